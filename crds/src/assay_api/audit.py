@@ -1,0 +1,278 @@
+"""`AccuracyAudit`: the words a user writes. Field docstrings are what `kubectl explain` prints."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from assay_api.fields import ArrayName, LabelKey, Name, ObjectName, Quantity, Sha256, ShortText, Uri
+from assay_api.model import LIST_MAP_KEYS, Model, Rule
+
+BACKENDS = ("tensorrt", "onnxruntime")
+Backend = Literal["tensorrt", "onnxruntime"]
+Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8", "fp8"]
+
+
+class ModelRef(Model):
+    """An ONNX model."""
+
+    uri: Uri
+    """Where the ONNX file lies: s3://bucket/key, file:///path in the image, or file://./path beside the audit's file
+    (local runs). External data files are looked for beside it."""
+    sha256: Sha256 | None = None
+    """SHA-256 of the ONNX file. A mismatch is an error, not a retry."""
+
+
+class Dataset(Model):
+    """Inputs, and labels where there are any: one .npz file, or a prefix of .npz shards read in name order."""
+
+    uri: Uri
+    """An .npz file or a prefix of .npz shards. One array per model input, first axis = samples. Arrays that match no
+    input are ignored and listed in the report."""
+    labels: ArrayName | None = None
+    """Name of the array of class labels (integers, one per sample). Needed by labelAccuracy."""
+    batch: int = Field(default=32, ge=1, le=4096)
+    """Samples per inference. A model with a fixed batch is fed in its own. Default 32."""
+    samples: int | None = Field(default=None, ge=1, le=100_000_000)
+    """Use only the first so many samples. Default: all."""
+
+
+class Golden(Model):
+    """What the candidates are held against: ONNX Runtime's outputs of the original model, or stored outputs."""
+
+    RULES: ClassVar = (
+        Rule(
+            "has(self.precision) != has(self.uri)",
+            lambda s: s.has("precision") != s.has("uri"),
+            "golden takes exactly one of precision (computed by ONNX Runtime) and uri (stored outputs)",
+        ),
+    )
+    precision: Literal["fp32", "fp64"] | None = None
+    """Precision of the golden run by ONNX Runtime on CPU."""
+    uri: Uri | None = None
+    """Stored golden outputs: .npz file or prefix of shards, one array per model output, first axis = samples in the
+    dataset's order."""
+
+
+class Calibration(Model):
+    """How the ranges of INT8 tensors are found."""
+
+    uri: Uri
+    """Calibration inputs, laid out like a dataset."""
+    method: Literal["entropy", "minmax"] = "entropy"
+    """How a tensor's range is chosen from what calibration saw. Default entropy."""
+    samples: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Use only the first so many samples. Default: all."""
+    per_channel: bool = True
+    """One scale per output channel of a weight instead of one per weight. Default true."""
+
+
+class EngineRef(Model):
+    """A serialised TensorRT engine (plan) that exists already."""
+
+    uri: Uri
+    """Where the plan lies."""
+    sha256: Sha256 | None = None
+    """SHA-256 of the plan."""
+
+
+class Candidate(Model):
+    """One way to build the model; each is built and audited."""
+
+    RULES: ClassVar = (
+        Rule(
+            "has(self.precision) != has(self.engine)",
+            lambda s: s.has("precision") != s.has("engine"),
+            "a candidate takes exactly one of precision (built here) and engine (an existing plan)",
+        ),
+        Rule(
+            "!has(self.calibration) || (has(self.precision) && self.precision == 'int8')",
+            lambda s: not s.has("calibration") or s.precision == "int8",
+            "calibration belongs to precision int8: remove it or set precision: int8",
+        ),
+        Rule(
+            "!has(self.precision) || self.precision != 'int8' || has(self.calibration) || has(self.model)",
+            lambda s: s.precision != "int8" or s.has("calibration") or s.has("model"),
+            "an int8 candidate needs calibration (post-training quantisation) or its own model with Q/DQ inside (QAT)",
+        ),
+        Rule(
+            "!has(self.typing) || self.backend == 'tensorrt'",
+            lambda s: not s.has("typing") or s.backend == "tensorrt",
+            "typing is a choice of the tensorrt backend: remove it or set backend: tensorrt",
+        ),
+        Rule(
+            "!has(self.engine) || self.backend == 'tensorrt'",
+            lambda s: not s.has("engine") or s.backend == "tensorrt",
+            "engine is a TensorRT plan: set backend: tensorrt",
+        ),
+        Rule(
+            "!has(self.engine)",
+            lambda s: not s.has("engine"),
+            "engine is not yet supported by this version: give the candidate a precision, to be built from the model",
+        ),
+    )
+    name: Name
+    """Your name for the candidate; unique in the audit."""
+    backend: Backend
+    """What builds and runs it. onnxruntime emulates a precision on CPU: it shows what rounding does, not what an engine
+    does."""
+    precision: Precision | None = None
+    """Numeric precision asked for."""
+    typing: Literal["weak", "strong"] | None = None
+    """TensorRT's typing: weak lets the builder choose types per layer, strong holds it to the types in the graph."""
+    model: ModelRef | None = None
+    """A model of its own in place of the audit's, for example one trained with quantisation (QAT)."""
+    calibration: Calibration | None = None
+    """Calibration for int8."""
+    engine: EngineRef | None = None
+    """An existing TensorRT plan, audited as it is. Not yet supported."""
+
+
+class LocalRef(Model):
+    """Another object in the audit's namespace."""
+
+    name: ObjectName
+    """Its name."""
+
+
+class KeyRef(Model):
+    """One key of a ConfigMap in the audit's namespace."""
+
+    name: ObjectName
+    """Name of the ConfigMap."""
+    key: ShortText = "ca.crt"
+    """Key in it. Default ca.crt."""
+
+
+class Toleration(Model):
+    """A toleration, as in a Pod."""
+
+    key: ShortText | None = None
+    """Taint key; absent matches all keys."""
+    operator: Literal["Exists", "Equal"] | None = None
+    """How the value is compared. Default Equal."""
+    value: ShortText | None = None
+    """Taint value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Taint effect; absent matches all."""
+    toleration_seconds: int | None = Field(default=None, ge=0)
+    """For NoExecute: how long the Pod stays."""
+
+
+class Target(Model):
+    """Where tasks run."""
+
+    gpu_products: tuple[LabelKey, ...] = Field(
+        default=(), max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}
+    )
+    """GPU products, as in the node label nvidia.com/gpu.product. Each tensorrt candidate is audited on each; absent: on
+    whichever GPU the scheduler gives."""
+    image: ShortText | None = None
+    """Runner image. Default: the operator's."""
+    resources: dict[LabelKey, Quantity] = Field(default={}, max_length=16)
+    """Resource limits (and requests) of every task. GPU resources go to tensorrt candidates only; those get
+    nvidia.com/gpu: 1 where none is named."""
+    node_selector: dict[LabelKey, ShortText] = Field(default={}, max_length=32)
+    """Node labels that a task's node must have."""
+    tolerations: tuple[Toleration, ...] = Field(default=(), max_length=32)
+    """Taints that tasks tolerate."""
+    image_pull_secrets: tuple[LocalRef, ...] = Field(
+        default=(), max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["name"]}
+    )
+    """Secrets for pulling the image."""
+    runtime_class_name: ShortText | None = None
+    """RuntimeClass of GPU tasks, for example nvidia."""
+    priority_class_name: ShortText | None = None
+    """PriorityClass of the Pods."""
+    scratch: Quantity = "20Gi"
+    """Size limit of the scratch volume for models, shards and engines. Default 20Gi."""
+
+
+class Storage(Model):
+    """How s3:// is reached. Credentials come from a Secret or the Pods' workload identity, never from this spec."""
+
+    RULES: ClassVar = (
+        Rule(
+            "!(has(self.secretRef) && has(self.serviceAccountName))",
+            lambda s: not (s.has("secret_ref") and s.has("service_account_name")),
+            "storage takes secretRef (static keys) or serviceAccountName (workload identity), not both",
+        ),
+    )
+    secret_ref: LocalRef | None = None
+    """Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN if needed)."""
+    service_account_name: ObjectName | None = None
+    """ServiceAccount of the Pods, for workload identity."""
+    endpoint: Annotated[ShortText, Field(pattern=r"^https?://[^\s/@]+/?$")] | None = None
+    """Endpoint of an S3-compatible server. Default: AWS."""
+    region: ShortText | None = None
+    """Region. Default us-east-1."""
+    ca_bundle_ref: KeyRef | None = None
+    """ConfigMap with the CA certificates (PEM) of the endpoint."""
+
+
+class Artifacts(Model):
+    """Where reports and reusable results go."""
+
+    uri: Uri
+    """Prefix below which every run gets its own folder: <uri>/<namespace>/<name>/<run>/. `assay run --out` takes its
+    place."""
+
+
+class AuditSpec(Model):
+    """What to audit, against what, how strictly and where."""
+
+    RULES: ClassVar = (
+        Rule(
+            "!has(self.checks) || !self.checks.exists(c, has(c.labelAccuracy)) || has(self.dataset.labels)",
+            lambda s: not any("labelAccuracy" in c for c in s.checks) or s.dataset.has("labels"),
+            "labelAccuracy needs labels: name the labels array in dataset.labels",
+        ),
+    )
+    model: ModelRef
+    """The model as it was trained: the reference every candidate must agree with."""
+    dataset: Dataset
+    """Inputs on which it is judged."""
+    golden: Golden = Golden(precision="fp32")
+    """The reference outputs. Default: ONNX Runtime in fp32."""
+    candidates: tuple[Candidate, ...] = Field(
+        min_length=1, max_length=32, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["name"]}
+    )
+    """The ways to build the model that are audited."""
+    checks: tuple[dict[str, dict[str, Any]], ...] = Field(default=(), max_length=32)
+    """What is checked, one key each. Default: finite, outputDrift, runToRun; labelAccuracy where there are labels."""
+    target: Target = Target()
+    """Where tasks run."""
+    storage: Storage = Storage()
+    """How s3:// is reached."""
+    artifacts: Artifacts
+    """Where reports go."""
+    on_breach: Literal["Fail", "Report"] = "Fail"
+    """Fail (default): a breached or inconclusive audit is Stalled, so that a pipeline stops. Report: it is Ready, with
+    its verdict."""
+    suspend: bool = False
+    """True holds the audit: no new task starts, running Jobs are suspended. Changing it is no new run."""
+    max_parallel: int = Field(default=4, ge=1, le=256)
+    """At most so many Jobs of this audit at once. Default 4."""
+    backoff_limit: int = Field(default=3, ge=0, le=20)
+    """Retries of a task after a failure that a retry can mend. Default 3."""
+    active_deadline_seconds: int = Field(default=86_400, ge=1, le=31_536_000)
+    """Longest time for one task, waiting included. Default 86400 (a day)."""
+    pending_deadline_seconds: int = Field(default=1_800, ge=1, le=31_536_000)
+    """Longest time a task's Pod may wait for a node, an image or a secret before the audit says so and stalls.
+    Default 1800."""
+    ttl_seconds_after_finished: int = Field(default=86_400, ge=0, le=31_536_000)
+    """How long finished Jobs and their Pods are kept; the audit itself is never deleted. Default 86400."""
+
+
+class AccuracyAudit(Model):
+    """An AccuracyAudit as a file holds it."""
+
+    api_version: Literal["assay.dev/v1alpha1"]
+    """assay.dev/v1alpha1"""
+    kind: Literal["AccuracyAudit"]
+    """AccuracyAudit"""
+    metadata: dict[str, Any]
+    """Kubernetes object metadata; name is required."""
+    spec: AuditSpec
+    """What to audit, against what, how strictly and where."""

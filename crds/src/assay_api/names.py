@@ -1,0 +1,101 @@
+"""Every name that Kubernetes, the object store or a shell sees.
+
+Names are an interface: dashboards select labels, pipelines wait for conditions, scripts read exit codes. They stand
+in one file so that a change to one is seen for what it is.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Final
+
+GROUP: Final = "assay.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "AccuracyAudit"
+PLURAL: Final = "accuracyaudits"
+SINGULAR: Final = "accuracyaudit"
+SHORT_NAMES: Final = ("audit", "audits")
+CATEGORIES: Final = ("assay", "all")
+
+FIELD_MANAGER: Final = "assay-operator"
+REPORT_VERSION: Final = "assay.dev/report/v1"
+
+# Labels on every child Job and Pod. The operator watches nothing that lacks LABEL_MANAGED.
+LABEL_MANAGED: Final = f"{GROUP}/managed"
+LABEL_AUDIT: Final = f"{GROUP}/audit"
+LABEL_RUN: Final = f"{GROUP}/run"
+LABEL_TASK: Final = f"{GROUP}/task"
+LABEL_KIND: Final = f"{GROUP}/kind"
+LABEL_CANDIDATE: Final = f"{GROUP}/candidate"
+LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
+LABEL_GPU_PRODUCT: Final = "nvidia.com/gpu.product"
+
+# A new value of this annotation on an audit asks for a new run of an unchanged spec.
+ANNOTATION_RERUN: Final = f"{GROUP}/rerun"
+
+# The environment of a task's container.
+ENV_TASK: Final = "ASSAY_TASK"
+ENV_TERMINATION_MESSAGE: Final = "ASSAY_TERMINATION_MESSAGE"
+ENV_SCRATCH: Final = "ASSAY_SCRATCH"
+ENV_PROGRESS_PORT: Final = "ASSAY_PROGRESS_PORT"
+PROGRESS_PORT: Final = 8090
+PROGRESS_PATH: Final = "/progress"
+TERMINATION_MESSAGE_BYTES: Final = 4096
+STATUS_BYTES: Final = 16 * 1024
+
+# Objects of one task, below the task's output URI.
+REPORT_JSON: Final = "report.json"
+REPORT_HTML: Final = "report.html"
+REPORT_JUNIT: Final = "junit.xml"
+
+
+class Condition(StrEnum):
+    """Condition types of an audit: the first three as kstatus reads them, the last two for people and pipelines."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    COMPLETE = "Complete"
+    PASSED = "Passed"
+
+
+class Reason(StrEnum):
+    """Machine-readable reasons of conditions and events."""
+
+    PASSED = "Passed"
+    BREACHED = "Breached"
+    INCONCLUSIVE = "Inconclusive"
+    INVALID_INPUT = "InvalidInput"
+    ERROR = "Error"
+    RUNNING = "Running"
+    PENDING = "Pending"
+    SUSPENDED = "Suspended"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_UNAVAILABLE = "ImageUnavailable"
+    CONFIG_ERROR = "ConfigError"
+    OUT_OF_MEMORY = "OutOfMemory"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    RETRYING = "Retrying"
+    SUPERSEDED = "Superseded"
+
+
+class Phase(StrEnum):
+    """One word for `kubectl get`; derived from the conditions, never decided upon."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUSPENDED = "Suspended"
+    COMPLETE = "Complete"
+    STALLED = "Stalled"
+
+
+class ExitCode(IntEnum):
+    """Exit codes of `assay`; 64, 69 and 70 are those of sysexits.h."""
+
+    PASSED = 0
+    BREACHED = 1
+    INCONCLUSIVE = 2
+    INVALID_INPUT = 64
+    UNAVAILABLE = 69
+    INTERNAL = 70

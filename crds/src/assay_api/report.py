@@ -1,0 +1,146 @@
+"""What comes back: findings, reports, and the few bytes of a report that fit a termination message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from assay_api.model import Model
+from assay_api.names import REPORT_VERSION
+
+
+class Verdict(StrEnum):
+    """`Inconclusive` is what could not be measured; it is never `Passed`."""
+
+    PASSED = "Passed"
+    FAILED = "Failed"
+    INCONCLUSIVE = "Inconclusive"
+
+
+_SEVERITY = {Verdict.PASSED: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAILED: 2}
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of the verdicts, Failed > Inconclusive > Passed; nothing judged is Inconclusive."""
+    return max(verdicts, key=_SEVERITY.__getitem__, default=Verdict.INCONCLUSIVE)
+
+
+class Finding(Model):
+    """What one check found on one candidate."""
+
+    candidate: str
+    """Key of the candidate, `name` or `name@gpu-product`."""
+    check: str
+    """Name of the check, as in the spec."""
+    verdict: Verdict
+    """The verdict."""
+    message: str
+    """One sentence: what was measured, where, against which limit, and what to do."""
+    tensor: str | None = None
+    """Tensor it is about."""
+    node: str | None = None
+    """Node of the ONNX graph that makes the tensor."""
+    metric: str | None = None
+    """What `value` is, for example maxAbs."""
+    value: float | None = None
+    """The measured value."""
+    limit: float | None = None
+    """The limit it was judged by."""
+    details: dict[str, Any] = {}
+    """Everything else the check measured, for the page and for scripts."""
+
+
+class Latency(Model):
+    """Time of one inference of one batch, in milliseconds."""
+
+    median_ms: float
+    """Median."""
+    p99_ms: float
+    """99th percentile."""
+    batch: int
+    """Samples per inference."""
+    runs: int
+    """Inferences timed."""
+
+
+class CandidateReport(Model):
+    """One candidate: its verdict and what was measured."""
+
+    name: str
+    """Key of the candidate, `name` or `name@gpu-product`."""
+    verdict: Verdict
+    """Its worst finding."""
+    backend: str
+    """What ran it."""
+    precision: str | None = None
+    """Precision asked for."""
+    typing: str | None = None
+    """TensorRT's typing."""
+    emulated: bool = False
+    """True where ONNX Runtime stood in for the engine."""
+    samples: int = 0
+    """Samples judged."""
+    latency: Latency | None = None
+    """Latency of a batch, where it was measured."""
+    accuracy: dict[str, float] = {}
+    """Label metrics, for example {"top1": 0.97, "goldenTop1": 0.98}."""
+    outputs: tuple[dict[str, Any], ...] = ()
+    """Per output: worst, p50 and p99 of each drift metric."""
+    layers: tuple[dict[str, Any], ...] = ()
+    """Per tensor in topological order: local and accumulated error, range; empty where layers were not looked at."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know: ignored arrays, emulation, what was not looked at."""
+    error: str | None = None
+    """Why there is no measurement, where there is none."""
+
+
+class Recommendation(Model):
+    """Which candidate to ship."""
+
+    candidate: str | None = None
+    """Key of the fastest candidate that passed."""
+    message: str = ""
+    """Why, in one sentence."""
+
+
+class Report(Model):
+    """The whole answer, stored as report.json. The version changes when a field changes its meaning."""
+
+    version: Literal["assay.dev/report/v1"] = Field(default=REPORT_VERSION)
+    """Version of this format."""
+    audit: str
+    """Name of the audit, `namespace/name` in a cluster."""
+    run: str
+    """Digest of the spec's meaning."""
+    task: str
+    """Key of the task that made the report."""
+    created: str
+    """When, ISO 8601 in UTC."""
+    verdict: Verdict
+    """The worst candidate's."""
+    emulated: bool = False
+    """True where any candidate was emulated on CPU."""
+    recommendation: Recommendation | None = None
+    """Which candidate to ship; in the summary only."""
+    candidates: tuple[CandidateReport, ...] = ()
+    """One per candidate and target."""
+    findings: tuple[Finding, ...] = ()
+    """Every finding, worst first within a candidate."""
+    golden: dict[str, Any] = {}
+    """How the reference was made."""
+    dataset: dict[str, Any] = {}
+    """What was read: shards, samples, ignored arrays."""
+    environment: dict[str, str] = {}
+    """Versions and machine."""
+    spec: dict[str, Any] = {}
+    """The spec that was audited."""
+    reproduce: str = ""
+    """Command that runs the same audit again."""
+
+
+def to_json(report: Report) -> bytes:
+    """The stored form: defaults kept, so that a reader needs no schema; non-finite numbers as strings."""
+    return report.model_dump_json(by_alias=True, exclude_none=True, indent=1).encode()

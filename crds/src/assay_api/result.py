@@ -1,0 +1,125 @@
+"""What a task tells the operator: at most 4,096 bytes in the container's termination message, and its progress."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from assay_api.model import Model
+from assay_api.names import TERMINATION_MESSAGE_BYTES
+from assay_api.report import Verdict
+
+
+class StoredReport(Model):
+    """A report in the artifact store."""
+
+    uri: str
+    """URI of report.json."""
+    sha256: str
+    """SHA-256 of report.json."""
+    page: str | None = None
+    """URI of report.html."""
+
+
+class WorstFigure(Model):
+    """The worst finding in few words."""
+
+    candidate: str
+    """Key of the candidate."""
+    check: str
+    """The check."""
+    message: str
+    """The finding's sentence."""
+    tensor: str | None = None
+    """Tensor it is about."""
+    node: str | None = None
+    """Node that makes the tensor."""
+    metric: str | None = None
+    """What the value is."""
+    value: str | None = None
+    """The measured value, formatted."""
+    limit: str | None = None
+    """The limit, formatted."""
+
+
+class TaskError(Model):
+    """Why a task has no result."""
+
+    reason: Literal["InvalidInput", "Unavailable", "Internal"]
+    """InvalidInput is never retried; the others are."""
+    message: str
+    """One sentence that names the thing and the way out."""
+
+
+class TaskResult(Model):
+    """The result of one task."""
+
+    version: Literal[1] = 1
+    """Version of this format."""
+    task: str
+    """Digest of the task."""
+    verdict: Verdict | None = None
+    """The verdict; absent for golden and where there is an error."""
+    samples: int = 0
+    """Samples judged."""
+    report: StoredReport | None = None
+    """Where the report lies."""
+    worst: WorstFigure | None = None
+    """The worst finding."""
+    findings: dict[str, int] = {}
+    """Number of findings by verdict."""
+    latency_ms: str | None = None
+    """Median latency of a batch in milliseconds, formatted."""
+    typing: str | None = None
+    """TensorRT's typing."""
+    emulated: bool = False
+    """True where ONNX Runtime stood in for the engine."""
+    accuracy: dict[str, str] = {}
+    """Label metrics, formatted."""
+    recommendation: str | None = None
+    """Candidate to ship; from the summary."""
+    message: str = ""
+    """One sentence."""
+    error: TaskError | None = None
+    """Why there is no result."""
+
+
+class Progress(Model):
+    """What a task is doing now, served at /progress."""
+
+    task: str
+    """Digest of the task."""
+    stage: str
+    """Stage, for example infer."""
+    done: int = 0
+    """Units done."""
+    total: int | None = None
+    """Units in all, where known."""
+    unit: str = ""
+    """What is counted, for example samples."""
+    message: str = ""
+    """What is happening, in a few words."""
+
+
+def to_termination_message(result: TaskResult) -> str:
+    """The result as JSON of at most 4,096 bytes: sentences are shortened, never the verdict, URI or digest."""
+    for limit in (1024, 512, 256, 128, 64):
+        text = _shortened(result, limit).model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+        if len(text.encode()) <= TERMINATION_MESSAGE_BYTES:
+            return text
+    bare = result.model_copy(update={"worst": None, "accuracy": {}, "message": ""})
+    return _shortened(bare, 64).model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+
+
+def _shortened(result: TaskResult, limit: int) -> TaskResult:
+    update: dict[str, object] = {"message": shorten(result.message, limit)}
+    if result.worst:
+        fields = {key: shorten(value, limit) for key, value in result.worst if isinstance(value, str)}
+        update["worst"] = result.worst.model_copy(update=fields)
+    if result.error:
+        update["error"] = result.error.model_copy(update={"message": shorten(result.error.message, limit)})
+    return result.model_copy(update=update)
+
+
+def shorten(text: str, limit: int) -> str:
+    """The text, cut to `limit` characters with an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

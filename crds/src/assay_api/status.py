@@ -1,0 +1,129 @@
+"""`AccuracyAudit.status`: what was observed, never above 16 KiB."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from assay_api.model import LIST_MAP_KEYS, Model
+
+
+class ConditionStatus(Model):
+    """A condition, as Kubernetes objects carry them."""
+
+    type: str = Field(max_length=316)
+    """Ready, Reconciling, Stalled, Complete or Passed."""
+    status: Literal["True", "False", "Unknown"]
+    """True, False or Unknown."""
+    reason: str = Field(max_length=1024)
+    """One word for machines."""
+    message: str = Field(max_length=32768)
+    """One sentence for people."""
+    last_transition_time: str
+    """When the status last changed."""
+    observed_generation: int
+    """Generation of the spec it speaks of."""
+
+
+class Worst(Model):
+    """The worst finding of a candidate."""
+
+    check: str
+    """The check."""
+    message: str
+    """What was measured, where, against which limit."""
+    tensor: str | None = None
+    """Tensor it is about."""
+    node: str | None = None
+    """Node of the ONNX graph that makes the tensor."""
+    metric: str | None = None
+    """What the value is."""
+    value: str | None = None
+    """The measured value."""
+    limit: str | None = None
+    """The limit it was judged by."""
+
+
+class CandidateStatus(Model):
+    """One candidate on one target."""
+
+    name: str
+    """Key of the candidate, `name` or `name@gpu-product`."""
+    state: Literal["Waiting", "Pending", "Running", "Retrying", "Suspended", "Finished", "Failed"]
+    """Where its task stands."""
+    verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
+    """Its worst finding."""
+    message: str | None = None
+    """What it waits for, is doing or found."""
+    typing: str | None = None
+    """TensorRT's typing."""
+    emulated: bool | None = None
+    """True where ONNX Runtime stood in for the engine."""
+    worst: Worst | None = None
+    """Its worst finding."""
+    accuracy: dict[str, str] | None = None
+    """Label metrics."""
+    latency_ms: str | None = None
+    """Median latency of a batch, milliseconds."""
+    report_uri: str | None = None
+    """URI of its report.json."""
+    report_sha256: str | None = None
+    """SHA-256 of its report.json."""
+    retries: int | None = None
+    """Pods that failed before."""
+
+
+class ReportStatus(Model):
+    """The audit's own report."""
+
+    uri: str
+    """URI of report.json."""
+    sha256: str
+    """SHA-256 of report.json."""
+    page: str | None = None
+    """URI of report.html."""
+
+
+class RecommendationStatus(Model):
+    """Which candidate to ship."""
+
+    candidate: str | None = None
+    """The fastest candidate that passed."""
+    message: str
+    """Why."""
+
+
+class AuditStatus(Model):
+    """What the operator observed."""
+
+    observed_generation: int = -1
+    """Generation of the spec this status speaks of; -1 before the operator saw the audit."""
+    phase: Literal["Pending", "Running", "Suspended", "Complete", "Stalled"] | None = None
+    """One word for people."""
+    verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
+    """The worst candidate's verdict."""
+    conditions: tuple[ConditionStatus, ...] = Field(
+        default=(), max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["type"]}
+    )
+    """Ready, Reconciling and Stalled as kstatus reads them; Complete and Passed for kubectl wait."""
+    run: str | None = None
+    """Digest of the run this status speaks of."""
+    start_time: str | None = None
+    """When the run was first seen."""
+    completion_time: str | None = None
+    """When the run ended."""
+    finished: str | None = None
+    """Candidates finished of all, for example 2/3."""
+    worst: str | None = Field(default=None, max_length=512)
+    """The worst figure in a few words."""
+    recommendation: RecommendationStatus | None = None
+    """Which candidate to ship."""
+    report: ReportStatus | None = None
+    """The audit's own report."""
+    progress: str | None = Field(default=None, max_length=512)
+    """What the running tasks are doing."""
+    candidates: tuple[CandidateStatus, ...] = Field(
+        default=(), max_length=128, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["name"]}
+    )
+    """One per candidate and target; the worst few where there are many."""

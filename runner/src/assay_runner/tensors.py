@@ -1,0 +1,79 @@
+"""Values that flow between the stages: what a tensor is called and shaped, and one batch of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Arrays = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, element type and shape of a graph input or output; a `str` or None dimension is free."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | str | None, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive samples of a dataset.
+
+    Attributes:
+        start: index of the first sample in the dataset.
+        count: real samples; the arrays may be longer where a model's fixed batch was padded (rows past `count` repeat
+            the last sample and must not be judged).
+        inputs: one array per model input, first axis = samples.
+        labels: int64 of shape (count,), or None.
+    """
+
+    start: int
+    count: int
+    inputs: Arrays
+    labels: NDArray[np.int64] | None = None
+
+
+class Batches(Protocol):
+    """Samples that can be read again and again from the start; memory does not grow with their number."""
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        ...
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches in order."""
+        ...
+
+
+class Progress(Protocol):
+    """Tells a person, or the operator, how far long work is."""
+
+    def stage(self, name: str, total: int | None = None, unit: str = "") -> None:
+        """A stage begins; `total` units of work are known to lie ahead, where known."""
+        ...
+
+    def advance(self, units: int = 1) -> None:
+        """Units of the current stage are done."""
+        ...
+
+    def note(self, message: str) -> None:
+        """What is happening, in a few words."""
+        ...
+
+
+def rows(arrays: Arrays, count: int) -> dict[str, Array]:
+    """The first `count` rows of every array that has a first axis (padding cut off); scalars pass."""
+    return {name: a[:count] if a.ndim else a for name, a in arrays.items()}
+
+
+def names(specs: Iterable[TensorSpec]) -> tuple[str, ...]:
+    """Names of the specs in order."""
+    return tuple(s.name for s in specs)
