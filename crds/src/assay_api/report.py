@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from assay_api.model import Model
 from assay_api.names import REPORT_VERSION
@@ -28,6 +28,12 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return max(verdicts, key=_SEVERITY.__getitem__, default=Verdict.INCONCLUSIVE)
 
 
+NON_FINITE = ("NaN", "Infinity", "-Infinity")
+
+Number = Annotated[float, BeforeValidator(lambda value: float(value) if value in NON_FINITE else value)]
+"""A float that JSON carries as a string where it is not finite: a report full of NaN must be readable again."""
+
+
 class Finding(Model):
     """What one check found on one candidate."""
 
@@ -45,9 +51,9 @@ class Finding(Model):
     """Node of the ONNX graph that makes the tensor."""
     metric: str | None = None
     """What `value` is, for example maxAbs."""
-    value: float | None = None
+    value: Number | None = None
     """The measured value."""
-    limit: float | None = None
+    limit: Number | None = None
     """The limit it was judged by."""
     details: dict[str, Any] = {}
     """Everything else the check measured, for the page and for scripts."""
@@ -56,9 +62,9 @@ class Finding(Model):
 class Latency(Model):
     """Time of one inference of one batch, in milliseconds."""
 
-    median_ms: float
+    median_ms: Number
     """Median."""
-    p99_ms: float
+    p99_ms: Number
     """99th percentile."""
     batch: int
     """Samples per inference."""
@@ -85,7 +91,9 @@ class CandidateReport(Model):
     """Samples judged."""
     latency: Latency | None = None
     """Latency of a batch, where it was measured."""
-    accuracy: dict[str, float] = {}
+    size: int | None = None
+    """Bytes of what was run: the engine, or the converted model."""
+    accuracy: dict[str, Number] = {}
     """Label metrics, for example {"top1": 0.97, "goldenTop1": 0.98}."""
     outputs: tuple[dict[str, Any], ...] = ()
     """Per output: worst, p50 and p99 of each drift metric."""
