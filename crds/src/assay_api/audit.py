@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from assay_api.fields import ArrayName, LabelKey, Name, ObjectName, Quantity, Sha256, ShortText, Uri
 from assay_api.model import LIST_MAP_KEYS, Model, Rule
@@ -170,10 +171,10 @@ class Target(Model):
     whichever GPU the scheduler gives."""
     image: ShortText | None = None
     """Runner image. Default: the operator's."""
-    resources: dict[LabelKey, Quantity] = Field(default={}, max_length=16)
+    resources: dict[str, Quantity] = Field(default={}, max_length=16)
     """Resource limits (and requests) of every task. GPU resources go to tensorrt candidates only; those get
     nvidia.com/gpu: 1 where none is named."""
-    node_selector: dict[LabelKey, ShortText] = Field(default={}, max_length=32)
+    node_selector: dict[str, ShortText] = Field(default={}, max_length=32)
     """Node labels that a task's node must have."""
     tolerations: tuple[Toleration, ...] = Field(default=(), max_length=32)
     """Taints that tasks tolerate."""
@@ -217,6 +218,19 @@ class Artifacts(Model):
     uri: Uri
     """Prefix below which every run gets its own folder: <uri>/<namespace>/<name>/<run>/. `assay run --out` takes its
     place."""
+
+
+def once_rules(checks: Iterable[str]) -> tuple[Rule, ...]:
+    """One rule per check: it stands in `spec.checks` at most once, so that a finding's check is unambiguous."""
+    return tuple(map(_once, checks))
+
+
+def _once(check: str) -> Rule:
+    def holds(spec: AuditSpec) -> bool:
+        return sum(check in entry for entry in spec.checks) <= 1
+
+    cel = f"!has(self.checks) || self.checks.filter(c, has(c.{check})).size() <= 1"
+    return Rule(cel, holds, f"{check} stands twice in checks: put its parameters into one")
 
 
 class AuditSpec(Model):
@@ -263,6 +277,16 @@ class AuditSpec(Model):
     Default 1800."""
     ttl_seconds_after_finished: int = Field(default=86_400, ge=0, le=31_536_000)
     """How long finished Jobs and their Pods are kept; the audit itself is never deleted. Default 86400."""
+
+    @model_validator(mode="after")
+    def _each_check_once(self) -> Self:
+        for check in self.checks:
+            if len(check) != 1:
+                raise ValueError(f"a check has exactly one key, its name; got {', '.join(check) or 'none'}")
+        for rule in once_rules(sorted({name for check in self.checks for name in check})):
+            if not rule.holds(self):
+                raise ValueError(rule.message)
+        return self
 
 
 class AccuracyAudit(Model):

@@ -19,6 +19,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 M = TypeVar("M", bound="Model")
 
+LIST_TYPE = "x-kubernetes-list-type"
 LIST_MAP_KEYS = "x-kubernetes-list-map-keys"
 
 
@@ -58,8 +59,8 @@ class Model(BaseModel):
     def _rules_hold(self) -> Self:
         for name, field in type(self).model_fields.items():
             extra = field.json_schema_extra
-            if isinstance(extra, dict) and LIST_MAP_KEYS in extra:
-                _refuse_duplicates(field.alias or name, getattr(self, name), extra[LIST_MAP_KEYS])
+            if isinstance(extra, dict) and LIST_TYPE in extra:
+                _refuse_duplicates(field.alias or name, getattr(self, name), extra.get(LIST_MAP_KEYS))
         for rule in type(self).RULES:
             if not rule.holds(self):
                 raise ValueError(rule.message)
@@ -71,12 +72,14 @@ class Model(BaseModel):
 
 
 def _refuse_duplicates(field: str, items: Any, keys: Any) -> None:
-    seen: set[tuple[Any, ...]] = set()
+    """Lists of type `map` hold every key once, lists of type `set` every value."""
+    seen: set[Any] = set()
     for item in items or ():
-        key = tuple(getattr(item, k) for k in keys)
-        if key in seen:
-            raise ValueError(f"{field}: duplicate {', '.join(f'{k} {v!r}' for k, v in zip(keys, key, strict=True))}")
-        seen.add(key)
+        identity = tuple(getattr(item, k) for k in keys) if keys else item
+        if identity in seen:
+            named = ", ".join(f"{k} {v!r}" for k, v in zip(keys, identity, strict=True)) if keys else repr(item)
+            raise ValueError(f"duplicate {named} in {field}: each may stand there once")
+        seen.add(identity)
 
 
 def to_wire(model: Model) -> dict[str, Any]:

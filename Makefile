@@ -1,0 +1,93 @@
+# Assay. `make demo` needs Python >= 3.11; `make test` needs Go and, as root on Debian, installs the packages it names.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .uv/bin/uv
+
+export UV_PROJECT_ENVIRONMENT := .venv
+# Trust the system's certificates: companies put their own authority there.
+export UV_SYSTEM_CERTS := true
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-zA-Z_-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit("Assay needs Python >= 3.11: run make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install -y -qq python3-venv >/dev/null || \
+	  { echo "Assay needs Python's venv module: install python3-venv"; exit 69; }
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.demo: $(UV) uv.lock pyproject.toml crds/pyproject.toml runner/pyproject.toml
+	@$(UV) sync --quiet --frozen --no-dev --package assay-runner --inexact --python $(PYTHON)
+	@touch $@
+
+.venv/.dev: $(UV) uv.lock pyproject.toml crds/pyproject.toml runner/pyproject.toml operator/pyproject.toml
+	@$(UV) sync --quiet --frozen --all-packages --inexact --python $(PYTHON)
+	@touch $@ .venv/.demo
+
+.PHONY: demo
+demo: .venv/.demo ## Audit the shipped digits models on this machine; the last line is the path of the report page
+	@.venv/bin/assay run -f examples/digits/demo.yaml --out build/demo
+
+.PHONY: test
+test: .venv/.dev ## Everything: units, contracts, a real API server, S3, images, a real one-node cluster
+	@.venv/bin/python -m pytest $(ARGS)
+
+.PHONY: test-unit
+test-unit: .venv/.dev ## The pure tests only (seconds)
+	@.venv/bin/python -m pytest tests/unit tests/reconcile $(ARGS)
+
+.PHONY: generate
+generate: .venv/.dev ## Write the CRD, the chart's copy and the reference from the types
+	@.venv/bin/python crds/generate.py
+
+.PHONY: lint
+lint: .venv/.dev ## Formatting, lint, types and import layers
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+.PHONY: verify
+verify: generate lint ## Generate and lint, then prove that the tree is what they leave behind
+	@$(UV) lock --check --quiet
+	@changed=$$(git status --porcelain -- crds charts/assay docs); \
+	if [ -n "$$changed" ]; then echo "generated files differ from what is committed: run make generate and commit"; \
+	echo "$$changed"; git diff -- crds charts/assay docs; exit 1; fi
+
+.PHONY: golden
+golden: .venv/.dev ## Rewrite the expected decisions of tests/reconcile; read the diff before you commit it
+	@.venv/bin/python -m tests.reconcile --rewrite
+
+.PHONY: examples
+examples: $(UV) ## Train the shipped models and write their data again
+	@$(UV) run --frozen --all-packages --group examples --inexact python -m examples.train
+
+.PHONY: bench bench-runner bench-operator
+bench: bench-runner bench-operator ## All benchmarks: each line is `name value goal ok|MISS`
+bench-runner: .venv/.dev ## Runner against bare ONNX Runtime and Polygraphy
+	@$(UV) sync --quiet --frozen --all-packages --group bench --inexact
+	@.venv/bin/python -m tests.bench.runner
+bench-operator: .venv/.dev ## Operator against a bare kopf handler on a real API server
+	@.venv/bin/python -m tests.bench.operator
+
+.PHONY: image
+image: .venv/.dev ## Build both images with buildah (BASE_IMAGE=… for another base) and print where they lie
+	@.venv/bin/python -m tests.lab image
+
+.PHONY: cluster down
+cluster: .venv/.dev ## Leave a one-node cluster running; the last line is its kubeconfig
+	@.venv/bin/python -m tests.lab cluster
+down: .venv/.dev ## Stop that cluster
+	@.venv/bin/python -m tests.lab down
+
+.PHONY: clean
+clean: ## Remove what make created in this tree (the cache outside of it stays)
+	@rm -rf build .venv .uv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis assay-out
+	@find . -name __pycache__ -prune -exec rm -rf {} +

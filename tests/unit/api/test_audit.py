@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from assay_api.audit import AccuracyAudit, AuditSpec
+from assay_api.model import parse, problems, to_wire
+from tests.unit.api.audits import SPEC, audit, spec
+
+
+def refused(data: dict[str, Any]) -> str:
+    with pytest.raises(ValidationError) as caught:
+        parse(AccuracyAudit, data)
+    return "; ".join(problems(caught.value))
+
+
+def test_the_audit_of_the_design_is_taken() -> None:
+    assert parse(AccuracyAudit, audit()).spec.candidates[1].calibration is not None
+
+
+ORT = {"name": "a", "backend": "onnxruntime"}
+TRT = {"name": "a", "backend": "tensorrt"}
+CALIBRATION = {"uri": "s3://data/calib/"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"modle": {}}, "spec.modle: unknown field"),
+        ({"model": None}, "spec.model: required, but missing"),
+        ({"model": {"uri": "http://x/y"}}, "spec.model.uri: string should match pattern"),
+        ({"model": {"uri": None}}, "spec.model.uri: must not be null"),
+        ({"model": {"uri": "s3://models/x", "sha256": "ABC"}}, "spec.model.sha256"),
+        ({"golden": {}}, "golden takes exactly one of precision"),
+        ({"golden": {"precision": "fp32", "uri": "s3://models/g"}}, "golden takes exactly one of precision"),
+        ({"candidates": []}, "spec.candidates"),
+        ({"candidates": [{**ORT, "precision": "fp16"}] * 2}, "spec: duplicate name 'a' in candidates"),
+        ({"candidates": [ORT]}, "exactly one of precision (built here) and engine"),
+        (
+            {"candidates": [{**ORT, "precision": "fp16", "calibration": CALIBRATION}]},
+            "calibration belongs to precision",
+        ),
+        ({"candidates": [{**ORT, "precision": "int8"}]}, "an int8 candidate needs calibration"),
+        (
+            {"candidates": [{**ORT, "precision": "fp16", "typing": "weak"}]},
+            "typing is a choice of the tensorrt backend",
+        ),
+        ({"candidates": [{**TRT, "engine": {"uri": "s3://engines/a.plan"}}]}, "engine is not yet supported"),
+        ({"candidates": [{**ORT, "precision": "fp16", "name": "Upper"}]}, "spec.candidates[0].name"),
+        ({"checks": [{"finite": {}, "runToRun": {}}]}, "a check has exactly one key"),
+        ({"checks": [{}]}, "a check has exactly one key"),
+        ({"checks": [{"finite": {}}, {"finite": {}}]}, "finite stands twice"),
+        ({"dataset": {"uri": "s3://datasets/d/"}}, "labelAccuracy needs labels"),
+        (
+            {"dataset": {"uri": "s3://datasets/d/", "batch": "32"}},
+            "spec.dataset.batch: input should be a valid integer",
+        ),
+        ({"dataset": {"uri": "s3://datasets/d/", "batch": 0}}, "greater than or equal to 1"),
+        ({"storage": {"secretRef": {"name": "s"}, "serviceAccountName": "x"}}, "not both"),
+        ({"storage": {"endpoint": "https://key:secret@host"}}, "spec.storage.endpoint"),
+        ({"target": {"gpuProducts": ["L4", "L4"]}}, "duplicate 'L4' in gpuProducts"),
+        ({"target": {"scratch": True}}, "a quantity is a whole number"),
+        ({"maxParallel": 0}, "spec.maxParallel"),
+    ],
+)
+def test_a_wrong_field_is_named_with_the_way_out(changes: dict[str, Any], sentence: str) -> None:
+    data = audit()
+    data["spec"] |= {name: value for name, value in changes.items() if value is not None}
+    for name in [name for name, value in changes.items() if value is None]:
+        del data["spec"][name]
+    assert sentence in refused(data)
+
+
+def test_nulls_in_metadata_are_kubernetes_own_business() -> None:
+    data = audit()
+    data["metadata"]["creationTimestamp"] = None
+    parse(AccuracyAudit, data)
+
+
+def test_a_spec_survives_the_wire() -> None:
+    once = spec()
+    assert parse(AuditSpec, to_wire(once)) == once
+
+
+def test_the_wire_carries_no_defaults() -> None:
+    wire = to_wire(spec(golden={"precision": "fp32"}, suspend=False, maxParallel=4))
+    assert not {"golden", "suspend", "maxParallel", "onBreach", "storage"} & wire.keys()
+    assert wire.keys() <= SPEC.keys()

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from assay_api.model import parse, to_wire
+from assay_api.plan import Task, plan, run_digest, run_folder
+from tests.unit.api.audits import spec
+
+
+def tasks(**changes: Any) -> dict[str, Task]:
+    planned = plan(spec(**changes), "default/digits", output="s3://audits/run", cache="s3://audits/cache")
+    return {task.key: task for task in planned}
+
+
+def test_golden_first_then_every_candidate_on_every_gpu_then_the_summary() -> None:
+    assert list(tasks()) == [
+        "golden",
+        "fp16@NVIDIA-H200",
+        "fp16@NVIDIA-L4",
+        "int8-ptq",
+        "qat@NVIDIA-H200",
+        "qat@NVIDIA-L4",
+        "summary",
+    ]
+
+
+def test_a_task_comes_after_those_it_needs() -> None:
+    planned = tasks()
+    seen: set[str] = set()
+    for key, task in planned.items():
+        assert set(task.after) <= seen
+        seen.add(key)
+    assert set(planned["summary"].after) == seen - {"summary"}
+
+
+def test_only_tensorrt_candidates_ask_for_gpus() -> None:
+    assert {key for key, task in tasks().items() if task.gpus} == {
+        "fp16@NVIDIA-H200",
+        "fp16@NVIDIA-L4",
+        "qat@NVIDIA-H200",
+        "qat@NVIDIA-L4",
+    }
+    assert tasks(target={"resources": {"nvidia.com/gpu": "2"}})["fp16"].gpus == 2
+    assert tasks(target={})["fp16"].gpus == 1
+
+
+def test_a_task_survives_the_wire() -> None:
+    for task in tasks().values():
+        assert parse(Task, to_wire(task)) == task
+        assert parse(Task, to_wire(task)).digest == task.digest
+
+
+def test_digests_of_tasks_are_unique() -> None:
+    digests = [task.digest for task in tasks().values()]
+    assert len(set(digests)) == len(digests)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"suspend": True}, {"maxParallel": 1}, {"onBreach": "Report"}, {"ttlSecondsAfterFinished": 1}],
+)
+def test_steering_a_run_is_no_new_run(changes: dict[str, Any]) -> None:
+    assert run_digest(spec(**changes)) == run_digest(spec())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"golden": {"precision": "fp32"}},
+        {"dataset": {"uri": "s3://datasets/other/", "labels": "label"}},
+        {"checks": [{"finite": {}}]},
+        {"target": {"resources": {"memory": "16Gi"}}},
+        {"pendingDeadlineSeconds": 5},
+    ],
+)
+def test_a_changed_meaning_is_a_new_run(changes: dict[str, Any]) -> None:
+    assert run_digest(spec(**changes)) != run_digest(spec())
+
+
+def test_a_default_spelled_out_is_the_same_run() -> None:
+    dataset = {"uri": "s3://datasets/digits/", "labels": "label"}
+    assert run_digest(spec(dataset=dataset)) == run_digest(spec(dataset={**dataset, "batch": 32}))
+
+
+def test_the_rerun_annotation_is_a_new_run() -> None:
+    assert run_digest(spec(), "2") != run_digest(spec())
+
+
+def test_the_digest_of_a_run_is_held_over_releases() -> None:
+    # A release that changes this re-runs every audit of every cluster on upgrade: change it only on purpose.
+    assert run_digest(spec()) == "4fa881c87c7f5f8b"
+
+
+def test_folders_are_unique_per_run_and_task() -> None:
+    assert run_folder("s3://audits/", "ns", "name", "abc") == "s3://audits/ns/name/abc"
+    folders = [task.folder for task in tasks().values()]
+    assert len(set(folders)) == len(folders)
+    assert all("@" not in folder for folder in folders)
