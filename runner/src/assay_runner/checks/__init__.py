@@ -3,3 +3,66 @@
 A new check is a file here and a line in `CHECKS`; `make generate` carries its fields and their docstrings into the
 CRD, `kubectl explain` and the reference, and the contract suite picks it up.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from pydantic import ValidationError
+
+from assay_api.audit import AuditSpec
+from assay_api.model import parse, problems
+from assay_runner.checks.check import Check
+from assay_runner.checks.finite import Finite
+from assay_runner.checks.label_accuracy import LabelAccuracy
+from assay_runner.checks.layer_drift import LayerDrift
+from assay_runner.checks.output_drift import OutputDrift
+from assay_runner.checks.run_to_run import RunToRun
+from assay_runner.errors import InvalidInput
+
+__all__ = ["CHECKS", "Check", "parse_checks"]
+
+CHECKS: Mapping[str, type[Check]] = MappingProxyType(
+    {
+        Finite.name: Finite,
+        OutputDrift.name: OutputDrift,
+        LabelAccuracy.name: LabelAccuracy,
+        LayerDrift.name: LayerDrift,
+        RunToRun.name: RunToRun,
+    }
+)
+
+
+def parse_checks(spec: AuditSpec) -> tuple[Check, ...]:
+    """The checks of a spec, in its order; the default set where it names none.
+
+    Raises:
+        InvalidInput: one sentence per problem, each led by the path of the field.
+    """
+    if not spec.checks:
+        return (Finite(), OutputDrift(), RunToRun(), *((LabelAccuracy(),) if spec.dataset.labels else ()))
+    checks: list[Check] = []
+    found: list[str] = []
+    for index, entry in enumerate(spec.checks):
+        path = f"spec.checks[{index}]"
+        if len(entry) != 1:
+            found.append(f"{path}: takes exactly one check, has {', '.join(sorted(entry)) or 'none'}: split the entry")
+            continue
+        [(name, parameters)] = entry.items()
+        if name not in CHECKS:
+            found.append(f"{path}.{name}: unknown check; there are {', '.join(CHECKS)}")
+            continue
+        try:
+            checks.append(parse(CHECKS[name], parameters))
+        except ValidationError as error:
+            found.extend(f"{path}.{name}.{problem}" for problem in problems(error))
+    found.extend(_without_labels(spec, checks))
+    if found:
+        raise InvalidInput("; ".join(found))
+    return tuple(checks)
+
+
+def _without_labels(spec: AuditSpec, checks: list[Check]) -> Iterator[str]:
+    if spec.dataset.labels is None and any(isinstance(check, LabelAccuracy) for check in checks):
+        yield "spec.checks: labelAccuracy needs labels: name the labels array in dataset.labels"

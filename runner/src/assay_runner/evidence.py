@@ -1,0 +1,246 @@
+"""What was measured on one candidate: the only thing a check sees.
+
+Checks declare what they need; `measure` runs only the passes that provide it and puts the results here. Every value is
+a few numbers per tensor or per sample, never a tensor. A part that is None was not measured, and a check that needs it
+answers `Inconclusive` with the reason in `missing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class Need(StrEnum):
+    """What a check asks to be measured; each costs a pass of its own or a part of one."""
+
+    OUTPUTS = "outputs"
+    """Outputs of the candidate against the golden ones, per sample."""
+    LABELS = "labels"
+    """Whether candidate and golden name the right class, per sample."""
+    TENSORS = "tensors"
+    """Every tensor of the candidate: what is not finite, in how many samples."""
+    LAYERS = "layers"
+    """Every tensor of the candidate against the golden one: local and accumulated error."""
+    RUNS = "runs"
+    """Outputs of the same input again, in the same session and in a new one."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a tensor comes from.
+
+    Attributes:
+        tensor: name of the tensor.
+        node: name of the node that makes it, or None for a graph input.
+        op: operator of that node.
+    """
+
+    tensor: str
+    node: str | None = None
+    op: str | None = None
+
+
+@dataclass(frozen=True)
+class OutputDrifts:
+    """One output of the candidate against the golden one; every array has one element per sample, in dataset order.
+
+    Attributes:
+        site: the output.
+        max_abs: largest absolute difference; Inf where either is NaN or they are infinite apart.
+        max_rel: largest relative difference, see `statistics.samples`.
+        cosine: cosine similarity in [-1, 1]; -1 where the candidate is not finite and golden is.
+        psnr: dB; -Inf likewise, +Inf where nothing differs.
+        snr: dB, likewise.
+        not_finite: whether the candidate holds NaN or Inf.
+        top_k: for each k asked for, whether the k largest elements are golden's.
+        peak: largest golden magnitude.
+    """
+
+    site: Site
+    max_abs: Floats
+    max_rel: Floats
+    cosine: Floats
+    psnr: Floats
+    snr: Floats
+    not_finite: NDArray[np.bool_]
+    top_k: Mapping[int, NDArray[np.bool_]]
+    peak: Floats
+
+
+@dataclass(frozen=True)
+class LabelRanks:
+    """How many classes score above the label, per sample; 0 is a top-1 hit. NaN scores rank last.
+
+    Attributes:
+        output: output the scores are read from.
+        classes: number of classes.
+        golden: int64, one per sample.
+        candidate: int64, one per sample.
+    """
+
+    output: str
+    classes: int
+    golden: NDArray[np.int64]
+    candidate: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A tensor of the candidate that is not finite.
+
+    Attributes:
+        site: the tensor.
+        samples: samples with a value that is not finite.
+        nan: samples with NaN.
+        positive: samples with +Inf.
+        negative: samples with -Inf.
+        first: index of the first such sample.
+        own: samples with such a value where golden has another; None where golden has no such tensor.
+    """
+
+    site: Site
+    samples: int
+    nan: int
+    positive: int
+    negative: int
+    first: int
+    own: int | None = None
+
+
+@dataclass(frozen=True)
+class TensorFaults:
+    """Every tensor of the candidate was looked at, these are not finite.
+
+    Attributes:
+        looked_at: tensors looked at.
+        faults: in topological order.
+        reproduces: whether the run that showed the tensors gave the outputs of the plain run, bit by bit.
+    """
+
+    looked_at: int
+    faults: tuple[Fault, ...]
+    reproduces: bool
+
+
+@dataclass(frozen=True)
+class Error:
+    """Difference of two tensors over all samples.
+
+    Attributes:
+        max_abs: largest absolute difference; Inf where one is not finite and the other differs.
+        rms: root of the mean squared difference.
+        snr: dB, golden power over the power of the difference; -Inf where not finite.
+        cosine: cosine similarity.
+    """
+
+    max_abs: float
+    rms: float
+    snr: float
+    cosine: float
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """One tensor: its range in the golden run, and the candidate's errors.
+
+    Attributes:
+        site: the tensor.
+        elements: elements compared, all samples.
+        low: smallest golden value.
+        high: largest golden value.
+        accumulated: the candidate's tensor in its own run, against golden's.
+        local: what the candidate's own operation makes of golden inputs, against golden's; None where it cannot be run
+            alone.
+        starts_here: share of the accumulated error's power that the local error accounts for, in [0, 1].
+    """
+
+    site: Site
+    elements: int
+    low: float
+    high: float
+    accumulated: Error
+    local: Error | None
+    starts_here: float | None
+
+
+@dataclass(frozen=True)
+class LayerErrors:
+    """Every tensor that candidate and golden share.
+
+    Attributes:
+        layers: in topological order of the candidate.
+        skipped: names of tensors that only one of the two has, or that are no numbers.
+        reproduces: whether the run that showed the tensors gave the outputs of the plain run, bit by bit.
+    """
+
+    layers: tuple[LayerError, ...]
+    skipped: tuple[str, ...]
+    reproduces: bool
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The same input gave other bits.
+
+    Attributes:
+        site: first output that differs.
+        new_session: whether it took a new session.
+        batch: index of the batch.
+        run: run that differed, from 1.
+        max_abs: largest absolute difference.
+    """
+
+    site: Site
+    new_session: bool
+    batch: int
+    run: int
+    max_abs: float
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """What running again showed.
+
+    Attributes:
+        batches: batches run again.
+        runs: runs of each in one session.
+        differences: the first one per batch and kind of session.
+        random: nodes that draw random numbers.
+    """
+
+    batches: int
+    runs: int
+    differences: tuple[Difference, ...]
+    random: tuple[Site, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything measured on one candidate.
+
+    Attributes:
+        candidate: key of the candidate.
+        samples: samples run.
+        outputs: one per output, in graph order.
+        labels: by output.
+        tensors: what is not finite.
+        layers: error per tensor.
+        repeats: by (runs, batches) asked for.
+        missing: why a need has no evidence, one sentence each.
+    """
+
+    candidate: str
+    samples: int = 0
+    outputs: tuple[OutputDrifts, ...] = ()
+    labels: Mapping[str, LabelRanks] = field(default_factory=dict)
+    tensors: TensorFaults | None = None
+    layers: LayerErrors | None = None
+    repeats: Mapping[tuple[int, int], Repeats] = field(default_factory=dict)
+    missing: Mapping[Need, str] = field(default_factory=dict)
