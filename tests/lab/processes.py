@@ -1,0 +1,93 @@
+"""Child processes that end when they should.
+
+A server left behind by a test is worse than a failing test. So every server is one `Server`: it logs to a file, dies
+with its parent, is stopped by its own pid, and when it fails, the end of its log is in the error.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.lab import LabError
+
+__all__ = ["Server", "free_port", "run", "tail", "wait_until"]
+
+
+def free_port() -> int:
+    """Return a TCP port that is free on the loopback address now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    """Return the last lines of a log, or a word that there is none."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return "\n".join(text.splitlines()[-lines:]) or "(empty)"
+
+
+def wait_until(ready: Callable[[], bool], what: str, seconds: float, every: float = 0.1) -> None:
+    """Ask `ready` until it says yes; `LabError` naming `what` when it has not within `seconds`."""
+    end = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > end:
+            raise LabError(f"{what}: not so after {seconds:.0f} s")
+        time.sleep(every)
+
+
+def run(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, stdin: str | None = None) -> str:
+    """Run a command to its end and return its standard output; `LabError` with its last lines when it fails."""
+    done = subprocess.run(
+        [str(a) for a in argv], env=env, input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
+        text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        last = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
+        raise LabError(f"{' '.join(map(str, argv[:6]))} ended with {done.returncode}:\n{last}")
+    return done.stdout
+
+
+class Server:
+    """One running server process, logging to `log`."""
+
+    def __init__(self, argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> None:
+        self.name, self.log = Path(argv[0]).name, log
+        # The kernel ends the server should this process be killed before it can stop it.
+        lifeline = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [*lifeline, *map(str, argv)], env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id, as seen by this process."""
+        return self.process.pid
+
+    def wait_ready(self, ready: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait until `ready`; `LabError` with the end of the log when the server dies first or takes too long."""
+
+        def alive_and_ready() -> bool:
+            if self.process.poll() is not None:
+                raise LabError(f"{self.name} ended with {self.process.returncode} before it was ready")
+            return ready()
+
+        try:
+            wait_until(alive_and_ready, f"{self.name} ready", seconds)
+        except LabError as error:
+            raise LabError(f"{error}; the end of {self.log}:\n{tail(self.log)}") from None
+
+    def stop(self, grace: float = 5) -> None:
+        """Ask the server to end, then end it; returns once it is gone. Stopping twice is harmless."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(grace)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab import LabError, Unavailable, cache_dir, digest_of
+from tests.lab.apiserver import ApiServer
+from tests.lab.kubectl import Kubectl
+from tests.lab.processes import Server, wait_until
+from tests.lab.s3 import S3Access, S3Server
+from tests.lab.toolchain import cached, debian, find
+
+JOB = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"name": "child"},
+    "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "none"}]}}},
+}
+
+
+def test_the_apiserver_validates_and_explains(apiserver: ApiServer) -> None:
+    refused = apiserver.kubectl.attempt("create", "configmap", "Not_A_Name")
+    assert refused.returncode == 1
+    assert "a lowercase RFC 1123 subdomain must consist of" in refused.stderr
+    assert "FIELDS" in apiserver.kubectl("explain", "job.spec")
+
+
+def test_controllers_make_pods_and_collect_them_with_their_owner(apiserver: ApiServer) -> None:
+    kubectl = apiserver.kubectl
+    kubectl("create", "namespace", "owners")
+    wait_until(lambda: kubectl.attempt("-n", "owners", "get", "sa", "default").returncode == 0, "service account", 20)
+    kubectl.apply(JOB, arguments=["-n", "owners"])
+    wait_until(lambda: len(kubectl.json("-n", "owners", "get", "pods")["items"]) == 1, "a pod of the Job", 20)
+    kubectl("-n", "owners", "delete", "job", "child", "--cascade=background")
+    wait_until(lambda: kubectl.json("-n", "owners", "get", "pods")["items"] == [], "no pod of the Job", 30)
+
+
+def test_a_service_account_may_do_only_what_it_is_granted(apiserver: ApiServer, tmp_path: Path) -> None:
+    apiserver.kubectl("create", "serviceaccount", "nobody")
+    nobody = Kubectl(apiserver.kubectl.as_service_account("default", "nobody", tmp_path))
+    assert "system:serviceaccount:default:nobody" in nobody("auth", "whoami")
+    assert nobody.attempt("get", "secrets").returncode == 1
+
+
+def test_s3_keeps_objects_through_a_pause(s3: S3Server) -> None:
+    bucket = s3.bucket("round-trip")
+    client = s3.client()
+    client.put_object(Bucket=bucket, Key="a/b", Body=b"x" * 1000)
+    s3.pause()
+    s3.resume()
+    assert client.get_object(Bucket=bucket, Key="a/b", Range="bytes=990-")["Body"].read() == b"x" * 10
+    assert (s3.data / bucket / "a" / "b").stat().st_size == 1000
+    client.close()
+
+
+def test_s3_keys_stay_out_of_sight(s3: S3Server) -> None:
+    assert s3.access.secret_key not in repr(s3.access)
+    wrong = S3Access(s3.endpoint, "lab", "wrong").client()
+    with pytest.raises(wrong.exceptions.ClientError, match="SignatureDoesNotMatch"):
+        wrong.list_buckets()
+    wrong.close()
+
+
+def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
+    server = Server(["sh", "-c", "echo the reason >&2; exit 3"], tmp_path / "log")
+    with pytest.raises(LabError, match=r"(?s)ended with 3.*the reason"):
+        server.wait_ready(lambda: False)
+
+
+def test_a_stopped_server_is_gone(tmp_path: Path) -> None:
+    server = Server(["sleep", "1000"], tmp_path / "log")
+    server.stop()
+    server.stop()
+    assert not Path(f"/proc/{server.pid}").exists()
+
+
+def test_the_cache_makes_a_thing_once_and_never_keeps_half_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
+    made: list[Path] = []
+
+    def half(folder: Path) -> None:
+        (folder / "half").touch()
+        raise LabError("broke")
+
+    def whole(folder: Path) -> None:
+        made.append(folder)
+        (folder / "whole").touch()
+
+    with pytest.raises(LabError, match="broke"):
+        cached("things", "thing", "1", half)
+    folders = {cached("things", "thing", "1", whole) for _ in range(2)}
+    assert [[file.name for file in folder.iterdir()] for folder in folders] == [["whole"]]
+    assert len(made) == 1
+    assert [p.name for p in cache_dir("things").iterdir()] == ["thing-1"]
+
+
+def test_a_digest_sees_names_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    first = digest_of([tmp_path, "flag"])
+    assert first == digest_of([tmp_path, "flag"])
+    assert first != digest_of([tmp_path, "flags"])
+    (tmp_path / "a").write_text("2")
+    assert first != digest_of([tmp_path, "flag"])
+
+
+def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(
+        Unavailable, match=r"^no-such-package not installed, and only root on Debian can do so: apt-get"
+    ):
+        debian("no-such-package")
+
+
+def test_system_programs_are_found_without_them_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert find("ldconfig")

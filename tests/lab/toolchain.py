@@ -1,0 +1,183 @@
+"""The programs the lab runs: built from their Go modules or installed from Debian, once, then cached.
+
+Release archives of Kubernetes, containerd, helm and versitygw are not to be had everywhere; a Go module proxy and a
+Debian mirror are. So all of it is built from source, by one `go` command each, into
+`<cache>/bin/<name>-<digest>`, where the digest names the source and the flags: a warm run only looks a folder up.
+Where `KUBEBUILDER_ASSETS` holds an API server, that one is used and nothing is built for API tests.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab import LabError, Unavailable, cache_dir, digest_of, step
+
+__all__ = ["containerd", "control_plane", "debian", "find", "helm", "kubectl", "kubernetes", "prepare", "versitygw"]
+
+KUBE_SOURCE = Path(__file__).parent / "kube"
+COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
+MODULES = {
+    "versitygw": ("github.com/versity/versitygw@v1.8.0", ("cmd/versitygw",)),
+    "containerd": (
+        "github.com/containerd/containerd/v2@v2.4.2",
+        ("cmd/containerd", "cmd/containerd-shim-runc-v2", "cmd/ctr"),
+    ),
+    "helm": ("helm.sh/helm/v4@v4.3.1", ("cmd/helm",)),
+}
+# A file that a package brings and nothing else is needed of; it may as well come from another distribution.
+DEBIAN_PROOF = {
+    "buildah": "buildah",
+    "chromium": "chromium",
+    "chromium-driver": "chromedriver",
+    "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "debootstrap": "debootstrap",
+    "gcc": "gcc",
+    "iproute2": "ip",
+    "openssl": "openssl",
+    "runc": "runc",
+    "util-linux": "unshare",
+}
+
+
+def find(program: str) -> Path | None:
+    """Return where a program is, also looking in the system folders that a user's PATH leaves out."""
+    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
+    return Path(found) if found else None
+
+
+def debian(*packages: str) -> None:
+    """See to it that the Debian packages are installed; `Unavailable` when they are missing and cannot be."""
+    missing = [name for name in packages if not find(DEBIAN_PROOF.get(name, name))]
+    if not missing:
+        return
+    names = " ".join(missing)
+    if os.geteuid() != 0 or not find("apt-get"):
+        raise Unavailable(f"{names} not installed, and only root on Debian can do so: apt-get install {names}")
+    with locked("apt"), step(f"installing {names}"):
+        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for argv in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+            done = subprocess.run(["apt-get", "-q", *argv], env=env, text=True, capture_output=True, check=False)
+            if done.returncode:
+                last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+                raise Unavailable(f"apt-get {argv[0]} could not install {names}: {''.join(last)}")
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold the lab's lock called `name`, so that two test runs never build the same thing at once."""
+    with (cache_dir("locks") / name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def cached(kind: str, name: str, digest: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder `<cache>/<kind>/<name>-<digest>`, made by `make(folder)` once and whole ever after."""
+    final = cache_dir(kind) / f"{name}-{digest}"
+    if final.exists():
+        return final
+    with locked(f"{kind}-{name}"):
+        if not final.exists():
+            fresh = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
+            try:
+                make(fresh)
+                fresh.chmod(0o755)
+                fresh.rename(final)
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)
+    return final
+
+
+def go(what: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+    """Run one `go` command with the flags of a release build."""
+    program = find("go") or (Path("/usr/local/go/bin/go") if Path("/usr/local/go/bin/go").exists() else None)
+    if not program:
+        raise Unavailable(f"{what} is built from source and there is no go command: install Go 1.26 or newer")
+    with step(f"building {what}"):
+        done = subprocess.run(
+            [program, *arguments], cwd=cwd, env={**os.environ, "CGO_ENABLED": "0", **(env or {})},
+            stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        last = "\n".join(done.stderr.splitlines()[-20:])
+        raise LabError(f"building {what} failed:\n{last}")
+
+
+@functools.cache
+def kubernetes() -> Path:
+    """Return a folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and kubectl."""
+    version = re.search(r"k8s\.io/kubernetes (v1\.(\d+)\.\d+)", (KUBE_SOURCE / "go.mod").read_text())
+    if not version:
+        raise LabError("tests/lab/kube/go.mod requires no k8s.io/kubernetes")
+    package = "k8s.io/component-base/version"
+    values = {"gitVersion": version[1], "gitMajor": "1", "gitMinor": version[2]}
+    flags = "-s -w " + " ".join(f"-X {package}.{key}={value}" for key, value in values.items())
+
+    def make(folder: Path) -> None:
+        go(
+            f"Kubernetes {version[1]} (about 10 minutes on 2 cores the first time)",
+            "build", "-trimpath", "-ldflags", flags, "-o", str(folder / "kube"), ".",
+            cwd=KUBE_SOURCE,
+        )  # fmt: skip
+        for name in COMPONENTS:
+            (folder / name).symlink_to("kube")
+
+    return cached("bin", "kubernetes", digest_of([KUBE_SOURCE, flags]), make)
+
+
+@functools.cache
+def module(name: str) -> Path:
+    """Return a folder with the programs of one row of `MODULES`."""
+    at, commands = MODULES[name]
+    path, version = at.split("@")
+    flags = ("-trimpath", "-ldflags", "-s -w")
+
+    def make(folder: Path) -> None:
+        packages = [f"{path}/{command}@{version}" for command in commands]
+        go(f"{name} {version}", "install", *flags, *packages, env={"GOBIN": str(folder)})
+
+    return cached("bin", name, digest_of([at, *commands, *flags]), make)
+
+
+def containerd() -> Path:
+    """Return a folder with containerd, containerd-shim-runc-v2 and ctr."""
+    return module("containerd")
+
+
+def versitygw() -> Path:
+    """Return the S3 server's program."""
+    return module("versitygw") / "versitygw"
+
+
+def helm() -> Path:
+    """Return the helm program."""
+    return module("helm") / "helm"
+
+
+def control_plane() -> Path:
+    """Return a folder with at least etcd and kube-apiserver: `$KUBEBUILDER_ASSETS` if it has them, else our own."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if assets and all((Path(assets) / name).exists() for name in ("etcd", "kube-apiserver")):
+        return Path(assets)
+    return kubernetes()
+
+
+def kubectl() -> Path:
+    """Return the kubectl program: beside the API server that is used, else our own."""
+    beside = control_plane() / "kubectl"
+    return beside if beside.exists() else kubernetes() / "kubectl"
+
+
+def prepare() -> None:
+    """Build and install everything, saying what takes how long; a second call takes no time."""
+    kubernetes()
+    for name in MODULES:
+        module(name)
