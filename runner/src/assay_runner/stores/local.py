@@ -1,0 +1,135 @@
+"""file:// URIs: objects are files, prefixes are folders."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.stores import Opening, Stat
+from assay_runner.stores.files import CHUNK, TEMPORARY, whole_file
+
+SCHEME = "file://"
+
+
+def open_local(opening: Opening) -> LocalStore:
+    """The store of file:// URIs."""
+    return LocalStore(opening.base)
+
+
+class LocalStore:
+    """Files below file:///absolute/path, and below file://./path where a base folder gives that a meaning."""
+
+    def __init__(self, base: Path | None = None) -> None:
+        """Relative URIs are relative to `base`; without it they are refused."""
+        self._base = base
+
+    def _path(self, uri: str) -> Path:
+        if not uri.startswith(SCHEME):
+            raise InvalidInput(f"{uri} is not a file:// URI")
+        path = uri.removeprefix(SCHEME)
+        if "\0" in path:
+            raise InvalidInput(f"{uri!r} holds a NUL character: correct the URI")
+        if path.startswith("/"):
+            return Path(path)
+        if not path.startswith("."):
+            raise InvalidInput(f"{uri} has no absolute path: write file:///{path}, or file://./{path} beside the audit")
+        if self._base is None:
+            raise InvalidInput(f"{uri} is relative, which only local runs can resolve: use s3:// or file:///absolute")
+        return Path(os.path.normpath(self._base / path))
+
+    def stat(self, uri: str) -> Stat | None:
+        """See `Stats`."""
+        path = self._path(uri)
+        try:
+            return _stat(uri, path) if path.is_file() else None
+        except OSError as error:
+            raise _read_error(uri, error) from error
+
+    def list(self, prefix: str) -> Iterator[Stat]:
+        """See `Lists`."""
+        folder = self._path(prefix if prefix.endswith("/") else prefix.rsplit("/", 1)[0] + "/")
+        start = prefix if prefix.endswith("/") else prefix.rsplit("/", 1)[0] + "/"
+        found = []
+        for parent, folders, files in os.walk(folder, onerror=_refuse(prefix)):
+            folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
+            for name in files:
+                path = Path(parent, name)
+                uri = start + path.relative_to(folder).as_posix()
+                if uri.startswith(prefix) and not name.startswith(TEMPORARY):
+                    found.append((uri.encode("utf-8", "surrogateescape"), uri, path))
+        for _, uri, path in sorted(found):
+            try:
+                yield _stat(uri, path)
+            except OSError as error:
+                raise _read_error(uri, error) from error
+
+    def get(self, uri: str, path: Path) -> None:
+        """See `Gets`."""
+        source = self._path(uri)
+        try:
+            reader = source.open("rb")
+        except OSError as error:
+            raise _read_error(uri, error) from error
+        with reader, whole_file(path, source.stat().st_size) as file:
+            shutil.copyfileobj(reader, file, CHUNK)
+
+    def read(self, uri: str) -> bytes:
+        """See `Gets`."""
+        try:
+            return self._path(uri).read_bytes()
+        except OSError as error:
+            raise _read_error(uri, error) from error
+
+    def read_range(self, uri: str, start: int, length: int) -> bytes:
+        """See `Gets`."""
+        try:
+            with self._path(uri).open("rb") as file:
+                file.seek(start)
+                return file.read(length)
+        except OSError as error:
+            raise _read_error(uri, error) from error
+
+    def local_path(self, uri: str) -> Path | None:
+        """See `Gets`."""
+        return self._path(uri)
+
+    def put(self, uri: str, source: Path | bytes, content_type: str = "application/octet-stream") -> None:
+        """See `Puts`; files have no content type."""
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        with whole_file(self._path(uri), size) as file:
+            if isinstance(source, bytes):
+                file.write(source)
+            else:
+                with source.open("rb") as reader:
+                    shutil.copyfileobj(reader, file, CHUNK)
+
+
+def _stat(uri: str, path: Path) -> Stat:
+    found = path.stat()
+    return Stat(uri, found.st_size, f"{found.st_size:x}-{found.st_mtime_ns:x}")
+
+
+def _refuse(prefix: str) -> Callable[[OSError], None]:
+    def refuse(error: OSError) -> None:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise _read_error(prefix, error) from error
+
+    return refuse
+
+
+def _read_error(uri: str, error: OSError) -> InvalidInput | Unavailable:
+    match error.errno:
+        case errno.ENOENT | errno.ENOTDIR:
+            return InvalidInput(f"{uri} does not exist: correct the URI or put the file there")
+        case errno.EISDIR:
+            return InvalidInput(f"{uri} is a folder, not a file: name the file in it")
+        case errno.EACCES | errno.EPERM:
+            return InvalidInput(f"{uri} may not be read: give this user the permission")
+        case errno.ENAMETOOLONG | errno.EINVAL | errno.ELOOP:
+            return InvalidInput(f"{uri} cannot name a file ({os.strerror(error.errno).lower()}): correct the URI")
+        case _:
+            return Unavailable(f"{uri} cannot be read: {(error.strerror or type(error).__name__).lower()}")
