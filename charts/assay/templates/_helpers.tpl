@@ -1,0 +1,76 @@
+{{- define "assay.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "assay.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else if contains (include "assay.name" .) .Release.Name }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "assay.name" .) | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "assay.selector" -}}
+app.kubernetes.io/name: {{ include "assay.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "assay.labels" -}}
+{{ include "assay.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "assay.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "assay.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name is needed where serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* The reference of an image: (list root image-values) */}}
+{{- define "assay.image" -}}
+{{- $root := index . 0 }}{{ $image := index . 1 }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $image.repository $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $image.repository (default $root.Chart.AppVersion $image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* What the operator may do in the namespaces it watches. One list, for the ClusterRole and for every Role. */}}
+{{- define "assay.rules" -}}
+- apiGroups: [assay.dev]
+  resources: [accuracyaudits]
+  verbs: [get, list, watch]
+- apiGroups: [assay.dev]
+  resources: [accuracyaudits/status]
+  verbs: [patch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{- define "assay.subject" -}}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "assay.serviceAccount" . }}
+    namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{/* The operator's settings; every one of them is read in operator/src/assay_operator/settings.py. */}}
+{{- define "assay.env" -}}
+- name: ASSAY_RUNNER_IMAGE
+  value: {{ include "assay.image" (list . .Values.runner.image) | quote }}
+{{- end }}

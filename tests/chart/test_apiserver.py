@@ -1,0 +1,82 @@
+"""The rendered chart, put before a real API server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.conftest import NAMESPACE, Chart, named
+from tests.lab.apiserver import ApiServer
+
+FOREIGN = {"ServiceMonitor", "PrometheusRule"}
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+EVERYTHING = "replicas=2,networkPolicy.enabled=true,priorityClassName=system-cluster-critical"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ApiServer]:
+    with ApiServer() as running:
+        meta = {"name": NAMESPACE, "labels": RESTRICTED}
+        running.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+        for name in ("team-a", "team-b"):
+            running.kubectl("create", "namespace", name)
+        yield running
+
+
+@pytest.mark.parametrize("values", ["", EVERYTHING, "namespaces={team-a,team-b}"])
+def test_dry_run_is_accepted_without_a_warning(chart: Chart, server: ApiServer, values: str) -> None:
+    objects = chart.render(*(("--set", values) if values else ()))
+    stream = yaml.safe_dump_all(o for o in objects if o["kind"] not in FOREIGN)
+    done = server.kubectl.attempt("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=stream)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+
+
+def test_pod_is_admitted_where_restricted_is_enforced(default: list[dict[str, Any]], server: ApiServer) -> None:
+    template = named(default, "Deployment")["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **template}
+    pod["metadata"] = {**template["metadata"], "name": "probe", "namespace": NAMESPACE}
+    create = ("create", "--dry-run=server", "-f", "-")
+    server.kubectl(*create, stdin=json.dumps(pod))
+    del pod["spec"]["containers"][0]["securityContext"]["capabilities"]
+    refused = server.kubectl.attempt(*create, stdin=json.dumps(pod))
+    assert 'violates PodSecurity "restricted' in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "namespace", "allowed"),
+    [
+        ("patch", "accuracyaudits.assay.dev/status", "team-a", True),
+        ("patch", "accuracyaudits.assay.dev", "team-a", False),
+        ("delete", "accuracyaudits.assay.dev", "team-a", False),
+        ("create", "jobs.batch", "team-b", True),
+        ("update", "jobs.batch", "team-b", False),
+        ("deletecollection", "jobs.batch", "team-b", False),
+        ("delete", "pods", "team-a", False),
+        ("get", "pods/log", "team-a", False),
+        ("get", "secrets", "team-a", False),
+        ("create", "leases.coordination.k8s.io", NAMESPACE, True),
+        ("create", "leases.coordination.k8s.io", "team-a", False),
+        ("list", "namespaces", "team-a", False),
+    ],
+)
+def test_api_server_agrees_on_what_the_operator_may_do(
+    installed: ApiServer, verb: str, resource: str, namespace: str, allowed: bool
+) -> None:
+    account = f"system:serviceaccount:{NAMESPACE}:assay"
+    resource, _, sub = resource.partition("/")
+    question = ("auth", "can-i", verb, resource, f"--subresource={sub}", "--namespace", namespace, "--as", account)
+    done = installed.kubectl.attempt(*question)
+    assert done.stdout.strip() == ("yes" if allowed else "no"), done.stderr
+
+
+@pytest.fixture(scope="module")
+def installed(default: list[dict[str, Any]], server: ApiServer) -> ApiServer:
+    """The server with the chart's objects really made."""
+    server.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(default))
+    server.kubectl("wait", "--for=condition=Established", "crd/accuracyaudits.assay.dev")
+    return server

@@ -1,0 +1,121 @@
+"""What the chart makes of its values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.conftest import CHART, NAMESPACE, ROOT, Chart, kinds, named
+
+DEFAULT = [
+    "ClusterRole", "ClusterRole", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Deployment",
+    "Role", "RoleBinding", "Service", "ServiceAccount",
+]  # fmt: skip
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+
+
+def test_lint_finds_nothing(chart: Chart) -> None:
+    done = chart.attempt("lint", "--strict", str(CHART))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
+
+
+def test_default_render(default: list[dict[str, Any]]) -> None:
+    assert kinds(default) == DEFAULT
+    assert {o["metadata"].get("namespace") for o in default if o["kind"] not in CLUSTER_WIDE} == {NAMESPACE}
+
+
+def test_crd_is_the_generated_one(default: list[dict[str, Any]]) -> None:
+    rendered = named(default, "CustomResourceDefinition")
+    assert rendered["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert rendered == yaml.safe_load((ROOT / "crds" / "accuracyaudits.yaml").read_text())
+
+
+def test_crd_stands_among_the_templates_so_that_upgrades_reach_it(chart: Chart) -> None:
+    assert not (CHART / "crds").exists()
+    assert "CustomResourceDefinition" not in kinds(chart.render("--set", "crds.install=false"))
+    loose = named(chart.render("--set", "crds.keep=false"), "CustomResourceDefinition")
+    assert "helm.sh/resource-policy" not in loose["metadata"].get("annotations", {})
+
+
+def test_one_replica_needs_no_disruption_budget_and_two_do(chart: Chart, default: list[dict[str, Any]]) -> None:
+    assert "PodDisruptionBudget" not in kinds(default)
+    budget = named(chart.render("--set", "replicas=2"), "PodDisruptionBudget")
+    pods = named(default, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert budget["spec"]["selector"]["matchLabels"].items() <= pods.items()
+
+
+@pytest.mark.parametrize(
+    ("values", "reference"),
+    [
+        (("image.tag=1.2",), "localhost/assay-operator:1.2"),
+        (("image.repository=r.example/o", f"image.digest=sha256:{'a' * 64}"), f"r.example/o@sha256:{'a' * 64}"),
+        ((), "localhost/assay-operator:0.1.0"),
+    ],
+)
+def test_image_reference(chart: Chart, values: tuple[str, ...], reference: str) -> None:
+    arguments = [a for value in values for a in ("--set", value)]
+    pod = named(chart.render(*arguments), "Deployment")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == reference
+
+
+@pytest.mark.parametrize("release", ["assay", "prod", "a" * 53])
+def test_names_fit_and_do_not_clash_between_releases(chart: Chart, release: str) -> None:
+    for made in chart.render("--set", "replicas=2,networkPolicy.enabled=true", release=release):
+        name = made["metadata"]["name"]
+        assert len(name) <= 63
+        assert made["kind"] == "CustomResourceDefinition" or release[:40] in name
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("replicaCount=2", "additional properties 'replicaCount' not allowed"),
+        ("image.repo=x", "at '/image': additional properties 'repo' not allowed"),
+        ("metrics.serviceMonitor.on=true", "additional properties 'on' not allowed"),
+        ("replicas=many", "at '/replicas': got string, want integer"),
+        ("log.level=loud", "at '/log/level': value must be one of"),
+        ("image.digest=latest", "at '/image/digest': 'latest' does not match pattern"),
+        ("namespaces={Team_A}", "at '/namespaces/0': 'Team_A' does not match pattern"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(chart: Chart, value: str, says: str) -> None:
+    done = chart.attempt("template", "assay", str(CHART), "--set", value)
+    assert done.returncode != 0
+    assert says in done.stderr
+
+
+def test_service_account_of_ones_own_must_be_named(chart: Chart) -> None:
+    done = chart.attempt("template", "assay", str(CHART), "--set", "serviceAccount.create=false")
+    assert "serviceAccount.name is needed where serviceAccount.create is false" in done.stderr
+    brought = chart.render("--set", "serviceAccount.create=false,serviceAccount.name=mine")
+    assert "ServiceAccount" not in kinds(brought)
+    assert named(brought, "ClusterRoleBinding")["subjects"][0]["name"] == "mine"
+
+
+def test_readme_lists_every_value() -> None:
+    def paths(values: dict[str, Any], prefix: str = "") -> set[str]:
+        found: set[str] = set()
+        for key, value in values.items():
+            inner = isinstance(value, dict) and value and key not in ("requests", "limits")
+            found |= paths(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}"}
+        return found
+
+    rows = [line for line in (CHART / "README.md").read_text().splitlines() if line.startswith("| `")]
+    listed = [row.split("`")[1] for row in rows]
+    assert set(listed) == paths(yaml.safe_load((CHART / "values.yaml").read_text()))
+    assert len(listed) == len(set(listed))
+
+
+def test_notes_tell_the_next_three_commands(chart: Chart) -> None:
+    done = chart.attempt("install", "assay", str(CHART), "--namespace", NAMESPACE, "--dry-run=client")
+    notes = done.stdout.partition("NOTES:")[2]
+    assert done.returncode == 0, done.stderr
+    for command in (
+        "rollout status deployment/assay",
+        "kubectl create secret generic",
+        "kubectl wait --for=condition=Complete",
+    ):
+        assert command in notes

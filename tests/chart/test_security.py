@@ -1,0 +1,121 @@
+"""What the operator may do and what its Pod may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.chart.conftest import NAMESPACE, Chart, kinds, named
+
+# (API group, resource, resource name or "*") -> verbs. Whatever the chart grants beyond this is a defect.
+WATCHED = {
+    ("assay.dev", "accuracyaudits", "*"): {"get", "list", "watch"},
+    ("assay.dev", "accuracyaudits/status", "*"): {"patch"},
+    ("batch", "jobs", "*"): {"get", "list", "watch", "create", "patch", "delete"},
+    ("", "pods", "*"): {"get", "list", "watch"},
+    ("", "events", "*"): {"create", "patch"},
+}
+CLUSTER = {("apiextensions.k8s.io", "customresourcedefinitions", "accuracyaudits.assay.dev"): {"get"}}
+LEASE = {
+    ("coordination.k8s.io", "leases", "*"): {"create"},
+    ("coordination.k8s.io", "leases", "assay"): {"get", "update", "patch"},
+}
+
+Grants = dict[tuple[str, str, str], set[str]]
+
+
+def grants(role: dict[str, Any]) -> Grants:
+    """A role as a table."""
+    table: Grants = {}
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                for name in rule.get("resourceNames", ["*"]):
+                    table.setdefault((group, resource, name), set()).update(rule["verbs"])
+    return table
+
+
+def pod_templates(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every Pod spec among the objects."""
+    for made in objects:
+        template = made.get("spec", {}).get("template") if made["kind"] != "CustomResourceDefinition" else None
+        if template:
+            yield template["spec"]
+
+
+def test_operator_may_do_just_this(default: list[dict[str, Any]]) -> None:
+    assert grants(named(default, "ClusterRole", "assay")) == WATCHED | CLUSTER
+    assert grants(named(default, "Role")) == LEASE
+
+
+def test_namespaced_install_has_roles_only(chart: Chart) -> None:
+    made = chart.render("--set", "namespaces={team-a,team-b},crds.install=false")
+    assert not {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"} & set(kinds(made))
+    for namespace in ("team-a", "team-b"):
+        (role,) = [o for o in made if o["kind"] == "Role" and o["metadata"]["namespace"] == namespace]
+        (binding,) = [o for o in made if o["kind"] == "RoleBinding" and o["metadata"]["namespace"] == namespace]
+        assert grants(role) == WATCHED
+        assert binding["roleRef"]["name"] == role["metadata"]["name"]
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "assay", "namespace": NAMESPACE}]
+    assert grants(named(made, "Role", "assay-lease")) == LEASE
+
+
+@pytest.mark.parametrize("arguments", [(), ("--set", "namespaces={a}"), ("--set", "replicas=3")])
+def test_no_role_has_a_wildcard_or_reads_secrets(chart: Chart, arguments: tuple[str, ...]) -> None:
+    for role in (o for o in chart.render(*arguments) if o["kind"] in ("Role", "ClusterRole")):
+        for rule in role["rules"]:
+            assert "*" not in rule["verbs"] + rule["apiGroups"] + rule["resources"]
+            assert "secrets" not in rule["resources"]
+            assert "impersonate" not in rule["verbs"]
+
+
+@pytest.mark.parametrize(
+    ("role", "into", "verbs"),
+    [
+        ("assay-view", {"view", "edit", "admin"}, {"get", "list", "watch"}),
+        ("assay-edit", {"edit", "admin"}, {"create", "update", "patch", "delete", "deletecollection"}),
+    ],
+)
+def test_people_roles_aggregate(default: list[dict[str, Any]], role: str, into: set[str], verbs: set[str]) -> None:
+    made = named(default, "ClusterRole", role)
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    assert {key.removeprefix(prefix) for key in made["metadata"]["labels"] if key.startswith(prefix)} == into
+    for (group, resource, _), granted in grants(made).items():
+        assert group == "assay.dev"
+        assert resource.split("/")[0] == "accuracyaudits"
+        assert granted == verbs
+
+
+@pytest.mark.parametrize("arguments", [(), ("--set", "replicas=2,metrics.enabled=false")])
+def test_every_pod_is_restricted(chart: Chart, arguments: tuple[str, ...]) -> None:
+    pods = list(pod_templates(chart.render(*arguments)))
+    assert pods
+    for pod in pods:
+        context = pod["securityContext"]
+        assert context["runAsNonRoot"] is True
+        assert context["runAsUser"] == 65532
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+        assert all("hostPath" not in volume for volume in pod["volumes"])
+        for container in (*pod["containers"], *pod.get("initContainers", ())):
+            own = container["securityContext"]
+            assert own["allowPrivilegeEscalation"] is False
+            assert own["readOnlyRootFilesystem"] is True
+            assert own["capabilities"] == {"drop": ["ALL"]}
+            assert container["resources"]["limits"]["memory"]
+            assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container)
+
+
+def test_token_is_mounted_by_the_pod_that_needs_it_only(default: list[dict[str, Any]]) -> None:
+    assert named(default, "ServiceAccount")["automountServiceAccountToken"] is False
+    assert named(default, "Deployment")["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
+
+
+def test_network_policy_names_what_goes_in_and_out(chart: Chart) -> None:
+    policy = named(chart.render("--set", "networkPolicy.enabled=true"), "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert [rule["ports"][0]["port"] for rule in policy["ingress"]] == ["metrics", "probes"]
+    outward = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+    assert outward == {53, 443, 6443, 8090}
