@@ -9,13 +9,12 @@ they agree.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 M = TypeVar("M", bound="Model")
 
@@ -39,7 +38,7 @@ class Rule:
 
 
 class Model(BaseModel):
-    """Immutable, camelCase on the wire, strict about types, unknown fields, nulls and its own `RULES`."""
+    """Immutable, camelCase on the wire, strict about types, unknown fields and its own `RULES`."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -96,24 +95,16 @@ def parse(cls: type[M], data: Any) -> M:
     Raises:
         pydantic.ValidationError: the data break the schema or a rule; `problems` puts it into sentences.
     """
-    nulls = list(_nulls(data, ()))
-    if nulls:
-        raise ValidationError.from_exception_data(cls.__name__, nulls)
-    return cls.model_validate_json(json.dumps(data, default=str))
+    return cls.model_validate_json(json.dumps(_without_nulls(data), default=str))
 
 
-def _nulls(data: Any, path: tuple[int | str, ...]) -> Iterator[InitErrorDetails]:
-    """A null is not an absent field: the API server refuses it (outside metadata), so does Python."""
-    if data is None:
-        kind = PydanticCustomError("null", "must not be null: give a value or leave the field out")
-        yield InitErrorDetails(type=kind, loc=path, input=None)
-    elif isinstance(data, dict):
-        for key, value in data.items():
-            if path or key != "metadata":
-                yield from _nulls(value, (*path, str(key)))
-    elif isinstance(data, list | tuple):
-        for index, value in enumerate(data):
-            yield from _nulls(value, (*path, index))
+def _without_nulls(data: Any) -> Any:
+    """A field that is null is a field that is absent, as the API server has it; nulls in lists stay and are refused."""
+    if isinstance(data, dict):
+        return {str(key): _without_nulls(value) for key, value in data.items() if value is not None}
+    if isinstance(data, list | tuple):
+        return [_without_nulls(item) for item in data]
+    return data
 
 
 def problems(error: ValidationError) -> list[str]:

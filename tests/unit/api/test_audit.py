@@ -31,7 +31,7 @@ CALIBRATION = {"uri": "s3://data/calib/"}
         ({"modle": {}}, "spec.modle: unknown field"),
         ({"model": None}, "spec.model: required, but missing"),
         ({"model": {"uri": "http://x/y"}}, "spec.model.uri: string should match pattern"),
-        ({"model": {"uri": None}}, "spec.model.uri: must not be null"),
+        ({"model": {"uri": None}}, "spec.model.uri: required, but missing"),
         ({"model": {"uri": "s3://models/x", "sha256": "ABC"}}, "spec.model.sha256"),
         ({"golden": {}}, "golden takes exactly one of precision"),
         ({"golden": {"precision": "fp32", "uri": "s3://models/g"}}, "golden takes exactly one of precision"),
@@ -73,10 +73,11 @@ def test_a_wrong_field_is_named_with_the_way_out(changes: dict[str, Any], senten
     assert sentence in refused(data)
 
 
-def test_nulls_in_metadata_are_kubernetes_own_business() -> None:
+def test_a_null_is_an_absent_field_as_for_the_api_server() -> None:
     data = audit()
     data["metadata"]["creationTimestamp"] = None
-    parse(AccuracyAudit, data)
+    data["spec"]["dataset"]["samples"] = None
+    assert not parse(AccuracyAudit, data).spec.dataset.has("samples")
 
 
 def test_a_spec_survives_the_wire() -> None:

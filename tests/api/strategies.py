@@ -1,0 +1,162 @@
+"""Audits as people write them: mostly right, with one thing or another wrong.
+
+Every field is drawn from values that are right and values that are wrong in a way somebody once wrote, so that about
+half of the audits are valid and the other half wrong in one or two places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+Strategy = st.SearchStrategy[Any]
+
+RARELY = 30
+
+# Hypothesis likes the ends of a range; the remainder of a large number has none.
+DIE = st.integers(0, 10**9)
+
+
+def mostly(right: Strategy, *wrong: Any) -> Strategy:
+    """A right value, and one time in `RARELY` a wrong one."""
+    return DIE.flatmap(lambda n: st.sampled_from(wrong) if wrong and n % RARELY == 11 else right)
+
+
+def fields(required: Mapping[str, Strategy], optional: Mapping[str, Strategy], unknown: str = "bogus") -> Strategy:
+    """An object with the required fields, some optional ones, rarely an unknown one or a required one missing."""
+
+    def spoil(data: dict[str, Any], die: int) -> dict[str, Any]:
+        draw = die % (4 * RARELY)
+        if draw == 11:
+            return {**data, unknown: 1}
+        if draw == 13 and required:
+            missing = sorted(required)[0]
+            return {name: value for name, value in data.items() if name != missing}
+        if draw == 17 and data:
+            return {**data, sorted(data)[-1]: None}
+        return data
+
+    return st.builds(spoil, st.fixed_dictionaries(dict(required), optional=dict(optional)), DIE)
+
+
+URI = mostly(
+    st.sampled_from(["s3://models/a.onnx", "s3://data/d/", "file:///data/x.npz", "file://./x.npz", "s3://bucket"]),
+    "", "http://host/x", "s3://A/x", "s3:///x", "models/a.onnx", 3, "s3://b/" + "x" * 1100,
+)  # fmt: skip
+NAME = mostly(st.sampled_from(["fp16", "int8-ptq", "a", "b-1", "x" * 40]), "Upper", "-a", "a-", "x" * 41, "", 7, "a_b")
+SHA = mostly(st.just("0" * 64), "0" * 63, "G" * 64, 12)
+COUNT = mostly(st.sampled_from([1, 2, 32, 1000]), 0, -1, "32", 1.5, True, 10**12)
+BOOL = mostly(st.booleans(), "true", 1)
+MODEL = fields({"uri": URI}, {"sha256": SHA})
+CALIBRATION = fields(
+    {"uri": URI},
+    {"method": mostly(st.sampled_from(["entropy", "minmax"]), "max", 1), "samples": COUNT, "perChannel": BOOL},
+)
+CANDIDATE = fields(
+    {"name": NAME, "backend": mostly(st.sampled_from(["tensorrt", "onnxruntime"]), "openvino", None)},
+    {
+        "precision": mostly(st.sampled_from(["fp32", "tf32", "fp16", "bf16", "int8", "fp8"]), "fp64", 16),
+        "typing": mostly(st.sampled_from(["weak", "strong"]), "none"),
+        "model": MODEL,
+        "calibration": CALIBRATION,
+        "engine": fields({"uri": URI}, {"sha256": SHA}),
+    },
+)
+GOOD_CANDIDATE = st.fixed_dictionaries(
+    {"name": NAME, "backend": st.just("tensorrt"), "precision": st.sampled_from(["fp16", "bf16"])}
+)
+QUANTISED = fields(
+    {"name": NAME, "backend": st.just("onnxruntime"), "precision": st.just("int8")},
+    {
+        "calibration": CALIBRATION,
+        "model": MODEL,
+    },
+)
+SHARE = mostly(st.sampled_from([0.99, 0.5, 1]), 0, 1.5, -1, "0.99", True)
+LIMIT = mostly(st.sampled_from([0, 0.5, 1, 1e-3]), -1, "0.5", [])
+CHECK = st.one_of(
+    st.just({"finite": {}}),
+    st.builds(lambda v: {"outputDrift": v}, fields({}, {"cosine": LIMIT, "maxAbs": LIMIT, "topK": COUNT})),
+    st.builds(
+        lambda v: {"labelAccuracy": v},
+        fields({}, {"keep": SHARE, "metric": mostly(st.sampled_from(["top1", "top5"]), "top3")}),
+    ),
+    st.builds(lambda v: {"layerDrift": v}, fields({}, {"worst": COUNT})),
+    st.builds(lambda v: {"runToRun": v}, fields({}, {"runs": COUNT, "batches": COUNT})),
+)
+ODD_CHECK = st.sampled_from([{}, {"finite": {}, "runToRun": {}}, {"bogus": {}}, {"finite": 1}, {"finite": None}, 3])
+QUANTITY = mostly(st.sampled_from([1, "1", "20Gi", "500m", "1.5"]), "20 Gi", "", True, 1.5, -1)
+OBJECT = mostly(st.sampled_from(["a", "my-secret", "a.b"]), "A", "", "a b", 1)
+TOLERATION = fields(
+    {},
+    {
+        "key": st.just("nvidia.com/gpu"),
+        "operator": mostly(st.sampled_from(["Exists", "Equal"]), "In"),
+        "effect": mostly(st.sampled_from(["NoSchedule", "NoExecute"]), "Never"),
+        "tolerationSeconds": COUNT,
+    },
+)
+TARGET = fields(
+    {},
+    {
+        "gpuProducts": mostly(st.lists(st.sampled_from(["NVIDIA-H200", "NVIDIA-L4"]), max_size=2), "NVIDIA-L4", [1]),
+        "image": st.just("registry.example/assay-runner:1"),
+        "resources": st.dictionaries(st.sampled_from(["memory", "nvidia.com/gpu"]), QUANTITY, max_size=2),
+        "nodeSelector": mostly(st.just({"zone": "a"}), {"zone": 1}, []),
+        "tolerations": st.lists(TOLERATION, max_size=2),
+        "imagePullSecrets": st.lists(fields({"name": OBJECT}, {}), max_size=2),
+        "runtimeClassName": st.just("nvidia"),
+        "scratch": QUANTITY,
+    },
+)
+STORAGE = fields(
+    {},
+    {
+        "secretRef": fields({"name": OBJECT}, {}),
+        "serviceAccountName": OBJECT,
+        "endpoint": mostly(
+            st.sampled_from(["https://s3.example", "http://10.0.0.1:9000"]),
+            "s3.example",
+            "https://k:s@h",
+            "https://h/p",
+        ),
+        "region": st.just("eu-central-1"),
+        "caBundleRef": fields({"name": OBJECT}, {"key": st.just("ca.crt")}),
+    },
+)
+GOLDEN = st.one_of(
+    fields({"precision": mostly(st.sampled_from(["fp32", "fp64"]), "fp16")}, {}),
+    fields({"uri": URI}, {}),
+    fields({}, {"precision": st.just("fp32"), "uri": URI}),
+)
+SPEC = fields(
+    {
+        "model": MODEL,
+        "dataset": fields({"uri": URI}, {"labels": st.just("label"), "batch": COUNT, "samples": COUNT}),
+        "candidates": st.one_of(
+            st.lists(GOOD_CANDIDATE, min_size=1, max_size=2, unique_by=lambda c: str(c["name"])),
+            st.lists(st.one_of(GOOD_CANDIDATE, QUANTISED, CANDIDATE), min_size=1, max_size=3),
+            st.lists(CANDIDATE, max_size=2),
+        ),
+        "artifacts": fields({"uri": URI}, {}),
+    },
+    {
+        "golden": GOLDEN,
+        "checks": st.one_of(
+            st.lists(CHECK, max_size=3, unique_by=lambda c: next(iter(c))),
+            st.lists(CHECK, max_size=3),
+            st.lists(st.one_of(CHECK, ODD_CHECK), max_size=3),
+        ),
+        "target": TARGET,
+        "storage": STORAGE,
+        "onBreach": mostly(st.sampled_from(["Fail", "Report"]), "Ignore"),
+        "suspend": BOOL,
+        "maxParallel": COUNT,
+        "backoffLimit": mostly(st.sampled_from([0, 3, 20]), -1, 21),
+        "activeDeadlineSeconds": COUNT,
+        "pendingDeadlineSeconds": COUNT,
+        "ttlSecondsAfterFinished": COUNT,
+    },
+)
