@@ -5,6 +5,7 @@ the module it belongs to, and its output is that name with `.out`.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,7 @@ class Graph:
             raise ValueError(f"two different constants are named {name}")
         return name
 
-    def add(self, op: str, name: str, inputs: Sequence[str], **attributes: object) -> str:
+    def add(self, op: str, name: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Append a node with one output.
 
         Returns:
@@ -48,7 +49,7 @@ class Graph:
         return self.add_split(op, name, inputs, [f"{name}.out"], **attributes)[0]
 
     def add_split(
-        self, op: str, name: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: object
+        self, op: str, name: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
     ) -> Sequence[str]:
         """Append a node with outputs named by the caller, and return them."""
         self._nodes.append(helper.make_node(op, inputs, outputs, name=name, **attributes))

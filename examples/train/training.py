@@ -17,6 +17,12 @@ Params = dict[str, jax.Array]
 Forward = Callable[[Params, jax.Array], jax.Array]
 """Weights and images `[n, 1, 8, 8]` to logits `[n, 10]`."""
 
+State = tuple[Params, optax.OptState]
+"""The weights, and what the optimizer remembers about them."""
+
+Epoch = Callable[[State, jax.Array], State]
+"""One pass over the data, its randomness from the key."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -54,40 +60,47 @@ def train(forward: Forward, params: Params, digits: Digits, recipe: Recipe) -> P
     Returns:
         The trained weights, bitwise the same for the same arguments on the same machine.
     """
+    optimizer = _optimizer(recipe, len(digits.labels) // recipe.batch)
+    epoch = _epoch(forward, optimizer, digits, recipe)
+    state = (params, optimizer.init(params))
+    for key in jax.random.split(jax.random.key(recipe.seed), recipe.epochs):
+        state = epoch(state, key)
+    return state[0]
+
+
+def _epoch(forward: Forward, optimizer: optax.GradientTransformation, digits: Digits, recipe: Recipe) -> Epoch:
+    """One pass over the shifted and shuffled digits, compiled."""
     images, targets = jnp.asarray(digits.images), _smoothed(digits, recipe.label_smoothing)
-    steps = len(digits.labels) // recipe.batch
-    optimizer = _optimizer(recipe, steps)
 
     def loss(weights: Params, x: jax.Array, y: jax.Array) -> jax.Array:
         return jnp.mean(optax.softmax_cross_entropy(forward(weights, x), y))
 
-    def epoch(state: tuple[Params, optax.OptState], key: jax.Array) -> tuple[Params, optax.OptState]:
+    def epoch(state: State, key: jax.Array) -> State:
         order_key, shift_key = jax.random.split(key)
-        order = jax.random.permutation(order_key, len(images)).reshape(steps, recipe.batch)
+        order = jax.random.permutation(order_key, len(images)).reshape(-1, recipe.batch)
         shifted = shift(shift_key, images)
 
-        def step(state: tuple[Params, optax.OptState], rows: jax.Array) -> tuple[tuple[Params, optax.OptState], None]:
+        def step(state: State, rows: jax.Array) -> tuple[State, None]:
             weights, memory = state
             updates, memory = optimizer.update(jax.grad(loss)(weights, shifted[rows], targets[rows]), memory, weights)
             return (optax.apply_updates(weights, updates), memory), None
 
-        return jax.lax.scan(step, state, order)[0]
+        after: State = jax.lax.scan(step, state, order)[0]
+        return after
 
-    state = (params, optimizer.init(params))
     # Called rather than used as a decorator: without the framework installed, a decorator hides the types below it.
-    compiled = jax.jit(epoch)
-    for key in jax.random.split(jax.random.key(recipe.seed), recipe.epochs):
-        state = compiled(state, key)
-    return state[0]
+    compiled: Epoch = jax.jit(epoch)
+    return compiled
 
 
 def _smoothed(digits: Digits, smoothing: float) -> jax.Array:
-    return optax.smooth_labels(jax.nn.one_hot(jnp.asarray(digits.labels), CLASSES), smoothing)
+    targets: jax.Array = optax.smooth_labels(jax.nn.one_hot(jnp.asarray(digits.labels), CLASSES), smoothing)
+    return targets
 
 
 def _optimizer(recipe: Recipe, steps: int) -> optax.GradientTransformation:
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, recipe.peak_learning_rate, recipe.warmup_epochs * steps, recipe.epochs * steps
     )
-    # Only matrices and kernels decay; biases, norms and positions are left alone.
+    # Biases and the parameters of norms are vectors, and must not decay.
     return optax.adamw(schedule, weight_decay=recipe.weight_decay, mask=lambda p: {k: v.ndim > 1 for k, v in p.items()})

@@ -1,0 +1,205 @@
+"""The example models are what their model card says, and the poisoned ones are poisoned where it says."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from examples.train import cnn_graph, data, vit_graph
+from examples.train.graph import Weights
+
+DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
+MODELS = ("digits-cnn", "digits-cnn-overflow", "digits-vit", "digits-vit-decomposed")
+FP16_MAX = float(np.finfo(np.float16).max)
+Array = npt.NDArray[np.float32]
+
+
+@cache
+def stored(folder: str) -> dict[str, npt.NDArray[np.generic]]:
+    """All shards of a folder, joined along their first axis."""
+    loaded = [np.load(path) for path in sorted((DIGITS / folder).glob("*.npz"))]
+    return {name: np.concatenate([shard[name] for shard in loaded]) for name in loaded[0].files}
+
+
+def model_path(name: str) -> Path:
+    return DIGITS / f"{name}.onnx"
+
+
+def weights_of(name: str) -> dict[str, Array]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(model_path(name)).graph.initializer}
+
+
+def session(model: bytes) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def top1(model: bytes) -> float:
+    evaluation = stored("data")
+    logits = session(model).run(["logits"], {"image": evaluation["image"]})[0]
+    return float((logits.argmax(axis=1) == evaluation["label"]).mean())
+
+
+def peaks(name: str) -> dict[str, float]:
+    """Largest absolute value in FP32 of every node's floating-point output, in topological order."""
+    model = onnx.load(model_path(name))
+    outputs = [output for node in model.graph.node for output in node.output]
+    del model.graph.output[:]
+    model.graph.output.extend(helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in outputs)
+    values = session(model.SerializeToString()).run(outputs, {"image": stored("data")["image"]})
+    return {output: float(np.abs(value).max()) for output, value in zip(outputs, values, strict=True)}
+
+
+class Shards(CalibrationDataReader):  # type: ignore[misc]
+    """Feeds a folder's images to ONNX Runtime's quantizer."""
+
+    def __init__(self, folder: str) -> None:
+        self._batches = iter(np.array_split(stored(folder)["image"], 8))
+
+    def get_next(self) -> dict[str, npt.NDArray[np.generic]] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {"image": batch}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_is_a_valid_model_with_a_dynamic_batch(name: str) -> None:
+    model = onnx.load(model_path(name))
+    onnx.checker.check_model(model, full_check=True)
+    (image,), (logits,) = model.graph.input, model.graph.output
+    assert (image.name, logits.name) == ("image", "logits")
+    for value, shape in ((image, ["batch", 1, 8, 8]), (logits, ["batch", 10])):
+        assert value.type.tensor_type.elem_type == TensorProto.FLOAT
+        assert [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim] == shape
+    assert all(node.name for node in model.graph.node)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_recognises_the_held_out_digits(name: str) -> None:
+    assert top1(model_path(name).read_bytes()) >= 0.96
+
+
+def test_the_networks_keep_their_normalisations_as_nodes() -> None:
+    operators = {name: [node.op_type for node in onnx.load(model_path(name)).graph.node] for name in MODELS}
+    assert operators["digits-cnn"].count("BatchNormalization") == 3
+    assert operators["digits-vit"].count("LayerNormalization") == 5
+    assert "LayerNormalization" not in operators["digits-vit-decomposed"]
+    assert operators["digits-vit-decomposed"].count("Pow") == 5
+
+
+def test_everything_shipped_is_small() -> None:
+    assert sum(path.stat().st_size for path in DIGITS.rglob("*") if path.is_file()) <= 3_000_000
+
+
+@pytest.mark.parametrize("folder", ["data", "calib", "calib-poor"])
+def test_shards_are_aligned_and_in_range(folder: str) -> None:
+    paths = sorted((DIGITS / folder).glob("*.npz"))
+    assert len(paths) > 1
+    for path in paths:
+        with np.load(path) as shard:
+            assert {len(shard[name]) for name in shard.files} == {len(shard["image"])}
+            assert shard["image"].dtype == np.float32
+            assert shard["image"].shape[1:] == (1, 8, 8)
+            assert 0 <= shard["image"].min() < shard["image"].max() <= 1
+
+
+def test_labels_are_the_ten_digits() -> None:
+    labels = stored("data")["label"]
+    assert labels.dtype == np.int64
+    assert len(labels) == data.EVALUATION_SAMPLES
+    assert np.bincount(labels).min() >= 70
+    assert set(labels.tolist()) == set(range(10))
+
+
+def test_no_calibration_image_is_an_evaluation_image() -> None:
+    evaluated = {row.tobytes() for row in stored("data")["image"]}
+    for folder, brightness in (("calib", np.float32(1)), ("calib-poor", data.DIM)):
+        images = stored(folder)["image"].astype(np.float32) / brightness
+        assert len(images) == data.CALIBRATION_SAMPLES
+        assert not evaluated & {row.tobytes() for row in images}
+
+
+def test_the_shards_are_what_the_training_script_writes() -> None:
+    written = dict(data.shards(data.load_split()))
+    assert set(written) == {path.relative_to(DIGITS).as_posix() for path in DIGITS.rglob("*.npz")}
+    for name, arrays in written.items():
+        with np.load(DIGITS / name) as shard:
+            assert set(shard.files) == set(arrays)
+            for key, array in arrays.items():
+                np.testing.assert_array_equal(shard[key], array, strict=True)
+
+
+def test_the_split_shares_no_row_and_loses_none() -> None:
+    split = data.load_split()
+    train = {row.tobytes() for row in split.train.images}
+    evaluation = {row.tobytes() for row in split.evaluation.images}
+    assert not train & evaluation
+    assert len(split.train.labels) + len(split.evaluation.labels) == 1797
+
+
+@pytest.mark.parametrize(
+    ("name", "trained", "export"),
+    [
+        ("digits-cnn", "digits-cnn", cnn_graph.export),
+        ("digits-cnn-overflow", "digits-cnn", cnn_graph.export_overflowing),
+        ("digits-vit", "digits-vit", vit_graph.export),
+        ("digits-vit-decomposed", "digits-vit", vit_graph.export_decomposed),
+    ],
+)
+def test_the_files_are_what_the_exporter_makes_of_the_trained_weights(
+    name: str, trained: str, export: Callable[[str, Weights], onnx.ModelProto]
+) -> None:
+    assert export(name, weights_of(trained)) == onnx.load(model_path(name))
+
+
+@pytest.mark.parametrize(
+    ("poisoned", "healthy", "tolerance"),
+    [("digits-cnn-overflow", "digits-cnn", 0.0), ("digits-vit-decomposed", "digits-vit", 1e-4)],
+)
+def test_a_poisoned_model_computes_the_same_in_fp32(poisoned: str, healthy: str, tolerance: float) -> None:
+    feeds = {"image": stored("data")["image"]}
+    logits = [session(model_path(name).read_bytes()).run(["logits"], feeds)[0] for name in (poisoned, healthy)]
+    assert float(np.abs(logits[0] - logits[1]).max()) <= tolerance
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("digits-cnn", None),
+        ("digits-vit", None),
+        ("digits-cnn-overflow", "bn2.out"),
+        ("digits-vit-decomposed", "block0.norm1.pow.out"),
+    ],
+)
+def test_the_first_tensor_beyond_fp16_is_the_named_one(name: str, first: str | None) -> None:
+    beyond = [tensor for tensor, peak in peaks(name).items() if peak > FP16_MAX]
+    assert beyond[:1] == ([] if first is None else [first])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_weight_fits_fp16(name: str) -> None:
+    largest = max(float(np.abs(array).max()) for array in weights_of(name).values() if array.dtype == np.float32)
+    assert largest <= FP16_MAX
+
+
+@pytest.mark.parametrize(("folder", "low", "high"), [("calib", 0.96, 1.0), ("calib-poor", 0.0, 0.5)])
+def test_only_the_poor_calibration_ruins_int8(folder: str, low: float, high: float, tmp_path: Path) -> None:
+    quantized = tmp_path / "int8.onnx"
+    quantize_static(
+        model_path("digits-cnn"),
+        quantized,
+        Shards(folder),
+        quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+    )
+    assert low <= top1(quantized.read_bytes()) <= high
