@@ -1,0 +1,160 @@
+"""The files of a model: the ONNX file, what it really is, and the external data that belong to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from assay_api.audit import ModelRef
+from assay_runner.errors import InvalidInput
+from assay_runner.stores import basename, beside
+from assay_runner.stores.files import human
+
+if TYPE_CHECKING:
+    from assay_runner.stores import Store
+
+PROTOBUF_LIMIT: Final = 2**31 - 1
+
+_KNOWN: Final = (
+    (b"<", "a web page (HTML or XML), as a failed download leaves behind: fetch the model again"),
+    (b"version https://git-lfs", "a Git LFS pointer: run `git lfs pull` and store the file it stands for"),
+    (b"PK\x03\x04", "a zip archive, perhaps of PyTorch: export the model to ONNX"),
+    (b"\x80", "a Python pickle: export the model to ONNX"),
+    (b"\x89HDF", "an HDF5 file, perhaps of Keras: convert the model to ONNX"),
+    (b"\x1f\x8b", "gzip-compressed: store it unpacked"),
+    (b"ptrt", "a TensorRT engine: give the ONNX model it was built from"),
+    (b"ftrt", "a TensorRT engine: give the ONNX model it was built from"),
+    (b"{", "a JSON file: give the ONNX model"),
+)
+
+
+def fetch_model(store: Store, ref: ModelRef, folder: Path) -> tuple[Path, str]:
+    """The ONNX file in the folder, and its SHA-256 in hexadecimal.
+
+    Raises:
+        InvalidInput: missing, empty, or not of the digest asked for.
+    """
+    path = folder / basename(ref.uri)
+    store.get(ref.uri, path)
+    if path.stat().st_size == 0:
+        raise InvalidInput(f"the model {ref.uri} is empty (0 bytes): store it again")
+    sha256 = file_sha256(path)
+    if ref.sha256 and ref.sha256 != sha256:
+        raise InvalidInput(
+            f"the model {ref.uri} has SHA-256 {sha256}, not {ref.sha256} as the spec says: "
+            "store the model that was meant, or correct sha256"
+        )
+    return path, sha256
+
+
+def read_proto(path: Path, uri: str) -> Any:
+    """The parsed model, without its external data.
+
+    Raises:
+        InvalidInput: it is no ONNX model, or not all of one.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    with path.open("rb") as file:
+        head = file.read(64)
+    known = next((what for magic, what in _KNOWN if head.lstrip().startswith(magic)), None)
+    size = path.stat().st_size
+    try:
+        proto = onnx.load(str(path), load_external_data=False, format="protobuf")
+    except DecodeError as error:
+        if known:
+            raise InvalidInput(f"the model {uri} is not ONNX but {known}") from error
+        if size > PROTOBUF_LIMIT:
+            raise InvalidInput(
+                f"the model {uri} has {human(size)}, and one ONNX file holds at most 2 GiB: "
+                "save its weights as external data beside it"
+            ) from error
+        raise InvalidInput(
+            f"the model {uri} ({human(size)}) is not ONNX, or truncated: check its size and store it again"
+        ) from error
+    if not proto.opset_import or not proto.ir_version or not (proto.graph.node or proto.graph.output):
+        what = f"but {known}" if known else "or truncated: check its size and store it again"
+        raise InvalidInput(f"the model {uri} is not ONNX, {what}")
+    return proto
+
+
+def fetch_external(store: Store, proto: Any, uri: str, folder: Path, sha256: str) -> str:
+    """Fetch the external data of a model beside it, and return the identity of the whole.
+
+    Raises:
+        InvalidInput: a file is missing, too short, or not below the model's folder.
+    """
+    needed: dict[str, int] = {}
+    for location, end in _external(proto):
+        needed[location] = max(end, needed.get(location, 0))
+    total = hashlib.sha256(sha256.encode())
+    for location, end in sorted(needed.items()):
+        path = folder / _safe(location, uri)
+        source = beside(uri, location)
+        found = store.stat(source)
+        if found is None:
+            raise InvalidInput(
+                f"external data {location} of the model {uri} are missing: {source} does not exist, store it there"
+            )
+        if found.size < end:
+            raise InvalidInput(
+                f"external data {source} of the model {uri} are truncated: {found.size} bytes, "
+                f"but the model's tensors need {end}; store the file again"
+            )
+        store.get(source, path)
+        total.update(f"\0{location}\0{file_sha256(path)}".encode())
+    return total.hexdigest() if needed else sha256
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _safe(location: str, uri: str) -> str:
+    path = PurePosixPath(location)
+    if not location or path.is_absolute() or ".." in path.parts or "\\" in location or "\0" in location:
+        raise InvalidInput(
+            f"the model {uri} wants external data at {location!r}, outside its own folder: "
+            "save them beside the model, under a plain relative name"
+        )
+    if str(path) == basename(uri):
+        raise InvalidInput(f"the model {uri} names itself as its external data: save it again")
+    return str(path)
+
+
+def _external(proto: Any) -> Iterator[tuple[str, int]]:
+    """Location and the first byte after each tensor that lies outside the model's file."""
+    for tensor in _tensors(proto):
+        if tensor.data_location == tensor.EXTERNAL:
+            entries = {e.key: e.value for e in tensor.external_data}
+            numbers = [entries.get(key) or "0" for key in ("offset", "length")]
+            end = sum(int(n) for n in numbers) if all(n.isdigit() for n in numbers) else 0
+            yield entries.get("location", ""), end
+
+
+def _tensors(proto: Any) -> Iterator[Any]:
+    yield from _graph_tensors(proto.graph)
+    for function in proto.functions:
+        yield from _node_tensors(function.node)
+
+
+def _graph_tensors(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: Any) -> Iterator[Any]:
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
+                yield from _graph_tensors(graph)
