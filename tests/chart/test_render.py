@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import yaml
 
+from assay_operator.settings import Settings, from_environment
 from tests.chart.conftest import CHART, NAMESPACE, ROOT, Chart, kinds, named
 
 DEFAULT = [
@@ -119,3 +121,21 @@ def test_notes_tell_the_next_three_commands(chart: Chart) -> None:
         "kubectl wait --for=condition=Complete",
     ):
         assert command in notes
+
+
+def test_operator_is_told_its_settings_and_nothing_it_does_not_read(default: list[dict[str, Any]]) -> None:
+    (container,) = named(default, "Deployment")["spec"]["template"]["spec"]["containers"]
+    told = {variable["name"] for variable in container["env"]}
+    source = (ROOT / "operator" / "src" / "assay_operator" / "settings.py").read_text()
+    assert told - {"POD_NAME", "POD_NAMESPACE"} == set(re.findall(r'"(ASSAY_[A-Z_]+)"', source))
+
+
+def test_operator_accepts_what_the_chart_tells_it(default: list[dict[str, Any]]) -> None:
+    (container,) = named(default, "Deployment")["spec"]["template"]["spec"]["containers"]
+    settings = from_environment({v["name"]: v["value"] for v in container["env"] if "value" in v})
+    assert settings == Settings(
+        runner_image="localhost/assay-runner:0.1.0",
+        lease_name="assay",
+        lease_namespace=NAMESPACE,
+        identity=settings.identity,
+    )

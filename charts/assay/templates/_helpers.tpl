@@ -71,6 +71,20 @@ subjects:
 
 {{/* The operator's settings; every one of them is read in operator/src/assay_operator/settings.py. */}}
 {{- define "assay.env" -}}
-- name: ASSAY_RUNNER_IMAGE
-  value: {{ include "assay.image" (list . .Values.runner.image) | quote }}
+- {name: ASSAY_RUNNER_IMAGE, value: {{ include "assay.image" (list . .Values.runner.image) | quote }}}
+- {name: ASSAY_RUNNER_PULL_POLICY, value: {{ .Values.runner.image.pullPolicy | quote }}}
+- {name: ASSAY_RUNNER_SERVICE_ACCOUNT, value: {{ .Values.runner.serviceAccount | quote }}}
+- {name: ASSAY_NAMESPACES, value: {{ join "," .Values.namespaces | quote }}}
+- {name: ASSAY_WORKERS, value: {{ .Values.workers | quote }}}
+- {name: ASSAY_RESYNC_SECONDS, value: {{ .Values.resyncSeconds | quote }}}
+- {name: ASSAY_PROGRESS_SECONDS, value: {{ .Values.progressSeconds | quote }}}
+- {name: ASSAY_LEASE_NAME, value: {{ include "assay.fullname" . | quote }}}
+- {name: ASSAY_LEASE_NAMESPACE, value: {{ .Release.Namespace | quote }}}
+- {name: ASSAY_LEASE_SECONDS, value: {{ .Values.lease.seconds | quote }}}
+- {name: ASSAY_RENEW_SECONDS, value: {{ .Values.lease.renewSeconds | quote }}}
+- {name: ASSAY_RETRY_SECONDS, value: {{ .Values.lease.retrySeconds | quote }}}
+- {name: ASSAY_METRICS_PORT, value: {{ .Values.metrics.port | quote }}}
+- {name: ASSAY_PROBE_PORT, value: {{ .Values.probes.port | quote }}}
+- {name: ASSAY_LOG_LEVEL, value: {{ .Values.log.level | quote }}}
+- {name: ASSAY_LOG_FORMAT, value: {{ .Values.log.format | quote }}}
 {{- end }}
