@@ -39,8 +39,8 @@ DEBIAN_PROOF = {
     "chromium": "chromium",
     "chromium-driver": "chromedriver",
     "containernetworking-plugins": "/usr/lib/cni/bridge",
+    "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
     "debootstrap": "debootstrap",
-    "gcc": "gcc",
     "iproute2": "ip",
     "openssl": "openssl",
     "runc": "runc",
@@ -54,9 +54,14 @@ def find(program: str) -> Path | None:
     return Path(found) if found else None
 
 
+def is_there(proof: str) -> bool:
+    """Tell whether a program (by its name) or a file (by its path) exists."""
+    return Path(proof).exists() if proof.startswith("/") else find(proof) is not None
+
+
 def debian(*packages: str) -> None:
     """See to it that the Debian packages are installed; `Unavailable` when they are missing and cannot be."""
-    missing = [name for name in packages if not find(DEBIAN_PROOF.get(name, name))]
+    missing = [name for name in packages if not is_there(DEBIAN_PROOF.get(name, name))]
     if not missing:
         return
     names = " ".join(missing)
