@@ -15,7 +15,7 @@ WATCHED = {
     ("assay.dev", "accuracyaudits/status", "*"): {"patch"},
     ("batch", "jobs", "*"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "pods", "*"): {"get", "list", "watch"},
-    ("", "events", "*"): {"create", "patch"},
+    ("", "events", "*"): {"list", "create", "patch"},
 }
 CLUSTER = {("apiextensions.k8s.io", "customresourcedefinitions", "accuracyaudits.assay.dev"): {"get"}}
 LEASE = {
