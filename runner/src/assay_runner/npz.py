@@ -1,0 +1,216 @@
+"""Rows of an .npz file, read one after the other.
+
+`numpy.load` brings a whole array into memory, and a dataset may be one array of many gigabytes. An .npz is a zip of
+.npy members, each a short header and then the rows, so rows can be decompressed and handed on as they are needed.
+Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import lzma
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
+
+import numpy as np
+from numpy.lib import format as npy
+
+from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.stores.files import CHUNK, disk_error
+from assay_runner.tensors import Array
+
+SUFFIX: Final = ".npy"
+_CORRUPT: Final = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, KeyError, RuntimeError, struct.error,
+    OverflowError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ArrayHeader:
+    """What an .npy header says.
+
+    Attributes:
+        name: name of the array.
+        dtype: element type, in the file's byte order.
+        shape: all axes; the first counts samples.
+        fortran: whether the first axis varies fastest in the file.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fortran: bool
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self.dtype.itemsize * math.prod(self.shape[1:])
+
+
+@contextmanager
+def corruption(name: str) -> Iterator[None]:
+    """Turn what zipfile, zlib and numpy raise over a damaged file into a sentence."""
+    try:
+        yield
+    except _CORRUPT as error:
+        reason = " ".join(str(error).split())[:160].rstrip(".") or type(error).__name__
+        raise InvalidInput(f"{name} is corrupt or truncated ({reason}): store it again") from error
+    except OSError as error:
+        if error.errno is None:
+            raise InvalidInput(f"{name} is corrupt ({error}): store it again") from error
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise InvalidInput(f"{name} may not be read: give this user the permission") from error
+        raise Unavailable(f"{name} cannot be read: {(error.strerror or 'input/output error').lower()}") from error
+
+
+def read_headers(file: IO[bytes], name: str) -> dict[str, ArrayHeader]:
+    """Headers of every array in an .npz, by name.
+
+    Args:
+        file: the seekable file.
+        name: what to call it in a sentence.
+
+    Raises:
+        InvalidInput: it is no .npz, or corrupt.
+    """
+    start = file.read(6)
+    if not start:
+        raise InvalidInput(f"{name} is empty (0 bytes): store it again")
+    if start == npy.MAGIC_PREFIX:
+        raise InvalidInput(f"{name} is a single .npy array, not an .npz: save it by numpy.savez(file, name=array)")
+    with corruption(name), zipfile.ZipFile(file) as archive:
+        members = (m for m in archive.namelist() if m.endswith(SUFFIX))
+        return {m.removesuffix(SUFFIX): _header_of(archive, m) for m in members}
+
+
+def _header_of(archive: zipfile.ZipFile, member: str) -> ArrayHeader:
+    with archive.open(member) as stream:
+        return _read_header(stream, member.removesuffix(SUFFIX))
+
+
+def _read_header(stream: IO[bytes], name: str) -> ArrayHeader:
+    version = npy.read_magic(stream)
+    if version == (1, 0):
+        shape, fortran, dtype = npy.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, fortran, dtype = npy.read_array_header_2_0(stream)
+    else:
+        # Version 3 exists for field names of structured arrays alone, which no tensor has: never a needed array.
+        return ArrayHeader(name, np.dtype(object), (), False)
+    return ArrayHeader(name, dtype, tuple(int(n) for n in shape), bool(fortran))
+
+
+class RowReader(Protocol):
+    """Reads an array from its first row to its last."""
+
+    def take(self, count: int) -> Array:
+        """The next `count` rows, in native byte order. Raises InvalidInput where the file ends before."""
+        ...
+
+
+class _StreamedRows:
+    """Rows in the order of the file, decompressed as they are needed."""
+
+    def __init__(self, stream: IO[bytes], header: ArrayHeader) -> None:
+        self._stream = stream
+        self._header = header
+
+    def take(self, count: int) -> Array:
+        out = np.empty((count, *self._header.shape[1:]), self._header.dtype)
+        view = memoryview(out.reshape(-1).view(np.uint8)) if out.size else memoryview(bytearray())
+        done = 0
+        while done < len(view):
+            chunk = self._stream.read(min(len(view) - done, CHUNK))
+            if not chunk:
+                raise EOFError(f"array {self._header.name} ends before its last sample")
+            view[done : done + len(chunk)] = chunk
+            done += len(chunk)
+        return _native(out)
+
+
+class _MappedRows:
+    """Rows of an array stored column by column: unpacked to disk, then gathered.
+
+    The mapping is opened anew for every take, so that pages it touched do not stay in memory.
+    """
+
+    def __init__(self, path: Path, header: ArrayHeader) -> None:
+        self._path = path
+        self._header = header
+        self._next = 0
+
+    def take(self, count: int) -> Array:
+        mapped = np.memmap(self._path, dtype=self._header.dtype, mode="r", shape=self._header.shape, order="F")
+        taken = np.ascontiguousarray(mapped[self._next : self._next + count])
+        self._next += count
+        return _native(np.array(taken))
+
+
+def _native(array: Array) -> Array:
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+@contextmanager
+def open_rows(
+    path: Path, headers: Mapping[str, ArrayHeader], name: str, workdir: Path
+) -> Iterator[dict[str, RowReader]]:
+    """Readers of the wanted arrays, all from their first row.
+
+    Args:
+        path: the .npz file.
+        headers: of the arrays that are wanted.
+        name: what to call the file in a sentence.
+        workdir: where column-ordered arrays are unpacked while the block runs.
+    """
+    unpacked: list[Path] = []
+    with corruption(name):
+        archive = zipfile.ZipFile(path)
+    try:
+        readers: dict[str, RowReader] = {}
+        for key, header in headers.items():
+            with corruption(name):
+                stream = archive.open(key + SUFFIX)
+                _read_header(stream, key)
+            if header.fortran and len(header.shape) > 1 and math.prod(header.shape):
+                target = workdir / f"{path.stem}-{len(unpacked)}.columns"
+                unpacked.append(target)
+                _unpack(stream, target, header, name)
+                readers[key] = _MappedRows(target, header)
+            else:
+                readers[key] = _StreamedRows(stream, header)
+        yield readers
+    finally:
+        archive.close()
+        for file in unpacked:
+            file.unlink(missing_ok=True)
+
+
+def _unpack(stream: IO[bytes], target: Path, header: ArrayHeader, name: str) -> None:
+    size = header.dtype.itemsize * math.prod(header.shape)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        out = target.open("wb")
+    except OSError as error:
+        raise disk_error(error, target, size) from error
+    with out:
+        while True:
+            with corruption(name):
+                chunk = stream.read(CHUNK)
+            if not chunk:
+                break
+            try:
+                out.write(chunk)
+            except OSError as error:
+                raise disk_error(error, target, size) from error
+        written = out.seek(0, io.SEEK_END)
+    if written < size:
+        raise InvalidInput(f"{name} is corrupt or truncated (array {header.name} is too short): store it again")
