@@ -1,0 +1,249 @@
+"""What the operator knows of one audit at one moment: frozen values, cut down to what decisions need.
+
+Thousands of objects are kept in memory, so each is read once from its raw form into a few slots; specs and statuses
+stay as compact JSON and are parsed when they are needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from assay_api.names import ANNOTATION_RERUN, LABEL_AUDIT, LABEL_QUEUE, LABEL_RUN, LABEL_TASK, Condition
+from assay_api.result import Progress
+
+Raw = Mapping[str, Any]
+Key = tuple[str, str]
+"""Namespace and name of an audit."""
+
+
+def compact(value: Any) -> bytes:
+    """The value as JSON without blanks."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """An AccuracyAudit: `spec` and `status` are JSON."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    version: str
+    deleting: bool
+    queue: str | None
+    rerun: str
+    spec: bytes
+    status: bytes
+    phase: str
+    verdict: str
+    complete: bool
+
+    @property
+    def key(self) -> Key:
+        """Namespace and name."""
+        return self.namespace, self.name
+
+    @staticmethod
+    def of(raw: Raw) -> Audit:
+        """Read one from its raw form."""
+        meta, status = raw["metadata"], raw.get("status") or {}
+        return Audit(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=int(meta.get("generation", 0)),
+            version=meta["resourceVersion"],
+            deleting="deletionTimestamp" in meta,
+            queue=(meta.get("labels") or {}).get(LABEL_QUEUE) or None,
+            rerun=(meta.get("annotations") or {}).get(ANNOTATION_RERUN, ""),
+            spec=compact(raw.get("spec") or {}),
+            status=compact(status),
+            phase=status.get("phase") or "",
+            verdict=status.get("verdict") or "",
+            complete=_condition(status, Condition.COMPLETE).get("status") == "True",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A child Job."""
+
+    name: str
+    uid: str
+    version: str
+    owner: str
+    audit: str
+    run: str
+    task: str
+    created: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    deleting: bool = False
+    suspended: bool = False
+    queue: str | None = None
+    active: int = 0
+    failed: int = 0
+    succeeded: bool = False
+    failure: str | None = None
+    failure_message: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the Job controller has closed it."""
+        return self.succeeded or self.failure is not None
+
+    @staticmethod
+    def of(raw: Raw) -> Job:
+        """Read one from its raw form."""
+        meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+        labels = meta.get("labels") or {}
+        complete, failed = _condition(status, "Complete"), _condition(status, "Failed")
+        has_failed = failed.get("status") == "True"
+        return Job(
+            name=meta["name"],
+            uid=meta["uid"],
+            version=meta["resourceVersion"],
+            owner=_owner(meta, "uid"),
+            audit=labels.get(LABEL_AUDIT, ""),
+            run=labels.get(LABEL_RUN, ""),
+            task=labels.get(LABEL_TASK, ""),
+            created=_time(meta["creationTimestamp"]),
+            started=_time_or_none(status.get("startTime")),
+            ended=_time_or_none(status.get("completionTime") or failed.get("lastTransitionTime")),
+            deleting="deletionTimestamp" in meta,
+            suspended=bool(spec.get("suspend")),
+            queue=labels.get(LABEL_QUEUE),
+            active=int(status.get("active") or 0),
+            failed=int(status.get("failed") or 0),
+            succeeded=complete.get("status") == "True",
+            failure=(failed.get("reason") or "Failed") if has_failed else None,
+            failure_message=failed.get("message", "") if has_failed else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A task's Pod: where it stands, and how its container ended."""
+
+    name: str
+    uid: str
+    version: str
+    job: str
+    audit: str
+    task: str
+    created: datetime
+    phase: str = "Pending"
+    deleting: bool = False
+    address: str | None = None
+    image: str = ""
+    memory: str | None = None
+    unscheduled: str | None = None
+    waiting: str | None = None
+    waiting_message: str = ""
+    disrupted: str | None = None
+    reason: str = ""
+    exit_code: int | None = None
+    exit_reason: str = ""
+    message: str = ""
+    ended: datetime | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it will never run again."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed it for its memory, as far as anyone can tell."""
+        if self.exit_reason == "OOMKilled":
+            return True
+        return self.exit_code == 137 and not self.disrupted and not self.deleting
+
+    @staticmethod
+    def of(raw: Raw) -> Pod:
+        """Read one from its raw form."""
+        meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+        labels = meta.get("labels") or {}
+        container = _first(spec.get("containers"))
+        state = _first(status.get("containerStatuses")).get("state") or {}
+        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+        scheduled, disrupted = _condition(status, "PodScheduled"), _condition(status, "DisruptionTarget")
+        unscheduled = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+        return Pod(
+            name=meta["name"],
+            uid=meta["uid"],
+            version=meta["resourceVersion"],
+            job=_owner(meta, "name"),
+            audit=labels.get(LABEL_AUDIT, ""),
+            task=labels.get(LABEL_TASK, ""),
+            created=_time(meta["creationTimestamp"]),
+            phase=status.get("phase") or "Pending",
+            deleting="deletionTimestamp" in meta,
+            address=status.get("podIP"),
+            image=container.get("image", ""),
+            memory=((container.get("resources") or {}).get("limits") or {}).get("memory"),
+            unscheduled=scheduled.get("message", "") if unscheduled else None,
+            waiting=waiting.get("reason"),
+            waiting_message=waiting.get("message", ""),
+            disrupted=(disrupted.get("reason") or "DisruptionTarget") if disrupted.get("status") == "True" else None,
+            reason=status.get("reason", ""),
+            exit_code=ended.get("exitCode"),
+            exit_reason=ended.get("reason", ""),
+            message=ended.get("message", ""),
+            ended=_time_or_none(ended.get("finishedAt")),
+        )
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One audit and everything of it in the cluster.
+
+    Attributes:
+        audit: the audit.
+        jobs: its child Jobs, of any run.
+        pods: their Pods.
+        results: termination messages of Pods that succeeded, by task digest; they outlive the Pod.
+        progress: what running tasks do, by task digest.
+        hints: what events say of a Job or Pod that does not come up, by the object's UID.
+        refused: what the API server answered to the creation of a Job, by its name.
+    """
+
+    audit: Audit
+    jobs: tuple[Job, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    results: Mapping[str, str] = field(default_factory=dict)
+    progress: Mapping[str, Progress] = field(default_factory=dict)
+    hints: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def _first(items: Sequence[Raw] | None) -> Raw:
+    return items[0] if items else {}
+
+
+def _condition(status: Raw, kind: str) -> Raw:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == kind:
+            found: Raw = condition
+            return found
+    return {}
+
+
+def _owner(meta: Raw, what: str) -> str:
+    for owner in meta.get("ownerReferences") or ():
+        if owner.get("controller"):
+            return str(owner[what])
+    return ""
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def _time_or_none(text: str | None) -> datetime | None:
+    return _time(text) if text else None
