@@ -1,0 +1,9 @@
+"""One Report, three readers: a person with a browser, a CI system, a person at a terminal."""
+
+from __future__ import annotations
+
+from assay_runner.report.junit import render_junit
+from assay_runner.report.page import render_html
+from assay_runner.report.terminal import print_verdicts
+
+__all__ = ["print_verdicts", "render_html", "render_junit"]

@@ -1,0 +1,141 @@
+"""Numbers as a person reads them: one spelling, one unit and one direction per metric, for page, terminal and JUnit.
+
+Measured values arrive as floats, as the strings JSON has for non-finite numbers, or not at all. A value that is not
+there is "not measured", never zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is written.
+
+    Attributes:
+        key: its name in the report.
+        label: its name for a person.
+        more_is_better: true where the limit is a lower bound.
+        unit: "dB", "share" (0..1, shown in per cent) or "" for a plain number.
+    """
+
+    key: str
+    label: str
+    more_is_better: bool = False
+    unit: str = ""
+
+
+METRICS = {
+    m.key: m
+    for m in (
+        Metric("maxAbs", "largest absolute error"),
+        Metric("maxRel", "largest relative error"),
+        Metric("rms", "RMS error"),
+        Metric("cosine", "cosine similarity", more_is_better=True),
+        Metric("psnr", "PSNR", more_is_better=True, unit="dB"),
+        Metric("snr", "SNR", more_is_better=True, unit="dB"),
+        Metric("topKAgreement", "top-k agreement", more_is_better=True, unit="share"),
+        Metric("top1", "top-1 accuracy", more_is_better=True, unit="share"),
+        Metric("top5", "top-5 accuracy", more_is_better=True, unit="share"),
+        Metric("localSnr", "local SNR", more_is_better=True, unit="dB"),
+        Metric("accumulatedSnr", "accumulated SNR", more_is_better=True, unit="dB"),
+        Metric("localRms", "local RMS error"),
+        Metric("accumulatedRms", "accumulated RMS error"),
+        Metric("startsHere", "share of the error that starts here", unit="share"),
+    )
+}
+
+
+def metric_of(key: str | None) -> Metric:
+    """The metric's row, or a plain one (less is better, no unit) for a name that has none."""
+    return METRICS.get(key or "") or Metric(key or "value", key or "value")
+
+
+def number(value: Any) -> float | None:
+    """The value as a float, `None` where it is missing or no number; "NaN" and "Infinity" are numbers."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def plain(value: Any, digits: int = 4) -> str:
+    """A number to `digits` significant digits, short and without trailing zeros."""
+    given = number(value)
+    if given is None:
+        return NOT_MEASURED
+    if math.isnan(given):
+        return "NaN"
+    if math.isinf(given):
+        return "∞" if given > 0 else "−∞"
+    if given == int(given) and abs(given) < 1e6:
+        return f"{int(given)}".replace("-", "−")
+    mantissa, _, exponent = f"{given:.{digits}g}".partition("e")
+    return (mantissa + (f"e{int(exponent)}" if exponent else "")).replace("-", "−")
+
+
+def percent(value: Any, digits: int = 2) -> str:
+    """A share 0..1 in per cent."""
+    given = number(value)
+    return plain(value) if given is None or not math.isfinite(given) else f"{given * 100:.{digits}f} %"
+
+
+def figure(metric: str | None, value: Any) -> str:
+    """A value of a metric with its unit, or "not measured"."""
+    row = metric_of(metric)
+    given = number(value)
+    if given is None:
+        return NOT_MEASURED
+    if row.unit == "share":
+        return percent(given)
+    if row.unit == "dB":
+        return "∞ dB (bitwise equal)" if given == math.inf else f"{plain(round(given, 2))} dB"
+    return plain(given, 6 if row.more_is_better else 4)
+
+
+def bound(metric: str | None, limit: Any) -> str:
+    """A limit with its direction, for example "≤ 0.05"."""
+    return f"{'≥' if metric_of(metric).more_is_better else '≤'} {figure(metric, limit)}"
+
+
+def breaches(metric: str | None, value: Any, limit: Any) -> bool:
+    """Whether the value lies beyond the limit; NaN lies beyond every limit, a missing value or limit beyond none."""
+    measured, allowed = number(value), number(limit)
+    if measured is None or allowed is None:
+        return False
+    return not (measured >= allowed if metric_of(metric).more_is_better else measured <= allowed)
+
+
+def excess(metric: str | None, value: Any, limit: Any) -> str:
+    """How far beyond the limit, for example "6.2 × the limit"; empty where a ratio says nothing."""
+    measured, allowed = number(value), number(limit)
+    if measured is None or allowed is None or not breaches(metric, value, limit) or metric_of(metric).more_is_better:
+        return ""
+    if allowed <= 0 or not math.isfinite(measured / allowed):
+        return ""
+    return f"{plain(measured / allowed, 2)} × the limit"
+
+
+def milliseconds(value: Any) -> str:
+    """A duration given in milliseconds."""
+    given = number(value)
+    return plain(value) if given is None or not math.isfinite(given) else f"{plain(given, 3)} ms"
+
+
+def size(count: int | None) -> str:
+    """A number of bytes."""
+    if count is None:
+        return NOT_MEASURED
+    scaled = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if scaled < 1024 or unit == "GiB":
+            return f"{count} B" if unit == "B" else f"{scaled:.1f} {unit}"
+        scaled /= 1024
+    raise AssertionError("unreachable")

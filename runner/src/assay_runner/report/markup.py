@@ -1,0 +1,94 @@
+"""HTML that cannot be broken by what it shows: text is escaped when an element is made, and only there.
+
+A tensor may be called `</script><img src=x onerror=…>`. So markup is built from elements, never from strings put
+together; a `str` is always text, `Html` is always markup, and the type checker tells them apart.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+from assay_api.report import Verdict
+from assay_runner.report.wording import visible
+
+
+class Html(str):
+    """Markup that is safe to put on a page as it is."""
+
+    __slots__ = ()
+
+
+Child: TypeAlias = "str | Html | Iterable[Child] | None"
+Attributes = Mapping[str, "str | int | float | bool | None"]
+
+_VOID = ("br", "hr", "meta", "link")
+_ICONS = {
+    Verdict.PASSED: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zM7 12.5l3.4 3.4L17 9",
+    Verdict.FAILED: "M7.9 2h8.2L22 7.9v8.2L16.1 22H7.9L2 16.1V7.9zM8.5 8.5l7 7m0-7l-7 7",
+    Verdict.INCONCLUSIVE: "M12 1.6L22.4 12 12 22.4 1.6 12zM9.6 9.6a2.4 2.4 0 1 1 3.4 2.2c-.7.3-1 .8-1 1.6m0 3v.2",
+}
+
+
+def el(tag: str, attributes: Attributes | None = None, *children: Child) -> Html:
+    """An element; attributes that are None or False are left out, True ones stand without a value."""
+    opened = f"<{tag}{''.join(_attribute(k, v) for k, v in (attributes or {}).items())}>"
+    return Html(opened if tag in _VOID else f"{opened}{join(children)}</{tag}>")
+
+
+def join(children: Iterable[Child]) -> Html:
+    """Children one after the other; text is escaped, None is nothing."""
+    return Html("".join(_child(child) for child in children))
+
+
+def _child(child: Child) -> str:
+    if child is None:
+        return ""
+    if isinstance(child, Html):
+        return child
+    if isinstance(child, str):
+        return html.escape(visible(child))
+    return join(child)
+
+
+def _attribute(name: str, value: str | int | float | bool | None) -> str:
+    if value is None or value is False:
+        return ""
+    return f" {name}" if value is True else f' {name}="{html.escape(visible(str(value)))}"'
+
+
+def icon(verdict: Verdict) -> Html:
+    """The verdict's shape: a circle, an octagon or a diamond, told apart without colour."""
+    shape = {"viewBox": "0 0 24 24", "class": "icon", "aria-hidden": "true", "focusable": "false"}
+    return el("svg", shape, el("path", {"d": _ICONS[verdict]}))
+
+
+def badge(verdict: Verdict) -> Html:
+    """Icon and word of a verdict."""
+    return el("span", {"class": f"badge {tone(verdict)}"}, icon(verdict), str(verdict))
+
+
+def tone(verdict: Verdict) -> str:
+    """CSS class of a verdict."""
+    return verdict.lower()
+
+
+def code(name: str | None) -> Html | None:
+    """A name out of the model, as code that may break at any character."""
+    return None if name is None else el("code", None, name)
+
+
+def facts(pairs: Iterable[tuple[str, Child]], kind: str = "facts") -> Html:
+    """A description list; pairs without a value are left out."""
+    rows = [el("div", None, el("dt", None, k), el("dd", None, v)) for k, v in pairs if v is not None and v != ""]
+    return el("dl", {"class": kind}, rows) if rows else Html("")
+
+
+def data_block(value: Any) -> Html:
+    """JSON for a `<script type="application/json">`: no character that could end the element or a line of it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Html(text.encode("utf-8", "backslashreplace").decode())

@@ -1,0 +1,116 @@
+"""The page a person opens: one file that asks the network for nothing and runs no script but its own.
+
+The policy in its head names the style and the script by their hashes, so that nothing a model or a dataset smuggled
+into a name could run even if escaping failed. Everything that matters is in the HTML; scripts add sorting, filtering
+and the hover of the charts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from string import Template
+from urllib.parse import quote
+
+import yaml
+
+from assay_api.report import Report, Verdict
+from assay_runner.report.candidate import candidate_section
+from assay_runner.report.embedded import embedded
+from assay_runner.report.markup import Html, data_block, el, facts, join
+from assay_runner.report.results import cell, findings_list
+from assay_runner.report.summary import candidates_table, hero
+from assay_runner.report.wording import overall
+
+_COLOURS = {Verdict.PASSED: "#0b6b3a", Verdict.FAILED: "#b3121d", Verdict.INCONCLUSIVE: "#8a5a00"}
+
+
+def render_html(report: Report) -> bytes:
+    """The report as one self-contained HTML page in UTF-8.
+
+    Args:
+        report: the report of an audit or of one task.
+
+    Returns:
+        The page. It needs no network, and shows verdict, candidates and findings without scripts.
+    """
+    style, script = _source("style.css"), _source("page.js") + _source("tensors.js")
+    page = Template(_source("page.html")).substitute(
+        policy=_policy(style, script),
+        title=join([f"{overall(report)}: {report.audit} · Assay"]),
+        icon=_favicon(overall(report)),
+        style=style,
+        main=_main(report),
+        report=data_block(embedded(report)),
+        script=script,
+    )
+    return page.encode("utf-8", "backslashreplace")
+
+
+@cache
+def _source(name: str) -> str:
+    return files("assay_runner.report").joinpath(name).read_text("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Content-Security-Policy: nothing from anywhere but this style, this script and the icon in the page."""
+    rules = (
+        "default-src 'none'",
+        f"script-src '{_digest(script)}'",
+        f"style-src '{_digest(style)}'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+    return "; ".join(rules)
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _favicon(verdict: Verdict) -> str:
+    shape = f'<circle cx="8" cy="8" r="8" fill="{_COLOURS[verdict]}"/>'
+    drawing = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{shape}</svg>'
+    return f"data:image/svg+xml,{quote(drawing)}"
+
+
+def _main(report: Report) -> Html:
+    anchors = {candidate.name: f"candidate-{index}" for index, candidate in enumerate(report.candidates)}
+    sections = [candidate_section(report, index) for index in range(len(report.candidates))]
+    details = el(
+        "section", {"aria-labelledby": "details"}, el("h2", {"id": "details"}, "Candidate by candidate"), sections
+    )
+    return join(
+        [
+            hero(report),
+            candidates_table(report) if report.candidates else None,
+            findings_list(report, anchors),
+            details if sections else None,
+            _run(report),
+        ]
+    )
+
+
+def _run(report: Report) -> Html:
+    """How the audit was made, and how to make it again."""
+    parts = [el("h2", {"id": "run"}, "How this was measured")]
+    if report.reproduce:
+        command = el("pre", {"tabindex": "0"}, el("code", None, report.reproduce))
+        parts += [el("h3", None, "Run it again"), el("div", {"class": "copyable"}, command)]
+    for title, values in (
+        ("Dataset", report.dataset),
+        ("Golden", report.golden),
+        ("Environment", report.environment),
+    ):
+        if values:
+            parts += [el("h3", None, title), facts((key, cell(value)) for key, value in values.items())]
+    if report.spec:
+        spec = yaml.safe_dump(report.spec, sort_keys=False, allow_unicode=True, width=100)
+        listing = el("div", {"class": "copyable"}, el("pre", {"tabindex": "0"}, el("code", None, spec)))
+        parts.append(el("details", None, el("summary", None, "Spec that was audited"), listing))
+    return el("section", {"aria-labelledby": "run"}, parts)

@@ -1,0 +1,141 @@
+"""The findings, worst first, each led by its one sentence; what passed is folded away below."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from assay_api.report import Finding, Report, Verdict
+from assay_runner.report.figures import bound, excess, figure, number, plain
+from assay_runner.report.markup import Child, Html, badge, code, el, facts, join, tone
+from assay_runner.report.wording import sorted_findings
+
+SHOWN = 200
+"""Findings on the page; a longer list is in report.json and says so."""
+_LONGEST_DETAIL = 2_000
+
+
+def findings_list(report: Report, anchors: Mapping[str, str]) -> Html:
+    """Every finding.
+
+    Args:
+        report: the report.
+        anchors: candidate's name to the address of its section.
+    """
+    ordered = sorted_findings(report.findings)
+    unhappy = [f for f in ordered if f.verdict is not Verdict.PASSED]
+    passed = [f for f in ordered if f.verdict is Verdict.PASSED]
+    body: list[Child] = []
+    if unhappy:
+        items = [_finding(f, anchors) for f in unhappy[:SHOWN]]
+        body.append(el("ol", {"class": "findings", "data-filterable": len(items) > 8}, items))
+        body.append(_more(len(unhappy)))
+    elif passed:
+        body.append(el("p", None, f"Nothing failed and nothing was left open: all {len(passed)} findings passed."))
+    else:
+        body.append(el("p", None, "There are no findings: nothing was judged."))
+    if passed:
+        body.append(_passed(passed, anchors))
+    return el("section", {"aria-labelledby": "findings"}, el("h2", {"id": "findings"}, "Findings"), body)
+
+
+def _more(count: int) -> Html | None:
+    if count <= SHOWN:
+        return None
+    return el("p", {"class": "quiet"}, f"{count - SHOWN} more findings are in report.json; the {SHOWN} worst are here.")
+
+
+def _finding(finding: Finding, anchors: Mapping[str, str]) -> Html:
+    metric = finding.metric or "value"
+    return el(
+        "li",
+        {"class": f"finding {tone(finding.verdict)}"},
+        el("p", {"class": "where"}, badge(finding.verdict), _link(finding.candidate, anchors), code(finding.check)),
+        el("p", {"class": "sentence"}, finding.message),
+        facts(
+            [
+                ("Tensor", code(finding.tensor)),
+                ("Node", code(finding.node)),
+                (metric, _value(finding)),
+            ],
+            "facts inline",
+        ),
+        _details(finding.details),
+    )
+
+
+def _value(finding: Finding) -> Child:
+    if number(finding.value) is None:
+        return None
+    limit = f", limit {bound(finding.metric, finding.limit)}" if number(finding.limit) is not None else ""
+    beyond = excess(finding.metric, finding.value, finding.limit)
+    return [
+        el("strong", None, figure(finding.metric, finding.value)),
+        limit,
+        f" ({beyond})" if beyond else None,
+    ]
+
+
+def _link(candidate: str, anchors: Mapping[str, str]) -> Html:
+    address = anchors.get(candidate)
+    return el("a", {"href": f"#{address}"}, candidate) if address else el("span", None, candidate)
+
+
+def _details(details: Mapping[str, Any]) -> Html | None:
+    if not details:
+        return None
+    return el(
+        "details",
+        None,
+        el("summary", None, "Everything this check measured"),
+        facts((key, cell(value)) for key, value in details.items()),
+    )
+
+
+def cell(value: Any) -> Child:
+    """Any JSON value as text: numbers short, lists of words joined, anything deeper as JSON, cut where it is long."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, int | float):
+        return plain(value, 6)
+    if isinstance(value, str):
+        return _cut(value) or "empty"
+    if isinstance(value, list | tuple) and all(isinstance(item, str | int | float) for item in value):
+        return _cut(", ".join(item if isinstance(item, str) else plain(item) for item in value)) or "none"
+    return el("code", None, _cut(json.dumps(value, ensure_ascii=False, default=str)))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]} … (whole in report.json)"
+
+
+def _passed(passed: list[Finding], anchors: Mapping[str, str]) -> Html:
+    heads = join(el("th", {"scope": "col"}, name) for name in ("Candidate", "Check", "Figure", "What was found"))
+    rows: Iterable[Html] = (
+        el(
+            "tr",
+            None,
+            el("td", None, _link(f.candidate, anchors)),
+            el("td", None, code(f.check)),
+            el("td", None, [f"{f.metric or 'value'} ", _value(f)] if number(f.value) is not None else ""),
+            el("td", None, f.message),
+        )
+        for f in passed[:SHOWN]
+    )
+    table = el(
+        "table",
+        None,
+        el("caption", {"class": "quiet"}, "Findings within their limits"),
+        el("thead", None, el("tr", None, heads)),
+        el("tbody", None, rows),
+    )
+    count = f"{len(passed)} {'finding' if len(passed) == 1 else 'findings'} passed"
+    region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Findings that passed"}
+    return el(
+        "details",
+        {"class": "passed-findings"},
+        el("summary", None, count),
+        el("div", region, table),
+        _more(len(passed)),
+    )

@@ -1,0 +1,140 @@
+"""The verdicts on a terminal: a table that fits 80 columns, the sentences of what failed, what to ship.
+
+A table cannot hold a tensor's full name in 80 columns, so the table gives figures and the sentences below it give
+names in full. Piped, the sentences are one line each, so that `grep` finds them whole. Everything is printed as plain
+text: no name is ever read as markup or as an escape sequence.
+"""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from assay_api.report import CandidateReport, Finding, Report, Verdict
+from assay_runner.report.figures import NOT_MEASURED, bound, figure, milliseconds, number
+from assay_runner.report.wording import (
+    EMULATED,
+    MARKS,
+    accuracy,
+    candidate_verdict,
+    headline,
+    one_line,
+    overall,
+    recommendation,
+    sorted_findings,
+    worst_finding,
+)
+
+STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+SENTENCES = 20
+
+
+def print_verdicts(report: Report, console: Console) -> None:
+    """Print the verdict table, the failing findings' sentences and the recommendation.
+
+    Args:
+        report: the report of an audit or of one task.
+        console: where to; its width, colour and encoding are respected.
+    """
+    console.print()
+    if report.emulated:
+        _sentence(console, Text(_safe(console, EMULATED), style="yellow"))
+        console.print()
+    if report.candidates:
+        console.print(_table(report, console))
+    for finding in _told(report)[:SENTENCES]:
+        _finding(console, finding)
+    if len(_told(report)) > SENTENCES:
+        _sentence(console, Text(f"... and {len(_told(report)) - SENTENCES} more findings, in the report."))
+    told = {finding.message for finding in report.findings}
+    for candidate in report.candidates:
+        if candidate.error and candidate.error not in told:
+            line = f"{candidate.name}: {candidate.error}"
+            _sentence(console, _marked(console, Verdict.INCONCLUSIVE, line))
+    console.print()
+    _sentence(console, _marked(console, overall(report), f"{overall(report)}. {headline(report)}"))
+    if recommendation(report):
+        _sentence(console, Text(_safe(console, f"Recommendation: {recommendation(report)}"), style="bold"))
+
+
+def _told(report: Report) -> list[Finding]:
+    return sorted_findings(f for f in report.findings if f.verdict is not Verdict.PASSED)
+
+
+def _finding(console: Console, finding: Finding) -> None:
+    _sentence(console, _marked(console, finding.verdict, f"{finding.candidate}: {finding.message}"))
+
+
+def _table(report: Report, console: Console) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
+    table.add_column("Candidate", overflow="fold", min_width=9)
+    table.add_column("Verdict", no_wrap=True)
+    table.add_column("Accuracy", justify="right", overflow="fold")
+    table.add_column("Worst figure", overflow="fold", ratio=1, min_width=24)
+    table.add_column("Latency", justify="right", overflow="fold")
+    for candidate in report.candidates:
+        table.add_row(*_row(report, candidate, console))
+    return table
+
+
+def _row(report: Report, candidate: CandidateReport, console: Console) -> tuple[Text, ...]:
+    verdict = candidate_verdict(report, candidate)
+    latency = milliseconds(candidate.latency.median_ms) if candidate.latency else NOT_MEASURED
+    return (
+        Text(_safe(console, candidate.name)),
+        _marked(console, verdict, str(verdict), whole=True),
+        Text(_safe(console, _brief(accuracy(candidate)))),
+        Text(_safe(console, _worst(worst_finding(report, candidate.name)))),
+        Text(_safe(console, _brief(latency))),
+    )
+
+
+def _brief(text: str) -> str:
+    return "–" if text == NOT_MEASURED else text
+
+
+def _worst(finding: Finding | None) -> str:
+    """The figure and its tensor in at most two lines of a narrow column."""
+    if finding is None:
+        return NOT_MEASURED
+    place = shortened(one_line(finding.tensor)) if finding.tensor else ""
+    if number(finding.value) is None:
+        return f"{finding.check} {place}".strip()
+    limit = f" ({bound(finding.metric, finding.limit)})" if number(finding.limit) is not None else ""
+    return "\n".join(
+        part for part in (f"{finding.metric or ''} {figure(finding.metric, finding.value)}{limit}", place) if part
+    )
+
+
+def shortened(name: str, width: int = 24) -> str:
+    """A long name with its middle left out: what tells tensors apart stands at the ends."""
+    if len(name) <= width:
+        return name
+    head = (width - 1) // 3
+    return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
+
+
+def _marked(console: Console, verdict: Verdict, text: str, *, whole: bool = False) -> Text:
+    marked = Text(_safe(console, MARKS[verdict]), style=STYLES[verdict])
+    return marked.append(f" {_safe(console, text)}", style=None if whole else "not bold default")
+
+
+def _sentence(console: Console, text: Text) -> None:
+    console.print(text, soft_wrap=not console.is_terminal)
+
+
+def _safe(console: Console, text: str) -> str:
+    """One line that the console's encoding can carry."""
+    line = one_line(text)
+    try:
+        line.encode(console.encoding)
+    except (UnicodeEncodeError, LookupError):
+        for symbol, ascii_form in _ASCII.items():
+            line = line.replace(symbol, ascii_form)
+        line = line.encode("ascii", "backslashreplace").decode()
+    return line
+
+
+_ASCII = {"✔": "+", "✘": "x", "≤": "<=", "≥": ">=", "∞": "inf", "−": "-", "…": "...", "×": "x", "–": "-"}

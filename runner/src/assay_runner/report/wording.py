@@ -1,0 +1,147 @@
+"""What a report says in words: headline, order of the findings, the worst figure of a candidate.
+
+Page, terminal and JUnit file must tell one story, so it is decided here, once, without markup. Names come from models
+and data of unknown origin: whatever prints them takes their control characters out with `visible` first.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from assay_api.report import CandidateReport, Finding, Report, Verdict, worst
+from assay_runner.report.figures import NOT_MEASURED, bound, breaches, figure, metric_of, number, percent
+
+EMULATED = (
+    "Emulated on CPU: ONNX Runtime stood in for the engine. This shows what the precision does to the model, "
+    "not what an engine built from it computes."
+)
+SEVERITY = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
+MARKS = {Verdict.PASSED: "✔", Verdict.FAILED: "✘", Verdict.INCONCLUSIVE: "?"}
+
+# C0 and C1 controls, bidirectional overrides, lone surrogates and the two non-characters that XML refuses.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def visible(text: str) -> str:
+    """The text with control characters written out, so that no name can steer a terminal or break an XML file."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """`visible` text on one line."""
+    return visible(" ".join(text.split()))
+
+
+def overall(report: Report) -> Verdict:
+    """The verdict to show: the report's own, or a worse one that stands in it, never a better one."""
+    found = [report.verdict, *(candidate_verdict(report, c) for c in report.candidates)]
+    return worst([*found, *(f.verdict for f in report.findings)])
+
+
+def candidate_verdict(report: Report, candidate: CandidateReport) -> Verdict:
+    """The candidate's verdict, or a worse one among its findings; without any measurement never `Passed`."""
+    of_findings = [f.verdict for f in findings_of(report, candidate.name)]
+    unmeasured = [] if of_findings and candidate.error is None else [Verdict.INCONCLUSIVE]
+    return worst([candidate.verdict, *of_findings, *unmeasured])
+
+
+def headline(report: Report) -> str:
+    """One sentence under the verdict: how many candidates fared how."""
+    total = len(report.candidates)
+    if not total:
+        return "No candidate was measured."
+    by = {v: sum(candidate_verdict(report, c) is v for c in report.candidates) for v in Verdict}
+    if by[Verdict.PASSED] == total:
+        return (
+            "The candidate stays within every limit." if total == 1 else f"All {total} candidates stay within limits."
+        )
+    parts = []
+    if by[Verdict.FAILED]:
+        parts.append(f"{by[Verdict.FAILED]} of {total} {_candidates(total)} outside a limit")
+    if by[Verdict.INCONCLUSIVE]:
+        parts.append(f"{by[Verdict.INCONCLUSIVE]} of {total} could not be judged")
+    if by[Verdict.PASSED]:
+        parts.append(f"{by[Verdict.PASSED]} within limits")
+    return "; ".join(parts) + "."
+
+
+def _candidates(total: int) -> str:
+    return "candidate" if total == 1 else "candidates"
+
+
+def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Worst verdict first; the given order stays within a verdict."""
+    return sorted(findings, key=lambda f: SEVERITY[f.verdict])
+
+
+def findings_of(report: Report, candidate: str) -> list[Finding]:
+    """The findings of a candidate, worst first."""
+    return sorted_findings(f for f in report.findings if f.candidate == candidate)
+
+
+def worst_finding(report: Report, candidate: str) -> Finding | None:
+    """The candidate's finding to name first: the worst, of equals one with a figure and the nearest to its limit."""
+    found = findings_of(report, candidate)
+    return min(found, key=lambda f: (SEVERITY[f.verdict], number(f.value) is None, -strain(f)), default=None)
+
+
+def strain(finding: Finding) -> float:
+    """How near to or beyond its limit a value lies, 1 at the limit; NaN is beyond everything."""
+    value, limit = number(finding.value), number(finding.limit)
+    if value is None or limit is None:
+        return 0.0
+    if math.isnan(value):
+        return math.inf
+    if metric_of(finding.metric).more_is_better:
+        value, limit = limit, value
+    if limit <= 0:
+        return math.inf if breaches(finding.metric, finding.value, finding.limit) else 0.0
+    ratio = value / limit
+    return math.inf if math.isnan(ratio) else ratio
+
+
+def worst_figure(finding: Finding | None) -> str:
+    """A finding's figure, for example "maxAbs 0.31 (limit ≤ 0.05)"."""
+    if finding is None or number(finding.value) is None:
+        return NOT_MEASURED
+    name = finding.metric or "value"
+    limit = "" if number(finding.limit) is None else f" (limit {bound(finding.metric, finding.limit)})"
+    return f"{name} {figure(finding.metric, finding.value)}{limit}"
+
+
+def label_metrics(candidate: CandidateReport) -> list[tuple[str, float, float | None]]:
+    """(metric, candidate's value, golden's value) for each label metric; `goldenTop1` belongs to `top1`."""
+    golden = {f"golden{key[:1].upper()}{key[1:]}" for key in candidate.accuracy}
+    return [
+        (key, value, candidate.accuracy.get(f"golden{key[:1].upper()}{key[1:]}"))
+        for key, value in candidate.accuracy.items()
+        if key not in golden
+    ]
+
+
+def accuracy(candidate: CandidateReport) -> str:
+    """The first label metric, for example "97.22 %"."""
+    metrics = label_metrics(candidate)
+    return NOT_MEASURED if not metrics else f"{label_figure(*metrics[0][:2])}"
+
+
+def label_figure(metric: str, value: float | None) -> str:
+    """A label metric's value: per cent unless it is no share."""
+    given = number(value)
+    if given is not None and metric_of(metric).key not in ("top1", "top5") and not 0 <= given <= 1:
+        return figure(metric, given)
+    return percent(value)
+
+
+def recommendation(report: Report) -> str:
+    """What to ship, in one sentence; empty in the report of a single task, which cannot know."""
+    given = report.recommendation
+    if given is None:
+        return ""
+    if given.candidate is None:
+        return given.message or "No candidate passed: there is nothing to ship."
+    return given.message or f"Ship {given.candidate}: the fastest candidate that passed."
