@@ -11,6 +11,7 @@ the way out; it never carries a credential.
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar, Literal
 
 from assay_api.names import ExitCode
@@ -42,3 +43,19 @@ class Internal(AuditError):
 
     reason = "Internal"
     exit_code = ExitCode.INTERNAL
+
+
+def as_audit_error(error: BaseException) -> AuditError:
+    """The error by whose move it is; whatever nobody foresaw is our bug, except a lack of memory or disk."""
+    if isinstance(error, AuditError):
+        return error
+    if isinstance(error, MemoryError):
+        return Unavailable("out of memory: give the task more (spec.target.resources), or a smaller dataset.batch")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" at {error.filename}" if error.filename else ""
+        return Unavailable(f"disk full{where}: free space, or give the tasks more (spec.target.scratch; ASSAY_SCRATCH)")
+    detail = " ".join(str(error).split())[:200]
+    return Internal(
+        f"a bug in Assay ({type(error).__name__}{f': {detail}' if detail else ''}): "
+        "run again with ASSAY_DEBUG=1 and report the traceback"
+    )

@@ -26,6 +26,7 @@ from assay_runner.stores.files import disk_error
 from assay_runner.tensors import Array
 
 if TYPE_CHECKING:
+    from assay_runner.datasets import Dataset
     from assay_runner.stores import Store
 
 SHARD_BYTES: Final = 64 << 20
@@ -178,19 +179,25 @@ def open_cached(store: Store, folder: str, index: GoldenIndex, scratch: Path) ->
     return CachedOutputs(folder, index, ShardFiles(store, tuple(stats), scratch))
 
 
-def aligned(counts: Iterable[int], outputs: Iterable[Mapping[str, Array]]) -> Iterator[Mapping[str, Array]]:
-    """The outputs, as long as they match the dataset's batches.
+@dataclass(frozen=True)
+class Aligned:
+    """Golden outputs held against the dataset's batches while they are read; iterate them as often as needed."""
 
-    Raises:
-        InvalidInput: they do not, so the dataset is not the one they were made of.
-    """
-    changed = "the dataset changed while the audit ran: run the audit again"
-    feed = iter(outputs)
-    for count in counts:
-        batch = next(feed, None)
-        if batch is None or any(len(a) != count for a in batch.values()):
-            raise InvalidInput(changed)
-        yield batch
+    dataset: Dataset
+    outputs: Iterable[Mapping[str, Array]]
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        """The outputs of each batch.
+
+        Raises:
+            InvalidInput: they do not match the batches, so the dataset is not the one they were made of.
+        """
+        feed = iter(self.outputs)
+        for count in self.dataset.counts():
+            batch = next(feed, None)
+            if batch is None or any(len(a) != count for a in batch.values()):
+                raise InvalidInput("the dataset changed while the audit ran: run the audit again")
+            yield batch
 
 
 def _typed(array: Array, dtype: str) -> Array:

@@ -191,7 +191,9 @@ def shown_on(stream: TextIO = sys.stderr) -> Iterator[Tracker]:
 @contextmanager
 def served(tracker: Tracker, task: str, port: int) -> Iterator[int]:
     """Serve the tracker's numbers read-only at GET /progress on all addresses; yields the port (0 asks for any)."""
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    import socket
+    from http.server import BaseHTTPRequestHandler
+    from socketserver import ThreadingTCPServer
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 5
@@ -208,12 +210,22 @@ def served(tracker: Tracker, task: str, port: int) -> Iterator[int]:
         def log_message(self, *args: object) -> None:
             """Say nothing: the log belongs to the work."""
 
-    server = ThreadingHTTPServer(("", port), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingTCPServer):
+        # Not http.server's own class: that asks the DNS for this host's name, which may take long.
+        address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+        allow_reuse_address = True
+        daemon_threads = True
+
+        def server_bind(self) -> None:
+            if self.address_family == socket.AF_INET6:
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            super().server_bind()
+
+    server = Server(("", port), Handler)
     thread = threading.Thread(target=server.serve_forever, name="progress", daemon=True)
     thread.start()
     try:
-        yield server.server_address[1]
+        yield int(server.server_address[1])
     finally:
         server.shutdown()
         server.server_close()

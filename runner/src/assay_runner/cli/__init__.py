@@ -1,0 +1,114 @@
+"""The command line: arguments in, exit code out.
+
+Each command is a module with `command(arguments) -> exit code`, imported when it is called, so that `assay --help`
+and `assay validate` do not wait for ONNX Runtime or boto3. Errors end here, in one sentence on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from assay_api.names import ExitCode
+
+COMMANDS: Final[dict[str, str]] = {
+    "run": "assay_runner.cli.run",
+    "validate": "assay_runner.cli.validate",
+    "plan": "assay_runner.cli.plan",
+    "schema": "assay_runner.cli.schema",
+    "task": "assay_runner.cli.task",
+}
+
+_EPILOG: Final = """exit codes:
+  0   passed
+  1   breached: a candidate failed a check
+  2   inconclusive: something could not be measured
+  64  the input is wrong (audit, model, dataset, labels, credentials)
+  69  something outside is unavailable (storage, memory, disk, a GPU)
+  70  a bug in Assay
+
+environment:
+  AWS_*                how s3:// is reached, as for every AWS tool; AWS_CA_BUNDLE names CA certificates
+  ASSAY_RETRY_SECONDS  how long storage that does not answer is waited for (default 120)
+  ASSAY_SCRATCH        folder for temporary files (default: the system's)
+  ASSAY_DEBUG          1 shows the traceback of an error
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse ends wrong usage with 2, which here means Inconclusive."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end with 64."""
+        print(f"assay: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(int(ExitCode.INVALID_INPUT))
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print it and end."""
+        from importlib.metadata import version
+
+        print(f"assay {version('assay-runner')}")
+        raise SystemExit(0)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = _Parser(
+        prog="assay",
+        description="Does an optimised build of a model still compute what the model computes?",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    run = commands.add_parser(
+        "run",
+        help="run an audit here, without a cluster",
+        description="Run the audit of a file here: the same file that a cluster takes, with file:// or s3:// storage.",
+    )
+    _file(run)
+    run.add_argument(
+        "--out", metavar="DIR", help="folder for reports, in place of spec.artifacts (default ./assay-out/NAME)"
+    )
+    run.add_argument(
+        "--backend",
+        choices=("onnxruntime",),
+        help="put ONNX Runtime on CPU in the place of TensorRT: an emulation, and every page says so",
+    )
+    _file(commands.add_parser("validate", help="check audit files by the same rules as the API server"))
+    _file(commands.add_parser("plan", help="show the tasks of an audit and the GPUs they need"))
+    commands.add_parser("schema", help="print the JSON schema of an audit, for editors")
+    commands.add_parser("task", help="run one task inside a Pod (used by the operator)")
+    return top
+
+
+def _file(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-f", "--filename", metavar="FILE", required=True, help="YAML file; - reads standard input")
+
+
+def run_command(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; errors become one sentence on standard error."""
+    arguments = parser().parse_args(argv)
+    try:
+        code = importlib.import_module(COMMANDS[arguments.command]).command(arguments)
+        sys.stdout.flush()
+        return int(code)
+    except KeyboardInterrupt:
+        print("assay: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        from assay_runner.cli.failures import complain
+
+        return complain(error)

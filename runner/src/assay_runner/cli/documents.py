@@ -1,0 +1,179 @@
+"""Audit files: YAML read as strictly as `kubectl` reads it, every problem named with its place."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import ValidationError
+
+from assay_api.audit import AccuracyAudit
+from assay_api.model import parse, problems
+from assay_api.names import API_VERSION, KIND
+from assay_runner.errors import InvalidInput
+
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document of a file.
+
+    Attributes:
+        label: its name, or its place in the file where it has none.
+        audit: the audit, or None where there are problems.
+        problems: one sentence each, led by the field's path.
+    """
+
+    label: str
+    audit: AccuracyAudit | None
+    problems: tuple[str, ...]
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, which plain YAML resolves in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            if isinstance(key, Hashable):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def base_folder(filename: str) -> Path:
+    """Folder that file://./path in the audit is relative to."""
+    return Path.cwd() if filename == "-" else Path(filename).absolute().parent
+
+
+def read_documents(filename: str) -> tuple[Document, ...]:
+    """Every document of a file, each judged.
+
+    Raises:
+        InvalidInput: the file cannot be read, is no YAML, or holds nothing.
+    """
+    text = _text(filename)
+    try:
+        values = [v for v in yaml.load_all(text, _StrictLoader) if v is not None]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        what = error.problem or error.context or "not YAML"
+        raise InvalidInput(f"{filename}: {where}{what}; correct the YAML there") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise InvalidInput(f"{filename}: not YAML ({_first_line(error)}); correct the file") from error
+    except RecursionError as error:
+        raise InvalidInput(f"{filename}: nested too deeply; an audit has a few levels") from error
+    if not values:
+        raise InvalidInput(f"{filename}: empty; give an {KIND}, see `assay schema` for its fields")
+    return tuple(_document(value, index) for index, value in enumerate(values))
+
+
+def read_audits(filename: str) -> tuple[AccuracyAudit, ...]:
+    """Every audit of a file.
+
+    Raises:
+        InvalidInput: a document has problems; one sentence each.
+    """
+    documents = read_documents(filename)
+    found = [f"{filename}: {problem}" for document in documents for problem in document.problems]
+    if found:
+        raise InvalidInput("; ".join(found))
+    return tuple(d.audit for d in documents if d.audit is not None)
+
+
+def read_audit(filename: str) -> AccuracyAudit:
+    """The only audit of a file.
+
+    Raises:
+        InvalidInput: problems, or more than one document.
+    """
+    audits = read_audits(filename)
+    if len(audits) != 1:
+        named = ", ".join(str(a.metadata["name"]) for a in audits)
+        raise InvalidInput(
+            f"{filename}: holds {len(audits)} audits ({named}), and `assay run` takes one: split the file"
+        )
+    return audits[0]
+
+
+def _text(filename: str) -> str:
+    try:
+        content = sys.stdin.buffer.read() if filename == "-" else Path(filename).read_bytes()
+    except FileNotFoundError:
+        raise InvalidInput(f"{filename} does not exist: name the audit's YAML file") from None
+    except IsADirectoryError:
+        raise InvalidInput(f"{filename} is a folder: name the audit's YAML file in it") from None
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise InvalidInput(f"{filename} cannot be read ({reason}): name the audit's YAML file") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{filename} is not UTF-8 text (byte {error.start}): store it as UTF-8") from error
+
+
+def _document(value: Any, index: int) -> Document:
+    place = f"document {index + 1}"
+    if not isinstance(value, dict):
+        return Document(place, None, (f"{place}: not a mapping, but {_kind(value)}; an audit begins with apiVersion",))
+    label = _label(value, place)
+    found = list(_head(value))
+    if found:
+        return Document(label, None, tuple(found))
+    try:
+        # What the cluster wrote about an audit is no part of what its user wrote.
+        audit = parse(AccuracyAudit, {key: v for key, v in value.items() if key != "status"})
+    except ValidationError as error:
+        return Document(label, None, tuple(problems(error)))
+    except (ValueError, TypeError) as error:
+        return Document(label, None, (f"document: {_first_line(error)}; correct the value",))
+    return Document(label, audit, tuple(_checks(audit)))
+
+
+def _checks(audit: AccuracyAudit) -> Iterator[str]:
+    from assay_runner.checks import parse_checks
+
+    try:
+        parse_checks(audit.spec)
+    except InvalidInput as error:
+        yield str(error)
+
+
+def _head(value: dict[Any, Any]) -> Iterator[str]:
+    for field, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
+        if value.get(field) != expected:
+            given = f"not {value[field]!r}" if field in value else "and it is missing"
+            yield f"{field}: must be {expected}, {given}"
+    metadata = value.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(name, str) or not name:
+        yield "metadata.name: required, but missing; give the audit a name"
+    elif not _NAME.fullmatch(name) or len(name) > 253:
+        yield f"metadata.name: {name!r} is no Kubernetes name; use lower-case letters, digits, dashes and dots"
+
+
+def _label(value: dict[Any, Any], place: str) -> str:
+    metadata = value.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) and name else place
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, list):
+        return "a list"
+    return "text" if isinstance(value, str) else f"a {type(value).__name__}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

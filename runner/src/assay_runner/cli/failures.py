@@ -1,0 +1,55 @@
+"""Errors as a person at a terminal sees them: one sentence; the traceback only on request."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterable
+from typing import Final
+
+from assay_api.names import ExitCode
+from assay_api.report import Verdict
+from assay_runner.errors import AuditError, Internal, InvalidInput, as_audit_error
+
+ENV_DEBUG: Final = "ASSAY_DEBUG"
+
+_VERDICTS: Final = {
+    Verdict.PASSED: ExitCode.PASSED,
+    Verdict.FAILED: ExitCode.BREACHED,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+}
+
+
+def complain(error: BaseException) -> int:
+    """Print the error's sentence on standard error and return its exit code."""
+    debug(error)
+    failure = as_audit_error(error)
+    say(str(failure))
+    return int(failure.exit_code)
+
+
+def say(message: str) -> None:
+    """One line on standard error."""
+    print(f"assay: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+def debug(error: BaseException) -> None:
+    """The traceback on standard error, where the environment asks for it."""
+    if os.environ.get(ENV_DEBUG) == "1":
+        traceback.print_exception(error)
+
+
+def exit_code(verdict: Verdict, failures: Iterable[AuditError]) -> ExitCode:
+    """The exit code of a run that has a report.
+
+    A bug or wrong input of any candidate comes first, for the answer is not the one that was asked for; then a breach,
+    which nothing can mend any more; then what was unavailable.
+    """
+    failed = tuple(failures)
+    for kind in (Internal, InvalidInput):
+        if any(isinstance(f, kind) for f in failed):
+            return kind.exit_code
+    if verdict != Verdict.FAILED and failed:
+        return ExitCode.UNAVAILABLE
+    return _VERDICTS[verdict]

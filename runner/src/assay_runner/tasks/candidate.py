@@ -1,0 +1,137 @@
+"""The candidate task: fetch, build, measure, judge, publish. One candidate on one target."""
+
+from __future__ import annotations
+
+from assay_api.audit import AuditSpec, Candidate
+from assay_api.model import to_wire
+from assay_api.plan import Task
+from assay_api.report import CandidateReport, Finding, Report
+from assay_api.result import TaskResult
+from assay_runner.backends import BACKENDS
+from assay_runner.checks import parse_checks
+from assay_runner.datasets import Dataset, Source, open_dataset
+from assay_runner.errors import InvalidInput
+from assay_runner.measure import MeasureRequest, measure
+from assay_runner.models import LoadedModel
+from assay_runner.publish import by_severity, publish, published, task_result
+from assay_runner.tasks.context import Context
+from assay_runner.tasks.environment import environment
+from assay_runner.tasks.golden import GoldenRecord, dataset_of, open_golden, read_record
+
+
+def run_candidate(task: Task, context: Context) -> TaskResult:
+    """Audit one candidate and publish its report.
+
+    A report that this very task has already stored is the answer, so that a task whose Pod vanished is not run twice.
+
+    Raises:
+        InvalidInput: something of the user's cannot be used.
+        Unavailable: no device, no golden outputs, a store that does not answer, too little memory or disk.
+    """
+    done = published(task, context.store) if context.resume else None
+    if done:
+        return task_result(task, *done)
+    candidate = task.candidate_spec()
+    checks = parse_checks(task.spec)
+    backend = BACKENDS[context.backend or candidate.backend]
+    backend.available()
+    record = read_record(task, context)
+    model = context.load(task.spec.model)
+    own = context.load(candidate.model) if candidate.model else None
+    dataset = dataset_of(task, model, context)
+    if own:
+        _same_inputs(candidate, own, model, dataset)
+    calibration = _calibration(candidate, own or model, context)
+    golden = open_golden(record, model, dataset, context)
+    workdir = context.workdir(task)
+    built = backend.build(own or model, candidate, calibration, workdir, context.progress)
+    measured = measure(
+        MeasureRequest(
+            model=model,
+            candidate=candidate,
+            candidate_model=own,
+            key=task.key,
+            built=built,
+            dataset=dataset,
+            golden=golden,
+            golden_precision=record.precision,
+            checks=checks,
+            backend=backend,
+            workdir=workdir,
+        ),
+        context.progress,
+    )
+    context.progress.stage("publish")
+    notes = (*measured.report.notes, *dataset.notes, *(calibration.notes if calibration else ()))
+    noted = measured.report.model_copy(update={"notes": notes})
+    report = candidate_report(task, context, noted, measured.findings, record, dataset)
+    return task_result(task, report, publish(report, task.folder, context.store))
+
+
+def _same_inputs(candidate: Candidate, own: LoadedModel, model: LoadedModel, dataset: Dataset) -> None:
+    wanted = {i.name: i.dtype for i in model.inputs}
+    given = {i.name: i.dtype for i in own.inputs}
+    if wanted != given:
+        shown = [", ".join(f"{n}: {t.name}" for n, t in sorted(each.items())) for each in (given, wanted)]
+        raise InvalidInput(
+            f"the model of candidate {candidate.name} takes other inputs ({shown[0]}) than the audit's ({shown[1]}): "
+            "export both with the same input names and types"
+        )
+    outputs = [o.name for o in model.outputs if o.name not in {mine.name for mine in own.outputs}]
+    if outputs:
+        raise InvalidInput(
+            f"the model of candidate {candidate.name} lacks output {outputs[0]!r} of the audit's model: "
+            "export both with the same output names"
+        )
+    if own.batch is not None and own.batch != dataset.batch:
+        raise InvalidInput(
+            f"the model of candidate {candidate.name} takes batches of {own.batch}, and the audit feeds "
+            f"{dataset.batch}: set dataset.batch to {own.batch}, or export both models with one batch"
+        )
+
+
+def _calibration(candidate: Candidate, model: LoadedModel, context: Context) -> Dataset | None:
+    spec = candidate.calibration
+    if spec is None:
+        return None
+    source = Source(uri=spec.uri, samples=spec.samples, what=f"calibration set of candidate {candidate.name}")
+    return open_dataset(context.store, source, model, context.scratch)
+
+
+def candidate_report(
+    task: Task,
+    context: Context,
+    candidate: CandidateReport,
+    findings: tuple[Finding, ...] = (),
+    record: GoldenRecord | None = None,
+    dataset: Dataset | None = None,
+) -> Report:
+    """The report of one candidate, measured or not."""
+    return Report(
+        audit=task.audit,
+        run=task.run,
+        task=task.key,
+        created=context.created(),
+        verdict=candidate.verdict,
+        emulated=candidate.emulated,
+        candidates=(candidate,),
+        findings=by_severity(findings),
+        golden=golden_section(record),
+        dataset=dataset.describe() if dataset else {},
+        environment=environment(),
+        spec=spec_section(task.spec),
+        reproduce=context.reproduce,
+    )
+
+
+def golden_section(record: GoldenRecord | None) -> dict[str, object]:
+    """How the reference was made, for the report."""
+    if record is None:
+        return {}
+    notes: dict[str, object] = {"notes": list(record.notes)} if record.notes else {}
+    return {"uri": record.uri, "samples": record.samples, **record.details, **notes}
+
+
+def spec_section(spec: AuditSpec) -> dict[str, object]:
+    """The spec as it was audited."""
+    return to_wire(spec)

@@ -1,0 +1,63 @@
+"""What every task is given beside its own description: a store, a scratch folder, somebody to tell how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay_api.audit import ModelRef
+from assay_api.plan import Task
+from assay_runner.models import LoadedModel, load_model
+
+if TYPE_CHECKING:
+    from assay_runner.progress import Tracker
+    from assay_runner.stores import Store
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Context:
+    """The world of one task.
+
+    Attributes:
+        store: where everything lies.
+        scratch: folder for this process, emptied by whoever made it.
+        progress: told how far the work is.
+        backend: takes the place of every candidate's backend, or None.
+        resume: take what this very task has already stored instead of doing it again.
+        reproduce: command that runs the same audit again.
+        now: the time in UTC.
+    """
+
+    store: Store
+    scratch: Path
+    progress: Tracker
+    backend: str | None = None
+    resume: bool = True
+    reproduce: str = ""
+    now: Callable[[], datetime] = _utc
+    _models: dict[ModelRef, LoadedModel] = field(default_factory=dict, repr=False)
+
+    def load(self, ref: ModelRef) -> LoadedModel:
+        """A checked model; fetched once per process."""
+        if ref not in self._models:
+            self.progress.stage("fetch", unit="models")
+            self._models[ref] = load_model(self.store, ref, self.scratch)
+            self.progress.advance()
+        return self._models[ref]
+
+    def workdir(self, task: Task) -> Path:
+        """An empty-to-begin-with folder of the task's own."""
+        folder = self.scratch / "work" / task.digest
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def created(self) -> str:
+        """The time for a report."""
+        return self.now().isoformat(timespec="seconds").replace("+00:00", "Z")

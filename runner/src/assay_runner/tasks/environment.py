@@ -1,0 +1,45 @@
+"""On what a report was made: versions, processor, image. Nothing of the user's environment variables enters it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+_PACKAGES: Final = ("assay-runner", "numpy", "onnx", "onnxruntime", "tensorrt")
+ENV_IMAGE: Final = "ASSAY_IMAGE"
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, for the report."""
+    found = {"python": platform.python_version(), "os": _os(), "cpu": _cpu(), "cores": str(_cores())}
+    for package in _PACKAGES:
+        try:
+            found[package.replace("assay-runner", "assay")] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    image = os.environ.get(ENV_IMAGE)
+    return {**found, "image": image} if image else found
+
+
+def _os() -> str:
+    try:
+        name = platform.freedesktop_os_release().get("PRETTY_NAME", "")
+    except OSError:
+        name = ""
+    return f"{name or platform.system()} ({platform.machine()}, {platform.release()})"
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,159 @@
+"""The golden task: outputs that candidates are held against, computed once or taken as the user stored them.
+
+It leaves a small record in the run's folder that says where they lie and what they were made of; candidates read it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
+
+from pydantic import ValidationError
+
+from assay_api.model import Model, parse
+from assay_api.plan import GOLDEN, Task
+from assay_api.result import TaskResult
+from assay_runner.datasets import Dataset, Source, open_dataset
+from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.golden_cache import Aligned, GoldenWriter, cache_key, open_cached, read_index
+from assay_runner.models import LoadedModel
+from assay_runner.stored_outputs import open_stored_outputs
+from assay_runner.stores import join
+from assay_runner.tasks.context import Context
+from assay_runner.tasks.environment import environment
+from assay_runner.tensors import Array
+
+RECORD: Final = "golden.json"
+
+
+class GoldenRecord(Model):
+    """Where golden outputs lie, and what they were made of."""
+
+    run: str
+    """Digest of the run."""
+    source: Literal["computed", "stored"]
+    """Whether we computed them or the user stored them."""
+    uri: str
+    """Where they lie."""
+    precision: Literal["fp32", "fp64"]
+    """Precision of the golden run; fp32 for stored outputs."""
+    samples: int
+    """Samples in all."""
+    model: str
+    """Identity of the model."""
+    dataset: str
+    """Identity of the dataset."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the report must know."""
+    details: dict[str, Any] = {}
+    """How they were made."""
+
+
+def dataset_of(task: Task, model: LoadedModel, context: Context) -> Dataset:
+    """The audit's dataset."""
+    spec = task.spec.dataset
+    source = Source(uri=spec.uri, batch=spec.batch, labels=spec.labels, samples=spec.samples)
+    return open_dataset(context.store, source, model, context.scratch)
+
+
+def run_golden(task: Task, context: Context) -> TaskResult:
+    """Compute or check the golden outputs and store their record.
+
+    Raises:
+        InvalidInput: model, dataset or stored outputs cannot be used.
+        Unavailable: the store does not answer, memory or disk is short.
+    """
+    model = context.load(task.spec.model)
+    dataset = dataset_of(task, model, context)
+    stored = task.spec.golden.uri
+    record = _stored(task, stored, model, dataset, context) if stored else _computed(task, model, dataset, context)
+    content = record.model_dump_json(by_alias=True, indent=1).encode()
+    context.store.put(join(task.folder, RECORD), content, "application/json")
+    how = "stored outputs checked" if stored else f"golden outputs in {record.precision}"
+    return TaskResult(task=task.digest, samples=record.samples, message=f"{how}, {record.samples} samples")
+
+
+def _stored(task: Task, uri: str, model: LoadedModel, dataset: Dataset, context: Context) -> GoldenRecord:
+    context.progress.stage("check stored golden outputs")
+    outputs = open_stored_outputs(context.store, uri, model, dataset, context.scratch)
+    ignored = ", ".join(outputs.ignored)
+    return GoldenRecord(
+        run=task.run,
+        source="stored",
+        uri=uri,
+        precision="fp32",
+        samples=dataset.samples,
+        model=model.identity,
+        dataset=dataset.identity,
+        notes=(f"stored golden arrays ignored, for they match no output: {ignored}",) if ignored else (),
+        details={"uri": uri},
+    )
+
+
+def _computed(task: Task, model: LoadedModel, dataset: Dataset, context: Context) -> GoldenRecord:
+    from assay_runner.golden import golden_outputs
+
+    precision: Literal["fp32", "fp64"] = task.spec.golden.precision or "fp32"
+    versions = environment()
+    made_by = {name: versions.get(name, "") for name in ("assay", "onnxruntime")}
+    key = cache_key(model=model.identity, dataset=dataset.identity, precision=precision, **made_by)
+    folder = join(task.cache, "golden", key)
+    index = read_index(context.store, folder)
+    if index is None:
+        golden = golden_outputs(model, dataset, precision, context.workdir(task), context.progress)
+        writer = GoldenWriter(context.store, folder, context.workdir(task))
+        for batch, outputs in golden:
+            writer.add(batch.count, outputs)
+        index = writer.finish(tuple(golden.notes), dict(golden.details))
+    else:
+        context.progress.note("golden outputs taken from the cache")
+    return GoldenRecord(
+        run=task.run,
+        source="computed",
+        uri=folder,
+        precision=precision,
+        samples=index.samples,
+        model=model.identity,
+        dataset=dataset.identity,
+        notes=index.notes,
+        details={"precision": precision, **index.details},
+    )
+
+
+def read_record(task: Task, context: Context) -> GoldenRecord:
+    """The record that the golden task of the same run left.
+
+    Raises:
+        Unavailable: there is none.
+    """
+    uri = join(task.output, GOLDEN, RECORD)
+    if context.store.stat(uri) is None:
+        raise Unavailable(f"the golden outputs are not there ({uri} is missing): the golden task has not finished")
+    try:
+        record = parse(GoldenRecord, json.loads(context.store.read(uri)))
+    except (ValidationError, ValueError) as error:
+        raise Unavailable(f"{uri} cannot be read: delete it and run the audit again") from error
+    if record.run != task.run:
+        raise Unavailable(f"{uri} is of another run: the golden task of this one has not finished")
+    return record
+
+
+def open_golden(
+    record: GoldenRecord, model: LoadedModel, dataset: Dataset, context: Context
+) -> Iterable[Mapping[str, Array]]:
+    """The golden outputs, one mapping per batch of the dataset; iterate them as often as needed.
+
+    Raises:
+        InvalidInput: model or dataset changed since the golden run.
+        Unavailable: the outputs are gone.
+    """
+    for what, then, now in (("model", record.model, model.identity), ("dataset", record.dataset, dataset.identity)):
+        if then != now:
+            raise InvalidInput(f"the {what} changed after the golden run of this audit: run the audit again")
+    if record.source == "stored":
+        return open_stored_outputs(context.store, record.uri, model, dataset, context.scratch)
+    index = read_index(context.store, record.uri)
+    if index is None:
+        raise Unavailable(f"the golden outputs {record.uri} are gone: run the audit again")
+    return Aligned(dataset, open_cached(context.store, record.uri, index, context.scratch))
