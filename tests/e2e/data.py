@@ -1,0 +1,83 @@
+"""What the audits of the end-to-end tests read: the shipped digits models and data in S3, whole and spoilt."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+from tests.e2e.place import ROOT, Manifest
+from tests.lab.s3 import S3Access
+
+DIGITS = ROOT / "examples" / "digits"
+MODELS, DATASETS, AUDITS = "e2e-models", "e2e-datasets", "e2e-audits"
+# The shards again and again: a task on them runs long enough to be killed in the middle.
+LONG = 40
+
+CHECKS: list[dict[str, Any]] = [
+    {"finite": {}},
+    {"outputDrift": {"cosine": 0.98}},
+    {"labelAccuracy": {"metric": "top1", "keep": 0.98}},
+]
+
+
+def upload(s3: S3Access) -> None:
+    """Put the models, the data and their spoilt twins where the audits look for them."""
+    for bucket in (MODELS, DATASETS, AUDITS):
+        s3.bucket(bucket)
+    client = s3.client()
+
+    def put(bucket: str, key: str, body: bytes) -> None:
+        client.put_object(Bucket=bucket, Key=key, Body=body)
+
+    for model in DIGITS.glob("*.onnx"):
+        put(MODELS, model.name, model.read_bytes())
+    put(MODELS, "truncated.onnx", (DIGITS / "digits-cnn.onnx").read_bytes()[:40_000])
+    shards = sorted((DIGITS / "data").glob("*.npz"))
+    for shard in shards:
+        put(DATASETS, f"digits/{shard.name}", shard.read_bytes())
+        for again in range(LONG):
+            put(DATASETS, f"long/{again:02}-{shard.name}", shard.read_bytes())
+    for shard in (DIGITS / "calib").glob("*.npz"):
+        put(DATASETS, f"calib/{shard.name}", shard.read_bytes())
+    put(DATASETS, "nan.npz", with_nan(shards[0].read_bytes()))
+    client.close()
+
+
+def with_nan(shard: bytes) -> bytes:
+    """The shard with one value of one sample that is not a number."""
+    arrays: dict[str, Any] = dict(np.load(io.BytesIO(shard)))
+    arrays["image"][7, 0, 3, 3] = np.nan
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
+def candidate(precision: str, **more: Any) -> Manifest:
+    """A candidate emulated on CPU, named by its precision."""
+    if precision == "int8":
+        more.setdefault("calibration", {"uri": f"s3://{DATASETS}/calib/"})
+    return {"name": precision, "backend": "onnxruntime", "precision": precision, **more}
+
+
+def audit(name: str, s3: S3Access, *precisions: str, **spec: Any) -> Manifest:
+    """An audit of the digits CNN.
+
+    Args:
+        name: its name.
+        s3: the S3 server as pods reach it.
+        precisions: one emulated candidate each.
+        spec: fields in place of the usual ones.
+    """
+    usual = {
+        "model": {"uri": f"s3://{MODELS}/digits-cnn.onnx"},
+        "dataset": {"uri": f"s3://{DATASETS}/digits/", "labels": "label", "batch": 64},
+        "candidates": [candidate(precision) for precision in precisions or ("fp16",)],
+        "checks": CHECKS,
+        "target": {"resources": {"memory": "1Gi"}, "scratch": "1Gi"},
+        "storage": {"secretRef": {"name": "assay-s3"}, "endpoint": s3.endpoint, "region": s3.region},
+        "artifacts": {"uri": f"s3://{AUDITS}/"},
+    }
+    meta = {"name": name}
+    return {"apiVersion": "assay.dev/v1alpha1", "kind": "AccuracyAudit", "metadata": meta, "spec": usual | spec}

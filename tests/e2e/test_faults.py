@@ -1,0 +1,72 @@
+"""Pods and operators that die in the middle: the audit ends as if nothing had happened, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay_api.report import Report
+from tests.e2e.data import AUDITS, DATASETS, audit
+from tests.e2e.place import SYSTEM, Manifest, Place, Room, condition
+from tests.lab.processes import wait_until
+
+DATA = {"uri": f"s3://{DATASETS}/long/", "labels": "label", "batch": 8}
+CHECKS = [{"finite": {}}, {"layerDrift": {}}, {"runToRun": {"runs": 5}}]
+CANDIDATE = "assay.dev/kind=candidate"
+
+
+def start(room: Room) -> None:
+    """Apply an audit whose candidate runs for a while."""
+    room.apply(audit("long", room.place.inside, "bf16", dataset=DATA, checks=CHECKS))
+
+
+def assert_done_once(room: Room, found: Manifest) -> None:
+    """One Job per task, each succeeded once; one report per task; one verdict."""
+    assert found["status"]["verdict"] == "Passed"
+    assert condition(found, "Complete")["reason"] == "Passed"
+    jobs = room.objects("jobs", "assay.dev/audit=long")
+    assert sorted(job["metadata"]["labels"]["assay.dev/kind"] for job in jobs) == ["candidate", "golden", "summary"]
+    assert [job["status"].get("succeeded") for job in jobs] == [1, 1, 1]
+    client = room.place.s3.client()
+    listed = client.list_objects_v2(Bucket=AUDITS, Prefix=f"{room.name}/long/")["Contents"]
+    keys = sorted(entry["Key"] for entry in listed if entry["Key"].endswith("report.json"))
+    folder = f"{room.name}/long/{found['status']['run']}"
+    assert keys == [f"{folder}/bf16/report.json", f"{folder}/report.json"]
+    report = Report.model_validate_json(client.get_object(Bucket=AUDITS, Key=keys[1])["Body"].read())
+    assert report.candidates[0].samples == report.dataset["samples"]
+    assert report.candidates[0].samples % 797 == 0
+
+
+@pytest.mark.parametrize("how", ["deleted", "killed"])
+def test_pod_that_dies_is_replaced(room: Room, how: str) -> None:
+    start(room)
+    pod = room.running_pod(CANDIDATE)
+    if how == "deleted":
+        room.kubectl("delete", "pod", pod, "--grace-period=1", "--wait=false")
+    else:
+        room.place.kill(room.name, pod)
+    found = room.wait("long", "Complete", 180)
+    assert_done_once(room, found)
+    pods = [p["metadata"]["name"] for p in room.objects("pods", CANDIDATE)]
+    assert [name for name in pods if name != pod], "the pod that died finished all the same"
+
+
+@pytest.mark.parametrize("how", ["deleted", "killed"])
+def test_operator_that_dies_takes_up_where_it_was(room: Room, place: Place, how: str) -> None:
+    start(room)
+    room.running_pod(CANDIDATE)
+    (operator,) = place.operators()
+    name, uid = operator["metadata"]["name"], operator["metadata"]["uid"]
+    if how == "deleted":
+        place.kubectl("delete", "pod", name, "--namespace", SYSTEM, "--grace-period=0", "--force")
+    else:
+        place.kill(SYSTEM, name)
+    found = room.wait("long", "Complete", 180)
+    assert_done_once(room, found)
+
+    def anew() -> bool:
+        pods = place.operators()
+        return [
+            p["metadata"]["uid"] != uid or p["status"]["containerStatuses"][0]["restartCount"] > 0 for p in pods
+        ] == [True]
+
+    wait_until(anew, "one new operator", 60, every=0.5)

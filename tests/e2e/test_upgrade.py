@@ -1,0 +1,40 @@
+"""`helm upgrade` brings the CRD up to date, `helm uninstall` leaves it, and with it every audit.
+
+The last of the end-to-end tests: it takes the operator away.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from tests.e2e.data import audit
+from tests.e2e.place import CHART, RELEASE, SYSTEM, Place, Room
+
+CRD = "accuracyaudits.assay.dev"
+
+
+def test_chart_lives_and_dies_without_losing_an_audit(place: Place, room: Room, tmp_path: Path) -> None:
+    room.apply(audit("kept", room.place.inside, "fp32", suspend=True))
+    chart = tmp_path / "assay"
+    shutil.copytree(CHART, chart)
+    file = chart / "files" / "accuracyaudits.yaml"
+    definition = yaml.safe_load(file.read_text())
+    (version,) = definition["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec["properties"]["ofTomorrow"] = {"type": "string", "description": "A field that a later version brings."}
+    file.write_text(yaml.safe_dump(definition))
+
+    place.helm("upgrade", RELEASE, chart, "--namespace", SYSTEM, "--reuse-values")
+    assert "A field that a later version brings" in place.kubectl("explain", "audit.spec.ofTomorrow")
+
+    said = place.helm("uninstall", RELEASE, "--namespace", SYSTEM, "--wait", "--timeout", "60s")
+    assert CRD in said
+    assert not place.operators()
+    assert room.audit("kept")["spec"]["suspend"] is True
+
+    place.install()
+    served = place.kubectl.json("get", "crd", CRD)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    assert "ofTomorrow" not in served["properties"]["spec"]["properties"]
