@@ -1,0 +1,156 @@
+"""The few requests the operator makes, as JSON over the official client's connections.
+
+`kubernetes.aio` brings the configuration, the credentials and their renewal, TLS and the pool of connections; its
+models are left out, for turning every answer into objects and back costs more than the request itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+
+from assay_api import names
+
+Raw = dict[str, Any]
+
+JSON: Final = "application/json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
+CHUNK: Final = 500
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object: where the API has it."""
+
+    prefix: str
+    plural: str
+
+
+AUDITS = Resource(f"/apis/{names.API_VERSION}", names.PLURAL)
+JOBS = Resource("/apis/batch/v1", "jobs")
+PODS = Resource("/api/v1", "pods")
+EVENTS = Resource("/api/v1", "events")
+
+
+class ApiError(Exception):
+    """The API server refused a request, or could not be reached (`status` 0)."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class Fenced(ApiError):
+    """This process is no longer the leader and writes nothing any more."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "not the leader any more")
+
+
+class Api:
+    """Requests to one API server.
+
+    Args:
+        client: the official client, configured.
+        failed: told the verb and the status of every request that failed.
+    """
+
+    def __init__(self, client: ApiClient, failed: Callable[[str, int], None]) -> None:
+        self._client = client
+        self._failed = failed
+        self.fenced = False
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Raw:
+        """What stands at a path."""
+        return await self._request("GET", path, query or {})
+
+    async def pages(
+        self, resource: Resource, namespace: str | None, query: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Raw]:
+        """All objects of a kind, a page at a time."""
+        asked = {"limit": str(CHUNK), **(query or {})}
+        while True:
+            page = await self._request("GET", _path(resource, namespace), asked)
+            yield page
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            asked = {**asked, "continue": token}
+
+    async def read(self, resource: Resource, namespace: str, name: str) -> Raw:
+        """One object."""
+        return await self._request("GET", _path(resource, namespace, name), {})
+
+    async def create(self, resource: Resource, namespace: str, body: Raw) -> Raw:
+        """Create an object and return it as it stands."""
+        return await self._write("POST", _path(resource, namespace), {"fieldManager": names.FIELD_MANAGER}, body, JSON)
+
+    async def patch(self, resource: Resource, namespace: str, name: str, body: Raw) -> Raw:
+        """Merge a change into an object."""
+        query = {"fieldManager": names.FIELD_MANAGER}
+        return await self._write("PATCH", _path(resource, namespace, name), query, body, MERGE_PATCH)
+
+    async def apply_status(self, namespace: str, name: str, uid: str, status: Raw) -> Raw:
+        """Make the status of an audit say this and nothing else of ours; another audit of the name is left alone."""
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            "status": status,
+        }
+        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
+        return await self._write("PATCH", f"{_path(AUDITS, namespace, name)}/status", query, body, APPLY_PATCH)
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete an object, and what it owns in the background."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        await self._write("DELETE", _path(resource, namespace, name), {}, body, JSON)
+
+    async def _write(self, method: str, path: str, query: Mapping[str, str], body: Raw, content: str) -> Raw:
+        if self.fenced:
+            raise Fenced
+        return await self._request(method, path, query, body, content)
+
+    async def _request(
+        self, method: str, path: str, query: Mapping[str, str], body: Raw | None = None, content: str = JSON
+    ) -> Raw:
+        configuration = self._client.configuration
+        url = f"{configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": JSON, "Content-Type": content, "User-Agent": names.FIELD_MANAGER}
+        for setting in (await configuration.auth_settings()).values():
+            headers["Authorization"] = setting["value"]
+        try:
+            send: Any = self._client.rest_client.request
+            response = await send(method, url, headers=headers, body=body, _request_timeout=TIMEOUT)
+            data = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._failed(method, 0)
+            raise ApiError(0, f"{method} {path}: {type(error).__name__}: {error}") from error
+        if response.status >= 400:
+            self._failed(method, response.status)
+            raise ApiError(response.status, _message(data, response.status))
+        answer: Raw = json.loads(data)
+        return answer
+
+
+def _path(resource: Resource, namespace: str | None, name: str | None = None) -> str:
+    scope = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+    one = f"/{quote(name, safe='')}" if name else ""
+    return f"{resource.prefix}{scope}/{resource.plural}{one}"
+
+
+def _message(data: bytes, status: int) -> str:
+    try:
+        message = json.loads(data).get("message")
+    except (ValueError, AttributeError):
+        message = None
+    return message if isinstance(message, str) and message else f"HTTP {status}"
