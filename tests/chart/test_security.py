@@ -11,16 +11,16 @@ from tests.chart.conftest import NAMESPACE, Chart, kinds, named
 
 # (API group, resource, resource name or "*") -> verbs. Whatever the chart grants beyond this is a defect.
 WATCHED = {
-    ("assay.dev", "accuracyaudits", "*"): {"get", "list", "watch"},
+    ("assay.dev", "accuracyaudits", "*"): {"list", "watch"},
     ("assay.dev", "accuracyaudits/status", "*"): {"patch"},
     ("batch", "jobs", "*"): {"get", "list", "watch", "create", "patch", "delete"},
-    ("", "pods", "*"): {"get", "list", "watch"},
-    ("", "events", "*"): {"list", "create", "patch"},
+    ("", "pods", "*"): {"list", "watch"},
+    ("", "events", "*"): {"list", "create"},
 }
 CLUSTER = {("apiextensions.k8s.io", "customresourcedefinitions", "accuracyaudits.assay.dev"): {"get"}}
 LEASE = {
     ("coordination.k8s.io", "leases", "*"): {"create"},
-    ("coordination.k8s.io", "leases", "assay"): {"get", "update", "patch"},
+    ("coordination.k8s.io", "leases", "assay"): {"get", "update"},
 }
 
 Grants = dict[tuple[str, str, str], set[str]]

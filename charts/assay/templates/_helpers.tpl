@@ -47,7 +47,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "assay.rules" -}}
 - apiGroups: [assay.dev]
   resources: [accuracyaudits]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [assay.dev]
   resources: [accuracyaudits/status]
   verbs: [patch]
@@ -56,10 +56,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [list, create, patch]
+  verbs: [list, create]
 {{- end }}
 
 {{- define "assay.subject" -}}
@@ -87,4 +87,13 @@ subjects:
 - {name: ASSAY_PROBE_PORT, value: {{ .Values.probes.port | quote }}}
 - {name: ASSAY_LOG_LEVEL, value: {{ .Values.log.level | quote }}}
 - {name: ASSAY_LOG_FORMAT, value: {{ .Values.log.format | quote }}}
+{{- end }}
+
+{{/* Labels of an alert: (list root severity) */}}
+{{- define "assay.alertLabels" -}}
+{{- $root := index . 0 -}}
+severity: {{ index . 1 }}
+{{- with $root.Values.metrics.prometheusRule.alertLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
