@@ -1,0 +1,47 @@
+"""The audits that are measured, written as a user would write them and run as a user would run them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.bench.programs import Usage, python, run_program
+
+__all__ = ["audit", "run_audit"]
+
+DRIFT: Mapping[str, Any] = {"outputDrift": {"cosine": 0.999}}
+LAYERS: Mapping[str, Any] = {"layerDrift": {}}
+
+
+def audit(batch: int, *checks: Mapping[str, Any], precision: str = "fp32") -> dict[str, Any]:
+    """An audit of the model and data beside it: golden in fp32, one candidate on ONNX Runtime."""
+    return {
+        "apiVersion": "assay.dev/v1alpha1",
+        "kind": "AccuracyAudit",
+        "metadata": {"name": "bench"},
+        "spec": {
+            "model": {"uri": "file://./model.onnx"},
+            "dataset": {"uri": "file://./data/", "batch": batch},
+            "golden": {"precision": "fp32"},
+            "candidates": [{"name": precision, "backend": "onnxruntime", "precision": precision}],
+            "checks": list(checks),
+            "artifacts": {"uri": "file://./out/"},
+        },
+    }
+
+
+def run_audit(folder: Path, spec: Mapping[str, Any]) -> Usage:
+    """Run `assay run` on the model and data in `folder`, with nothing left of an earlier run to take up.
+
+    Raises:
+        ProgramFailed: the audit did not pass, so the work measured is not the work meant.
+    """
+    out = folder / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    file = folder / "audit.yaml"
+    # JSON is YAML, and needs no package in this process.
+    file.write_text(json.dumps(spec))
+    return run_program(python("assay_runner", "run", "-f", file, "--out", out), folder / "assay.log")

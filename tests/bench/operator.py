@@ -1,0 +1,226 @@
+"""Benchmarks of the operator on a real kube-apiserver, against a bare kopf handler.
+
+Started as `python -m tests.bench.operator`; run as a file, it would hide the standard library's `operator`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from assay_api import names
+from tests.bench.figures import Figure, median_ratio, percentile, report, say
+from tests.bench.kube import Kube
+from tests.bench.programs import ROOT
+from tests.lab.apiserver import ApiServer
+from tests.lab.processes import Server, wait_until
+
+ASSAY = "assay_operator"
+BARE = "tests.bench.bare_operator"
+
+AUDITS = f"/apis/{names.API_VERSION}/namespaces/default/{names.PLURAL}"
+JOBS = "/apis/batch/v1/namespaces/default/jobs"
+LEASES = "leases.coordination.k8s.io"
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/assay-operator"
+WRITES = re.compile(
+    r'^apiserver_request_total\{(?=.*verb="(?:POST|PUT|PATCH|APPLY|DELETE|DELETECOLLECTION)")'
+    r'.*[,{]group="([^"]*)".*,resource="([^"]*)".*\} (\S+)$',
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the measurements are.
+
+    Attributes:
+        idle: audits applied one after another.
+        burst: audits created at once.
+        repeats: bursts for each of the two operators.
+        standing: audits that stand while nothing happens.
+        window: seconds in which writes are counted.
+        resync: seconds between the resyncs that fall into them.
+    """
+
+    idle: int = 100
+    burst: int = 2000
+    repeats: int = 3
+    standing: int = 200
+    window: float = 20
+    resync: float = 5
+
+
+QUICK = Size(idle=20, burst=200, repeats=1, standing=20, window=8, resync=2)
+
+
+def audit(name: str, **changes: object) -> dict[str, Any]:
+    """An audit of four candidates; nothing of it exists, for nothing runs Pods here."""
+    built: dict[str, dict[str, Any]] = {key: {"precision": key} for key in ("fp32", "fp16", "bf16")}
+    built["int8"] = {"precision": "int8", "calibration": {"uri": "s3://datasets/calib/"}}
+    spec: dict[str, object] = {
+        "model": {"uri": "s3://models/model.onnx"},
+        "dataset": {"uri": "s3://datasets/digits/", "labels": "label", "batch": 64},
+        "candidates": [{"name": key, "backend": "onnxruntime", **how} for key, how in built.items()],
+        "checks": [{"finite": {}}, {"outputDrift": {"cosine": 0.99}}, {"labelAccuracy": {}}],
+        "target": {"resources": {"cpu": "1", "memory": "1Gi"}},
+        "storage": {"secretRef": {"name": "s3"}, "endpoint": "https://s3.example.com"},
+        "artifacts": {"uri": "s3://audits/"},
+    }
+    return {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": name}, "spec": spec | changes}
+
+
+@contextlib.contextmanager
+def running(module: str, **settings: object) -> Iterator[tuple[Kube, Server]]:
+    """An operator that has dealt with one audit, on an API server of its own."""
+    with ApiServer() as api:
+        api.kubectl("apply", "--server-side", "-f", str(ROOT / "crds" / f"{names.PLURAL}.yaml"))
+        api.kubectl("wait", "--for=condition=Established", f"crd/{names.PLURAL}.{names.GROUP}")
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(api.kubeconfig),
+            "ASSAY_RUNNER_IMAGE": "localhost/assay-runner",
+            "ASSAY_LEASE_NAMESPACE": "default",
+            "ASSAY_METRICS_PORT": "0",
+            "ASSAY_PROBE_PORT": "0",
+            **{f"ASSAY_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        server = Server([sys.executable, "-m", module], api.folder / "operator.log", environment)
+        try:
+            kube = Kube(api.kubeconfig)
+            wait_until(lambda: f"{names.PLURAL}" in api.kubectl("api-resources"), "the CRD is served", 30)
+            kube.request("POST", AUDITS, audit("first"))
+            server.wait_ready(lambda: kube.count(JOBS) == 1)
+            yield kube, server
+        finally:
+            server.stop()
+
+
+def latency(size: Size) -> Iterator[Figure]:
+    """From `kubectl apply` to the Job, nothing else going on."""
+    say(f"{size.idle} audits applied one after another")
+    taken = []
+    with running(ASSAY) as (kube, _):
+        jobs = kube.watch(JOBS)
+        for index in range(size.idle):
+            name = f"idle-{index}"
+            begin = time.perf_counter()
+            kube.apply(f"{AUDITS}/{name}", audit(name))
+            while _job_of(next(jobs)) != name:
+                pass
+            taken.append(time.perf_counter() - begin)
+    say(f"apply to Job: median {median(taken):.3f} s, worst {max(taken):.3f} s")
+    yield Figure("operator_apply_to_job_p99", percentile(taken, 0.99), 1, unit="s")
+
+
+def _job_of(event: dict[str, Any]) -> str | None:
+    """The audit whose Job an event says was created."""
+    if event["type"] != "ADDED":
+        return None
+    labels: dict[str, str] = event["object"]["metadata"].get("labels", {})
+    return labels.get(names.LABEL_AUDIT)
+
+
+def burst(size: Size) -> Iterator[Figure]:
+    """Many audits at once, against the bare handler."""
+    rates: dict[str, list[float]] = {ASSAY: [], BARE: []}
+    memory = []
+    for turn in range(size.repeats):
+        for module, seen in rates.items():
+            with running(module) as (kube, server):
+                created, seconds = _burst(kube, size.burst)
+                resident = resident_mb(server.pid)
+            seen.append(size.burst / seconds)
+            if module == ASSAY:
+                memory.append(resident)
+            say(
+                f"{module}, {turn + 1} of {size.repeats}: {size.burst} audits created in {created:.1f} s, their Jobs "
+                f"in {seconds:.1f} s ({60 * size.burst / seconds:.0f} a minute), {resident:.0f} MB after"
+            )
+    yield Figure("operator_burst_rate_vs_bare", median_ratio(rates[ASSAY], rates[BARE]), 0.4, at_most=False)
+    yield Figure("operator_burst_memory", max(memory), 200, unit="MB")
+
+
+def _burst(kube: Kube, audits: int) -> tuple[float, float]:
+    """Seconds until all audits are created, and until all their first Jobs are."""
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda index: kube.request("POST", AUDITS, audit(f"burst-{index}")), range(audits)))
+        created = time.perf_counter() - begin
+    wait_until(lambda: kube.count(JOBS) >= audits + 1, "all Jobs created", 600, every=0.05)
+    return created, time.perf_counter() - begin
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process in MB (10⁶ bytes)."""
+    found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 / 1e6 if found else math.nan
+
+
+def steady(size: Size) -> Iterator[Figure]:
+    """Writes while nothing changes: audits that wait, that are held and that cannot run, through several resyncs."""
+    say(f"{size.standing} audits, resync every {size.resync:.0f} s, writes counted for {size.window:.0f} s")
+    kinds: tuple[dict[str, object], ...] = ({}, {"suspend": True}, {"artifacts": {"uri": "file:///tmp/out"}})
+    with running(ASSAY, resync_seconds=size.resync) as (kube, _):
+        for index in range(size.standing):
+            kube.request("POST", AUDITS, audit(f"standing-{index}", **kinds[index % len(kinds)]))
+        _quiet(kube, size)
+        before, held = writes(kube), kube.request("GET", LEASE)["spec"]["renewTime"]
+        time.sleep(size.window)
+        after, renewed = writes(kube), kube.request("GET", LEASE)["spec"]["renewTime"]
+    grown = {key: count - before.get(key, 0) for key, count in after.items() if count > before.get(key, 0)}
+    say(f"writes: {', '.join(f'{count:.0f} {key}' for key, count in sorted(grown.items())) or 'none'}")
+    # An operator that does nothing at all writes nothing either.
+    alive = held != renewed
+    others = sum(count for key, count in grown.items() if key != LEASES)
+    yield Figure("operator_steady_writes_but_lease", others if alive else math.nan, 0)
+
+
+def _quiet(kube: Kube, size: Size) -> None:
+    """Wait until the operator has dealt with every audit and a resync has passed since."""
+
+    def settled() -> bool:
+        items = kube.request("GET", AUDITS)["items"]
+        return all(item["status"]["observedGeneration"] >= item["metadata"]["generation"] for item in items)
+
+    wait_until(settled, "every audit dealt with", 120, every=0.5)
+    time.sleep(2 * size.resync)
+
+
+def writes(kube: Kube) -> dict[str, float]:
+    """Requests that write, as the API server counts them, by kind of object."""
+    counted: dict[str, float] = {}
+    for group, resource, count in WRITES.findall(kube.raw("GET", "/metrics").decode()):
+        kind = f"{resource}.{group}".rstrip(".")
+        counted[kind] = counted.get(kind, 0) + float(count)
+    return counted
+
+
+BENCHMARKS: dict[str, Callable[[Size], Iterator[Figure]]] = {"latency": latency, "burst": burst, "steady": steady}
+
+
+def main() -> int:
+    """Measure what is asked for; 1 when a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small and once: finds what is broken, judges nothing")
+    parser.add_argument("--only", default=",".join(BENCHMARKS), help=f"of {','.join(BENCHMARKS)}")
+    asked = parser.parse_args()
+    chosen = asked.only.split(",")
+    if unknown := [name for name in chosen if name not in BENCHMARKS]:
+        parser.error(f"--only takes {','.join(BENCHMARKS)}; got {','.join(unknown)}")
+    size = QUICK if asked.quick else Size()
+    return report(figure for name in chosen for figure in BENCHMARKS[name](size))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

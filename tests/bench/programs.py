@@ -1,0 +1,65 @@
+"""Run a program in a process of its own and say what it took: wall time and peak memory.
+
+The kernel counts what a process held before `exec` into its peak, and before `exec` it is its parent. The launching
+process must therefore stay small: it builds no model and imports no numpy.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["ProgramFailed", "Usage", "python", "run_program"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class ProgramFailed(Exception):
+    """A measured program did not do its work, so there is nothing to measure; the message has the end of its output."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one run took.
+
+    Attributes:
+        seconds: wall time from start to exit.
+        peak_mb: largest resident set in MB (10⁶ bytes), of the process or of its largest child.
+    """
+
+    seconds: float
+    peak_mb: float
+
+
+def python(module: str, *arguments: str | Path | int) -> list[str]:
+    """The command line that runs a module with this interpreter, from the root of the repository."""
+    return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+def run_program(argv: Sequence[str], log: Path) -> Usage:
+    """Run to the end with its output in `log`.
+
+    Raises:
+        ProgramFailed: it exited with anything but 0.
+    """
+    with log.open("wb") as out:
+        begin = time.perf_counter()
+        process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        seconds = time.perf_counter() - begin
+    # Popen did not see the end: without this it would warn that the process still runs.
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        last = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+        raise ProgramFailed(f"{' '.join(argv[:4])} ended with {process.returncode}:\n{last}")
+    return Usage(seconds, usage.ru_maxrss * 1024 / 1e6)

@@ -1,0 +1,154 @@
+"""Benchmarks of the runner: `assay run` against bare ONNX Runtime and against Polygraphy.
+
+Everything is measured from the start of a process to its exit, imports, reading and reports included, on both sides.
+Programs that are compared run in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.audits import DRIFT, LAYERS, audit, run_audit
+from tests.bench.figures import Figure, median_ratio, report, say
+from tests.bench.programs import Usage, python, run_program
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the measurements are.
+
+    Attributes:
+        image: height and width of ResNet-50's input.
+        samples: samples of its audit.
+        growth: samples of the two audits whose peak memory is compared.
+        tensors: height and width of the tensors of the 60-convolution network.
+        repeats: times that each program runs.
+    """
+
+    image: int = 224
+    samples: int = 256
+    growth: tuple[int, int] = (256, 2048)
+    tensors: int = 56
+    repeats: int = 3
+
+
+QUICK = Size(image=96, samples=64, growth=(128, 512), tensors=28, repeats=1)
+LAYER_SAMPLES = (16, 64)
+LAYER_BATCH = 4
+OUTPUT_BATCH = 8
+MAPS_BATCH = 32
+
+Program = Callable[[], Usage]
+
+
+@contextlib.contextmanager
+def prepared(network: str, size: int, samples: int, shard: int = 64) -> Iterator[Path]:
+    """A folder with a network and its data, gone afterwards; built in a process of its own, see `programs`."""
+    folder = Path(tempfile.mkdtemp(prefix=f"assay-bench-{network}-"))
+    try:
+        built = python("tests.bench.networks", network, folder / "in")
+        run_program(
+            [*built, "--size", str(size), "--samples", str(samples), "--shard", str(shard)], folder / "build.log"
+        )
+        yield folder / "in"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def in_turns(programs: Mapping[str, Program], repeats: int) -> dict[str, list[Usage]]:
+    """Run every program `repeats` times, in turns."""
+    taken: dict[str, list[Usage]] = {name: [] for name in programs}
+    for turn in range(repeats):
+        for name, program in programs.items():
+            used = program()
+            taken[name].append(used)
+            say(f"{name}, {turn + 1} of {repeats}: {used.seconds:.2f} s, peak {used.peak_mb:.0f} MB")
+    return taken
+
+
+def bare(program: str, folder: Path, batch: int) -> Program:
+    """A program of `tests.bench.bare`."""
+    return lambda: run_program(python("tests.bench.bare", program, folder, "--batch", batch), folder / f"{program}.log")
+
+
+def seconds(runs: list[Usage]) -> list[float]:
+    """Wall time of each run."""
+    return [run.seconds for run in runs]
+
+
+def peak(runs: list[Usage]) -> float:
+    """Median of the runs' peaks in MB."""
+    return statistics.median(run.peak_mb for run in runs)
+
+
+def outputs(size: Size) -> Iterator[Figure]:
+    """An outputs-only audit of ResNet-50 against the two passes it cannot do without."""
+    say(f"ResNet-50, {size.image}x{size.image}, {size.samples} samples in batches of {OUTPUT_BATCH}")
+    with prepared("resnet50", size.image, size.samples) as folder:
+        spec = audit(OUTPUT_BATCH, DRIFT)
+        programs = {"assay": lambda: run_audit(folder, spec), "bare": bare("outputs", folder, OUTPUT_BATCH)}
+        taken = in_turns(programs, size.repeats)
+    yield Figure("runner_outputs_wall_vs_bare", median_ratio(seconds(taken["assay"]), seconds(taken["bare"])), 1.15)
+
+
+def memory(size: Size) -> Iterator[Figure]:
+    """Peak memory of an audit as the dataset grows."""
+    few, many = size.growth
+    say(f"a small network with large outputs, {few} and {many} samples in batches of {MAPS_BATCH}")
+    with prepared("maps", 64, few) as small, prepared("maps", 64, many) as large:
+        spec = audit(MAPS_BATCH, DRIFT)
+        programs = {"few": lambda: run_audit(small, spec), "many": lambda: run_audit(large, spec)}
+        taken = in_turns(programs, size.repeats)
+    yield Figure("runner_outputs_memory_growth", peak(taken["many"]) - peak(taken["few"]), 50, unit="MB")
+
+
+def layers(size: Size) -> Iterator[Figure]:
+    """Every tensor of 60 convolutions: against Polygraphy in time, against bare sessions in memory."""
+    few, many = LAYER_SAMPLES
+    say(f"60 convolutions, {size.tensors}x{size.tensors}, {few} and {many} samples in batches of {LAYER_BATCH}")
+    polygraphy = ("tests.bench.polygraphy_layers", "--batch", LAYER_BATCH)
+    with prepared("sixty", size.tensors, few, few) as small, prepared("sixty", size.tensors, many, few) as large:
+        spec = audit(LAYER_BATCH, LAYERS)
+        programs: dict[str, Program] = {
+            "assay": lambda: run_audit(small, spec),
+            "polygraphy": lambda: run_program(python(*polygraphy, small), small / "polygraphy.log"),
+            "bare": bare("tapped", small, LAYER_BATCH),
+            "assay, more samples": lambda: run_audit(large, spec),
+        }
+        taken = in_turns(programs, size.repeats)
+    ratio = median_ratio(seconds(taken["assay"]), seconds(taken["polygraphy"]))
+    yield Figure("runner_layers_wall_vs_polygraphy", ratio, 0.35)
+    yield Figure("runner_layers_memory_vs_bare", peak(taken["assay"]) / peak(taken["bare"]), 1.1)
+    yield Figure(
+        "runner_layers_memory_growth", peak(taken["assay, more samples"]) - peak(taken["assay"]), 20, unit="MB"
+    )
+
+
+BENCHMARKS: dict[str, Callable[[Size], Iterator[Figure]]] = {"outputs": outputs, "memory": memory, "layers": layers}
+
+
+def main() -> int:
+    """Measure what is asked for; 1 when a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small and once: finds what is broken, judges nothing")
+    parser.add_argument("--only", default=",".join(BENCHMARKS), help=f"of {','.join(BENCHMARKS)}")
+    parser.add_argument("--repeats", type=int, help="times that each program runs")
+    asked = parser.parse_args()
+    size = QUICK if asked.quick else Size()
+    if asked.repeats:
+        size = Size(size.image, size.samples, size.growth, size.tensors, asked.repeats)
+    chosen = asked.only.split(",")
+    if unknown := [name for name in chosen if name not in BENCHMARKS]:
+        parser.error(f"--only takes {','.join(BENCHMARKS)}; got {','.join(unknown)}")
+    return report(figure for name in chosen for figure in BENCHMARKS[name](size))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
