@@ -70,7 +70,8 @@ examples: $(UV) ## Train the shipped models and write their data again
 	@$(UV) run --frozen --all-packages --group examples --inexact python -m examples.train
 
 .PHONY: bench bench-runner bench-operator
-bench: bench-runner bench-operator ## All benchmarks: each line is `name value goal ok|MISS`
+bench: ## All benchmarks: each line is `name value goal ok|MISS`
+	@$(MAKE) --no-print-directory --keep-going bench-runner bench-operator
 bench-runner: .venv/.dev ## Runner against bare ONNX Runtime and Polygraphy
 	@$(UV) sync --quiet --frozen --all-packages --group bench --inexact
 	@.venv/bin/python -m tests.bench.runner
