@@ -13,9 +13,15 @@ PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUS
 NAN, INF = math.nan, math.inf
 
 CNN = (
-    "conv1:Conv bn1:BatchNormalization relu1:Relu conv2:Conv bn2:BatchNormalization relu2:Relu pool2:MaxPool "
-    "conv3:Conv bn3:BatchNormalization relu3:Relu gap:GlobalAveragePool flatten:Flatten fc:Gemm"
-).split()
+    *(
+        f"{name}{i}:{op}"
+        for i in "12"
+        for name, op in (("conv", "Conv"), ("bn", "BatchNormalization"), ("relu", "Relu"))
+    ),
+    *("pool2:MaxPool", "conv3:Conv", "bn3:BatchNormalization", "relu3:Relu"),
+    *("gap:GlobalAveragePool", "flatten:Flatten", "fc:Gemm"),
+)
+FINITE = "All 13 tensors are finite in all 360 samples."
 
 DATASET = {
     "uri": "file://./digits/data/",
@@ -80,7 +86,7 @@ def outputs(max_abs: float, cosine: float, limit: float = 0.05) -> tuple[dict[st
 def fp16() -> tuple[CandidateReport, list[Finding]]:
     """A candidate that passes everything."""
     found = [
-        Finding(candidate="fp16", check="finite", verdict=PASSED, message="All 13 tensors are finite in all 360 samples."),
+        Finding(candidate="fp16", check="finite", verdict=PASSED, message=FINITE),
         Finding(
             candidate="fp16", check="outputDrift", verdict=PASSED, tensor="logits", node="fc", metric="maxAbs",
             value=0.0061, limit=0.05, message="logits: largest absolute error 0.0061 in sample 317, within 0.05.",
@@ -109,10 +115,10 @@ def int8() -> tuple[CandidateReport, list[Finding]]:
         Finding(
             candidate="int8", check="layerDrift", verdict=FAILED, tensor="bn2.out", node="bn2", metric="localSnr",
             value=23.1, limit=30.0, details={"startsHere": 0.55, "worst": [{"tensor": "bn2.out", "snr": 23.1}]},
-            message="bn2.out (BatchNormalization bn2) adds noise of 23.1 dB, below 30 dB: 55 % of the error starts here; "
-            "keep bn2 in fp16.",
+            message="bn2.out (BatchNormalization bn2) adds noise of 23.1 dB, below 30 dB: 55 % of the error starts "
+            "here; keep bn2 in fp16.",
         ),
-        Finding(candidate="int8", check="finite", verdict=PASSED, message="All 13 tensors are finite in all 360 samples."),
+        Finding(candidate="int8", check="finite", verdict=PASSED, message=FINITE),
     ]  # fmt: skip
     report = CandidateReport(
         name="int8", verdict=FAILED, backend="tensorrt", precision="int8", typing="strong", samples=360, size=81_920,
@@ -135,8 +141,8 @@ def overflow() -> tuple[CandidateReport, list[Finding]]:
             value=41, limit=0, message=message,
         ),
         Finding(
-            candidate="fp16", check="outputDrift", verdict=FAILED, tensor="logits", metric="maxAbs", value=NAN, limit=0.05,
-            message="logits: NaN in 41 samples.",
+            candidate="fp16", check="outputDrift", verdict=FAILED, tensor="logits", metric="maxAbs",
+            value=NAN, limit=0.05, message="logits: NaN in 41 samples.",
         ),
     ]  # fmt: skip
     report = CandidateReport(

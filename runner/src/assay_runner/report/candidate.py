@@ -89,7 +89,7 @@ def _outputs(candidate: CandidateReport) -> list[Html]:
         return []
     heads = ["Metric", "Worst sample", "p99", "p50", "Limit", "Sample"]
     bodies = [_output(entry) for entry in candidate.outputs[:OUTPUTS]]
-    parts = [_table("Outputs against golden, per sample", heads, bodies)]
+    parts = [_table("Outputs against golden: the worst sample decides, 99 % are as good as p99", heads, bodies)]
     if len(candidate.outputs) > OUTPUTS:
         more = f"{len(candidate.outputs) - OUTPUTS} more outputs are in report.json."
         parts.append(el("p", {"class": "quiet"}, more))

@@ -15,12 +15,14 @@ from assay_runner.report.figures import number, percent
 from assay_runner.report.layers import Layer, name_of, non_finite
 from assay_runner.report.markup import Html, code, el
 
-WIDTH, HEIGHT = 1000.0, 240.0
+WIDTH, HEIGHT, BARS = 1000.0, 240.0, 60.0
 COLUMNS = 1000
 _TICKS = 5
+_TOPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _STEPS = (1.0, 2.0, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0)
 
 Values = Sequence[float | None]
+Point = tuple[float, float]
 
 
 def chart(layers: Sequence[Layer], identity: str) -> Html | None:
@@ -37,22 +39,25 @@ def chart(layers: Sequence[Layer], identity: str) -> Html | None:
     starts = _values(layers, "startsHere")
     finite = [v for v in (*accumulated, *local) if v is not None and math.isfinite(v)]
     broken = [i for i, layer in enumerate(layers) if non_finite(layer)]
-    if not finite and not broken and not any(starts):
+    if not finite and not broken and not _top(starts):
         return None
     low, high, ticks = _scale(finite)
     lines = [
         el("path", {"class": "grid", "d": "".join(f"M0 {_y(t, low, high):.1f}H{WIDTH:.0f}" for t in ticks)}),
         el("path", {"class": "broken", "d": _strokes(broken, len(layers))}) if broken else None,
-        el("path", {"class": "local", "d": _line(local, low, high)}),
+        el("path", {"class": "local dense" if len(layers) > COLUMNS else "local", "d": _line(local, low, high)}),
         el("path", {"class": "accumulated", "d": _line(accumulated, low, high)}),
     ]
-    bars = el("path", {"class": "starts", "d": _bars(starts)})
+    top = _top(starts)
+    bars = el("path", {"class": "starts", "d": _bars(starts, top)})
     return el(
         "figure",
         {"class": "chart", "id": identity, "data-low": low, "data-high": high},
         el("figcaption", None, _caption(layers, accumulated, starts, broken), _keys(bool(broken))),
         _plot("SNR, dB", [(f"{t:g}", _y(t, low, high) / HEIGHT) for t in ticks], lines, HEIGHT, "snr"),
-        _plot("starts here", [("100 %", 0.0), ("0", 1.0)], [bars], 60.0, "share") if any(starts) else None,
+        _plot("share of the error that starts here", [(percent(top, 0), 0.0), ("0", 1.0)], [bars], BARS, "share")
+        if top
+        else None,
         el("p", {"class": "axis"}, [el("span", None, t) for t in ("input", f"{len(layers)} tensors", "output")]),
     )
 
@@ -74,26 +79,40 @@ def _x(index: int, count: int) -> float:
 
 
 def _y(value: float, low: float, high: float) -> float:
-    """Height of a value; what is infinite or NaN lies at the edge it tends to."""
-    if math.isnan(value):
-        return HEIGHT
+    """Height of a value; no error at all (infinite SNR) lies at the upper edge."""
     return HEIGHT * (1 - (min(max(value, low), high) - low) / (high - low))
 
 
 def _line(values: Values, low: float, high: float) -> str:
-    """Path through the values, broken where one is missing; long ones as lowest and highest per column."""
-    points = [None if v is None else (_x(i, len(values)), _y(v, low, high)) for i, v in enumerate(values)]
+    """Path through the values, broken where none can be drawn; long ones as lowest and highest per column."""
+    drawn = [None if v is None or math.isnan(v) or v == -math.inf else v for v in values]
+    points = [None if v is None else (_x(i, len(values)), _y(v, low, high)) for i, v in enumerate(drawn)]
     if len(points) > COLUMNS:
         points = [p for column in _buckets(len(points)) for p in _envelope([points[i] for i in column])]
-    path, drawing = [], False
+    reach = 0.3 * WIDTH / max(len(values), 1)
+    return "".join(_run(run, reach) for run in _runs(points))
+
+
+def _runs(points: Sequence[Point | None]) -> list[list[Point]]:
+    """The points in unbroken runs."""
+    runs: list[list[Point]] = [[]]
     for point in points:
         if point is not None:
-            path.append(f"{'L' if drawing else 'M'}{point[0]:.1f} {point[1]:.1f}{'' if drawing else 'h0'}")
-        drawing = point is not None
-    return "".join(path)
+            runs[-1].append(point)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
 
 
-def _envelope(points: Sequence[tuple[float, float] | None]) -> list[tuple[float, float] | None]:
+def _run(run: Sequence[Point], reach: float) -> str:
+    """A line through a run; a point alone becomes a short stroke, or it would not be seen."""
+    (x, y) = run[0]
+    if len(run) == 1:
+        return f"M{x - reach:.1f} {y:.1f}h{2 * reach:.1f}"
+    return f"M{x:.1f} {y:.1f}" + "".join(f"L{x:.1f} {y:.1f}" for x, y in run[1:])
+
+
+def _envelope(points: Sequence[Point | None]) -> list[Point | None]:
     given = [p for p in points if p is not None]
     if not given:
         return [None]
@@ -106,17 +125,22 @@ def _buckets(count: int) -> list[range]:
     return [range(a, b) for a, b in pairwise(edges)]
 
 
-def _bars(shares: Values) -> str:
-    """A filled bar per column, as high as the largest share in it, on a height of 60."""
+def _top(shares: Values) -> float:
+    """The upper end of the shares' axis, a round share; 0 where nothing is to be drawn."""
+    highest = max((s for s in shares if s is not None and math.isfinite(s)), default=0.0)
+    return next((t for t in _TOPS if highest <= t), 1.0) if highest > 0 else 0.0
+
+
+def _bars(shares: Values, top: float) -> str:
+    """A filled bar per column, as high as the largest share in it."""
     path = []
     columns = _buckets(len(shares)) if shares else []
     for position, column in enumerate(columns):
         share = max((s for i in column if (s := shares[i]) is not None and math.isfinite(s)), default=0.0)
         if share > 0:
             left, width = position / len(columns) * WIDTH, WIDTH / len(columns)
-            path.append(
-                f"M{left + width * 0.1:.2f} 60h{width * 0.8:.2f}V{60 * (1 - min(share, 1)):.2f}h{-width * 0.8:.2f}z"
-            )
+            peak = BARS * (1 - min(share / top, 1))
+            path.append(f"M{left + width * 0.1:.2f} {BARS:.0f}h{width * 0.8:.2f}V{peak:.2f}h{-width * 0.8:.2f}z")
     return "".join(path)
 
 
@@ -158,8 +182,12 @@ def _caption(layers: Sequence[Layer], accumulated: Values, starts: Values, broke
         value = f"{accumulated[lowest]:.1f} dB".replace("-", "−")
         said += [f"The lowest accumulated SNR is {value}, at ", code(name_of(layers[lowest])) or "", ". "]
     most = _extreme(starts, max)
-    if most is not None and starts[most]:
-        said += [f"Most of the error, {percent(starts[most], 0)}, starts at ", code(name_of(layers[most])) or "", "."]
+    if most is not None and starts[most] and not broken:
+        said += [
+            f"The largest share of the error, {percent(starts[most], 0)}, starts at ",
+            code(name_of(layers[most])) or "",
+            ".",
+        ]
     return el("p", None, said)
 
 

@@ -75,8 +75,8 @@ def plain(value: Any, digits: int = 4) -> str:
         return "NaN"
     if math.isinf(given):
         return "∞" if given > 0 else "−∞"
-    if given == int(given) and abs(given) < 1e6:
-        return f"{int(given)}".replace("-", "−")
+    if abs(given) < 1e6 and (given == int(given) or abs(given) >= 10**digits):
+        return f"{given:.0f}".replace("-", "−")
     mantissa, _, exponent = f"{given:.{digits}g}".partition("e")
     return (mantissa + (f"e{int(exponent)}" if exponent else "")).replace("-", "−")
 

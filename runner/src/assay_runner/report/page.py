@@ -42,6 +42,7 @@ def render_html(report: Report) -> bytes:
         title=join([f"{overall(report)}: {report.audit} · Assay"]),
         icon=_favicon(overall(report)),
         style=style,
+        links=_links(report),
         main=_main(report),
         report=data_block(embedded(report)),
         script=script,
@@ -77,6 +78,12 @@ def _favicon(verdict: Verdict) -> str:
     shape = f'<circle cx="8" cy="8" r="8" fill="{_COLOURS[verdict]}"/>'
     drawing = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{shape}</svg>'
     return f"data:image/svg+xml,{quote(drawing)}"
+
+
+def _links(report: Report) -> Html:
+    parts = [("candidates", "Candidates"), ("findings", "Findings"), ("details", "Details"), ("run", "Run")]
+    shown = parts if report.candidates else parts[1::2]
+    return join(el("a", {"href": f"#{target}"}, text) for target, text in shown)
 
 
 def _main(report: Report) -> Html:

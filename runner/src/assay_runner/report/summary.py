@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assay_api.report import CandidateReport, Report
+from assay_api.report import CandidateReport, Report, Verdict
 from assay_runner.report.figures import NOT_MEASURED, bound, excess, figure, milliseconds, number, percent, plain, size
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, icon, tone
 from assay_runner.report.wording import (
@@ -161,7 +161,8 @@ def _worst(report: Report, candidate: CandidateReport) -> tuple[Child, float | N
         return (NOT_MEASURED, None)
     tensor = _small(code(finding.tensor)) if finding.tensor else None
     if number(finding.value) is None:
-        return ([el("span", None, finding.check), tensor], None)
+        judged = NOT_MEASURED if finding.verdict is Verdict.INCONCLUSIVE else str(finding.verdict).lower()
+        return ([judged, _small(finding.check), tensor], -strain(finding))
     limit = _small(f"limit {bound(finding.metric, finding.limit)}") if number(finding.limit) is not None else None
     beyond = excess(finding.metric, finding.value, finding.limit)
     value = f"{finding.metric or finding.check} {figure(finding.metric, finding.value)}"

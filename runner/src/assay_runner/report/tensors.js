@@ -17,8 +17,8 @@ function plain(raw, digits = 3) {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
-  const exponential = size !== 0 && (size < 1e-4 || (size >= 10 ** digits && (size >= 1e6 || !Number.isInteger(value))));
-  const text = exponential ? value.toExponential(digits - 1) : Number.isInteger(value) ? `${value}` : value.toPrecision(digits);
+  if (size < 1e6 && (Number.isInteger(value) || size >= 10 ** digits)) return value.toFixed(0).replace("-", "−");
+  const text = size < 1e-4 || size >= 1e6 ? value.toExponential(digits - 1) : value.toPrecision(digits);
   return text.replace(/(\.\d*?)0+(?=e|$)/, "$1").replace(/\.(?=e|$)/, "").replace("e+", "e").replaceAll("-", "−");
 }
 
@@ -135,6 +135,7 @@ class TensorTable {
     const range = total ? `${first + 1}–${last} of ${total} tensors` : "No tensor matches";
     this.count.textContent = total < this.layers.length && total ? `${range} (${this.layers.length} in all)` : range;
     this.table.caption.textContent = "Tensors of the network";
+    this.back.hidden = this.forth.hidden = total <= ROWS;
     this.back.setAttribute("aria-disabled", `${this.page === 0}`);
     this.forth.setAttribute("aria-disabled", `${last >= total}`);
   }

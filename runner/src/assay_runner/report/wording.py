@@ -55,22 +55,23 @@ def headline(report: Report) -> str:
     if not total:
         return "No candidate was measured."
     by = {v: sum(candidate_verdict(report, c) is v for c in report.candidates) for v in Verdict}
+    if total == 1:
+        return _ALONE[candidate_verdict(report, report.candidates[0])]
     if by[Verdict.PASSED] == total:
-        return (
-            "The candidate stays within every limit." if total == 1 else f"All {total} candidates stay within limits."
-        )
-    parts = []
-    if by[Verdict.FAILED]:
-        parts.append(f"{by[Verdict.FAILED]} of {total} {_candidates(total)} outside a limit")
-    if by[Verdict.INCONCLUSIVE]:
-        parts.append(f"{by[Verdict.INCONCLUSIVE]} of {total} could not be judged")
-    if by[Verdict.PASSED]:
-        parts.append(f"{by[Verdict.PASSED]} within limits")
-    return "; ".join(parts) + "."
+        return f"All {total} candidates stay within their limits."
+    told = (
+        (by[Verdict.FAILED], f"of {total} candidates outside a limit"),
+        (by[Verdict.INCONCLUSIVE], "could not be judged"),
+        (by[Verdict.PASSED], "within all limits"),
+    )
+    return "; ".join(f"{count} {what}" for count, what in told if count) + "."
 
 
-def _candidates(total: int) -> str:
-    return "candidate" if total == 1 else "candidates"
+_ALONE = {
+    Verdict.PASSED: "The candidate stays within every limit.",
+    Verdict.FAILED: "The candidate is outside a limit.",
+    Verdict.INCONCLUSIVE: "The candidate could not be judged.",
+}
 
 
 def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
