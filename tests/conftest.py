@@ -14,6 +14,7 @@ import pytest
 
 from tests.lab import Unavailable
 from tests.lab.apiserver import ApiServer
+from tests.lab.cluster import Cluster
 from tests.lab.s3 import S3Server
 
 NOT_RUN = "not run"
@@ -93,3 +94,13 @@ def s3(request: pytest.FixtureRequest) -> Iterator[S3Server]:
         server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A one-node cluster with an S3 server in its network; shared by the session: use own namespaces and buckets."""
+    node = Cluster()
+    with shown(request):
+        node.start()
+    yield node
+    node.stop()

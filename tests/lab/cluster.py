@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.lab import LabError, Unavailable, images, toolchain
+from tests.lab import LabError, Unavailable, bases, toolchain
 from tests.lab.credentials import Credentials, write_kubeconfig
 from tests.lab.kubectl import Kubectl
 from tests.lab.node_files import API_ADDRESS, NODE, NODE_ADDRESS, S3_PORT
@@ -70,12 +70,12 @@ class Cluster:
         require_namespaces()
         for prepare in (toolchain.kubernetes, toolchain.containerd, toolchain.versitygw):
             prepare()
-        pause = images.pause()
+        pause = bases.pause()
         folder = Path(tempfile.mkdtemp(prefix="assay-cluster-"))
         with contextlib.ExitStack() as listeners:
             api, s3 = (listeners.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2))
             credentials = Credentials.create(folder / "pki", ["127.0.0.1", API_ADDRESS, NODE_ADDRESS])
-            state = {
+            state: dict[str, Any] = {
                 "api": f"https://127.0.0.1:{api.getsockname()[1]}",
                 "token": credentials.token,
                 "s3": {
@@ -172,7 +172,8 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _remove_cgroups(self) -> None:
-        for top in [*Path("/sys/fs/cgroup").glob(f"*{self.state['cgroup']}"), Path(f"/sys/fs/cgroup{self.state['cgroup']}")]:
+        root = Path("/sys/fs/cgroup")
+        for top in (parent / self.folder.name for parent in [root, *root.iterdir()]):
             for group in sorted((p for p in [top, *top.rglob("*")] if p.is_dir()), reverse=True):
                 for _ in range(50):
                     try:

@@ -89,7 +89,11 @@ class Node:
         self.servers.append(
             start_controller_manager(self.binaries, self.folder, self.kubeconfig, credentials, controllers="*")
         )
-        scheduler = [self.binaries / "kube-scheduler", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false"]
+        scheduler: list[str | Path] = [
+            self.binaries / "kube-scheduler",
+            f"--kubeconfig={self.kubeconfig}",
+            "--leader-elect=false",
+        ]
         self.servers.append(Server([*scheduler, "--secure-port=0"], self.folder / "kube-scheduler.log"))
 
     def start_containerd(self) -> None:
@@ -100,7 +104,13 @@ class Node:
         env = {**os.environ, "PATH": f"{programs}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
         server = Server([programs / "containerd", "--config", config], self.folder / "containerd.log", env)
         self.servers.append(server)
-        ctr = [programs / "ctr", "--address", self.folder / "containerd.sock", "--namespace", "k8s.io"]
+        ctr: list[str | Path] = [
+            programs / "ctr",
+            "--address",
+            self.folder / "containerd.sock",
+            "--namespace",
+            "k8s.io",
+        ]
 
         def listening() -> bool:
             with contextlib.suppress(LabError):

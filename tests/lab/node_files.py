@@ -10,12 +10,13 @@ import json
 from pathlib import Path
 
 from tests.lab import toolchain
+from tests.lab.bases import PAUSE_TAG
+from tests.lab.processes import on_overlay
 
 __all__ = [
     "API_ADDRESS",
     "NODE",
     "NODE_ADDRESS",
-    "PAUSE",
     "S3_PORT",
     "SERVICES",
     "write_containerd_files",
@@ -30,7 +31,6 @@ SERVICES = "10.96.0.0/16"
 # (KUBERNETES_SERVICE_HOST) without kube-proxy and without a packet filter in the kernel.
 API_ADDRESS = "10.96.0.1"
 S3_PORT = 9000
-PAUSE = "localhost/pause:1"
 
 CONTAINERD = """\
 version = 3
@@ -59,7 +59,8 @@ state = "{folder}/containerd/state"
 def write_containerd_files(folder: Path) -> Path:
     """Write containerd's configuration and its pod network's into `folder`, and return the path of the first."""
     runc = toolchain.find("runc")
-    text = CONTAINERD.format(folder=folder, pause=PAUSE, runc=runc, snapshotter="overlayfs")
+    snapshotter = "native" if on_overlay(folder) else "overlayfs"
+    text = CONTAINERD.format(folder=folder, pause=PAUSE_TAG, runc=runc, snapshotter=snapshotter)
     network = {
         "cniVersion": "1.0.0",
         "name": "lab",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.lab import LabError
 
-__all__ = ["Server", "free_port", "run", "tail", "wait_until"]
+__all__ = ["Server", "free_port", "on_overlay", "run", "tail", "wait_until"]
 
 
 def free_port() -> int:
@@ -50,6 +50,11 @@ def run(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, std
         last = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
         raise LabError(f"{' '.join(map(str, argv[:6]))} ended with {done.returncode}:\n{last}")
     return done.stdout
+
+
+def on_overlay(folder: Path) -> bool:
+    """Tell whether a folder lies on an overlay, on which no other overlay can be mounted."""
+    return run(["stat", "--file-system", "--format=%T", folder]).strip() == "overlayfs"
 
 
 class Server:

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab import bases, cache_dir, images
+from tests.lab.bases import BASE_TAG
+from tests.lab.cluster import Cluster
+from tests.lab.processes import wait_until
+
+
+@pytest.fixture(scope="module")
+def based(cluster: Cluster) -> Cluster:
+    """The cluster, with the base image loaded."""
+    cluster.load_image(bases.base())
+    return cluster
+
+
+def job(name: str, script: str, limits: dict[str, str] | None = None) -> dict[str, Any]:
+    container = {
+        "name": "main",
+        "image": BASE_TAG,
+        "imagePullPolicy": "Never",
+        "command": ["python3", "-c", script],
+        "resources": {"limits": limits or {}},
+    }
+    # Python as a container's first process ignores SIGTERM.
+    pod = {"restartPolicy": "Never", "containers": [container], "terminationGracePeriodSeconds": 1}
+    metadata = {"name": name, "namespace": "default"}
+    spec = {"backoffLimit": 0, "template": {"spec": pod}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def finished_pod(cluster: Cluster, name: str) -> dict[str, Any]:
+    """Wait until a Job's pod has ended and return its container's `terminated` state."""
+
+    def terminated() -> list[dict[str, Any]]:
+        pods = cluster.kubectl.json("get", "pods", "--selector", f"job-name={name}")["items"]
+        states = [s["state"].get("terminated") for pod in pods for s in pod["status"].get("containerStatuses", [])]
+        return [state for state in states if state]
+
+    wait_until(lambda: bool(terminated()), f"the pod of Job {name} ended", 60, every=0.3)
+    return terminated()[0]
+
+
+def test_a_pod_runs_to_completion_and_its_message_comes_back(based: Cluster) -> None:
+    based.kubectl.apply(job("hello", "print('a log line'); open('/dev/termination-log', 'w').write('the message')"))
+    ended = finished_pod(based, "hello")
+    assert (ended["reason"], ended["exitCode"], ended["message"]) == ("Completed", 0, "the message")
+    assert based.kubectl("logs", "job/hello") == "a log line\n"
+
+
+def test_a_failing_pod_keeps_its_exit_code(based: Cluster) -> None:
+    based.kubectl.apply(job("fails", "raise SystemExit(64)"))
+    assert finished_pod(based, "fails")["exitCode"] == 64
+
+
+REACH = """
+import os, socket, ssl, urllib.request
+account = "/var/run/secrets/kubernetes.io/serviceaccount/"
+url = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}/version"
+request = urllib.request.Request(url, headers={"Authorization": "Bearer " + open(account + "token").read()})
+verified = ssl.create_default_context(cafile=account + "ca.crt")
+print("api", urllib.request.urlopen(request, context=verified, timeout=5).status)
+host, port = os.environ["S3"].removeprefix("http://").split(":")
+print("s3", socket.create_connection((host, int(port)), timeout=5).getpeername()[1])
+try:
+    socket.create_connection(("192.0.2.1", 80), timeout=5)
+except OSError as error:
+    print("outside", type(error).__name__)
+"""
+
+
+def test_a_pod_reaches_the_api_and_s3_and_nothing_outside(based: Cluster) -> None:
+    manifest = job("reach", REACH)
+    manifest["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "S3", "value": based.s3_inside.endpoint}]
+    based.kubectl.apply(manifest)
+    finished_pod(based, "reach")
+    assert based.kubectl("logs", "job/reach") == "api 200\ns3 9000\noutside OSError\n"
+
+
+def test_s3_inside_is_the_one_the_host_sees(cluster: Cluster) -> None:
+    bucket = cluster.s3.bucket("shared")
+    client = cluster.s3.client()
+    client.put_object(Bucket=bucket, Key="big", Body=b"x" * 20_000_000)
+    assert len(client.get_object(Bucket=bucket, Key="big")["Body"].read()) == 20_000_000
+    client.close()
+    assert (cluster.s3.access_key, cluster.s3.secret_key) == (
+        cluster.s3_inside.access_key,
+        cluster.s3_inside.secret_key,
+    )
+
+
+def test_advertised_gpus_are_scheduled_and_no_others(based: Cluster) -> None:
+    kubectl = based.kubectl
+    kubectl.apply(job("gpu", "print('ran')", {"nvidia.com/gpu": "1"}))
+
+    def waits() -> bool:
+        conditions = kubectl.json("get", "pods", "--selector", "job-name=gpu")["items"][0]["status"].get("conditions")
+        return any("Insufficient nvidia.com/gpu" in c.get("message", "") for c in conditions or [])
+
+    wait_until(waits, "a pod waits for a GPU", 20)
+    based.advertise_gpu(1, "NVIDIA-H200")
+    assert finished_pod(based, "gpu")["exitCode"] == 0
+    labels = kubectl.json("get", "node", based.node)["metadata"]["labels"]
+    assert labels["nvidia.com/gpu.product"] == "NVIDIA-H200"
+    based.advertise_gpu(0, "none")
+
+
+def test_a_command_runs_in_a_pod(based: Cluster) -> None:
+    pod = job("serves", "import http.server as h; h.HTTPServer(('', 8000), h.SimpleHTTPRequestHandler).serve_forever()")
+    based.kubectl.apply(pod)
+    based.kubectl("wait", "--for=condition=Ready", "pod", "--selector", "job-name=serves", "--timeout=60s")
+    script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8000/etc/hostname', timeout=5).status)"
+    assert based.kubectl("exec", "job/serves", "--", "python3", "-c", script) == "200\n"
+    based.kubectl("delete", "job", "serves", "--wait=true", "--cascade=foreground")
+
+
+def test_a_cluster_left_running_is_found_again_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = [sys.executable, "-m", "tests.lab"]
+    # Only the record of what runs goes elsewhere: the programs come from the usual cache.
+    for name in ("bin", "images"):
+        (tmp_path / name).symlink_to(cache_dir(name))
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
+    mounts = Path("/proc/mounts").read_text()
+    kubeconfigs = [subprocess.run([*run, "cluster"], capture_output=True, text=True, check=True).stdout for _ in "12"]
+    assert kubeconfigs[0] == kubeconfigs[1]
+    folder = Path(kubeconfigs[0].strip()).parent
+    cluster = Cluster.attach(folder)
+    assert cluster is not None
+    assert cluster.kubectl.json("get", "nodes")["items"][0]["metadata"]["name"] == cluster.node
+    subprocess.run([*run, "down"], check=True)
+    assert not cluster.running()
+    assert not folder.exists()
+    assert Path("/proc/mounts").read_text() == mounts
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/{folder.name}"))
+    assert "No cluster was running" in subprocess.run([*run, "down"], capture_output=True, text=True, check=True).stderr
+
+
+def test_images_of_a_build_run_in_the_cluster(based: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "greeting").write_text("from the build")
+    (tmp_path / "Dockerfile").write_text(
+        "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nARG WORD=\nRUN echo ${WORD} > /word\nCOPY greeting /greeting\nUSER 65532\n"
+    )
+    archive = images.build(Path("Dockerfile"), "localhost/built:test", {"WORD": "argument"}, context=tmp_path)
+    assert archive == images.build(Path("Dockerfile"), "localhost/built:test", {"WORD": "argument"}, context=tmp_path)
+    based.load_image(archive)
+    manifest = job("built", "print(open('/word').read() + open('/greeting').read())")
+    manifest["spec"]["template"]["spec"]["containers"][0]["image"] = "localhost/built:test"
+    based.kubectl.apply(manifest)
+    assert finished_pod(based, "built")["exitCode"] == 0
+    assert based.kubectl("logs", "job/built") == "argument\nfrom the build\n"
