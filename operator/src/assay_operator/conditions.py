@@ -40,7 +40,7 @@ def in_progress(setting: Setting, reason: Reason, message: str) -> tuple[Conditi
         _condition(setting, Condition.READY, "False", reason, message),
         _condition(setting, Condition.RECONCILING, "True", reason, message),
         _condition(setting, Condition.STALLED, "False", reason, ""),
-        _condition(setting, Condition.COMPLETE, "False", reason, message),
+        _condition(setting, Condition.COMPLETE, "False", reason, "The run goes on."),
         _condition(setting, Condition.PASSED, "Unknown", reason, "Not judged yet."),
     )
 
@@ -61,7 +61,9 @@ def ended(setting: Setting, end: Outcome, on_breach: str) -> tuple[ConditionStat
     return (
         _condition(setting, Condition.READY, "False" if stalled else "True", end.detail, end.message),
         _condition(setting, Condition.RECONCILING, "False", end.detail, ""),
-        _condition(setting, Condition.STALLED, "True" if stalled else "False", end.detail, end.message),
+        _condition(
+            setting, Condition.STALLED, "True" if stalled else "False", end.detail, end.message if stalled else ""
+        ),
         _condition(setting, Condition.COMPLETE, "True", end.reason, end.message),
         _condition(setting, Condition.PASSED, passed, end.reason, end.message),
     )

@@ -57,7 +57,7 @@ def end_events(old: AuditStatus, new: AuditStatus) -> tuple[Event, ...]:
         return ()
     if old.run == new.run and before and before.status == "True" and before.message == now.message:
         return ()
-    return (Event(NORMAL if now.reason == Reason.PASSED else WARNING, now.reason, now.message),)
+    return (Event(NORMAL if now.reason == Reason.PASSED else WARNING, "Complete", f"{now.reason}: {now.message}"),)
 
 
 def superseded_events(superseded: Sequence[str]) -> tuple[Event, ...]:

@@ -228,7 +228,7 @@ def is_gpu(resource: str) -> bool:
 def gpu_request(spec: AuditSpec) -> str:
     """The accelerators that a GPU task asks for, in words."""
     given = {name: count for name, count in spec.target.resources.items() if is_gpu(name)}
-    return ", ".join(f"{name}: {count}" for name, count in (given or {GPU: "1"}).items())
+    return ", ".join(f"{count} x {name}" for name, count in (given or {GPU: "1"}).items())
 
 
 def _cut(text: str, limit: int) -> str:

@@ -113,7 +113,8 @@ class Leader:
         try:
             await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
             if not leading.is_set():
-                tasks["stop"].done() or tasks["election"].result()
+                if tasks["election"].done():
+                    tasks["election"].result()
                 return True
             log.info("leading", extra={"lease": self._settings.lease_name, "identity": self._settings.identity})
             return await self._lead(lead, tasks["election"])

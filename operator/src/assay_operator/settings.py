@@ -49,7 +49,7 @@ class Settings:
     """Name of the Lease that makes one replica the leader."""
     lease_namespace: str = "default"
     """Its namespace."""
-    lease_seconds: float = 15.0
+    lease_seconds: int = 15
     """A Lease not renewed for so long may be taken over."""
     renew_seconds: float = 10.0
     """A leader that could not renew for so long stops."""
@@ -84,7 +84,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         probe_port=_number(env, "ASSAY_PROBE_PORT", int, 8081, least=0),
         lease_name=env.get("ASSAY_LEASE_NAME", "").strip() or "assay-operator",
         lease_namespace=env.get("ASSAY_LEASE_NAMESPACE", "").strip() or _own_namespace(env),
-        lease_seconds=_number(env, "ASSAY_LEASE_SECONDS", float, 15.0, least=1.0),
+        lease_seconds=_number(env, "ASSAY_LEASE_SECONDS", int, 15, least=1),
         renew_seconds=_number(env, "ASSAY_RENEW_SECONDS", float, 10.0, least=1.0),
         retry_seconds=_number(env, "ASSAY_RETRY_SECONDS", float, 2.0, least=1.0),
         identity=f"{env.get('POD_NAME', '').strip() or socket.gethostname()}_{uuid.uuid4().hex[:8]}",

@@ -121,13 +121,10 @@ def read_result(message: str) -> TaskResult | None:
 
 
 def _unschedulable(words: str, task: Task) -> str:
-    asked = ""
-    if task.gpus:
-        asked = f" The task asks for {gpu_request(task.spec)}"
-        asked += f" on a node with {LABEL_GPU_PRODUCT}={task.gpu_product}." if task.gpu_product else "."
-        if "nvidia.com/gpu" in words or task.gpu_product:
-            return f"no node offers it: {_clean(words)}{asked}"
-    return f"no node can take it: {_clean(words)}{asked}"
+    if not task.gpus or not (task.gpu_product or "gpu" in words):
+        return f"no node can take it: {_clean(words)}"
+    product = f" with {LABEL_GPU_PRODUCT}={task.gpu_product}" if task.gpu_product else ""
+    return f"no node offers {gpu_request(task.spec)}{product}: {_clean(words)}"
 
 
 def _image_words(pod: Pod) -> str:

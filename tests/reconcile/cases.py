@@ -1,0 +1,194 @@
+"""Golden cases of the one decision: what is observed goes in, what is to be done comes out, both as files.
+
+A case is a folder: `audit.yaml` as a user writes it, `observed.yaml` with what stands in the cluster, `decision.yaml`
+with what the operator decides. `observed.yaml` names Jobs and Pods by task and gives their raw Kubernetes statuses;
+`after: CASE` starts from the status that another case decided, so that a run can be told in chapters.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from assay_api.model import to_wire
+from assay_api.names import LABEL_RUN, LABEL_TASK
+from assay_api.plan import Task
+from assay_api.result import Progress
+from assay_operator.jobs import job_manifest
+from assay_operator.observed import Audit, Job, Observed, Pod
+from assay_operator.reconcile import Decision, reconcile
+from assay_operator.run import Refused, run_of
+from assay_operator.settings import Settings
+
+FOLDER = Path(__file__).parent
+SETTINGS = Settings(runner_image="registry.example/assay-runner:1")
+UID = "00000000-0000-4000-8000-000000000001"
+CREATED = "2026-01-01T00:00:00Z"
+Raw = dict[str, Any]
+
+
+def names() -> list[str]:
+    """Every case."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/audit.yaml"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case, read."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return FOLDER / self.name
+
+    def read(self, file: str) -> Any:
+        return yaml.safe_load((self.folder / file).read_text())
+
+    @property
+    def expected(self) -> str:
+        path = self.folder / "decision.yaml"
+        return path.read_text() if path.exists() else ""
+
+    def decide(self) -> Decision:
+        return decide(self.name)
+
+    def text(self) -> str:
+        """The decision as its file has it."""
+        return yaml.safe_dump(rendered(self.decide()), sort_keys=False, width=110, allow_unicode=True)
+
+
+@cache
+def decide(name: str) -> Decision:
+    case = Case(name)
+    seen = case.read("observed.yaml") or {}
+    now = datetime.fromisoformat(str(seen.get("now", CREATED)).replace("Z", "+00:00")).astimezone(UTC)
+    return reconcile(observed(case.read("audit.yaml"), seen), now, SETTINGS)
+
+
+def observed(raw_audit: Raw, seen: Raw) -> Observed:
+    """What the case describes, through the same readers that the operator has."""
+    audit = audit_of(raw_audit, seen)
+    raw_jobs = [job_of(audit, entry) for entry in seen.get("jobs") or ()]
+    raw_pods = [pod_of(audit, entry, index) for index, entry in enumerate(seen.get("pods") or ())]
+    by_key = {task.key: task.digest for task in tasks(audit)}
+    return Observed(
+        audit=audit,
+        jobs=tuple(map(Job.of, raw_jobs)),
+        pods=tuple(map(Pod.of, raw_pods)),
+        results={by_key[k]: result_text(v, by_key[k]) for k, v in (seen.get("results") or {}).items()},
+        progress={
+            by_key[k]: Progress.model_validate({"task": by_key[k], **v})
+            for k, v in (seen.get("progress") or {}).items()
+        },
+        hints=seen.get("hints") or {},
+        refused=seen.get("refused") or {},
+    )
+
+
+def audit_of(raw: Raw, seen: Raw) -> Audit:
+    raw = copy.deepcopy(raw)
+    meta = raw.setdefault("metadata", {})
+    meta |= {"namespace": "team", "uid": UID, "resourceVersion": "1", "creationTimestamp": CREATED}
+    meta["generation"] = seen.get("generation", 1)
+    raw["status"] = seen.get("status") or {"observedGeneration": -1}
+    if before := seen.get("after"):
+        raw["status"] = status_after(before)
+    return Audit.of(raw)
+
+
+def status_after(name: str) -> Raw:
+    """The status that stands once the decision of a case is carried out."""
+    status = decide(name).status
+    if status is not None:
+        return to_wire(status)
+    seen = Case(name).read("observed.yaml") or {}
+    return status_after(seen["after"]) if "after" in seen else seen.get("status") or {}
+
+
+def tasks(audit: Audit) -> tuple[Task, ...]:
+    run = run_of(audit)
+    return () if isinstance(run, Refused) else run.tasks
+
+
+def job_of(audit: Audit, entry: Raw) -> Raw:
+    raw: Raw
+    if key := entry.get("task"):
+        task = next(task for task in tasks(audit) if task.key == key)
+        raw = job_manifest(audit, task, SETTINGS, recovery=entry.get("recovery", False))
+    else:
+        raw = {"metadata": {"labels": {LABEL_TASK: "0123456789ab"}, "ownerReferences": [{"controller": True}]}}
+    meta = raw["metadata"]
+    meta |= {"uid": f"job-{entry.get('name') or meta['name']}", "resourceVersion": "1"}
+    meta["creationTimestamp"] = str(entry.get("created", CREATED))
+    if "name" in entry:
+        meta["name"] = entry["name"]
+    if "run" in entry:
+        meta["labels"][LABEL_RUN] = entry["run"]
+    meta["ownerReferences"][0]["uid"] = entry.get("owner", UID)
+    raw.setdefault("spec", {}).update(entry.get("spec") or {})
+    raw["status"] = entry.get("status") or {}
+    return raw
+
+
+def pod_of(audit: Audit, entry: Raw, index: int) -> Raw:
+    task = next(task for task in tasks(audit) if task.key == entry["task"])
+    manifest = job_manifest(audit, task, SETTINGS, recovery=entry.get("recovery", False))
+    template, name = manifest["spec"]["template"], manifest["metadata"]["name"]
+    status = copy.deepcopy(entry.get("status") or {})
+    if "result" in entry:
+        status.setdefault("phase", "Succeeded")
+        ended = {"exitCode": 0, "finishedAt": CREATED, **entry.get("ended", {})}
+        ended["message"] = result_text(entry["result"], task.digest)
+        status["containerStatuses"] = [{"state": {"terminated": ended}}]
+    return {
+        "metadata": {
+            "name": f"{name}-{index}",
+            "namespace": audit.namespace,
+            "uid": f"pod-{index}",
+            "resourceVersion": "1",
+            "creationTimestamp": str(entry.get("created", CREATED)),
+            "labels": template["metadata"]["labels"],
+            "ownerReferences": [{"controller": True, "kind": "Job", "name": name, "uid": f"job-{name}"}],
+        },
+        "spec": template["spec"],
+        "status": status,
+    }
+
+
+def result_text(result: Any, digest: str) -> str:
+    return result if isinstance(result, str) else json.dumps({"task": digest, **result})
+
+
+def rendered(decision: Decision) -> Raw:
+    """The decision as plain data; a Job in the few words that matter to a decision."""
+    return {
+        "create": [_job_words(manifest) for manifest in decision.create],
+        "delete": list(decision.delete),
+        "suspend": {name: value for name, value in decision.suspend},
+        "events": [f"{event.type} {event.reason}: {event.message}" for event in decision.events],
+        "requeueAfter": decision.requeue_after,
+        "status": "unchanged" if decision.status is None else to_wire(decision.status),
+    }
+
+
+def _job_words(manifest: Raw) -> Raw:
+    pod = manifest["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    gpus = {k: v for k, v in (container["resources"].get("limits") or {}).items() if "gpu" in k}
+    words = {
+        "name": manifest["metadata"]["name"],
+        "kind": manifest["metadata"]["labels"]["assay.dev/kind"],
+        "queue": manifest["metadata"]["labels"].get("kueue.x-k8s.io/queue-name"),
+        "suspend": manifest["spec"].get("suspend"),
+        "gpus": gpus or None,
+        "nodeSelector": pod.get("nodeSelector"),
+    }
+    return {key: value for key, value in words.items() if value is not None}
