@@ -100,10 +100,15 @@ class S3Store:
         def request() -> Stat | None:
             try:
                 found = self._client.head_object(Bucket=bucket, Key=key)
-            except ClientError as error:
-                if status_of(error) == 404 and code_of(error) != "NoSuchBucket":
-                    return None
-                raise
+            except ClientError:
+                # The answer to HEAD has no body: only a GET tells a missing object from a missing bucket or user.
+                try:
+                    found = self._client.get_object(Bucket=bucket, Key=key, Range="bytes=0-0")
+                except ClientError as error:
+                    if code_of(error) in ("NoSuchKey", "NotFound", "404"):
+                        return None
+                    raise
+                raise Transient(f"{uri} appeared while it was looked up") from None
             return Stat(uri, int(found["ContentLength"]), found["ETag"].strip('"'))
 
         return self._ask("look up", uri, request)

@@ -19,6 +19,8 @@ _CREDENTIALS_HINT: Final = (
 )
 _BAD_CREDENTIALS: Final = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
+    # versitygw's word for an unknown access key, sent as a 404.
+    | {"XAdminUserNotFound"}
 )
 _WRONG_REGION: Final = frozenset(
     {"PermanentRedirect", "301", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
@@ -93,10 +95,10 @@ def _refused(error: boto.ClientError, verb: str, uri: str, endpoint: str) -> Aud
         return InvalidInput(
             f"bucket {bucket} does not exist at {endpoint}, needed to {verb} {uri}: create it or correct the URI"
         )
-    if code in ("NoSuchKey", "404") or status == 404:
-        return InvalidInput(f"{uri} does not exist at {endpoint}: correct the URI or put the object there")
     if code in _BAD_CREDENTIALS:
         return InvalidInput(f"{endpoint} does not accept the credentials ({code}) to {verb} {uri}: {_CREDENTIALS_HINT}")
+    if code in ("NoSuchKey", "404") or status == 404:
+        return InvalidInput(f"{uri} does not exist at {endpoint}: correct the URI or put the object there")
     if code in _WRONG_REGION:
         region = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region")
         return InvalidInput(
