@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -46,6 +46,8 @@ async def watch(settings: Settings, configuration: Any, feed: Feed, stop: asynci
         settings=kopf_settings(),
         clusterwide=not settings.namespaces,
         namespaces=list(settings.namespaces),
+        # Else kopf looks for a user's name, and a container's user has none.
+        identity=cast(Any, settings.identity),
         stop_flag=stop,
     )
 
