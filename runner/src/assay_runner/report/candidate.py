@@ -76,7 +76,7 @@ def _labels(candidate: CandidateReport) -> Html | None:
         return None
     rows = []
     for metric, value, golden in metrics:
-        change = "" if golden is None else f"{(value - golden) * 100:+.2f} points".replace("-", "−")
+        change = "" if golden is None else f"{(value - golden) * 100:+.2f} points"
         kept = percent(value / golden) if golden else NOT_MEASURED
         cells = [label_figure(metric, value), NOT_MEASURED if golden is None else percent(golden), change, kept]
         rows.append(el("tr", None, el("th", {"scope": "row"}, metric), [el("td", {"class": "n"}, c) for c in cells]))

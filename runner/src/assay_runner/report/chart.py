@@ -179,7 +179,7 @@ def _caption(layers: Sequence[Layer], accumulated: Values, starts: Values, broke
         ]
     lowest = _extreme(accumulated, min)
     if lowest is not None:
-        value = f"{accumulated[lowest]:.1f} dB".replace("-", "−")
+        value = f"{accumulated[lowest]:.1f} dB"
         said += [f"The lowest accumulated SNR is {value}, at ", code(name_of(layers[lowest])) or "", ". "]
     most = _extreme(starts, max)
     if most is not None and starts[most] and not broken:

@@ -74,11 +74,11 @@ def plain(value: Any, digits: int = 4) -> str:
     if math.isnan(given):
         return "NaN"
     if math.isinf(given):
-        return "∞" if given > 0 else "−∞"
+        return "∞" if given > 0 else "-∞"
     if abs(given) < 1e6 and (given == int(given) or abs(given) >= 10**digits):
-        return f"{given:.0f}".replace("-", "−")
+        return f"{given + 0.0:.0f}"
     mantissa, _, exponent = f"{given:.{digits}g}".partition("e")
-    return (mantissa + (f"e{int(exponent)}" if exponent else "")).replace("-", "−")
+    return mantissa + (f"e{int(exponent)}" if exponent else "")
 
 
 def percent(value: Any, digits: int = 2) -> str:

@@ -112,7 +112,7 @@ def _case(suite: Element, check: str, findings: list[Finding]) -> None:
     leading = findings[0]
     text = visible("\n".join(_told(f) for f in findings))
     if leading.verdict in _UNHAPPY:
-        told = SubElement(case, _UNHAPPY[leading.verdict], type=f"{check}.{leading.verdict}")
+        told = SubElement(case, _UNHAPPY[leading.verdict], type=one_line(f"{check}.{leading.verdict}"))
         told.set("message", one_line(leading.message))
         told.text = text
     else:

@@ -110,7 +110,7 @@ def _cell(value: Any, kind: str) -> Child:
     if kind == "share":
         return percent(given, 1)
     if kind == "dB" and math.isfinite(given):
-        return f"{given:.1f} dB".replace("-", "−")
+        return f"{given:.1f} dB"
     if kind == "count" and given > 0:
         return el("strong", {"class": "beyond"}, f"✘ {plain(given)}")
     return plain(given, 3)

@@ -15,15 +15,15 @@ function plain(raw, digits = 3) {
   if (raw === undefined || raw === null) return "–";
   const value = Number(raw);
   if (Number.isNaN(value)) return "NaN";
-  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "-∞";
   const size = Math.abs(value);
-  if (size < 1e6 && (Number.isInteger(value) || size >= 10 ** digits)) return value.toFixed(0).replace("-", "−");
+  if (size < 1e6 && (Number.isInteger(value) || size >= 10 ** digits)) return value.toFixed(0);
   const text = size < 1e-4 || size >= 1e6 ? value.toExponential(digits - 1) : value.toPrecision(digits);
-  return text.replace(/(\.\d*?)0+(?=e|$)/, "$1").replace(/\.(?=e|$)/, "").replace("e+", "e").replaceAll("-", "−");
+  return text.replace(/(\.\d*?)0+(?=e|$)/, "$1").replace(/\.(?=e|$)/, "").replace("e+", "e");
 }
 
 function decibels(raw) {
-  return Number.isFinite(Number(raw ?? NaN)) ? `${Number(raw).toFixed(1)} dB`.replace("-", "−") : plain(raw);
+  return Number.isFinite(Number(raw ?? NaN)) ? `${Number(raw).toFixed(1)} dB` : plain(raw);
 }
 
 function share(raw) {

@@ -38,8 +38,8 @@ def one_line(text: str) -> str:
 
 def overall(report: Report) -> Verdict:
     """The verdict to show: the report's own, or a worse one that stands in it, never a better one."""
-    found = [report.verdict, *(candidate_verdict(report, c) for c in report.candidates)]
-    return worst([*found, *(f.verdict for f in report.findings)])
+    of_candidates = [candidate_verdict(report, c) for c in report.candidates] or [Verdict.INCONCLUSIVE]
+    return worst([report.verdict, *of_candidates, *(f.verdict for f in report.findings)])
 
 
 def candidate_verdict(report: Report, candidate: CandidateReport) -> Verdict:

@@ -1,0 +1,250 @@
+"""The page is whole without scripts, safe against any name, small, and says what the report says."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay_api.report import CandidateReport, Finding, Recommendation, Report, Verdict, to_json
+from assay_runner.report import render_html
+from tests.unit.report import samples
+from tests.unit.report.documents import Node, carried, parse_page
+
+Build = Callable[[], Report]
+REPORTS = (samples.passed, samples.failed, samples.inconclusive, samples.emulated)
+HOSTILE = "</script><script>alert(1)</script><!-- ' \" & <img src=x onerror=alert(1)> \u2028\u2029\x00\x1b[31m\u202e"
+
+
+def page(report: Report) -> Node:
+    return parse_page(render_html(report))
+
+
+def main(report: Report) -> Node:
+    return page(report).one("main")
+
+
+@pytest.mark.parametrize("build", REPORTS)
+def test_verdict_comes_first_and_as_a_word(build: Build) -> None:
+    report = build()
+    tree = page(report)
+    hero = next(tree.one("main").walk())
+    assert hero.one("h1").text == report.verdict
+    assert hero.one("h1").all("svg"), "an icon stands beside the word"
+    assert tree.one("title").children[0] == f"{report.verdict}: {report.audit} · Assay"
+    assert report.recommendation is not None
+    assert report.recommendation.message in hero.text
+    assert report.run in hero.text
+    assert "360 in 4 shards" in hero.text
+    assert "writer, index" in hero.text
+
+
+@pytest.mark.parametrize("build", REPORTS)
+def test_emulation_is_said_exactly_where_it_happened(build: Build) -> None:
+    report = build()
+    assert ("Emulated on CPU" in main(report).text) is report.emulated
+
+
+def test_candidates_table_has_every_column_without_scripts() -> None:
+    table = main(samples.failed()).one("table", class_="cards")
+    assert [h.text for h in table.one("thead").all("th")] == [
+        "Candidate", "Verdict", "Precision", "Backend", "Accuracy", "Worst figure", "Latency", "Size",
+    ]  # fmt: skip
+    texts = [[c.text for c in row.children if isinstance(c, Node)] for row in table.one("tbody").all("tr")]
+    assert texts[1][:4] == ["int8", "Failed", "int8 strong", "tensorrt"]
+    assert texts[1][4] == "96.11 % top1, golden 97.50 %"
+    assert texts[1][5] == "maxAbs 0.3127 limit ≤ 0.05 6.3 × the limit logits"
+    assert texts[1][6:] == ["0.207 ms batch 32", "80.0 KiB"]
+
+
+def test_missing_measurements_are_said_and_sizes_left_out() -> None:
+    tree = main(samples.inconclusive())
+    cells = [c.text for c in tree.one("table", class_="cards").one("tbody").all("td")]
+    assert cells == ["Inconclusive", "fp16 strong", "tensorrt", "not measured", "not measured finite", "not measured"]
+    assert "No measurement: No GPU here" in tree.text
+
+
+def test_findings_are_worst_first_with_sentence_place_and_limit() -> None:
+    order = [Verdict.PASSED, Verdict.INCONCLUSIVE, Verdict.FAILED]
+    found = [Finding(candidate="fp16", check=f"c{v}", verdict=v, message=f"m {v}") for v in order]
+    candidate, _ = samples.fp16()
+    tree = main(samples.report((candidate, found)))
+    assert [i.one("p", class_="sentence").text for i in tree.all("li", class_="finding")] == [
+        "m Failed",
+        "m Inconclusive",
+    ]
+    first = main(samples.failed()).all("li", class_="finding")[0]
+    assert "Tensor logits Node fc maxAbs 0.3127 , limit ≤ 0.05 (6.3 × the limit)" in first.text
+    assert first.one("a").attributes["href"] == "#candidate-1"
+
+
+def test_a_verdict_is_never_better_than_its_findings() -> None:
+    candidate, found = samples.int8()
+    lying = candidate.model_copy(update={"verdict": Verdict.PASSED})
+    tree = main(samples.report((lying, found), verdict=Verdict.PASSED))
+    assert tree.one("h1").text == "Failed"
+    assert all("Passed" not in b.text for b in tree.one("table", class_="cards").all("span", class_="badge"))
+
+
+def test_a_candidate_nobody_judged_has_not_passed() -> None:
+    bare = CandidateReport(name="x", verdict=Verdict.PASSED, backend="tensorrt")
+    assert main(samples.report((bare, []))).one("h1").text == "Inconclusive"
+
+
+def test_drift_beyond_its_limit_is_marked() -> None:
+    rows = [r.text for r in main(samples.failed()).one("details", id="candidate-1").all("tr")]
+    assert "maxAbs largest absolute error ✘ 0.3127 0.2234 0.03909 ≤ 0.05 # 317" in rows
+    assert "cosine cosine similarity ✘ 0.9871 0.99355 1 ≥ 0.999 # 317" in rows
+    assert "psnr PSNR 51.23 dB 54.9 dB 68.1 dB none # 317" in rows
+
+
+def test_tensor_table_names_where_the_error_starts() -> None:
+    section = main(samples.failed()).one("details", id="candidate-1")
+    first = section.one("table", class_="tensors").one("tbody").all("tr")[0]
+    assert first.text.startswith("5 bn2.out BatchNormalization · bn2 55.0 %")
+    assert "The largest share of the error, 55 %, starts at bn2.out" in section.one("figcaption").text
+
+
+def test_first_tensor_with_nan_leads() -> None:
+    section = main(samples.emulated()).one("details", id="candidate-0")
+    assert section.one("table", class_="tensors").one("tbody").all("tr")[0].text.startswith("2 bn1.out")
+    assert "The first NaN or Inf is in bn1.out , tensor 2 of 13" in section.one("figcaption").text
+
+
+def test_odd_entries_are_shown_as_not_measured() -> None:
+    outputs: tuple[dict[str, Any], ...] = (
+        {},
+        {"name": "y", "metrics": {"snr": {"worst": "Infinity"}, "odd": {"worst": "NaN"}, "bad": 3}},
+    )
+    layers: tuple[dict[str, Any], ...] = (
+        {},
+        {"name": "t", "localSnr": "NaN", "accumulatedSnr": "-Infinity", "unknown": []},
+        {"name": 7, "min": None},
+    )
+    candidate, found = samples.fp16()
+    tree = main(samples.report((candidate.model_copy(update={"outputs": outputs, "layers": layers}), found)))
+    rows = [r.text for r in tree.all("tr")]
+    assert "snr SNR ∞ dB (bitwise equal) not measured not measured none" in rows
+    assert "odd odd NaN not measured not measured none" in rows
+    assert "2 t NaN -∞" in rows
+
+
+def test_report_without_candidates_is_inconclusive() -> None:
+    tree = main(samples.report(verdict=Verdict.PASSED))
+    assert tree.one("h1").text == "Inconclusive"
+    assert not tree.all("table", class_="cards")
+
+
+def test_spec_and_command_are_there() -> None:
+    tree = main(samples.failed())
+    assert tree.one("section", **{"aria-labelledby": "run"}).all("code")[0].text == "assay run -f audit.yaml --out out/"
+    assert "uri: file://./digits/digits-cnn.onnx" in tree.text
+
+
+@pytest.mark.parametrize("build", REPORTS)
+def test_page_asks_the_network_for_nothing(build: Build) -> None:
+    tree = page(build())
+    for node in tree.walk():
+        for name in ("src", "href", "action", "srcset", "data", "poster"):
+            assert node.attributes.get(name, "#").startswith(("#", "data:")), node
+        assert not [name for name in node.attributes if name.startswith("on") or name == "style"], node
+    assert not re.search(r"url\(|@import|https?:", "".join(str(c) for c in tree.one("style").children))
+
+
+def test_policy_allows_exactly_the_pages_own_style_and_script() -> None:
+    tree = page(samples.failed())
+    policy = tree.one("meta", **{"http-equiv": "Content-Security-Policy"}).attributes["content"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    scripts = [s for s in tree.all("script") if "type" not in s.attributes]
+    for node in (*scripts, tree.one("style")):
+        digest = hashlib.sha256("".join(str(c) for c in node.children).encode()).digest()
+        assert f"'sha256-{base64.b64encode(digest).decode()}'" in policy
+
+
+def test_landmarks_headings_and_tables_are_labelled() -> None:
+    tree = page(samples.failed())
+    assert tree.one("html").attributes["lang"] == "en"
+    assert len(tree.all("main")) == len(tree.all("header")) == len(tree.all("footer")) == len(tree.all("h1")) == 1
+    levels = [int(n.tag[1]) for n in tree.walk() if re.fullmatch("h[1-6]", n.tag)]
+    assert all(b <= a + 1 for a, b in pairwise(levels)), levels
+    for table in tree.all("table"):
+        assert table.one("caption").text
+        assert all(h.attributes.get("scope") for h in table.all("th"))
+    identities = [n.attributes["id"] for n in tree.walk() if "id" in n.attributes]
+    assert len(identities) == len(set(identities))
+    targets = [n.attributes[key] for n in tree.walk() for key in ("aria-labelledby",) if key in n.attributes]
+    links = [a.attributes["href"][1:] for a in tree.all("a")]
+    assert {*targets, *links} <= set(identities)
+
+
+def hostile(name: str) -> Report:
+    """A report in which everything free is called `name`."""
+    candidate = CandidateReport(
+        name=name, verdict=Verdict.FAILED, backend=name, precision=name, typing=name, accuracy={name: 0.5},
+        outputs=({"name": name, "metrics": {name: {"worst": 1.0}}},),
+        layers=({"name": name, "node": name, "op": name, "localSnr": 3.0},), notes=(name,), error=name,
+    )  # fmt: skip
+    finding = Finding(
+        candidate=name, check=name, verdict=Verdict.FAILED, message=name, tensor=name, node=name, metric=name,
+        value=1.0, limit=0.5, details={name: name, "list": [name], "map": {name: name}},
+    )  # fmt: skip
+    return Report(
+        audit=name, run=name, task=name, created=name, verdict=Verdict.FAILED, candidates=(candidate,),
+        findings=(finding,), recommendation=Recommendation(candidate=name, message=name), reproduce=name,
+        golden={name: name}, dataset={name: name, "ignored": [name]}, environment={name: name}, spec={name: name},
+    )  # fmt: skip
+
+
+def skeleton(tree: Node) -> list[str]:
+    return [n.tag for n in tree.walk()]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_no_name_adds_or_breaks_an_element(name: str) -> None:
+    assert skeleton(page(hostile(name))) == skeleton(page(hostile("plain")))
+
+
+def test_hostile_name_is_shown_as_text_and_carried_whole() -> None:
+    written = render_html(hostile(HOSTILE))
+    tree = parse_page(written)
+    assert skeleton(tree) == skeleton(page(hostile("plain")))
+    assert "<img src=x onerror=alert(1)>" in tree.one("main").text
+    assert "\\u001b[31m" in tree.one("main").text
+    assert not re.search("[\x00\x1b\u2028\u202e]", tree.one("main").text)
+    assert carried(tree)["candidates"][0]["layers"][0]["name"] == HOSTILE
+
+
+def test_a_lone_surrogate_does_not_lose_the_page() -> None:
+    assert b"\\ud800" in render_html(hostile("\ud800"))
+
+
+@pytest.mark.parametrize("build", REPORTS)
+def test_page_carries_the_report_as_it_is_stored(build: Build) -> None:
+    report = build()
+    assert carried(page(report)) == json.loads(to_json(report))
+
+
+def test_size_stays_in_budget() -> None:
+    assert len(render_html(samples.inconclusive())) < 45_000
+    report = samples.deep()
+    written = render_html(report)
+    assert len(written) < len(to_json(report)) + 120_000
+    assert len(list(parse_page(written).walk())) < 1_000
+
+
+def test_many_findings_are_cut_and_counted() -> None:
+    candidate, found = samples.int8()
+    many = [found[0].model_copy(update={"tensor": f"t{i}"}) for i in range(5_000)]
+    tree = main(samples.report((candidate, many)))
+    assert len(tree.all("li", class_="finding")) == 200
+    assert "4800 more findings are in report.json" in tree.text

@@ -1,0 +1,95 @@
+"""The verdicts fit 80 columns, survive a pipe and a plain encoding, and let no name steer the terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from assay_api.report import Report
+from assay_runner.report import print_verdicts
+from tests.unit.report import samples
+from tests.unit.report.test_page import HOSTILE, hostile
+
+Build = Callable[[], Report]
+
+
+def printed(report: Report, *, width: int = 80, terminal: bool = False, encoding: str = "utf-8") -> str:
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding=encoding, newline="", write_through=True) as stream:
+        colours: Literal["truecolor", "auto"] = "truecolor" if terminal else "auto"
+        print_verdicts(report, Console(file=stream, width=width, force_terminal=terminal, color_system=colours))
+        return raw.getvalue().decode(encoding)
+
+
+def test_table_names_figure_limit_accuracy_and_latency() -> None:
+    lines = [" ".join(line.split()) for line in printed(samples.failed()).splitlines()]
+    assert "fp16 ✔ Passed 97.50 % top1 97.50 % (≥ 96.53 %) 0.412 ms" in lines
+    assert "int8 ✘ Failed 96.11 % maxAbs 0.3127 (≤ 0.05) logits 0.207 ms" in lines
+
+
+def test_sentences_then_verdict_then_recommendation() -> None:
+    text = printed(samples.failed())
+    places = [text.index(part) for part in ("logits: largest absolute error", "bn2.out (Batch", "✘ Failed. ", "Recomm")]
+    assert places == sorted(places)
+    assert "finite in all" not in text, "what passed is not told"
+
+
+@pytest.mark.parametrize("build", [samples.passed, samples.failed, samples.inconclusive, samples.emulated])
+def test_fits_eighty_columns(build: Build) -> None:
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", printed(build(), terminal=True))
+    assert max(cell_len(line.rstrip()) for line in plain.splitlines()) <= 80
+
+
+def test_piped_output_has_no_colour_and_whole_sentences() -> None:
+    text = printed(samples.failed())
+    assert "\x1b" not in text
+    sentence = samples.int8()[1][1].message
+    assert f"✘ int8: {sentence}" in text.splitlines()
+
+
+def test_terminal_has_colour() -> None:
+    assert "\x1b[1;31m" in printed(samples.failed(), terminal=True)
+
+
+def test_plain_encoding_loses_symbols_not_words() -> None:
+    text = printed(samples.failed(), encoding="ascii")
+    assert "x Failed" in text
+    assert "maxAbs 0.3127 (<= 0.05)" in " ".join(text.split())
+
+
+def test_unmeasured_says_so_once() -> None:
+    text = printed(samples.inconclusive())
+    assert text.count("No GPU here") == 1
+    assert "? Inconclusive. The candidate could not be judged." in text
+
+
+def test_emulation_is_said() -> None:
+    assert "Emulated on CPU" in printed(samples.emulated())
+    assert "Emulated" not in printed(samples.failed())
+
+
+def test_many_findings_are_counted() -> None:
+    candidate, found = samples.int8()
+    text = printed(samples.report((candidate, [found[0]] * 50)))
+    assert text.count("logits: largest") == 20
+    assert "and 30 more findings" in text
+
+
+@given(st.text(min_size=1, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_no_name_steers_the_terminal(name: str) -> None:
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", printed(hostile(name)))
+
+
+def test_markup_in_names_is_text() -> None:
+    text = printed(hostile("[red]x[/red][/]"))
+    assert "[red]x[/red][/]" in text
+    assert "\\u001b[31m" in printed(hostile(HOSTILE), width=400)
