@@ -12,10 +12,11 @@ import io
 import lzma
 import math
 import struct
+import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
@@ -171,27 +172,34 @@ def open_rows(
         name: what to call the file in a sentence.
         workdir: where column-ordered arrays are unpacked while the block runs.
     """
-    unpacked: list[Path] = []
-    with corruption(name):
-        archive = zipfile.ZipFile(path)
-    try:
+    with ExitStack() as stack:
+        with corruption(name):
+            archive = stack.enter_context(zipfile.ZipFile(path))
         readers: dict[str, RowReader] = {}
         for key, header in headers.items():
             with corruption(name):
-                stream = archive.open(key + SUFFIX)
+                stream = stack.enter_context(archive.open(key + SUFFIX))
                 _read_header(stream, key)
             if header.fortran and len(header.shape) > 1 and math.prod(header.shape):
-                target = workdir / f"{path.stem}-{len(unpacked)}.columns"
-                unpacked.append(target)
+                target = workdir / f"{uuid.uuid4().hex[:12]}.columns"
+                stack.callback(target.unlink, missing_ok=True)
                 _unpack(stream, target, header, name)
                 readers[key] = _MappedRows(target, header)
             else:
                 readers[key] = _StreamedRows(stream, header)
         yield readers
-    finally:
-        archive.close()
-        for file in unpacked:
-            file.unlink(missing_ok=True)
+
+
+def verify(path: Path, name: str) -> None:
+    """Read all of an .npz against its checksums.
+
+    Raises:
+        InvalidInput: a checksum does not match.
+    """
+    with corruption(name), zipfile.ZipFile(path) as archive:
+        bad = archive.testzip()
+        if bad:
+            raise zipfile.BadZipFile(f"Bad CRC-32 for file {bad!r}")
 
 
 def _unpack(stream: IO[bytes], target: Path, header: ArrayHeader, name: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from assay_runner.errors import InvalidInput
-from assay_runner.npz import ArrayHeader, corruption, open_rows
+from assay_runner.npz import ArrayHeader, corruption, open_rows, verify
 from assay_runner.shards import ShardFiles, ShardSession
 from assay_runner.tensors import Array
 
@@ -129,6 +129,11 @@ def _pieces(
                 with corruption(shard.name):
                     rows = {name: reader.take(count) for name, reader in readers.items()}
                 if inspect:
-                    inspect(index, done, rows)
+                    try:
+                        inspect(index, done, rows)
+                    except InvalidInput:
+                        # A damaged file shows as odd numbers before its checksum is reached: say what is the cause.
+                        verify(path, shard.name)
+                        raise
                 done += count
                 wanted = yield rows

@@ -1,0 +1,71 @@
+"""Small models and shards made in code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from assay_api.audit import ModelRef, Storage
+from assay_runner.models import LoadedModel, load_model
+from assay_runner.stores import Store, open_store
+from assay_runner.tensors import Array
+
+Shape = list[int | str | None]
+
+
+def info(name: str, shape: Shape, elem: int = TensorProto.FLOAT) -> Any:
+    return helper.make_tensor_value_info(name, elem, shape)
+
+
+def save(path: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any], **more: Any) -> Path:
+    graph = helper.make_graph(nodes, "g", inputs, outputs, more.pop("initializer", []))
+    opsets = more.pop("opsets", [helper.make_opsetid("", 17)])
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=more.pop("ir_version", 10))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(path), **more)
+    return path
+
+
+def linear(path: Path, batch: int | str = "batch", classes: int = 4, **more: Any) -> Path:
+    """x (batch, 3) → y (batch, classes), weights of an initializer that is also a graph input."""
+    weight = np.random.default_rng(0).standard_normal((3, classes)).astype(np.float32)
+    return save(
+        path,
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="matmul")],
+        [info("x", [batch, 3]), info("w", [3, classes])],
+        [info("y", [batch, classes])],
+        initializer=[numpy_helper.from_array(weight, "w")],
+        **more,
+    )
+
+
+def pooled(path: Path) -> Path:
+    """x (batch, length) → y (batch,): the rows' length is free."""
+    return save(
+        path,
+        [helper.make_node("ReduceMean", ["x"], ["y"], axes=[1], keepdims=0)],
+        [info("x", ["batch", "length"])],
+        [info("y", ["batch"])],
+    )
+
+
+def store(base: Path) -> Store:
+    return open_store(Storage(), base)
+
+
+def loaded(path: Path, scratch: Path) -> LoadedModel:
+    return load_model(store(path.parent), ModelRef(uri=f"file://{path}"), scratch)
+
+
+def shard(path: Path, compressed: bool = False, **arrays: Array) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (np.savez_compressed if compressed else np.savez)(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def rows(count: int, width: int = 3, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal((count, width)).astype(np.float32)

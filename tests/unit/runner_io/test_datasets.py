@@ -1,0 +1,304 @@
+"""Datasets: every sample once, in order, in batches that fit; or one sentence that says why not."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay_runner.datasets import Dataset, Source, open_dataset
+from assay_runner.errors import InvalidInput
+from assay_runner.npz import ArrayHeader
+from assay_runner.row_streams import Shard, batch_counts
+from assay_runner.stores.memory import MemoryStore
+from assay_runner.tensors import Array, Batch
+from tests.unit.runner_io.made import linear, loaded, pooled, rows, shard, store
+
+
+def opened(folder: Path, model: Path, source: Source | None = None) -> Dataset:
+    scratch = folder / "scratch"
+    return open_dataset(store(folder), source or Source("file://./data"), loaded(model, scratch), scratch)
+
+
+def all_rows(dataset: Dataset) -> Array:
+    return np.concatenate([b.inputs["x"][: b.count] for b in dataset])
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[int | None, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return {None: linear(folder / "free.onnx"), **{n: linear(folder / f"{n}.onnx", batch=n) for n in (1, 3, 8)}}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(sum),
+    batch=st.integers(1, 12),
+    fixed=st.sampled_from([None, 1, 3, 8]),
+    limit=st.one_of(st.none(), st.integers(1, 50)),
+    compressed=st.booleans(),
+    fortran=st.booleans(),
+)
+def test_every_sample_comes_once_in_order(
+    tmp_path_factory: pytest.TempPathFactory,
+    models: dict[int | None, Path],
+    counts: list[int],
+    batch: int,
+    fixed: int | None,
+    limit: int | None,
+    compressed: bool,
+    fortran: bool,
+) -> None:
+    folder = tmp_path_factory.mktemp("dataset")
+    every = rows(sum(counts))
+    labels = np.arange(sum(counts))
+    start = 0
+    for number, count in enumerate(counts):
+        part = every[start : start + count]
+        part = np.asfortranarray(part) if fortran else part
+        shard(folder / "data" / f"part-{number}.npz", compressed, x=part, label=labels[start : start + count])
+        start += count
+    source = Source("file://./data", batch=batch, labels="label", samples=limit)
+    dataset = opened(folder, models[fixed], source)
+    wanted = min(sum(counts), limit or sum(counts))
+    size = fixed or batch
+    for _ in range(2):
+        batches = list(dataset)
+        assert dataset.samples == wanted == sum(b.count for b in batches)
+        assert [b.count for b in batches] == list(dataset.counts())
+        assert all(b.count == size for b in batches[:-1])
+        assert all(len(b.inputs["x"]) == (size if fixed else b.count) for b in batches)
+        assert [b.start for b in batches] == list(range(0, wanted, size))
+        np.testing.assert_array_equal(all_rows(dataset), every[:wanted])
+        found = np.concatenate([b.labels for b in batches if b.labels is not None])
+        np.testing.assert_array_equal(found, labels[:wanted])
+    if fixed:
+        last = batches[-1]
+        np.testing.assert_array_equal(
+            last.inputs["x"][last.count :],
+            np.repeat(last.inputs["x"][last.count - 1 : last.count], size - last.count, 0),
+        )
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    shards=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 2)), max_size=8),
+    batch=st.integers(1, 7),
+)
+def test_batches_cross_shards_but_never_mix_shapes(shards: list[tuple[int, int]], batch: int) -> None:
+    made = tuple(
+        Shard(str(i), n, {"x": ArrayHeader("x", np.dtype("float32"), (n, width), False)})
+        for i, (n, width) in enumerate(shards)
+    )
+    shape_of = [width for n, width in shards for _ in range(n)]
+    position = 0
+    counts = list(batch_counts(made, batch))
+    for index, count in enumerate(counts):
+        assert 1 <= count <= batch
+        group = shape_of[position : position + count]
+        assert len(set(group)) == 1
+        position += count
+        if count < batch and index < len(counts) - 1:
+            assert shape_of[position] != group[0]
+    assert position == len(shape_of)
+
+
+def test_trailing_shapes_may_differ_between_shards(tmp_path: Path) -> None:
+    shard(tmp_path / "data" / "a.npz", x=rows(5, 4))
+    shard(tmp_path / "data" / "b.npz", x=rows(3, 7))
+    dataset = opened(tmp_path, pooled(tmp_path / "m.onnx"), Source("file://./data", batch=4))
+    assert [(b.start, b.inputs["x"].shape) for b in dataset] == [(0, (4, 4)), (4, (1, 4)), (5, (3, 7))]
+
+
+def test_one_file_is_a_dataset_and_other_arrays_are_listed(tmp_path: Path) -> None:
+    shard(tmp_path / "d.npz", x=rows(5), extra=np.zeros(2), names=np.array(["a"], dtype=object))
+    dataset = opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./d.npz"))
+    assert dataset.samples == 5
+    assert dataset.ignored == ("extra", "names")
+    assert "extra, names" in dataset.notes[0]
+    np.testing.assert_array_equal(all_rows(dataset), rows(5))
+
+
+def test_shards_are_read_in_name_order_and_only_npz(tmp_path: Path) -> None:
+    shard(tmp_path / "data" / "b.npz", x=rows(1, seed=2))
+    shard(tmp_path / "data" / "a" / "z.npz", x=rows(1, seed=1))
+    (tmp_path / "data" / "README.md").write_text("not a shard")
+    dataset = opened(tmp_path, linear(tmp_path / "m.onnx"))
+    np.testing.assert_array_equal(all_rows(dataset), np.concatenate([rows(1, seed=1), rows(1, seed=2)]))
+
+
+def test_a_prefix_does_not_swallow_its_neighbour(tmp_path: Path) -> None:
+    shard(tmp_path / "data" / "a.npz", x=rows(2))
+    shard(tmp_path / "data-calib" / "a.npz", x=rows(3))
+    assert opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data")).samples == 2
+
+
+def test_big_endian_rows_are_taken(tmp_path: Path) -> None:
+    shard(tmp_path / "data" / "a.npz", x=rows(4).astype(">f4"))
+    np.testing.assert_array_equal(all_rows(opened(tmp_path, linear(tmp_path / "m.onnx"))), rows(4))
+
+
+def test_remote_shards_are_fetched_and_small_ones_kept(tmp_path: Path) -> None:
+    memory = MemoryStore()
+    for number in range(3):
+        path = shard(tmp_path / f"{number}.npz", x=rows(4, seed=number))
+        memory.put(f"memory://d/{number}.npz", path)
+    scratch = tmp_path / "scratch"
+    model = loaded(linear(tmp_path / "m.onnx"), scratch)
+    dataset = open_dataset(memory, Source("memory://d/", batch=3), model, scratch)
+    expected = np.concatenate([rows(4, seed=n) for n in range(3)])
+    np.testing.assert_array_equal(all_rows(dataset), expected)
+    assert len(list((scratch / "shards").iterdir())) == 3
+    np.testing.assert_array_equal(all_rows(dataset), expected)
+
+
+def test_large_remote_shards_go_when_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay_runner.shards.KEEP_BYTES", 0)
+    memory = MemoryStore()
+    for number in range(4):
+        memory.put(f"memory://d/{number}.npz", shard(tmp_path / f"{number}.npz", x=rows(4, seed=number)))
+    scratch = tmp_path / "scratch"
+    dataset = open_dataset(memory, Source("memory://d/"), loaded(linear(tmp_path / "m.onnx"), scratch), scratch)
+    most = 0
+    for _ in open_batches(dataset):
+        most = max(most, len(list((scratch / "shards").iterdir())))
+    assert most <= 2
+    assert list((scratch / "shards").iterdir()) == []
+    abandoned = open_batches(dataset)
+    next(abandoned)
+    abandoned.close()
+    assert list((scratch / "shards").iterdir()) == []
+
+
+def open_batches(dataset: Dataset) -> Generator[Batch, None, None]:
+    small = Dataset(**{**dataset.__dict__, "batch": 2})
+    yield from small
+
+
+def test_the_identity_follows_content_limit_and_batch(tmp_path: Path) -> None:
+    model = linear(tmp_path / "m.onnx")
+    path = shard(tmp_path / "data" / "a.npz", x=rows(4))
+    first = opened(tmp_path, model).identity
+    assert opened(tmp_path, model).identity == first
+    assert opened(tmp_path, model, Source("file://./data", samples=2)).identity != first
+    assert opened(tmp_path, model, Source("file://./data", batch=2)).identity != first
+    shard(path, x=rows(4, seed=1))
+    assert opened(tmp_path, model).identity != first
+
+
+def test_asking_for_more_samples_than_there_are_is_noted(tmp_path: Path) -> None:
+    shard(tmp_path / "data" / "a.npz", x=rows(4))
+    dataset = opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data", samples=100))
+    assert dataset.notes == ("100 samples were asked for, the dataset holds 4",)
+
+
+def nothing(data: Path) -> None:
+    pass
+
+
+def only_text(data: Path) -> None:
+    data.mkdir()
+    (data / "README.md").write_text("x")
+
+
+def writes(name: str, content: bytes) -> Callable[[Path], None]:
+    def build(data: Path) -> None:
+        data.mkdir(exist_ok=True)
+        (data / name).write_bytes(content)
+
+    return build
+
+
+def arrays(**of: Any) -> Callable[[Path], None]:
+    def build(data: Path) -> None:
+        shard(data / "part-000.npz", x=rows(4), label=np.zeros(4, np.int64))
+        shard(data / "part-001.npz", **of)
+
+    return build
+
+
+def with_value(value: float) -> Callable[[Path], None]:
+    bad = rows(4)
+    bad[2, 1] = value
+    return arrays(x=bad, label=np.zeros(4, np.int64))
+
+
+def damaged(data: Path) -> None:
+    content = shard(data / "part-000.npz", True, x=rows(400), label=np.zeros(400, np.int64)).read_bytes()
+    broken = bytearray(content)
+    middle = len(broken) // 3
+    broken[middle : middle + 40] = bytes(40)
+    (data / "part-000.npz").write_bytes(bytes(broken))
+
+
+def cut_off(data: Path) -> None:
+    content = shard(data / "part-000.npz", x=rows(400), label=np.zeros(400, np.int64)).read_bytes()
+    (data / "part-000.npz").write_bytes(content[: len(content) // 2])
+
+
+def short_member(data: Path) -> None:
+    data.mkdir()
+    buffer = io.BytesIO()
+    np.save(buffer, rows(400))
+    with zipfile.ZipFile(data / "part-000.npz", "w") as archive:
+        archive.writestr("x.npy", buffer.getvalue()[:-100])
+        buffer = io.BytesIO()
+        np.save(buffer, np.zeros(400, np.int64))
+        archive.writestr("label.npy", buffer.getvalue())
+
+
+INT = np.zeros(4, np.int64)
+BAD: list[tuple[str, Callable[[Path], None], str]] = [
+    ("missing", nothing, "is missing or empty: nothing lies below it"),
+    ("no shards", only_text, "holds 1 objects but no .npz file (the first is README.md)"),
+    ("empty file", writes("part-000.npz", b""), "part-000.npz is empty (0 bytes)"),
+    ("not a zip", writes("part-000.npz", b"hello, I am no archive"), "part-000.npz is corrupt or truncated"),
+    ("npy", writes("part-000.npz", b"\x93NUMPY\x01\x00" + bytes(80)), "is a single .npy array, not an .npz"),
+    ("cut off", cut_off, "part-000.npz is corrupt or truncated"),
+    ("damaged", damaged, "part-000.npz is corrupt or truncated"),
+    ("short member", short_member, "part-000.npz is corrupt or truncated"),
+    ("no samples", arrays(x=rows(4)[:, :2], label=INT), "shape (4, 2), and the model's input takes (samples, 3)"),
+    ("wrong name", arrays(X=rows(4), label=INT), "no array for the model's input 'x': it holds 'X', 'label'"),
+    ("close name", arrays(x_=rows(4), label=INT), "did you mean 'x_'?"),
+    ("wrong type", arrays(x=rows(4).astype("float64"), label=INT), "is float64, and the model's input takes float32"),
+    ("cast", arrays(x=rows(4).astype("uint8"), label=INT), "store it by .astype('float32')"),
+    ("wrong rank", arrays(x=rows(4)[..., None], label=INT), "has shape (4, 3, 1)"),
+    ("scalar", arrays(x=np.float32(1.0), label=INT), "has shape (), and the model's input takes"),
+    ("objects", arrays(x=np.array([None] * 4, dtype=object), label=INT), "is object, and the model's input takes"),
+    ("unequal", arrays(x=rows(5), label=INT), "disagree on the number of samples, their first axis (x: 5, label: 4)"),
+    ("no labels", arrays(x=rows(4)), "no array of labels 'label' (dataset.labels): it holds 'x'"),
+    ("float labels", arrays(x=rows(4), label=INT.astype("float32")), "are float32, and class labels are integers"),
+    ("one-hot", arrays(x=rows(4), label=np.eye(4, dtype=np.int64)), "have shape (4, 4), and there is one per sample"),
+    ("negative", arrays(x=rows(4), label=np.array([0, 1, -3, 2])), "label -3 of sample 2 in array 'label'"),
+    ("nan", with_value(np.nan), "'x' of part-001.npz holds NaN in sample 2 (sample 6 of the dataset)"),
+    ("infinity", with_value(np.inf), "'x' of part-001.npz holds infinity in sample 2 (sample 6 of the dataset)"),
+]
+
+
+@pytest.mark.parametrize(("build", "sentence"), [(b, s) for _, b, s in BAD], ids=[n for n, _, _ in BAD])
+def test_a_bad_dataset_is_refused_in_one_sentence(tmp_path: Path, build: Callable[[Path], None], sentence: str) -> None:
+    build(tmp_path / "data")
+    model = linear(tmp_path / "m.onnx")
+    with pytest.raises(InvalidInput) as caught:
+        list(opened(tmp_path, model, Source("file://./data", labels="label")))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dataset_of_no_samples_is_empty(tmp_path: Path) -> None:
+    shard(tmp_path / "data" / "a.npz", x=rows(0))
+    with pytest.raises(InvalidInput, match=r"the calibration set file://\./data is empty"):
+        opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data", what="calibration set"))
+
+
+def test_shards_after_the_limit_are_not_looked_at(tmp_path: Path) -> None:
+    shard(tmp_path / "data" / "a.npz", x=rows(4))
+    writes("b.npz", b"broken")(tmp_path / "data")
+    assert opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data", samples=4)).samples == 4
