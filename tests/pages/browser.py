@@ -1,0 +1,137 @@
+"""Chromium through its driver, with what the pages are judged by: console, network, colours, screen."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.lab.toolchain import find
+
+# Chromium refuses to run as root in its sandbox; the last row keeps its own traffic out of the network log.
+ARGUMENTS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--mute-audio",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
+)  # fmt: skip
+
+# Every text a reader sees whose contrast with what lies behind it is too low (WCAG 2.2, 1.4.3).
+LOW_CONTRAST = """
+const rgb = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return [n[0], n[1], n[2], n[3] ?? 1]; };
+const over = (top, under) => [0, 1, 2].map((i) => top[i] * top[3] + under[i] * (1 - top[3])).concat(1);
+const light = (c) => { const [r, g, b] = c.slice(0, 3).map((v) => { v /= 255;
+  return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+function behind(element) {
+  const layers = [];
+  for (let e = element; e; e = e.parentElement) layers.push(rgb(getComputedStyle(e).backgroundColor));
+  return layers.reverse().reduce((under, top) => over(top, under), [255, 255, 255, 1]);
+}
+const bad = [];
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const element = walker.currentNode.parentElement;
+  if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+  const style = getComputedStyle(element), ground = behind(element);
+  const ink = over(rgb(element instanceof SVGElement ? style.fill : style.color), ground);
+  const [a, b] = [light(ink), light(ground)].sort((x, y) => y - x);
+  const ratio = (a + 0.05) / (b + 0.05);
+  if (ratio < 4.5) bad.push(`${ratio.toFixed(2)} ${element.tagName} ${walker.currentNode.data.trim().slice(0, 40)}`);
+}
+return bad;
+"""
+
+
+class Browser:
+    """One window; `reset` makes it a light desktop with scripts again."""
+
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self.driver = driver
+        self.address = ""
+
+    def reset(self) -> None:
+        self.screen(1280, 900)
+        self.scheme("light")
+        self.scripts(enabled=True)
+        self.driver.get("about:blank")
+        self.log("browser")
+        self.log("performance")
+        self.address = ""
+
+    def screen(self, width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def scheme(self, name: str, media: str = "") -> None:
+        features = [{"name": "prefers-color-scheme", "value": name}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+
+    def scripts(self, *, enabled: bool) -> None:
+        self.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not enabled})
+
+    def open(self, page: Path) -> None:
+        self.address = page.as_uri()
+        self.driver.get(self.address)
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What a script, run as a function's body in the page, returns."""
+        return self.driver.execute_script(script, *arguments)
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector: str) -> WebElement:
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def texts(self, selector: str) -> list[str]:
+        return [element.text for element in self.all(selector)]
+
+    def wait_for_text(self, selector: str, text: str) -> None:
+        WebDriverWait(self.driver, 10, 0.02).until(lambda _: text in self.one(selector).text, f"{text} in {selector}")
+
+    def log(self, kind: str) -> list[dict[str, Any]]:
+        """What the log of that kind gained since it was last read."""
+        entries: list[dict[str, Any]] = self.driver.get_log(kind)  # type: ignore[no-untyped-call]
+        return entries
+
+    def complaints(self) -> list[str]:
+        """Everything the page wrote to the console: errors, warnings, refusals of its policy."""
+        return [str(entry["message"]) for entry in self.log("browser")]
+
+    def fetched(self) -> set[str]:
+        """Addresses of everything the page asked for since `reset`, what it holds itself (data:) left out."""
+        messages = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
+        sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+        asked = {params["request"]["url"].split("#")[0] for params in sent}
+        return {url for url in asked if not url.startswith(("data:", "about:"))}
+
+    def low_contrast(self) -> list[str]:
+        return list(self.run(LOW_CONTRAST))
+
+    def screenshot(self, path: Path) -> None:
+        """The whole page as PNG."""
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+
+@contextmanager
+def chromium(profile: Path) -> Iterator[Browser]:
+    """A headless Chromium with a profile of its own, closed at the end."""
+    options = Options()
+    options.binary_location = str(find("chromium"))
+    for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(find("chromedriver"))))
+    try:
+        yield Browser(driver)
+    finally:
+        driver.quit()
