@@ -29,7 +29,7 @@ def audits(apiserver: ApiServer) -> Iterator[client.CustomObjectsApi]:
     """Client of an API server that has the CRD, put there by a plain client-side `kubectl apply`."""
     apiserver.kubectl("apply", "-f", str(CRD))
     apiserver.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
-    with config.new_client_from_config(str(apiserver.kubeconfig)) as api:
+    with config.new_client_from_config(str(apiserver.kubeconfig)) as api:  # type: ignore[no-untyped-call]
         yield client.CustomObjectsApi(api)
 
 
@@ -43,7 +43,7 @@ def refusal(audits: client.CustomObjectsApi, data: dict[str, Any]) -> str | None
     except client.ApiException as error:
         if error.status not in (400, 422):
             raise
-        return str(json.loads(error.body)["message"])
+        return str(json.loads(error.body or "{}")["message"])
     return None
 
 
@@ -63,7 +63,7 @@ def test_the_crd_is_small_enough_for_plain_apply() -> None:
 
 
 def test_a_new_audit_is_in_progress_before_any_operator_acts(audits: client.CustomObjectsApi) -> None:
-    created = audits.create_namespaced_custom_object("assay.dev", "v1alpha1", "default", "accuracyaudits", audit())
+    created: Any = audits.create_namespaced_custom_object("assay.dev", "v1alpha1", "default", "accuracyaudits", audit())
     try:
         assert created["status"] == {"observedGeneration": -1}
         assert created["spec"] == audit()["spec"], "the API server must not write into a user's spec"
