@@ -1,0 +1,148 @@
+"""Golden outputs, computed or stored, come back batch by batch as they went in, or one sentence says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from assay_runner.datasets import Dataset, Source, open_dataset
+from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.golden_cache import INDEX, Aligned, GoldenWriter, cache_key, open_cached, read_index
+from assay_runner.models import LoadedModel
+from assay_runner.stored_outputs import open_stored_outputs
+from assay_runner.stores.memory import MemoryStore
+from assay_runner.tensors import Array
+from tests.unit.runner_io.made import linear, loaded, rows, shard, store
+
+FOLDER = "memory://cache/golden"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> LoadedModel:
+    return loaded(linear(tmp_path / "m.onnx"), tmp_path / "scratch")
+
+
+def dataset(tmp_path: Path, model: LoadedModel, samples: int | None = None) -> Dataset:
+    for number, count in enumerate((5, 3, 4)):
+        shard(tmp_path / "data" / f"{number}.npz", x=rows(count, seed=number))
+    source = Source("file://./data", batch=4, samples=samples)
+    return open_dataset(store(tmp_path), source, model, tmp_path / "scratch")
+
+
+def filled(memory: MemoryStore, scratch: Path, batches: list[dict[str, Array]]) -> None:
+    writer = GoldenWriter(memory, FOLDER, scratch)
+    for batch in batches:
+        writer.add(len(batch["y"]), batch)
+    writer.finish(("a note",), {"backend": "x"})
+
+
+@pytest.mark.parametrize("shard_bytes", [1, 60, 1 << 20])
+def test_what_was_cached_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard_bytes: int) -> None:
+    monkeypatch.setattr("assay_runner.golden_cache.SHARD_BYTES", shard_bytes)
+    memory = MemoryStore()
+    batches: list[dict[str, Array]] = [
+        {"y": rows(4, width, seed=width), "odd/name": rows(4, 2).astype(dtype)}
+        for width, dtype in ((3, ml_dtypes.bfloat16), (5, ml_dtypes.bfloat16))
+    ]
+    filled(memory, tmp_path, batches)
+    index = read_index(memory, FOLDER)
+    assert index is not None
+    assert (index.samples, index.notes, sum(index.shards)) == (8, ("a note",), 2)
+    assert len(index.shards) == (1 if shard_bytes > 1000 else 2)
+    for _ in range(2):
+        back = list(open_cached(memory, FOLDER, index, tmp_path / "scratch"))
+        for was, now in zip(batches, back, strict=True):
+            assert list(was) == list(now)
+            for name in was:
+                assert was[name].dtype == now[name].dtype
+                np.testing.assert_array_equal(was[name], now[name])
+
+
+def test_an_unfinished_folder_is_no_result(tmp_path: Path) -> None:
+    memory = MemoryStore()
+    writer = GoldenWriter(memory, FOLDER, tmp_path)
+    writer.add(4, {"y": rows(4)})
+    assert read_index(memory, FOLDER) is None
+    memory.put(f"{FOLDER}/{INDEX}", b"{ not json")
+    assert read_index(memory, FOLDER) is None
+    memory.put(f"{FOLDER}/{INDEX}", b'{"format": 0, "samples": 1, "outputs": [], "dtypes": [], "shards": []}')
+    assert read_index(memory, FOLDER) is None
+
+
+def test_a_lost_or_damaged_shard_is_said(tmp_path: Path) -> None:
+    memory = MemoryStore()
+    filled(memory, tmp_path, [{"y": rows(4)}])
+    index = read_index(memory, FOLDER)
+    assert index is not None
+    memory.put(f"{FOLDER}/part-00000.npz", b"damaged")
+    with pytest.raises(Unavailable, match="are corrupt: delete"):
+        list(open_cached(memory, FOLDER, index, tmp_path / "scratch"))
+    other = MemoryStore()
+    with pytest.raises(Unavailable, match="are gone: delete"):
+        open_cached(other, FOLDER, index, tmp_path)
+
+
+@pytest.mark.parametrize("counts", [[4, 4], [4, 4, 3], [4, 5, 3]])
+def test_outputs_that_do_not_follow_the_batches_are_refused(
+    tmp_path: Path, model: LoadedModel, counts: list[int]
+) -> None:
+    outputs = [{"y": rows(n, 4)} for n in counts]
+    with pytest.raises(InvalidInput, match="the dataset changed"):
+        list(Aligned(dataset(tmp_path, model), outputs))
+
+
+def test_the_key_follows_every_part() -> None:
+    assert cache_key(a="1", b="2") == cache_key(b="2", a="1")
+    assert len({cache_key(a="1", b="2"), cache_key(a="12", b=""), cache_key(a="1", b="3")}) == 3
+
+
+def test_stored_outputs_follow_the_datasets_batches(tmp_path: Path, model: LoadedModel) -> None:
+    golden = rows(12, 4, seed=9)
+    shard(tmp_path / "golden" / "a.npz", y=golden[:7], extra=golden[:1])
+    shard(tmp_path / "golden" / "b.npz", y=golden[7:])
+    data = dataset(tmp_path, model)
+    stored = open_stored_outputs(store(tmp_path), "file://./golden", model, data, tmp_path / "scratch")
+    assert stored.ignored == ("extra",)
+    for _ in range(2):
+        found = list(stored)
+        assert [len(b["y"]) for b in found] == [b.count for b in data] == [4, 4, 4]
+        np.testing.assert_array_equal(np.concatenate([b["y"] for b in found]), golden)
+
+
+def test_stored_outputs_may_go_on_after_the_samples_asked_for(tmp_path: Path, model: LoadedModel) -> None:
+    shard(tmp_path / "golden.npz", y=rows(12, 4))
+    data = dataset(tmp_path, model, samples=6)
+    stored = open_stored_outputs(store(tmp_path), "file://./golden.npz", model, data, tmp_path / "scratch")
+    assert [len(b["y"]) for b in stored] == [4, 2]
+
+
+def stores(**arrays: Any) -> Callable[[Path], None]:
+    def build(folder: Path) -> None:
+        shard(folder / "golden" / "a.npz", **arrays)
+
+    return build
+
+
+BAD: list[tuple[str, Callable[[Path], None], str]] = [
+    ("missing", lambda folder: None, "the stored golden outputs file://./golden is missing or empty"),
+    ("name", stores(Y=rows(12, 4)), "no array for the model's output 'y': it holds 'Y'"),
+    ("few", stores(y=rows(11, 4)), "hold 11 samples, and the dataset file://./data has 12"),
+    ("many", stores(y=rows(13, 4)), "hold 13 samples, and the dataset file://./data has 12"),
+    ("shape", stores(y=rows(12, 5)), "has shape (12, 5), and the model's output has (samples, 4)"),
+    ("type", stores(y=np.zeros((12, 4), np.int64)), "is int64, and the model's output is float32"),
+]
+
+
+@pytest.mark.parametrize(("build", "sentence"), [(b, s) for _, b, s in BAD], ids=[n for n, _, _ in BAD])
+def test_stored_outputs_that_do_not_fit_are_refused(
+    tmp_path: Path, model: LoadedModel, build: Callable[[Path], None], sentence: str
+) -> None:
+    build(tmp_path)
+    with pytest.raises(InvalidInput) as caught:
+        open_stored_outputs(store(tmp_path), "file://./golden", model, dataset(tmp_path, model), tmp_path / "scratch")
+    assert sentence in str(caught.value)

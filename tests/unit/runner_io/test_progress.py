@@ -1,0 +1,87 @@
+"""Progress: few lines for a log, and the same numbers for the operator."""
+
+from __future__ import annotations
+
+import io
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from assay_runner.progress import INTERVAL, PlainView, Tracker, served, shown_on
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def test_a_log_gets_a_line_per_stage_and_one_every_ten_seconds() -> None:
+    stream, clock = io.StringIO(), Clock()
+    tracker = Tracker(PlainView(stream, clock))
+    tracker.subject("fp16")
+    tracker.stage("infer", 1000, "samples")
+    for _ in range(100):
+        tracker.advance(10)
+        clock.time += INTERVAL / 40
+    tracker.note("trying again")
+    assert stream.getvalue().splitlines() == [
+        "fp16: infer (1000 samples)",
+        "fp16: infer 410/1000 samples",
+        "fp16: infer 810/1000 samples",
+        "fp16: infer: trying again",
+    ]
+
+
+def test_a_stage_starts_from_nothing() -> None:
+    tracker = Tracker(PlainView(io.StringIO()))
+    tracker.stage("a", 5)
+    tracker.advance(5)
+    tracker.stage("b")
+    assert (tracker.now.stage, tracker.now.done, tracker.now.total) == ("b", 0, None)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with shown_on(stream) as tracker:
+        tracker.subject("fp16")
+        tracker.stage("infer [bold]", 10, "samples")
+        tracker.advance(4)
+        tracker.note("a [note]")
+    assert "a [note]" in stream.getvalue()
+    assert "infer [bold]" in stream.getvalue()
+
+
+def get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=5) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_the_operator_reads_it_by_http() -> None:
+    tracker = Tracker(PlainView(io.StringIO()))
+    with served(tracker, "0123456789ab", 0) as port:
+        tracker.stage("infer", 100, "samples")
+        tracker.advance(7)
+        status, body = get(port, "/progress")
+        assert status == 200
+        assert json.loads(body) == {
+            "task": "0123456789ab", "stage": "infer", "done": 7, "total": 100, "unit": "samples", "message": "",
+        }  # fmt: skip
+        assert get(port, "/")[0] == 404
+        assert get(port, "/progress", "POST")[0] == 501
