@@ -60,8 +60,9 @@ def base() -> Path:
         keyring = "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg"
         with step(f"making a Debian {SUITE} base image (about 90 s)"):
             # In a mount namespace: debootstrap mounts /proc and, when it breaks, leaves it.
-            run(["unshare", "--mount", toolchain.find("debootstrap") or "debootstrap", "--variant=minbase", include, keyring, SUITE,
-                 folder / "root", mirror])  # fmt: skip
+            program = toolchain.find("debootstrap") or "debootstrap"
+            arguments: list[str | Path] = ["--variant=minbase", include, keyring, SUITE, folder / "root", mirror]
+            run(["unshare", "--mount", program, *arguments])
             for path in BASE_LEAVES_OUT:
                 shutil.rmtree(folder / "root" / path, ignore_errors=True)
             with tarfile.open(folder / "layer.tar", "w") as layer:

@@ -8,6 +8,7 @@ and Python clients work unchanged; pods reach the S3 server at a fixed address.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -17,7 +18,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,8 +29,9 @@ from tests.lab.node_files import API_ADDRESS, NODE, NODE_ADDRESS, S3_PORT
 from tests.lab.processes import run, tail, wait_until
 from tests.lab.s3 import S3Access
 
-__all__ = ["Cluster"]
+__all__ = ["Cluster", "sweep"]
 
+PREFIX = "assay-cluster-"
 ROOT = Path(__file__).parents[2]
 NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "slave")
 
@@ -43,6 +44,32 @@ def require_namespaces() -> None:
     probe = subprocess.run(["unshare", *NAMESPACES, "true"], capture_output=True, text=True, check=False)
     if probe.returncode:
         raise Unavailable(f"a cluster of one's own needs network and mount namespaces: {probe.stderr.strip()}")
+
+
+def remove(folder: Path) -> None:
+    """Delete what a cluster that runs no more leaves: its cgroups and its files."""
+    root = Path("/sys/fs/cgroup")
+    for top in (parent / folder.name for parent in [root, *root.iterdir()]):
+        for group in sorted((path for path in [top, *top.rglob("*")] if path.is_dir()), reverse=True):
+            with contextlib.suppress(LabError):
+                wait_until(functools.partial(is_removed, group), f"{group} empty", 5)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_removed(group: Path) -> bool:
+    """Remove a cgroup, and tell whether it is gone; it stays for the moment that its processes take to die."""
+    with contextlib.suppress(OSError):
+        group.rmdir()
+    return not group.exists()
+
+
+def sweep() -> None:
+    """Remove the folders of clusters that were killed together with the tests that had started them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        # One without a state, or without a pid in it, is just being started.
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            if "pid" in json.loads((folder / "state.json").read_text()) and not Cluster.attach(folder):
+                remove(folder)
 
 
 class Cluster:
@@ -68,10 +95,11 @@ class Cluster:
     def start(self) -> Cluster:
         """Start it and wait until its node is ready; `LabError` with the logs' ends, or `Unavailable`."""
         require_namespaces()
+        sweep()
         for prepare in (toolchain.kubernetes, toolchain.containerd, toolchain.versitygw):
             prepare()
         pause = bases.pause()
-        folder = Path(tempfile.mkdtemp(prefix="assay-cluster-"))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         with contextlib.ExitStack() as listeners:
             api, s3 = (listeners.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2))
             credentials = Credentials.create(folder / "pki", ["127.0.0.1", API_ADDRESS, NODE_ADDRESS])
@@ -144,7 +172,11 @@ class Cluster:
 
     def running(self) -> bool:
         """Tell whether its processes run."""
-        return self._first_process() is not None
+        try:
+            # unshare, outermost, lives exactly as long as what it started.
+            return str(self.folder) in Path(f"/proc/{self.state['pid']}/cmdline").read_text()
+        except (KeyError, OSError):
+            return False
 
     def _first_process(self) -> int | None:
         """Return the pid, on the host, of the first process inside."""
@@ -159,30 +191,14 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop it and delete all it had; returns when its last process is gone. Stopping twice is harmless."""
-        if (first := self._first_process()) is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(first, signal.SIGTERM)
-            with contextlib.suppress(LabError):
-                wait_until(lambda: self._first_process() is None, "the cluster gone", 20)
+        for kind in (signal.SIGTERM, signal.SIGKILL):
             if (first := self._first_process()) is not None:
-                os.kill(first, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError, LabError):
+                    os.kill(first, kind)
+                    wait_until(lambda: self._first_process() is None, "the cluster gone", 20)
         if hasattr(self, "process"):
             self.process.wait(20)
-        self._remove_cgroups()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _remove_cgroups(self) -> None:
-        root = Path("/sys/fs/cgroup")
-        for top in (parent / self.folder.name for parent in [root, *root.iterdir()]):
-            for group in sorted((p for p in [top, *top.rglob("*")] if p.is_dir()), reverse=True):
-                for _ in range(50):
-                    try:
-                        group.rmdir()
-                        break
-                    except FileNotFoundError:
-                        break
-                    except OSError:
-                        time.sleep(0.1)
+        remove(self.folder)
 
     def load_image(self, archive: Path) -> None:
         """Make a docker archive's images known to the node, as `docker load` would."""

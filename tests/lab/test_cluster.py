@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab import bases, cache_dir, images
 from tests.lab.bases import BASE_TAG
-from tests.lab.cluster import Cluster
+from tests.lab.cluster import Cluster, sweep
 from tests.lab.processes import wait_until
 
 
@@ -141,6 +141,29 @@ def test_a_cluster_left_running_is_found_again_and_leaves_nothing(
     assert Path("/proc/mounts").read_text() == mounts
     assert not list(Path("/sys/fs/cgroup").glob(f"**/{folder.name}"))
     assert "No cluster was running" in subprocess.run([*run, "down"], capture_output=True, text=True, check=True).stderr
+
+
+HOLD = """
+import time
+from tests.lab.cluster import Cluster
+print(Cluster().start().folder, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_cluster_dies_with_a_killed_test_run_and_the_next_clears_its_folder() -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout
+    folder = Path(holder.stdout.readline().strip())
+    cluster = Cluster.attach(folder)
+    assert cluster is not None
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    wait_until(lambda: not cluster.running(), "the cluster gone", 20)
+    sweep()
+    assert not folder.exists()
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/{folder.name}"))
 
 
 def test_images_of_a_build_run_in_the_cluster(based: Cluster, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from tests.lab.apiserver import ApiServer
 from tests.lab.kubectl import Kubectl
 from tests.lab.processes import Server, wait_until
 from tests.lab.s3 import S3Access, S3Server
-from tests.lab.toolchain import cached, debian, find
+from tests.lab.toolchain import cached, control_plane, debian, find, kubectl
 
 JOB = {
     "apiVersion": "batch/v1",
@@ -26,8 +28,8 @@ def test_the_apiserver_validates_and_explains(apiserver: ApiServer) -> None:
     assert "FIELDS" in apiserver.kubectl("explain", "job.spec")
 
 
-def test_controllers_make_pods_and_collect_them_with_their_owner(apiserver: ApiServer) -> None:
-    kubectl = apiserver.kubectl
+def test_controllers_make_pods_and_collect_them_with_their_owner(controlplane: ApiServer) -> None:
+    kubectl = controlplane.kubectl
     kubectl("create", "namespace", "owners")
     wait_until(lambda: kubectl.attempt("-n", "owners", "get", "sa", "default").returncode == 0, "service account", 20)
     kubectl.apply(JOB, arguments=["-n", "owners"])
@@ -60,6 +62,74 @@ def test_s3_keys_stay_out_of_sight(s3: S3Server) -> None:
     with pytest.raises(wrong.exceptions.ClientError, match="SignatureDoesNotMatch"):
         wrong.list_buckets()
     wrong.close()
+
+
+def test_an_api_server_that_is_there_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = control_plane()
+    for name in ("etcd", "kube-apiserver", "kubectl"):
+        (tmp_path / name).symlink_to(ours / name)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    assert (control_plane(), kubectl()) == (tmp_path, tmp_path / "kubectl")
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", "/nonexistent")
+    assert control_plane() == ours
+
+
+HOLD = """
+import sys, time
+from tests.lab.{module} import {name}
+held = {name}().start()
+print({pid}, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "pid"),
+    [
+        ("apiserver", "ApiServer", "held.servers[1].pid"),
+        ("s3", "S3Server", "held.server.pid"),
+    ],
+)
+def test_a_server_dies_with_a_killed_test_run(
+    module: str, name: str, pid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    script = HOLD.format(module=module, name=name, pid=pid)
+    holder = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout
+    process = Path("/proc") / holder.stdout.readline().strip()
+    assert process.exists()
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    wait_until(lambda: not process.exists(), f"{process} gone", 20)
+
+
+MISSING = """
+import pytest
+from tests.lab import Unavailable
+
+@pytest.fixture(scope="session")
+def absent():
+    raise Unavailable("no such thing here: buy one")
+
+def test_first(absent): pass
+def test_second(absent): pass
+def test_itself(): raise Unavailable("not this one either")
+def test_fine(): pass
+"""
+
+
+def test_what_could_not_run_is_said_last(tmp_path: Path) -> None:
+    (tmp_path / "test_missing.py").write_text(MISSING)
+    (tmp_path / "pytest.ini").touch()
+    argv = [sys.executable, "-m", "pytest", "-p", "tests.lab.not_run", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert "1 passed, 3 skipped" in done.stdout
+    assert done.stdout.splitlines()[-2:] == [
+        "NOT RUN: test_missing.py (2 tests): no such thing here: buy one",
+        "NOT RUN: test_missing.py (1 test): not this one either",
+    ]
 
 
 def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
