@@ -62,6 +62,20 @@ def test_without_scripts_everything_that_matters_is_there(name: str, browser: Br
     assert len(browser.all(".chart .accumulated[d]")) == charts
 
 
+@pytest.mark.parametrize("name", ["failed", "emulated", "deep"])
+def test_scripts_write_the_rows_that_stood_there_without_them(name: str, browser: Browser, pages: Pages) -> None:
+    browser.scripts(enabled=False)
+    browser.open(pages[name])
+    without = browser.texts(".tensors")
+    browser.scripts(enabled=True)
+    browser.open(pages[name])
+    rows = [text.splitlines()[2:] for text in (*without, *browser.texts(".tensors"))]
+    half = len(rows) // 2
+    assert half
+    for before, after in zip(rows[:half], rows[half:], strict=True):
+        assert before == after[: len(before)]
+
+
 def test_columns_sort_both_ways_and_say_so(browser: Browser, pages: Pages) -> None:
     browser.open(pages["failed"])
 

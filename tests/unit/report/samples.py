@@ -60,8 +60,8 @@ def layers(snr: float, *, broken_at: int | None = None, names: Sequence[str] = C
             "localRms": 2.1e-4 * (1 + depth),
             "accumulatedRms": 4.4e-4 * (1 + depth),
             "startsHere": starts,
-            "min": -3.25 - depth,
-            "max": 4.5 + depth,
+            "min": -3.2 - depth,
+            "max": 4.6 + depth,
             "nonFinite": 0,
         }
         if broken_at is not None and depth >= broken_at:

@@ -2,6 +2,7 @@
 "use strict";
 
 const live = document.getElementById("live");
+const words = new Intl.Collator(undefined, { numeric: true });
 
 /** Tells a screen reader what has just happened. */
 function announce(text) {
@@ -37,7 +38,7 @@ function sortableHeads(heads, sort) {
 /** Orders two sort keys; what was not measured ("") comes last whichever way the rest goes. */
 function compareKeys(a, b, numeric, ascending) {
   if (a === "" || b === "") return (a === "") - (b === "");
-  const order = numeric ? asNumber(a) - asNumber(b) || 0 : a.localeCompare(b, undefined, { numeric: true });
+  const order = numeric ? asNumber(a) - asNumber(b) || 0 : words.compare(a, b);
   return ascending ? order : -order;
 }
 

@@ -57,7 +57,7 @@ function worstFirst(layers) {
 /** Missing values last, equal ones in order of depth. */
 function byColumn(layers, key, ascending) {
   if (key === "name") {
-    const order = (a, b) => `${layers[a].name}`.localeCompare(`${layers[b].name}`, undefined, { numeric: true });
+    const order = (a, b) => words.compare(`${layers[a].name}`, `${layers[b].name}`);
     return ascending ? order : (a, b) => order(b, a);
   }
   const values = column(layers, key), sign = ascending ? 1 : -1;
