@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,6 @@ from tests.unit.report import samples
 from tests.unit.report.test_page import HOSTILE, hostile
 
 Pages = dict[str, Path]
-SECTION = "#candidate-1 "
-FIRST_ROW = SECTION + ".tensors tbody tr:first-child"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -62,20 +59,6 @@ def test_without_scripts_everything_that_matters_is_there(name: str, browser: Br
     assert len(browser.all(".chart .accumulated[d]")) == charts
 
 
-@pytest.mark.parametrize("name", ["failed", "emulated", "deep"])
-def test_scripts_write_the_rows_that_stood_there_without_them(name: str, browser: Browser, pages: Pages) -> None:
-    browser.scripts(enabled=False)
-    browser.open(pages[name])
-    without = browser.texts(".tensors")
-    browser.scripts(enabled=True)
-    browser.open(pages[name])
-    rows = [text.splitlines()[2:] for text in (*without, *browser.texts(".tensors"))]
-    half = len(rows) // 2
-    assert half
-    for before, after in zip(rows[:half], rows[half:], strict=True):
-        assert before == after[: len(before)]
-
-
 def test_columns_sort_both_ways_and_say_so(browser: Browser, pages: Pages) -> None:
     browser.open(pages["failed"])
 
@@ -91,54 +74,6 @@ def test_columns_sort_both_ways_and_say_so(browser: Browser, pages: Pages) -> No
     assert press("Worst figure") == (["int8", "fp16"], "ascending")
     assert len(browser.all(".cards th[aria-sort]")) == 1
     assert "Sorted by Worst figure" in str(browser.one("#live").get_attribute("textContent"))
-
-
-def test_tensors_sort_filter_and_page(browser: Browser, pages: Pages) -> None:
-    browser.open(pages["deep"])
-    section = "#candidate-0 "
-    count = section + ".controls .count"
-    assert browser.one(section + ".tensors tbody th code").text == "/stage6/block160/conv_3210.out"
-    assert browser.one(count).text == "1–25 of 5000 tensors"
-    next_page = browser.all(section + ".controls .button")[1]
-    next_page.click()
-    assert browser.one(count).text == "26–50 of 5000 tensors"
-    browser.one(section + "th[data-key=index] button").click()
-    assert browser.texts(section + ".tensors tbody td:first-child")[:3] == ["1", "2", "3"]
-    browser.one(section + "input").send_keys("BLOCK249/")
-    browser.wait_for_text(count, "1–20 of 20 tensors (5000 in all)")
-    assert all("block249" in text for text in browser.texts(section + ".tensors tbody th code"))
-    browser.one(section + "input").send_keys("nowhere")
-    browser.wait_for_text(count, "No tensor matches")
-
-
-def test_chart_answers_to_the_keyboard_and_leads_to_the_row(browser: Browser, pages: Pages) -> None:
-    browser.open(pages["failed"])
-    slider = browser.one(SECTION + "[role=slider]")
-    slider.send_keys(Keys.HOME)
-    slider.send_keys(Keys.ARROW_RIGHT * 4)
-    spoken = str(slider.get_attribute("aria-valuetext"))
-    assert spoken.startswith("bn2.out; tensor 5 of 13, BatchNormalization; accumulated 28.4 dB, local 32.0 dB")
-    assert "55.0 % of the error starts here" in spoken
-    tip = browser.one(SECTION + ".tip")
-    assert tip.is_displayed()
-    assert tip.text.startswith("bn2.out")
-    slider.send_keys(Keys.ENTER)
-    assert browser.one(SECTION + "tr.marked code").text == "bn2.out"
-    slider.send_keys(Keys.END)
-    assert slider.get_attribute("aria-valuenow") == "13"
-
-
-def test_chart_answers_to_the_pointer(browser: Browser, pages: Pages) -> None:
-    browser.open(pages["failed"])
-    area = browser.one(SECTION + ".snr .area")
-    ActionChains(browser.driver).scroll_to_element(area).move_to_element(area).perform()
-    tip = browser.one(SECTION + ".tip")
-    assert tip.is_displayed()
-    assert tip.text.startswith("pool2.out")
-    cursors = browser.all(SECTION + ".cursor")
-    assert [round(c.rect["x"]) for c in cursors] == [round(area.rect["x"] + area.rect["width"] / 2)] * 2
-    ActionChains(browser.driver).move_to_element(browser.one("h1")).perform()
-    assert not tip.is_displayed()
 
 
 def test_reader_reaches_everything_by_keyboard_and_sees_where(browser: Browser, pages: Pages) -> None:
@@ -210,24 +145,6 @@ def test_command_is_copied(browser: Browser, pages: Pages) -> None:
     box = browser.one("#candidate-0 input")
     box.send_keys(Keys.CONTROL, "v")
     assert box.get_attribute("value") == "assay run -f audit.yaml --out out/"
-
-
-def test_five_thousand_layers_are_ready_at_once(browser: Browser, pages: Pages) -> None:
-    browser.open(pages["deep"])
-    timing = json.loads(browser.run("return JSON.stringify(performance.getEntriesByType('navigation')[0])"))
-    assert timing["domContentLoadedEventEnd"] < 2_000, "milliseconds until scripts have run"
-    assert browser.run("return document.getElementsByTagName('*').length") < 1_500
-    spent = browser.run(
-        """const begin = performance.now();
-        document.querySelector('th[data-key=name] button').click();
-        document.querySelector('th[data-key=localSnr] button').click();
-        const chart = document.querySelector('[role=slider]');
-        chart.focus();
-        for (let i = 0; i < 100; i++) chart.dispatchEvent(new KeyboardEvent('keydown', { key: 'PageDown' }));
-        document.body.getBoundingClientRect();
-        return performance.now() - begin;"""
-    )
-    assert spent < 2_000, "milliseconds for two sorts and a hundred moves"
 
 
 def test_hostile_names_run_nothing(browser: Browser, tmp_path: Path) -> None:

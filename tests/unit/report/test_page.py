@@ -104,6 +104,7 @@ def test_drift_beyond_its_limit_is_marked() -> None:
     assert "maxAbs largest absolute error ✘ 0.3127 0.2234 0.03909 ≤ 0.05 # 317" in rows
     assert "cosine cosine similarity ✘ 0.9871 0.99355 1 ≥ 0.999 # 317" in rows
     assert "psnr PSNR 51.23 dB 54.9 dB 68.1 dB none # 317" in rows
+    assert "topKAgreement top-k agreement 99.72 % – – none # 44" in rows
 
 
 def test_tensor_table_names_where_the_error_starts() -> None:
@@ -132,8 +133,8 @@ def test_odd_entries_are_shown_as_not_measured() -> None:
     candidate, found = samples.fp16()
     tree = main(samples.report((candidate.model_copy(update={"outputs": outputs, "layers": layers}), found)))
     rows = [r.text for r in tree.all("tr")]
-    assert "snr SNR ∞ dB (bitwise equal) not measured not measured none" in rows
-    assert "odd odd NaN not measured not measured none" in rows
+    assert "snr SNR ∞ dB (bitwise equal) – – none" in rows
+    assert "odd odd NaN – – none" in rows
     assert "2 t NaN -∞" in rows
 
 

@@ -113,8 +113,7 @@ def _metric(key: str, row: Mapping[str, Any]) -> Html:
     sample = number(row.get("worstSample"))
     cells = [
         worst,
-        figure(key, row.get("p99")),
-        figure(key, row.get("p50")),
+        *(figure(key, row.get(part)) if "p50" in row or "p99" in row else "–" for part in ("p99", "p50")),
         bound(key, limit) if number(limit) is not None else "none",
         "" if sample is None else f"# {plain(sample)}",
     ]
