@@ -195,7 +195,7 @@ class Cluster:
             if (first := self._first_process()) is not None:
                 with contextlib.suppress(ProcessLookupError, LabError):
                     os.kill(first, kind)
-                    wait_until(lambda: self._first_process() is None, "the cluster gone", 20)
+                    wait_until(lambda: not self.running(), "the cluster gone", 20)
         if hasattr(self, "process"):
             self.process.wait(20)
         remove(self.folder)

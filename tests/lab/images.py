@@ -44,6 +44,7 @@ def default_base() -> str:
     if name := os.environ.get("BASE_IMAGE"):
         return name
     archive = base()
+    forget_older(archive.parent, "base")
     with toolchain.locked("buildah"):
         try:
             buildah("inspect", "--type", "image", BASE_TAG)
