@@ -172,7 +172,7 @@ def rendered(decision: Decision) -> Raw:
     return {
         "create": [_job_words(manifest) for manifest in decision.create],
         "delete": list(decision.delete),
-        "suspend": {name: value for name, value in decision.suspend},
+        "suspend": dict(decision.suspend),
         "events": [f"{event.type} {event.reason}: {event.message}" for event in decision.events],
         "requeueAfter": decision.requeue_after,
         "status": "unchanged" if decision.status is None else to_wire(decision.status),

@@ -69,13 +69,19 @@ class Controller:
         ]
         # They start before kopf does, for kopf ends every task that began after it.
         tasks = [asyncio.create_task(job(), name=f"controller-{index}") for index, job in enumerate(jobs)]
+        for task in tasks:
+            # None of them ever ends by itself: if one does, this process is no use any more.
+            task.add_done_callback(lambda _: stop.set())
         try:
             await watch(self._settings, self._configuration, self._feed, stop)
+            broken = [task for task in tasks if task.done()]
             await self._drain()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        for task in broken:
+            task.result()
         await self._poster.flush(DRAIN_SECONDS)
 
     async def _fill(self, stop: asyncio.Event) -> None:

@@ -65,7 +65,7 @@ def superseded_events(superseded: Sequence[str]) -> tuple[Event, ...]:
     if not superseded:
         return ()
     count = f"{len(superseded)} Job{'s' if len(superseded) > 1 else ''}"
-    return (Event(NORMAL, Reason.SUPERSEDED, f"The spec changed: {count} of the earlier run are deleted."),)
+    return (Event(NORMAL, Reason.SUPERSEDED, f"A new run takes over: {count} of the earlier one go."),)
 
 
 def event_manifest(audit: Audit, event: Event, now: datetime) -> dict[str, Any]:
@@ -141,8 +141,9 @@ def _candidate_events(state: TaskState, before: CandidateStatus | None, new: Aud
         verdict = verdict_of(state)
         reason = REASONS[verdict] if verdict else Reason.INCONCLUSIVE
         kind = NORMAL if reason == Reason.PASSED else WARNING
-        said = state.result.worst.message if state.result.worst else state.result.message
-        yield Event(kind, reason, figure(state) if not said else f"{key}: {said}")  # type: ignore[arg-type]
+        worst = state.result.worst
+        said = (worst.message if worst else state.result.message) or figure(state) or "nothing to tell"
+        yield Event(kind, reason, f"{key}: {said}")
     elif trouble and trouble.reason not in (Reason.PENDING, Reason.SUSPENDED):
         if trouble.reason == Reason.RETRYING:
             if state.retries > ((before.retries or 0) if before else 0):

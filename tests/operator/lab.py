@@ -1,0 +1,262 @@
+"""The operator as a process of its own against a real kube-apiserver, and a hand that plays the kubelet.
+
+Nothing here stands in for the API server: Jobs and Pods are real objects, their statuses written through the API as
+the Job controller and the kubelet write them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.lab.apiserver import ApiServer
+from tests.lab.kubectl import Kubectl
+from tests.lab.processes import free_port, wait_until
+
+REPOSITORY = Path(__file__).parents[2]
+CRD = REPOSITORY / "crds" / "accuracyaudits.yaml"
+Raw = dict[str, Any]
+
+SPEC: Raw = {
+    "model": {"uri": "s3://models/digits.onnx"},
+    "dataset": {"uri": "s3://datasets/digits/"},
+    "candidates": [
+        {"name": "fp16", "backend": "onnxruntime", "precision": "fp16"},
+        {"name": "bf16", "backend": "onnxruntime", "precision": "bf16"},
+    ],
+    "artifacts": {"uri": "s3://audits/"},
+    "maxParallel": 2,
+}
+
+
+class Operator:
+    """One operator process."""
+
+    def __init__(self, api: ApiServer, log: Path, **env: str) -> None:
+        self.probe, self.metrics = free_port(), free_port()
+        self.log = log
+        self._env = {
+            **os.environ,
+            "KUBECONFIG": str(api.kubeconfig),
+            "ASSAY_RUNNER_IMAGE": "registry.example/assay-runner:1",
+            "ASSAY_PROBE_PORT": str(self.probe),
+            "ASSAY_METRICS_PORT": str(self.metrics),
+            "ASSAY_LEASE_SECONDS": "4",
+            "ASSAY_RENEW_SECONDS": "3",
+            "ASSAY_RETRY_SECONDS": "1",
+            **env,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Operator:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "assay_operator"], env=self._env, cwd="/", stderr=log, stdout=log
+            )
+        return self
+
+    def ready(self, seconds: float = 30) -> Operator:
+        wait_until(lambda: self.answer("/readyz") == 200, f"the operator to be ready, see {self.log}", seconds)
+        return self
+
+    def leading(self, seconds: float = 30) -> Operator:
+        wait_until(self.leads, f"the operator to lead, see {self.log}", seconds)
+        return self.ready(seconds)
+
+    def leads(self) -> bool:
+        return "assay_operator_leader 1.0" in self.scrape()
+
+    def scrape(self) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=5) as response:
+                return str(response.read().decode())
+        except OSError:
+            return ""
+
+    def metric(self, name: str) -> float:
+        lines = [line for line in self.scrape().splitlines() if line.startswith(name)]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    def answer(self, path: str) -> int:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.probe}{path}", timeout=5) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def memory(self) -> int:
+        """Resident memory in MiB."""
+        assert self.process is not None
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self, seconds: float = 30) -> int:
+        """Ask it to stop, as the kubelet does; its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def end(self) -> None:
+        if self.alive:
+            self.kill()
+
+
+@contextmanager
+def running(api: ApiServer, folder: Path, **env: str) -> Iterator[Operator]:
+    """An operator that leads, gone afterwards."""
+    operator = Operator(api, folder / "operator.log", **env).start()
+    try:
+        yield operator.leading()
+    finally:
+        operator.end()
+
+
+def install(api: ApiServer) -> None:
+    """Install the definition of AccuracyAudit."""
+    api.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
+    api.kubectl("wait", "--for=condition=Established", "crd/accuracyaudits.assay.dev")
+
+
+class Namespace:
+    """One namespace, with the words the tests are written in."""
+
+    def __init__(self, kubectl: Kubectl, name: str) -> None:
+        self.kubectl, self.name = kubectl, name
+        kubectl("create", "namespace", name)
+
+    def __call__(self, *arguments: str, **options: Any) -> str:
+        return self.kubectl("-n", self.name, *arguments, **options)
+
+    def json(self, *arguments: str) -> Any:
+        return self.kubectl.json("-n", self.name, *arguments)
+
+    def apply_audit(self, name: str, meta: Raw | None = None, **spec: Any) -> None:
+        manifest = {
+            "apiVersion": "assay.dev/v1alpha1",
+            "kind": "AccuracyAudit",
+            "metadata": {"name": name, "namespace": self.name, **(meta or {})},
+            "spec": {**SPEC, **spec},
+        }
+        self.kubectl.apply(manifest)
+
+    def audit(self, name: str) -> Raw:
+        found: Raw = self.json("get", "audit", name)
+        return found
+
+    def condition(self, name: str, kind: str) -> Raw:
+        conditions = (self.audit(name).get("status") or {}).get("conditions") or ()
+        return next((c for c in conditions if c["type"] == kind), {})
+
+    def jobs(self) -> dict[str, Raw]:
+        """Jobs by the task they do: `golden`, the candidate's name, `summary`."""
+        return {task_of(job): job for job in self.json("get", "jobs")["items"]}
+
+    def job(self, task: str, seconds: float = 20) -> Raw:
+        """The task's Job, waited for."""
+        wait_until(lambda: task in self.jobs(), f"a Job for {task}", seconds)
+        return self.jobs()[task]
+
+    def events(self) -> list[str]:
+        return [f"{event['reason']}: {event['message']}" for event in self.json("get", "events")["items"]]
+
+    def until(self, holds: Callable[[], bool], what: str, seconds: float = 20) -> None:
+        wait_until(holds, what, seconds)
+
+
+def task_of(job: Raw) -> str:
+    labels = job["metadata"]["labels"]
+    return str(labels.get("assay.dev/candidate") or labels["assay.dev/kind"])
+
+
+class Kubelet:
+    """Plays the Job controller and the kubelet: makes a Job's Pod, and ends it."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self.namespace = namespace
+        self.count = 0
+
+    def pod(self, job: Raw, **status: Any) -> str:
+        """A Pod of the Job, with this status; its name."""
+        self.count += 1
+        name = f"{job['metadata']['name']}-{self.count}"
+        template = job["spec"]["template"]
+        labels = {**template["metadata"]["labels"], "job-name": job["metadata"]["name"]}
+        owner = {
+            "apiVersion": "batch/v1", "kind": "Job", "name": job["metadata"]["name"],
+            "uid": job["metadata"]["uid"], "controller": True,
+        }  # fmt: skip
+        meta = {"name": name, "namespace": self.namespace.name, "labels": labels, "ownerReferences": [owner]}
+        self.namespace.kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]})
+        self.set_pod(name, **({"phase": "Running"} | status))
+        return name
+
+    def set_pod(self, name: str, **status: Any) -> None:
+        self._status("pod", name, status)
+
+    def set_job(self, name: str, **status: Any) -> None:
+        self._status("job", name, status)
+
+    def finish(self, job: Raw, *, code: int = 0, **result: Any) -> None:
+        """End the Job with a Pod whose termination message holds the result."""
+        message = json.dumps({"task": job["metadata"]["labels"]["assay.dev/task"], **result})
+        self.end(job, message, code)
+
+    def end(self, job: Raw, message: str, code: int = 0, reason: str = "Completed") -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        ended = {
+            "exitCode": code, "reason": reason if code == 0 else "Error", "message": message,
+            "startedAt": now, "finishedAt": now,
+        }  # fmt: skip
+        container = {
+            "name": "task", "image": "x", "imageID": "", "ready": False, "restartCount": 0,
+            "state": {"terminated": ended},
+        }  # fmt: skip
+        self.pod(job, phase="Failed" if code else "Succeeded", containerStatuses=[container])
+        self.close(job, failed="PodFailurePolicy" if code == 64 else "BackoffLimitExceeded" if code else None)
+
+    def close(self, job: Raw, failed: str | None = None) -> None:
+        """Close the Job as its controller does."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        first, last = ("FailureTarget", "Failed") if failed else ("SuccessCriteriaMet", "Complete")
+        conditions = [
+            {"type": kind, "status": "True", "reason": failed or "CompletionsReached", "message": "",
+             "lastTransitionTime": now, "lastProbeTime": now}
+            for kind in (first, last)
+        ]  # fmt: skip
+        counts: Raw = {"failed": 1} if failed else {"succeeded": 1, "completionTime": now}
+        empty = {"uncountedTerminatedPods": {}, "ready": 0, "terminating": 0}
+        self.set_job(job["metadata"]["name"], startTime=now, conditions=conditions, **counts, **empty)
+
+    def _status(self, kind: str, name: str, status: Raw) -> None:
+        self.namespace(
+            "patch", kind, name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
+        )
+
+
+def report(key: str) -> Raw:
+    return {"uri": f"s3://audits/x/{key}/report.json", "sha256": "ab" * 32}
