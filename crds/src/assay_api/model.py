@@ -109,7 +109,14 @@ def _without_nulls(data: Any) -> Any:
 
 def problems(error: ValidationError) -> list[str]:
     """One sentence per problem, each led by the path of the field it is about."""
-    return [f"{_path(e['loc'])}: {_sentence(e)}" for e in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    return [f"{_path(e['loc'])}: {_sentence(e)}" for e in found if not _consequence(e, found)]
+
+
+def _consequence(error: Any, found: list[Any]) -> bool:
+    """Whether a list is called too short only because its items have problems of their own."""
+    place = error["loc"]
+    return error["type"] == "too_short" and any(e["loc"][: len(place)] == place != e["loc"] for e in found)
 
 
 def _path(location: tuple[int | str, ...]) -> str:
@@ -125,6 +132,10 @@ def _sentence(error: Any) -> str:
             return "unknown field; see `kubectl explain accuracyaudit.spec` or `assay schema` for the fields there are"
         case "missing":
             return "required, but missing"
+        case "too_short":
+            return f"needs at least {error['ctx']['min_length']}, has {error['ctx']['actual_length']}"
+        case "too_long":
+            return f"takes at most {error['ctx']['max_length']}, has {error['ctx']['actual_length']}"
         case _:
             message = str(error["msg"]).removeprefix("Value error, ")
             given = error.get("input")
