@@ -88,7 +88,7 @@ def fetch_external(store: Store, proto: Any, uri: str, folder: Path, sha256: str
         InvalidInput: a file is missing, too short, or not below the model's folder.
     """
     needed: dict[str, int] = {}
-    for location, end in _external(proto):
+    for location, end in external_tensors(proto):
         needed[location] = max(end, needed.get(location, 0))
     total = hashlib.sha256(sha256.encode())
     for location, end in sorted(needed.items()):
@@ -127,7 +127,7 @@ def _safe(location: str, uri: str) -> str:
     return str(path)
 
 
-def _external(proto: Any) -> Iterator[tuple[str, int]]:
+def external_tensors(proto: Any) -> Iterator[tuple[str, int]]:
     """Location and the first byte after each tensor that lies outside the model's file."""
     for tensor in _tensors(proto):
         if tensor.data_location == tensor.EXTERNAL:

@@ -8,6 +8,7 @@ from assay_api.plan import Task
 from assay_api.report import CandidateReport, Finding, Report
 from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS
+from assay_runner.build_cache import build_or_take
 from assay_runner.checks import parse_checks
 from assay_runner.datasets import Dataset, Source, open_dataset
 from assay_runner.errors import InvalidInput
@@ -44,7 +45,12 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     calibration = _calibration(candidate, own or model, context)
     golden = open_golden(record, model, dataset, context)
     workdir = context.workdir(task)
-    built = backend.build(own or model, candidate, calibration, workdir, context.progress)
+    versions = " ".join(
+        f"{name} {version}" for name, version in environment().items() if name in ("assay", "onnxruntime")
+    )
+    built = build_or_take(
+        backend, own or model, candidate, calibration, workdir, context.progress, context.store, task.cache, versions
+    )
     measured = measure(
         MeasureRequest(
             model=model,

@@ -1,0 +1,133 @@
+"""All tasks of an audit, here, in their order.
+
+A candidate that cannot be measured does not stop the others: it is reported as Inconclusive with the reason, and the
+exit code tells whose move it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from assay_api.audit import AccuracyAudit, AuditSpec
+from assay_api.names import REPORT_HTML
+from assay_api.plan import Task, cache_folder, plan
+from assay_api.report import Report
+from assay_runner.cli.documents import base_folder
+from assay_runner.cli.failures import debug, exit_code, say
+from assay_runner.cli.workspace import scratch_folder
+from assay_runner.errors import AuditError, Internal, as_audit_error
+from assay_runner.progress import Tracker, shown_on
+from assay_runner.publish import publish, published, unmeasured
+from assay_runner.report import print_verdicts
+from assay_runner.stores import open_store
+from assay_runner.stores.files import disk_error
+from assay_runner.tasks import Context, run_task
+from assay_runner.tasks.candidate import candidate_report
+
+SUMMARY_WIDTH = 120
+
+
+def run_audit(audit: AccuracyAudit, arguments: argparse.Namespace) -> int:
+    """Run the audit, print its verdicts and, as the last line, the path of the page; returns the exit code."""
+    out = _out(arguments.out, audit)
+    with _stoppable(), scratch_folder() as scratch, shown_on(sys.stderr) as tracker:
+        context = _context(arguments, audit.spec, scratch, tracker)
+        tasks = _tasks(audit, out, arguments.backend)
+        failures = run_all(tasks, context)
+        found = published(tasks[-1], context.store)
+    if found is None:
+        raise Internal(f"the summary of {audit.metadata['name']} is not in {out}, where it was just written")
+    report: Report = found[0]
+    print_verdicts(report, _console())
+    for message in dict.fromkeys(_sentences(failures)):
+        say(message)
+    print(out / REPORT_HTML, flush=True)
+    return exit_code(report.verdict, failures.values())
+
+
+def run_all(tasks: Sequence[Task], context: Context) -> dict[str, AuditError]:
+    """Run the tasks one after the other; the errors of candidates by key.
+
+    Raises:
+        AuditError: the golden or the summary task failed, without which there is no answer.
+    """
+    failures: dict[str, AuditError] = {}
+    for task in tasks:
+        try:
+            run_task(task, context)
+        except Exception as error:
+            failure = as_audit_error(error)
+            if task.kind != "candidate":
+                raise
+            debug(error)
+            failures[task.key] = failure
+            emulated = context.backend is not None and task.candidate_spec().backend != context.backend
+            report = candidate_report(task, context, unmeasured(task, str(failure), emulated=emulated))
+            publish(report, task.folder, context.store)
+    return failures
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """A request to stop ends the run like Ctrl-C, so that scratch files go."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _out(wanted: str | None, audit: AccuracyAudit) -> Path:
+    out = Path(wanted or Path("assay-out", str(audit.metadata["name"]))).absolute()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise disk_error(NotADirectoryError(20, "a file stands there"), out) from None
+    except OSError as error:
+        raise disk_error(error, out) from error
+    return out
+
+
+def _context(arguments: argparse.Namespace, spec: AuditSpec, scratch: Path, tracker: Tracker) -> Context:
+    base = base_folder(arguments.filename)
+    words = ["assay", "run", "-f", arguments.filename]
+    words += ["--backend", arguments.backend] if arguments.backend else []
+    return Context(
+        store=open_store(spec.storage, base, tracker.note),
+        scratch=scratch,
+        progress=tracker,
+        backend=arguments.backend,
+        resume=False,
+        reproduce=shlex.join(words),
+    )
+
+
+def _tasks(audit: AccuracyAudit, out: Path, backend: str | None) -> tuple[Task, ...]:
+    spec = audit.spec
+    if backend:
+        # One CPU stands for every GPU product: the same emulation need not run for each.
+        target = spec.target.model_copy(update={"gpu_products": ()})
+        spec = spec.model_copy(update={"target": target})
+    folder = f"file://{out}"
+    return plan(spec, str(audit.metadata["name"]), output=folder, cache=cache_folder(folder))
+
+
+def _sentences(failures: dict[str, AuditError]) -> list[str]:
+    """One sentence per different error; an error of every candidate is not about any one of them."""
+    texts = {str(f) for f in failures.values()}
+    if len(texts) == 1 and len(failures) > 1:
+        return list(texts)
+    return [f"candidate {key}: {failure}" for key, failure in failures.items()]
+
+
+def _console() -> Console:
+    """Standard output; a pipe is no reason to break lines at 80 columns."""
+    return Console() if sys.stdout.isatty() else Console(width=SUMMARY_WIDTH)

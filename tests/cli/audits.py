@@ -1,0 +1,79 @@
+"""Audits on disk, and the command run on them in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from assay_runner.cli import run_command
+from tests.unit.runner_io.made import linear, rows, shard
+
+SAMPLES = 24
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaints(self) -> list[str]:
+        return [line for line in self.err.splitlines() if line.startswith("assay: ")]
+
+
+def assay(capsys: pytest.CaptureFixture[str], *words: str) -> Ended:
+    capsys.readouterr()
+    try:
+        code = run_command(words)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    out, err = capsys.readouterr()
+    return Ended(code, out, err)
+
+
+def good(folder: Path) -> None:
+    """A model, a dataset with labels it gets right, a calibration set."""
+    linear(folder / "model.onnx")
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    for number in range(2):
+        x = rows(SAMPLES // 2, seed=number)
+        label = np.argmax(session.run(None, {"x": x})[0], axis=1).astype(np.int64)
+        shard(folder / "data" / f"part-{number}.npz", x=x, label=label)
+    shard(folder / "calib" / "part-0.npz", x=rows(8, seed=7))
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    """A good spec with fields replaced; None takes one away."""
+    base: dict[str, Any] = {
+        "model": {"uri": "file://./model.onnx"},
+        "dataset": {"uri": "file://./data/", "labels": "label", "batch": 8},
+        "candidates": [{"name": "fp32", "backend": "onnxruntime", "precision": "fp32"}],
+        "checks": [{"finite": {}}, {"outputDrift": {"cosine": 0.99}}],
+        "artifacts": {"uri": "file:///nowhere/"},
+    }
+    merged = {**base, **changes}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def document(spec: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "assay.dev/v1alpha1", "kind": "AccuracyAudit", "metadata": {"name": "an-audit"},
+        "spec": dict(spec), **more,
+    }  # fmt: skip
+
+
+def write(folder: Path, content: str | Mapping[str, Any]) -> str:
+    path = folder / "audit.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(dict(content), sort_keys=False))
+    return str(path)

@@ -1,0 +1,210 @@
+"""Audit files: each mistake is refused with its place, by exit code 64 and one line."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cli.audits import assay, document, spec, write
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+TENSORRT = {"name": "trt", "backend": "tensorrt", "precision": "fp16"}
+
+GOOD = yaml.safe_dump(document(spec()))
+
+
+def changed(**changes: Any) -> str:
+    return yaml.safe_dump(document(spec(**changes)))
+
+
+BAD_FILES: list[tuple[str, str, str]] = [
+    ("empty", "", "audit.yaml: empty; give an AccuracyAudit"),
+    ("only comments", "# nothing\n---\n", "audit.yaml: empty"),
+    ("tab", "a:\n\t- b", "line 2, column 1: found character '\\t' that cannot start any token"),
+    ("unclosed", "a: [1, 2", "line 1, column 9: expected ',' or ']'"),
+    ("twice", GOOD.replace("kind:", "apiVersion: assay.dev/v1alpha1\nkind:"), "key 'apiVersion' stands twice"),
+    ("twice deep", "a:\n  b: 1\n  b: 2\n", "line 3, column 3: key 'b' stands twice"),
+    ("python tag", "a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+    ("control", "a: \x01", "not YAML"),
+]
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "plan"])
+@pytest.mark.parametrize(("content", "sentence"), [(c, s) for _, c, s in BAD_FILES], ids=[n for n, _, _ in BAD_FILES])
+def test_what_is_no_yaml_is_named_by_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, content: str, sentence: str
+) -> None:
+    ended = assay(capsys, command, "-f", write(tmp_path, content))
+    assert ended.code == 64
+    assert len(ended.complaints) == 1
+    assert sentence in ended.complaints[0]
+    assert "Traceback" not in ended.err
+
+
+BAD_DOCUMENTS: list[tuple[str, str, str]] = [
+    ("list", "- a\n- b\n", "document 1: document 1: not a mapping, but a list"),
+    ("text", "hello", "not a mapping, but text"),
+    ("kind", GOOD.replace("kind: AccuracyAudit", "kind: Audit"), "kind: must be AccuracyAudit, not 'Audit'"),
+    ("no kind", GOOD.replace("kind: AccuracyAudit\n", ""), "kind: must be AccuracyAudit, and it is missing"),
+    ("version", GOOD.replace("v1alpha1", "v1"), "apiVersion: must be assay.dev/v1alpha1, not 'assay.dev/v1'"),
+    ("no name", GOOD.replace("name: an-audit", "labels: {}"), "metadata.name: required, but missing"),
+    ("bad name", GOOD.replace("name: an-audit", "name: An Audit"), "metadata.name: 'An Audit' is no Kubernetes name"),
+    ("no spec", yaml.safe_dump({**document({}), "spec": None}), "spec: required, but missing"),
+    ("unknown field", changed(modle={"uri": "file:///m"}), "spec.modle: unknown field"),
+    ("unknown top", yaml.safe_dump(document(spec(), extra=1)), "extra: unknown field"),
+    ("two keys", changed(checks=[{"finite": {}, "runToRun": {}}]), "a check has exactly one key, its name; got finite, runToRun"),
+    ("unknown check", changed(checks=[{"finit": {}}]), "spec.checks[0].finit: unknown check"),
+    ("bad parameter", changed(checks=[{"runToRun": {"runs": 0}}]), "spec.checks[0].runToRun.runs: "),
+    ("duplicate names", changed(candidates=[TENSORRT, TENSORRT]), "duplicate name 'trt' in candidates"),
+    ("no candidates", changed(candidates=[]), "spec.candidates: needs at least 1, has 0"),
+    ("bad uri", changed(model={"uri": "http://x/m.onnx"}), "spec.model.uri: "),
+    ("wrong type", changed(dataset={"uri": "file:///d", "batch": "8"}), "spec.dataset.batch: "),
+    ("int8 alone", changed(candidates=[{**TENSORRT, "precision": "int8"}]), "an int8 candidate needs calibration"),
+    (
+        "engine",
+        changed(candidates=[{"name": "e", "backend": "tensorrt", "engine": {"uri": "s3://bbb/e"}}]),
+        "engine is not yet supported",
+    ),
+    (
+        "labels",
+        changed(dataset={"uri": "file:///d"}, checks=[{"labelAccuracy": {"metric": "top1"}}]),
+        "labelAccuracy needs labels",
+    ),
+    ("both goldens", changed(golden={"precision": "fp32", "uri": "file:///g"}), "golden takes exactly one of"),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"), [(c, s) for _, c, s in BAD_DOCUMENTS], ids=[n for n, _, _ in BAD_DOCUMENTS]
+)
+def test_what_is_no_audit_is_named_by_field(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, sentence: str
+) -> None:
+    file = write(tmp_path, content)
+    ended = assay(capsys, "validate", "-f", file)
+    assert ended.code == 64
+    assert len(ended.out.splitlines()) == 1
+    assert sentence in ended.out
+    run = assay(capsys, "run", "-f", file, "--out", str(tmp_path / "out"))
+    assert run.code == 64
+    assert len(run.complaints) == 1
+    assert sentence.removeprefix("document 1: ") in run.complaints[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_document_and_every_problem_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = document(spec(modle=1, checks=[{"finit": {}}]), metadata={"name": "other"})
+    ended = assay(capsys, "validate", "-f", write(tmp_path, f"{GOOD}---\n{yaml.safe_dump(other)}"))
+    assert ended.code == 64
+    lines = ended.out.splitlines()
+    assert lines[0] == "an-audit: ok"
+    assert lines[1].startswith("other: spec.modle: unknown field")
+
+
+def test_run_takes_one_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = assay(capsys, "run", "-f", write(tmp_path, f"{GOOD}---\n{GOOD.replace('an-audit', 'other')}"))
+    assert ended.code == 64
+    assert "holds 2 audits (an-audit, other), and `assay run` takes one" in ended.complaints[0]
+
+
+def test_what_kubectl_gave_out_is_taken_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metadata: dict[str, Any] = {
+        "name": "an-audit",
+        "namespace": "ml",
+        "uid": "x",
+        "creationTimestamp": None,
+        "managedFields": [],
+    }
+    given = document(spec(), metadata=metadata, status={"observedGeneration": 1})
+    assert assay(capsys, "validate", "-f", write(tmp_path, given)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("absent.yaml", "absent.yaml does not exist"), (".", "is a folder"), ("a\0b", "be read")]
+)
+def test_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, sentence: str
+) -> None:
+    ended = assay(capsys, "validate", "-f", str(tmp_path / name))
+    assert ended.code == 64
+    assert sentence in ended.complaints[0]
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "audit.yaml").write_bytes(b"a: \xff\xfe")
+    ended = assay(capsys, "validate", "-f", str(tmp_path / "audit.yaml"))
+    assert "is not UTF-8 text (byte 3)" in ended.complaints[0]
+
+
+def test_deep_nesting_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = assay(capsys, "validate", "-f", write(tmp_path, "[" * 5000))
+    assert ended.code == 64
+    assert len(ended.complaints) == 1
+
+
+def test_standard_input_is_a_file_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(GOOD.encode())))
+    assert assay(capsys, "validate", "-f", "-").out == "an-audit: ok\n"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("**/*.yaml")), ids=lambda p: p.name)
+def test_the_examples_are_valid(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert assay(capsys, "validate", "-f", str(path)).code == 0
+
+
+def test_the_plan_counts_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = {"gpuProducts": ["NVIDIA-H200", "NVIDIA-L4"], "resources": {"nvidia.com/gpu": 2}}
+    content = changed(candidates=[TENSORRT, spec()["candidates"][0]], target=target, maxParallel=1)
+    ended = assay(capsys, "plan", "-f", write(tmp_path, content))
+    lines = [" ".join(line.split()) for line in ended.out.splitlines()]
+    assert ended.code == 0
+    assert lines[1:] == [
+        "TASK KIND AFTER GPUS GPU PRODUCT",
+        "golden golden - 0 -",
+        "trt@NVIDIA-H200 candidate golden 2 NVIDIA-H200",
+        "trt@NVIDIA-L4 candidate golden 2 NVIDIA-L4",
+        "fp32 candidate golden 0 -",
+        "summary summary golden, trt@NVIDIA-H200, trt@NVIDIA-L4, fp32 0 -",
+        "5 tasks, 4 GPUs in all, at most 2 at once (maxParallel: 1)",
+    ]
+
+
+def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = assay(capsys, "schema")
+    assert ended.code == 0
+    schema = json.loads(ended.out)
+    assert "outputDrift" in schema["properties"]["spec"]["properties"]["checks"]["items"]["properties"]
+
+
+@pytest.mark.parametrize("words", [[], ["frob"], ["run"], ["run", "-f", "x", "--backend", "cuda"], ["--frob"]])
+def test_wrong_usage_ends_with_64(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    ended = assay(capsys, *words)
+    assert ended.code == 64
+    assert len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_is_help(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    ended = assay(capsys, *words)
+    assert ended.code == 0
+    assert "assay" in ended.out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["validate", "-f", str(EXAMPLES / "digits" / "digits-cnn.yaml")]])
+def test_quick_commands_load_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom assay_runner.cli import run_command\n"
+        f"try:\n    run_command({words!r})\nexcept SystemExit:\n    pass\n"
+        "heavy = {'onnxruntime', 'onnx', 'boto3', 'botocore', 'rich'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
