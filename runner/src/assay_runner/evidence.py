@@ -60,7 +60,7 @@ class OutputDrifts:
         snr: dB, likewise.
         not_finite: whether the candidate holds NaN or Inf.
         top_k: for each k asked for, whether the k largest elements are golden's.
-        peak: largest golden magnitude.
+        classes: length of the last axis, 1 where there is none.
     """
 
     site: Site
@@ -71,7 +71,7 @@ class OutputDrifts:
     snr: Floats
     not_finite: NDArray[np.bool_]
     top_k: Mapping[int, NDArray[np.bool_]]
-    peak: Floats
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,10 @@ class TensorFaults:
     Attributes:
         looked_at: tensors looked at.
         faults: in topological order.
-        reproduces: whether the run that showed the tensors gave the outputs of the plain run, bit by bit.
     """
 
     looked_at: int
     faults: tuple[Fault, ...]
-    reproduces: bool
 
 
 @dataclass(frozen=True)
@@ -153,8 +151,11 @@ class LayerError:
     Attributes:
         site: the tensor.
         elements: elements compared, all samples.
-        low: smallest golden value.
-        high: largest golden value.
+        low: smallest finite value of the candidate.
+        high: largest finite value of the candidate.
+        golden_low: smallest golden value.
+        golden_high: largest golden value.
+        not_finite: samples in which the candidate is not finite.
         accumulated: the candidate's tensor in its own run, against golden's.
         local: what the candidate's own operation makes of golden inputs, against golden's; None where it cannot be run
             alone.
@@ -165,6 +166,9 @@ class LayerError:
     elements: int
     low: float
     high: float
+    golden_low: float
+    golden_high: float
+    not_finite: int
     accumulated: Error
     local: Error | None
     starts_here: float | None
@@ -177,12 +181,10 @@ class LayerErrors:
     Attributes:
         layers: in topological order of the candidate.
         skipped: names of tensors that only one of the two has, or that are no numbers.
-        reproduces: whether the run that showed the tensors gave the outputs of the plain run, bit by bit.
     """
 
     layers: tuple[LayerError, ...]
     skipped: tuple[str, ...]
-    reproduces: bool
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,19 @@ class Repeats:
 
 
 @dataclass(frozen=True)
+class Reproduction:
+    """Whether the run that showed every tensor gave the outputs of the plain run: to show may be to change.
+
+    Attributes:
+        bitwise: the outputs are equal bit by bit.
+        snr: the worst output's signal-to-noise ratio in dB, the plain run's power over the difference's.
+    """
+
+    bitwise: bool
+    snr: float
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything measured on one candidate.
 
@@ -233,6 +248,8 @@ class Evidence:
         tensors: what is not finite.
         layers: error per tensor.
         repeats: by (runs, batches) asked for.
+        reproduction: of the run that showed every tensor.
+        unmeasured: outputs that could not be compared, and why.
         missing: why a need has no evidence, one sentence each.
     """
 
@@ -243,4 +260,6 @@ class Evidence:
     tensors: TensorFaults | None = None
     layers: LayerErrors | None = None
     repeats: Mapping[tuple[int, int], Repeats] = field(default_factory=dict)
+    reproduction: Reproduction | None = None
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[Need, str] = field(default_factory=dict)

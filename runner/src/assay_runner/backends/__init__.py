@@ -2,3 +2,16 @@
 
 A new backend is a file (or package) here and a line in `BACKENDS`.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from assay_runner.backends.backend import Backend, Built, Capability, Piece, Session
+from assay_runner.backends.onnxruntime import OnnxRuntime
+from assay_runner.backends.tensorrt import TensorRT
+
+__all__ = ["BACKENDS", "Backend", "Built", "Capability", "Piece", "Session"]
+
+BACKENDS: Mapping[str, Backend] = MappingProxyType({OnnxRuntime.name: OnnxRuntime(), TensorRT.name: TensorRT()})

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
-from assay_runner.checks.check import Check
-from assay_runner.evidence import Need
+import numpy as np
+
+from assay_api.report import Finding, Verdict
+from assay_runner.checks.check import Check, misleading, place
+from assay_runner.evidence import Evidence, Fault, Need, OutputDrifts
+
+LISTED = 20
 
 
 class Finite(Check):
@@ -17,3 +23,73 @@ class Finite(Check):
 
     name: ClassVar[str] = "finite"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.OUTPUTS, Need.TENSORS})
+
+    def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
+        """Failed at the first tensor with a value that is not finite and that golden does not have."""
+        if evidence.tensors is None or evidence.samples < 1:
+            reason = self.unmeasured(evidence) or "the tensors of the candidate were not looked at"
+            return (self.inconclusive(evidence, reason),)
+        own = [fault for fault in evidence.tensors.faults if fault.own is None or fault.own > 0]
+        if own:
+            return (self._failed(evidence, own),)
+        if hidden := next((o for o in evidence.outputs if _not_finite(o).any()), None):
+            return (self._hidden(evidence, hidden),)
+        if reason := misleading(evidence):
+            return (self.inconclusive(evidence, reason),)
+        if not evidence.tensors.looked_at:
+            return (self.inconclusive(evidence, "the candidate shows no tensor that could be looked at"),)
+        shared = evidence.tensors.faults
+        message = f"all {evidence.tensors.looked_at} tensors are finite on {evidence.samples} samples"
+        if shared:
+            message += f", but for {len(shared)} that golden has the same values in, such as {place(shared[0].site)}"
+        details: dict[str, Any] = {"lookedAt": evidence.tensors.looked_at, "asGolden": _listed(shared)}
+        return (self.finding(evidence, Verdict.PASSED, message, metric="nonFinite", value=0, limit=0, details=details),)
+
+    def _failed(self, evidence: Evidence, own: Sequence[Fault]) -> Finding:
+        first = own[0]
+        known = "golden is finite there" if first.own is not None else "golden has no such tensor"
+        others = f"; {len(own) - 1} later tensors follow" if len(own) > 1 else ""
+        message = (
+            f"{place(first.site)} is the first that is not finite: {_what(first)} in {first.own or first.samples} of "
+            f"{evidence.samples} samples, first in sample {first.first}, and {known}{others}; keep this node in a "
+            "wider precision, or use bf16 where the range is what lacks"
+        )
+        tensors = evidence.tensors
+        shared = [fault for fault in tensors.faults if fault.own == 0] if tensors else []
+        details = {"tensors": _listed(own), "asGolden": _listed(shared), "inAll": len(own)}
+        samples = first.own or first.samples
+        return self.finding(
+            evidence, Verdict.FAILED, message, first.site, metric="nonFinite", value=samples, limit=0, details=details
+        )
+
+    def _hidden(self, evidence: Evidence, output: OutputDrifts) -> Finding:
+        samples = int(_not_finite(output).sum())
+        message = (
+            f"output {output.site.tensor!r} is not finite in {samples} of {evidence.samples} samples, though it is in "
+            "the run that shows every tensor: showing them changes what is computed"
+        )
+        return self.finding(evidence, Verdict.FAILED, message, output.site, metric="nonFinite", value=samples, limit=0)
+
+
+def _not_finite(output: OutputDrifts) -> Any:
+    """Samples in which the output is not finite and not as golden."""
+    return output.not_finite & np.isinf(output.max_abs)
+
+
+def _what(fault: Fault) -> str:
+    kinds = (("NaN", fault.nan), ("+Inf", fault.positive), ("-Inf", fault.negative))
+    return " and ".join(name for name, samples in kinds if samples)
+
+
+def _listed(faults: Sequence[Fault]) -> list[dict[str, Any]]:
+    return [
+        {
+            "tensor": fault.site.tensor,
+            "node": fault.site.node,
+            "op": fault.site.op,
+            "what": _what(fault),
+            "samples": fault.samples,
+            "firstSample": fault.first,
+        }
+        for fault in faults[:LISTED]
+    ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from assay_api.fields import ArrayName, Share
+from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check
-from assay_runner.evidence import Need
+from assay_runner.evidence import Evidence, LabelRanks, Need
+from assay_runner.statistics.paired import Pairs, bounds, keeps, samples_to_settle
 
 
 class LabelAccuracy(Check):
@@ -31,3 +33,93 @@ class LabelAccuracy(Check):
     validation set that is the whole population."""
     output: ArrayName | None = None
     """Output that holds the class scores, last axis = classes. Default: the first."""
+
+    def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
+        """One finding: the share of golden's metric that remains, against `keep`."""
+        if reason := self.unmeasured(evidence):
+            return (self.inconclusive(evidence, reason),)
+        ranks = evidence.labels.get(self.output) if self.output else next(iter(evidence.labels.values()), None)
+        if ranks is None or not ranks.golden.size:
+            return (self.inconclusive(evidence, "the labels were not compared with any output"),)
+        if ranks.classes <= self._k:
+            reason = f"{self.metric} says nothing about {ranks.classes} classes: use metric top1"
+            return (self.inconclusive(evidence, reason),)
+        pairs = _pairs(ranks, self._k)
+        if pairs.both + pairs.golden == 0:
+            reason = f"golden's {self.metric} is 0 on {ranks.golden.size} samples: are these the labels of this output?"
+            return (self.inconclusive(evidence, reason, details=self._details(pairs)),)
+        return (self._paired(evidence, pairs) if self.interval == "paired" else self._point(evidence, pairs),)
+
+    @property
+    def _k(self) -> int:
+        return 5 if self.metric == "top5" else 1
+
+    def _measured(self, pairs: Pairs) -> str:
+        candidate, golden = (_percent(hits / pairs.samples) for hits in _hits(pairs))
+        return (
+            f"{self.metric} {candidate} against golden's {golden} on {pairs.samples:.0f} samples keeps "
+            f"{_percent(pairs.ratio)} of it"
+        )
+
+    def _point(self, evidence: Evidence, pairs: Pairs) -> Finding:
+        kept = pairs.both + pairs.candidate >= self.keep * (pairs.both + pairs.golden)
+        relation = "at least" if kept else "less than"
+        message = f"{self._measured(pairs)}, {relation} the {_percent(self.keep)} that must remain"
+        return self._found(evidence, Verdict.PASSED if kept else Verdict.FAILED, message, pairs)
+
+    def _paired(self, evidence: Evidence, pairs: Pairs) -> Finding:
+        low, high = bounds(pairs)
+        kept = keeps(pairs, self.keep)
+        if kept:
+            text = f"with 95 % confidence at least {_percent(low)}, and {_percent(self.keep)} must remain"
+            return self._found(evidence, Verdict.PASSED, f"{self._measured(pairs)}, {text}", pairs)
+        if kept is False:
+            text = f"with 95 % confidence at most {_percent(high)}, and {_percent(self.keep)} must remain"
+            return self._found(evidence, Verdict.FAILED, f"{self._measured(pairs)}, {text}", pairs)
+        needed = samples_to_settle(pairs, self.keep)
+        settle = f"about {needed} samples like these would" if needed else "no number of samples like these would"
+        message = (
+            f"{self._measured(pairs)}, too few samples to say with 95 % confidence whether {_percent(self.keep)} "
+            f"remains (it may be as little as {_percent(low)}): {settle} settle it"
+        )
+        return self._found(evidence, Verdict.INCONCLUSIVE, message, pairs, samplesToSettle=needed)
+
+    def _found(self, evidence: Evidence, verdict: Verdict, message: str, pairs: Pairs, **more: Any) -> Finding:
+        details = self._details(pairs) | more
+        share = pairs.ratio
+        return self.finding(
+            evidence, verdict, message, metric=f"{self.metric}Kept", value=share, limit=self.keep, details=details
+        )
+
+    def _details(self, pairs: Pairs) -> dict[str, Any]:
+        low, high = bounds(pairs)
+        candidate, golden = (hits / pairs.samples for hits in _hits(pairs))
+        return {
+            self.metric: candidate,
+            f"golden{self.metric.capitalize()}": golden,
+            "bothHit": int(pairs.both),
+            "onlyGoldenHits": int(pairs.golden),
+            "onlyCandidateHits": int(pairs.candidate),
+            "neitherHits": int(pairs.neither),
+            "keptLowerBound": low,
+            "keptUpperBound": high,
+            "interval": self.interval,
+        }
+
+
+def _pairs(ranks: LabelRanks, k: int) -> Pairs:
+    golden, candidate = ranks.golden < k, ranks.candidate < k
+    return Pairs(
+        both=int((golden & candidate).sum()),
+        golden=int((golden & ~candidate).sum()),
+        candidate=int((~golden & candidate).sum()),
+        neither=int((~golden & ~candidate).sum()),
+    )
+
+
+def _hits(pairs: Pairs) -> tuple[float, float]:
+    return pairs.both + pairs.candidate, pairs.both + pairs.golden
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

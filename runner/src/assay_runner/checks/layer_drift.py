@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from assay_runner.checks.check import Check
-from assay_runner.evidence import Need
+from assay_api.report import Finding, Verdict
+from assay_runner.checks.check import Check, misleading, place
+from assay_runner.evidence import Evidence, LayerError, Need
 
 
 class LayerDrift(Check):
@@ -26,3 +28,75 @@ class LayerDrift(Check):
     """Smallest signal-to-noise ratio of a tensor in dB, local error. Default 20."""
     worst: int = Field(default=10, ge=1, le=1000)
     """How many of the worst tensors are listed. Default 10."""
+
+    def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
+        """One finding: the first tensor at which a breach starts, or that there is none."""
+        if reason := self.unmeasured(evidence):
+            return (self.inconclusive(evidence, reason),)
+        if evidence.layers is None:
+            return (self.inconclusive(evidence, "the tensors were not compared with golden's"),)
+        layers = [layer for layer in evidence.layers.layers if layer.elements]
+        if not layers:
+            reason = "candidate and golden share no tensor by name: build the candidate from the same graph"
+            return (self.inconclusive(evidence, reason),)
+        if reason := misleading(evidence):
+            return (self.inconclusive(evidence, reason),)
+        details = self._details(layers, evidence.layers.skipped)
+        local = [layer for layer in layers if layer.local and not layer.local.snr >= self.local_snr]
+        passed_on = [layer for layer in layers if not layer.accumulated.snr >= self.snr]
+        if local or passed_on:
+            return (self._failed(evidence, local, passed_on, details),)
+        if not any(layer.local for layer in layers):
+            reason = "the local error of no tensor could be measured: this backend cannot run pieces of the graph"
+            return (self.inconclusive(evidence, reason, details=details),)
+        worst = min(layers, key=lambda layer: layer.accumulated.snr)
+        message = (
+            f"all {len(layers)} tensors are within the limits; the farthest is {place(worst.site)} with "
+            f"{worst.accumulated.snr:.1f} dB"
+        )
+        fields = {"metric": "accumulatedSnr", "value": worst.accumulated.snr, "limit": self.snr}
+        return (self.finding(evidence, Verdict.PASSED, message, worst.site, **fields, details=details),)
+
+    def _failed(
+        self, evidence: Evidence, local: Sequence[LayerError], passed_on: Sequence[LayerError], details: dict[str, Any]
+    ) -> Finding:
+        breaches = len({layer.site.tensor for layer in (*local, *passed_on)})
+        if local:
+            first = local[0]
+            value = first.local.snr if first.local else float("-inf")
+            message = (
+                f"the error starts at {place(first.site)}: on golden inputs it has {value:.1f} dB, must have "
+                f"{self.local_snr:g} dB; {len(local)} tensors start such errors and {breaches} breach a limit"
+            )
+            fields = {"metric": "localSnr", "value": value, "limit": self.local_snr}
+        else:
+            first = min(passed_on, key=lambda layer: layer.accumulated.snr)
+            value = first.accumulated.snr
+            message = (
+                f"{place(first.site)} is farthest from golden with {value:.1f} dB, must have {self.snr:g} dB; no "
+                f"single tensor starts an error below {self.local_snr:g} dB, it adds up; {breaches} tensors breach"
+            )
+            fields = {"metric": "accumulatedSnr", "value": value, "limit": self.snr}
+        return self.finding(evidence, Verdict.FAILED, message, first.site, **fields, details=details)
+
+    def _details(self, layers: Sequence[LayerError], skipped: Sequence[str]) -> dict[str, Any]:
+        started = [layer for layer in layers if layer.local]
+        origins = sorted(started, key=lambda layer: layer.local.snr if layer.local else 0.0)
+        return {
+            "compared": len(layers),
+            "notCompared": len(skipped),
+            "withoutLocalError": len(layers) - len(started),
+            "worst": [_entry(x) for x in sorted(layers, key=lambda layer: layer.accumulated.snr)[: self.worst]],
+            "origins": [_entry(layer) for layer in origins[: self.worst]],
+        }
+
+
+def _entry(layer: LayerError) -> dict[str, Any]:
+    return {
+        "tensor": layer.site.tensor,
+        "node": layer.site.node,
+        "op": layer.site.op,
+        "accumulatedSnr": layer.accumulated.snr,
+        "localSnr": layer.local.snr if layer.local else None,
+        "startsHere": layer.starts_here,
+    }

@@ -1,0 +1,155 @@
+"""An ONNX model that computes in a precision the CPU does not have, or not for every operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import onnx.version_converter
+from onnx import TensorProto
+
+from assay_runner.backends.inspection import inspect
+from assay_runner.errors import InvalidInput
+from assay_runner.graphs.documents import load_graph, localise, opset, save, subgraphs
+from assay_runner.graphs.retype import Retyped, converter, retype
+from assay_runner.graphs.rounding import Rounded, emulate, rounder, weights_to_round
+from assay_runner.tensors import Array
+
+# The oldest operator sets that have the operators used here.
+OLDEST = {"fp32": 1, "fp16": 7, "bf16": 13, "tf32": 9, "fp64": 11, "int8": 13}
+HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+UPGRADED = 17
+EMULATED = {
+    "fp16": "every tensor is rounded to fp16, sums inside an operator are FP32",
+    "bf16": "every tensor is rounded to bf16, sums inside an operator are FP32",
+    "tf32": "operands of products are rounded to 11 significant bits",
+}
+
+
+def rounded_model(path: Path, precision: Rounded, folder: Path) -> tuple[Path, tuple[str, ...]]:
+    """Write the emulation of a model in FP16, BF16 or TF32 into `folder`; returns its path and what to know about it.
+
+    Raises:
+        InvalidInput: ONNX Runtime refuses the model, or its operator set is too old to say this precision.
+    """
+    with TemporaryDirectory(dir=folder) as scratch:
+        model, source = _in_fp32(*_opened(path, precision, Path(scratch)))
+        found = inspect(model, source)
+        wanted, rounding = weights_to_round(model, precision), rounder(precision)
+        overflown: list[str] = []
+
+        def convert(name: str, array: Array) -> Array:
+            if name not in wanted:
+                return array
+            result = rounding(array)
+            if np.isinf(result).sum() > np.isinf(array).sum():
+                overflown.append(name)
+            return result
+
+        emulate(model, precision, found.floats)
+        localise(model, source, folder, convert)
+    return save(model, folder / "model.onnx"), _notes(precision, model, overflown, found.skipped)
+
+
+def fp32_model(path: Path, folder: Path) -> Path:
+    """The model as it is, unless it stores halves: then with FP32 in their place, written into `folder`.
+
+    Raises:
+        InvalidInput: ONNX Runtime refuses the model.
+    """
+    if not _kinds(load_graph(path)) & set(HALVES):
+        return path
+    with TemporaryDirectory(dir=folder) as scratch:
+        model, source = _in_fp32(*_opened(path, "fp32", Path(scratch)))
+        return save(localise(model, source, folder), folder / "model.onnx")
+
+
+def fp64_model(path: Path, folder: Path) -> tuple[Path, Retyped]:
+    """Write the model in double precision into `folder`; returns its path and which nodes could not stay as they are.
+
+    Raises:
+        InvalidInput: ONNX Runtime refuses the model.
+    """
+    with TemporaryDirectory(dir=folder) as scratch:
+        model, source = _opened(path, "fp64", Path(scratch), optional=True)
+        found = inspect(model, source)
+        made = retype(model, TensorProto.DOUBLE, found.types, found.ranks)
+        localise(model, source, folder, converter(TensorProto.DOUBLE))
+    return save(model, folder / "model.onnx"), made
+
+
+def localised(path: Path, folder: Path) -> onnx.ModelProto:
+    """The model's graph, its weights in `folder`: as they are if the model was made there."""
+    model = load_graph(path)
+    return model if path.parent == folder else localise(model, path.parent, folder)
+
+
+def upgraded(path: Path, purpose: str, folder: Path) -> Path:
+    """The model, with an operator set that can say what `purpose` needs; written into `folder` where it was too old.
+
+    Raises:
+        InvalidInput: it is too old and cannot be upgraded.
+    """
+    if opset(load_graph(path)) >= OLDEST[purpose]:
+        return path
+    with TemporaryDirectory(dir=folder) as scratch:
+        model, source = _opened(path, purpose, Path(scratch))
+        return save(localise(model, source, folder), folder / "upgraded.onnx")
+
+
+def _opened(path: Path, purpose: str, scratch: Path, optional: bool = False) -> tuple[onnx.ModelProto, Path]:
+    """The graph, upgraded where `purpose` needs it, its weights in `scratch`."""
+    model, source = load_graph(path), path.parent
+    version = opset(model)
+    if version < OLDEST[purpose]:
+        try:
+            # The converter wants whole models; those of such operator sets are small.
+            newer = onnx.version_converter.convert_version(onnx.load(str(path)), UPGRADED)
+            onnx.save(newer, str(scratch / "newer.onnx"))
+            model, source = load_graph(scratch / "newer.onnx"), scratch
+        except Exception as error:
+            if not optional:
+                reason = " ".join(str(error).split())[:200]
+                raise InvalidInput(
+                    f"{path.name} has opset {version}, too old for {purpose} here, and cannot be upgraded: export it "
+                    f"with opset {UPGRADED} ({reason})"
+                ) from error
+    return localise(model, source, scratch), scratch
+
+
+def _in_fp32(model: onnx.ModelProto, source: Path) -> tuple[onnx.ModelProto, Path]:
+    if not _kinds(model) & {*HALVES, TensorProto.DOUBLE}:
+        return model, source
+    found = inspect(model, source)
+    folder = source / "fp32"
+    folder.mkdir()
+    retype(model, TensorProto.FLOAT, found.types, found.ranks)
+    return localise(model, source, folder, converter(TensorProto.FLOAT)), folder
+
+
+def _kinds(model: onnx.ModelProto) -> set[int]:
+    kinds = {t.data_type for t in model.graph.initializer}
+    kinds |= {v.type.tensor_type.elem_type for v in (*model.graph.input, *model.graph.output)}
+    return kinds | {a.i for n in model.graph.node if n.op_type == "Cast" for a in n.attribute if a.name == "to"}
+
+
+def _notes(
+    precision: Rounded, model: onnx.ModelProto, overflown: Sequence[str], skipped: Sequence[str]
+) -> tuple[str, ...]:
+    notes = [f"{precision} is emulated by ONNX Runtime on CPU: {EMULATED[precision]}"]
+    if overflown:
+        notes.append(f"weights that overflow in {precision}: {listed(overflown)}")
+    if inner := [node.name or node.output[0] for node in model.graph.node if any(subgraphs(node))]:
+        notes.append(f"inside the control flow of {listed(inner)} nothing was rounded or looked at")
+    if skipped:
+        notes.append(f"no numbers, not looked at: {listed(skipped)}")
+    return tuple(notes)
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

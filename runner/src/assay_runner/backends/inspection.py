@@ -1,0 +1,61 @@
+"""Element types and ranks of every tensor of a graph, as ONNX Runtime infers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import onnx
+from onnx import TensorProto, helper
+
+from assay_runner.backends.sessions import DTYPES, OrtSession, Purpose
+from assay_runner.graphs.documents import save
+from assay_runner.graphs.taps import sites, tapped
+
+ELEMENT_TYPES: Mapping[str, int] = MappingProxyType(
+    {
+        name: TensorProto.BFLOAT16 if name == "tensor(bfloat16)" else helper.np_dtype_to_tensor_dtype(dtype)
+        for name, dtype in DTYPES.items()
+    }
+)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the tensors of the outer graph are.
+
+    Attributes:
+        types: `TensorProto` element type by name: node outputs, graph inputs and initialisers that are tensors of
+            numbers.
+        ranks: number of axes by name, where known.
+        skipped: node outputs that are strings, sequences or optionals.
+    """
+
+    types: Mapping[str, int]
+    ranks: Mapping[str, int]
+    skipped: tuple[str, ...]
+
+    @property
+    def floats(self) -> frozenset[str]:
+        """Names of the FP32 tensors."""
+        return frozenset(name for name, kind in self.types.items() if kind == TensorProto.FLOAT)
+
+
+def inspect(model: onnx.ModelProto, folder: Path) -> Inspection:
+    """Ask ONNX Runtime what each tensor of a localised model is; `folder` holds its weights.
+
+    Raises:
+        InvalidInput: ONNX Runtime refuses the model.
+    """
+    everything = {site.tensor for site in sites(model)}
+    path = save(tapped(model, everything), folder / "inspected.onnx")
+    try:
+        session = OrtSession(path, Purpose.EXACT)
+    finally:
+        path.unlink()
+    found = {**session.types, **session.inputs}
+    types = {name: ELEMENT_TYPES[kind] for name, kind in found.items() if kind in ELEMENT_TYPES}
+    types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    return Inspection(types, session.ranks, tuple(sorted(n for n, k in found.items() if k not in ELEMENT_TYPES)))

@@ -1,0 +1,141 @@
+"""ONNX Runtime on CPU: the reference itself, and an emulation of the precisions that a CPU lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
+
+from assay_api.audit import Candidate
+from assay_runner.backends.backend import Built, Capability, Piece, Session
+from assay_runner.backends.emulation import fp32_model, localised, rounded_model
+from assay_runner.backends.inspection import inspect
+from assay_runner.backends.quantisation import quantised_model
+from assay_runner.backends.sessions import OrtSession, Purpose
+from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.evidence import Site
+from assay_runner.graphs.documents import load_graph, save
+from assay_runner.graphs.pieces import cut
+from assay_runner.graphs.taps import random_sites, sites, tapped
+from assay_runner.models import LoadedModel
+from assay_runner.tensors import Batches, Progress
+
+PURPOSES = {"fp32": Purpose.PLAIN, "fp64": Purpose.PLAIN, "int8": Purpose.QUANTISED}
+
+
+class OnnxRuntime:
+    """Runs fp32 as it is, rounds fp16, bf16 and tf32 explicitly, and runs int8 as Q/DQ."""
+
+    name: ClassVar[str] = "onnxruntime"
+
+    def available(self) -> None:
+        """It is a dependency of the runner: always there."""
+
+    def can(self, capability: Capability) -> bool:
+        """All of it."""
+        return capability in (Capability.TENSORS, Capability.PIECES)
+
+    def build(
+        self,
+        model: LoadedModel,
+        candidate: Candidate,
+        calibration: Batches | None,
+        workdir: Path,
+        progress: Progress,
+    ) -> Built:
+        """An ONNX model in `workdir` that computes in the candidate's precision.
+
+        Raises:
+            InvalidInput: ONNX Runtime refuses the model, or it cannot be quantised.
+            Unavailable: fp8, which is not emulated yet.
+        """
+        progress.stage("build")
+        workdir.mkdir(parents=True, exist_ok=True)
+        precision = candidate.precision
+        notes: tuple[str, ...] = ()
+        path = model.path
+        match precision:
+            case "fp32":
+                path = fp32_model(model.path, workdir)
+            case "fp16" | "bf16" | "tf32":
+                path, notes = rounded_model(model.path, precision, workdir)
+            case "int8":
+                path, notes = _int8(model, candidate, calibration, workdir, progress)
+            case "fp8":
+                message = "precision fp8 is not yet emulated by onnxruntime: use another precision, or backend tensorrt"
+                raise Unavailable(f"candidate {candidate.name}: {message}")
+            case None:
+                raise Unavailable(f"candidate {candidate.name}: an existing plan runs on backend tensorrt only")
+        return Built(
+            backend=self.name,
+            precision=precision,
+            path=path,
+            source=model.path,
+            folder=workdir,
+            emulated=precision != "fp32" or candidate.backend != self.name,
+            notes=notes,
+        )
+
+    def sites(self, built: Built) -> tuple[Site, ...]:
+        """Tensors of the source model that the built one still has, in topological order."""
+        there = {site.tensor for site in sites(load_graph(built.path))}
+        return tuple(site for site in sites(load_graph(built.source)) if site.tensor in there)
+
+    def random(self, built: Built) -> tuple[Site, ...]:
+        """Nodes that draw random numbers, in subgraphs too."""
+        return random_sites(load_graph(built.source))
+
+    @contextmanager
+    def open(self, built: Built) -> Iterator[Session]:
+        """The model as built."""
+        yield OrtSession(built.path, purpose(built.precision))
+
+    @contextmanager
+    def open_tapped(self, built: Built, tensors: Collection[str] | None = None) -> Iterator[Session]:
+        """The model without optimisation, so that every tensor is made as the graph says."""
+        with TemporaryDirectory(dir=built.folder) as scratch:
+            folder = _home(built, Path(scratch))
+            model = localised(built.path, folder)
+            shown = {site.tensor for site in self.sites(built)} if tensors is None else set(tensors)
+            path = save(tapped(model, shown), folder / "tapped.onnx")
+            outputs = {output.name for output in model.graph.output}
+            yield OrtSession(path, Purpose.EXACT, shown | outputs)
+            path.unlink()
+
+    @contextmanager
+    def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Piece, ...]]:
+        """The model as built, cut at the shared tensors."""
+        with TemporaryDirectory(dir=built.folder) as scratch:
+            folder = _home(built, Path(scratch))
+            model = localised(built.path, folder)
+            types = inspect(model, folder).types
+            pieces = []
+            for number, piece in enumerate(cut(model, types, shared, shared, limit)):
+                path = save(piece.model, folder / f"piece-{number}.onnx")
+                session = OrtSession(path, Purpose.EXACT)
+                path.unlink()
+                results = {target: result for target, result in piece.results.items() if result in session.types}
+                pieces.append(Piece(frozenset(session.inputs), results, session))
+            yield tuple(pieces)
+
+
+def _int8(
+    model: LoadedModel, candidate: Candidate, calibration: Batches | None, workdir: Path, progress: Progress
+) -> tuple[Path, tuple[str, ...]]:
+    if candidate.calibration is None:
+        return model.path, ("int8: Q/DQ as in the candidate's own model, run in floating point by ONNX Runtime",)
+    if calibration is None:
+        raise InvalidInput(f"candidate {candidate.name} needs its calibration inputs to be built")
+    return quantised_model(model.path, candidate.calibration, calibration, workdir, progress)
+
+
+def purpose(precision: str) -> Purpose:
+    """How a model of this precision is run for its outputs."""
+    return PURPOSES.get(precision, Purpose.EXACT)
+
+
+def _home(built: Built, scratch: Path) -> Path:
+    """Where models derived from the built one are written: beside its weights, if those are ours."""
+    return built.folder if built.path.parent == built.folder else scratch

@@ -1,0 +1,160 @@
+"""ONNX Runtime sessions: opened with the settings a purpose needs, their errors put into one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnxruntime as ort
+
+from assay_runner.backends.cores import cores
+from assay_runner.errors import AuditError, InvalidInput, Unavailable
+from assay_runner.tensors import Array, Arrays
+
+DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
+    {
+        f"tensor({name})": np.dtype(dtype)
+        for name, dtype in {
+            "float": np.float32,
+            "double": np.float64,
+            "float16": np.float16,
+            "bfloat16": ml_dtypes.bfloat16,
+            "int8": np.int8,
+            "int16": np.int16,
+            "int32": np.int32,
+            "int64": np.int64,
+            "uint8": np.uint8,
+            "uint16": np.uint16,
+            "uint32": np.uint32,
+            "uint64": np.uint64,
+            "bool": np.bool_,
+        }.items()
+    }
+)
+
+
+class Purpose(Enum):
+    """What a session is for.
+
+    PLAIN: the model as it would be served: every optimisation.
+    EXACT: every node as it stands: no optimisation, so that explicit rounding is kept, and no arena, so that memory
+        goes back as soon as a tensor has been looked at.
+    QUANTISED: like PLAIN, but Q/DQ pairs stay floating-point operations: integer kernels of a CPU saturate where those
+        of a GPU do not.
+    """
+
+    PLAIN = "plain"
+    EXACT = "exact"
+    QUANTISED = "quantised"
+
+
+def options(purpose: Purpose) -> ort.SessionOptions:
+    """Session options for a purpose."""
+    chosen = ort.SessionOptions()
+    chosen.log_severity_level = 4
+    chosen.intra_op_num_threads = cores()
+    if purpose is Purpose.QUANTISED:
+        chosen.add_session_config_entry("session.disable_quant_qdq", "1")
+    if purpose is Purpose.EXACT:
+        chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        chosen.enable_cpu_mem_arena = False
+        chosen.enable_mem_pattern = False
+        chosen.add_session_config_entry("session.disable_prepacking", "1")
+        chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """Lends a tensor of ONNX Runtime to numpy without a copy; numpy keeps it, and it keeps the tensor."""
+
+    owner: ort.OrtValue
+    __array_interface__: Mapping[str, Any]
+
+
+def view(value: ort.OrtValue) -> Array | None:
+    """The tensor as an array that shares its memory; None for strings, sequences and absent optionals."""
+    if not value.is_tensor() or not value.has_value() or (dtype := DTYPES.get(value.data_type())) is None:
+        return None
+    shape = tuple(value.shape())
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    bits = np.dtype(f"u{dtype.itemsize}") if dtype.kind == "V" else dtype
+    interface = {"version": 3, "shape": shape, "typestr": bits.str, "data": (value.data_ptr(), False)}
+    return np.asarray(_Memory(value, interface)).view(dtype)
+
+
+class OrtSession:
+    """One model, loaded."""
+
+    def __init__(self, path: Path, purpose: Purpose, outputs: Collection[str] | None = None) -> None:
+        """Load a model; `outputs` are those that `run` gives, default all.
+
+        Raises:
+            InvalidInput: ONNX Runtime refuses the model.
+            Unavailable: it does not fit into memory.
+        """
+        with translated(f"model {path.name}"):
+            self._session = ort.InferenceSession(str(path), options(purpose), providers=["CPUExecutionProvider"])
+        self.types: dict[str, str] = {o.name: o.type for o in self._session.get_outputs()}
+        self.ranks: dict[str, int] = {o.name: len(o.shape) for o in self._session.get_outputs() if o.shape}
+        self.inputs: dict[str, str] = {i.name: i.type for i in self._session.get_inputs()}
+        self._outputs = [o for o in self.types if (outputs is None or o in outputs) and self.types[o] in DTYPES]
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """Outputs by name; the arrays share memory with ONNX Runtime, which takes it back when they are dropped.
+
+        Raises:
+            InvalidInput: the model cannot be run on these inputs.
+            Unavailable: memory ran out.
+        """
+        with translated("the model"):
+            feeds = {name: _fed(inputs[name], kind) for name, kind in self.inputs.items() if name in inputs}
+            values = self._session.run_with_ort_values(self._outputs, feeds)
+        arrays = ((name, view(value)) for name, value in zip(self._outputs, values, strict=True))
+        return {name: array for name, array in arrays if array is not None}
+
+
+def _fed(array: Array, kind: str) -> ort.OrtValue:
+    array = np.ascontiguousarray(array, DTYPES.get(kind))
+    if array.dtype == ml_dtypes.bfloat16:
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), 16)
+    return ort.OrtValue.ortvalue_from_numpy(array)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Errors of ONNX Runtime inside become ours, in one sentence about `what`."""
+    try:
+        yield
+    except AuditError:
+        raise
+    except MemoryError as error:
+        raise Unavailable(f"{what} needs more memory than there is: lower dataset.batch or raise the limit") from error
+    except Exception as error:
+        text = str(error)
+        if re.search(r"bad_alloc|[Ff]ailed to allocate|[Oo]ut of memory", text):
+            message = f"{what} needs more memory than there is: lower dataset.batch or raise the memory limit"
+            raise Unavailable(message) from error
+        raise InvalidInput(f"ONNX Runtime cannot run {what}: {sentence(text)}") from error
+
+
+def sentence(text: str) -> str:
+    """The part of an ONNX Runtime message that speaks of the model: node, operator and reason, on one line."""
+    text = " ".join(text.split())
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"Load model from \S+ failed:\s*", "", text)
+    # Place in ONNX Runtime's source, its function, and the condition that did not hold.
+    text = re.sub(r"\S*/\S+\.(cc|h):\d+ .*? was false\. ", "", text)
+    text = re.sub(r"\S*/\S+\.(cc|h):\d+ \S.*?\)( const)? (?=[A-Z])", "", text)
+    if match := re.search(r"running (\S+) node\. Name:'([^']*)' Status Message: (.*)", text):
+        text = f"node {match[2]!r} ({match[1]}) failed: {match[3]}"
+    return text[:600].rstrip(" .") or "no reason given"

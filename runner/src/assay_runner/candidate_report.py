@@ -1,0 +1,138 @@
+"""One candidate's part of the report, from evidence and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from assay_api.report import CandidateReport, Finding, Latency, Verdict, worst
+from assay_runner.checks.output_drift import METRICS, OutputDrift
+from assay_runner.evidence import Evidence, LayerError, OutputDrifts, Reproduction
+from assay_runner.statistics.quantiles import bad_end, worst_index
+
+if TYPE_CHECKING:
+    from assay_runner.measure import MeasureRequest
+
+SAME_DB = 80.0
+ORDER = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
+
+
+def candidate_report(
+    request: MeasureRequest,
+    evidence: Evidence,
+    findings: Iterable[Finding],
+    batch: int,
+    milliseconds: Sequence[float],
+    notes: tuple[str, ...],
+) -> tuple[CandidateReport, tuple[Finding, ...]]:
+    """The report and the findings, worst first.
+
+    Args:
+        request: what was asked.
+        evidence: what was measured.
+        findings: what the checks found.
+        batch: samples per timed run.
+        milliseconds: time of each timed run.
+        notes: of the passes.
+    """
+    ordered = tuple(sorted(findings, key=lambda finding: ORDER[finding.verdict]))
+    fields: dict[str, Any] = {}
+    if timed := latency(batch, milliseconds):
+        fields["latency"] = timed
+    report = CandidateReport(
+        name=request.key,
+        verdict=worst(finding.verdict for finding in ordered),
+        backend=request.backend.name,
+        precision=request.built.precision,
+        emulated=request.built.emulated,
+        samples=evidence.samples,
+        accuracy=accuracy(evidence),
+        outputs=tuple(_output(drifts, request) for drifts in evidence.outputs),
+        layers=tuple(map(_layer, evidence.layers.layers)) if evidence.layers else (),
+        notes=(*request.built.notes, *dict.fromkeys(notes), *_reproduces(evidence.reproduction)),
+        **fields,
+    )
+    return report, ordered
+
+
+def latency(batch: int, milliseconds: Sequence[float]) -> Latency | None:
+    """Median and 99th percentile; the first run warms up and does not count, unless it is the only one."""
+    kept = np.array(milliseconds[1:] or milliseconds, np.float64)
+    if not kept.size:
+        return None
+    p99 = float(np.quantile(kept, 0.99, method="higher"))
+    return Latency(median_ms=float(np.median(kept)), p99_ms=p99, batch=batch, runs=len(kept))
+
+
+def accuracy(evidence: Evidence) -> dict[str, float]:
+    """Top-1 and top-5 of candidate and golden; of the first output judged, where there are several."""
+    found: dict[str, float] = {}
+    for ranks in list(evidence.labels.values())[:1]:
+        for name, k in (("top1", 1), ("top5", 5)):
+            if k < ranks.classes:
+                found[name] = float((ranks.candidate < k).mean())
+                found[f"golden{name.capitalize()}"] = float((ranks.golden < k).mean())
+    return found
+
+
+def _output(drifts: OutputDrifts, request: MeasureRequest) -> dict[str, Any]:
+    judging = [c for c in request.checks if isinstance(c, OutputDrift) and c.judges(drifts.site.tensor)]
+    limits: Mapping[str, float] = {name: limit for check in judging for name, limit in check.limits().items()}
+    metrics: dict[str, Any] = {}
+    for metric in METRICS:
+        values = metric.values(drifts)
+        entry: dict[str, Any] = {
+            "worst": bad_end(values, 1.0, metric.more_is_better),
+            "p50": bad_end(values, 0.5, metric.more_is_better),
+            "p99": bad_end(values, 0.99, metric.more_is_better),
+            "worstSample": worst_index(values, metric.more_is_better),
+        }
+        metrics[metric.name] = entry | ({"limit": limits[metric.name]} if metric.name in limits else {})
+    for check in judging:
+        agreement = drifts.top_k[check.top_k]
+        entry = {"worst": float(agreement.mean()), "k": check.top_k}
+        if not agreement.all():
+            entry["worstSample"] = int(np.argmin(agreement))
+        if check.top_k_agreement is not None:
+            entry["limit"] = check.top_k_agreement
+        metrics["topKAgreement"] = entry
+    return {"name": drifts.site.tensor, "metrics": metrics}
+
+
+def _layer(layer: LayerError) -> dict[str, Any]:
+    local = layer.local
+    fields = {
+        "name": layer.site.tensor,
+        "node": layer.site.node,
+        "op": layer.site.op,
+        "localSnr": local.snr if local else None,
+        "localRms": local.rms if local else None,
+        "localMaxAbs": local.max_abs if local else None,
+        "accumulatedSnr": layer.accumulated.snr,
+        "accumulatedRms": layer.accumulated.rms,
+        "accumulatedMaxAbs": layer.accumulated.max_abs,
+        "accumulatedCosine": layer.accumulated.cosine,
+        "startsHere": layer.starts_here,
+        "min": layer.low,
+        "max": layer.high,
+        "goldenMin": layer.golden_low,
+        "goldenMax": layer.golden_high,
+        "nonFinite": layer.not_finite,
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _reproduces(reproduction: Reproduction | None) -> tuple[str, ...]:
+    if reproduction is None or reproduction.bitwise:
+        return ()
+    if reproduction.snr >= SAME_DB:
+        return (
+            "the run that shows every tensor has no optimisation and gives the plain run's outputs within rounding "
+            f"(at least {reproduction.snr:.0f} dB)",
+        )
+    return (
+        "the run that shows every tensor does not reproduce the plain run's outputs "
+        f"({reproduction.snr:.1f} dB): what it shows of the tensors may not be what is served",
+    )

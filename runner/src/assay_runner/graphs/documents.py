@@ -1,0 +1,209 @@
+"""Models of any size: the graph in memory, the weights in one file beside it.
+
+A serialised ONNX model ends at 2 GB and a session copies what is inside it. So the first thing done to a model that is
+to be rewritten is to move its weights into `weights.bin`, converted one by one where asked for; everything after that
+handles a few kilobytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import onnx
+import onnx.inliner
+from onnx import numpy_helper
+
+from assay_runner.errors import InvalidInput
+from assay_runner.tensors import Array
+
+WEIGHTS = "weights.bin"
+ALIGNMENT = 4096
+INSIDE_BYTES = 1024
+
+Convert = Callable[[str, Array], Array]
+
+
+def load_graph(path: Path) -> onnx.ModelProto:
+    """The model without its external weights, local functions inlined, constants of the outer graph as initialisers.
+
+    Raises:
+        InvalidInput: the file is no ONNX model.
+    """
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+        return _constants_as_weights(onnx.inliner.inline_local_functions(model) if model.functions else model)
+    except Exception as error:
+        raise InvalidInput(f"{path.name} cannot be read as an ONNX model: {error}") from error
+
+
+def localise(model: onnx.ModelProto, source: Path, folder: Path, convert: Convert | None = None) -> onnx.ModelProto:
+    """Move the weights of the model into `folder/weights.bin`, in place; returns the model.
+
+    Args:
+        model: as `load_graph` gives it.
+        source: folder in which its external data lie.
+        folder: where derived models will be saved.
+        convert: what becomes of a weight: name and array to array (the same array: unchanged). Applied to the weights
+            of the outer graph; those of subgraphs stay as they are.
+    """
+    _inline_attributes(model.graph, source)
+    outer = {tensor.name for tensor in model.graph.initializer}
+    with (folder / WEIGHTS).open("wb") as file:
+        for tensor in _tensors(model.graph):
+            if convert is not None and tensor.name in outer:
+                _converted(tensor, source, convert)
+            _move(tensor, source, file)
+    return model
+
+
+def save(model: onnx.ModelProto, path: Path) -> Path:
+    """Write a localised model; weights stay in `weights.bin` of the same folder."""
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def weight(tensor: onnx.TensorProto, source: Path) -> Array:
+    """The value of an initialiser; external data are mapped, not read."""
+    if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        return np.asarray(numpy_helper.to_array(tensor))
+    entries = {e.key: e.value for e in tensor.external_data}
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    size = int(np.prod(tensor.dims, dtype=np.int64))
+    if size == 0 or tensor.data_type in (onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.FLOAT4E2M1):
+        return np.asarray(numpy_helper.to_array(tensor, base_dir=str(source)))
+    offset = int(entries.get("offset", 0))
+    mapped = np.memmap(
+        source / entries["location"], dtype=np.uint8, mode="r", offset=offset, shape=size * dtype.itemsize
+    )
+    return np.asarray(mapped).view(dtype).reshape(tuple(tensor.dims))
+
+
+def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Graphs in the attributes of a control-flow node."""
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield attribute.g
+        elif attribute.type == onnx.AttributeProto.GRAPHS:
+            yield from attribute.graphs
+
+
+def captured(node: onnx.NodeProto) -> set[str]:
+    """Names of outer tensors that the node's subgraphs use."""
+    names: set[str] = set()
+    for graph in subgraphs(node):
+        made = {i.name for i in graph.input} | {t.name for t in graph.initializer}
+        used: set[str] = {o.name for o in graph.output}
+        for inner in graph.node:
+            used |= set(inner.input) | captured(inner)
+            made |= set(inner.output)
+        names |= used - made
+    return names - {""}
+
+
+def rename_uses(node: onnx.NodeProto, names: dict[str, str]) -> None:
+    """Let the node, and its subgraphs, use other tensors (ONNX forbids a subgraph to reuse an outer name)."""
+    for index, name in enumerate(node.input):
+        if name in names:
+            node.input[index] = names[name]
+    for graph in subgraphs(node):
+        for inner in graph.node:
+            rename_uses(inner, names)
+        for output in graph.output:
+            output.name = names.get(output.name, output.name)
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """Version of the default operator set."""
+    return next((i.version for i in model.opset_import if i.domain in ("", "ai.onnx")), 1)
+
+
+def fresh(model: onnx.ModelProto) -> Callable[[str], str]:
+    """A function that makes names the model does not use yet."""
+    used = {name for node in model.graph.node for name in (*node.input, *node.output)}
+    used |= {v.name for v in (*model.graph.input, *model.graph.output)} | {t.name for t in model.graph.initializer}
+
+    def name(wish: str) -> str:
+        number, found = 0, wish
+        while found in used:
+            number += 1
+            found = f"{wish}_{number}"
+        used.add(found)
+        return found
+
+    return name
+
+
+def _constants_as_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    kept = []
+    for node in model.graph.node:
+        value = next((a.t for a in node.attribute if a.name == "value"), None) if node.op_type == "Constant" else None
+        if value is None:
+            kept.append(node)
+        else:
+            model.graph.initializer.add().CopyFrom(value)
+            model.graph.initializer[-1].name = node.output[0]
+    if len(kept) < len(model.graph.node):
+        del model.graph.node[:]
+        model.graph.node.extend(kept)
+    return model
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for inner in subgraphs(node):
+            yield from _tensors(inner)
+
+
+def _inline_attributes(graph: onnx.GraphProto, source: Path) -> None:
+    """ONNX Runtime reads no external data inside attributes of subgraphs; they are small."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_location == onnx.TensorProto.EXTERNAL:
+                attribute.t.CopyFrom(numpy_helper.from_array(weight(attribute.t, source), attribute.t.name))
+        for inner in subgraphs(node):
+            _inline_attributes(inner, source)
+
+
+def _converted(tensor: onnx.TensorProto, source: Path, convert: Convert) -> None:
+    if tensor.data_type == onnx.TensorProto.STRING:
+        return
+    old = weight(tensor, source)
+    new = convert(tensor.name, old)
+    if new is not old:
+        tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(new), tensor.name))
+
+
+def _move(tensor: onnx.TensorProto, source: Path, file: BinaryIO) -> None:
+    external = tensor.data_location == onnx.TensorProto.EXTERNAL
+    if tensor.data_type == onnx.TensorProto.STRING or (not external and tensor.ByteSize() < INSIDE_BYTES):
+        return
+    data = _raw(tensor, source)
+    if len(data) < INSIDE_BYTES:
+        del tensor.external_data[:]
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        tensor.raw_data = bytes(data)
+        return
+    file.seek(-(-file.tell() // ALIGNMENT) * ALIGNMENT)
+    offset = file.tell()
+    file.write(data)
+    for field in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "external_data"):
+        tensor.ClearField(field)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", WEIGHTS), ("offset", str(offset)), ("length", str(len(data)))):
+        tensor.external_data.add(key=key, value=value)
+
+
+def _raw(tensor: onnx.TensorProto, source: Path) -> Any:
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        entries = {e.key: e.value for e in tensor.external_data}
+        offset, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
+        path = source / entries["location"]
+        length = length or path.stat().st_size - offset
+        return np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=length) if length else b""
+    if not tensor.raw_data:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
+    return tensor.raw_data

@@ -1,0 +1,48 @@
+"""Whether ONNX Runtime can compute a node in given types: asked, not listed, so that it holds for every version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import onnx
+import onnxruntime as ort
+from onnx import helper
+
+
+class Kernels:
+    """Answers from one-node models, remembered by operator, attributes and types."""
+
+    def __init__(self, opsets: Sequence[onnx.OperatorSetIdProto]) -> None:
+        """Ask under these operator sets."""
+        self._opsets = [helper.make_opsetid(o.domain, o.version) for o in opsets]
+        self._known: dict[bytes, bool] = {}
+
+    def has(self, node: onnx.NodeProto, inputs: Mapping[str, int]) -> bool:
+        """Whether there is a kernel for the node (or its decomposition) with inputs of these element types."""
+        probe = onnx.NodeProto()
+        probe.CopyFrom(node)
+        probe.name = "probe"
+        feeds = []
+        for index, name in enumerate(node.input):
+            if name:
+                probe.input[index] = f"i{index}"
+                feeds.append(helper.make_tensor_value_info(f"i{index}", inputs[name], None))
+        for index, name in enumerate(node.output):
+            probe.output[index] = f"o{index}" if name else ""
+        outputs = [onnx.ValueInfoProto(name=o) for o in probe.output if o]
+        graph = helper.make_graph([probe], "probe", feeds, outputs)
+        serialised = helper.make_model(graph, opset_imports=self._opsets, ir_version=8).SerializeToString()
+        if serialised not in self._known:
+            self._known[serialised] = _loads(serialised)
+        return self._known[serialised]
+
+
+def _loads(model: bytes) -> bool:
+    quiet = ort.SessionOptions()
+    quiet.log_severity_level = 4
+    quiet.intra_op_num_threads = 1
+    try:
+        ort.InferenceSession(model, quiet, providers=["CPUExecutionProvider"])
+    except Exception:  # ONNX Runtime has no common base of its errors; each means that it cannot.
+        return False
+    return True

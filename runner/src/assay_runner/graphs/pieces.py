@@ -1,0 +1,110 @@
+"""The candidate's graph cut at the tensors it shares with the golden run, so that each piece runs on golden inputs.
+
+A tensor's error has two parts: what its own operation adds, and what came in already. The first is measured by running
+the operation alone on golden inputs. All pieces of one model are independent of one another, so they are gathered into
+few models: the inputs are golden tensors, the outputs are what the candidate makes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import onnx
+
+from assay_runner.graphs.documents import captured, fresh
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Some pieces of a graph as one model.
+
+    Attributes:
+        model: its weights lie where the whole model's do.
+        results: output of the model by the tensor it is to be compared with.
+    """
+
+    model: onnx.ModelProto
+    results: Mapping[str, str]
+
+
+def cut(
+    model: onnx.ModelProto, types: Mapping[str, int], shared: Collection[str], sizes: Mapping[str, int], limit: int
+) -> Iterator[Pieces]:
+    """Models that together make every shared tensor once, each from shared tensors and graph inputs alone.
+
+    Args:
+        model: the candidate.
+        types: element types of its node outputs and inputs.
+        shared: tensors known from the golden run.
+        sizes: bytes of the shared tensors.
+        limit: a model's results take at most so many bytes, unless one tensor alone takes more.
+    """
+    producers = {output: node for node in model.graph.node for output in node.output if output}
+    group: list[str] = []
+    size = 0
+    for node in model.graph.node:
+        made = [output for output in node.output if output in shared]
+        needed = sum(sizes.get(name, 0) for name in made)
+        if group and size + needed > limit:
+            yield _piece(model, types, shared, producers, group)
+            group, size = [], 0
+        group, size = [*group, *made], size + needed
+    if group:
+        yield _piece(model, types, shared, producers, group)
+
+
+def _piece(
+    model: onnx.ModelProto,
+    types: Mapping[str, int],
+    shared: Collection[str],
+    producers: Mapping[str, onnx.NodeProto],
+    targets: list[str],
+) -> Pieces:
+    wanted, inputs, leaves = _closure(shared, producers, targets)
+    name = fresh(model)
+    results = {target: name(f"{target}__local") for target in targets}
+    piece = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    piece.graph.name = "pieces"
+    for node in model.graph.node:
+        if any(output in wanted for output in node.output):
+            copy = piece.graph.node.add()
+            copy.CopyFrom(node)
+            for index, output in enumerate(copy.output):
+                if output in shared:
+                    copy.output[index] = results.get(output) or name(f"{output}__aside")
+    known = {i.name: i for i in model.graph.input}
+    for tensor in (t for t in model.graph.initializer if t.name in leaves):
+        piece.graph.initializer.add().CopyFrom(tensor)
+    weights = {t.name for t in piece.graph.initializer}
+    for source in sorted((inputs | (leaves & known.keys())) - weights):
+        if source in known:
+            piece.graph.input.add().CopyFrom(known[source])
+        else:
+            piece.graph.input.append(onnx.helper.make_tensor_value_info(source, types[source], None))
+    piece.graph.output.extend(onnx.ValueInfoProto(name=results[target]) for target in targets)
+    return Pieces(piece, results)
+
+
+def _closure(
+    shared: Collection[str], producers: Mapping[str, onnx.NodeProto], targets: list[str]
+) -> tuple[set[str], set[str], set[str]]:
+    """Outputs whose nodes are needed, shared tensors that feed them, and names made by no node."""
+    wanted: set[str] = set()
+    inputs: set[str] = set()
+    leaves: set[str] = set()
+    open_ends = list(targets)
+    while open_ends:
+        target = open_ends.pop()
+        if target in wanted:
+            continue
+        wanted.add(target)
+        node = producers[target]
+        for source in {*node.input, *captured(node)} - {""}:
+            if source in shared:
+                inputs.add(source)
+            elif source in producers:
+                open_ends.append(source)
+            else:
+                leaves.add(source)
+    return wanted, inputs, leaves

@@ -1,0 +1,204 @@
+"""A lower precision, emulated in FP32 by rounding every tensor explicitly.
+
+A graph merely converted to FLOAT16 computes in FP32 inside on a CPU and shows nothing. Here every float tensor passes
+through the lower precision: `op -> cast down -> cast up`, weights and graph inputs too. Each tensor keeps its name for
+the rounded value, so that taps, subgraphs and comparisons find it. Inside one operator sums stay FP32, as they do in
+tensor cores that accumulate in FP32.
+
+TF32 is no storage format: only operands of matrix products and convolutions lose mantissa bits, so only those are
+rounded, to 11 significant bits by Veltkamp's splitting (T. J. Dekker, Numer. Math. 18, 1971, 224-242).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+import ml_dtypes
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from assay_runner.graphs.documents import captured, fresh, rename_uses
+from assay_runner.graphs.shapes import shape_tensors
+from assay_runner.tensors import Array
+
+Rounded = Literal["fp16", "bf16", "tf32"]
+
+CASTS: Mapping[str, int] = MappingProxyType({"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16})
+
+# Operators whose output elements are input elements: rounded in, rounded out.
+MOVES = frozenset(
+    {
+        "Identity",
+        "Reshape",
+        "Flatten",
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+        "Slice",
+        "Gather",
+        "GatherND",
+        "GatherElements",
+        "Concat",
+        "Split",
+        "Expand",
+        "Tile",
+        "Relu",
+        "Max",
+        "Min",
+        "MaxPool",
+        "GlobalMaxPool",
+        "Neg",
+        "Abs",
+        "DepthToSpace",
+        "SpaceToDepth",
+        "ReduceMax",
+        "ReduceMin",
+        "Where",
+    }
+)
+
+# Operands that tensor cores read as TF32.
+PRODUCTS: Mapping[str, frozenset[int]] = MappingProxyType(
+    {op: frozenset({0, 1}) for op in ("Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum")}
+    | {op: frozenset({0, 1, 2, 5}) for op in ("LSTM", "GRU", "RNN")}
+)
+
+SPLIT = float(2**13 + 1)
+SPLIT_LIMIT = 1e34
+
+
+def rounder(precision: Rounded) -> Callable[[Array], Array]:
+    """What the emulation makes of a value: float32 array to float32 array, values beyond the range to infinity."""
+    if precision == "tf32":
+        return _split
+    dtype = np.dtype(np.float16 if precision == "fp16" else ml_dtypes.bfloat16)
+
+    def through(array: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return array.astype(dtype).astype(np.float32)
+
+    return through
+
+
+def _split(array: Array) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = array * np.float32(SPLIT)
+        return np.where(np.abs(array) < np.float32(SPLIT_LIMIT), scaled - (scaled - array), array).astype(np.float32)
+
+
+def weights_to_round(model: onnx.ModelProto, precision: Rounded) -> frozenset[str]:
+    """Float initialisers of the outer graph whose values must be rounded before the model is saved."""
+    floats = {t.name for t in model.graph.initializer if t.data_type == TensorProto.FLOAT}
+    if precision == "tf32":
+        uses = _uses(model)
+        operands = {name for name in floats if all(_is_operand(n, p) for n, p in uses.get(name, ()))}
+        return frozenset(operands & uses.keys())
+    return frozenset(floats - shape_tensors(model))
+
+
+def emulate(model: onnx.ModelProto, precision: Rounded, floats: frozenset[str]) -> None:
+    """Round every float tensor of the outer graph, in place; its weights are rounded by `rounder`, elsewhere.
+
+    Args:
+        model: all float tensors FP32.
+        precision: the precision emulated.
+        floats: names of the node outputs and graph inputs that are float tensors.
+    """
+    rewriter = _Rewriter(model, precision, floats)
+    if precision == "tf32":
+        rewriter.operands()
+    else:
+        rewriter.everything()
+
+
+@dataclass
+class _Rewriter:
+    model: onnx.ModelProto
+    precision: Rounded
+    floats: frozenset[str]
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.name = fresh(self.model)
+        self.kept = shape_tensors(self.model)
+
+    def everything(self) -> None:
+        """FP16, BF16: every float tensor that is no shape."""
+        weights = {t.name for t in self.model.graph.initializer}
+        renamed = {}
+        for name in [i.name for i in self.model.graph.input if i.name in self.floats - self.kept - weights]:
+            renamed[name] = self.name(f"{name}__rounded")
+            self._cast(name, renamed[name])
+        for node in self.model.graph.node:
+            unrounded = [name for name in (*node.input, *captured(node)) if name in self.kept]
+            rename_uses(node, renamed)
+            moves = node.op_type in MOVES and node.domain in ("", "ai.onnx") and not unrounded
+            raw = []
+            for index, output in enumerate(node.output):
+                if output in self.floats and output not in self.kept and not moves:
+                    node.output[index] = self.name(f"{output}__raw")
+                    raw.append((node.output[index], output))
+            self.nodes.append(node)
+            for source, target in raw:
+                self._cast(source, target)
+        self._finish()
+
+    def operands(self) -> None:
+        """TF32: the operands of products, unless they are weights, which are rounded already."""
+        done = {name: name for name in weights_to_round(self.model, "tf32")}
+        weights = {t.name for t in self.model.graph.initializer if t.data_type == TensorProto.FLOAT}
+        self._constants()
+        for node in self.model.graph.node:
+            for index, name in enumerate(node.input):
+                if _is_operand(node, index) and name in self.floats | weights:
+                    if name not in done:
+                        done[name] = self.name(f"{name}__tf32")
+                        self._split(name, done[name])
+                    node.input[index] = done[name]
+            self.nodes.append(node)
+        self._finish()
+
+    def _finish(self) -> None:
+        del self.model.graph.node[:]
+        self.model.graph.node.extend(self.nodes)
+        del self.model.graph.value_info[:]
+
+    def _cast(self, source: str, target: str) -> None:
+        half = self.name(f"{target}__{self.precision}")
+        self.nodes.append(helper.make_node("Cast", [source], [half], name=half, to=CASTS[self.precision]))
+        self.nodes.append(helper.make_node("Cast", [half], [target], name=f"{half}_up", to=TensorProto.FLOAT))
+
+    def _constants(self) -> None:
+        self.factor, self.limit = self.name("assay__split"), self.name("assay__limit")
+        for name, value in ((self.factor, SPLIT), (self.limit, SPLIT_LIMIT)):
+            self.model.graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
+
+    def _split(self, source: str, target: str) -> None:
+        scaled, rest, high, size, small = (self.name(f"{target}_{part}") for part in ("c", "r", "h", "a", "s"))
+        for op, inputs, output in (
+            ("Mul", [source, self.factor], scaled),
+            ("Sub", [scaled, source], rest),
+            ("Sub", [scaled, rest], high),
+            ("Abs", [source], size),
+            ("Less", [size, self.limit], small),
+            ("Where", [small, high, source], target),
+        ):
+            self.nodes.append(helper.make_node(op, inputs, [output], name=output))
+
+
+def _uses(model: onnx.ModelProto) -> dict[str, list[tuple[onnx.NodeProto, int]]]:
+    uses: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
+    for node in model.graph.node:
+        for position, name in enumerate(node.input):
+            uses.setdefault(name, []).append((node, position))
+        for name in captured(node):
+            uses.setdefault(name, []).append((node, -1))
+    return uses
+
+
+def _is_operand(node: onnx.NodeProto, position: int) -> bool:
+    return position in PRODUCTS.get(node.op_type, ()) and node.domain in ("", "ai.onnx")

@@ -1,0 +1,76 @@
+"""Which tensors a graph has, what makes each, and the same graph with them shown as outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
+
+import onnx
+
+from assay_runner.evidence import Site
+from assay_runner.graphs.documents import subgraphs
+
+FLOATS: Mapping[str, int] = MappingProxyType(
+    {
+        "tensor(float)": onnx.TensorProto.FLOAT,
+        "tensor(double)": onnx.TensorProto.DOUBLE,
+        "tensor(float16)": onnx.TensorProto.FLOAT16,
+        "tensor(bfloat16)": onnx.TensorProto.BFLOAT16,
+    }
+)
+
+RANDOM_OPS = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
+
+
+def sites(model: onnx.ModelProto) -> tuple[Site, ...]:
+    """Every tensor that a node of the outer graph makes, in topological order; a nameless node gets its output's."""
+    return tuple(
+        Site(tensor=output, node=node.name or f"{node.op_type}:{output}", op=node.op_type)
+        for node in model.graph.node
+        for output in node.output
+        if output
+    )
+
+
+def tapped(model: onnx.ModelProto, tensors: Collection[str]) -> onnx.ModelProto:
+    """A copy of the graph with the tensors as further outputs; their types are left to ONNX Runtime to infer."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    shown = {o.name for o in model.graph.output}
+    for site in sites(model):
+        if site.tensor in tensors and site.tensor not in shown:
+            copy.graph.output.add(name=site.tensor)
+            shown.add(site.tensor)
+    return copy
+
+
+def random_sites(model: onnx.ModelProto) -> tuple[Site, ...]:
+    """Outputs of nodes that draw random numbers, Dropout in training mode among them."""
+    constants = {t.name: t for t in model.graph.initializer}
+    return tuple(
+        site
+        for node in _all_nodes(model.graph)
+        if node.op_type in RANDOM_OPS or _trains(node, constants)
+        for site in _first_site(node)
+    )
+
+
+def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for inner in subgraphs(node):
+            yield from _all_nodes(inner)
+
+
+def _first_site(node: onnx.NodeProto) -> tuple[Site, ...]:
+    name = next((o for o in node.output if o), "")
+    return (Site(tensor=name, node=node.name or f"{node.op_type}:{name}", op=node.op_type),) if name else ()
+
+
+def _trains(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
+    if node.op_type != "Dropout" or len(node.input) < 3 or not node.input[2]:
+        return False
+    flag = constants.get(node.input[2])
+    return flag is None or bool(onnx.numpy_helper.to_array(flag).any())

@@ -1,0 +1,128 @@
+"""Outputs against golden outputs, per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay_runner.errors import InvalidInput
+from assay_runner.evidence import LabelRanks, OutputDrifts, Site
+from assay_runner.passes.rows import has_samples, judged
+from assay_runner.statistics.samples import Drift, drift, ranks
+from assay_runner.tensors import Array, Arrays, Batch
+
+
+class OutputsPass:
+    """Gathers the drift of each output, batch by batch."""
+
+    def __init__(self, sites: Mapping[str, Site], ks: Collection[int]) -> None:
+        """Look at these outputs, in this order; `ks` are the k of top-k agreement."""
+        self._sites, self._ks = sites, ks
+        self._parts: dict[str, list[Drift]] = {name: [] for name in sites}
+        self._classes: dict[str, int] = {}
+        self.unmeasured: dict[str, str] = {}
+
+    def add(self, batch: Batch, golden: Arrays, candidate: Arrays) -> None:
+        """Take a batch in; an output that cannot be compared is noted, once and for all."""
+        for name in self._sites.keys() - self.unmeasured.keys():
+            reason = self._reason(name, batch, golden, candidate)
+            if reason:
+                self.unmeasured[name] = reason
+                continue
+            found = judged(candidate[name], batch)
+            self._classes[name] = found.shape[-1] if found.ndim > 1 else 1
+            self._parts[name].append(drift(golden[name], found, self._ks))
+
+    def result(self) -> tuple[OutputDrifts, ...]:
+        """What was measured, in graph order."""
+        return tuple(
+            _joined(self._sites[name], parts, self._classes[name])
+            for name, parts in self._parts.items()
+            if parts and name not in self.unmeasured
+        )
+
+    def _reason(self, name: str, batch: Batch, golden: Arrays, candidate: Arrays) -> str:
+        if name not in candidate:
+            return f"output {name!r} of the candidate is no tensor of numbers"
+        if not has_samples(candidate[name], batch):
+            shape = list(candidate[name].shape)
+            return f"output {name!r} has no sample axis: its shape is {shape} for {batch.count} samples"
+        if name not in golden:
+            return f"there is no golden output {name!r}"
+        found, wanted = judged(candidate[name], batch).shape, golden[name].shape
+        if found != wanted:
+            return f"output {name!r} has shape {list(found)}, the golden one {list(wanted)}"
+        return ""
+
+
+class LabelsPass:
+    """Gathers how labels rank in an output of classes."""
+
+    def __init__(self, outputs: Collection[str]) -> None:
+        """Look at these outputs."""
+        self._golden: dict[str, list[NDArray[np.int64]]] = {name: [] for name in outputs}
+        self._candidate: dict[str, list[NDArray[np.int64]]] = {name: [] for name in outputs}
+        self._classes: dict[str, int] = {}
+
+    def add(self, batch: Batch, golden: Arrays, candidate: Arrays) -> None:
+        """Take a batch in.
+
+        Raises:
+            InvalidInput: the output is no table of class scores, or a label is no class of it.
+        """
+        labels = batch.labels
+        if labels is None:
+            raise InvalidInput("labelAccuracy needs labels: name the labels array in dataset.labels")
+        for name in self._golden:
+            if name not in golden or name not in candidate:
+                raise InvalidInput(f"labelAccuracy reads output {name!r}, which {_whose(name, golden)} does not have")
+            scores = [_scores(name, array) for array in (golden[name], judged(candidate[name], batch))]
+            classes = min(array.shape[1] for array in scores)
+            wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+            if wrong.size:
+                raise InvalidInput(
+                    f"label {labels[wrong[0]]} of sample {batch.start + wrong[0]} is no class of output {name!r}, "
+                    f"which has classes 0 to {classes - 1}"
+                )
+            self._classes[name] = classes
+            self._golden[name].append(ranks(scores[0], labels))
+            self._candidate[name].append(ranks(scores[1], labels))
+
+    def result(self) -> dict[str, LabelRanks]:
+        """What was measured, by output."""
+        return {
+            name: LabelRanks(
+                name, self._classes[name], np.concatenate(self._golden[name]), np.concatenate(self._candidate[name])
+            )
+            for name in self._classes
+        }
+
+
+def _whose(name: str, golden: Arrays) -> str:
+    return "the candidate" if name in golden else "the golden run"
+
+
+def _scores(name: str, array: Array) -> Array:
+    """(samples, classes), from that or from (samples, 1, ..., classes)."""
+    if array.ndim < 2 or any(size != 1 for size in array.shape[1:-1]):
+        raise InvalidInput(
+            f"labelAccuracy needs one score per class, shape (samples, classes), but output {name!r} has shape "
+            f"{list(array.shape)}: name another output in labelAccuracy.output"
+        )
+    return array.reshape(len(array), array.shape[-1])
+
+
+def _joined(site: Site, parts: list[Drift], classes: int) -> OutputDrifts:
+    return OutputDrifts(
+        site=site,
+        max_abs=np.concatenate([p.max_abs for p in parts]),
+        max_rel=np.concatenate([p.max_rel for p in parts]),
+        cosine=np.concatenate([p.cosine for p in parts]),
+        psnr=np.concatenate([p.psnr for p in parts]),
+        snr=np.concatenate([p.snr for p in parts]),
+        not_finite=np.concatenate([p.not_finite for p in parts]),
+        top_k={k: np.concatenate([p.top_k[k] for p in parts]) for k in parts[0].top_k},
+        classes=classes,
+    )

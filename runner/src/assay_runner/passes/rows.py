@@ -1,0 +1,37 @@
+"""Which part of a tensor is to be judged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from assay_runner.tensors import Array, Batch
+
+
+def length(batch: Batch) -> int:
+    """Rows the model was fed, padding included."""
+    return len(next(iter(batch.inputs.values())))
+
+
+def has_samples(array: Array, batch: Batch) -> bool:
+    """Whether the first axis of a tensor is the samples'."""
+    return array.ndim > 0 and len(array) == length(batch)
+
+
+def judged(array: Array, batch: Batch) -> Array:
+    """The tensor without rows of padding, where its first axis is the samples'."""
+    return array[: batch.count] if has_samples(array, batch) else array
+
+
+def is_float(array: Array) -> bool:
+    """Whether the elements are floating-point numbers, bfloat16 among them."""
+    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+
+
+def bits_equal(first: Array, second: Array) -> bool:
+    """Whether two arrays hold the same bits: NaN equals NaN, 0 differs from -0."""
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    if first.size == 0:
+        return True
+    left, right = (np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in (first, second))
+    return bool(np.array_equal(left, right))

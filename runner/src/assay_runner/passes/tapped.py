@@ -1,0 +1,94 @@
+"""The run that shows every tensor: what is not finite in it, how far it is from golden, whether it is the same run."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+from assay_runner.backends import Backend, Built
+from assay_runner.evidence import LayerErrors, Reproduction
+from assay_runner.golden import BACKEND, golden_model
+from assay_runner.models import LoadedModel
+from assay_runner.passes.faults import FaultsPass
+from assay_runner.passes.layers import LayersPass
+from assay_runner.passes.rows import bits_equal
+from assay_runner.statistics.blocks import Sums
+from assay_runner.tensors import Arrays, Batch, Batches
+
+
+class TappedPass:
+    """Runs the candidate with every tensor shown, and golden with it where tensors are compared."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        built: Built,
+        model: LoadedModel,
+        precision: Literal["fp32", "fp64"],
+        workdir: Path,
+        layers: bool,
+        stack: ExitStack,
+    ) -> None:
+        """Open what is needed; `stack` closes it."""
+        self._backend, self._built, self._stack = backend, built, stack
+        self._model, self._precision, self._workdir = model, precision, workdir
+        self.sites = backend.sites(built)
+        self._session = stack.enter_context(backend.open_tapped(built))
+        self.faults = FaultsPass(self.sites)
+        self.notes: tuple[str, ...] = ()
+        self.reproduction: Reproduction | None = None
+        self._layers = self._open_layers() if layers else None
+
+    def add(self, batch: Batch, plain: Arrays | None) -> None:
+        """Take a batch in; `plain` are the outputs of the plain run, where it ran."""
+        golden = self._layers.add_golden(batch) if self._layers else {}
+        tensors = self._session.run(batch.inputs)
+        if plain is not None:
+            self._compare(plain, tensors)
+        if self._layers:
+            self._layers.add_candidate(batch, golden, tensors, self.faults)
+        else:
+            for site in self.sites:
+                if site.tensor in tensors:
+                    self.faults.add(site.tensor, tensors.pop(site.tensor), batch)
+
+    def settle(self, dataset: Batches) -> None:
+        """Look whether golden has the values that are not finite too; runs only the batches that had any."""
+        if self._layers or not self.faults.names:
+            return
+        with ExitStack() as stack:
+            built = self._golden_built()
+            golden = stack.enter_context(BACKEND.open_tapped(built, self.faults.names))
+            candidate = stack.enter_context(self._backend.open_tapped(self._built, self.faults.names))
+            for batch in dataset:
+                if batch.start in self.faults.batches:
+                    wanted, found = golden.run(batch.inputs), candidate.run(batch.inputs)
+                    for name in self.faults.names & wanted.keys() & found.keys():
+                        self.faults.settle(name, found[name], wanted[name], batch)
+
+    def errors(self) -> LayerErrors | None:
+        """Errors per tensor, where tensors were compared."""
+        return self._layers.result(self.faults) if self._layers else None
+
+    def _open_layers(self) -> LayersPass:
+        built = self._golden_built()
+        names = {site.tensor for site in self.sites}
+        golden = self._stack.enter_context(BACKEND.open_tapped(built, names))
+        return LayersPass(self._backend, self._built, golden, self._stack)
+
+    def _golden_built(self) -> Built:
+        built, _ = golden_model(self._model, self._precision, self._workdir)
+        self.notes += built.notes
+        return built
+
+    def _compare(self, plain: Arrays, tensors: Arrays) -> None:
+        bitwise, snr = True, float("inf")
+        for name in plain.keys() & tensors.keys():
+            if not bits_equal(plain[name], tensors[name]):
+                sums = Sums()
+                sums.add(plain[name], tensors[name])
+                bitwise, snr = False, min(snr, sums.snr)
+        before = self.reproduction or Reproduction(True, float("inf"))
+        self.reproduction = Reproduction(before.bitwise and bitwise, min(before.snr, snr))

@@ -1,0 +1,123 @@
+"""Sums over the difference of two tensors, block by block.
+
+A tensor of a hundred megabytes in float64 would be two hundred more, and slow: memory, not arithmetic, is what such
+sums wait for. So both tensors are read once, in blocks whose float64 copies stay in cache.
+
+Values that are not finite: equal infinities differ by nothing. NaN, in either tensor, and an infinity that the other
+tensor does not have, make the pair bad: nothing that follows from it may pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from assay_runner.evidence import Floats
+from assay_runner.tensors import Array
+
+BLOCK = 1 << 16
+
+
+@dataclass
+class Sums:
+    """Sums over all elements seen so far.
+
+    Attributes:
+        signal: golden squared.
+        noise: candidate minus golden, squared.
+        cross: golden times difference.
+        largest: largest absolute difference.
+        bad: whether a value was not finite and not matched.
+        elements: elements seen.
+    """
+
+    signal: float = 0.0
+    noise: float = 0.0
+    cross: float = 0.0
+    largest: float = 0.0
+    bad: bool = False
+    elements: int = 0
+
+    def add(self, golden: Array, candidate: Array) -> None:
+        """Take two tensors of one size in: any real or boolean element types."""
+        first, second = plain(golden).reshape(-1), plain(candidate).reshape(-1)
+        self.elements += first.size
+        for start in range(0, first.size, BLOCK):
+            self._add(first[start : start + BLOCK], second[start : start + BLOCK])
+
+    def _add(self, golden: Array, candidate: Array) -> None:
+        wide = golden.astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            signal = float(np.einsum("i,i", wide, wide))
+            if np.isfinite(signal) and golden.dtype == candidate.dtype and bool((golden == candidate).all()):
+                self.signal += signal
+                return
+            difference = np.subtract(candidate, wide, dtype=np.float64)
+            noise = float(np.einsum("i,i", difference, difference))
+        if not np.isfinite(noise) or not np.isfinite(signal):
+            wide, difference, unmatched = matched(wide, candidate.astype(np.float64))
+            self.bad = self.bad or bool(unmatched.any())
+            signal = float(np.einsum("i,i", wide, wide))
+            noise = float(np.einsum("i,i", difference, difference))
+        self.signal += signal
+        self.noise += noise
+        self.cross += float(np.einsum("i,i", wide, difference))
+        self.largest = max(self.largest, float(difference.max()), -float(difference.min()))
+
+    @property
+    def max_abs(self) -> float:
+        """Largest absolute difference; Inf where bad."""
+        return float("inf") if self.bad else self.largest
+
+    @property
+    def rms(self) -> float:
+        """Root of the mean squared difference; Inf where bad, 0 of nothing."""
+        if self.bad:
+            return float("inf")
+        return float(np.sqrt(self.noise / self.elements)) if self.elements else 0.0
+
+    @property
+    def snr(self) -> float:
+        """Golden power over the power of the difference, in dB."""
+        return float(snr(np.array(self.signal), np.array(self.noise), np.array(self.bad)))
+
+    @property
+    def cosine(self) -> float:
+        """Cosine similarity."""
+        sums = (np.array(v) for v in (self.signal, self.noise, self.cross, self.bad))
+        return float(cosine(*sums))
+
+
+def plain(array: Array) -> Array:
+    """bfloat16 as float32, for which numpy has all operations; else the array itself."""
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def matched(golden: Floats, candidate: Floats) -> tuple[Floats, Floats, Array]:
+    """Golden values and differences with zeros where a value is not finite, and where such a value has no match."""
+    both = np.isfinite(golden) & np.isfinite(candidate)
+    unmatched = ~both & ~(golden == candidate)
+    with np.errstate(invalid="ignore"):
+        return np.where(both, golden, 0.0), np.where(both, candidate - golden, 0.0), unmatched
+
+
+def snr(signal: Array, noise: Array, bad: Array) -> Floats:
+    """10 log10(signal / noise) in dB: +Inf without noise, -Inf where bad or there is noise but no signal."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = 10 * (np.log10(signal) - np.log10(noise))
+    value = np.where(noise == 0, np.inf, value)
+    return np.asarray(np.where(bad | np.isnan(value), -np.inf, value), np.float64)
+
+
+def cosine(signal: Array, noise: Array, cross: Array, bad: Array) -> Floats:
+    """Cosine similarity from the sums: with c = g + d, c.g = g.g + g.d and c.c = g.g + 2 g.d + d.d.
+
+    Equal vectors give 1 (also two zero vectors), a zero vector against another 0, bad ones -1.
+    """
+    dot, power = signal + cross, signal + 2 * cross + noise
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = dot / np.sqrt(signal * np.maximum(power, 0))
+    value = np.where((signal == 0) | (power <= 0), 0.0, value)
+    value = np.where(noise == 0, 1.0, np.clip(value, -1.0, 1.0))
+    return np.asarray(np.where(bad | np.isnan(value), -1.0, value), np.float64)

@@ -1,0 +1,147 @@
+"""How far each sample's output is from the golden one.
+
+Per sample, with golden g, candidate c and d = c - g over the sample's elements:
+
+    maxAbs  max |d|
+    maxRel  max |d| / max(|g|, 0.001 * max |g|): elements near zero are held against the sample's scale
+    cosine  c.g / (|c| |g|)
+    snr     10 log10(sum g^2 / sum d^2) dB
+    psnr    10 log10(max |g|^2 / mean d^2) dB
+
+Where nothing differs, psnr and snr are +Inf. A NaN in either, or an infinity the other does not have, makes a sample
+bad: differences Inf, cosine -1, psnr and snr -Inf; it fails every limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay_runner.evidence import Floats
+from assay_runner.statistics.blocks import BLOCK, cosine, matched, plain, snr
+from assay_runner.tensors import Array
+
+FLOOR = 1e-3
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One value per sample; see the module's docstring."""
+
+    max_abs: Floats
+    max_rel: Floats
+    cosine: Floats
+    psnr: Floats
+    snr: Floats
+    not_finite: NDArray[np.bool_]
+    top_k: dict[int, NDArray[np.bool_]]
+
+
+def drift(golden: Array, candidate: Array, ks: Collection[int] = ()) -> Drift:
+    """Compare two outputs of one shape, sample by sample along the first axis.
+
+    Args:
+        golden: real or boolean, (samples, ...).
+        candidate: likewise.
+        ks: the k of each top-k agreement wanted.
+    """
+    samples = len(golden)
+    golden, candidate = plain(golden), plain(candidate)
+    first, second = golden.reshape(samples, -1), candidate.reshape(samples, -1)
+    height = max(1, BLOCK // max(1, first.shape[1]))
+    parts = [_rows(first[i : i + height], second[i : i + height]) for i in range(0, samples, height)]
+    empty = np.zeros((0, 7))
+    max_abs, max_rel, signal, noise, cross, peak, bad = np.concatenate(parts or [empty]).T
+    mean = noise / max(1, first.shape[1])
+    wrong = bad > 0
+    return Drift(
+        max_abs=np.where(wrong, np.inf, max_abs),
+        max_rel=np.where(wrong, np.inf, max_rel),
+        cosine=cosine(signal, noise, cross, wrong),
+        psnr=snr(peak**2, mean, wrong),
+        snr=snr(signal, noise, wrong),
+        not_finite=~_finite(second),
+        top_k={k: same_top_k(golden, candidate, k) for k in ks},
+    )
+
+
+def same_top_k(golden: Array, candidate: Array, k: int) -> NDArray[np.bool_]:
+    """Whether the k largest elements along the last axis are the same ones; of equal elements the first counts.
+
+    Every row of a sample must agree; a sample with NaN does not.
+    """
+    samples = len(golden)
+    if golden.ndim < 2 or golden.size == 0:
+        return np.zeros(samples, np.bool_)
+    same = np.ones(samples, np.bool_)
+    for index in range(samples):
+        for g, c in zip(_last(golden[index]), _last(candidate[index]), strict=True):
+            both = bool(np.isnan(g).any() or np.isnan(c).any())
+            same[index] &= not both and np.array_equal(np.sort(top(g, k)), np.sort(top(c, k)))
+    return same
+
+
+def top(scores: Array, k: int) -> NDArray[np.int64]:
+    """Positions of the k largest scores of a vector, largest first; of equal scores the first counts."""
+    order: NDArray[np.int64] = np.argsort(-scores.astype(np.float64), kind="stable")[:k]
+    return order
+
+
+def ranks(scores: Array, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many classes come before the label's: those that score more, or as much with a smaller index.
+
+    A row with NaN puts its label last, so that it is never a hit.
+
+    Args:
+        scores: (samples, classes).
+        labels: (samples,), in [0, classes).
+    """
+    wide = scores.astype(np.float64)
+    own = np.take_along_axis(wide, labels[:, None], axis=1)
+    before = (wide > own) | ((wide == own) & (np.arange(wide.shape[1]) < labels[:, None]))
+    return np.where(np.isnan(wide).any(axis=1), wide.shape[1], before.sum(axis=1)).astype(np.int64)
+
+
+def _last(array: Array) -> Array:
+    return array.reshape(-1, array.shape[-1])
+
+
+def _finite(array: Array) -> NDArray[np.bool_]:
+    if array.dtype.kind in "biu":
+        return np.ones(len(array), np.bool_)
+    if array.shape[1] == 0:
+        return np.ones(len(array), np.bool_)
+    # A minimum and a maximum cost no temporary; NaN and infinities show in one of them.
+    return np.asarray(np.isfinite(array.min(axis=1)) & np.isfinite(array.max(axis=1)))
+
+
+def _rows(golden: Array, candidate: Array) -> Floats:
+    """Columns max_abs, max_rel, signal, noise, cross, peak, bad for each row."""
+    width = max(1, BLOCK // len(golden))
+    starts = range(0, golden.shape[1], width)
+    blocks = [(golden[:, s : s + width], candidate[:, s : s + width]) for s in starts]
+    result = np.zeros((len(golden), 7))
+    for g, c in blocks:
+        wide, difference, unmatched = matched(g.astype(np.float64), c.astype(np.float64))
+        result[:, 0] = np.maximum(result[:, 0], np.abs(difference).max(axis=1))
+        result[:, 2] += np.einsum("ij,ij->i", wide, wide)
+        result[:, 3] += np.einsum("ij,ij->i", difference, difference)
+        result[:, 4] += np.einsum("ij,ij->i", wide, difference)
+        result[:, 5] = np.maximum(result[:, 5], np.abs(wide).max(axis=1))
+        result[:, 6] = np.maximum(result[:, 6], unmatched.any(axis=1))
+    for g, c in blocks:
+        # The scale is known only now; where nothing differs there is nothing to divide.
+        if result[:, 0].any():
+            result[:, 1] = np.maximum(result[:, 1], _relative(g, c, result[:, 5]))
+    return result
+
+
+def _relative(golden: Array, candidate: Array, peak: Floats) -> Floats:
+    wide, difference, _ = matched(golden.astype(np.float64), candidate.astype(np.float64))
+    scale = np.maximum(np.abs(wide), FLOOR * peak[:, None])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = np.abs(difference) / scale
+    return np.asarray(np.where(difference == 0, 0.0, quotient).max(axis=1), np.float64)
