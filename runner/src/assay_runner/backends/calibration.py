@@ -5,7 +5,9 @@ quantised bins, returns the full range. So ranges are found here, streaming, and
 
 Minmax takes the largest magnitude seen. Entropy takes the threshold whose clipped and quantised histogram diverges
 least (Kullback-Leibler) from the histogram: S. Migacz, "8-bit Inference with TensorRT", GTC 2017; 2048 bins of the
-magnitude, 128 levels. It costs a second pass, since the bins follow the largest magnitude.
+magnitude, 128 levels. One thing differs: the quantised histogram is not scaled up to make good for what clipping took
+from it, or values of a few discrete levels, such as grey scales, would lose all but the lowest (measured: 99 % top-1 to
+11 %). It costs a second pass, since the bins follow the largest magnitude.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import Floats
 from assay_runner.tensors import Array, Arrays, Batches, Progress, rows
 
 BINS = 2048
 LEVELS = 128
+STEP = 8
 
 
 class Tensors(Protocol):
@@ -73,7 +75,7 @@ def entropy_threshold(counts: NDArray[np.int64]) -> float:
     """
     if not counts.any():
         return 1.0
-    edges = range(LEVELS, len(counts) + 1)
+    edges = range(LEVELS, len(counts) + 1, STEP)
     divergences = [_divergence(counts, edge) for edge in edges]
     return edges[int(np.argmin(divergences))] / len(counts)
 
@@ -88,16 +90,10 @@ def _divergence(counts: NDArray[np.int64], edge: int) -> float:
     mass = np.bincount(level, kept, LEVELS)
     share = np.bincount(level, filled, LEVELS)
     quantised = np.where(filled, (mass / np.maximum(share, 1))[level], 0.0)
-    return _kullback_leibler(reference, quantised)
-
-
-def _kullback_leibler(p: Floats, q: Floats) -> float:
-    """Divergence of two histograms; an empty bin of q under a full one of p counts as a ten-thousandth of a sample."""
-    if q.sum() == 0:
-        return float("inf")
-    used = p > 0
-    p, q = p[used] / p.sum(), np.maximum(q[used], 1e-4) / q.sum()
-    return float(np.sum(p * np.log(p / q)))
+    used = reference > 0
+    # An empty level under a full one counts as a ten-thousandth of a value.
+    p, q = reference[used], np.maximum(quantised[used], 1e-4)
+    return float(np.sum(p * np.log(p / q)) / p.sum())
 
 
 def _values(

@@ -22,7 +22,7 @@ from assay_runner.graphs.taps import random_sites, sites, tapped
 from assay_runner.models import LoadedModel
 from assay_runner.tensors import Batches, Progress
 
-PURPOSES = {"fp32": Purpose.PLAIN, "fp64": Purpose.PLAIN, "int8": Purpose.QUANTISED}
+OPTIMISED = ("fp32", "fp64")
 
 
 class OnnxRuntime:
@@ -133,7 +133,7 @@ def _int8(
 
 def purpose(precision: str) -> Purpose:
     """How a model of this precision is run for its outputs."""
-    return PURPOSES.get(precision, Purpose.EXACT)
+    return Purpose.PLAIN if precision in OPTIMISED else Purpose.EXACT
 
 
 def _home(built: Built, scratch: Path) -> Path:

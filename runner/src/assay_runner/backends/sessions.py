@@ -45,15 +45,13 @@ class Purpose(Enum):
     """What a session is for.
 
     PLAIN: the model as it would be served: every optimisation.
-    EXACT: every node as it stands: no optimisation, so that explicit rounding is kept, and no arena, so that memory
-        goes back as soon as a tensor has been looked at.
-    QUANTISED: like PLAIN, but Q/DQ pairs stay floating-point operations: integer kernels of a CPU saturate where those
-        of a GPU do not.
+    EXACT: every node as it stands: no optimisation, so that explicit rounding is kept and Q/DQ pairs stay what they are
+        (a CPU's integer kernels may saturate where a GPU's do not), and no arena, so that memory goes back as soon as a
+        tensor has been looked at.
     """
 
     PLAIN = "plain"
     EXACT = "exact"
-    QUANTISED = "quantised"
 
 
 def options(purpose: Purpose) -> ort.SessionOptions:
@@ -61,8 +59,6 @@ def options(purpose: Purpose) -> ort.SessionOptions:
     chosen = ort.SessionOptions()
     chosen.log_severity_level = 4
     chosen.intra_op_num_threads = cores()
-    if purpose is Purpose.QUANTISED:
-        chosen.add_session_config_entry("session.disable_quant_qdq", "1")
     if purpose is Purpose.EXACT:
         chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         chosen.enable_cpu_mem_arena = False
@@ -116,6 +112,9 @@ class OrtSession:
             InvalidInput: the model cannot be run on these inputs.
             Unavailable: memory ran out.
         """
+        if not self._outputs:
+            # ONNX Runtime takes an empty list of outputs for all of them.
+            return {}
         with translated("the model"):
             feeds = {name: _fed(inputs[name], kind) for name, kind in self.inputs.items() if name in inputs}
             values = self._session.run_with_ort_values(self._outputs, feeds)

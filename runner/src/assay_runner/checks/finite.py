@@ -48,7 +48,7 @@ class Finite(Check):
     def _failed(self, evidence: Evidence, own: Sequence[Fault]) -> Finding:
         first = own[0]
         known = "golden is finite there" if first.own is not None else "golden has no such tensor"
-        others = f"; {len(own) - 1} later tensors follow" if len(own) > 1 else ""
+        others = f"; later tensors follow: {len(own) - 1}" if len(own) > 1 else ""
         message = (
             f"{place(first.site)} is the first that is not finite: {_what(first)} in {first.own or first.samples} of "
             f"{evidence.samples} samples, first in sample {first.first}, and {known}{others}; keep this node in a "

@@ -66,7 +66,7 @@ class LayerDrift(Check):
             value = first.local.snr if first.local else float("-inf")
             message = (
                 f"the error starts at {place(first.site)}: on golden inputs it has {value:.1f} dB, must have "
-                f"{self.local_snr:g} dB; {len(local)} tensors start such errors and {breaches} breach a limit"
+                f"{self.local_snr:g} dB; tensors that start such errors: {len(local)}, that breach a limit: {breaches}"
             )
             fields = {"metric": "localSnr", "value": value, "limit": self.local_snr}
         else:
@@ -74,7 +74,7 @@ class LayerDrift(Check):
             value = first.accumulated.snr
             message = (
                 f"{place(first.site)} is farthest from golden with {value:.1f} dB, must have {self.snr:g} dB; no "
-                f"single tensor starts an error below {self.local_snr:g} dB, it adds up; {breaches} tensors breach"
+                f"single tensor starts an error below {self.local_snr:g} dB, it adds up; tensors that breach: {breaches}"
             )
             fields = {"metric": "accumulatedSnr", "value": value, "limit": self.snr}
         return self.finding(evidence, Verdict.FAILED, message, first.site, **fields, details=details)

@@ -104,7 +104,7 @@ class OutputDrift(Check):
         failed = [fields for verdict, fields in judged if verdict is Verdict.FAILED]
         unclear = [fields for verdict, fields in judged if verdict is Verdict.INCONCLUSIVE]
         if failed:
-            more = f"; {len(failed) - 1} further limits are breached" if len(failed) > 1 else ""
+            more = f"; further limits breached: {len(failed) - 1}" if len(failed) > 1 else ""
             verdict, fields = Verdict.FAILED, failed[0] | {"message": failed[0]["message"] + more}
         elif unclear:
             verdict, fields = Verdict.INCONCLUSIVE, unclear[0]

@@ -102,7 +102,7 @@ def ranks(scores: Array, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     wide = scores.astype(np.float64)
     own = np.take_along_axis(wide, labels[:, None], axis=1)
     before = (wide > own) | ((wide == own) & (np.arange(wide.shape[1]) < labels[:, None]))
-    return np.where(np.isnan(wide).any(axis=1), wide.shape[1], before.sum(axis=1)).astype(np.int64)
+    return np.asarray(np.where(np.isnan(wide).any(axis=1), wide.shape[1], before.sum(axis=1)), np.int64)
 
 
 def _last(array: Array) -> Array:
