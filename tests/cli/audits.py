@@ -45,7 +45,9 @@ def good(folder: Path) -> None:
     linear(folder / "model.onnx")
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
     for number in range(2):
         x = rows(SAMPLES // 2, seed=number)
         label = np.argmax(session.run(None, {"x": x})[0], axis=1).astype(np.int64)

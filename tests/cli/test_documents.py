@@ -60,7 +60,11 @@ BAD_DOCUMENTS: list[tuple[str, str, str]] = [
     ("no spec", yaml.safe_dump({**document({}), "spec": None}), "spec: required, but missing"),
     ("unknown field", changed(modle={"uri": "file:///m"}), "spec.modle: unknown field"),
     ("unknown top", yaml.safe_dump(document(spec(), extra=1)), "extra: unknown field"),
-    ("two keys", changed(checks=[{"finite": {}, "runToRun": {}}]), "a check has exactly one key, its name; got finite, runToRun"),
+    (
+        "two keys",
+        changed(checks=[{"finite": {}, "runToRun": {}}]),
+        "a check has exactly one key, its name; got finite, runToRun",
+    ),
     ("unknown check", changed(checks=[{"finit": {}}]), "spec.checks[0].finit: unknown check"),
     ("bad parameter", changed(checks=[{"runToRun": {"runs": 0}}]), "spec.checks[0].runToRun.runs: "),
     ("duplicate names", changed(candidates=[TENSORRT, TENSORRT]), "duplicate name 'trt' in candidates"),
