@@ -1,0 +1,123 @@
+"""A whole audit with everything in S3, as a Pod runs it, and what becomes of it when S3 goes away."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay_api.audit import AuditSpec, Storage
+from assay_api.model import parse
+from assay_api.plan import Task, plan
+from assay_api.report import Report
+from assay_api.result import TaskResult
+from assay_runner.stores import open_store
+from tests.cli.audits import SAMPLES, assay, document, good, spec, write
+from tests.cli.test_task import environment, pod
+from tests.lab.s3 import S3Server
+from tests.unit.runner_io.made import linear
+
+
+@pytest.fixture
+def prefix(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A good audit's files in a bucket."""
+    for name, value in s3.env.items():
+        monkeypatch.setenv(name, value)
+    good(tmp_path)
+    uri = f"s3://{s3.bucket('audits')}/{uuid.uuid4().hex[:8]}"
+    store = open_store(Storage())
+    for path in sorted(tmp_path.rglob("*")):
+        if path.is_file():
+            store.put(f"{uri}/{path.relative_to(tmp_path).as_posix()}", path)
+    return uri
+
+
+def in_s3(prefix: str, **changes: Any) -> dict[str, Any]:
+    text = json.dumps(spec(**changes)).replace("file://./", f"{prefix}/")
+    moved: dict[str, Any] = json.loads(text)
+    return moved
+
+
+def planned(prefix: str, **changes: Any) -> dict[str, Task]:
+    parsed = parse(AuditSpec, in_s3(prefix, **changes))
+    made = plan(parsed, "ml/an-audit", output=f"{prefix}/runs/1", cache=f"{prefix}/cache")
+    return {task.key: task for task in made}
+
+
+def test_pods_read_and_write_s3_alone(prefix: str, tmp_path: Path) -> None:
+    for task in planned(prefix).values():
+        code, answer, log = pod(tmp_path, task)
+        assert code == 0, log
+    assert answer is not None
+    assert answer.report is not None
+    content = open_store(Storage()).read(answer.report.uri)
+    assert hashlib.sha256(content).hexdigest() == answer.report.sha256
+    report = parse(Report, json.loads(content))
+    assert (report.verdict, report.candidates[0].samples) == ("Passed", SAMPLES)
+    assert list((tmp_path / "scratch").iterdir()) == []
+    secret = [value for key, value in environment(tmp_path, None).items() if key == "AWS_SECRET_ACCESS_KEY"]
+    for stored in open_store(Storage()).list(f"{prefix}/runs/"):
+        assert secret[0].encode() not in open_store(Storage()).read(stored.uri)
+
+
+def test_a_local_run_reads_s3(prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = assay(capsys, "run", "-f", write(tmp_path, document(in_s3(prefix))), "--out", str(tmp_path / "out"))
+    assert (ended.code, ended.complaints) == (0, [])
+
+
+def test_external_data_come_from_beside_the_model(
+    prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    linear(tmp_path / "big" / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    store = open_store(Storage())
+    store.put(f"{prefix}/big/model.onnx", tmp_path / "big" / "model.onnx")
+    audit = write(tmp_path, document(in_s3(prefix, model={"uri": "file://./big/model.onnx"})))
+    lost = assay(capsys, "run", "-f", audit, "--out", str(tmp_path / "out"))
+    assert lost.code == 64
+    assert f"{prefix}/big/weights.bin does not exist" in lost.complaints[0]
+    store.put(f"{prefix}/big/weights.bin", tmp_path / "big" / "weights.bin")
+    assert assay(capsys, "run", "-f", audit, "--out", str(tmp_path / "out")).code == 0
+
+
+def test_an_outage_ends_with_69_and_says_how_long_it_waited(
+    prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_RETRY_SECONDS", "1")
+    with S3Server() as away:
+        away.pause()
+        audit = write(tmp_path, document(in_s3(prefix, storage={"endpoint": away.endpoint})))
+        ended = assay(capsys, "run", "-f", audit, "--out", str(tmp_path / "out"))
+    assert ended.code == 69
+    assert len(ended.complaints) == 1
+    assert f"cannot connect to {away.endpoint}" in ended.complaints[0]
+    assert "gave up after 2 attempts over" in ended.complaints[0]
+    assert "trying again in" in ended.err
+
+
+@pytest.mark.parametrize("stage", ["golden", "fp32"])
+def test_a_killed_task_runs_again_and_nothing_is_lost_or_doubled(prefix: str, tmp_path: Path, stage: str) -> None:
+    tasks = planned(prefix)
+    for key in ("golden", "fp32"):
+        if key == stage:
+            with subprocess.Popen(
+                [sys.executable, "-m", "assay_runner", "task"],
+                env=environment(tmp_path, tasks[key]), stderr=subprocess.PIPE, text=True,
+            ) as process:  # fmt: skip
+                assert process.stderr is not None
+                # Its second line of progress: the model is there, the work has begun.
+                process.stderr.readline()
+                process.stderr.readline()
+                process.kill()
+        code, _, log = pod(tmp_path, tasks[key])
+        assert code == 0, log
+    code, answer, _ = pod(tmp_path, tasks["summary"])
+    assert (code, answer.verdict if isinstance(answer, TaskResult) else None) == (0, "Passed")
+    names = [s.uri.removeprefix(f"{prefix}/runs/1/") for s in open_store(Storage()).list(f"{prefix}/runs/1/")]
+    reports = ["junit.xml", "report.html", "report.json"]
+    assert names == sorted([*reports, *(f"fp32/{name}" for name in reports), "golden/golden.json"])
