@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.operator.lab import Kubelet, Namespace, Operator, report, task_of
+from tests.operator.lab import Kubelet, Namespace, Operator, Raw, report, task_of
 
 WORST = {
     "candidate": "bf16", "check": "finite", "message": "Inf first appears in /block1/Mul_output_0",
@@ -17,7 +17,7 @@ WORST = {
 def finish_candidates(namespace: Namespace, kubelet: Kubelet, verdicts: dict[str, str]) -> None:
     kubelet.finish(namespace.job("golden"), message="golden outputs of 360 samples")
     for name, verdict in verdicts.items():
-        worst = {"worst": {**WORST, "candidate": name}} if verdict == "Failed" else {}
+        worst: Raw = {"worst": {**WORST, "candidate": name}} if verdict == "Failed" else {}
         kubelet.finish(namespace.job(name), verdict=verdict, report=report(name), latencyMs="1.25", **worst)
 
 
