@@ -58,7 +58,10 @@ def on_overlay(folder: Path) -> bool:
 
 
 class Server:
-    """One running server process, logging to `log`."""
+    """One running server process, logging to `log`.
+
+    To the kernel, the parent is the thread that started it: start it from one that lives as long as it is needed.
+    """
 
     def __init__(self, argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> None:
         self.name, self.log = Path(argv[0]).name, log

@@ -121,7 +121,7 @@ def test_a_command_runs_in_a_pod(based: Cluster) -> None:
 
 
 def test_a_cluster_left_running_is_found_again_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = [sys.executable, "-m", "tests.lab"]
     # Only the record of what runs goes elsewhere: the programs come from the usual cache.
@@ -132,11 +132,11 @@ def test_a_cluster_left_running_is_found_again_and_leaves_nothing(
     kubeconfigs = [subprocess.run([*run, "cluster"], capture_output=True, text=True, check=True).stdout for _ in "12"]
     assert kubeconfigs[0] == kubeconfigs[1]
     folder = Path(kubeconfigs[0].strip()).parent
-    cluster = Cluster.attach(folder)
-    assert cluster is not None
-    assert cluster.kubectl.json("get", "nodes")["items"][0]["metadata"]["name"] == cluster.node
+    left = Cluster.attach(folder)
+    assert left is not None
+    assert left.kubectl.json("get", "nodes")["items"][0]["metadata"]["name"] == left.node
     subprocess.run([*run, "down"], check=True)
-    assert not cluster.running()
+    assert not left.running()
     assert not folder.exists()
     assert Path("/proc/mounts").read_text() == mounts
     assert not list(Path("/sys/fs/cgroup").glob(f"**/{folder.name}"))
@@ -151,16 +151,18 @@ time.sleep(600)
 """
 
 
-def test_a_cluster_dies_with_a_killed_test_run_and_the_next_clears_its_folder() -> None:
+def test_a_cluster_dies_with_a_killed_test_run_and_the_next_clears_its_folder(
+    cluster: Cluster,
+) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True)
     assert holder.stdout
     folder = Path(holder.stdout.readline().strip())
-    cluster = Cluster.attach(folder)
-    assert cluster is not None
+    left = Cluster.attach(folder)
+    assert left is not None
     holder.kill()
     holder.wait()
     holder.stdout.close()
-    wait_until(lambda: not cluster.running(), "the cluster gone", 20)
+    wait_until(lambda: not left.running(), "the cluster gone", 20)
     sweep()
     assert not folder.exists()
     assert not list(Path("/sys/fs/cgroup").glob(f"**/{folder.name}"))

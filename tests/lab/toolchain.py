@@ -129,7 +129,7 @@ def kubernetes() -> Path:
     def make(folder: Path) -> None:
         go(
             f"Kubernetes {version[1]} (about 10 minutes on 2 cores the first time)",
-            "build", "-trimpath", "-ldflags", flags, "-o", str(folder / "kube"), ".",
+            "build", "-buildvcs=false", "-trimpath", "-ldflags", flags, "-o", str(folder / "kube"), ".",
             cwd=KUBE_SOURCE,
         )  # fmt: skip
         for name in COMPONENTS:
