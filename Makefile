@@ -33,7 +33,8 @@ $(UV):
 
 .PHONY: demo
 demo: .venv/.demo ## Audit the shipped digits models on this machine; the last line is the path of the report page
-	@.venv/bin/assay run -f examples/digits/demo.yaml --out build/demo
+	@.venv/bin/assay run -f examples/digits/digits-cnn.yaml --out build/demo/digits-cnn
+	@.venv/bin/assay run -f examples/digits/digits-vit.yaml --out build/demo/digits-vit
 
 .PHONY: test
 test: .venv/.dev ## Everything: units, contracts, a real API server, S3, images, a real one-node cluster
