@@ -18,7 +18,7 @@ import yaml
 
 from assay_api.report import Report, Verdict
 from assay_runner.report.candidate import candidate_section
-from assay_runner.report.embedded import embedded
+from assay_runner.report.embedded import embedded, json_values
 from assay_runner.report.markup import Html, data_block, el, facts, join
 from assay_runner.report.results import cell, findings_list
 from assay_runner.report.summary import candidates_table, hero
@@ -117,7 +117,7 @@ def _run(report: Report) -> Html:
         if values:
             parts += [el("h3", None, title), facts((key, cell(value)) for key, value in values.items())]
     if report.spec:
-        spec = yaml.safe_dump(report.spec, sort_keys=False, allow_unicode=True, width=100)
+        spec = yaml.safe_dump(json_values(report.spec), sort_keys=False, allow_unicode=True, width=100)
         listing = el("div", {"class": "copyable"}, el("pre", {"tabindex": "0"}, el("code", None, spec)))
         parts.append(el("details", None, el("summary", None, "Spec that was audited"), listing))
     return el("section", {"aria-labelledby": "run"}, parts)
