@@ -99,7 +99,8 @@ class OnnxRuntime:
             folder = _home(built, Path(scratch))
             model = localised(built.path, folder)
             shown = {site.tensor for site in self.sites(built)} if tensors is None else set(tensors)
-            path = save(tapped(model, shown), folder / "tapped.onnx")
+            # Named apart: golden's and a candidate's may lie in one folder and be open at once.
+            path = save(tapped(model, shown), folder / f"{Path(scratch).name}.onnx")
             outputs = {output.name for output in model.graph.output}
             yield OrtSession(path, Purpose.EXACT, shown | outputs)
             path.unlink()
