@@ -30,7 +30,7 @@ from assay_runner.report import print_verdicts
 from assay_runner.stores import open_store
 from assay_runner.stores.files import disk_error
 from assay_runner.tasks import Context, run_task
-from assay_runner.tasks.candidate import candidate_report
+from assay_runner.tasks.sections import candidate_report
 
 SUMMARY_WIDTH = 120
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import cast
 
 from assay_api.plan import Task
 from assay_api.result import TaskResult
-from assay_runner.tasks.candidate import run_candidate
 from assay_runner.tasks.context import Context
-from assay_runner.tasks.golden import run_golden
-from assay_runner.tasks.summary import run_summary
 
 __all__ = ["TASKS", "Context", "run_task"]
 
-TASKS: Mapping[str, Callable[[Task, Context], TaskResult]] = MappingProxyType(
-    {"golden": run_golden, "candidate": run_candidate, "summary": run_summary}
+TASKS: Mapping[str, str] = MappingProxyType(
+    {
+        "golden": "assay_runner.tasks.golden:run_golden",
+        "candidate": "assay_runner.tasks.candidate:run_candidate",
+        "summary": "assay_runner.tasks.summary:run_summary",
+    }
 )
+"""Kind of task → "module:function"; imported when first run, for a summary needs no ONNX Runtime."""
 
 
 def run_task(task: Task, context: Context) -> TaskResult:
     """Run one task."""
     context.progress.subject(task.key)
-    return TASKS[task.kind](task, context)
+    module, function = TASKS[task.kind].split(":")
+    run = cast(Callable[[Task, Context], TaskResult], getattr(importlib.import_module(module), function))
+    return run(task, context)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from assay_api.audit import AuditSpec, Candidate
-from assay_api.model import to_wire
+from assay_api.audit import Candidate
 from assay_api.plan import Task
-from assay_api.report import CandidateReport, Finding, Report
 from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS
 from assay_runner.build_cache import build_or_take
@@ -14,10 +12,12 @@ from assay_runner.datasets import Dataset, Source, open_dataset
 from assay_runner.errors import InvalidInput
 from assay_runner.measure import MeasureRequest, measure
 from assay_runner.models import LoadedModel
-from assay_runner.publish import by_severity, publish, published, task_result
+from assay_runner.publish import publish, published, task_result
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
-from assay_runner.tasks.golden import GoldenRecord, dataset_of, open_golden, read_record
+from assay_runner.tasks.golden import dataset_of, open_golden
+from assay_runner.tasks.records import read_record
+from assay_runner.tasks.sections import candidate_report
 
 
 def run_candidate(task: Task, context: Context) -> TaskResult:
@@ -70,7 +70,7 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     context.progress.stage("publish")
     notes = (*measured.report.notes, *dataset.notes, *(calibration.notes if calibration else ()))
     noted = measured.report.model_copy(update={"notes": notes})
-    report = candidate_report(task, context, noted, measured.findings, record, dataset)
+    report = candidate_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
 
 
@@ -102,42 +102,3 @@ def _calibration(candidate: Candidate, model: LoadedModel, context: Context) -> 
         return None
     source = Source(uri=spec.uri, samples=spec.samples, what=f"calibration set of candidate {candidate.name}")
     return open_dataset(context.store, source, model, context.scratch)
-
-
-def candidate_report(
-    task: Task,
-    context: Context,
-    candidate: CandidateReport,
-    findings: tuple[Finding, ...] = (),
-    record: GoldenRecord | None = None,
-    dataset: Dataset | None = None,
-) -> Report:
-    """The report of one candidate, measured or not."""
-    return Report(
-        audit=task.audit,
-        run=task.run,
-        task=task.key,
-        created=context.created(),
-        verdict=candidate.verdict,
-        emulated=candidate.emulated,
-        candidates=(candidate,),
-        findings=by_severity(findings),
-        golden=golden_section(record),
-        dataset=dataset.describe() if dataset else {},
-        environment=environment(),
-        spec=spec_section(task.spec),
-        reproduce=context.reproduce,
-    )
-
-
-def golden_section(record: GoldenRecord | None) -> dict[str, object]:
-    """How the reference was made, for the report."""
-    if record is None:
-        return {}
-    notes: dict[str, object] = {"notes": list(record.notes)} if record.notes else {}
-    return {"uri": record.uri, "samples": record.samples, **record.details, **notes}
-
-
-def spec_section(spec: AuditSpec) -> dict[str, object]:
-    """The spec as it was audited."""
-    return to_wire(spec)

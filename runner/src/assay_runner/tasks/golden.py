@@ -5,14 +5,10 @@ It leaves a small record in the run's folder that says where they lie and what t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Literal
 
-from pydantic import ValidationError
-
-from assay_api.model import Model, parse
-from assay_api.plan import GOLDEN, Task
+from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.datasets import Dataset, Source, open_dataset
 from assay_runner.errors import InvalidInput, Unavailable
@@ -22,32 +18,8 @@ from assay_runner.stored_outputs import open_stored_outputs
 from assay_runner.stores import join
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
+from assay_runner.tasks.records import RECORD, GoldenRecord
 from assay_runner.tensors import Array
-
-RECORD: Final = "golden.json"
-
-
-class GoldenRecord(Model):
-    """Where golden outputs lie, and what they were made of."""
-
-    run: str
-    """Digest of the run."""
-    source: Literal["computed", "stored"]
-    """Whether we computed them or the user stored them."""
-    uri: str
-    """Where they lie."""
-    precision: Literal["fp32", "fp64"]
-    """Precision of the golden run; fp32 for stored outputs."""
-    samples: int
-    """Samples in all."""
-    model: str
-    """Identity of the model."""
-    dataset: str
-    """Identity of the dataset."""
-    notes: tuple[str, ...] = ()
-    """What a reader of the report must know."""
-    details: dict[str, Any] = {}
-    """How they were made."""
 
 
 def dataset_of(task: Task, model: LoadedModel, context: Context) -> Dataset:
@@ -119,24 +91,6 @@ def _computed(task: Task, model: LoadedModel, dataset: Dataset, context: Context
         notes=index.notes,
         details={"precision": precision, **index.details},
     )
-
-
-def read_record(task: Task, context: Context) -> GoldenRecord:
-    """The record that the golden task of the same run left.
-
-    Raises:
-        Unavailable: there is none.
-    """
-    uri = join(task.output, GOLDEN, RECORD)
-    if context.store.stat(uri) is None:
-        raise Unavailable(f"the golden outputs are not there ({uri} is missing): the golden task has not finished")
-    try:
-        record = parse(GoldenRecord, json.loads(context.store.read(uri)))
-    except (ValidationError, ValueError) as error:
-        raise Unavailable(f"{uri} cannot be read: delete it and run the audit again") from error
-    if record.run != task.run:
-        raise Unavailable(f"{uri} is of another run: the golden task of this one has not finished")
-    return record
 
 
 def open_golden(

@@ -8,11 +8,11 @@ from assay_api.result import TaskResult
 from assay_runner.errors import Unavailable
 from assay_runner.publish import publish, published, task_result, unmeasured
 from assay_runner.stores import join
-from assay_runner.tasks.candidate import golden_section, spec_section
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
-from assay_runner.tasks.golden import read_record
 from assay_runner.tasks.recommendation import recommend
+from assay_runner.tasks.records import read_record
+from assay_runner.tasks.sections import golden_section, spec_section
 
 
 def run_summary(task: Task, context: Context) -> TaskResult:

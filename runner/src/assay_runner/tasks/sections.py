@@ -1,0 +1,51 @@
+"""The parts of a report that do not come from measuring: what was audited, on what, how the reference was made."""
+
+from __future__ import annotations
+
+from assay_api.audit import AuditSpec
+from assay_api.model import to_wire
+from assay_api.plan import Task
+from assay_api.report import CandidateReport, Finding, Report
+from assay_runner.publish import by_severity
+from assay_runner.tasks.context import Context
+from assay_runner.tasks.environment import environment
+from assay_runner.tasks.records import GoldenRecord
+
+
+def candidate_report(
+    task: Task,
+    context: Context,
+    candidate: CandidateReport,
+    findings: tuple[Finding, ...] = (),
+    record: GoldenRecord | None = None,
+    dataset: dict[str, object] | None = None,
+) -> Report:
+    """The report of one candidate, measured or not."""
+    return Report(
+        audit=task.audit,
+        run=task.run,
+        task=task.key,
+        created=context.created(),
+        verdict=candidate.verdict,
+        emulated=candidate.emulated,
+        candidates=(candidate,),
+        findings=by_severity(findings),
+        golden=golden_section(record),
+        dataset=dataset or {},
+        environment=environment(),
+        spec=spec_section(task.spec),
+        reproduce=context.reproduce,
+    )
+
+
+def golden_section(record: GoldenRecord | None) -> dict[str, object]:
+    """How the reference was made, for the report."""
+    if record is None:
+        return {}
+    notes: dict[str, object] = {"notes": list(record.notes)} if record.notes else {}
+    return {"uri": record.uri, "samples": record.samples, **record.details, **notes}
+
+
+def spec_section(spec: AuditSpec) -> dict[str, object]:
+    """The spec as it was audited."""
+    return to_wire(spec)
