@@ -54,7 +54,7 @@ def test_chart_answers_to_the_keyboard_and_leads_to_the_row(browser: Browser, pa
     slider.send_keys(Keys.ARROW_RIGHT * 4)
     spoken = str(slider.get_attribute("aria-valuetext"))
     assert spoken.startswith("bn2.out; tensor 5 of 13, BatchNormalization; accumulated 28.4 dB, local 32.0 dB")
-    assert "55.0 % of the error starts here" in spoken
+    assert "55.0 % of its error is added by its own node" in spoken
     tip = browser.one(SECTION + ".tip")
     assert tip.is_displayed()
     assert tip.text.startswith("bn2.out")

@@ -219,6 +219,6 @@ def deep(count: int = 5_000) -> Report:
         accumulated = 88 - 40 * depth / count + rng.gauss(0, 1.5)
         row |= {"accumulatedSnr": accumulated, "localSnr": 80 + rng.gauss(0, 6), "startsHere": rng.random() ** 9 / 40}
     if count > 3210:
-        rows[3210]["startsHere"] = 0.31
+        rows[3210].update(startsHere=0.31, localSnr=31.0)
     candidate, found = int8()
     return report((candidate.model_copy(update={"layers": rows}), found), why="No candidate passed.")

@@ -110,14 +110,21 @@ def test_drift_beyond_its_limit_is_marked() -> None:
 def test_tensor_table_names_where_the_error_starts() -> None:
     section = main(samples.failed()).one("details", id="candidate-1")
     first = section.one("table", class_="tensors").one("tbody").all("tr")[0]
-    assert first.text.startswith("5 bn2.out BatchNormalization · bn2 55.0 %")
-    assert "The largest share of the error, 55 %, starts at bn2.out" in section.one("figcaption").text
+    assert first.text.startswith("5 bn2.out BatchNormalization · bn2 55.0 % 32.0 dB")
+    caption = section.one("figcaption").text
+    assert "The node that adds most noise makes bn2.out (local SNR 32.0 dB, 55 % of the error there)" in caption
 
 
 def test_first_tensor_with_nan_leads() -> None:
     section = main(samples.emulated()).one("details", id="candidate-0")
     assert section.one("table", class_="tensors").one("tbody").all("tr")[0].text.startswith("2 bn1.out")
     assert "The first NaN or Inf is in bn1.out , tensor 2 of 13" in section.one("figcaption").text
+
+
+def test_details_of_a_finding_are_shown_as_tables_and_facts() -> None:
+    item = main(samples.failed()).all("li", class_="finding")[1].one("details")
+    assert item.one("dl").text == "startsHere 0.55"
+    assert [row.text for row in item.one("table").all("tr")] == ["tensor snr", "bn2.out 23.1"]
 
 
 def test_odd_entries_are_shown_as_not_measured() -> None:

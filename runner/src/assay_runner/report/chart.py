@@ -26,7 +26,7 @@ Point = tuple[float, float]
 
 
 def chart(layers: Sequence[Layer], identity: str) -> Html | None:
-    """The figure: local and accumulated SNR per tensor, below it the share of the error that starts at each.
+    """The figure: local and accumulated SNR per tensor, below it how much of each tensor's error its own node adds.
 
     Args:
         layers: the candidate's layers in topological order.
@@ -42,6 +42,11 @@ def chart(layers: Sequence[Layer], identity: str) -> Html | None:
     if not finite and not broken and not _top(starts):
         return None
     low, high, ticks = _scale(finite)
+    exact = math.inf in accumulated or math.inf in local
+    if exact:
+        high += ticks[1] - ticks[0]
+        ticks.append(high)
+    labels = [f"{t:g}" for t in ticks[:-1]] + ["∞" if exact else f"{ticks[-1]:g}"]
     lines = [
         el("path", {"class": "grid", "d": "".join(f"M0 {_y(t, low, high):.1f}H{WIDTH:.0f}" for t in ticks)}),
         el("path", {"class": "broken", "d": _strokes(broken, len(layers))}) if broken else None,
@@ -53,9 +58,21 @@ def chart(layers: Sequence[Layer], identity: str) -> Html | None:
     return el(
         "figure",
         {"class": "chart", "id": identity, "data-low": low, "data-high": high},
-        el("figcaption", None, _caption(layers, accumulated, starts, broken), _keys(bool(broken))),
-        _plot("SNR, dB", [(f"{t:g}", _y(t, low, high) / HEIGHT) for t in ticks], lines, HEIGHT, "snr"),
-        _plot("share of the error that starts here", [(percent(top, 0), 0.0), ("0", 1.0)], [bars], BARS, "share")
+        el("figcaption", None, _caption(layers, accumulated, local, broken), _keys(bool(broken))),
+        _plot(
+            "SNR, dB",
+            [(text, _y(t, low, high) / HEIGHT) for text, t in zip(labels, ticks, strict=True)],
+            lines,
+            HEIGHT,
+            "snr",
+        ),
+        _plot(
+            "share of the tensor's error that its own node adds",
+            [(percent(top, 0), 0.0), ("0", 1.0)],
+            [bars],
+            BARS,
+            "share",
+        )
         if top
         else None,
         el("p", {"class": "axis"}, [el("span", None, t) for t in ("input", f"{len(layers)} tensors", "output")]),
@@ -167,7 +184,7 @@ def _keys(broken: bool) -> Html:
     return el("ul", {"class": "keys"}, [el("li", {"class": kind}, text) for kind, text in entries])
 
 
-def _caption(layers: Sequence[Layer], accumulated: Values, starts: Values, broken: Sequence[int]) -> Html:
+def _caption(layers: Sequence[Layer], accumulated: Values, local: Values, broken: Sequence[int]) -> Html:
     """What the drawing shows, in words: for those who cannot see it, and those who have no time to."""
     said: list[Html | str] = ["Signal-to-noise ratio of every tensor against golden; higher is better. "]
     if broken:
@@ -181,13 +198,12 @@ def _caption(layers: Sequence[Layer], accumulated: Values, starts: Values, broke
     if lowest is not None:
         value = f"{accumulated[lowest]:.1f} dB"
         said += [f"The lowest accumulated SNR is {value}, at ", code(name_of(layers[lowest])) or "", ". "]
-    most = _extreme(starts, max)
-    if most is not None and starts[most] and not broken:
-        said += [
-            f"The largest share of the error, {percent(starts[most], 0)}, starts at ",
-            code(name_of(layers[most])) or "",
-            ".",
-        ]
+    noisiest = _extreme(local, min)
+    if noisiest is not None and not broken:
+        share = number(layers[noisiest].get("startsHere"))
+        much = f", {percent(share, 0)} of the error there" if share is not None and math.isfinite(share) else ""
+        name = code(name_of(layers[noisiest])) or ""
+        said += ["The node that adds most noise makes ", name, f" (local SNR {local[noisiest]:.1f} dB{much})."]
     return el("p", None, said)
 
 

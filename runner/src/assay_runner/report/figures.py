@@ -42,11 +42,15 @@ METRICS = {
         Metric("topKAgreement", "top-k agreement", more_is_better=True, unit="share"),
         Metric("top1", "top-1 accuracy", more_is_better=True, unit="share"),
         Metric("top5", "top-5 accuracy", more_is_better=True, unit="share"),
+        Metric("top1Kept", "golden's top-1 accuracy kept", more_is_better=True, unit="share"),
+        Metric("top5Kept", "golden's top-5 accuracy kept", more_is_better=True, unit="share"),
+        Metric("nonFinite", "samples with NaN or Inf"),
+        Metric("differences", "runs that differ"),
         Metric("localSnr", "local SNR", more_is_better=True, unit="dB"),
         Metric("accumulatedSnr", "accumulated SNR", more_is_better=True, unit="dB"),
         Metric("localRms", "local RMS error"),
         Metric("accumulatedRms", "accumulated RMS error"),
-        Metric("startsHere", "share of the error that starts here", unit="share"),
+        Metric("startsHere", "share of the tensor's error that its own node adds", unit="share"),
     )
 }
 

@@ -21,7 +21,7 @@ WORST = 15
 
 @dataclass(frozen=True)
 class Column:
-    """One measured column: its key in a layer, its heading, and "share", "dB", "count" or "" for a number."""
+    """One measured column: its key in a layer, its heading, and "share", "dB", "range", "count" or "" for a number."""
 
     key: str
     heading: str
@@ -29,13 +29,13 @@ class Column:
 
 
 COLUMNS = (
-    Column("startsHere", "Starts here", "share"),
+    Column("startsHere", "Own share", "share"),
     Column("localSnr", "Local SNR", "dB"),
     Column("accumulatedSnr", "Accumulated SNR", "dB"),
     Column("localRms", "Local RMS"),
     Column("accumulatedRms", "Accumulated RMS"),
-    Column("min", "Min"),
-    Column("max", "Max"),
+    Column("min", "Min", "range"),
+    Column("max", "Max", "range"),
     Column("nonFinite", "NaN or Inf", "count"),
 )
 
@@ -57,19 +57,21 @@ def columns_of(layers: Iterable[Layer]) -> list[Column]:
 
 
 def worst_first(layers: Sequence[Layer]) -> list[int]:
-    """Positions of the layers: the first with NaN or Inf first, then by what starts there, then by local SNR."""
+    """Positions of the layers: NaN or Inf first by depth, then by the noise of the node itself, then by all noise."""
 
     def key(index: int) -> tuple[bool, float, float, int]:
         layer = layers[index]
-        starts, snr = number(layer.get("startsHere")), number(layer.get("localSnr"))
-        return (
-            non_finite(layer) == 0,
-            -(starts if starts is not None and not math.isnan(starts) else 0.0),
-            math.inf if snr is None else -math.inf if math.isnan(snr) else snr,
-            index,
-        )
+        if non_finite(layer):
+            return (False, 0.0, 0.0, index)
+        return (True, _noise(layer.get("localSnr")), _noise(layer.get("accumulatedSnr")), index)
 
     return sorted(range(len(layers)), key=key)
+
+
+def _noise(snr: Any) -> float:
+    """An SNR to sort by: NaN is the worst there is, what was not measured comes last."""
+    given = number(snr)
+    return math.inf if given is None else -math.inf if math.isnan(given) else given
 
 
 def tensors_table(layers: Sequence[Layer]) -> Html:
@@ -105,7 +107,7 @@ def _row(layer: Layer, index: int, columns: Sequence[Column]) -> Html:
 
 def _cell(value: Any, kind: str) -> Child:
     given = number(value)
-    if given is None:
+    if given is None or (kind == "range" and not math.isfinite(given)):
         return "–"
     if kind == "share":
         return percent(given, 1)

@@ -20,8 +20,9 @@ from assay_api.report import Report, Verdict
 from assay_runner.report.candidate import candidate_section
 from assay_runner.report.embedded import embedded, json_values
 from assay_runner.report.markup import Html, data_block, el, facts, join
-from assay_runner.report.results import cell, findings_list
+from assay_runner.report.results import findings_list
 from assay_runner.report.summary import candidates_table, hero
+from assay_runner.report.values import cell
 from assay_runner.report.wording import overall
 
 _COLOURS = {Verdict.PASSED: "#0b6b3a", Verdict.FAILED: "#b3121d", Verdict.INCONCLUSIVE: "#8a5a00"}

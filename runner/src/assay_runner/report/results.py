@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from assay_api.report import Finding, Report, Verdict
-from assay_runner.report.figures import bound, excess, figure, number, plain
+from assay_runner.report.figures import bound, excess, figure, number
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, join, tone
+from assay_runner.report.values import cell
 from assay_runner.report.wording import sorted_findings
 
 SHOWN = 200
 """Findings on the page; a longer list is in report.json and says so."""
-_LONGEST_DETAIL = 2_000
 
 
 def findings_list(report: Report, anchors: Mapping[str, str]) -> Html:
@@ -89,25 +88,13 @@ def _details(details: Mapping[str, Any]) -> Html | None:
         "details",
         None,
         el("summary", None, "Everything this check measured"),
-        facts((key, cell(value)) for key, value in details.items()),
+        facts((key, cell(value)) for key, value in details.items() if not isinstance(value, list | tuple | Mapping)),
+        [
+            [el("p", {"class": "quiet"}, key), cell(value)]
+            for key, value in details.items()
+            if isinstance(value, list | tuple | Mapping)
+        ],
     )
-
-
-def cell(value: Any) -> Child:
-    """Any JSON value as text: numbers short, lists of words joined, anything deeper as JSON, cut where it is long."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
-    if isinstance(value, int | float):
-        return plain(value, 6)
-    if isinstance(value, str):
-        return _cut(value) or "empty"
-    if isinstance(value, list | tuple) and all(isinstance(item, str | int | float) for item in value):
-        return _cut(", ".join(item if isinstance(item, str) else plain(item) for item in value)) or "none"
-    return el("code", None, _cut(json.dumps(value, ensure_ascii=False, default=str)))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]} … (whole in report.json)"
 
 
 def _passed(passed: list[Finding], anchors: Mapping[str, str]) -> Html:

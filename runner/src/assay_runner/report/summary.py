@@ -76,9 +76,9 @@ def _facts(report: Report) -> Html:
 
 def golden_name(golden: dict[str, Any]) -> str:
     """The reference in a few words."""
-    if golden.get("uri"):
-        return f"stored outputs, {golden['uri']}"
     words = [str(golden[key]) for key in ("precision", "backend") if golden.get(key)]
+    if not words and golden.get("uri"):
+        return f"stored outputs, {golden['uri']}"
     return ", ".join(words) or NOT_MEASURED
 
 

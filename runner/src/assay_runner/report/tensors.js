@@ -32,6 +32,7 @@ function share(raw) {
 
 function shown(key, raw) {
   if (key.endsWith("Snr")) return decibels(raw);
+  if ((key === "min" || key === "max") && !Number.isFinite(Number(raw ?? NaN))) return "–";
   return key === "startsHere" ? share(raw) : plain(raw);
 }
 
@@ -46,12 +47,14 @@ function column(layers, key) {
   });
 }
 
-/** The order of the page's table: the first NaN or Inf first, then what starts there, then local SNR. */
+/** The order of the page's table: NaN or Inf first in order of depth, then the noise of the node itself, then all noise. */
 function worstFirst(layers) {
-  const broken = column(layers, "nonFinite"), starts = column(layers, "startsHere"), snr = column(layers, "localSnr");
-  const share = (i) => starts[i] || 0;
-  const noise = (i) => (Number.isNaN(snr[i]) ? Infinity : snr[i]);
-  return (a, b) => (broken[b] > 0) - (broken[a] > 0) || share(b) - share(a) || noise(a) - noise(b) || a - b;
+  const broken = column(layers, "nonFinite"), local = column(layers, "localSnr"), all = column(layers, "accumulatedSnr");
+  const order = (snr, a, b) => Number.isNaN(snr[a]) - Number.isNaN(snr[b]) || snr[a] - snr[b] || 0;
+  return (a, b) => {
+    if (broken[a] > 0 || broken[b] > 0) return (broken[b] > 0) - (broken[a] > 0) || a - b;
+    return order(local, a, b) || order(all, a, b) || a - b;
+  };
 }
 
 /** Missing values last, equal ones in order of depth. */
@@ -223,7 +226,7 @@ class Chart {
       `tensor ${this.index + 1} of ${this.layers.length}${layer.op ? `, ${layer.op}` : ""}`,
       `accumulated ${decibels(layer.accumulatedSnr)}, local ${decibels(layer.localSnr)}`,
     ];
-    if (layer.startsHere !== undefined) lines.push(`${share(layer.startsHere)} of the error starts here`);
+    if (layer.startsHere !== undefined) lines.push(`${share(layer.startsHere)} of its error is added by its own node`);
     if (Number(layer.nonFinite) > 0) lines.push(`NaN or Inf in ${plain(layer.nonFinite)} samples`);
     this.areas[0].setAttribute("aria-valuenow", this.index + 1);
     this.areas[0].setAttribute("aria-valuetext", lines.join("; "));
