@@ -59,7 +59,7 @@ def disk_error(error: OSError, path: Path, size: int | None = None) -> InvalidIn
         needed = f" of {human(size)}" if size is not None else ""
         return Unavailable(
             f"disk full in {path.parent} ({human(free_bytes(path.parent))} free) while writing {path.name}{needed}: "
-            "free space, or give the tasks a larger scratch volume (spec.target.scratch; ASSAY_SCRATCH for assay run)"
+            "free space there, or, where it is scratch, give it more (spec.target.scratch; ASSAY_SCRATCH for assay run)"
         )
     reason = error.strerror or type(error).__name__
     if error.errno in _FORBIDDEN:
