@@ -41,6 +41,8 @@ def candidate_report(
     fields: dict[str, Any] = {}
     if timed := latency(batch, milliseconds):
         fields["latency"] = timed
+    if not request.built.emulated:  # an emulation's file says nothing about an engine's size
+        fields["size"] = request.built.path.stat().st_size
     report = CandidateReport(
         name=request.key,
         verdict=worst(finding.verdict for finding in ordered),

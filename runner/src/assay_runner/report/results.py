@@ -82,18 +82,19 @@ def _link(candidate: str, anchors: Mapping[str, str]) -> Html:
 
 
 def _details(details: Mapping[str, Any]) -> Html | None:
+    """Single values as facts, records of the same kind in one table, the rest each for itself."""
     if not details:
         return None
+    single = [(key, cell(value)) for key, value in details.items() if not isinstance(value, list | tuple | Mapping)]
+    records = {key: value for key, value in details.items() if isinstance(value, Mapping) and value}
+    lists = [(key, cell(value)) for key, value in details.items() if isinstance(value, list | tuple)]
     return el(
         "details",
         None,
         el("summary", None, "Everything this check measured"),
-        facts((key, cell(value)) for key, value in details.items() if not isinstance(value, list | tuple | Mapping)),
-        [
-            [el("p", {"class": "quiet"}, key), cell(value)]
-            for key, value in details.items()
-            if isinstance(value, list | tuple | Mapping)
-        ],
+        facts(single),
+        cell(records) if records else None,
+        [[el("p", {"class": "quiet"}, key), shown] for key, shown in lists],
     )
 
 
