@@ -162,9 +162,11 @@ class _Retyping:
         names = {}
         for name in sorted({*node.input, *captured(node)}):
             if self._changes(name):
+                if name in self.renamed:
+                    continue  # A graph input has its own type still.
                 if name not in self.lowered:
                     self.lowered[name] = self.name(f"{name}__own")
-                    self._cast(self.renamed.get(name, name), self.lowered[name], self.types[name])
+                    self._cast(name, self.lowered[name], self.types[name])
                 names[name] = self.lowered[name]
         rename_uses(node, names)
         raised = []

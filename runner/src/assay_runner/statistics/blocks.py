@@ -17,6 +17,7 @@ from assay_runner.evidence import Floats
 from assay_runner.tensors import Array
 
 BLOCK = 1 << 16
+RESOLVED = 1e-12
 
 
 @dataclass
@@ -56,7 +57,8 @@ class Sums:
             difference = np.subtract(candidate, wide, dtype=np.float64)
             noise = float(np.einsum("i,i", difference, difference))
         if not np.isfinite(noise) or not np.isfinite(signal):
-            wide, difference, unmatched = matched(wide, candidate.astype(np.float64))
+            wide, found, unmatched = matched(wide, candidate.astype(np.float64))
+            difference = found - wide
             self.bad = self.bad or bool(unmatched.any())
             signal = float(np.einsum("i,i", wide, wide))
             noise = float(np.einsum("i,i", difference, difference))
@@ -84,8 +86,10 @@ class Sums:
 
     @property
     def cosine(self) -> float:
-        """Cosine similarity."""
-        sums = (np.array(v) for v in (self.signal, self.noise, self.cross, self.bad))
+        """Cosine similarity; 0 for a candidate a million times smaller than golden, which the sums cannot resolve."""
+        power = self.signal + 2 * self.cross + self.noise
+        power = power if self.noise == 0 or power > RESOLVED * self.signal else 0.0
+        sums = (np.array(v) for v in (self.signal, power, self.signal + self.cross, self.bad))
         return float(cosine(*sums))
 
 
@@ -95,11 +99,11 @@ def plain(array: Array) -> Array:
 
 
 def matched(golden: Floats, candidate: Floats) -> tuple[Floats, Floats, Array]:
-    """Golden values and differences with zeros where a value is not finite, and where such a value has no match."""
+    """Both with zeros where either is not finite, and where such a value has no match in the other."""
     both = np.isfinite(golden) & np.isfinite(candidate)
-    unmatched = ~both & ~(golden == candidate)
-    with np.errstate(invalid="ignore"):
-        return np.where(both, golden, 0.0), np.where(both, candidate - golden, 0.0), unmatched
+    if both.all():
+        return golden, candidate, ~both
+    return np.where(both, golden, 0.0), np.where(both, candidate, 0.0), ~both & ~(golden == candidate)
 
 
 def snr(signal: Array, noise: Array, bad: Array) -> Floats:
@@ -110,14 +114,17 @@ def snr(signal: Array, noise: Array, bad: Array) -> Floats:
     return np.asarray(np.where(bad | np.isnan(value), -np.inf, value), np.float64)
 
 
-def cosine(signal: Array, noise: Array, cross: Array, bad: Array) -> Floats:
-    """Cosine similarity from the sums: with c = g + d, c.g = g.g + g.d and c.c = g.g + 2 g.d + d.d.
+def cosine(signal: Array, power: Array, dot: Array, bad: Array) -> Floats:
+    """Cosine similarity dot / sqrt(signal power): two zero vectors give 1, one against another vector 0, bad ones -1.
 
-    Equal vectors give 1 (also two zero vectors), a zero vector against another 0, bad ones -1.
+    Args:
+        signal: golden squared.
+        power: candidate squared.
+        dot: golden times candidate.
+        bad: whether a value was not finite and not matched.
     """
-    dot, power = signal + cross, signal + 2 * cross + noise
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = dot / np.sqrt(signal * np.maximum(power, 0))
-    value = np.where((signal == 0) | (power <= 0), 0.0, value)
-    value = np.where(noise == 0, 1.0, np.clip(value, -1.0, 1.0))
+        value = np.clip(dot / (np.sqrt(signal) * np.sqrt(power)), -1.0, 1.0)
+    value = np.where((signal <= 0) | (power <= 0), 0.0, value)
+    value = np.where((signal == 0) & (power == 0), 1.0, value)
     return np.asarray(np.where(bad | np.isnan(value), -1.0, value), np.float64)

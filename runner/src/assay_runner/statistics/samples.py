@@ -53,14 +53,14 @@ def drift(golden: Array, candidate: Array, ks: Collection[int] = ()) -> Drift:
     first, second = golden.reshape(samples, -1), candidate.reshape(samples, -1)
     height = max(1, BLOCK // max(1, first.shape[1]))
     parts = [_rows(first[i : i + height], second[i : i + height]) for i in range(0, samples, height)]
-    empty = np.zeros((0, 7))
-    max_abs, max_rel, signal, noise, cross, peak, bad = np.concatenate(parts or [empty]).T
+    empty = np.zeros((0, 8))
+    max_abs, max_rel, signal, noise, dot, peak, bad, power = np.concatenate(parts or [empty]).T
     mean = noise / max(1, first.shape[1])
     wrong = bad > 0
     return Drift(
         max_abs=np.where(wrong, np.inf, max_abs),
         max_rel=np.where(wrong, np.inf, max_rel),
-        cosine=cosine(signal, noise, cross, wrong),
+        cosine=cosine(signal, power, dot, wrong),
         psnr=snr(peak**2, mean, wrong),
         snr=snr(signal, noise, wrong),
         not_finite=~_finite(second),
@@ -119,17 +119,19 @@ def _finite(array: Array) -> NDArray[np.bool_]:
 
 
 def _rows(golden: Array, candidate: Array) -> Floats:
-    """Columns max_abs, max_rel, signal, noise, cross, peak, bad for each row."""
+    """Columns max_abs, max_rel, signal, noise, dot, peak, bad, power for each row."""
     width = max(1, BLOCK // len(golden))
     starts = range(0, golden.shape[1], width)
     blocks = [(golden[:, s : s + width], candidate[:, s : s + width]) for s in starts]
-    result = np.zeros((len(golden), 7))
+    result = np.zeros((len(golden), 8))
     for g, c in blocks:
-        wide, difference, unmatched = matched(g.astype(np.float64), c.astype(np.float64))
+        wide, found, unmatched = matched(g.astype(np.float64), c.astype(np.float64))
+        difference = found - wide
         result[:, 0] = np.maximum(result[:, 0], np.abs(difference).max(axis=1))
         result[:, 2] += np.einsum("ij,ij->i", wide, wide)
         result[:, 3] += np.einsum("ij,ij->i", difference, difference)
-        result[:, 4] += np.einsum("ij,ij->i", wide, difference)
+        result[:, 4] += np.einsum("ij,ij->i", wide, found)
+        result[:, 7] += np.einsum("ij,ij->i", found, found)
         result[:, 5] = np.maximum(result[:, 5], np.abs(wide).max(axis=1))
         result[:, 6] = np.maximum(result[:, 6], unmatched.any(axis=1))
     for g, c in blocks:
@@ -140,7 +142,8 @@ def _rows(golden: Array, candidate: Array) -> Floats:
 
 
 def _relative(golden: Array, candidate: Array, peak: Floats) -> Floats:
-    wide, difference, _ = matched(golden.astype(np.float64), candidate.astype(np.float64))
+    wide, found, _ = matched(golden.astype(np.float64), candidate.astype(np.float64))
+    difference = found - wide
     scale = np.maximum(np.abs(wide), FLOOR * peak[:, None])
     with np.errstate(divide="ignore", invalid="ignore"):
         quotient = np.abs(difference) / scale

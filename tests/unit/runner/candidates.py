@@ -1,0 +1,69 @@
+"""Building, running and measuring a candidate in a few words, for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import onnx
+
+from assay_api.audit import Candidate
+from assay_api.model import parse
+from assay_runner.backends import BACKENDS, Built
+from assay_runner.checks import CHECKS, Check
+from assay_runner.golden import golden_outputs
+from assay_runner.measure import Measured, MeasureRequest, measure
+from assay_runner.models import LoadedModel
+from assay_runner.tensors import Array, Arrays
+from tests.models import Heard, Samples, loaded
+
+ORT = BACKENDS["onnxruntime"]
+
+
+def candidate(precision: str, **more: Any) -> Candidate:
+    return parse(Candidate, {"name": precision, "backend": "onnxruntime", "precision": precision, **more})
+
+
+def int8(**calibration: Any) -> Candidate:
+    return candidate("int8", calibration={"uri": "file:///calibration.npz", **calibration})
+
+
+def build(model: LoadedModel, asked: Candidate, folder: Path, calibration: Samples | None = None) -> Built:
+    return ORT.build(model, asked, calibration, folder / "built", Heard())
+
+
+def tapped(proto: onnx.ModelProto, precision: str, inputs: Arrays, folder: Path) -> dict[str, Array]:
+    """Every tensor of an emulated model."""
+    with ORT.open_tapped(build(loaded(proto, folder), candidate(precision), folder)) as session:
+        return {name: array.copy() for name, array in session.run(inputs).items()}
+
+
+def measured(
+    proto: onnx.ModelProto,
+    asked: Candidate | str,
+    data: Samples,
+    folder: Path,
+    *checks: Check,
+    calibration: Samples | None = None,
+    golden: Literal["fp32", "fp64"] = "fp32",
+    own: onnx.ModelProto | None = None,
+) -> Measured:
+    """The whole way from a model to findings; all checks with their defaults where none is given."""
+    asked = candidate(asked) if isinstance(asked, str) else asked
+    model = loaded(proto, folder)
+    mine = loaded(own, folder / "own") if own else None
+    outputs = [kept for _, kept in golden_outputs(model, data, golden, folder / "golden", Heard())]
+    request = MeasureRequest(
+        model=model,
+        candidate=asked,
+        candidate_model=mine,
+        key=asked.name,
+        built=build(mine or model, asked, folder, calibration),
+        dataset=data,
+        golden=outputs,
+        golden_precision=golden,
+        checks=checks or tuple(check() for name, check in CHECKS.items() if name != "labelAccuracy"),
+        backend=ORT,
+        workdir=folder,
+    )
+    return measure(request, Heard())

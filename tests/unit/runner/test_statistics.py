@@ -1,0 +1,180 @@
+"""Streaming statistics against plain numpy in float64, and what is said of values that are not finite."""
+
+from __future__ import annotations
+
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from assay_runner.statistics.blocks import BLOCK, Sums
+from assay_runner.statistics.quantiles import bad_end, worst_index
+from assay_runner.statistics.samples import drift, ranks, same_top_k, top
+from assay_runner.tensors import Array
+
+FINITE = st.floats(-1e6, 1e6, width=32)
+PAIRS = hnp.array_shapes(min_dims=2, max_dims=3, max_side=6).flatmap(
+    lambda shape: st.tuples(*(hnp.arrays(np.float32, shape, elements=FINITE) for _ in range(2)))
+)
+
+
+def decibel(signal: float, noise: float) -> float:
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 and signal / noise > 0 else -math.inf
+
+
+def similarity(g: Array, c: Array) -> float:
+    if not g.any() or not c.any():
+        return float(not g.any() and not c.any())
+    return float((g / np.abs(g).max() * (c / np.abs(c).max())).sum() / norm(g) / norm(c))
+
+
+def norm(array: Array) -> float:
+    return float(np.sqrt(((array / np.abs(array).max()) ** 2).sum()))
+
+
+@given(PAIRS)
+def test_sums_over_all_elements(pair: tuple[Array, Array]) -> None:
+    g, c = (array.astype(np.float64) for array in pair)
+    sums = Sums()
+    for left, right in zip(*pair, strict=True):
+        sums.add(left, right)
+    d = c - g
+    assert sums.elements == g.size
+    assert sums.max_abs == np.abs(d).max()
+    assert sums.rms == pytest.approx(math.sqrt((d**2).mean()))
+    assert sums.snr == pytest.approx(decibel((g**2).sum(), (d**2).sum()), abs=1e-6)
+    if (c**2).sum() > 1e-6 * (g**2).sum() or not c.any():
+        assert sums.cosine == pytest.approx(similarity(g, c), abs=1e-6)
+    else:
+        assert sums.cosine <= similarity(g, c) + 1e-3
+
+
+@given(PAIRS)
+def test_drift_per_sample(pair: tuple[Array, Array]) -> None:
+    found = drift(*pair)
+    for index, (g, c) in enumerate(zip(*(array.astype(np.float64) for array in pair), strict=True)):
+        d, peak = np.abs(c - g), np.abs(g).max()
+        scale = np.maximum(np.abs(g), 1e-3 * peak)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = np.where(d == 0, 0, d / scale).max()
+        assert found.max_abs[index] == d.max()
+        assert found.cosine[index] == pytest.approx(similarity(g, c), abs=1e-6)
+        assert found.max_rel[index] == pytest.approx(relative)
+        assert found.snr[index] == pytest.approx(decibel((g**2).sum(), (d**2).sum()), abs=1e-6)
+        assert found.psnr[index] == pytest.approx(decibel(peak**2, (d**2).mean()), abs=1e-6)
+    assert not found.not_finite.any()
+
+
+def test_blocks_are_only_a_way_to_go(rng: np.random.Generator) -> None:
+    g = rng.standard_normal((3, BLOCK + 17)).astype(np.float32)
+    c = g + rng.standard_normal(g.shape).astype(np.float32) * 1e-3
+    whole, d = drift(g, c), c.astype(np.float64) - g
+    assert np.array_equal(whole.max_abs, np.abs(d).max(axis=1))
+    assert whole.snr == pytest.approx(10 * np.log10((g.astype(np.float64) ** 2).sum(axis=1) / (d**2).sum(axis=1)))
+    sums = Sums()
+    sums.add(g, c)
+    assert sums.noise == pytest.approx((d**2).sum(), rel=1e-12)
+    assert sums.max_abs == np.abs(d).max()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+NAN, INF = math.nan, math.inf
+ODD = {
+    "nan in candidate": ([1, 2], [1, NAN], True),
+    "nan in golden": ([1, NAN], [1, 2], True),
+    "nan in both": ([1, NAN], [1, NAN], True),
+    "inf in candidate": ([1, 2], [1, INF], True),
+    "opposite infinities": ([1, INF], [1, -INF], True),
+    "the same infinity": ([1, -INF], [1, -INF], False),
+    "nothing at all": ([0, 0], [0, 0], False),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_values_that_are_not_finite(case: str) -> None:
+    golden, candidate, bad = ODD[case]
+    g, c = np.array([golden], np.float32), np.array([candidate], np.float32)
+    found, sums = drift(g, c), Sums()
+    sums.add(g, c)
+    if bad:
+        assert (found.max_abs[0], found.max_rel[0], found.cosine[0], found.psnr[0], found.snr[0]) == (
+            INF, INF, -1, -INF, -INF,
+        )  # fmt: skip
+        assert (sums.max_abs, sums.cosine, sums.snr, sums.rms) == (INF, -1, -INF, INF)
+    else:
+        assert (found.max_abs[0], found.max_rel[0], found.cosine[0], found.psnr[0], found.snr[0]) == (0, 0, 1, INF, INF)
+        assert (sums.max_abs, sums.cosine, sums.snr, sums.rms) == (0, 1, INF, 0)
+    assert found.not_finite[0] == (not np.isfinite(c).all())
+
+
+def test_golden_zero_against_something_is_worst_but_not_infinite() -> None:
+    found = drift(np.zeros((1, 2), np.float32), np.array([[0, 3]], np.float32))
+    assert (found.max_abs[0], found.max_rel[0], found.cosine[0]) == (3, INF, 0)
+    assert (found.psnr[0], found.snr[0]) == (-INF, -INF)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64, np.int32, np.bool_])
+def test_other_element_types(dtype: type) -> None:
+    g = np.array([[1, 0, 1]], np.float32)
+    c = np.array([[1, 1, 1]], dtype)
+    assert drift(g, c).max_abs.tolist() == [1]
+    sums = Sums()
+    sums.add(g, c)
+    assert sums.noise == 1
+
+
+TOP_K = {
+    "same": ([3, 2, 1], [30, 20, 10], 1, True),
+    "other winner": ([3, 2, 1], [2, 3, 1], 1, False),
+    "same two in another order": ([3, 2, 1], [2, 3, 1], 2, True),
+    "constant candidate": ([1, 2, 3], [0, 0, 0], 1, False),
+    "nan": ([3, 2, 1], [NAN, 2, 1], 1, False),
+    "inf wins": ([INF, 2, 1], [INF, 2, 1], 1, True),
+}
+
+
+@pytest.mark.parametrize("case", TOP_K)
+def test_top_k(case: str) -> None:
+    golden, candidate, k, same = TOP_K[case]
+    found = same_top_k(np.array([golden], np.float32), np.array([candidate], np.float32), k)
+    assert found.tolist() == [same]
+
+
+@given(hnp.arrays(np.float32, (4, 7), elements=st.integers(-3, 3).map(float)), st.integers(0, 6))
+def test_a_label_ranks_below_k_where_it_is_among_the_top_k(scores: Array, label: int) -> None:
+    found = ranks(scores, np.full(4, label))
+    for k in range(1, 8):
+        assert [bool(rank < k) for rank in found] == [label in top(row, k) for row in scores]
+
+
+def test_nan_scores_hit_nothing() -> None:
+    assert ranks(np.array([[NAN, 1.0]]), np.array([1])).tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("values", "more", "expected"),
+    [
+        ([1, 2, 3, 4], False, (2, 4, 4)),
+        ([1, 2, 3, 4], True, (3, 1, 1)),
+        ([INF, 1, 1, 1], False, (1, INF, INF)),
+        ([-INF, 1, 1, 1], True, (1, -INF, -INF)),
+    ],
+)
+def test_quantiles_occur(values: list[float], more: bool, expected: tuple[float, float, float]) -> None:
+    array = np.array(values, np.float64)
+    assert tuple(bad_end(array, share, more) for share in (0.5, 0.99, 1.0)) == expected
+    assert array[worst_index(array, more)] == expected[2]
+
+
+def test_quantile_of_nothing_is_no_number() -> None:
+    assert math.isnan(bad_end(np.zeros(0), 1.0, False))
