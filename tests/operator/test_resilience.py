@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -170,10 +172,16 @@ def jobs_of(namespace: Namespace) -> set[Any]:
     return {job["metadata"]["labels"]["assay.dev/audit"] for job in namespace.json("get", "jobs")["items"]}
 
 
-def test_with_real_controllers_from_start_to_deletion(apiserver: ApiServer, folder: Path) -> None:
-    install(apiserver)
-    namespace = Namespace(apiserver.kubectl, "controllers")
-    with running(apiserver, folder):
+@contextmanager
+def ready(api: ApiServer, folder: Path) -> Iterator[Namespace]:
+    """An operator at work, and a namespace for it."""
+    install(api)
+    with running(api, folder):
+        yield Namespace(api.kubectl, "team")
+
+
+def test_with_real_controllers_from_start_to_deletion(folder: Path) -> None:
+    with ApiServer(controllers=True) as api, ready(api, folder) as namespace:
         namespace.apply_audit("digits")
         for task, result in (
             ("golden", {}),

@@ -17,7 +17,7 @@ from assay_api.result import shorten
 from assay_api.status import AuditStatus, CandidateStatus
 from assay_operator.conditions import find
 from assay_operator.observed import Audit
-from assay_operator.outcome import REASONS, figure, verdict_of
+from assay_operator.outcome import REASONS, verdict_of
 from assay_operator.status import RunStates, timestamp
 from assay_operator.tasks import TaskState
 
@@ -142,7 +142,7 @@ def _candidate_events(state: TaskState, before: CandidateStatus | None, new: Aud
         reason = REASONS[verdict] if verdict else Reason.INCONCLUSIVE
         kind = NORMAL if reason == Reason.PASSED else WARNING
         worst = state.result.worst
-        said = (worst.message if worst else state.result.message) or figure(state) or "nothing to tell"
+        said = (worst.message if worst else state.result.message) or str(reason).lower()
         yield Event(kind, reason, f"{key}: {said}")
     elif trouble and trouble.reason not in (Reason.PENDING, Reason.SUSPENDED):
         if trouble.reason == Reason.RETRYING:
