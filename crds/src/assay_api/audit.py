@@ -83,6 +83,11 @@ class Candidate(Model):
 
     RULES: ClassVar = (
         Rule(
+            "!(self.name in ['golden', 'summary'])",
+            lambda s: s.name not in ("golden", "summary"),
+            "golden and summary are tasks of every audit: give the candidate another name",
+        ),
+        Rule(
             "has(self.precision) != has(self.engine)",
             lambda s: s.has("precision") != s.has("engine"),
             "a candidate takes exactly one of precision (built here) and engine (an existing plan)",
