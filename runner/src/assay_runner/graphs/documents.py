@@ -34,9 +34,22 @@ def load_graph(path: Path) -> onnx.ModelProto:
     """
     try:
         model = onnx.load(str(path), load_external_data=False)
-        return _constants_as_weights(onnx.inliner.inline_local_functions(model) if model.functions else model)
+        inlined = onnx.inliner.inline_local_functions(model) if model.functions else model
+        return _constants_as_weights(_weights_are_no_inputs(inlined))
     except Exception as error:
         raise InvalidInput(f"{path.name} cannot be read as an ONNX model: {error}") from error
+
+
+def _weights_are_no_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Older exporters list every initialiser among the inputs, where its type would have to change with it."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    fed = [value for value in model.graph.input if value.name not in weights]
+    if len(fed) < len(model.graph.input):
+        del model.graph.input[:]
+        model.graph.input.extend(fed)
+        # Format version 4 is the first that allows it.
+        model.ir_version = max(model.ir_version, 4)
+    return model
 
 
 def localise(model: onnx.ModelProto, source: Path, folder: Path, convert: Convert | None = None) -> onnx.ModelProto:
