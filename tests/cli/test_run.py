@@ -158,6 +158,18 @@ def test_the_default_folder_is_named_by_the_audit(
     assert ended.out.splitlines()[-1] == str(tmp_path / "assay-out" / "an-audit" / "report.html")
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp64"])
+def test_weights_that_are_listed_as_inputs_are_no_inputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], precision: str
+) -> None:
+    """As exporters wrote them before ONNX's format version 4."""
+    good(tmp_path)
+    linear(tmp_path / "model.onnx", ir_version=3, opsets=[helper.make_opsetid("", 9)])
+    names = ("fp16", "bf16")
+    candidates = [{"name": name, "backend": "onnxruntime", "precision": name} for name in names]
+    assert run(tmp_path, capsys, golden={"precision": precision}, candidates=candidates).code == 0
+
+
 Change = Callable[[Path], dict[str, Any] | None]
 
 

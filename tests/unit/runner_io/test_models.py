@@ -31,6 +31,12 @@ def test_a_fixed_batch_is_known(tmp_path: Path) -> None:
     assert loaded(linear(tmp_path / "m.onnx", batch=8), tmp_path / "scratch").batch == 8
 
 
+def test_an_output_without_a_shape_is_inferred(tmp_path: Path) -> None:
+    shapeless = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    path = save(tmp_path / "m.onnx", [helper.make_node("Relu", ["x"], ["y"])], [info("x", ["b", 3])], [shapeless])
+    assert loaded(path, tmp_path / "scratch").outputs[0].shape == ("b", 3)
+
+
 def external(path: Path) -> Path:
     return linear(path, save_as_external_data=True, location="weights.bin", size_threshold=0)
 
@@ -140,6 +146,7 @@ BAD: list[tuple[str, Callable[[Path], Path], str]] = [
     ("ir", node("Relu", model={"ir_version": 99}), "format version (IR) 99, and the newest known is"),
     ("no inputs", without_inputs, "has no inputs, so no dataset can be fed to it"),
     ("two batches", two_batches, "disagree on the batch, their first axis (a: 2, b: 4)"),
+    ("no shape", of_input(None), "input 'x' of the model"),
     ("scalar", of_input([]), "input 'x' of the model"),
     ("text input", of_input(["b", 3], TensorProto.STRING), "is no tensor of numbers"),
 ]

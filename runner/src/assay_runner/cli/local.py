@@ -125,7 +125,8 @@ def _sentences(failures: dict[str, AuditError]) -> list[str]:
     texts = {str(f) for f in failures.values()}
     if len(texts) == 1 and len(failures) > 1:
         return list(texts)
-    return [f"candidate {key}: {failure}" for key, failure in failures.items()]
+    named = ((f"candidate {key}: ", str(failure)) for key, failure in failures.items())
+    return [text if text.startswith(lead) else lead + text for lead, text in named]
 
 
 def _console() -> Console:
