@@ -99,12 +99,15 @@ class Api:
         query = {"fieldManager": names.FIELD_MANAGER}
         return await self._write("PATCH", _path(resource, namespace, name), query, body, MERGE_PATCH)
 
-    async def apply_status(self, namespace: str, name: str, uid: str, status: Raw) -> Raw:
-        """Make the status of an audit say this and nothing else of ours; another audit of the name is left alone."""
+    async def apply_status(self, namespace: str, name: str, version: str, status: Raw) -> Raw:
+        """Make the status of an audit say this and nothing else of ours, if it still is as it was in this version.
+
+        A UID would not do: the API server resets the metadata of a status request before it compares anything.
+        """
         body = {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
-            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            "metadata": {"name": name, "namespace": namespace, "resourceVersion": version},
             "status": status,
         }
         query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}

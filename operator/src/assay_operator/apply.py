@@ -97,7 +97,7 @@ class Applier:
 
     async def _write_status(self, audit: Audit, decision: Decision) -> None:
         assert decision.status is not None
-        raw = await self._api.apply_status(audit.namespace, audit.name, audit.uid, to_wire(decision.status))
+        raw = await self._api.apply_status(audit.namespace, audit.name, audit.version, to_wire(decision.status))
         self._metrics.statuses.inc()
         self._cache.put_audit(Audit.of(raw))
 

@@ -134,7 +134,7 @@ class Controller:
         except ApiError as error:
             if error.status == 404 and not await self._there(key):
                 return
-            self._failed(key, "error", error.message)
+            self._failed(key, "conflict" if error.status == 409 else "error", error.message)
         else:
             self._metrics.reconciles.labels("ok").inc()
             self.queue.succeeded(key)
@@ -167,7 +167,10 @@ class Controller:
     def _failed(self, key: Key, result: str, message: str) -> None:
         self._metrics.reconciles.labels(result).inc()
         seconds = self.queue.retry(key)
-        log.warning(
+        # Someone changed the audit meanwhile: nothing is wrong, the next pass sees it.
+        level = logging.DEBUG if result == "conflict" else logging.WARNING
+        log.log(
+            level,
             "a pass failed; trying again",
             extra={"audit": "/".join(key), "seconds": round(seconds, 1), "error": message},
         )

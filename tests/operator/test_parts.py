@@ -1,0 +1,280 @@
+"""The parts that speak to the API server, each against a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import pytest
+from aiohttp import web
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.api_client import ApiClient
+
+from assay_api.model import to_wire
+from assay_api.names import PROGRESS_PATH
+from assay_api.status import AuditStatus
+from assay_operator.api import AUDITS, Api, ApiError, Fenced
+from assay_operator.cache import Cache
+from assay_operator.crd import WrongDefinition, check_definition
+from assay_operator.events import Event
+from assay_operator.hints import Hints
+from assay_operator.metrics import Metrics
+from assay_operator.observed import Audit, Job, Key, Pod
+from assay_operator.poster import Poster
+from assay_operator.progress import Poller
+from assay_operator.queue import WorkQueue
+from assay_operator.resync import Feed, Resync
+from tests.lab.apiserver import ApiServer
+from tests.operator.lab import Kubelet, Namespace, running
+
+T = TypeVar("T")
+THEN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def connected(api: ApiServer) -> AsyncIterator[tuple[Api, list[tuple[str, int]]]]:
+    """Our requests to an API server, and those that failed."""
+    config = api.kubectl.json("config", "view", "--raw")
+    configuration = Configuration(host=config["clusters"][0]["cluster"]["server"])
+    authority = config["clusters"][0]["cluster"]["certificate-authority-data"]
+    configuration.ca_cert_data = base64.b64decode(authority).decode()
+    configuration.api_key["BearerToken"] = f"Bearer {config['users'][0]['user']['token']}"
+    failed: list[tuple[str, int]] = []
+    async with ApiClient(configuration) as client:
+        yield Api(client, lambda verb, code: failed.append((verb, code))), failed
+
+
+def through(api: ApiServer, do: Callable[[Api], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with connected(api) as (requests, _):
+            return await do(requests)
+
+    return asyncio.run(run())
+
+
+def queue() -> WorkQueue[Key]:
+    return WorkQueue(lambda: 0.0, lambda: 0.5)
+
+
+def test_a_cluster_without_our_definition_is_told_in_one_sentence() -> None:
+    with ApiServer() as api, pytest.raises(WrongDefinition, match=r"has no accuracyaudits.assay.dev: install"):
+        through(api, lambda requests: check_definition(requests, tries=1))
+
+
+def test_our_definition_is_recognised(bare_api: ApiServer) -> None:
+    through(bare_api, lambda requests: check_definition(requests, tries=1))
+
+
+def test_a_status_is_written_only_to_what_was_observed(bare_api: ApiServer, namespace: Namespace) -> None:
+    namespace.apply_audit("digits", suspend=True)
+    before = Audit.of(namespace.audit("digits"))
+    namespace("delete", "audit", "digits")
+    namespace.apply_audit("digits", suspend=True)
+
+    async def write(requests: Api) -> list[int]:
+        codes = []
+        for audit in (before, Audit.of(namespace.audit("digits"))):
+            status = to_wire(AuditStatus(observed_generation=1, run=audit.uid))
+            try:
+                await requests.apply_status(namespace.name, "digits", audit.version, status)
+                codes.append(200)
+            except ApiError as error:
+                codes.append(error.status)
+        return codes
+
+    assert through(bare_api, write) == [409, 200]
+    assert namespace.audit("digits")["status"]["run"] == namespace.audit("digits")["metadata"]["uid"]
+
+
+def test_once_fenced_nothing_is_written(bare_api: ApiServer, namespace: Namespace) -> None:
+    async def write(requests: Api) -> None:
+        requests.fenced = True
+        await requests.create(AUDITS, namespace.name, {})
+
+    with pytest.raises(Fenced):
+        through(bare_api, write)
+
+
+def test_a_server_that_cannot_be_reached_is_an_api_error(bare_api: ApiServer) -> None:
+    async def ask() -> list[tuple[str, int]]:
+        async with ApiClient(Configuration(host="http://127.0.0.1:1")) as client:
+            failed: list[tuple[str, int]] = []
+            with pytest.raises(ApiError, match="GET /version"):
+                await Api(client, lambda verb, code: failed.append((verb, code))).get("/version")
+            return failed
+
+    assert asyncio.run(ask()) == [("GET", 0)]
+
+
+def test_a_listing_heals_what_the_watch_has_missed(bare_api: ApiServer, namespace: Namespace) -> None:
+    namespace.apply_audit("known", suspend=True)
+    namespace.apply_audit("missed", suspend=True)
+    cache, line = Cache(), queue()
+    feed = Feed(cache, line)
+    feed.take(AUDITS, namespace.audit("known"))
+    ghost = Audit.of({"metadata": {"namespace": namespace.name, "name": "ghost", "uid": "g", "resourceVersion": "1"}})
+    cache.put_audit(ghost)
+    cache.jobs.put(namespace.name, Job("gone", "j", "1", owner="g", audit="ghost", run="r", task="t", created=THEN))
+
+    async def heal(requests: Api) -> tuple[int, int]:
+        resync = Resync(requests, cache, feed, (namespace.name,))
+        return await resync.heal(catch_up=0), await resync.heal(catch_up=0)
+
+    assert through(bare_api, heal) == (3, 0)
+    assert sorted(name for _, name in cache.audits) == ["known", "missed"]
+    assert list(cache.jobs) == []
+    assert line.depth >= 1
+
+
+def test_the_first_listing_brings_everything_in_pages(bare_api: ApiServer, namespace: Namespace) -> None:
+    for index in range(3):
+        namespace.apply_audit(f"a{index}", suspend=True)
+    cache = Cache()
+
+    async def fill(requests: Api) -> int:
+        pages = [page async for page in requests.pages(AUDITS, namespace.name, {"limit": "2"})]
+        await Resync(requests, cache, Feed(cache, queue()), (namespace.name,)).fill()
+        return len(pages)
+
+    assert through(bare_api, fill) == 2
+    assert len(cache.audits) == 3
+
+
+def warning(namespace: Namespace, uid: str, reason: str, message: str, kind: str = "Warning") -> None:
+    namespace.kubectl.apply(
+        {
+            "apiVersion": "v1", "kind": "Event", "type": kind, "reason": reason, "message": message,
+            "metadata": {"name": f"{reason.lower()}-{uid}", "namespace": namespace.name},
+            "involvedObject": {"kind": "Pod", "uid": uid, "namespace": namespace.name},
+            "lastTimestamp": "2026-01-01T00:00:00Z",
+        }
+    )  # fmt: skip
+
+
+def test_hints_are_the_warnings_that_tell_something(bare_api: ApiServer, namespace: Namespace) -> None:
+    namespace.apply_audit("digits", suspend=True)
+    audit = Audit.of(namespace.audit("digits"))
+    warning(namespace, "pod-1", "FailedMount", 'configmap "ca" not found')
+    warning(namespace, "pod-1", "FailedScheduling", "known from the status")
+    warning(namespace, "pod-2", "Pulled", "no warning", kind="Normal")
+
+    async def ask(requests: Api) -> list[dict[str, str]]:
+        hints = Hints(requests, lambda: 0.0)
+        first = await hints.of(audit, {}, ("pod-1", "pod-2"))
+        warning(namespace, "pod-2", "FailedMount", "asked too soon")
+        return [first, await hints.of(audit, first, ("pod-1", "pod-2")), await hints.of(audit, first, ())]
+
+    known = {"pod-1": 'FailedMount: configmap "ca" not found'}
+    assert through(bare_api, ask) == [known, known, {}]
+
+
+def test_an_event_is_told_once(bare_api: ApiServer, namespace: Namespace) -> None:
+    namespace.apply_audit("digits", suspend=True)
+    audit = Audit.of(namespace.audit("digits"))
+    metrics = Metrics()
+
+    async def post(requests: Api) -> None:
+        poster = Poster(requests, metrics, lambda: True)
+        same = Event("Warning", "Retrying", "fp16: try 1 failed")
+        poster.post(audit, (same, same, Event("Normal", "Started", "Run 1")), THEN)
+        await poster.flush(10)
+
+    through(bare_api, post)
+    assert sorted(namespace.events()) == ["Retrying: fp16: try 1 failed", "Started: Run 1"]
+    assert 'assay_events_total{result="known"} 1.0' in metrics.text().decode()
+    assert "fp16: try 1 failed" in namespace("describe", "audit", "digits")
+
+
+def progress_of(body: str, status: int = 200) -> Cache:
+    """What the cache knows after a task that answers with `body` was asked."""
+    cache = Cache()
+    cache.put_audit(Audit("team", "digits", "u", 1, "1", False, None, "", b"{}", b"{}", "", "", False))
+    for index, address in enumerate(("127.0.0.1", None, "127.0.0.2")):
+        pod = Pod(f"p{index}", f"u{index}", "1", job="j", audit="digits", task=f"t{index}", created=THEN)
+        changes = {"phase": "Running", "address": address}
+        cache.put_pod("team", Pod(**{**{f: getattr(pod, f) for f in Pod.__slots__}, **changes}))
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=body, status=status)
+
+    async def ask() -> None:
+        app = web.Application()
+        app.router.add_get(PROGRESS_PATH, answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+            await Poller(cache, queue(), 1, port).ask_all(session)
+        await runner.cleanup()
+
+    asyncio.run(ask())
+    return cache
+
+
+def test_progress_is_taken_from_the_task_that_tells_it() -> None:
+    told = {"task": "t0", "stage": "infer", "done": 5, "total": 10, "unit": "samples"}
+    observed = progress_of(json.dumps(told)).observed(("team", "digits"))
+    assert observed is not None
+    assert {key: progress.done for key, progress in observed.progress.items()} == {"t0": 5}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [("not json", 200), ('{"task":"other","stage":"x"}', 200), ("{}", 200), ("", 500)]
+)
+def test_progress_that_is_none_hurts_nobody(body: str, status: int) -> None:
+    observed = progress_of(body, status).observed(("team", "digits"))
+    assert observed is not None
+    assert not observed.progress
+
+
+def test_one_namespace_with_the_least_rights(bare_api: ApiServer, namespace: Namespace, folder: Path) -> None:
+    """The rights that the chart gives in a named namespace are enough, and nothing happens beside it."""
+    bare_api.kubectl.attempt("delete", "-n", "default", "lease", "assay-operator", "--ignore-not-found")
+    everything = ["get", "list", "watch"]
+    rules: list[dict[str, Any]] = [
+        {"apiGroups": ["assay.dev"], "resources": ["accuracyaudits"], "verbs": everything},
+        {"apiGroups": ["assay.dev"], "resources": ["accuracyaudits/status"], "verbs": ["patch"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": [*everything, "create", "patch", "delete"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": everything},
+        {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "create"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+    ]
+    meta = {"name": "operator", "namespace": namespace.name}
+    group = "rbac.authorization.k8s.io"
+    bare_api.kubectl.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
+        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": rules},
+        {
+            "apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": meta,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": "operator"},
+            "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace.name}],
+        },
+    )  # fmt: skip
+    kubeconfig = bare_api.kubectl.as_service_account(namespace.name, "operator", folder)
+    other = Namespace(bare_api.kubectl, f"{namespace.name}-other")
+    other.apply_audit("elsewhere")
+    env = {
+        "KUBECONFIG": str(kubeconfig), "ASSAY_NAMESPACES": namespace.name, "ASSAY_LEASE_NAMESPACE": namespace.name,
+        "ASSAY_RESYNC_SECONDS": "1",
+    }  # fmt: skip
+    with running(bare_api, folder, **env) as operator:
+        namespace.apply_audit("digits")
+        job = namespace.job("golden")
+        Kubelet(namespace).finish(job)
+        namespace.job("bf16")
+        namespace("delete", "audit", "digits")
+        namespace.until(lambda: operator.metric("assay_events_total") >= 5, "the events")
+        # The definition itself may not be read with a Role; nothing else is refused.
+        assert operator.metric('assay_api_errors_total{code="403"') == 1
+        assert operator.metric('assay_events_total{result="failed"') == 0
+    assert other.jobs() == {}
+    assert other.audit("elsewhere")["status"] == {"observedGeneration": -1}
