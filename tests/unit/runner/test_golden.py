@@ -34,19 +34,20 @@ def convolved(x: Array, w: Array, b: Array, pads: Any, strides: Any, dilations: 
     ]
     y = np.zeros((len(x), len(w), *sizes))
     for position in product(*map(range, w.shape[2:])):
-        where = tuple(
+        where: Any = tuple(
             slice(p * d, p * d + s * (n - 1) + 1, s)
             for p, d, s, n in zip(position, dilations, strides, sizes, strict=True)
         )
-        window = x[(slice(None), slice(None), *where)]
-        kernel = w.astype(np.float64)[(slice(None), slice(None), *position)]
+        window = x[:, :, *where]
+        at: Any = (slice(None), slice(None), *position)
+        kernel = w.astype(np.float64)[at]
         inputs = np.split(window, group, axis=1)
         parts = [np.einsum("mc,nc...->nm...", k, i) for k, i in zip(np.split(kernel, group), inputs, strict=True)]
         y += np.concatenate(parts, axis=1)
     return y + b.astype(np.float64).reshape(1, -1, *[1] * rank)
 
 
-CONVOLUTIONS = {
+CONVOLUTIONS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "plain": ((6, 4, 3, 3), {}),
     "strided": ((6, 4, 3, 3), {"strides": [2, 3]}),
     "padded unevenly": ((6, 4, 3, 2), {"pads": [1, 0, 2, 1]}),
@@ -73,7 +74,12 @@ def test_convolution_in_double_is_exact(case: str, opset: int, tmp_path: Path) -
         opset,
     )
     outputs, run = golden(proto, Samples({"x": x}, batch=2), tmp_path)
-    full = {"pads": [0] * 2 * rank, "strides": [1] * rank, "dilations": [1] * rank, "group": 1} | attributes
+    full: dict[str, Any] = {
+        "pads": [0] * 2 * rank,
+        "strides": [1] * rank,
+        "dilations": [1] * rank,
+        "group": 1,
+    } | attributes
     expected = convolved(x, w, b, **full)
     assert outputs["y"].dtype == np.float64
     assert np.abs(outputs["y"] - expected).max() <= 1e-13 * np.abs(expected).max()

@@ -6,7 +6,7 @@ CRD, `kubectl explain` and the reference, and the contract suite picks it up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from pydantic import ValidationError
@@ -46,9 +46,6 @@ def parse_checks(spec: AuditSpec) -> tuple[Check, ...]:
     found: list[str] = []
     for index, entry in enumerate(spec.checks):
         path = f"spec.checks[{index}]"
-        if len(entry) != 1:
-            found.append(f"{path}: takes exactly one check, has {', '.join(sorted(entry)) or 'none'}: split the entry")
-            continue
         [(name, parameters)] = entry.items()
         if name not in CHECKS:
             found.append(f"{path}.{name}: unknown check; there are {', '.join(CHECKS)}")
@@ -57,12 +54,6 @@ def parse_checks(spec: AuditSpec) -> tuple[Check, ...]:
             checks.append(parse(CHECKS[name], parameters))
         except ValidationError as error:
             found.extend(f"{path}.{name}.{problem}" for problem in problems(error))
-    found.extend(_without_labels(spec, checks))
     if found:
         raise InvalidInput("; ".join(found))
     return tuple(checks)
-
-
-def _without_labels(spec: AuditSpec, checks: list[Check]) -> Iterator[str]:
-    if spec.dataset.labels is None and any(isinstance(check, LabelAccuracy) for check in checks):
-        yield "spec.checks: labelAccuracy needs labels: name the labels array in dataset.labels"

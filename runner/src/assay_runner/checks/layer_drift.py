@@ -74,7 +74,7 @@ class LayerDrift(Check):
             value = first.accumulated.snr
             message = (
                 f"{place(first.site)} is farthest from golden with {value:.1f} dB, must have {self.snr:g} dB; no "
-                f"single tensor starts an error below {self.local_snr:g} dB, it adds up; tensors that breach: {breaches}"
+                f"single tensor starts an error below {self.local_snr:g} dB, it adds up; breaches: {breaches} tensors"
             )
             fields = {"metric": "accumulatedSnr", "value": value, "limit": self.snr}
         return self.finding(evidence, Verdict.FAILED, message, first.site, **fields, details=details)

@@ -1,0 +1,122 @@
+"""What every backend must do: build, run what it was given, show and cut what it says it can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assay_api.audit import Candidate
+from assay_api.model import parse
+from assay_runner import errors
+from assay_runner.backends import BACKENDS, Backend, Built, Capability
+from assay_runner.errors import InvalidInput
+from assay_runner.passes.rows import bits_equal
+from tests.lab import Unavailable
+from tests.models import Heard, Samples, convolutions, loaded, random
+
+X = random(6, 4, 9, 9, seed=1)
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> Backend:
+    chosen = BACKENDS[request.param]
+    try:
+        chosen.available()
+    except errors.Unavailable as error:
+        raise Unavailable(str(error)) from error
+    return chosen
+
+
+def asked(backend: Backend, precision: str) -> Candidate:
+    fields = {"name": precision, "backend": backend.name, "precision": precision}
+    calibration = {"calibration": {"uri": "file:///c.npz", "method": "minmax"}} if precision == "int8" else {}
+    return parse(Candidate, fields | calibration)
+
+
+def built(backend: Backend, precision: str, folder: Path) -> Built:
+    made = loaded(convolutions(), folder)
+    return backend.build(made, asked(backend, precision), Samples({"x": X}), folder / "built", Heard())
+
+
+def test_the_table_names_what_it_holds() -> None:
+    assert all(chosen.name == name for name, chosen in BACKENDS.items())
+
+
+def test_a_missing_device_is_one_sentence_with_a_way_out() -> None:
+    with pytest.raises(errors.Unavailable, match="--backend onnxruntime") as caught:
+        BACKENDS["tensorrt"].available()
+    assert ". " not in str(caught.value)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "tf32", "int8"])
+def test_a_build_runs_and_is_near_the_model(backend: Backend, precision: str, tmp_path: Path) -> None:
+    exact, made = built(backend, "fp32", tmp_path / "exact"), built(backend, precision, tmp_path)
+    assert made.path.is_file()
+    assert (made.backend, made.precision) == (backend.name, precision)
+    with backend.open(exact) as reference, backend.open(made) as session:
+        expected, found = reference.run({"x": X}), session.run({"x": X})
+    assert found.keys() == expected.keys() == {"logits"}
+    assert np.abs(found["logits"] - expected["logits"]).max() < 0.05 * np.abs(expected["logits"]).max()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_same_input_gives_the_same_bits(backend: Backend, precision: str, tmp_path: Path) -> None:
+    made = built(backend, precision, tmp_path)
+    results = []
+    for _ in range(2):
+        with backend.open(made) as session:
+            results += [session.run({"x": X})["logits"].copy() for _ in range(2)]
+    assert all(bits_equal(results[0], result) for result in results)
+
+
+def test_any_batch_may_be_fed(backend: Backend, tmp_path: Path) -> None:
+    with backend.open(built(backend, "fp16", tmp_path)) as session:
+        whole = session.run({"x": X})["logits"].copy()
+        assert session.run({"x": X[:2]})["logits"] == pytest.approx(whole[:2], abs=1e-3)
+
+
+def test_shown_tensors_are_those_it_names(backend: Backend, tmp_path: Path) -> None:
+    if not backend.can(Capability.TENSORS):
+        raise Unavailable(f"{backend.name} cannot show tensors here")
+    made = built(backend, "fp16", tmp_path)
+    sites = backend.sites(made)
+    with backend.open_tapped(made) as session:
+        everything = session.run({"x": X})
+    assert [site.tensor for site in sites if site.tensor in everything] == [site.tensor for site in sites]
+    assert all(site.node and site.op for site in sites)
+    with backend.open_tapped(made, {"c"}) as session:
+        assert session.run({"x": X}).keys() == {"c", "logits"}
+
+
+def test_pieces_make_every_shared_tensor(backend: Backend, tmp_path: Path) -> None:
+    if not backend.can(Capability.PIECES):
+        raise Unavailable(f"{backend.name} cannot run pieces here")
+    made = built(backend, "fp16", tmp_path)
+    with backend.open_tapped(made) as session:
+        tensors = session.run({"x": X})
+    floats = {name: a.nbytes for name, a in tensors.items() if a.dtype == np.float32}
+    with backend.pieces(made, floats, 1 << 20) as pieces:
+        given = {name for piece in pieces for name in piece.gives}
+        assert given == floats.keys()
+        for piece in pieces:
+            results = piece.session.run({**tensors, "x": X})
+            # On its own tensors a piece gives what the whole gave.
+            assert all(bits_equal(results[made_as], tensors[name]) for name, made_as in piece.gives.items())
+
+
+def test_a_wrong_shape_is_the_users_to_mend(backend: Backend, tmp_path: Path) -> None:
+    with backend.open(built(backend, "fp32", tmp_path)) as session, pytest.raises(InvalidInput, match="x"):
+        session.run({"x": X[:, :2]})
+
+
+def test_fp8_is_not_there_and_says_so(backend: Backend, tmp_path: Path) -> None:
+    with pytest.raises(errors.Unavailable, match="fp8"):
+        built(backend, "fp8", tmp_path)
+
+
+def test_int8_without_calibration_inputs_is_refused(backend: Backend, tmp_path: Path) -> None:
+    made = loaded(convolutions(), tmp_path)
+    with pytest.raises(InvalidInput, match="calibration"):
+        backend.build(made, asked(backend, "int8"), None, tmp_path / "built", Heard())

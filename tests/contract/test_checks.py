@@ -1,0 +1,216 @@
+"""What every check must do, whatever it asks: refuse to pass on nothing, on NaN, and survive its own format."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assay_api.audit import AuditSpec
+from assay_api.model import parse, to_wire
+from assay_api.report import Finding, Verdict
+from assay_runner.checks import CHECKS, Check, parse_checks
+from assay_runner.checks.label_accuracy import LabelAccuracy
+from assay_runner.checks.output_drift import OutputDrift
+from assay_runner.errors import InvalidInput
+from assay_runner.evidence import (
+    Difference,
+    Error,
+    Evidence,
+    Fault,
+    LabelRanks,
+    LayerError,
+    LayerErrors,
+    Need,
+    OutputDrifts,
+    Repeats,
+    Reproduction,
+    Site,
+    TensorFaults,
+)
+
+SITE = Site("t", "n", "Op")
+INF = float("inf")
+PARAMETERS: dict[str, list[dict[str, Any]]] = {
+    "finite": [{}],
+    "outputDrift": [
+        {},
+        {"outputs": ["t"], "maxAbs": 0.1, "maxRel": 1, "cosine": 0.9, "psnr": 30, "snr": 20, "topK": 2},
+        {"topKAgreement": 0.9},
+    ],
+    "labelAccuracy": [{}, {"metric": "top5", "keep": 0.999, "interval": "none", "output": "t"}],
+    "layerDrift": [{}, {"snr": 5, "localSnr": 12.5, "worst": 3}],
+    "runToRun": [{}, {"runs": 2, "batches": 1}],
+}
+CASES = [(name, given) for name, several in PARAMETERS.items() for given in several]
+
+
+def made(name: str, given: dict[str, Any]) -> Check:
+    return parse(CHECKS[name], given)
+
+
+def evidence(good: bool, samples: int = 1000) -> Evidence:
+    """Everything measured: all as it should be, or all NaN."""
+    values, worst = (np.zeros(samples), -np.inf) if good else (np.full(samples, INF), -np.inf)
+    high = np.full(samples, INF if good else worst)
+    drifts = OutputDrifts(
+        site=SITE,
+        max_abs=values,
+        max_rel=values,
+        cosine=np.full(samples, 1.0 if good else -1.0),
+        psnr=high,
+        snr=high,
+        not_finite=np.full(samples, not good),
+        top_k={k: np.full(samples, good) for k in (1, 2)},
+        classes=10,
+    )
+    zeros = np.zeros(samples, np.int64)
+    error = Error(0, 0, INF, 1) if good else Error(INF, INF, -INF, -1)
+    layer = LayerError(SITE, samples, 0, 1, 0, 1, 0 if good else samples, error, error, None if good else 1.0)
+    fault = Fault(SITE, samples, samples, 0, 0, 0, samples)
+    repeats = Repeats(4, 5, () if good else (Difference(SITE, False, 0, 2, INF),), ())
+    return Evidence(
+        candidate="c",
+        samples=samples,
+        outputs=(drifts,),
+        labels={"t": LabelRanks("t", 10, zeros, zeros if good else zeros + 10)},
+        tensors=TensorFaults(1, () if good else (fault,)),
+        layers=LayerErrors((layer,), ()),
+        repeats={(5, 4): repeats, (2, 1): repeats},
+        reproduction=Reproduction(True, INF),
+    )
+
+
+def verdicts(findings: tuple[Finding, ...]) -> set[Verdict]:
+    return {finding.verdict for finding in findings}
+
+
+def test_every_check_is_tried() -> None:
+    assert PARAMETERS.keys() == CHECKS.keys()
+    assert all(check.name == name and check.needs and check.__doc__ for name, check in CHECKS.items())
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_nothing_measured_is_inconclusive(name: str, given: dict[str, Any]) -> None:
+    for nothing in (Evidence(candidate="c"), Evidence(candidate="c", samples=5)):
+        assert verdicts(made(name, given).judge(nothing)) == {Verdict.INCONCLUSIVE}
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_what_is_missing_is_said(name: str, given: dict[str, Any]) -> None:
+    missing = dict.fromkeys(Need, "the probe broke")
+    found = made(name, given).judge(Evidence(candidate="c", samples=5, missing=missing))
+    assert verdicts(found) == {Verdict.INCONCLUSIVE}
+    assert all("the probe broke" in finding.message for finding in found)
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_perfect_evidence_passes(name: str, given: dict[str, Any]) -> None:
+    check = made(name, given)
+    enough = evidence(good=True, samples=5000)
+    assert verdicts(check.judge(enough)) == {Verdict.PASSED}
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_nan_never_passes(name: str, given: dict[str, Any]) -> None:
+    assert verdicts(made(name, given).judge(evidence(good=False))) == {Verdict.FAILED}
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_findings_are_one_sentence_about_this_candidate(name: str, given: dict[str, Any]) -> None:
+    for proof in (evidence(True), evidence(False), Evidence(candidate="c")):
+        for finding in made(name, given).judge(proof):
+            assert (finding.candidate, finding.check) == ("c", name)
+            assert finding.message
+            assert "\n" not in finding.message
+            assert ". " not in finding.message.rstrip(".")
+            assert Finding.model_validate_json(finding.model_dump_json(by_alias=True))
+            assert len(json.dumps(finding.details, default=str)) < 8000
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_parameters_come_back_from_json(name: str, given: dict[str, Any]) -> None:
+    check = made(name, given)
+    assert parse(CHECKS[name], json.loads(json.dumps(to_wire(check)))) == check
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_tensors_that_are_not_those_served_pass_nothing(name: str, given: dict[str, Any]) -> None:
+    proof = evidence(good=True, samples=5000)
+    other = Evidence(**{**vars(proof), "reproduction": Reproduction(False, 3.0)})
+    shown = made(name, given).needs & {Need.TENSORS, Need.LAYERS}
+    assert verdicts(made(name, given).judge(other)) == {Verdict.INCONCLUSIVE if shown else Verdict.PASSED}
+
+
+def spec(*checks: dict[str, Any], labels: str | None = "label") -> AuditSpec:
+    dataset = {"uri": "file:///d.npz"} | ({"labels": labels} if labels else {})
+    return parse(
+        AuditSpec,
+        {
+            "model": {"uri": "file:///m.onnx"},
+            "dataset": dataset,
+            "candidates": [{"name": "a", "backend": "onnxruntime", "precision": "fp16"}],
+            "artifacts": {"uri": "file:///out"},
+            "checks": list(checks),
+        },
+    )
+
+
+@pytest.mark.parametrize("labels", ["label", None])
+def test_the_default_set(labels: str | None) -> None:
+    names = [check.name for check in parse_checks(spec(labels=labels))]
+    assert names == ["finite", "outputDrift", "runToRun", *(["labelAccuracy"] if labels else [])]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown check": ({"finit": {}}, "unknown check; there are finite"),
+    "unknown field": ({"finite": {"x": 1}}, "spec.checks[0].finite.x: unknown field"),
+    "out of range": ({"labelAccuracy": {"keep": 2}}, "spec.checks[0].labelAccuracy.keep"),
+    "wrong type": ({"runToRun": {"runs": "many"}}, "spec.checks[0].runToRun.runs"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused_is_named(case: str) -> None:
+    entry, message = REFUSED[case]
+    with pytest.raises(InvalidInput) as caught:
+        parse_checks(spec(entry))
+    assert message in str(caught.value)
+
+
+def test_too_few_samples_are_inconclusive_with_the_number_that_would_do() -> None:
+    [found] = LabelAccuracy(keep=0.999).judge(evidence(good=True, samples=12))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.details["samplesToSettle"] > 2995
+    assert str(found.details["samplesToSettle"]) in found.message
+
+
+def test_a_fixed_validation_set_needs_no_interval() -> None:
+    [found] = LabelAccuracy(keep=0.999, interval="none").judge(evidence(good=True, samples=12))
+    assert found.verdict is Verdict.PASSED
+
+
+def test_golden_that_hits_nothing_tells_nothing() -> None:
+    missed = np.full(50, 3)
+    proof = Evidence(candidate="c", samples=50, labels={"t": LabelRanks("t", 10, missed, missed)})
+    [found] = LabelAccuracy().judge(proof)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "golden's top1 is 0" in found.message
+
+
+def test_one_bad_sample_decides() -> None:
+    proof = evidence(good=True, samples=400)
+    cosine = np.ones(400)
+    cosine[123] = 0.2
+    worse = OutputDrifts(**{**vars(proof.outputs[0]), "cosine": cosine})
+    [found] = OutputDrift().judge(Evidence(candidate="c", samples=400, outputs=(worse,)))
+    assert (found.verdict, found.value, found.limit) == (Verdict.FAILED, 0.2, 0.99)
+    assert "sample 123" in found.message
+
+
+def test_golden_without_the_tensor_is_no_excuse() -> None:
+    fault = Fault(SITE, 3, 3, 0, 0, 0, None)
+    [found] = CHECKS["finite"]().judge(Evidence(candidate="c", samples=9, tensors=TensorFaults(4, (fault,))))
+    assert found.verdict is Verdict.FAILED

@@ -1,0 +1,215 @@
+"""From a model to findings: what goes wrong is named where it starts, and nothing unmeasured passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from assay_api.report import Finding, Verdict
+from assay_runner.checks import CHECKS
+from assay_runner.checks.finite import Finite
+from assay_runner.checks.label_accuracy import LabelAccuracy
+from assay_runner.checks.layer_drift import LayerDrift
+from assay_runner.checks.output_drift import OutputDrift
+from assay_runner.checks.run_to_run import RunToRun
+from assay_runner.errors import InvalidInput
+from assay_runner.measure import Measured
+from tests.models import (
+    Samples,
+    branching,
+    constant,
+    convolutions,
+    embedding,
+    layer_norm,
+    masked,
+    mlp,
+    model,
+    node,
+    noisy,
+    random,
+    value,
+)
+from tests.unit.runner.candidates import int8, measured
+
+WIDE = random(20, 16, seed=4, scale=300)
+
+
+def finding(result: Measured, check: str) -> Finding:
+    [found] = [f for f in result.findings if f.check == check]
+    return found
+
+
+def test_overflow_of_a_decomposed_layer_norm_is_named_at_its_pow(tmp_path: Path) -> None:
+    result = measured(layer_norm(), "fp16", Samples({"x": WIDE}), tmp_path)
+    found = finding(result, "finite")
+    assert (found.verdict, found.tensor, found.node) == (Verdict.FAILED, "squared", "squared.node")
+    assert "+Inf in 20 of 20 samples" in found.message
+    assert "golden is finite there" in found.message
+    drift = finding(result, "layerDrift")
+    assert (drift.verdict, drift.tensor, drift.metric) == (Verdict.FAILED, "squared", "localSnr")
+    assert result.report.verdict is Verdict.FAILED
+    assert result.findings[0].verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "tf32"])
+def test_wider_ranges_do_not_overflow(precision: str, tmp_path: Path) -> None:
+    result = measured(layer_norm(), precision, Samples({"x": WIDE}), tmp_path)
+    assert finding(result, "finite").verdict is Verdict.PASSED
+    assert result.report.emulated == (precision != "fp32")
+
+
+@pytest.mark.parametrize("layers", [True, False])
+def test_infinite_by_design_is_no_fault_of_the_candidate(layers: bool, tmp_path: Path) -> None:
+    keep = np.array([[True, True, False, True]] * 6)
+    data = Samples({"x": random(6, 4), "keep": keep}, batch=4)
+    result = measured(masked(), "fp16", data, tmp_path, Finite(), *((LayerDrift(),) if layers else ()))
+    found = finding(result, "finite")
+    assert found.verdict is Verdict.PASSED
+    assert "golden has the same values" in found.message
+    assert found.details["asGolden"][0] | {"samples": 6} == {
+        "tensor": "scores", "node": "scores.node", "op": "Where", "what": "-Inf", "samples": 6, "firstSample": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("layers", [True, False])
+def test_faults_are_counted_in_samples_and_not_in_padding(layers: bool, tmp_path: Path) -> None:
+    x = random(10, 16, seed=1)
+    x[6] *= 3000
+    x[9] *= 3000
+    data = Samples({"x": x}, batch=4, fixed=True)
+    result = measured(layer_norm(), "fp16", data, tmp_path, Finite(), *((LayerDrift(),) if layers else ()))
+    found = finding(result, "finite")
+    assert (found.value, found.verdict) == (2, Verdict.FAILED)
+    assert "first in sample 6" in found.message
+    assert result.report.samples == 10
+
+
+@pytest.mark.parametrize("golden", ["fp32", "fp64"])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_local_error_starts_where_golden_inputs_go_wrong(golden: Any, fixed: bool, tmp_path: Path) -> None:
+    data = Samples({"x": random(10, 4, 9, 9)}, batch=4, fixed=fixed)
+    result = measured(convolutions(), "bf16", data, tmp_path, LayerDrift(), OutputDrift(), golden=golden)
+    layers = {layer["name"]: layer for layer in result.report.layers}
+    assert list(layers) == ["c", "n", "r", "p", "f", "logits"]
+    assert layers["c"]["startsHere"] > 0.99
+    assert layers["c"]["localSnr"] == pytest.approx(layers["c"]["accumulatedSnr"], abs=0.1)
+    assert layers["r"]["startsHere"] < 1e-3
+    assert all(30 < layer["accumulatedSnr"] < 80 for layer in layers.values())
+    assert result.report.verdict is Verdict.PASSED
+
+
+def test_the_same_model_has_no_error_at_any_tensor(tmp_path: Path) -> None:
+    result = measured(convolutions(), "fp32", Samples({"x": random(10, 4, 9, 9)}), tmp_path)
+    assert all(layer["accumulatedSnr"] == np.inf == layer["localSnr"] for layer in result.report.layers)
+    assert {f.verdict for f in result.findings} == {Verdict.PASSED}
+    assert result.report.latency is not None
+    assert result.report.latency.batch == 8
+
+
+def test_random_nodes_are_named_by_run_to_run(tmp_path: Path) -> None:
+    result = measured(noisy(), "fp32", Samples({"x": random(6, 4)}, batch=4), tmp_path, RunToRun(runs=3, batches=2))
+    found = finding(result, "runToRun")
+    assert found.verdict is Verdict.FAILED
+    assert "RandomNormalLike" in found.message
+    assert "in run 2 of one session" in found.message
+    assert {d["newSession"] for d in found.details["differences"]} == {True, False}
+
+
+def test_integers_sequences_and_several_outputs(tmp_path: Path) -> None:
+    ids = np.random.default_rng(0).integers(0, 10, (12, 3))
+    result = measured(embedding(), "fp16", Samples({"ids": ids}), tmp_path)
+    assert {f.verdict for f in result.findings} == {Verdict.PASSED}
+    assert [output["name"] for output in result.report.outputs] == ["y", "class"]
+    assert any("pair" in note for note in result.report.notes)
+
+
+def test_control_flow_in_every_pass(tmp_path: Path) -> None:
+    result = measured(branching(), "fp16", Samples({"x": np.abs(random(9, 4))}), tmp_path, golden="fp64")
+    assert {f.verdict for f in result.findings} == {Verdict.PASSED}
+    assert {layer["name"] for layer in result.report.layers} == {"h", "total", "y", "z"}
+
+
+def test_labels_against_both_runs(tmp_path: Path) -> None:
+    x = random(600, 8)
+    data = Samples({"x": x}, np.zeros(600, np.int64), batch=64)
+    report, [found] = measured(mlp(), "fp16", data, tmp_path, LabelAccuracy(keep=0.9))
+    assert report.accuracy.keys() == {"top1", "goldenTop1"}
+    hits = found.details["bothHit"] + found.details["onlyGoldenHits"]
+    assert hits / 600 == pytest.approx(report.accuracy["goldenTop1"])
+    assert found.verdict is Verdict.PASSED
+
+
+BAD_LABELS: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "above": (np.array([0, 9, 0]), {}, "label 9 of sample 1"),
+    "below": (np.array([0, 0, -1]), {}, "label -1 of sample 2"),
+    "no labels": (None, {}, "needs labels"),
+    "no such output": (np.zeros(3, np.int64), {"output": "nothing"}, "outputs are logits"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LABELS)
+def test_labels_that_cannot_be_judged(case: str, tmp_path: Path) -> None:
+    labels, parameters, message = BAD_LABELS[case]
+    with pytest.raises(InvalidInput, match=message):
+        measured(mlp(), "fp32", Samples({"x": random(3, 8)}, labels), tmp_path, LabelAccuracy(**parameters))
+
+
+def test_scores_of_the_wrong_rank(tmp_path: Path) -> None:
+    proto = model([node("Relu", "x", "y")], [value("x", "N", 3, 5)], [value("y", "N", 3, 5)])
+    data = Samples({"x": random(4, 3, 5)}, np.zeros(4, np.int64))
+    with pytest.raises(InvalidInput, match=r"shape \(samples, classes\), but output 'y' has shape \[4, 3, 5\]"):
+        measured(proto, "fp32", data, tmp_path, LabelAccuracy())
+
+
+def test_an_output_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="outputs are logits"):
+        measured(mlp(), "fp32", Samples({"x": random(3, 8)}), tmp_path, OutputDrift(outputs=("logit",)))
+
+
+def test_an_output_without_samples_is_inconclusive(tmp_path: Path) -> None:
+    proto = model(
+        [node("Relu", "x", "y"), node("ReduceSum", "x", "total", keepdims=0)],
+        [value("x", "N", 3)],
+        [value("y", "N", 3), value("total")],
+    )
+    result = measured(proto, "fp32", Samples({"x": random(5, 3)}), tmp_path, OutputDrift())
+    assert {f.tensor: f.verdict for f in result.findings} == {"y": Verdict.PASSED, "total": Verdict.INCONCLUSIVE}
+    assert result.report.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_node_that_fails_on_the_data_is_named(tmp_path: Path) -> None:
+    proto = model(
+        [node("Gather", "table ids", "y")],
+        [value("ids", "N", kind=onnx.TensorProto.INT64)],
+        [value("y", "N", 2)],
+        [constant("table", random(3, 2))],
+    )
+    with pytest.raises(InvalidInput, match=r"node 'y\.node' \(Gather\) failed: indices element out of data bounds"):
+        measured(proto, "fp32", Samples({"ids": np.array([0, 7])}), tmp_path, OutputDrift())
+
+
+def test_two_checks_of_a_kind_are_both_judged(tmp_path: Path) -> None:
+    checks = (OutputDrift(max_abs=1), OutputDrift(max_abs=0), RunToRun(runs=2), RunToRun(runs=3, batches=1))
+    result = measured(mlp(), "fp16", Samples({"x": random(9, 8)}), tmp_path, *checks)
+    assert [f.verdict for f in result.findings if f.check == "outputDrift"] == [Verdict.FAILED, Verdict.PASSED]
+    assert len([f for f in result.findings if f.check == "runToRun"]) == 2
+
+
+def test_int8_error_starts_at_what_is_quantised(tmp_path: Path) -> None:
+    x = random(40, 4, 9, 9)
+    data = Samples({"x": x})
+    poor = Samples({"x": x[:4] / 50})
+    result = measured(convolutions(), int8(method="minmax"), data, tmp_path, LayerDrift(), calibration=poor)
+    found = finding(result, "layerDrift")
+    assert (found.verdict, found.tensor) == (Verdict.FAILED, "c")
+
+
+def test_every_report_survives_its_own_format(tmp_path: Path) -> None:
+    report, findings = measured(layer_norm(), "fp16", Samples({"x": WIDE}), tmp_path)
+    for made in (report, *findings):
+        assert type(made).model_validate_json(made.model_dump_json(by_alias=True))
+    assert {f.check for f in findings} == set(CHECKS) - {"labelAccuracy"}

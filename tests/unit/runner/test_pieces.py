@@ -1,0 +1,99 @@
+"""Local errors: each piece of the candidate on golden inputs, whatever the graph in between looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from assay_runner.graphs.pieces import cut
+from assay_runner.graphs.taps import random_sites, sites, tapped
+from assay_runner.passes.rows import bits_equal
+from assay_runner.tensors import Array
+from tests.models import branching, constant, convolutions, layer_norm, loaded, mlp, model, node, noisy, random, value
+from tests.unit.runner.candidates import ORT, build, candidate
+from tests.unit.runner.test_rounding import alone, through
+
+FLOAT = onnx.TensorProto.FLOAT
+
+
+@pytest.mark.parametrize("limit", [1, 600, 1 << 30])
+def test_a_piece_is_the_node_on_golden_inputs_then_rounded(limit: int, tmp_path: Path) -> None:
+    proto, x = mlp(), random(5, 8, seed=3)
+    given_model = loaded(proto, tmp_path)
+    exact = build(given_model, candidate("fp32"), tmp_path / "exact")
+    rounded = build(given_model, candidate("fp16"), tmp_path / "rounded")
+    with ORT.open_tapped(exact) as session:
+        golden = session.run({"x": x})
+    made: dict[str, Array] = {}
+    with ORT.pieces(rounded, {name: array.nbytes for name, array in golden.items()}, limit) as pieces:
+        assert (len(pieces) == 1) == (limit > 1 << 20)
+        for piece in pieces:
+            assert piece.needs <= golden.keys() | {"x"}
+            results = piece.session.run({**golden, "x": x})
+            made |= {tensor: results[result] for tensor, result in piece.gives.items()}
+    weights = {w.name: through(onnx.numpy_helper.to_array(w), "fp16") for w in proto.graph.initializer}
+    inputs = {"x": through(x, "fp16"), **golden, **weights}
+    assert made.keys() == {"h1", "h2", "h3", "logits"}
+    for name, number in (("h1", 0), ("h2", 1), ("logits", 3)):
+        assert bits_equal(made[name], through(alone(proto.graph.node[number], inputs, 17), "fp16")), name
+    assert bits_equal(made["h3"], np.maximum(golden["h2"], 0))
+
+
+@pytest.mark.parametrize("network", [mlp, convolutions, layer_norm, branching])
+def test_every_shared_tensor_is_made_once_from_shared_ones(network: object, tmp_path: Path) -> None:
+    assert callable(network)
+    proto = network()
+    made = [site.tensor for site in sites(proto)]
+    shared = set(made[::2]) | {made[-1]}
+    types = dict.fromkeys(made, FLOAT)
+    pieces = list(cut(proto, types, shared, dict.fromkeys(shared, 10), 15))
+    assert sorted(name for piece in pieces for name in piece.results) == sorted(shared)
+    for piece in pieces:
+        given_names = {info.name for info in piece.model.graph.input}
+        known = {info.name for info in proto.graph.input}
+        assert given_names <= shared | known
+        assert not given_names & set(piece.results.values())
+
+
+def test_what_is_not_shared_is_computed_inside_the_piece(tmp_path: Path) -> None:
+    proto, x = mlp(), random(5, 8)
+    built = build(loaded(proto, tmp_path), candidate("fp16"), tmp_path)
+    with ORT.open_tapped(built) as session:
+        whole = session.run({"x": x})
+    with ORT.pieces(built, {"logits": 1}, 1 << 30) as pieces:
+        [piece] = pieces
+        assert piece.needs == {"x"}
+        assert bits_equal(piece.session.run({"x": x})[piece.gives["logits"]], whole["logits"])
+
+
+def test_nodes_with_several_outputs_are_run_once() -> None:
+    proto = model(
+        [node("Split", "x", "a b", axis=1), node("Add", "a b", "y")], [value("x", "N", 4)], [value("y", "N", 2)]
+    )
+    [piece] = cut(proto, {"a": FLOAT, "b": FLOAT}, {"a", "b", "y"}, {"a": 1, "b": 1, "y": 1}, 100)
+    assert [n.op_type for n in piece.model.graph.node] == ["Split", "Add"]
+    assert {info.name for info in piece.model.graph.input} == {"x", "a", "b"}
+
+
+def test_taps_leave_the_graph_itself_alone() -> None:
+    proto = mlp()
+    before = proto.SerializeToString()
+    shown = tapped(proto, {"h1", "logits", "nothing"})
+    assert [o.name for o in shown.graph.output] == ["logits", "h1"]
+    assert proto.SerializeToString() == before
+
+
+def test_what_is_drawn_at_random_is_found() -> None:
+    assert [site.op for site in random_sites(noisy())] == ["RandomNormalLike"]
+    training = model(
+        [onnx.helper.make_node("Dropout", ["x", "", "on"], ["y"], name="drop")],
+        [value("x", "N", 4)],
+        [value("y", "N", 4)],
+        [constant("on", np.bool_(True))],
+    )
+    assert [site.node for site in random_sites(training)] == ["drop"]
+    training.graph.initializer[0].CopyFrom(constant("on", np.bool_(False)))
+    assert random_sites(training) == ()
