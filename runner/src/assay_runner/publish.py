@@ -17,7 +17,7 @@ from assay_api.names import REPORT_HTML, REPORT_JSON, REPORT_JUNIT
 from assay_api.plan import Task
 from assay_api.report import CandidateReport, Finding, Report, Verdict, to_json
 from assay_api.result import StoredReport, TaskResult, WorstFigure
-from assay_runner.report import render_html, render_junit
+from assay_runner.report import first, render_html, render_junit
 from assay_runner.stores import join
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def task_result(task: Task, report: Report, stored: StoredReport) -> TaskResult:
 
 
 def _worst(report: Report) -> WorstFigure | None:
-    finding = min(report.findings, key=lambda f: _ORDER.index(f.verdict), default=None)
+    finding = first(report.findings)
     if finding is None:
         return None
     return WorstFigure(

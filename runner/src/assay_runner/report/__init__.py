@@ -5,5 +5,6 @@ from __future__ import annotations
 from assay_runner.report.junit import render_junit
 from assay_runner.report.page import render_html
 from assay_runner.report.terminal import print_verdicts
+from assay_runner.report.wording import first
 
-__all__ = ["print_verdicts", "render_html", "render_junit"]
+__all__ = ["first", "print_verdicts", "render_html", "render_junit"]

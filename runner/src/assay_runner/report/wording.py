@@ -86,8 +86,12 @@ def findings_of(report: Report, candidate: str) -> list[Finding]:
 
 def worst_finding(report: Report, candidate: str) -> Finding | None:
     """The candidate's finding to name first: the worst, of equals one with a figure and the nearest to its limit."""
-    found = findings_of(report, candidate)
-    return min(found, key=lambda f: (SEVERITY[f.verdict], number(f.value) is None, -strain(f)), default=None)
+    return first(findings_of(report, candidate))
+
+
+def first(findings: Iterable[Finding]) -> Finding | None:
+    """The finding to name first: the worst, of equals one with a figure and the nearest to its limit."""
+    return min(findings, key=lambda f: (SEVERITY[f.verdict], number(f.value) is None, -strain(f)), default=None)
 
 
 def strain(finding: Finding) -> float:

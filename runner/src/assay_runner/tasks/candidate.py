@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 from assay_api.audit import Candidate
 from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS
 from assay_runner.build_cache import build_or_take
 from assay_runner.checks import parse_checks
-from assay_runner.datasets import Dataset, Source, open_dataset
+from assay_runner.datasets import Dataset, Source
 from assay_runner.errors import InvalidInput
 from assay_runner.measure import MeasureRequest, measure
 from assay_runner.models import LoadedModel
 from assay_runner.publish import publish, published, task_result
 from assay_runner.tasks.context import Context
-from assay_runner.tasks.environment import environment
+from assay_runner.tasks.environment import made_by
 from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.records import read_record
 from assay_runner.tasks.sections import candidate_report
@@ -45,9 +47,7 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     calibration = _calibration(candidate, own or model, context)
     golden = open_golden(record, model, dataset, context)
     workdir = context.workdir(task)
-    versions = " ".join(
-        f"{name} {version}" for name, version in environment().items() if name in ("assay", "onnxruntime")
-    )
+    versions = json.dumps(made_by(), sort_keys=True)
     built = build_or_take(
         backend, own or model, candidate, calibration, workdir, context.progress, context.store, task.cache, versions
     )
@@ -101,4 +101,4 @@ def _calibration(candidate: Candidate, model: LoadedModel, context: Context) -> 
     if spec is None:
         return None
     source = Source(uri=spec.uri, samples=spec.samples, what=f"calibration set of candidate {candidate.name}")
-    return open_dataset(context.store, source, model, context.scratch)
+    return context.open(source, model)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from assay_api.audit import ModelRef
 from assay_api.plan import Task
+from assay_runner.datasets import Dataset, Source, open_dataset
 from assay_runner.models import LoadedModel, load_model
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Context:
     reproduce: str = ""
     now: Callable[[], datetime] = _utc
     _models: dict[ModelRef, LoadedModel] = field(default_factory=dict, repr=False)
+    _datasets: dict[tuple[Source, str], Dataset] = field(default_factory=dict, repr=False)
 
     def load(self, ref: ModelRef) -> LoadedModel:
         """A checked model; fetched once per process."""
@@ -51,6 +53,13 @@ class Context:
             self._models[ref] = load_model(self.store, ref, self.scratch)
             self.progress.advance()
         return self._models[ref]
+
+    def open(self, source: Source, model: LoadedModel) -> Dataset:
+        """A dataset whose shards fit a model; looked at, and checked for NaN, once per process."""
+        key = (source, model.identity)
+        if key not in self._datasets:
+            self._datasets[key] = open_dataset(self.store, source, model, self.scratch)
+        return self._datasets[key]
 
     def workdir(self, task: Task) -> Path:
         """An empty-to-begin-with folder of the task's own."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -22,6 +24,19 @@ def environment() -> dict[str, str]:
             continue
     image = os.environ.get(ENV_IMAGE)
     return {**found, "image": image} if image else found
+
+
+@cache
+def made_by() -> dict[str, str]:
+    """What decides the bits of a stored result, apart from its inputs: ONNX Runtime and the runner's own sources.
+
+    The sources and not the version alone, so that a changed checkout takes nothing that another one computed.
+    """
+    root = Path(__file__).resolve().parents[1]
+    sources = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        sources.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return {"assay": sources.hexdigest()[:16], "onnxruntime": environment()["onnxruntime"]}
 
 
 def _os() -> str:

@@ -10,14 +10,14 @@ from typing import Literal
 
 from assay_api.plan import Task
 from assay_api.result import TaskResult
-from assay_runner.datasets import Dataset, Source, open_dataset
+from assay_runner.datasets import Dataset, Source
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.golden_cache import Aligned, GoldenWriter, cache_key, open_cached, read_index
 from assay_runner.models import LoadedModel
 from assay_runner.stored_outputs import open_stored_outputs
 from assay_runner.stores import join
 from assay_runner.tasks.context import Context
-from assay_runner.tasks.environment import environment
+from assay_runner.tasks.environment import made_by
 from assay_runner.tasks.records import RECORD, GoldenRecord
 from assay_runner.tensors import Array
 
@@ -26,7 +26,7 @@ def dataset_of(task: Task, model: LoadedModel, context: Context) -> Dataset:
     """The audit's dataset."""
     spec = task.spec.dataset
     source = Source(uri=spec.uri, batch=spec.batch, labels=spec.labels, samples=spec.samples)
-    return open_dataset(context.store, source, model, context.scratch)
+    return context.open(source, model)
 
 
 def run_golden(task: Task, context: Context) -> TaskResult:
@@ -67,9 +67,7 @@ def _computed(task: Task, model: LoadedModel, dataset: Dataset, context: Context
     from assay_runner.golden import golden_outputs
 
     precision: Literal["fp32", "fp64"] = task.spec.golden.precision or "fp32"
-    versions = environment()
-    made_by = {name: versions.get(name, "") for name in ("assay", "onnxruntime")}
-    key = cache_key(model=model.identity, dataset=dataset.identity, precision=precision, **made_by)
+    key = cache_key(model=model.identity, dataset=dataset.identity, precision=precision, **made_by())
     folder = join(task.cache, "golden", key)
     index = read_index(context.store, folder)
     if index is None:
