@@ -98,7 +98,7 @@ def shown(shape: tuple[int | str | None, ...]) -> str:
     return f"({inside},)" if len(shape) == 1 else f"({inside})"
 
 
-def check_numbers(name: str, rows: Array, shard: str, in_shard: int, in_dataset: int) -> None:
+def check_numbers(name: str, rows: Array, shard: str, in_shard: int, in_all: int, what: str) -> None:
     """Refuse NaN and infinity among rows.
 
     Args:
@@ -106,7 +106,8 @@ def check_numbers(name: str, rows: Array, shard: str, in_shard: int, in_dataset:
         rows: of the shard.
         shard: what to call it.
         in_shard: index of the first row in the shard.
-        in_dataset: the same in the whole dataset.
+        in_all: the same in the whole of `what`.
+        what: for example dataset.
     """
     if rows.dtype.kind in "iub":
         return
@@ -116,7 +117,7 @@ def check_numbers(name: str, rows: Array, shard: str, in_shard: int, in_dataset:
     row, *_ = (int(i) for i in np.argwhere(~finite)[0])
     bad = "NaN" if np.isnan(rows[row]).any() else "infinity"
     raise InvalidInput(
-        f"array {name!r} of {shard} holds {bad} in sample {in_shard + row} (sample {in_dataset + row} of the dataset): "
+        f"array {name!r} of {shard} holds {bad} in sample {in_shard + row} (sample {in_all + row} of the {what}): "
         "repair or remove the sample, for nothing can be judged on it"
     )
 

@@ -118,7 +118,8 @@ class Dataset:
                 return
             shard = self.shards[index]
             for spec in self.inputs:
-                check_numbers(spec.name, rows[spec.name], shard.name, first, int(starts[index]) + first)
+                in_all = int(starts[index]) + first
+                check_numbers(spec.name, rows[spec.name], shard.name, first, in_all, self.source.what)
             if self.source.labels:
                 checked_labels(self.source.labels, rows[self.source.labels], shard.name, first)
             if first + len(next(iter(rows.values()))) == shard.rows:
