@@ -221,8 +221,8 @@ class Artifacts(Model):
     """Where reports and reusable results go."""
 
     uri: Uri
-    """Prefix below which every run gets its own folder: <uri>/<namespace>/<name>/<run>/. `assay run --out` takes its
-    place."""
+    """Prefix below which every run gets its own folder: <uri>/<namespace>/<name>/<run>-<uid>/. `assay run --out` takes
+    its place."""
 
 
 def once_rules(checks: Iterable[str]) -> tuple[Rule, ...]:

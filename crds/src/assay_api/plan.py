@@ -110,9 +110,13 @@ def plan(spec: AuditSpec, audit: str, *, output: str, cache: str, rerun: str = "
     return (task("golden", GOLDEN, ()), *candidates, summary)
 
 
-def run_folder(artifacts: str, namespace: str, name: str, run: str) -> str:
-    """URI of a run's folder in a cluster."""
-    return f"{artifacts.rstrip('/')}/{namespace}/{name}/{run}"
+def run_folder(artifacts: str, namespace: str, name: str, run: str, uid: str) -> str:
+    """URI of a run's folder in a cluster.
+
+    The start of the resource's UID is part of it: a task answers from a report that it has stored already, and an
+    audit that was deleted and made again must not be answered by its predecessor.
+    """
+    return f"{artifacts.rstrip('/')}/{namespace}/{name}/{run}-{uid[:8]}"
 
 
 def cache_folder(artifacts: str) -> str:

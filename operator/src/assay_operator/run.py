@@ -54,18 +54,18 @@ class Refused:
 
 def run_of(audit: Audit) -> Run | Refused:
     """The run that the audit's spec means now."""
-    return _run_of(audit.namespace, audit.name, audit.rerun, audit.spec)
+    return _run_of(audit.namespace, audit.name, audit.uid, audit.rerun, audit.spec)
 
 
 @lru_cache(maxsize=256)
-def _run_of(namespace: str, name: str, rerun: str, spec_json: bytes) -> Run | Refused:
+def _run_of(namespace: str, name: str, uid: str, rerun: str, spec_json: bytes) -> Run | Refused:
     try:
         spec = AuditSpec.model_validate_json(spec_json)
         if sentences := tuple(_not_in_a_cluster(spec)):
             return Refused(sentences)
         digest = run_digest(spec, rerun)
         uri = spec.artifacts.uri
-        output = run_folder(uri, namespace, name, digest)
+        output = run_folder(uri, namespace, name, digest, uid)
         tasks = plan(spec, f"{namespace}/{name}", output=output, cache=cache_folder(uri), rerun=rerun)
     except ValidationError as error:
         return Refused(tuple(f"spec.{sentence}" for sentence in problems(error)))

@@ -94,7 +94,7 @@ def test_the_digest_of_a_run_is_held_over_releases() -> None:
 
 
 def test_folders_are_unique_per_run_and_task() -> None:
-    assert run_folder("s3://audits/", "ns", "name", "abc") == "s3://audits/ns/name/abc"
+    assert run_folder("s3://audits/", "ns", "name", "abc", "0123456789") == "s3://audits/ns/name/abc-01234567"
     folders = [task.folder for task in tasks().values()]
     assert len(set(folders)) == len(folders)
     assert all("@" not in folder for folder in folders)

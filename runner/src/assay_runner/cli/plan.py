@@ -30,7 +30,7 @@ def _tasks(audit: AccuracyAudit) -> tuple[Task, ...]:
     annotations = metadata.get("annotations")
     rerun = str(annotations.get(ANNOTATION_RERUN, "")) if isinstance(annotations, dict) else ""
     artifacts = spec.artifacts.uri
-    folder = run_folder(artifacts, namespace, name, run_digest(spec, rerun))
+    folder = run_folder(artifacts, namespace, name, run_digest(spec, rerun), uid="uid")
     return plan(spec, f"{namespace}/{name}", output=folder, cache=cache_folder(artifacts), rerun=rerun)
 
 
