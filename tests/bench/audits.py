@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.bench.programs import Usage, python, run_program
 
-__all__ = ["audit", "run_audit"]
+__all__ = ["DRIFT", "LAYERS", "audit", "run_audit"]
 
 DRIFT: Mapping[str, Any] = {"outputDrift": {"cosine": 0.999}}
 LAYERS: Mapping[str, Any] = {"layerDrift": {}}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import os
 import re
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import Any
 from assay_api import names
 from tests.bench.figures import Figure, median_ratio, percentile, report, say
 from tests.bench.kube import Kube
-from tests.bench.programs import ROOT
+from tests.bench.programs import ROOT, environment
 from tests.lab.apiserver import ApiServer
 from tests.lab.processes import Server, wait_until
 
@@ -86,8 +85,8 @@ def running(module: str, waiting: int = 1, **settings: object) -> Iterator[tuple
     with ApiServer() as api:
         api.kubectl("apply", "--server-side", "-f", str(ROOT / "crds" / f"{names.PLURAL}.yaml"))
         api.kubectl("wait", "--for=condition=Established", f"crd/{names.PLURAL}.{names.GROUP}")
-        environment = {
-            **os.environ,
+        settled = {
+            **environment(),
             "KUBECONFIG": str(api.kubeconfig),
             "ASSAY_RUNNER_IMAGE": "localhost/assay-runner",
             "ASSAY_LEASE_NAMESPACE": "default",
@@ -97,7 +96,7 @@ def running(module: str, waiting: int = 1, **settings: object) -> Iterator[tuple
         }
         kube = Kube(api.kubeconfig)
         create(kube, "first", waiting)
-        server = Server([sys.executable, "-m", module], api.folder / "operator.log", environment)
+        server = Server([sys.executable, "-m", module], api.folder / "operator.log", settled)
         try:
             server.wait_ready(lambda: kube.count(JOBS) > 0)
             yield kube, server
