@@ -44,6 +44,9 @@ def main() -> None:
     except (WrongDefinition, ApiError, ConfigException) as error:
         log.error("%s", error)
         code = RESTART
+    except Exception:
+        log.exception("the operator cannot go on")
+        code = RESTART
     # Whatever still runs in a thread must not keep a replica that lost its Lease.
     logging.shutdown()
     os._exit(code)

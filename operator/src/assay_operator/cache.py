@@ -45,8 +45,11 @@ Group = tuple[str, str]
 
 
 def newer(new: Versioned, known: Versioned | None) -> bool:
-    """Whether `new` says more than what is known."""
-    if known is None or known.uid != new.uid:
+    """Whether `new` says more than what is known.
+
+    Versions grow over the whole cluster, so they also tell an object from its successor of the same name.
+    """
+    if known is None:
         return True
     if new.version.isdigit() and known.version.isdigit():
         return int(new.version) > int(known.version)

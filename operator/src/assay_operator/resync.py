@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from assay_api.names import LABEL_MANAGED
-from assay_operator.api import AUDITS, JOBS, PODS, Api, Resource
+from assay_operator.api import AUDITS, JOBS, PODS, Api, ApiError, Resource
 from assay_operator.cache import Cache, newer
 from assay_operator.observed import Audit, Job, Key, Pod
 from assay_operator.queue import WorkQueue
@@ -96,15 +96,15 @@ class Resync:
 
     async def fill(self) -> None:
         """List everything into the cache, before there is any watch."""
-        await self._list(lambda namespace, item: self._feed.put(namespace, item))
+        await self._list(lambda _, namespace, item: self._feed.put(namespace, item))
 
     async def heal(self, catch_up: float = CATCH_UP_SECONDS) -> int:
         """List everything, and repair what the watch has not told `catch_up` seconds later; how much that was."""
-        missed: list[tuple[str, Object]] = []
+        missed: list[tuple[Resource, str, Object]] = []
 
-        def compare(namespace: str, item: Object) -> None:
+        def compare(resource: Resource, namespace: str, item: Object) -> None:
             if newer(item, self._known(namespace, item)):
-                missed.append((namespace, item))
+                missed.append((resource, namespace, item))
 
         before = {(namespace, item.uid): (namespace, item) for namespace, item in self._all()}
         seen = await self._list(compare)
@@ -112,10 +112,20 @@ class Resync:
         if not (missed or lost):
             return 0
         await asyncio.sleep(catch_up)
-        healed = sum(self._feed.put(namespace, item) for namespace, item in missed)
-        return healed + sum(self._feed.drop(namespace, item) for namespace, item in lost)
+        healed = [await self._fetch(*entry) for entry in missed if newer(entry[2], self._known(*entry[1:]))]
+        return sum(healed) + sum(self._feed.drop(namespace, item) for namespace, item in lost)
 
-    async def _list(self, take: Callable[[str, Object], object]) -> set[tuple[str, str]]:
+    async def _fetch(self, resource: Resource, namespace: str, item: Object) -> bool:
+        """Take an object as it stands now, for it may have gone since it was listed; whether it said anything new."""
+        try:
+            raw = await self._api.read(resource, namespace, item.name)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return False
+        return self._feed.take(resource, raw)
+
+    async def _list(self, take: Callable[[Resource, str, Object], object]) -> set[tuple[str, str]]:
         seen: set[tuple[str, str]] = set()
         for scope in self._scopes:
             for resource, query in SELECTORS.items():
@@ -123,7 +133,7 @@ class Resync:
                     for raw in page["items"]:
                         namespace = raw["metadata"]["namespace"]
                         seen.add((namespace, raw["metadata"]["uid"]))
-                        take(namespace, read(resource, raw))
+                        take(resource, namespace, read(resource, raw))
         return seen
 
     def _known(self, namespace: str, item: Object) -> Object | None:

@@ -114,6 +114,9 @@ def _answer_lost(task: Task, job: Job, observed: Observed, now: datetime) -> Tas
     left = _grace_left(job, observed.pods, now)
     if left > 0:
         return TaskState(task, "Running", job=job, check_after=left)
+    last = _newest(_pods_of(job, observed.pods))
+    if last and (told := read_result(last.message)) and told.error:
+        return TaskState(task, "Failed", trouble=_failure(task, job, last))
     return TaskState(task, "Running", recover=True, trouble=Trouble(Reason.PENDING, "reading its stored report again"))
 
 

@@ -25,7 +25,14 @@ def filled() -> Cache:
 
 @pytest.mark.parametrize(
     ("uid", "version", "new"),
-    [("u1", "6", True), ("u1", "5", False), ("u1", "4", False), ("u1", "10", True), ("u2", "1", True)],
+    [
+        ("u1", "6", True),
+        ("u1", "5", False),
+        ("u1", "4", False),
+        ("u1", "10", True),
+        ("u2", "1", False),
+        ("u2", "6", True),
+    ],
 )
 def test_only_what_is_newer_counts(uid: str, version: str, new: bool) -> None:
     assert filled().put_audit(replace(AUDIT, uid=uid, version=version)) is new
