@@ -154,7 +154,9 @@ def test_top_k(case: str) -> None:
 def test_a_label_ranks_below_k_where_it_is_among_the_top_k(scores: Array, label: int) -> None:
     found = ranks(scores, np.full(4, label))
     for k in range(1, 8):
-        assert [bool(rank < k) for rank in found] == [label in top(row, k) for row in scores]
+        assert (found < k).tolist() == top(scores, k)[:, label].tolist()
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        assert all(set(np.flatnonzero(row)) == set(best) for row, best in zip(top(scores, k), order, strict=True))
 
 
 def test_nan_scores_hit_nothing() -> None:

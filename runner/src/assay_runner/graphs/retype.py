@@ -89,7 +89,7 @@ class _Retyping:
         for node in self.model.graph.node:
             self._node(node)
         for output in self.model.graph.output:
-            if self._changes(output.name):
+            if self._changes(output.name) and output.name not in self.renamed:
                 output.type.tensor_type.elem_type = self.target
         del self.model.graph.node[:]
         self.model.graph.node.extend(self.nodes)

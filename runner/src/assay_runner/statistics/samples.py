@@ -76,18 +76,31 @@ def same_top_k(golden: Array, candidate: Array, k: int) -> NDArray[np.bool_]:
     samples = len(golden)
     if golden.ndim < 2 or golden.size == 0:
         return np.zeros(samples, np.bool_)
-    same = np.ones(samples, np.bool_)
-    for index in range(samples):
-        for g, c in zip(_last(golden[index]), _last(candidate[index]), strict=True):
-            both = bool(np.isnan(g).any() or np.isnan(c).any())
-            same[index] &= not both and np.array_equal(np.sort(top(g, k)), np.sort(top(c, k)))
-    return same
+    classes = golden.shape[-1]
+    first, second = golden.reshape(-1, classes), candidate.reshape(-1, classes)
+    height = max(1, BLOCK // classes)
+    same = [_same(first[i : i + height], second[i : i + height], k) for i in range(0, len(first), height)]
+    return np.asarray(np.concatenate(same).reshape(samples, -1).all(axis=1))
 
 
-def top(scores: Array, k: int) -> NDArray[np.int64]:
-    """Positions of the k largest scores of a vector, largest first; of equal scores the first counts."""
-    order: NDArray[np.int64] = np.argsort(-scores.astype(np.float64), kind="stable")[:k]
-    return order
+def _same(golden: Array, candidate: Array, k: int) -> NDArray[np.bool_]:
+    if k == 1:
+        same = golden.argmax(axis=1) == candidate.argmax(axis=1)
+    else:
+        same = (top(golden, k) == top(candidate, k)).all(axis=1)
+    # A maximum is NaN where any element is.
+    return np.asarray(same & ~np.isnan(golden.max(axis=1)) & ~np.isnan(candidate.max(axis=1)))
+
+
+def top(scores: Array, k: int) -> NDArray[np.bool_]:
+    """Which elements of each row are its k largest; of equal ones the first count. Rows without NaN."""
+    classes = scores.shape[1]
+    if k >= classes:
+        return np.ones(scores.shape, np.bool_)
+    least = np.partition(scores, classes - k, axis=1)[:, classes - k, None]
+    above, level = scores > least, scores == least
+    missing = k - above.sum(axis=1, keepdims=True)
+    return np.asarray(above | (level & (np.cumsum(level, axis=1) <= missing)))
 
 
 def ranks(scores: Array, labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -103,10 +116,6 @@ def ranks(scores: Array, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     own = np.take_along_axis(wide, labels[:, None], axis=1)
     before = (wide > own) | ((wide == own) & (np.arange(wide.shape[1]) < labels[:, None]))
     return np.asarray(np.where(np.isnan(wide).any(axis=1), wide.shape[1], before.sum(axis=1)), np.int64)
-
-
-def _last(array: Array) -> Array:
-    return array.reshape(-1, array.shape[-1])
 
 
 def _finite(array: Array) -> NDArray[np.bool_]:
