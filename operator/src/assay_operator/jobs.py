@@ -15,7 +15,7 @@ from assay_api import names
 from assay_api.audit import AuditSpec
 from assay_api.model import to_wire
 from assay_api.plan import Task
-from assay_operator.observed import Audit
+from assay_operator.observed import Audit, is_gpu
 from assay_operator.settings import Settings
 
 Manifest = dict[str, Any]
@@ -218,11 +218,6 @@ def _resources(task: Task, recovery: bool) -> Manifest:
     if given:
         resources["limits"] = dict(given)
     return resources
-
-
-def is_gpu(resource: str) -> bool:
-    """Whether a resource is an accelerator, which only GPU tasks get."""
-    return resource.startswith("nvidia.com/") or resource.endswith("/gpu")
 
 
 def gpu_request(spec: AuditSpec) -> str:

@@ -25,6 +25,11 @@ def compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
+def is_gpu(resource: str) -> bool:
+    """Whether a resource is an accelerator, which only GPU tasks get."""
+    return resource.startswith("nvidia.com/") or resource.endswith("/gpu")
+
+
 @dataclass(frozen=True, slots=True)
 class Audit:
     """An AccuracyAudit: `spec` and `status` are JSON."""
@@ -142,6 +147,7 @@ class Pod:
     address: str | None = None
     image: str = ""
     memory: str | None = None
+    gpu: bool = False
     unscheduled: str | None = None
     waiting: str | None = None
     waiting_message: str = ""
@@ -170,6 +176,7 @@ class Pod:
         meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
         labels = meta.get("labels") or {}
         container = _first(spec.get("containers"))
+        limits = (container.get("resources") or {}).get("limits") or {}
         state = _first(status.get("containerStatuses")).get("state") or {}
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
         scheduled, disrupted = _condition(status, "PodScheduled"), _condition(status, "DisruptionTarget")
@@ -186,7 +193,8 @@ class Pod:
             deleting="deletionTimestamp" in meta,
             address=status.get("podIP"),
             image=container.get("image", ""),
-            memory=((container.get("resources") or {}).get("limits") or {}).get("memory"),
+            memory=limits.get("memory"),
+            gpu=any(map(is_gpu, limits)),
             unscheduled=scheduled.get("message", "") if unscheduled else None,
             waiting=waiting.get("reason"),
             waiting_message=waiting.get("message", ""),

@@ -189,7 +189,7 @@ def _held_state(task: Task, job: Job, observed: Observed, retries: int) -> TaskS
 
 def _pending_state(task: Task, job: Job, pod: Pod | None, observed: Observed, retries: int, now: datetime) -> TaskState:
     hint = observed.hints.get(pod.uid if pod else job.uid)
-    waited = (now - (pod.created if pod else job.started or job.created)).total_seconds()
+    waited = (now - _waits_since(task, job, pod, observed.pods, now)).total_seconds()
     limit = task.spec.pending_deadline_seconds
     trouble = pod_trouble(pod, task, hint) if pod else job_trouble(job, hint) if waited > SILENCE_SECONDS else None
     if waited >= limit:
@@ -200,6 +200,17 @@ def _pending_state(task: Task, job: Job, pod: Pod | None, observed: Observed, re
     if trouble is None or hint:
         check = min(check, max(SILENCE_SECONDS - waited, SILENCE_SECONDS if waited > SILENCE_SECONDS else 0.0) + 0.1)
     return TaskState(task, "Pending", job=job, retries=retries, trouble=trouble, check_after=check)
+
+
+def _waits_since(task: Task, job: Job, pod: Pod | None, pods: Iterable[Pod], now: datetime) -> datetime:
+    """Since when nothing that this audit does explains the wait: a Pod in want of room waits for its siblings first."""
+    if pod is None:
+        return job.started or job.created
+    if "Insufficient" not in (pod.unscheduled or ""):
+        return pod.created
+    siblings = [other for other in pods if other.task != task.digest and (other.gpu or not task.gpus)]
+    freed = [now if other.phase == "Running" else other.ended or pod.created for other in siblings]
+    return max([pod.created, *freed])
 
 
 def _grace_left(job: Job, pods: Iterable[Pod], now: datetime) -> float:

@@ -9,8 +9,8 @@ import pytest
 
 from assay_api import names
 from assay_api.plan import Task
-from assay_operator.jobs import is_gpu, job_manifest, job_name, label_value
-from assay_operator.observed import Audit, Job
+from assay_operator.jobs import job_manifest, job_name, label_value
+from assay_operator.observed import Audit, Job, is_gpu
 from assay_operator.run import Run, run_of
 from assay_operator.settings import Settings
 
