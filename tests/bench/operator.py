@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,11 +32,11 @@ AUDITS = f"/apis/{names.API_VERSION}/namespaces/default/{names.PLURAL}"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
 LEASES = "leases.coordination.k8s.io"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/default/leases/assay-operator"
-WRITES = re.compile(
-    r'^apiserver_request_total\{(?=.*verb="(?:POST|PUT|PATCH|APPLY|DELETE|DELETECOLLECTION)")'
-    r'.*[,{]group="([^"]*)".*,resource="([^"]*)".*\} (\S+)$',
+REQUESTS = re.compile(
+    r'^apiserver_request_total\{(?=.*verb="([A-Z]+)").*[,{]group="([^"]*)".*,resource="([^"]*)".*\} (\S+)$',
     re.MULTILINE,
 )
+WRITES = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"})
 
 
 @dataclass(frozen=True)
@@ -189,14 +189,16 @@ def steady(size: Size) -> Iterator[Figure]:
         for index in range(size.standing):
             kube.request("POST", AUDITS, audit(f"standing-{index}", **kinds[index % len(kinds)]))
         _quiet(kube, size)
-        before, held = writes(kube), kube.request("GET", LEASE)["spec"]["renewTime"]
+        before, held = requests(kube), kube.request("GET", LEASE)["spec"]["renewTime"]
         time.sleep(size.window)
-        after, renewed = writes(kube), kube.request("GET", LEASE)["spec"]["renewTime"]
+        after, renewed = requests(kube), kube.request("GET", LEASE)["spec"]["renewTime"]
     grown = {key: count - before.get(key, 0) for key, count in after.items() if count > before.get(key, 0)}
-    say(f"writes: {', '.join(f'{count:.0f} {key}' for key, count in sorted(grown.items())) or 'none'}")
+    writes = {key: count for key, count in grown.items() if key[0] in WRITES}
+    resyncs = grown.get(("LIST", f"{names.PLURAL}.{names.GROUP}"), 0)
+    say(f"writes: {', '.join(f'{n:.0f} {verb} {kind}' for (verb, kind), n in writes.items())}; {resyncs:.0f} resyncs")
     # An operator that does nothing at all writes nothing either.
-    alive = held != renewed
-    others = sum(count for key, count in grown.items() if key != LEASES)
+    alive = held != renewed and resyncs > 0
+    others = sum(count for (_, kind), count in writes.items() if kind != LEASES)
     yield Figure("operator_steady_writes_but_lease", others if alive else math.nan, 0)
 
 
@@ -211,12 +213,12 @@ def _quiet(kube: Kube, size: Size) -> None:
     time.sleep(2 * size.resync)
 
 
-def writes(kube: Kube) -> dict[str, float]:
-    """Requests that write, as the API server counts them, by kind of object."""
-    counted: dict[str, float] = {}
-    for group, resource, count in WRITES.findall(kube.raw("GET", "/metrics").decode()):
-        kind = f"{resource}.{group}".rstrip(".")
-        counted[kind] = counted.get(kind, 0) + float(count)
+def requests(kube: Kube) -> dict[tuple[str, str], float]:
+    """Requests by verb and kind of object, as the API server counts them."""
+    counted: dict[tuple[str, str], float] = {}
+    for verb, group, resource, count in REQUESTS.findall(kube.raw("GET", "/metrics").decode()):
+        key = verb, f"{resource}.{group}".rstrip(".")
+        counted[key] = counted.get(key, 0) + float(count)
     return counted
 
 
@@ -233,11 +235,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small and once: finds what is broken, judges nothing")
     parser.add_argument("--only", default=",".join(BENCHMARKS), help=f"of {','.join(BENCHMARKS)}")
+    parser.add_argument("--repeats", type=int, help="bursts for each of the two operators")
     asked = parser.parse_args()
     chosen = asked.only.split(",")
     if unknown := [name for name in chosen if name not in BENCHMARKS]:
         parser.error(f"--only takes {','.join(BENCHMARKS)}; got {','.join(unknown)}")
     size = QUICK if asked.quick else Size()
+    size = replace(size, repeats=asked.repeats or size.repeats)
     return report(figure for name in chosen for figure in BENCHMARKS[name](size))
 
 

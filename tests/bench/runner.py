@@ -12,7 +12,7 @@ import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.bench.audits import DRIFT, LAYERS, audit, run_audit
@@ -142,8 +142,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, help="times that each program runs")
     asked = parser.parse_args()
     size = QUICK if asked.quick else Size()
-    if asked.repeats:
-        size = Size(size.image, size.samples, size.growth, size.tensors, asked.repeats)
+    size = replace(size, repeats=asked.repeats or size.repeats)
     chosen = asked.only.split(",")
     if unknown := [name for name in chosen if name not in BENCHMARKS]:
         parser.error(f"--only takes {','.join(BENCHMARKS)}; got {','.join(unknown)}")
