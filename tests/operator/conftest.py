@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.lab.apiserver import ApiServer
-from tests.operator.lab import Kubelet, Namespace, Operator, install, running
+from tests.operator.kubelet import Kubelet
+from tests.operator.lab import Namespace, Operator, install, running
 
 numbers = count(1)
 

@@ -1,17 +1,14 @@
-"""The operator as a process of its own against a real kube-apiserver, and a hand that plays the kubelet.
+"""The operator as a process of its own against a real kube-apiserver, and the words the tests are written in.
 
-Nothing here stands in for the API server: Jobs and Pods are real objects, their statuses written through the API as
-the Job controller and the kubelet write them.
+Nothing here stands in for the API server, and the operator is the one that users start.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -191,72 +188,3 @@ class Namespace:
 def task_of(job: Raw) -> str:
     labels = job["metadata"]["labels"]
     return str(labels.get("assay.dev/candidate") or labels["assay.dev/kind"])
-
-
-class Kubelet:
-    """Plays the Job controller and the kubelet: makes a Job's Pod, and ends it."""
-
-    def __init__(self, namespace: Namespace) -> None:
-        self.namespace = namespace
-        self.count = 0
-
-    def pod(self, job: Raw, **status: Any) -> str:
-        """A Pod of the Job, with this status; its name."""
-        self.count += 1
-        name = f"{job['metadata']['name']}-{self.count}"
-        template = job["spec"]["template"]
-        labels = {**template["metadata"]["labels"], "job-name": job["metadata"]["name"]}
-        owner = {
-            "apiVersion": "batch/v1", "kind": "Job", "name": job["metadata"]["name"],
-            "uid": job["metadata"]["uid"], "controller": True,
-        }  # fmt: skip
-        meta = {"name": name, "namespace": self.namespace.name, "labels": labels, "ownerReferences": [owner]}
-        self.namespace.kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]})
-        self.set_pod(name, **({"phase": "Running"} | status))
-        return name
-
-    def set_pod(self, name: str, **status: Any) -> None:
-        self._status("pod", name, status)
-
-    def set_job(self, name: str, **status: Any) -> None:
-        self._status("job", name, status)
-
-    def finish(self, job: Raw, *, code: int = 0, **result: Any) -> None:
-        """End the Job with a Pod whose termination message holds the result."""
-        message = json.dumps({"task": job["metadata"]["labels"]["assay.dev/task"], **result})
-        self.end(job, message, code)
-
-    def end(self, job: Raw, message: str, code: int = 0, reason: str = "Completed") -> None:
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        ended = {
-            "exitCode": code, "reason": reason if code == 0 else "Error", "message": message,
-            "startedAt": now, "finishedAt": now,
-        }  # fmt: skip
-        container = {
-            "name": "task", "image": "x", "imageID": "", "ready": False, "restartCount": 0,
-            "state": {"terminated": ended},
-        }  # fmt: skip
-        self.pod(job, phase="Failed" if code else "Succeeded", containerStatuses=[container])
-        self.close(job, failed="PodFailurePolicy" if code == 64 else "BackoffLimitExceeded" if code else None)
-
-    def close(self, job: Raw, failed: str | None = None) -> None:
-        """Close the Job as its controller does."""
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        first, last = ("FailureTarget", "Failed") if failed else ("SuccessCriteriaMet", "Complete")
-        conditions = [
-            {"type": kind, "status": "True", "reason": failed or "CompletionsReached", "message": "",
-             "lastTransitionTime": now, "lastProbeTime": now}
-            for kind in (first, last)
-        ]  # fmt: skip
-        counts: Raw = {"failed": 1} if failed else {"succeeded": 1, "completionTime": now}
-        empty = {"uncountedTerminatedPods": {}, "ready": 0, "terminating": 0}
-        self.set_job(job["metadata"]["name"], startTime=now, conditions=conditions, **counts, **empty)
-
-    def _status(self, kind: str, name: str, status: Raw) -> None:
-        self.namespace(
-            "patch", kind, name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
-        )
-
-
-def report(key: str) -> Raw:
-    return {"uri": f"s3://audits/x/{key}/report.json", "sha256": "ab" * 32}

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import aiohttp
 import pytest
-from aiohttp import web
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.api_client import ApiClient
 
 from assay_api.model import to_wire
-from assay_api.names import PROGRESS_PATH
 from assay_api.status import AuditStatus
 from assay_operator.api import AUDITS, Api, ApiError, Fenced
 from assay_operator.cache import Cache
@@ -26,13 +22,13 @@ from assay_operator.crd import WrongDefinition, check_definition
 from assay_operator.events import Event
 from assay_operator.hints import Hints
 from assay_operator.metrics import Metrics
-from assay_operator.observed import Audit, Job, Key, Pod
+from assay_operator.observed import Audit, Job, Key
 from assay_operator.poster import Poster
-from assay_operator.progress import Poller
 from assay_operator.queue import WorkQueue
 from assay_operator.resync import Feed, Resync
 from tests.lab.apiserver import ApiServer
-from tests.operator.lab import Kubelet, Namespace, running
+from tests.operator.kubelet import Kubelet
+from tests.operator.lab import Namespace, running
 
 T = TypeVar("T")
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -190,50 +186,6 @@ def test_an_event_is_told_once(bare_api: ApiServer, namespace: Namespace) -> Non
     assert sorted(namespace.events()) == ["Retrying: fp16: try 1 failed", "Started: Run 1"]
     assert 'assay_events_total{result="known"} 1.0' in metrics.text().decode()
     assert "fp16: try 1 failed" in namespace("describe", "audit", "digits")
-
-
-def progress_of(body: str, status: int = 200) -> Cache:
-    """What the cache knows after a task that answers with `body` was asked."""
-    cache = Cache()
-    cache.put_audit(Audit("team", "digits", "u", 1, "1", False, None, "", b"{}", b"{}", "", "", False))
-    for index, address in enumerate(("127.0.0.1", None, "127.0.0.2")):
-        pod = Pod(f"p{index}", f"u{index}", "1", job="j", audit="digits", task=f"t{index}", created=THEN)
-        changes = {"phase": "Running", "address": address}
-        cache.put_pod("team", Pod(**{**{f: getattr(pod, f) for f in Pod.__slots__}, **changes}))
-
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(text=body, status=status)
-
-    async def ask() -> None:
-        app = web.Application()
-        app.router.add_get(PROGRESS_PATH, answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
-            await Poller(cache, queue(), 1, port).ask_all(session)
-        await runner.cleanup()
-
-    asyncio.run(ask())
-    return cache
-
-
-def test_progress_is_taken_from_the_task_that_tells_it() -> None:
-    told = {"task": "t0", "stage": "infer", "done": 5, "total": 10, "unit": "samples"}
-    observed = progress_of(json.dumps(told)).observed(("team", "digits"))
-    assert observed is not None
-    assert {key: progress.done for key, progress in observed.progress.items()} == {"t0": 5}
-
-
-@pytest.mark.parametrize(
-    ("body", "status"), [("not json", 200), ('{"task":"other","stage":"x"}', 200), ("{}", 200), ("", 500)]
-)
-def test_progress_that_is_none_hurts_nobody(body: str, status: int) -> None:
-    observed = progress_of(body, status).observed(("team", "digits"))
-    assert observed is not None
-    assert not observed.progress
 
 
 def test_one_namespace_with_the_least_rights(bare_api: ApiServer, namespace: Namespace, folder: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from tests.lab.apiserver import ApiServer
 from tests.lab.processes import Server, wait_until
-from tests.operator.lab import Kubelet, Namespace, Operator, install, report, running
+from tests.operator.kubelet import Kubelet, report
+from tests.operator.lab import Namespace, Operator, install, running
 
 LEASE = ("-n", "default", "lease", "assay-operator")
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.operator.lab import Kubelet, Namespace, Operator, Raw, report, task_of
+from tests.operator.kubelet import Kubelet, report
+from tests.operator.lab import Namespace, Operator, Raw, task_of
 
 WORST = {
     "candidate": "bf16", "check": "finite", "message": "Inf first appears in /block1/Mul_output_0",

@@ -60,51 +60,41 @@ def job_manifest(audit: Audit, task: Task, settings: Settings, *, recovery: bool
         settings: defaults of the installation.
         recovery: only fetch the report that the task has stored already: no GPU, default resources.
     """
-    spec, labels = task.spec, job_labels(audit, task)
-    job_spec: Manifest = {
-        "backoffLimit": spec.backoff_limit,
-        "activeDeadlineSeconds": spec.active_deadline_seconds,
-        "ttlSecondsAfterFinished": spec.ttl_seconds_after_finished,
+    labels = job_labels(audit, task)
+    spec = _job_spec(task) | ({"suspend": True} if audit.queue else {})
+    pod_labels = {key: value for key, value in labels.items() if key != names.LABEL_QUEUE}
+    spec["template"] = {"metadata": {"labels": pod_labels}, "spec": _pod_spec(task, settings, recovery)}
+    owner = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "name": audit.name,
+        "uid": audit.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+    metadata = {
+        "name": job_name(audit.name, task, recovery=recovery),
+        "namespace": audit.namespace,
+        "labels": labels,
+        "ownerReferences": [owner],
+    }
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def _job_spec(task: Task) -> Manifest:
+    """Retries by cause: a disruption costs none, wrong input gets none, everything else is counted."""
+    wrong_input = {"containerName": CONTAINER, "operator": "In", "values": [int(names.ExitCode.INVALID_INPUT)]}
+    return {
+        "backoffLimit": task.spec.backoff_limit,
+        "activeDeadlineSeconds": task.spec.active_deadline_seconds,
+        "ttlSecondsAfterFinished": task.spec.ttl_seconds_after_finished,
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {
             "rules": [
                 {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                {
-                    "action": "FailJob",
-                    "onExitCodes": {
-                        "containerName": CONTAINER,
-                        "operator": "In",
-                        "values": [int(names.ExitCode.INVALID_INPUT)],
-                    },
-                },
+                {"action": "FailJob", "onExitCodes": wrong_input},
             ]
         },
-        "template": {
-            "metadata": {"labels": {k: v for k, v in labels.items() if k != names.LABEL_QUEUE}},
-            "spec": _pod_spec(task, settings, recovery),
-        },
-    }
-    if audit.queue:
-        job_spec["suspend"] = True
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": job_name(audit.name, task, recovery=recovery),
-            "namespace": audit.namespace,
-            "labels": labels,
-            "ownerReferences": [
-                {
-                    "apiVersion": names.API_VERSION,
-                    "kind": names.KIND,
-                    "name": audit.name,
-                    "uid": audit.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": False,
-                }
-            ],
-        },
-        "spec": job_spec,
     }
 
 

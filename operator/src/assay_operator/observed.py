@@ -7,15 +7,15 @@ stay as compact JSON and are parsed when they are needed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from assay_api.names import ANNOTATION_RERUN, LABEL_AUDIT, LABEL_QUEUE, LABEL_RUN, LABEL_TASK, Condition
 from assay_api.result import Progress
+from assay_operator.raw import Raw, condition, first, owner, time, time_or_none
 
-Raw = Mapping[str, Any]
 Key = tuple[str, str]
 """Namespace and name of an audit."""
 
@@ -70,7 +70,7 @@ class Audit:
             status=compact(status),
             phase=status.get("phase") or "",
             verdict=status.get("verdict") or "",
-            complete=_condition(status, Condition.COMPLETE).get("status") == "True",
+            complete=condition(status, Condition.COMPLETE).get("status") == "True",
         )
 
 
@@ -107,19 +107,19 @@ class Job:
         """Read one from its raw form."""
         meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
         labels = meta.get("labels") or {}
-        complete, failed = _condition(status, "Complete"), _condition(status, "Failed")
+        complete, failed = condition(status, "Complete"), condition(status, "Failed")
         has_failed = failed.get("status") == "True"
         return Job(
             name=meta["name"],
             uid=meta["uid"],
             version=meta["resourceVersion"],
-            owner=_owner(meta, "uid"),
+            owner=owner(meta, "uid"),
             audit=labels.get(LABEL_AUDIT, ""),
             run=labels.get(LABEL_RUN, ""),
             task=labels.get(LABEL_TASK, ""),
-            created=_time(meta["creationTimestamp"]),
-            started=_time_or_none(status.get("startTime")),
-            ended=_time_or_none(status.get("completionTime") or failed.get("lastTransitionTime")),
+            created=time(meta["creationTimestamp"]),
+            started=time_or_none(status.get("startTime")),
+            ended=time_or_none(status.get("completionTime") or failed.get("lastTransitionTime")),
             deleting="deletionTimestamp" in meta,
             suspended=bool(spec.get("suspend")),
             queue=labels.get(LABEL_QUEUE),
@@ -175,20 +175,20 @@ class Pod:
         """Read one from its raw form."""
         meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
         labels = meta.get("labels") or {}
-        container = _first(spec.get("containers"))
+        container = first(spec.get("containers"))
         limits = (container.get("resources") or {}).get("limits") or {}
-        state = _first(status.get("containerStatuses")).get("state") or {}
+        state = first(status.get("containerStatuses")).get("state") or {}
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
-        scheduled, disrupted = _condition(status, "PodScheduled"), _condition(status, "DisruptionTarget")
+        scheduled, disrupted = condition(status, "PodScheduled"), condition(status, "DisruptionTarget")
         unscheduled = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
         return Pod(
             name=meta["name"],
             uid=meta["uid"],
             version=meta["resourceVersion"],
-            job=_owner(meta, "name"),
+            job=owner(meta, "name"),
             audit=labels.get(LABEL_AUDIT, ""),
             task=labels.get(LABEL_TASK, ""),
-            created=_time(meta["creationTimestamp"]),
+            created=time(meta["creationTimestamp"]),
             phase=status.get("phase") or "Pending",
             deleting="deletionTimestamp" in meta,
             address=status.get("podIP"),
@@ -203,7 +203,7 @@ class Pod:
             exit_code=ended.get("exitCode"),
             exit_reason=ended.get("reason", ""),
             message=ended.get("message", ""),
-            ended=_time_or_none(ended.get("finishedAt")),
+            ended=time_or_none(ended.get("finishedAt")),
         )
 
 
@@ -228,30 +228,3 @@ class Observed:
     progress: Mapping[str, Progress] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
-
-
-def _first(items: Sequence[Raw] | None) -> Raw:
-    return items[0] if items else {}
-
-
-def _condition(status: Raw, kind: str) -> Raw:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == kind:
-            found: Raw = condition
-            return found
-    return {}
-
-
-def _owner(meta: Raw, what: str) -> str:
-    for owner in meta.get("ownerReferences") or ():
-        if owner.get("controller"):
-            return str(owner[what])
-    return ""
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
-
-
-def _time_or_none(text: str | None) -> datetime | None:
-    return _time(text) if text else None
