@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,15 @@ import numpy as np
 import pytest
 import yaml
 
+from assay_api.model import parse
+from assay_api.report import Report
 from assay_runner.cli import run_command
 from tests.unit.runner_io.made import linear, rows, shard
 
 SAMPLES = 24
+INT8 = {"name": "int8", "backend": "onnxruntime", "precision": "int8", "calibration": {"uri": "file://./calib/"}}
+FP32 = {"name": "fp32", "backend": "onnxruntime", "precision": "fp32"}
+TENSORRT = {"name": "trt", "backend": "tensorrt", "precision": "fp16", "typing": "weak"}
 
 
 @dataclass(frozen=True)
@@ -79,3 +85,12 @@ def write(folder: Path, content: str | Mapping[str, Any]) -> str:
     path = folder / "audit.yaml"
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(dict(content), sort_keys=False))
     return str(path)
+
+
+def run(folder: Path, capsys: pytest.CaptureFixture[str], *words: str, **changes: Any) -> Ended:
+    file = write(folder, document(spec(**changes)))
+    return assay(capsys, "run", "-f", file, "--out", str(folder / "out"), *words)
+
+
+def report_of(folder: Path) -> Report:
+    return parse(Report, json.loads((folder / "out" / "report.json").read_bytes()))

@@ -1,35 +1,17 @@
-"""`assay run`, end to end on small models: verdicts, exit codes, reports, and one sentence for every wrong input."""
+"""`assay run`, end to end on small models: verdicts, exit codes and reports."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 
-from assay_api.model import parse
-from assay_api.report import Report
-from tests.cli.audits import SAMPLES, Ended, assay, document, good, spec, write
-from tests.unit.runner_io.made import info, linear, rows, save, shard
-
-INT8 = {"name": "int8", "backend": "onnxruntime", "precision": "int8", "calibration": {"uri": "file://./calib/"}}
-FP32 = {"name": "fp32", "backend": "onnxruntime", "precision": "fp32"}
-TENSORRT = {"name": "trt", "backend": "tensorrt", "precision": "fp16", "typing": "weak"}
-
-
-def run(folder: Path, capsys: pytest.CaptureFixture[str], *words: str, **changes: Any) -> Ended:
-    file = write(folder, document(spec(**changes)))
-    return assay(capsys, "run", "-f", file, "--out", str(folder / "out"), *words)
-
-
-def report_of(folder: Path) -> Report:
-    return parse(Report, json.loads((folder / "out" / "report.json").read_bytes()))
+from tests.cli.audits import FP32, INT8, SAMPLES, TENSORRT, assay, document, good, report_of, run, spec, write
+from tests.unit.runner_io.made import linear, rows, shard
 
 
 def test_a_good_audit_passes_and_leaves_its_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,134 +150,6 @@ def test_weights_that_are_listed_as_inputs_are_no_inputs(
     names = ("fp16", "bf16")
     candidates = [{"name": name, "backend": "onnxruntime", "precision": name} for name in names]
     assert run(tmp_path, capsys, golden={"precision": precision}, candidates=candidates).code == 0
-
-
-Change = Callable[[Path], dict[str, Any] | None]
-
-
-def change(function: Callable[[Path], Any], **changes: Any) -> Change:
-    def apply(folder: Path) -> dict[str, Any]:
-        function(folder)
-        return changes
-
-    return apply
-
-
-def nothing(folder: Path) -> None:
-    pass
-
-
-def replace_data(**arrays: Any) -> Callable[[Path], Any]:
-    return lambda folder: shard(folder / "data" / "part-1.npz", **arrays)
-
-
-def lose(name: str) -> Callable[[Path], None]:
-    def remove(folder: Path) -> None:
-        for path in sorted((folder / name).glob("**/*")) if (folder / name).is_dir() else [folder / name]:
-            path.unlink()
-
-    return remove
-
-
-def lost_weights(folder: Path) -> None:
-    linear(folder / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
-    (folder / "weights.bin").unlink()
-
-
-def cut(folder: Path) -> None:
-    content = (folder / "model.onnx").read_bytes()
-    (folder / "model.onnx").write_bytes(content[: len(content) - 20])
-
-
-def node(op: str, opset: int, domain: str = "") -> Callable[[Path], Any]:
-    opsets = [helper.make_opsetid("", opset), *([helper.make_opsetid(domain, 1)] if domain else [])]
-    made = helper.make_node(op, ["x"], ["y"], domain=domain)
-    return lambda folder: save(
-        folder / "model.onnx", [made], [info("x", ["b", 3])], [info("y", ["b", 3])], opsets=opsets
-    )
-
-
-X, LABEL = rows(4), np.zeros(4, np.int64)
-NAN = X.copy()
-NAN[1, 1] = np.nan
-
-BAD: list[tuple[str, Change, str]] = [
-    ("model missing", change(lose("model.onnx")), "model.onnx does not exist"),
-    ("model truncated", change(cut), "is not ONNX, or truncated"),
-    ("not ONNX", change(lambda f: (f / "model.onnx").write_bytes(b"%PDF-1.7")), "is not ONNX"),
-    ("wrong sha256", change(nothing, model={"uri": "file://./model.onnx", "sha256": "0" * 64}), "has SHA-256"),
-    ("external data", change(lost_weights), "external data weights.bin"),
-    ("opset", change(node("Relu", 99)), "is of opset 99"),
-    ("operator", change(node("Frobnicate", 17)), "uses operator Frobnicate"),
-    ("custom operator", change(node("Foo", 17, "com.acme")), "uses operator com.acme:Foo"),
-    ("dataset missing", change(nothing, dataset={"uri": "file://./absent"}), "absent is missing or empty"),
-    ("dataset empty", change(lose("data")), "is missing or empty"),
-    ("no samples", change(nothing, dataset={"uri": "file://./zero.npz"}), "zero.npz is empty: its shards hold no"),
-    ("corrupt", change(lambda f: (f / "data" / "part-0.npz").write_bytes(b"PK junk")), "part-0.npz is corrupt"),
-    ("first axes", change(replace_data(x=rows(5), label=LABEL)), "disagree on the number of samples"),
-    ("input name", change(replace_data(z=X, label=LABEL)), "no array for the model's input 'x'"),
-    ("dtype", change(replace_data(x=X.astype("float16"), label=LABEL)), "store it by .astype('float32')"),
-    ("shape", change(replace_data(x=rows(4, 5), label=LABEL)), "has shape (4, 5)"),
-    ("NaN", change(replace_data(x=NAN, label=LABEL)), "holds NaN in sample 1 (sample 13 of the dataset)"),
-    ("labels missing", change(replace_data(x=X)), "no array of labels 'label'"),
-    ("labels negative", change(replace_data(x=X, label=LABEL - 1)), "is out of range"),
-    (
-        "labels out of range",
-        change(replace_data(x=X, label=LABEL + 4), checks=[{"labelAccuracy": {"metric": "top1"}}]),
-        "label 4 of sample 12 is no class of output 'y'",
-    ),
-    ("stored golden missing", change(nothing, golden={"uri": "file://./absent.npz"}), "stored golden outputs"),
-    ("stored golden short", change(nothing, golden={"uri": "file://./short.npz"}), "hold 3 samples"),
-    ("stored golden name", change(nothing, golden={"uri": "file://./calib/"}), "model's output 'y': it holds 'x'"),
-    ("calibration empty", change(lose("calib"), candidates=[INT8]), "calibration set of candidate int8"),
-    ("fp8 input", change(node("Identity", 17), candidates=[]), "needs at least 1"),
-    ("out is a file", change(lambda f: (f / "out").write_text("")), "cannot write"),
-]
-
-
-@pytest.mark.parametrize(("apply", "sentence"), [(c, s) for _, c, s in BAD], ids=[n for n, _, _ in BAD])
-def test_wrong_input_ends_in_one_sentence_and_64(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], apply: Change, sentence: str
-) -> None:
-    good(tmp_path)
-    shard(tmp_path / "zero.npz", x=rows(0))
-    shard(tmp_path / "short.npz", y=rows(3, 4))
-    changes = apply(tmp_path) or {}
-    ended = run(tmp_path, capsys, **changes)
-    assert ended.code == 64, ended.err
-    assert len(ended.complaints) == 1, ended.err
-    assert sentence in ended.complaints[0]
-    assert "Traceback" not in ended.err + ended.out
-    if (tmp_path / "out" / "report.json").exists():
-        assert report_of(tmp_path).verdict == "Inconclusive"
-
-
-def test_a_model_of_another_element_type_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good(tmp_path)
-    own = tmp_path / "own.onnx"
-    made = helper.make_node("Identity", ["x"], ["y"])
-    save(own, [made], [info("x", ["b", 3], TensorProto.DOUBLE)], [info("y", ["b", 3], TensorProto.DOUBLE)])
-    candidate = {"name": "own", "backend": "onnxruntime", "precision": "fp32", "model": {"uri": "file://./own.onnx"}}
-    ended = run(tmp_path, capsys, candidates=[candidate])
-    assert ended.code == 64
-    assert "takes other inputs (x: float64) than the audit's (x: float32)" in ended.complaints[0]
-
-
-def test_a_full_disk_is_unavailable(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """/dev/full refuses every write as a full disk does, and the sentence names the place."""
-    from assay_runner.errors import Unavailable
-    from assay_runner.stores.files import disk_error
-
-    try:
-        with Path("/dev/full").open("wb", buffering=0) as full:
-            full.write(b"x")
-    except OSError as error:
-        failure = disk_error(error, tmp_path / "model.onnx", 1 << 30)
-    assert isinstance(failure, Unavailable)
-    assert f"disk full in {tmp_path}" in str(failure)
-    assert "model.onnx of 1.0 GiB" in str(failure)
 
 
 def test_the_report_is_what_its_digest_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

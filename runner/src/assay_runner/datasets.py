@@ -7,6 +7,7 @@ Values are checked in the first pass. Memory holds a batch, never a shard.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,20 +165,18 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
     seen: dict[str, None] = {}
     used = 0
     for stat in stats:
-        if source.samples is not None and used >= source.samples:
+        if used >= (source.samples or sys.maxsize):
             break
         name = basename(stat.uri)
         headers = headers_of(store, stat)
         found = wanted(headers, model.inputs, source.labels, name)
         seen.update(dict.fromkeys(n for n in headers if n not in found))
-        rows = next(iter(found.values())).shape[0]
-        rows = rows if source.samples is None else min(rows, source.samples - used)
+        rows = min(next(iter(found.values())).shape[0], (source.samples or sys.maxsize) - used)
         shards.append(Shard(name, rows, found))
         used += rows
     if not used:
         raise InvalidInput(f"the {source.what} {source.uri} is empty: its shards hold no samples; store some")
-    read = stats[: len(shards)]
-    batch = model.batch or source.batch
+    read, batch = stats[: len(shards)], model.batch or source.batch
     return Dataset(
         source=source,
         shards=tuple(shards),

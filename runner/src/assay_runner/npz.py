@@ -127,7 +127,7 @@ class _StreamedRows:
 
     def take(self, count: int) -> Array:
         out = np.empty((count, *self._header.shape[1:]), self._header.dtype)
-        view = memoryview(out.reshape(-1).view(np.uint8)) if out.size else memoryview(bytearray())
+        view = out.reshape(-1).view(np.uint8).data if out.size else memoryview(bytearray())
         done = 0
         while done < len(view):
             chunk = self._stream.read(min(len(view) - done, CHUNK))
@@ -180,7 +180,7 @@ def open_rows(
             with corruption(name):
                 stream = stack.enter_context(archive.open(key + SUFFIX))
                 _read_header(stream, key)
-            if header.fortran and len(header.shape) > 1 and math.prod(header.shape):
+            if header.fortran and len(header.shape) > 1 and 0 not in header.shape:
                 target = workdir / f"{uuid.uuid4().hex[:12]}.columns"
                 stack.callback(target.unlink, missing_ok=True)
                 _unpack(stream, target, header, name)

@@ -221,15 +221,14 @@ def served(tracker: Tracker, task: str, port: int) -> Iterator[int]:
                 self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             super().server_bind()
 
-    server = Server(("", port), Handler)
-    thread = threading.Thread(target=server.serve_forever, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with Server(("", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, name="progress", daemon=True)
+        thread.start()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def as_progress(now: Snapshot, task: str) -> result.Progress:

@@ -60,7 +60,7 @@ class RangeFile(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         """Fill the buffer as far as the current block reaches."""
-        view = memoryview(buffer).cast("B")  # type: ignore[call-overload]
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         index, inside = divmod(self._position, _BLOCK)
         if not len(view) or self._position >= self._stat.size:
             return 0

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from assay_api.audit import ModelRef, Storage
+from assay_runner.datasets import Dataset, Source, open_dataset
 from assay_runner.models import LoadedModel, load_model
 from assay_runner.stores import Store, open_store
 from assay_runner.tensors import Array
@@ -69,3 +70,8 @@ def shard(path: Path, compressed: bool = False, **arrays: Array) -> Path:
 
 def rows(count: int, width: int = 3, seed: int = 0) -> Array:
     return np.random.default_rng(seed).standard_normal((count, width)).astype(np.float32)
+
+
+def opened(folder: Path, model: Path, source: Source | None = None) -> Dataset:
+    scratch = folder / "scratch"
+    return open_dataset(store(folder), source or Source("file://./data"), loaded(model, scratch), scratch)

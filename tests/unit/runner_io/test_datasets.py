@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,17 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay_runner.datasets import Dataset, Source, open_dataset
-from assay_runner.errors import InvalidInput
 from assay_runner.npz import ArrayHeader
 from assay_runner.row_streams import Shard, batch_counts
 from assay_runner.stores.memory import MemoryStore
 from assay_runner.tensors import Array, Batch
-from tests.unit.runner_io.made import linear, loaded, pooled, rows, shard, store
-
-
-def opened(folder: Path, model: Path, source: Source | None = None) -> Dataset:
-    scratch = folder / "scratch"
-    return open_dataset(store(folder), source or Source("file://./data"), loaded(model, scratch), scratch)
+from tests.unit.runner_io.made import linear, loaded, opened, pooled, rows, shard
 
 
 def all_rows(dataset: Dataset) -> Array:
@@ -197,108 +188,3 @@ def test_asking_for_more_samples_than_there_are_is_noted(tmp_path: Path) -> None
     shard(tmp_path / "data" / "a.npz", x=rows(4))
     dataset = opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data", samples=100))
     assert dataset.notes == ("100 samples were asked for, the dataset holds 4",)
-
-
-def nothing(data: Path) -> None:
-    pass
-
-
-def only_text(data: Path) -> None:
-    data.mkdir()
-    (data / "README.md").write_text("x")
-
-
-def writes(name: str, content: bytes) -> Callable[[Path], None]:
-    def build(data: Path) -> None:
-        data.mkdir(exist_ok=True)
-        (data / name).write_bytes(content)
-
-    return build
-
-
-def arrays(**of: Any) -> Callable[[Path], None]:
-    def build(data: Path) -> None:
-        shard(data / "part-000.npz", x=rows(4), label=np.zeros(4, np.int64))
-        shard(data / "part-001.npz", **of)
-
-    return build
-
-
-def with_value(value: float) -> Callable[[Path], None]:
-    bad = rows(4)
-    bad[2, 1] = value
-    return arrays(x=bad, label=np.zeros(4, np.int64))
-
-
-def damaged(data: Path) -> None:
-    content = shard(data / "part-000.npz", True, x=rows(400), label=np.zeros(400, np.int64)).read_bytes()
-    broken = bytearray(content)
-    middle = len(broken) // 3
-    broken[middle : middle + 40] = bytes(40)
-    (data / "part-000.npz").write_bytes(bytes(broken))
-
-
-def cut_off(data: Path) -> None:
-    content = shard(data / "part-000.npz", x=rows(400), label=np.zeros(400, np.int64)).read_bytes()
-    (data / "part-000.npz").write_bytes(content[: len(content) // 2])
-
-
-def short_member(data: Path) -> None:
-    data.mkdir()
-    buffer = io.BytesIO()
-    np.save(buffer, rows(400))
-    with zipfile.ZipFile(data / "part-000.npz", "w") as archive:
-        archive.writestr("x.npy", buffer.getvalue()[:-100])
-        buffer = io.BytesIO()
-        np.save(buffer, np.zeros(400, np.int64))
-        archive.writestr("label.npy", buffer.getvalue())
-
-
-INT = np.zeros(4, np.int64)
-BAD: list[tuple[str, Callable[[Path], None], str]] = [
-    ("missing", nothing, "is missing or empty: nothing lies below it"),
-    ("no shards", only_text, "holds 1 objects but no .npz file (the first is README.md)"),
-    ("empty file", writes("part-000.npz", b""), "part-000.npz is empty (0 bytes)"),
-    ("not a zip", writes("part-000.npz", b"hello, I am no archive"), "part-000.npz is corrupt or truncated"),
-    ("npy", writes("part-000.npz", b"\x93NUMPY\x01\x00" + bytes(80)), "is a single .npy array, not an .npz"),
-    ("cut off", cut_off, "part-000.npz is corrupt or truncated"),
-    ("damaged", damaged, "part-000.npz is corrupt or truncated"),
-    ("short member", short_member, "part-000.npz is corrupt or truncated"),
-    ("no samples", arrays(x=rows(4)[:, :2], label=INT), "shape (4, 2), and the model's input takes (samples, 3)"),
-    ("wrong name", arrays(X=rows(4), label=INT), "no array for the model's input 'x': it holds 'X', 'label'"),
-    ("close name", arrays(x_=rows(4), label=INT), "did you mean 'x_'?"),
-    ("wrong type", arrays(x=rows(4).astype("float64"), label=INT), "is float64, and the model's input takes float32"),
-    ("cast", arrays(x=rows(4).astype("uint8"), label=INT), "store it by .astype('float32')"),
-    ("wrong rank", arrays(x=rows(4)[..., None], label=INT), "has shape (4, 3, 1)"),
-    ("scalar", arrays(x=np.float32(1.0), label=INT), "has shape (), and the model's input takes"),
-    ("objects", arrays(x=np.array([None] * 4, dtype=object), label=INT), "is object, and the model's input takes"),
-    ("unequal", arrays(x=rows(5), label=INT), "disagree on the number of samples, their first axis (x: 5, label: 4)"),
-    ("no labels", arrays(x=rows(4)), "no array of labels 'label' (dataset.labels): it holds 'x'"),
-    ("float labels", arrays(x=rows(4), label=INT.astype("float32")), "are float32, and class labels are integers"),
-    ("one-hot", arrays(x=rows(4), label=np.eye(4, dtype=np.int64)), "have shape (4, 4), and there is one per sample"),
-    ("negative", arrays(x=rows(4), label=np.array([0, 1, -3, 2])), "label -3 of sample 2 in array 'label'"),
-    ("nan", with_value(np.nan), "'x' of part-001.npz holds NaN in sample 2 (sample 6 of the dataset)"),
-    ("infinity", with_value(np.inf), "'x' of part-001.npz holds infinity in sample 2 (sample 6 of the dataset)"),
-]
-
-
-@pytest.mark.parametrize(("build", "sentence"), [(b, s) for _, b, s in BAD], ids=[n for n, _, _ in BAD])
-def test_a_bad_dataset_is_refused_in_one_sentence(tmp_path: Path, build: Callable[[Path], None], sentence: str) -> None:
-    build(tmp_path / "data")
-    model = linear(tmp_path / "m.onnx")
-    with pytest.raises(InvalidInput) as caught:
-        list(opened(tmp_path, model, Source("file://./data", labels="label")))
-    assert sentence in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_dataset_of_no_samples_is_empty(tmp_path: Path) -> None:
-    shard(tmp_path / "data" / "a.npz", x=rows(0))
-    with pytest.raises(InvalidInput, match=r"the calibration set file://\./data is empty"):
-        opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data", what="calibration set"))
-
-
-def test_shards_after_the_limit_are_not_looked_at(tmp_path: Path) -> None:
-    shard(tmp_path / "data" / "a.npz", x=rows(4))
-    writes("b.npz", b"broken")(tmp_path / "data")
-    assert opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data", samples=4)).samples == 4

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from assay_api.audit import Candidate
 from assay_api.plan import Task
 from assay_api.result import TaskResult
-from assay_runner.backends import BACKENDS
+from assay_runner.backends import BACKENDS, Backend
 from assay_runner.build_cache import build_or_take
 from assay_runner.checks import parse_checks
 from assay_runner.datasets import Dataset, Source
@@ -16,9 +14,9 @@ from assay_runner.measure import MeasureRequest, measure
 from assay_runner.models import LoadedModel
 from assay_runner.publish import publish, published, task_result
 from assay_runner.tasks.context import Context
-from assay_runner.tasks.environment import made_by
+from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of, open_golden
-from assay_runner.tasks.records import read_record
+from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import candidate_report
 
 
@@ -34,44 +32,48 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     done = published(task, context.store) if context.resume else None
     if done:
         return task_result(task, *done)
-    candidate = task.candidate_spec()
-    checks = parse_checks(task.spec)
-    backend = BACKENDS[context.backend or candidate.backend]
+    backend = BACKENDS[context.backend or task.candidate_spec().backend]
     backend.available()
     record = read_record(task, context)
     model = context.load(task.spec.model)
-    own = context.load(candidate.model) if candidate.model else None
     dataset = dataset_of(task, model, context)
-    if own:
-        _same_inputs(candidate, own, model, dataset)
-    calibration = _calibration(candidate, own or model, context)
-    golden = open_golden(record, model, dataset, context)
-    workdir = context.workdir(task)
-    versions = json.dumps(made_by(), sort_keys=True)
-    built = build_or_take(
-        backend, own or model, candidate, calibration, workdir, context.progress, context.store, task.cache, versions
-    )
-    measured = measure(
-        MeasureRequest(
-            model=model,
-            candidate=candidate,
-            candidate_model=own,
-            key=task.key,
-            built=built,
-            dataset=dataset,
-            golden=golden,
-            golden_precision=record.precision,
-            checks=checks,
-            backend=backend,
-            workdir=workdir,
-        ),
-        context.progress,
-    )
+    request, notes = _request(task, context, backend, record, model, dataset)
+    measured = measure(request, context.progress)
     context.progress.stage("publish")
-    notes = (*measured.report.notes, *dataset.notes, *(calibration.notes if calibration else ()))
-    noted = measured.report.model_copy(update={"notes": notes})
+    noted = measured.report.model_copy(update={"notes": (*measured.report.notes, *dataset.notes, *notes)})
     report = candidate_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
+
+
+def _request(
+    task: Task, context: Context, backend: Backend, record: GoldenRecord, model: LoadedModel, dataset: Dataset
+) -> tuple[MeasureRequest, tuple[str, ...]]:
+    """What is to be measured, the candidate built; and what the calibration set has to say."""
+    checks = parse_checks(task.spec)
+    candidate = task.candidate_spec()
+    own = context.load(candidate.model) if candidate.model else None
+    if own:
+        _same_inputs(candidate, own, model, dataset)
+    golden = open_golden(record, model, dataset, context)
+    calibration = _calibration(candidate, own or model, context)
+    workdir = context.workdir(task)
+    built = build_or_take(
+        backend, own or model, candidate, calibration, workdir, context.progress, context.store, task.cache, versions()
+    )
+    request = MeasureRequest(
+        model=model,
+        candidate=candidate,
+        candidate_model=own,
+        key=task.key,
+        built=built,
+        dataset=dataset,
+        golden=golden,
+        golden_precision=record.precision,
+        checks=checks,
+        backend=backend,
+        workdir=workdir,
+    )
+    return request, calibration.notes if calibration else ()
 
 
 def _same_inputs(candidate: Candidate, own: LoadedModel, model: LoadedModel, dataset: Dataset) -> None:

@@ -39,6 +39,11 @@ def made_by() -> dict[str, str]:
     return {"assay": sources.hexdigest()[:16], "onnxruntime": environment()["onnxruntime"]}
 
 
+def versions() -> str:
+    """The versions that decide what comes out of a computation, in one string."""
+    return " ".join(f"{name} {version}" for name, version in environment().items() if name in ("assay", "onnxruntime"))
+
+
 def _os() -> str:
     try:
         name = platform.freedesktop_os_release().get("PRETTY_NAME", "")

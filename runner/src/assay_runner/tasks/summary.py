@@ -7,7 +7,6 @@ from assay_api.report import CandidateReport, Report, worst
 from assay_api.result import TaskResult
 from assay_runner.errors import Unavailable
 from assay_runner.publish import publish, published, task_result, unmeasured
-from assay_runner.stores import join
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
 from assay_runner.tasks.recommendation import recommend
@@ -26,22 +25,7 @@ def run_summary(task: Task, context: Context) -> TaskResult:
     done = published(task, context.store) if context.resume else None
     if done:
         return task_result(task, *done)
-    context.progress.stage("summarise", total=len(task.after) - 1, unit="candidates")
-    reports = []
-    candidates: list[CandidateReport] = []
-    for key in task.after:
-        if key == GOLDEN:
-            continue
-        of = candidate_task(task, key)
-        found = published(of, context.store)
-        if found:
-            reports.append(found[0])
-            candidates.extend(found[0].candidates)
-        else:
-            candidates.append(
-                unmeasured(of, f"no report of candidate {key} at {join(of.folder)}: its task did not end")
-            )
-        context.progress.advance()
+    reports, candidates = _gathered(task, context)
     report = Report(
         audit=task.audit,
         run=task.run,
@@ -59,6 +43,25 @@ def run_summary(task: Task, context: Context) -> TaskResult:
         reproduce=context.reproduce,
     )
     return task_result(task, report, publish(report, task.folder, context.store))
+
+
+def _gathered(task: Task, context: Context) -> tuple[list[Report], list[CandidateReport]]:
+    """The reports there are, and every candidate, measured or not."""
+    keys = [key for key in task.after if key != GOLDEN]
+    context.progress.stage("summarise", total=len(keys), unit="candidates")
+    reports: list[Report] = []
+    candidates: list[CandidateReport] = []
+    for key in keys:
+        of = candidate_task(task, key)
+        found = published(of, context.store)
+        if found:
+            reports.append(found[0])
+            candidates.extend(found[0].candidates)
+        else:
+            missing = f"no report of candidate {key} at {of.folder}: its task did not end"
+            candidates.append(unmeasured(of, missing))
+        context.progress.advance()
+    return reports, candidates
 
 
 def candidate_task(summary: Task, key: str) -> Task:
