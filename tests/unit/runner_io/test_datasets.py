@@ -28,7 +28,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[int | None, Path]:
     return {None: linear(folder / "free.onnx"), **{n: linear(folder / f"{n}.onnx", batch=n) for n in (1, 3, 8)}}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     counts=st.lists(st.integers(0, 9), min_size=1, max_size=5).filter(sum),
     batch=st.integers(1, 12),
@@ -78,7 +78,7 @@ def test_every_sample_comes_once_in_order(
         )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     shards=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 2)), max_size=8),
     batch=st.integers(1, 7),
