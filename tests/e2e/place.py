@@ -138,9 +138,9 @@ class Room:
         """Run kubectl in the namespace."""
         return self.place.kubectl(*arguments, "--namespace", self.name, stdin=stdin)
 
-    def objects(self, kind: str, selector: str = "") -> Sequence[Manifest]:
-        """The objects of a kind."""
-        flags = ("--selector", selector) if selector else ()
+    def objects(self, kind: str, selector: str = "", *, field: str = "") -> Sequence[Manifest]:
+        """The objects of a kind, by labels and by a field."""
+        flags = (*(("--selector", selector) if selector else ()), *(("--field-selector", field) if field else ()))
         items: list[Manifest] = self.place.kubectl.json("get", kind, "--namespace", self.name, *flags)["items"]
         return items
 

@@ -125,5 +125,5 @@ def test_overflow_is_named(shared: Room, poisoned: Manifest) -> None:
     assert by_name["bf16"]["verdict"] == "Passed"
     assert status["recommendation"]["candidate"] == "bf16"
     for uri, digest in reports(poisoned):
-        assert uri.startswith(f"s3://{AUDITS}/{shared.name}/poisoned/{status['run']}/")
+        assert uri.startswith(f"s3://{AUDITS}/{shared.name}/poisoned/{status['run']}")
         assert hashlib.sha256(fetch(shared.place, uri)).hexdigest() == digest

@@ -22,7 +22,6 @@ class Case:
     spec: dict[str, Any]
     reason: str
     words: tuple[str, ...]
-    pods: int = 1
     storage: dict[str, Any] = field(default_factory=dict)
 
 
@@ -72,7 +71,10 @@ def test_mistake_stalls_with_one_sentence(applied: Room, name: str) -> None:
     assert "Traceback" not in stalled["message"]
     assert "verdict" not in found["status"]
     assert condition(found, "Passed")["status"] == "Unknown"
-    assert len(applied.objects("pods", f"assay.dev/audit={name}")) <= case.pods
+    assert len(applied.objects("pods", f"assay.dev/audit={name}")) <= 1
+    events = applied.objects("events", field=f"involvedObject.name={name}")
+    assert events
+    assert "Retrying" not in {event["reason"] for event in events}
 
 
 def test_refused_at_admission(shared: Room) -> None:

@@ -23,15 +23,21 @@ def assert_done_once(room: Room, found: Manifest) -> None:
     """One Job per task, each succeeded once; one report per task; one verdict."""
     assert found["status"]["verdict"] == "Passed"
     assert condition(found, "Complete")["reason"] == "Passed"
-    jobs = room.objects("jobs", "assay.dev/audit=long")
-    assert sorted(job["metadata"]["labels"]["assay.dev/kind"] for job in jobs) == ["candidate", "golden", "summary"]
-    assert [job["status"].get("succeeded") for job in jobs] == [1, 1, 1]
+
+    def counted() -> bool:
+        jobs = room.objects("jobs", "assay.dev/audit=long")
+        kinds = sorted(job["metadata"]["labels"]["assay.dev/kind"] for job in jobs)
+        assert kinds == ["candidate", "golden", "summary"]
+        return [job["status"].get("succeeded") for job in jobs] == [1, 1, 1]
+
+    # The Job controller counts a Pod a moment after the operator has read its answer.
+    wait_until(counted, "every Job succeeded once", 15, every=0.3)
     client = room.place.s3.client()
     listed = client.list_objects_v2(Bucket=AUDITS, Prefix=f"{room.name}/long/")["Contents"]
     keys = sorted(entry["Key"] for entry in listed if entry["Key"].endswith("report.json"))
-    folder = f"{room.name}/long/{found['status']['run']}"
-    assert keys == [f"{folder}/bf16/report.json", f"{folder}/report.json"]
-    report = Report.model_validate_json(client.get_object(Bucket=AUDITS, Key=keys[1])["Body"].read())
+    summary = found["status"]["report"]["uri"].removeprefix(f"s3://{AUDITS}/")
+    assert keys == sorted([summary, summary.replace("report.json", "bf16/report.json")])
+    report = Report.model_validate_json(client.get_object(Bucket=AUDITS, Key=summary)["Body"].read())
     assert report.candidates[0].samples == report.dataset["samples"]
     assert report.candidates[0].samples % 797 == 0
 

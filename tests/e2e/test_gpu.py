@@ -57,6 +57,6 @@ def test_a_gpu_without_tensorrt_is_not_a_pass(room: Room) -> None:
     (pod,) = room.objects("pods", "assay.dev/kind=candidate")
     assert pod["spec"]["nodeSelector"] == {"nvidia.com/gpu.product": PRODUCT}
     assert pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
-    assert "TensorRT" in condition(found, "Stalled")["message"]
+    assert "tensorrt needs an NVIDIA GPU" in condition(found, "Stalled")["message"]
     assert condition(found, "Passed")["status"] == "Unknown"
     assert found["status"].get("verdict") in (None, "Inconclusive")
