@@ -83,6 +83,9 @@ async def load_configuration() -> Configuration:
     except ConfigException:
         await from_kubeconfig(client_configuration=configuration)
     configuration.connection_pool_maxsize = CONNECTIONS
+    # With the environment trusted, every request would look for a ~/.netrc first, in another thread; the watches trust
+    # it neither. A proxy is the kubeconfig's.
+    configuration.client_session_kwargs = {"trust_env": False}
     return configuration
 
 

@@ -52,12 +52,28 @@ async def watch(settings: Settings, configuration: Any, feed: Feed, stop: asynci
     )
 
 
+class NoDifferences(kopf.DiffBaseStorage):
+    """Keeps nothing of an object: no handler asks what changed, and copying each to find out costs much of an event."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        """Nothing."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Nothing."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is written."""
+
+
 def kopf_settings() -> kopf.OperatorSettings:
     """kopf, told to watch and to keep its hands off everything."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = NoDifferences()
     settings.watching.server_timeout = SERVER_SECONDS
     settings.watching.client_timeout = CLIENT_SECONDS
     settings.watching.connect_timeout = CONNECT_SECONDS
