@@ -28,8 +28,9 @@ def operator(bare_api: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def namespace(bare_api: ApiServer) -> Namespace:
-    return Namespace(bare_api.kubectl, f"team-{next(numbers)}")
+def namespace(bare_api: ApiServer) -> Iterator[Namespace]:
+    with Namespace(bare_api.kubectl, f"team-{next(numbers)}") as namespace:
+        yield namespace
 
 
 @pytest.fixture

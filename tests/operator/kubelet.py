@@ -30,15 +30,16 @@ class Kubelet:
             "uid": job["metadata"]["uid"], "controller": True,
         }  # fmt: skip
         meta = {"name": name, "namespace": self.namespace.name, "labels": labels, "ownerReferences": [owner]}
-        self.namespace.kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]})
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
+        self.namespace.kube.request("POST", self.namespace.path("pods"), pod)
         self.set_pod(name, **({"phase": "Running"} | status))
         return name
 
     def set_pod(self, name: str, **status: Any) -> None:
-        self._status("pod", name, status)
+        self._status("pods", name, status)
 
     def set_job(self, name: str, **status: Any) -> None:
-        self._status("job", name, status)
+        self._status("jobs", name, status)
 
     def finish(self, job: Raw, *, code: int = 0, **result: Any) -> None:
         """End the Job with a Pod whose termination message holds the result."""
@@ -72,9 +73,8 @@ class Kubelet:
         self.set_job(job["metadata"]["name"], startTime=now, conditions=conditions, **counts, **empty)
 
     def _status(self, kind: str, name: str, status: Raw) -> None:
-        self.namespace(
-            "patch", kind, name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
-        )
+        path = f"{self.namespace.path(kind, name)}/status"
+        self.namespace.kube.request("PATCH", path, {"status": status}, "application/merge-patch+json")
 
 
 def report(key: str) -> Raw:

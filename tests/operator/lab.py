@@ -12,15 +12,23 @@ import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from tests.bench.kube import Kube
 from tests.lab.apiserver import ApiServer
 from tests.lab.kubectl import Kubectl
 from tests.lab.processes import free_port, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 CRD = REPOSITORY / "crds" / "accuracyaudits.yaml"
+PATHS = {
+    "accuracyaudits": "/apis/assay.dev/v1alpha1",
+    "jobs": "/apis/batch/v1",
+    "pods": "/api/v1",
+    "events": "/api/v1",
+}
 Raw = dict[str, Any]
 
 SPEC: Raw = {
@@ -144,13 +152,38 @@ class Namespace:
 
     def __init__(self, kubectl: Kubectl, name: str) -> None:
         self.kubectl, self.name = kubectl, name
+        # kubectl says what a user would type; what is only looked at again and again goes a cheaper way.
+        self.kube = Kube(kubectl.kubeconfig)
         kubectl("create", "namespace", name)
+
+    def __enter__(self) -> Namespace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if connection := getattr(self.kube.own, "connection", None):
+            connection.close()
+        self.kube = Kube(self.kubectl.kubeconfig)
 
     def __call__(self, *arguments: str, **options: Any) -> str:
         return self.kubectl("-n", self.name, *arguments, **options)
 
-    def json(self, *arguments: str) -> Any:
-        return self.kubectl.json("-n", self.name, *arguments)
+    def path(self, kind: str, name: str = "") -> str:
+        return f"{PATHS[kind]}/namespaces/{self.name}/{kind}{f'/{name}' if name else ''}"
+
+    def read(self, kind: str, name: str = "") -> Raw:
+        """One object, or all of a kind."""
+        try:
+            return self.kube.request("GET", self.path(kind, name))
+        except (OSError, HTTPException):
+            self._disconnect()
+            return self.kube.request("GET", self.path(kind, name))
+
+    def items(self, kind: str) -> list[Raw]:
+        found: list[Raw] = self.read(kind)["items"]
+        return found
 
     def apply_audit(self, name: str, meta: Raw | None = None, **spec: Any) -> None:
         manifest = {
@@ -162,8 +195,7 @@ class Namespace:
         self.kubectl.apply(manifest)
 
     def audit(self, name: str) -> Raw:
-        found: Raw = self.json("get", "audit", name)
-        return found
+        return self.read("accuracyaudits", name)
 
     def condition(self, name: str, kind: str) -> Raw:
         conditions = (self.audit(name).get("status") or {}).get("conditions") or ()
@@ -171,7 +203,7 @@ class Namespace:
 
     def jobs(self) -> dict[str, Raw]:
         """Jobs by the task they do: `golden`, the candidate's name, `summary`."""
-        return {task_of(job): job for job in self.json("get", "jobs")["items"]}
+        return {task_of(job): job for job in self.items("jobs")}
 
     def job(self, task: str, seconds: float = 20) -> Raw:
         """The task's Job, waited for."""
@@ -179,7 +211,7 @@ class Namespace:
         return self.jobs()[task]
 
     def events(self) -> list[str]:
-        return [f"{event['reason']}: {event['message']}" for event in self.json("get", "events")["items"]]
+        return [f"{event['reason']}: {event['message']}" for event in self.items("events")]
 
     def until(self, holds: Callable[[], bool], what: str, seconds: float = 20) -> None:
         wait_until(holds, what, seconds)

@@ -212,13 +212,13 @@ def test_one_namespace_with_the_least_rights(bare_api: ApiServer, namespace: Nam
         },
     )  # fmt: skip
     kubeconfig = bare_api.kubectl.as_service_account(namespace.name, "operator", folder)
-    other = Namespace(bare_api.kubectl, f"{namespace.name}-other")
-    other.apply_audit("elsewhere")
+    beside = Namespace(bare_api.kubectl, f"{namespace.name}-other")
     env = {
         "KUBECONFIG": str(kubeconfig), "ASSAY_NAMESPACES": namespace.name, "ASSAY_LEASE_NAMESPACE": namespace.name,
         "ASSAY_RESYNC_SECONDS": "1",
     }  # fmt: skip
-    with running(bare_api, folder, **env) as operator:
+    with beside as other, running(bare_api, folder, **env) as operator:
+        other.apply_audit("elsewhere")
         namespace.apply_audit("digits")
         job = namespace.job("golden")
         Kubelet(namespace).finish(job)
@@ -228,5 +228,5 @@ def test_one_namespace_with_the_least_rights(bare_api: ApiServer, namespace: Nam
         # The definition itself may not be read with a Role; nothing else is refused.
         assert operator.metric('assay_api_errors_total{code="403"') == 1
         assert operator.metric('assay_events_total{result="failed"') == 0
-    assert other.jobs() == {}
-    assert other.audit("elsewhere")["status"] == {"observedGeneration": -1}
+        assert other.jobs() == {}
+        assert other.audit("elsewhere")["status"] == {"observedGeneration": -1}

@@ -47,7 +47,7 @@ def test_killed_in_the_middle_it_goes_on_and_doubles_nothing(
         namespace("wait", "--for=condition=Complete", "audit/digits", "--timeout=20s")
         after = {name: job["metadata"]["uid"] for name, job in namespace.jobs().items()}
     assert {name: after[name] for name in before} == before
-    assert len(namespace.json("get", "jobs")["items"]) == 4
+    assert len(namespace.items("jobs")) == 4
     assert namespace.audit("digits")["status"]["verdict"] == "Passed"
     told = namespace.events()
     assert len(told) == len(set(told))
@@ -60,13 +60,13 @@ def test_of_two_replicas_one_leads_and_the_other_takes_over(api: ApiServer, name
             second.ready()
             assert not second.leads()
             namespace.apply_audit("one")
-            namespace.until(lambda: len(namespace.json("get", "jobs")["items"]) == 1, "the leader's Job")
+            namespace.until(lambda: len(namespace.items("jobs")) == 1, "the leader's Job")
             first.kill()
             began = time.monotonic()
             second.leading(20)
             assert time.monotonic() - began < 10
             namespace.apply_audit("two")
-            namespace.until(lambda: len(namespace.json("get", "jobs")["items"]) == 2, "the new leader's Job")
+            namespace.until(lambda: len(namespace.items("jobs")) == 2, "the new leader's Job")
         finally:
             second.end()
 
@@ -123,7 +123,7 @@ def test_at_rest_it_writes_nothing_but_its_lease(
         namespace.apply_audit("wrong", artifacts={"uri": "file:///out"})
         namespace.until(
             lambda: all(
-                a["status"]["observedGeneration"] == 1 for a in namespace.json("get", "audits")["items"]
+                a["status"]["observedGeneration"] == 1 for a in namespace.items("accuracyaudits")
             ) and namespace.audit("running")["status"]["phase"] == "Running",
             "every audit observed",
         )  # fmt: skip
@@ -149,12 +149,11 @@ def test_an_api_server_that_goes_away_and_forgets(folder: Path) -> None:
     """Its watch cache is new after the restart, so every watch of before is too old: 410 Gone, and all is listed."""
     with ApiServer() as api:
         install(api)
-        namespace = Namespace(api.kubectl, "team")
         patient = {"ASSAY_LEASE_SECONDS": "120", "ASSAY_RENEW_SECONDS": "100", "ASSAY_RESYNC_SECONDS": "5"}
-        with running(api, folder, **patient) as operator:
+        with Namespace(api.kubectl, "team") as namespace, running(api, folder, **patient) as operator:
             namespace.apply_audit("before")
             namespace.apply_audit("doomed")
-            namespace.until(lambda: len(namespace.json("get", "jobs")["items"]) == 2, "the first Jobs")
+            namespace.until(lambda: len(namespace.items("jobs")) == 2, "the first Jobs")
             assert operator.process is not None
             operator.process.send_signal(signal.SIGSTOP)
             namespace("delete", "audit", "doomed")
@@ -170,15 +169,15 @@ def test_an_api_server_that_goes_away_and_forgets(folder: Path) -> None:
 
 
 def jobs_of(namespace: Namespace) -> set[Any]:
-    return {job["metadata"]["labels"]["assay.dev/audit"] for job in namespace.json("get", "jobs")["items"]}
+    return {job["metadata"]["labels"]["assay.dev/audit"] for job in namespace.items("jobs")}
 
 
 @contextmanager
 def ready(api: ApiServer, folder: Path) -> Iterator[Namespace]:
     """An operator at work, and a namespace for it."""
     install(api)
-    with running(api, folder):
-        yield Namespace(api.kubectl, "team")
+    with running(api, folder), Namespace(api.kubectl, "team") as namespace:
+        yield namespace
 
 
 def test_with_real_controllers_from_start_to_deletion(folder: Path) -> None:
@@ -196,8 +195,9 @@ def test_with_real_controllers_from_start_to_deletion(folder: Path) -> None:
         assert namespace.condition("digits", "Stalled")["status"] == "True"
         namespace("wait", "--for=condition=Complete", "jobs", "--all", "--timeout=30s")
         namespace("delete", "audit", "digits")
-        left = "jobs,pods"
-        namespace.until(lambda: namespace.json("get", left)["items"] == [], "everything it owned to go", 60)
+        namespace.until(
+            lambda: not (namespace.items("jobs") or namespace.items("pods")), "everything it owned to go", 60
+        )
 
 
 def end_pod_of(namespace: Namespace, job: dict[str, Any], result: dict[str, Any]) -> None:
@@ -205,8 +205,7 @@ def end_pod_of(namespace: Namespace, job: dict[str, Any], result: dict[str, Any]
     name = job["metadata"]["name"]
 
     def pods() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = namespace.json("get", "pods", "-l", f"job-name={name}")["items"]
-        return found
+        return [pod for pod in namespace.items("pods") if pod["metadata"]["labels"]["job-name"] == name]
 
     namespace.until(lambda: len(pods()) == 1, f"the Pod of {name}", 30)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -166,7 +166,7 @@ def test_a_queued_job_is_left_to_kueue(operator: Operator, namespace: Namespace)
 def test_a_pod_that_does_not_start_is_told_at_once_and_given_up_in_the_end(
     operator: Operator, namespace: Namespace, kubelet: Kubelet, status: dict[str, object], reason: str, words: str
 ) -> None:
-    namespace.apply_audit("digits", pendingDeadlineSeconds=8)
+    namespace.apply_audit("digits", pendingDeadlineSeconds=4)
     kubelet.pod(namespace.job("golden"), **status)
     namespace.until(lambda: namespace.condition("digits", "Reconciling").get("reason") == reason, reason, 5)
     assert words in namespace.condition("digits", "Ready")["message"]
@@ -181,9 +181,9 @@ def test_an_answer_that_went_is_asked_for_again(operator: Operator, namespace: N
     namespace.apply_audit("digits")
     golden = namespace.job("golden")
     kubelet.end(golden, "not an answer")
-    namespace.until(lambda: len(namespace.json("get", "jobs")["items"]) == 2, "a recovery Job")
+    namespace.until(lambda: len(namespace.items("jobs")) == 2, "a recovery Job")
     name = f"{golden['metadata']['name']}-r"
-    recovery = namespace.json("get", "job", name)
+    recovery = namespace.read("jobs", name)
     env = {e["name"]: e.get("value") for e in recovery["spec"]["template"]["spec"]["containers"][0]["env"]}
     task = {e["name"]: e.get("value") for e in golden["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert env["ASSAY_TASK"] == task["ASSAY_TASK"]
