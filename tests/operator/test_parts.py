@@ -162,13 +162,18 @@ def test_hints_are_the_warnings_that_tell_something(bare_api: ApiServer, namespa
     warning(namespace, "pod-2", "Pulled", "no warning", kind="Normal")
 
     async def ask(requests: Api) -> list[dict[str, str]]:
-        hints = Hints(requests, lambda: 0.0)
-        first = await hints.of(audit, {}, ("pod-1", "pod-2"))
+        clock = [0.0]
+        hints = Hints(requests, lambda: clock[0])
+        first = await hints.of(audit, {}, ("pod-1",))
         warning(namespace, "pod-2", "FailedMount", "asked too soon")
-        return [first, await hints.of(audit, first, ("pod-1", "pod-2")), await hints.of(audit, first, ())]
+        soon = await hints.of(audit, first, ("pod-1", "pod-2"))
+        clock[0] = 2.0
+        later = await hints.of(audit, soon, ("pod-1", "pod-2"))
+        return [first, soon, later, await hints.of(audit, later, ())]
 
     known = {"pod-1": 'FailedMount: configmap "ca" not found'}
-    assert through(bare_api, ask) == [known, known, {}]
+    both = known | {"pod-2": "FailedMount: asked too soon"}
+    assert through(bare_api, ask) == [known, known, both, {}]
 
 
 def test_an_event_is_told_once(bare_api: ApiServer, namespace: Namespace) -> None:

@@ -191,14 +191,15 @@ def _pending_state(task: Task, job: Job, pod: Pod | None, observed: Observed, re
     hint = observed.hints.get(pod.uid if pod else job.uid)
     waited = (now - _waits_since(task, job, pod, observed.pods, now)).total_seconds()
     limit = task.spec.pending_deadline_seconds
-    trouble = pod_trouble(pod, task, hint) if pod else job_trouble(job, hint) if waited > SILENCE_SECONDS else None
+    trouble = pod_trouble(pod, task, hint) if pod else job_trouble(hint)
     if waited >= limit:
-        known = trouble or Trouble(Reason.PENDING, "its Pod never started")
+        never = f"its Pod never started, see `kubectl describe job {job.name}`"
+        known = trouble or Trouble(Reason.PENDING, never)
         words = f"{known.message} (waited {limit} s, spec.pendingDeadlineSeconds)"
         return TaskState(task, "Failed", job=job, stop=True, retries=retries, trouble=Trouble(known.reason, words))
     check = limit - waited
     if trouble is None or hint:
-        check = min(check, max(SILENCE_SECONDS - waited, SILENCE_SECONDS if waited > SILENCE_SECONDS else 0.0) + 0.1)
+        check = min(check, SILENCE_SECONDS - waited + 0.1 if waited <= SILENCE_SECONDS else 2 * SILENCE_SECONDS)
     return TaskState(task, "Pending", job=job, retries=retries, trouble=trouble, check_after=check)
 
 

@@ -74,10 +74,9 @@ def pod_trouble(pod: Pod, task: Task, hint: str | None) -> Trouble | None:
     return Trouble(Reason.CONFIG_ERROR, _clean(hint)) if hint else None
 
 
-def job_trouble(job: Job, hint: str | None) -> Trouble:
-    """What keeps a Job from having a Pod."""
-    words = _clean(hint) if hint else f"Job {job.name} has no Pod yet; `kubectl describe job {job.name}` may say why"
-    return Trouble(Reason.CONFIG_ERROR if hint else Reason.PENDING, words)
+def job_trouble(hint: str | None) -> Trouble | None:
+    """What keeps a Job from having a Pod, as far as it is known."""
+    return Trouble(Reason.CONFIG_ERROR, _clean(hint)) if hint else None
 
 
 def silent(observed: Observed, now: datetime) -> tuple[str, ...]:
