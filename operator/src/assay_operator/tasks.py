@@ -173,6 +173,9 @@ def _active_state(task: Task, job: Job, observed: Observed, now: datetime) -> Ta
         cause = Trouble(Reason.RETRYING, how_it_ended(_last(failed))) if failed else None
         return TaskState(task, "Running", job=job, retries=retries, trouble=cause)
     if current is None and failed:
+        if _last(failed).exit_code == ExitCode.INVALID_INPUT:
+            # Nothing is tried again: the Job controller is about to close the Job.
+            return TaskState(task, "Running", job=job)
         cause = Trouble(Reason.RETRYING, how_it_ended(_last(failed)))
         return TaskState(task, "Retrying", job=job, retries=retries, trouble=cause)
     if current is None and any(pod.phase == "Succeeded" for pod in pods):
