@@ -10,6 +10,7 @@ import yaml
 
 from assay_operator.settings import Settings, from_environment
 from tests.chart.conftest import CHART, NAMESPACE, ROOT, Chart, kinds, named
+from tests.lab import images
 
 DEFAULT = [
     "ClusterRole", "ClusterRole", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Deployment",
@@ -61,6 +62,12 @@ def test_image_reference(chart: Chart, values: tuple[str, ...], reference: str) 
     arguments = [a for value in values for a in ("--set", value)]
     pod = named(chart.render(*arguments), "Deployment")["spec"]["template"]["spec"]
     assert pod["containers"][0]["image"] == reference
+
+
+def test_default_images_are_those_that_make_image_builds(default: list[dict[str, Any]]) -> None:
+    (container,) = named(default, "Deployment")["spec"]["template"]["spec"]["containers"]
+    runner = next(v["value"] for v in container["env"] if v["name"] == "ASSAY_RUNNER_IMAGE")
+    assert {container["image"], runner} == set(images.OURS)
 
 
 @pytest.mark.parametrize("release", ["assay", "prod", "a" * 53])

@@ -21,8 +21,6 @@ CHART = ROOT / "charts" / "assay"
 SYSTEM = "assay-system"
 RELEASE = "assay"
 OWN = "ASSAY_E2E_KUBECONFIG"
-DOCKERFILES = {"operator": "operator/Dockerfile", "runner": "Dockerfile.runner"}
-TAGS = {name: f"localhost/assay-{name}:e2e" for name in DOCKERFILES}
 
 Manifest = dict[str, Any]
 
@@ -91,16 +89,12 @@ class Place:
 @contextmanager
 def lab_place() -> Iterator[Place]:
     """A one-node cluster of the lab's with both images built and loaded."""
-    archives = [images.build(Path(DOCKERFILES[name]), tag) for name, tag in TAGS.items()]
+    archives = [images.build(Path(dockerfile), tag) for tag, dockerfile in images.OURS.items()]
     with Cluster() as cluster:
         for archive in archives:
             cluster.load_image(archive)
-        named = {
-            f"{prefix}image.{key}": value
-            for prefix, tag in (("", TAGS["operator"]), ("runner.", TAGS["runner"]))
-            for key, value in zip(("repository", "tag"), tag.rsplit(":", 1), strict=True)
-        }
-        yield Place(cluster.kubeconfig, cluster.s3, cluster.s3_inside, named, cluster)
+        # The chart's own defaults name these images.
+        yield Place(cluster.kubeconfig, cluster.s3, cluster.s3_inside, {}, cluster)
 
 
 def given_place() -> Place:

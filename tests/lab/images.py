@@ -20,7 +20,8 @@ __all__ = ["OURS", "build", "default_base"]
 
 ROOT = Path(__file__).parents[2]
 HOST_CA = "/run/host-ca.crt"
-OURS = {"localhost/assay-operator:dev": "operator/Dockerfile", "localhost/assay-runner:dev": "Dockerfile.runner"}
+# The names that the chart takes where it is told no others.
+OURS = {"localhost/assay-operator:0.1.0": "operator/Dockerfile", "localhost/assay-runner:0.1.0": "Dockerfile.runner"}
 
 
 def buildah(*arguments: str | Path) -> str:
@@ -59,7 +60,7 @@ def build(dockerfile: Path, tag: str, build_args: Mapping[str, str] | None = Non
 
     Args:
         dockerfile: absolute, or relative to `context`.
-        tag: such as `localhost/assay-runner:dev`.
+        tag: such as `localhost/assay-runner:0.1.0`.
         build_args: besides BASE_IMAGE (see `default_base`), and PIP_CERT where the host trusts an authority of its own.
         context: folder that COPY reads from.
 
