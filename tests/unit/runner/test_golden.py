@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
-from assay_runner.golden import golden_outputs
+from assay_runner.golden import golden_model, golden_outputs
+from assay_runner.graphs.kernels import REFUSE_DOUBLE
 from assay_runner.tensors import Array
 from tests.models import Heard, Samples, branching, constant, convolutions, loaded, mlp, model, node, random, value
 
@@ -117,6 +119,40 @@ def test_control_flow_stays_and_is_named(tmp_path: Path) -> None:
     outputs, run = golden(branching(), Samples({"x": x}), tmp_path)
     assert np.allclose(outputs["z"], np.exp(2.5 * x.astype(np.float64)), rtol=1e-5)
     assert run.details["fp32Nodes"] == ["y.node (If)"]
+
+
+@pytest.mark.parametrize(("op", "gates"), [("LSTM", 4), ("GRU", 3)])
+def test_what_refuses_double_only_when_it_runs_is_an_island(op: str, gates: int, tmp_path: Path) -> None:
+    assert op in REFUSE_DOUBLE
+    x = random(6, 3, 5)
+    proto = model(
+        [node("Transpose", "x", "t", perm=[1, 0, 2]), node(op, "t w r", "all last", hidden_size=4)],
+        [value("x", "N", 3, 5)],
+        [value("all", 3, 1, "N", 4)],
+        [constant("w", random(1, 4 * gates, 5)), constant("r", random(1, 4 * gates, 4))],
+    )
+    _, details = golden_model(loaded(proto, tmp_path), "fp64", tmp_path)
+    assert details["fp32Nodes"] == [f"all.node ({op})"]
+    made = convert(proto)
+    with pytest.raises(Exception, match="does not support double"):
+        ort.InferenceSession(made.SerializeToString()).run(None, {"x": x.astype(np.float64)})
+
+
+def convert(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with every float32 called float64, whatever comes of it."""
+    for weight in proto.graph.initializer:
+        weight.CopyFrom(constant(weight.name, numpy_helper.to_array(weight).astype(np.float64)))
+    for info in (*proto.graph.input, *proto.graph.output):
+        info.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    return proto
+
+
+def test_an_input_passed_through_as_an_output(tmp_path: Path) -> None:
+    x = random(50, 4)
+    proto = model([node("Relu", "x", "y")], [value("x", "N", 4)], [value("y", "N", 4), value("x", "N", 4)])
+    for precision in ("fp32", "fp64"):
+        outputs, _ = golden(proto, Samples({"x": x}, batch=3), tmp_path / precision, precision)
+        assert np.array_equal(outputs["x"], x)
 
 
 def test_double_is_closer_than_single(tmp_path: Path) -> None:

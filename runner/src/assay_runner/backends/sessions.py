@@ -118,8 +118,15 @@ class OrtSession:
         with translated("the model"):
             feeds = {name: _fed(inputs[name], kind) for name, kind in self.inputs.items() if name in inputs}
             values = self._session.run_with_ort_values(self._outputs, feeds)
-        arrays = ((name, view(value)) for name, value in zip(self._outputs, values, strict=True))
+        lent = {feed.data_ptr() for feed in feeds.values()}
+        arrays = ((name, _kept(value, lent)) for name, value in zip(self._outputs, values, strict=True))
         return {name: array for name, array in arrays if array is not None}
+
+
+def _kept(value: ort.OrtValue, lent: Collection[int]) -> Array | None:
+    """The tensor as an array; a copy where it is an input passed through, whose memory is not ONNX Runtime's."""
+    array = view(value)
+    return array.copy() if array is not None and array.size and value.data_ptr() in lent else array
 
 
 def _fed(array: Array, kind: str) -> ort.OrtValue:

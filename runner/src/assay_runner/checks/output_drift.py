@@ -92,7 +92,8 @@ class OutputDrift(Check):
         findings = [self._output(evidence, drifts) for drifts in measured.values()]
         for name, reason in evidence.unmeasured.items():
             if self.judges(name):
-                findings.append(self.inconclusive(evidence, reason, tensor=name))
+                hint = "name the outputs to be judged in outputDrift.outputs"
+                findings.append(self.inconclusive(evidence, f"{reason}; {hint}", tensor=name))
         missing = [name for name in self.outputs if name not in measured and name not in evidence.unmeasured]
         findings += [self.inconclusive(evidence, f"output {name!r} was not measured", tensor=name) for name in missing]
         return tuple(findings) or (self.inconclusive(evidence, "no output was compared with a golden one"),)

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 import onnxruntime as ort
-from onnx import helper
+from onnx import TensorProto, helper
+
+# Registered for double precision, but refuse it when they run; a test holds that this is so.
+REFUSE_DOUBLE = frozenset({"LSTM", "GRU"})
 
 
 class Kernels:
@@ -19,6 +22,8 @@ class Kernels:
 
     def has(self, node: onnx.NodeProto, inputs: Mapping[str, int]) -> bool:
         """Whether there is a kernel for the node (or its decomposition) with inputs of these element types."""
+        if node.op_type in REFUSE_DOUBLE and TensorProto.DOUBLE in inputs.values():
+            return False
         probe = onnx.NodeProto()
         probe.CopyFrom(node)
         probe.name = "probe"
