@@ -135,6 +135,6 @@ def _reproduces(reproduction: Reproduction | None) -> tuple[str, ...]:
             f"(at least {reproduction.snr:.0f} dB)",
         )
     return (
-        "the run that shows every tensor does not reproduce the plain run's outputs "
-        f"({reproduction.snr:.1f} dB): what it shows of the tensors may not be what is served",
+        f"the run that shows every tensor reproduces the plain run's outputs only to {reproduction.snr:.1f} dB, so "
+        "what it shows of the tensors is near what is served, not equal",
     )

@@ -166,6 +166,7 @@ def _tapped(request: MeasureRequest, stack: ExitStack) -> TappedPass | None:
         precision=request.golden_precision,
         workdir=request.workdir,
         layers=Need.LAYERS in needed,
+        splits=(request.candidate_model or request.model).batch is None,
         stack=stack,
     )
 

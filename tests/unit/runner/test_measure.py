@@ -213,3 +213,25 @@ def test_every_report_survives_its_own_format(tmp_path: Path) -> None:
     for made in (report, *findings):
         assert type(made).model_validate_json(made.model_dump_json(by_alias=True))
     assert {f.check for f in findings} == set(CHECKS) - {"labelAccuracy"}
+
+
+@pytest.mark.parametrize("layers", [True, False])
+def test_tensors_beyond_what_memory_affords_are_shown_in_parts(
+    layers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = random(10, 16, seed=1)
+    x[[6, 9]] *= 3000
+    data, checks = Samples({"x": x}, batch=8), (Finite(), *((LayerDrift(),) if layers else ()))
+    whole = measured(layer_norm(), "fp16", data, tmp_path / "whole", *checks)
+    monkeypatch.setattr("assay_runner.passes.tapped.SHOWN_BYTES", 1000)
+    split = measured(layer_norm(), "fp16", data, tmp_path / "split", *checks)
+    assert finding(split, "finite") == finding(whole, "finite")
+    assert [layer["name"] for layer in split.report.layers] == [layer["name"] for layer in whole.report.layers]
+
+
+def test_a_model_of_one_batch_only_is_shown_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay_runner.passes.tapped.SHOWN_BYTES", 1)
+    proto = model(
+        [node("Reshape", "x s", "y")], [value("x", "N", 4)], [value("y", "N", 2)], [constant("s", np.array([6, 4]))]
+    )
+    assert measured(proto, "fp16", Samples({"x": random(6, 4)}, batch=6), tmp_path).report.verdict is Verdict.PASSED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from assay_runner.tensors import Array, Batch
@@ -20,6 +22,18 @@ def has_samples(array: Array, batch: Batch) -> bool:
 def judged(array: Array, batch: Batch) -> Array:
     """The tensor without rows of padding, where its first axis is the samples'."""
     return array[: batch.count] if has_samples(array, batch) else array
+
+
+def parts(batch: Batch, size: int | None) -> Iterator[Batch]:
+    """The batch in pieces of at most `size` samples; as it is where that is None."""
+    if size is None or size >= batch.count:
+        yield batch
+        return
+    for start in range(0, batch.count, size):
+        chosen = slice(start, min(start + size, batch.count))
+        inputs = {name: array[chosen] for name, array in batch.inputs.items()}
+        labels = None if batch.labels is None else batch.labels[chosen]
+        yield Batch(batch.start + start, chosen.stop - start, inputs, labels)
 
 
 def is_float(array: Array) -> bool:

@@ -1,4 +1,8 @@
-"""The run that shows every tensor: what is not finite in it, how far it is from golden, whether it is the same run."""
+"""The run that shows every tensor: what is not finite in it, how far it is from golden, whether it is the same run.
+
+All tensors of a batch are in memory at once, which may be a hundred times what the plain run needs. So where the model
+takes any batch, a batch is shown in parts small enough.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,18 @@ from pathlib import Path
 from typing import Literal
 
 from assay_runner.backends import Backend, Built
+from assay_runner.errors import InvalidInput
 from assay_runner.evidence import LayerErrors, Reproduction
 from assay_runner.golden import BACKEND, golden_model
 from assay_runner.models import LoadedModel
 from assay_runner.passes.faults import FaultsPass
 from assay_runner.passes.layers import LayersPass
-from assay_runner.passes.rows import bits_equal
+from assay_runner.passes.rows import bits_equal, has_samples, parts
 from assay_runner.statistics.blocks import Sums
-from assay_runner.tensors import Arrays, Batch, Batches
+from assay_runner.tensors import Array, Arrays, Batch, Batches
+
+SHOWN_BYTES = 1 << 30
+"""What the tensors of one run may take, unless one sample takes more."""
 
 
 class TappedPass:
@@ -29,9 +37,10 @@ class TappedPass:
         precision: Literal["fp32", "fp64"],
         workdir: Path,
         layers: bool,
+        splits: bool,
         stack: ExitStack,
     ) -> None:
-        """Open what is needed; `stack` closes it."""
+        """Open what is needed; `stack` closes it. `splits`: whether the model takes batches of any size."""
         self._backend, self._built, self._stack = backend, built, stack
         self._model, self._precision, self._workdir = model, precision, workdir
         self.sites = backend.sites(built)
@@ -40,9 +49,16 @@ class TappedPass:
         self.notes: tuple[str, ...] = ()
         self.reproduction: Reproduction | None = None
         self._layers = self._open_layers() if layers else None
+        self._size: int | None = None if splits else 0
 
     def add(self, batch: Batch, plain: Arrays | None) -> None:
         """Take a batch in; `plain` are the outputs of the plain run, where it ran."""
+        if self._size is None:
+            self._size = self._affordable(batch)
+        for part in parts(batch, self._size or None):
+            self._add(part, plain if part is batch or plain is None else _chosen(plain, batch, part))
+
+    def _add(self, batch: Batch, plain: Arrays | None) -> None:
         golden = self._layers.add_golden(batch) if self._layers else {}
         tensors = self._session.run(batch.inputs)
         if plain is not None:
@@ -62,7 +78,7 @@ class TappedPass:
             built = self._golden_built()
             golden = stack.enter_context(BACKEND.open_tapped(built, self.faults.names))
             candidate = stack.enter_context(self._backend.open_tapped(self._built, self.faults.names))
-            for batch in dataset:
+            for batch in (part for whole in dataset for part in parts(whole, self._size or None)):
                 if batch.start in self.faults.batches:
                     wanted, found = golden.run(batch.inputs), candidate.run(batch.inputs)
                     for name in self.faults.names & wanted.keys() & found.keys():
@@ -71,6 +87,14 @@ class TappedPass:
     def errors(self) -> LayerErrors | None:
         """Errors per tensor, where tensors were compared."""
         return self._layers.result(self.faults) if self._layers else None
+
+    def _affordable(self, batch: Batch) -> int:
+        """Samples whose tensors fit into SHOWN_BYTES; 0, all of a batch, where the model will not run on one alone."""
+        try:
+            tensors = self._session.run(next(parts(batch, 1)).inputs)
+        except InvalidInput:
+            return 0
+        return max(1, SHOWN_BYTES // max(1, sum(array.nbytes for array in tensors.values())))
 
     def _open_layers(self) -> LayersPass:
         built = self._golden_built()
@@ -92,3 +116,9 @@ class TappedPass:
                 bitwise, snr = False, min(snr, sums.snr)
         before = self.reproduction or Reproduction(True, float("inf"))
         self.reproduction = Reproduction(before.bitwise and bitwise, min(before.snr, snr))
+
+
+def _chosen(outputs: Arrays, batch: Batch, part: Batch) -> dict[str, Array]:
+    """Outputs of some samples of a batch; those without a sample axis are left out."""
+    start = part.start - batch.start
+    return {name: a[start : start + part.count] for name, a in outputs.items() if has_samples(a, batch)}

@@ -1,0 +1,99 @@
+"""Sessions: memory lent and given back, messages that speak of the model, threads that a container allows."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+
+from assay_runner.backends.cores import cores
+from assay_runner.backends.sessions import OrtSession, Purpose, sentence, translated
+from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.tensors import Array
+from tests.models import mlp, model, node, random, value
+
+SENTENCES = {
+    "kernel": (
+        "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Reshape node. Name:'r' Status "
+        "Message: /onnxruntime_src/onnxruntime/core/providers/cpu/tensor/reshape_helper.h:84 onnxruntime::ReshapeHelper"
+        "::ReshapeHelper(const onnxruntime::TensorShape&, bool) size != 0 && (input_shape_size % size) == 0 was false. "
+        "The input tensor cannot be reshaped to the requested shape.",
+        "node 'r' (Reshape) failed: The input tensor cannot be reshaped to the requested shape",
+    ),
+    "inside control flow": (
+        "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running If node. "
+        "Name:'if' Status Message: Non-zero status code returned while running Add node. Name:'add' Status Message: "
+        "shapes differ",
+        "node 'add' (Add) failed: shapes differ",
+    ),
+    "graph": (
+        "[ONNXRuntimeError] : 10 : INVALID_GRAPH : Load model from /tmp/m.onnx failed:This is an invalid model.",
+        "This is an invalid model",
+    ),
+    "nothing": ("", "no reason given"),
+}
+
+
+@pytest.mark.parametrize("case", SENTENCES)
+def test_a_message_speaks_of_the_model(case: str) -> None:
+    text, expected = SENTENCES[case]
+    assert sentence(text) == expected
+
+
+@pytest.mark.parametrize("text", ["std::bad_alloc", "Failed to allocate memory for requested buffer of size 1"])
+def test_lack_of_memory_is_not_the_users_fault(text: str) -> None:
+    with pytest.raises(Unavailable, match="memory"), translated("the model"):
+        raise RuntimeError(text)
+
+
+def test_a_file_that_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"nonsense")
+    with pytest.raises(InvalidInput, match=r"m\.onnx"):
+        OrtSession(tmp_path / "m.onnx", Purpose.PLAIN)
+
+
+def session(proto: onnx.ModelProto, folder: Path, purpose: Purpose = Purpose.EXACT) -> OrtSession:
+    onnx.save(proto, str(folder / "m.onnx"))
+    return OrtSession(folder / "m.onnx", purpose)
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_tensors_outlive_the_session(purpose: Purpose, tmp_path: Path) -> None:
+    opened, x = session(mlp(), tmp_path, purpose), random(5, 8)
+    kept = opened.run({"x": x})["logits"]
+    before = kept.copy()
+    for seed in range(20):
+        opened.run({"x": random(5, 8, seed=seed)})
+    del opened
+    gc.collect()
+    assert np.array_equal(kept, before)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [(1, np.float32), (10, np.float16), (11, np.float64), (16, ml_dtypes.bfloat16), (7, np.int64)]
+)
+def test_every_element_type_comes_back_as_it_went_in(kind: int, dtype: type, tmp_path: Path) -> None:
+    proto = model([node("Reshape", "x s", "y")], [value("x", "N", 4, kind=kind)], [value("y", "N", 2, 2, kind=kind)])
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0, 2, 2]), "s"))
+    x: Array = np.arange(12).reshape(3, 4).astype(dtype)
+    y = session(proto, tmp_path).run({"x": x})["y"]
+    assert y.dtype == x.dtype
+    assert np.array_equal(y.astype(np.float64), x.astype(np.float64).reshape(3, 2, 2))
+
+
+def test_inputs_need_not_be_contiguous(tmp_path: Path) -> None:
+    opened, x = session(mlp(), tmp_path), random(10, 8)
+    assert np.array_equal(opened.run({"x": x[::2]})["logits"], opened.run({"x": x[::2].copy()})["logits"])
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"), [("max 100000", None), ("100000 100000", 1), ("150000 100000", 2), ("5000 100000", 1)]
+)
+def test_threads_follow_the_quota_of_the_container(quota: str, expected: int | None, tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    free = cores(tmp_path / "nothing")
+    assert cores(tmp_path / "cpu.max") == (free if expected is None else min(free, expected))
