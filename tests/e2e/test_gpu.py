@@ -33,7 +33,7 @@ def gpu(place: Place) -> Iterator[None]:
 
 
 def test_a_gpu_that_nobody_has_is_said_at_once_and_stalls_in_time(room: Room) -> None:
-    room.apply(on_gpu(room, "nobody", 20))
+    room.apply(on_gpu(room, "nobody", 12))
 
     def said() -> bool:
         return condition(room.audit("nobody"), "Ready").get("reason") == "Unschedulable"

@@ -25,7 +25,7 @@ def test_suspend_holds_and_resumes(room: Room) -> None:
 
 
 def test_suspend_stops_what_runs(room: Room) -> None:
-    room.apply(audit("stopped", room.place.inside, "bf16", dataset=LONG, checks=[{"layerDrift": {}}]))
+    room.apply(audit("stopped", room.place.inside, "bf16", dataset=LONG, checks=[{"finite": {}}]))
     room.running_pod("assay.dev/kind=candidate")
     run = room.audit("stopped")["status"]["run"]
     patch(room, "stopped", '{"spec": {"suspend": true}}')
@@ -37,7 +37,7 @@ def test_suspend_stops_what_runs(room: Room) -> None:
 
 
 def test_a_changed_spec_is_a_new_run_and_ends_the_old(room: Room) -> None:
-    room.apply(audit("changed", room.place.inside, "bf16", dataset=LONG, checks=[{"layerDrift": {}}]))
+    room.apply(audit("changed", room.place.inside, "bf16", dataset=LONG, checks=[{"finite": {}}]))
     room.running_pod("assay.dev/kind=candidate")
     before = room.audit("changed")["status"]["run"]
     room.apply(audit("changed", room.place.inside, "fp32"))
