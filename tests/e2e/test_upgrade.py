@@ -46,6 +46,12 @@ def test_chart_lives_and_dies_without_losing_an_audit(place: Place, room: Room, 
     assert not place.operators()
     assert room.audit("kept")["spec"]["suspend"] is True
 
-    place.install()
+    # Again, with rights in one namespace only and a standby.
+    place.install(namespaces=f"{{{room.name}}}", replicas="2")
     assert "ofTomorrow" not in served(place)
+    assert len(place.operators()) == 2
     assert room.audit("kept")["spec"]["suspend"] is True
+    room.kubectl("patch", "audit", "kept", "--type=merge", "--patch", '{"spec": {"suspend": false}}')
+    assert room.wait("kept", "Complete", 120)["status"]["verdict"] == "Passed"
+    account = ("--as", f"system:serviceaccount:{SYSTEM}:{RELEASE}")
+    assert place.kubectl.attempt("get", "audits", "--namespace", "default", *account).returncode != 0

@@ -1,0 +1,120 @@
+"""What is in the two images and what is not."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.place import ROOT
+from tests.lab import LabError, images, toolchain
+
+SITE = re.compile(r"opt/assay/lib/python3\.\d+/site-packages/(.+)")
+OPERATOR, RUNNER = images.OURS
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image's configuration and the paths of the files in it."""
+
+    config: Mapping[str, Any]
+    files: frozenset[str]
+
+    @staticmethod
+    def read(archive: Path) -> Image:
+        """Read a docker archive."""
+        files: set[str] = set()
+        with tarfile.open(archive) as outer:
+            (manifest,) = json.loads(contents(outer, "manifest.json"))
+            for name in manifest["Layers"]:
+                with tarfile.open(fileobj=outer.extractfile(name)) as layer:
+                    files.update(entry.name.removeprefix("./") for entry in layer if entry.isfile())
+            return Image(json.loads(contents(outer, manifest["Config"])), frozenset(files))
+
+    def modules(self) -> set[str]:
+        """Paths of what was installed, from site-packages on."""
+        return {found[1] for path in self.files if (found := SITE.match(path))}
+
+
+def contents(archive: tarfile.TarFile, name: str) -> bytes:
+    """A member of a tar archive."""
+    member = archive.extractfile(name)
+    assert member is not None
+    return member.read()
+
+
+@pytest.fixture(scope="module", params=images.OURS)
+def image(request: pytest.FixtureRequest) -> tuple[str, Image]:
+    """Each image, with its name."""
+    tag: str = request.param
+    return tag, Image.read(images.build(Path(images.OURS[tag]), tag))
+
+
+def test_runs_as_nobody_in_particular(image: tuple[str, Image]) -> None:
+    tag, made = image
+    config = made.config["config"]
+    assert config["User"] == "65532:65532"
+    assert config["Entrypoint"] == ["assay-operator" if tag == OPERATOR else "assay"]
+    environment = dict(pair.split("=", 1) for pair in config["Env"])
+    assert environment["PATH"].startswith("/opt/assay/bin:")
+    assert environment["PYTHONDONTWRITEBYTECODE"] == "1"
+    labels = config["Labels"]
+    assert labels["org.opencontainers.image.title"] == tag.split("/")[1].split(":")[0]
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+
+
+def test_holds_what_it_needs_and_nothing_else(image: tuple[str, Image]) -> None:
+    tag, made = image
+    needs, shuns = {"assay_operator", "kopf", "kubernetes"}, {"assay_runner", "numpy", "onnxruntime", "onnx", "boto3"}
+    if tag == RUNNER:
+        needs, shuns = shuns, needs
+    packages = {path.split("/")[0] for path in made.modules()}
+    assert needs | {"assay_api"} <= packages
+    assert not shuns & packages
+    assert not {"pytest", "ruff", "mypy", "uv"} & packages
+    assert "licenses/LICENSE" in made.files
+    assert not [path for path in made.files if path.startswith("src/") or path.endswith("/uv")]
+
+
+def test_is_compiled_beforehand(image: tuple[str, Image]) -> None:
+    _, made = image
+    ours = {path for path in made.modules() if path.startswith("assay_")}
+    sources = {path for path in ours if path.endswith(".py")}
+    compiled = {re.sub(r"__pycache__/(.+)\.cpython-\d+\.pyc$", r"\1.py", path) for path in ours - sources}
+    assert sources
+    assert sources <= compiled
+
+
+def test_bears_no_trace_of_where_it_was_built(image: tuple[str, Image]) -> None:
+    _, made = image
+    assert images.HOST_CA not in json.dumps(made.config)
+    assert not [path for path in made.files if "host-ca" in path]
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "tag", "spoil", "says"),
+    [
+        (
+            "operator/Dockerfile",
+            "localhost/assay-no-python:1",
+            "rm -rf /usr/bin/python3*",
+            "no python3 of 3.11 or newer",
+        ),
+        ("Dockerfile.runner", "localhost/assay-no-venv:1", "rm -rf /usr/lib/python3*/venv", "neither pip nor venv"),
+    ],
+)
+def test_base_that_does_not_serve_is_refused_in_one_sentence(
+    tmp_path: Path, dockerfile: str, tag: str, spoil: str, says: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text(f"ARG BASE_IMAGE\nFROM ${{BASE_IMAGE}}\nUSER 0\nRUN {spoil}\n")
+    base = f"--build-arg=BASE_IMAGE={images.default_base()}"
+    with toolchain.locked("buildah"):
+        images.buildah("bud", "--isolation", "chroot", "--layers", base, "--tag", tag, tmp_path)
+    with pytest.raises(LabError, match=f"The base image has {says}"):
+        images.build(ROOT / dockerfile, "localhost/assay-never:1", {"BASE_IMAGE": tag})
