@@ -13,7 +13,7 @@ from tests.lab.s3 import S3Access
 DIGITS = ROOT / "examples" / "digits"
 MODELS, DATASETS, AUDITS = "e2e-models", "e2e-datasets", "e2e-audits"
 # The shards again and again: a task on them runs long enough to be killed in the middle.
-LONG = 16
+LONG = 6
 
 CHECKS: list[dict[str, Any]] = [
     {"finite": {}},
