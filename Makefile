@@ -11,6 +11,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Trust the system's certificates: companies put their own authority there.
 export UV_SYSTEM_CERTS := true
 export UV_PYTHON_DOWNLOADS := never
+export UV_PYTHON := $(PYTHON)
 
 .PHONY: help
 help: ## Show this help
@@ -18,17 +19,18 @@ help: ## Show this help
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit("Assay needs Python >= 3.11: run make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install -y -qq python3-venv >/dev/null || \
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq python3-venv; } >/dev/null 2>&1 || \
 	  { echo "Assay needs Python's venv module: install python3-venv"; exit 69; }
 	@$(PYTHON) -m venv .uv
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/.demo: $(UV) uv.lock pyproject.toml crds/pyproject.toml runner/pyproject.toml
-	@$(UV) sync --quiet --frozen --no-dev --package assay-runner --inexact --python $(PYTHON)
+	@$(UV) sync --quiet --frozen --no-dev --package assay-runner --inexact
 	@touch $@
 
 .venv/.dev: $(UV) uv.lock pyproject.toml crds/pyproject.toml runner/pyproject.toml operator/pyproject.toml
-	@$(UV) sync --quiet --frozen --all-packages --inexact --python $(PYTHON)
+	@$(UV) sync --quiet --frozen --all-packages --inexact
 	@touch $@ .venv/.demo
 
 .PHONY: demo

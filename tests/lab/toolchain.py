@@ -101,11 +101,17 @@ def cached(kind: str, name: str, digest: str, make: Callable[[Path], None]) -> P
     return final
 
 
+GO = "Go 1.26, or any from 1.21 on, which fetches it"
+
+
 def go(what: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
     """Run one `go` command with the flags of a release build."""
     program = find("go") or (Path("/usr/local/go/bin/go") if Path("/usr/local/go/bin/go").exists() else None)
     if not program:
-        raise Unavailable(f"{what} is built from source and there is no go command: install Go 1.26 or newer")
+        raise Unavailable(f"{what} is built from source and there is no go command: install {GO}")
+    known = subprocess.run([program, "env"], stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False)
+    if "GOTOOLCHAIN" not in known.stdout:
+        raise Unavailable(f"{what} is built from source and this go is too old to fetch a newer one: install {GO}")
     with step(f"building {what}"):
         done = subprocess.run(
             [program, *arguments], cwd=cwd, env={**os.environ, "CGO_ENABLED": "0", **(env or {})},
