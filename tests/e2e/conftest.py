@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -11,15 +10,15 @@ import pytest
 
 from tests.conftest import shown
 from tests.e2e.data import upload
-from tests.e2e.place import OWN, RELEASE, SYSTEM, Place, Room, given_place, lab_place
+from tests.e2e.place import RELEASE, SYSTEM, Place, Room, given_kubeconfig, given_place, lab_place
 from tests.lab import LabError, step
 
 
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Place]:
     """A cluster with both images and the data within its reach: the lab's, or the one that the environment names."""
-    if os.environ.get(OWN):
-        place = given_place()
+    if given := given_kubeconfig():
+        place = given_place(given)
         upload(place.s3)
         yield place
         return

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.lab import Unavailable, images, toolchain
 from tests.lab.cluster import Cluster
 from tests.lab.kubectl import Kubectl
@@ -24,8 +26,8 @@ OWN = "ASSAY_E2E_KUBECONFIG"
 
 Manifest = dict[str, Any]
 
-__all__ = ["CHART", "OWN", "RELEASE", "ROOT", "SYSTEM", "Manifest", "Place", "Room", "condition", "given_place",
-           "lab_place", "secret"]  # fmt: skip
+__all__ = ["CHART", "OWN", "RELEASE", "ROOT", "SYSTEM", "Manifest", "Place", "Room", "condition",
+           "given_kubeconfig", "given_place", "lab_place", "secret"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,18 +99,34 @@ def lab_place() -> Iterator[Place]:
         yield Place(cluster.kubeconfig, cluster.s3, cluster.s3_inside, {}, cluster)
 
 
-def given_place() -> Place:
-    """The cluster that the environment names, with images and an S3 server that it can reach."""
+def given_kubeconfig() -> Path | None:
+    """The kubeconfig of a cluster to test on instead of the lab's: one named for it, or a kind cluster's.
+
+    Any other cluster that KUBECONFIG happens to name is somebody's: tests install into it only when told to.
+    """
+    if own := os.environ.get(OWN):
+        return Path(own)
+    current = os.environ.get("KUBECONFIG")
+    if not current or not Path(current).is_file():
+        return None
+    context = (yaml.safe_load(Path(current).read_text()) or {}).get("current-context", "")
+    return Path(current) if str(context).startswith("kind-") else None
+
+
+def given_place(kubeconfig: Path) -> Place:
+    """That cluster, with images and an S3 server that it can reach."""
     needed = ("ASSAY_E2E_OPERATOR_IMAGE", "ASSAY_E2E_RUNNER_IMAGE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID",
               "AWS_SECRET_ACCESS_KEY")  # fmt: skip
     missing = [name for name in needed if not os.environ.get(name)]
     if missing:
-        raise Unavailable(f"{OWN} needs {', '.join(missing)} beside it: images the cluster can pull, S3 it can reach")
+        raise Unavailable(
+            f"{kubeconfig} needs {', '.join(missing)} beside it: images the cluster can pull, S3 it can reach"
+        )
     operator, runner = (os.environ[name].rsplit(":", 1) for name in needed[:2])
     named = {"image.repository": operator[0], "image.tag": operator[1]}
     named |= {"runner.image.repository": runner[0], "runner.image.tag": runner[1]}
     access = S3Access(*(os.environ[name] for name in needed[2:]))
-    return Place(Path(os.environ[OWN]), access, access, named)
+    return Place(kubeconfig, access, access, named)
 
 
 @dataclass(frozen=True)
