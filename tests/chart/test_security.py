@@ -11,10 +11,10 @@ from tests.chart.conftest import NAMESPACE, Chart, kinds, named
 
 # (API group, resource, resource name or "*") -> verbs. Whatever the chart grants beyond this is a defect.
 WATCHED = {
-    ("assay.dev", "accuracyaudits", "*"): {"list", "watch"},
+    ("assay.dev", "accuracyaudits", "*"): {"get", "list", "watch"},
     ("assay.dev", "accuracyaudits/status", "*"): {"patch"},
     ("batch", "jobs", "*"): {"get", "list", "watch", "create", "patch", "delete"},
-    ("", "pods", "*"): {"list", "watch"},
+    ("", "pods", "*"): {"get", "list", "watch"},
     ("", "events", "*"): {"list", "create"},
 }
 CLUSTER = {("apiextensions.k8s.io", "customresourcedefinitions", "accuracyaudits.assay.dev"): {"get"}}

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 from kubernetes.aio.client import Configuration
@@ -27,32 +22,10 @@ from assay_operator.poster import Poster
 from assay_operator.queue import WorkQueue
 from assay_operator.resync import Feed, Resync
 from tests.lab.apiserver import ApiServer
-from tests.operator.kubelet import Kubelet
-from tests.operator.lab import Namespace, running
+from tests.operator.lab import Namespace
+from tests.operator.through import through
 
-T = TypeVar("T")
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@asynccontextmanager
-async def connected(api: ApiServer) -> AsyncIterator[tuple[Api, list[tuple[str, int]]]]:
-    """Our requests to an API server, and those that failed."""
-    config = api.kubectl.json("config", "view", "--raw")
-    configuration = Configuration(host=config["clusters"][0]["cluster"]["server"])
-    authority = config["clusters"][0]["cluster"]["certificate-authority-data"]
-    configuration.ca_cert_data = base64.b64decode(authority).decode()
-    configuration.api_key["BearerToken"] = f"Bearer {config['users'][0]['user']['token']}"
-    failed: list[tuple[str, int]] = []
-    async with ApiClient(configuration) as client:
-        yield Api(client, lambda verb, code: failed.append((verb, code))), failed
-
-
-def through(api: ApiServer, do: Callable[[Api], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with connected(api) as (requests, _):
-            return await do(requests)
-
-    return asyncio.run(run())
 
 
 def queue() -> WorkQueue[Key]:
@@ -61,11 +34,11 @@ def queue() -> WorkQueue[Key]:
 
 def test_a_cluster_without_our_definition_is_told_in_one_sentence() -> None:
     with ApiServer() as api, pytest.raises(WrongDefinition, match=r"has no accuracyaudits.assay.dev: install"):
-        through(api, lambda requests: check_definition(requests, tries=1))
+        through(api.kubeconfig, lambda requests: check_definition(requests, tries=1))
 
 
 def test_our_definition_is_recognised(bare_api: ApiServer) -> None:
-    through(bare_api, lambda requests: check_definition(requests, tries=1))
+    through(bare_api.kubeconfig, lambda requests: check_definition(requests, tries=1))
 
 
 def test_a_status_is_written_only_to_what_was_observed(bare_api: ApiServer, namespace: Namespace) -> None:
@@ -85,7 +58,7 @@ def test_a_status_is_written_only_to_what_was_observed(bare_api: ApiServer, name
                 codes.append(error.status)
         return codes
 
-    assert through(bare_api, write) == [409, 200]
+    assert through(bare_api.kubeconfig, write) == [409, 200]
     assert namespace.audit("digits")["status"]["run"] == namespace.audit("digits")["metadata"]["uid"]
 
 
@@ -95,7 +68,7 @@ def test_once_fenced_nothing_is_written(bare_api: ApiServer, namespace: Namespac
         await requests.create(AUDITS, namespace.name, {})
 
     with pytest.raises(Fenced):
-        through(bare_api, write)
+        through(bare_api.kubeconfig, write)
 
 
 def test_a_server_that_cannot_be_reached_is_an_api_error(bare_api: ApiServer) -> None:
@@ -123,7 +96,7 @@ def test_a_listing_heals_what_the_watch_has_missed(bare_api: ApiServer, namespac
         resync = Resync(requests, cache, feed, (namespace.name,))
         return await resync.heal(catch_up=0), await resync.heal(catch_up=0)
 
-    assert through(bare_api, heal) == (3, 0)
+    assert through(bare_api.kubeconfig, heal) == (3, 0)
     assert sorted(name for _, name in cache.audits) == ["known", "missed"]
     assert list(cache.jobs) == []
     assert line.depth >= 1
@@ -139,7 +112,7 @@ def test_the_first_listing_brings_everything_in_pages(bare_api: ApiServer, names
         await Resync(requests, cache, Feed(cache, queue()), (namespace.name,)).fill()
         return len(pages)
 
-    assert through(bare_api, fill) == 2
+    assert through(bare_api.kubeconfig, fill) == 2
     assert len(cache.audits) == 3
 
 
@@ -173,7 +146,7 @@ def test_hints_are_the_warnings_that_tell_something(bare_api: ApiServer, namespa
 
     known = {"pod-1": 'FailedMount: configmap "ca" not found'}
     both = known | {"pod-2": "FailedMount: asked too soon"}
-    assert through(bare_api, ask) == [known, known, both, {}]
+    assert through(bare_api.kubeconfig, ask) == [known, known, both, {}]
 
 
 def test_an_event_is_told_once(bare_api: ApiServer, namespace: Namespace) -> None:
@@ -187,51 +160,7 @@ def test_an_event_is_told_once(bare_api: ApiServer, namespace: Namespace) -> Non
         poster.post(audit, (same, same, Event("Normal", "Started", "Run 1")), THEN)
         await poster.flush(10)
 
-    through(bare_api, post)
+    through(bare_api.kubeconfig, post)
     assert sorted(namespace.events()) == ["Retrying: fp16: try 1 failed", "Started: Run 1"]
     assert 'assay_events_total{result="known"} 1.0' in metrics.text().decode()
     assert "fp16: try 1 failed" in namespace("describe", "audit", "digits")
-
-
-def test_one_namespace_with_the_least_rights(bare_api: ApiServer, namespace: Namespace, folder: Path) -> None:
-    """The rights that the chart gives in a named namespace are enough, and nothing happens beside it."""
-    bare_api.kubectl.attempt("delete", "-n", "default", "lease", "assay-operator", "--ignore-not-found")
-    everything = ["get", "list", "watch"]
-    rules: list[dict[str, Any]] = [
-        {"apiGroups": ["assay.dev"], "resources": ["accuracyaudits"], "verbs": everything},
-        {"apiGroups": ["assay.dev"], "resources": ["accuracyaudits/status"], "verbs": ["patch"]},
-        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": [*everything, "create", "patch", "delete"]},
-        {"apiGroups": [""], "resources": ["pods"], "verbs": everything},
-        {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "create"]},
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
-    ]
-    meta = {"name": "operator", "namespace": namespace.name}
-    group = "rbac.authorization.k8s.io"
-    bare_api.kubectl.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
-        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": rules},
-        {
-            "apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": meta,
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": "operator"},
-            "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace.name}],
-        },
-    )  # fmt: skip
-    kubeconfig = bare_api.kubectl.as_service_account(namespace.name, "operator", folder)
-    beside = Namespace(bare_api.kubectl, f"{namespace.name}-other")
-    env = {
-        "KUBECONFIG": str(kubeconfig), "ASSAY_NAMESPACES": namespace.name, "ASSAY_LEASE_NAMESPACE": namespace.name,
-        "ASSAY_RESYNC_SECONDS": "1",
-    }  # fmt: skip
-    with beside as other, running(bare_api, folder, **env) as operator:
-        other.apply_audit("elsewhere")
-        namespace.apply_audit("digits")
-        job = namespace.job("golden")
-        Kubelet(namespace).finish(job)
-        namespace.job("bf16")
-        namespace("delete", "audit", "digits")
-        namespace.until(lambda: operator.metric("assay_events_total") >= 5, "the events")
-        # The definition itself may not be read with a Role; nothing else is refused.
-        assert operator.metric('assay_api_errors_total{code="403"') == 1
-        assert operator.metric('assay_events_total{result="failed"') == 0
-        assert other.jobs() == {}
-        assert other.audit("elsewhere")["status"] == {"observedGeneration": -1}

@@ -47,7 +47,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "assay.rules" -}}
 - apiGroups: [assay.dev]
   resources: [accuracyaudits]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [assay.dev]
   resources: [accuracyaudits/status]
   verbs: [patch]
@@ -56,7 +56,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [events]
   verbs: [list, create]
