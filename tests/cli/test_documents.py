@@ -56,6 +56,12 @@ BAD_DOCUMENTS: list[tuple[str, str, str]] = [
     ("no kind", GOOD.replace("kind: AccuracyAudit\n", ""), "kind: must be AccuracyAudit, and it is missing"),
     ("version", GOOD.replace("v1alpha1", "v1"), "apiVersion: must be assay.dev/v1alpha1, not 'assay.dev/v1'"),
     ("no name", GOOD.replace("name: an-audit", "labels: {}"), "metadata.name: required, but missing"),
+    ("number as name", GOOD.replace("name: an-audit", "name: 42"), "must be a string, and YAML reads 42 otherwise"),
+    (
+        "infinity",
+        changed(checks=[{"outputDrift": {"maxAbs": float("inf")}}]),
+        "checks[0].outputDrift.maxAbs: must be a finite",
+    ),
     ("bad name", GOOD.replace("name: an-audit", "name: An Audit"), "metadata.name: 'An Audit' is no Kubernetes name"),
     ("no spec", yaml.safe_dump({**document({}), "spec": None}), "spec: required, but missing"),
     ("unknown field", changed(modle={"uri": "file:///m"}), "spec.modle: unknown field"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from assay_api.fields import ArrayName, LabelKey, Name, ObjectName, Quantity, Sha256, ShortText, Uri
+from assay_api.fields import ArrayName, Endpoint, LabelKey, Name, ObjectName, Quantity, Sha256, ShortText, Uri
 from assay_api.model import LIST_MAP_KEYS, Model, Rule
 
 BACKENDS = ("tensorrt", "onnxruntime")
@@ -209,7 +209,7 @@ class Storage(Model):
     """Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN if needed)."""
     service_account_name: ObjectName | None = None
     """ServiceAccount of the Pods, for workload identity."""
-    endpoint: Annotated[ShortText, Field(pattern=r"^https?://[^\s/@]+/?$")] | None = None
+    endpoint: Endpoint | None = None
     """Endpoint of an S3-compatible server. Default: AWS."""
     region: ShortText | None = None
     """Region. Default us-east-1."""
@@ -236,6 +236,12 @@ def _once(check: str) -> Rule:
 
     cel = f"!has(self.checks) || self.checks.filter(c, has(c.{check})).size() <= 1"
     return Rule(cel, holds, f"{check} stands twice in checks: put its parameters into one")
+
+
+def _one_key(check: Iterable[str]) -> str:
+    given = ", ".join(check)
+    way = f"got {given}" if given else "got none; write {} for a check without parameters, for example `- finite: {}`"
+    return f"a check has exactly one key, its name; {way}"
 
 
 class AuditSpec(Model):
@@ -287,7 +293,7 @@ class AuditSpec(Model):
     def _each_check_once(self) -> Self:
         for check in self.checks:
             if len(check) != 1:
-                raise ValueError(f"a check has exactly one key, its name; got {', '.join(check) or 'none'}")
+                raise ValueError(_one_key(check))
         for rule in once_rules(sorted({name for check in self.checks for name in check})):
             if not rule.holds(self):
                 raise ValueError(rule.message)

@@ -5,21 +5,24 @@ Every string and list is bounded because the API server prices CEL rules by the 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$", max_length=40)]
+NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=40)]
 """Name of a candidate: lower-case letters, digits and dashes, at most 40 characters (it becomes part of Job names)."""
 
-ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+OBJECT_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_PATTERN, max_length=253)]
 """Name of another Kubernetes object."""
 
-URI_PATTERN = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file://.+)$"
+URI_PATTERN: Final = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|file://.+)$"
 Uri = Annotated[str, StringConstraints(pattern=URI_PATTERN, max_length=1024)]
 """`s3://bucket/key`, `file:///absolute/path`, or `file://./path` relative to the audit's file (local runs only)."""
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+SHA256_PATTERN: Final = r"^[0-9a-f]{64}$"
+Sha256 = Annotated[str, StringConstraints(pattern=SHA256_PATTERN, max_length=64)]
 """SHA-256 in lower-case hexadecimal."""
 
 ArrayName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
@@ -30,21 +33,27 @@ ShortText = Annotated[str, StringConstraints(max_length=253)]
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=317)]
 
 
+ENDPOINT_PATTERN: Final = r"^https?://[^\s/@]+/?$"
+Endpoint = Annotated[ShortText, Field(pattern=ENDPOINT_PATTERN)]
+"""`https://host:port`, without a path, a user or a password."""
+
+
 def _quantity(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("a quantity is a whole number or a string such as 20Gi")
     return str(value)
 
 
+QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?$"
 Quantity = Annotated[
     str,
     BeforeValidator(_quantity),
-    StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?$", max_length=32),
+    StringConstraints(pattern=QUANTITY_PATTERN, max_length=32),
     WithJsonSchema(
         {
             "x-kubernetes-int-or-string": True,
             "maxLength": 32,
-            "pattern": r"^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?$",
+            "pattern": QUANTITY_PATTERN,
         }
     ),
 ]
@@ -52,3 +61,13 @@ Quantity = Annotated[
 
 Share = Annotated[float, Field(gt=0, le=1)]
 """A share in (0, 1]."""
+
+PATTERNS: Final = {
+    NAME_PATTERN: "must be lower-case letters, digits and dashes, at most 40 characters, with no dash at either end",
+    OBJECT_PATTERN: "must be a Kubernetes name: lower-case letters, digits, dashes and dots",
+    URI_PATTERN: "must be s3://bucket/key, file:///absolute/path or, beside the audit's file, file://./path",
+    SHA256_PATTERN: "must be 64 lower-case hexadecimal digits, as sha256sum prints them",
+    ENDPOINT_PATTERN: "must be https://host or http://host:port, without a path and without a user or password",
+    QUANTITY_PATTERN: "must be a Kubernetes quantity: a number with a unit or without one, for example 20Gi or 500m",
+}
+"""What each pattern asks for, in words."""

@@ -13,8 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
+
+from assay_api.sentences import problems, refuse_non_finite
+
+__all__ = ["LIST_MAP_KEYS", "LIST_TYPE", "M", "Model", "Rule", "parse", "problems", "to_wire"]
 
 M = TypeVar("M", bound="Model")
 
@@ -93,8 +97,10 @@ def parse(cls: type[M], data: Any) -> M:
     """An object from JSON or YAML values, as strictly as the API server takes it.
 
     Raises:
-        pydantic.ValidationError: the data break the schema or a rule; `problems` puts it into sentences.
+        pydantic.ValidationError: the data break the schema or a rule, or hold a number that JSON cannot carry;
+            `problems` puts it into sentences.
     """
+    refuse_non_finite(cls.__name__, data)
     return cls.model_validate_json(json.dumps(_without_nulls(data), default=str))
 
 
@@ -105,39 +111,3 @@ def _without_nulls(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_without_nulls(item) for item in data]
     return data
-
-
-def problems(error: ValidationError) -> list[str]:
-    """One sentence per problem, each led by the path of the field it is about."""
-    found = error.errors(include_url=False)
-    return [f"{_path(e['loc'])}: {_sentence(e)}" for e in found if not _consequence(e, found)]
-
-
-def _consequence(error: Any, found: list[Any]) -> bool:
-    """Whether a list is called too short only because its items have problems of their own."""
-    place = error["loc"]
-    return error["type"] == "too_short" and any(e["loc"][: len(place)] == place != e["loc"] for e in found)
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    path = ""
-    for step in location:
-        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
-    return path or "document"
-
-
-def _sentence(error: Any) -> str:
-    match error["type"]:
-        case "extra_forbidden":
-            return "unknown field; see `kubectl explain accuracyaudit.spec` or `assay schema` for the fields there are"
-        case "missing":
-            return "required, but missing"
-        case "too_short":
-            return f"needs at least {error['ctx']['min_length']}, has {error['ctx']['actual_length']}"
-        case "too_long":
-            return f"takes at most {error['ctx']['max_length']}, has {error['ctx']['actual_length']}"
-        case _:
-            message = str(error["msg"]).removeprefix("Value error, ")
-            given = error.get("input")
-            shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
-            return f"{message[0].lower()}{message[1:]}{shown}"

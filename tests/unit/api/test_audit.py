@@ -6,7 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from assay_api.audit import AccuracyAudit, AuditSpec
+from assay_api.fields import PATTERNS
 from assay_api.model import parse, problems, to_wire
+from assay_api.schema import structural
 from tests.unit.api.audits import SPEC, audit, spec
 
 
@@ -30,9 +32,10 @@ CALIBRATION = {"uri": "s3://data/calib/"}
     [
         ({"modle": {}}, "spec.modle: unknown field"),
         ({"model": None}, "spec.model: required, but missing"),
-        ({"model": {"uri": "http://x/y"}}, "spec.model.uri: string should match pattern"),
+        ({"model": {"uri": "http://x/y"}}, "spec.model.uri: must be s3://bucket/key, file:///absolute/path or, beside"),
         ({"model": {"uri": None}}, "spec.model.uri: required, but missing"),
-        ({"model": {"uri": "s3://models/x", "sha256": "ABC"}}, "spec.model.sha256"),
+        ({"model": {"uri": "s3://models/x", "sha256": "ABC"}}, "spec.model.sha256: must be 64 lower-case hexadecimal"),
+        ({"model": {"uri": 42}}, "spec.model.uri: must be a string, and YAML reads 42 otherwise: write it in quotes"),
         ({"golden": {}}, "golden takes exactly one of precision"),
         ({"golden": {"precision": "fp32", "uri": "s3://models/g"}}, "golden takes exactly one of precision"),
         ({"candidates": []}, "spec.candidates"),
@@ -48,9 +51,19 @@ CALIBRATION = {"uri": "s3://data/calib/"}
             "typing is a choice of the tensorrt backend",
         ),
         ({"candidates": [{**TRT, "engine": {"uri": "s3://engines/a.plan"}}]}, "engine is not yet supported"),
-        ({"candidates": [{**ORT, "precision": "fp16", "name": "Upper"}]}, "spec.candidates[0].name"),
+        (
+            {"candidates": [{**ORT, "precision": "fp16", "name": "Upper"}]},
+            "spec.candidates[0].name: must be lower-case",
+        ),
         ({"checks": [{"finite": {}, "runToRun": {}}]}, "a check has exactly one key"),
         ({"checks": [{}]}, "a check has exactly one key"),
+        ({"checks": [{"finite": None}]}, "write {} for a check without parameters, for example `- finite: {}`"),
+        (
+            {"checks": [{"outputDrift": {"maxAbs": float("inf")}}]},
+            "spec.checks[0].outputDrift.maxAbs: must be a finite",
+        ),
+        ({"checks": [{"outputDrift": {"cosine": float("nan")}}]}, "must be a finite number (got nan)"),
+        ({"model": {"uri": "s3://m", "other": [1, float("-inf")]}}, "spec.model.other[1]: must be a finite number"),
         ({"checks": [{"finite": {}}, {"finite": {}}]}, "finite stands twice"),
         ({"dataset": {"uri": "s3://datasets/d/"}}, "labelAccuracy needs labels"),
         (
@@ -59,7 +72,8 @@ CALIBRATION = {"uri": "s3://data/calib/"}
         ),
         ({"dataset": {"uri": "s3://datasets/d/", "batch": 0}}, "greater than or equal to 1"),
         ({"storage": {"secretRef": {"name": "s"}, "serviceAccountName": "x"}}, "not both"),
-        ({"storage": {"endpoint": "https://key:secret@host"}}, "spec.storage.endpoint"),
+        ({"storage": {"endpoint": "https://key:secret@host"}}, "spec.storage.endpoint: must be https://host or http"),
+        ({"target": {"scratch": "20 GB"}}, "spec.target.scratch: must be a Kubernetes quantity"),
         ({"target": {"gpuProducts": ["L4", "L4"]}}, "duplicate 'L4' in gpuProducts"),
         ({"target": {"scratch": True}}, "a quantity is a whole number"),
         ({"maxParallel": 0}, "spec.maxParallel"),
@@ -71,6 +85,24 @@ def test_a_wrong_field_is_named_with_the_way_out(changes: dict[str, Any], senten
     for name in [name for name, value in changes.items() if value is None]:
         del data["spec"][name]
     assert sentence in refused(data)
+
+
+def test_no_pattern_and_no_password_is_shown() -> None:
+    data = audit()
+    data["spec"]["storage"] = {"endpoint": "https://key:secret@host"}
+    assert not {"secret", "^"} & set(refused(data).replace(":", " ").replace("@", " ").split())
+
+
+def test_every_pattern_of_the_schema_has_its_words() -> None:
+    def patterns(schema: Any) -> set[str]:
+        if isinstance(schema, list):
+            return set().union(*map(patterns, schema))
+        if not isinstance(schema, dict):
+            return set()
+        own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+        return own.union(*map(patterns, schema.values()))
+
+    assert patterns(structural(AccuracyAudit)) == set(PATTERNS)
 
 
 def test_a_null_is_an_absent_field_as_for_the_api_server() -> None:

@@ -157,7 +157,9 @@ def _head(value: dict[Any, Any]) -> Iterator[str]:
             yield f"{field}: must be {expected}, {given}"
     metadata = value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    if not isinstance(name, str) or not name:
+    if isinstance(name, bool | int | float):
+        yield f'metadata.name: must be a string, and YAML reads {name} otherwise: write it in quotes, "{name}"'
+    elif not isinstance(name, str) or not name:
         yield "metadata.name: required, but missing; give the audit a name"
     elif not _NAME.fullmatch(name) or len(name) > 253:
         yield f"metadata.name: {name!r} is no Kubernetes name; use lower-case letters, digits, dashes and dots"
