@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from assay_runner.cli.leftovers import remove_reports
 from tests.cli.audits import FP32, INT8, SAMPLES, TENSORRT, assay, document, good, report_of, run, spec, write
 from tests.unit.runner_io.made import linear, rows, shard
 
@@ -173,3 +174,37 @@ def test_the_report_is_what_its_digest_says(tmp_path: Path, capsys: pytest.Captu
         content = Path(result.report.uri.removeprefix("file://")).read_bytes()
         assert hashlib.sha256(content).hexdigest() == result.report.sha256
         assert result.verdict == "Passed"
+
+
+def test_no_verdict_of_an_earlier_run_survives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good(tmp_path)
+    out = tmp_path / "out"
+    assert run(tmp_path, capsys, candidates=[FP32, {**FP32, "name": "other"}]).code == 0
+    (out / "other" / "notes.txt").write_text("mine")
+    (out / "mine").mkdir()
+    (out / "mine" / "report.html").write_text("<title>mine</title>")
+    golden = sorted((out / "cache").glob("**/*"))
+    (tmp_path / "model.onnx").write_bytes(b"broken since")
+    assert run(tmp_path, capsys).code == 64
+    assert sorted(p.name for p in out.iterdir()) == ["cache", "golden", "mine", "other"]
+    assert sorted(p.name for p in (out / "other").iterdir()) == ["notes.txt"]
+    assert (out / "mine" / "report.html").exists()
+    assert sorted((out / "cache").glob("**/*")) == golden
+
+
+def test_an_audit_that_cannot_be_read_leaves_no_earlier_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good(tmp_path)
+    assert run(tmp_path, capsys).code == 0
+    ended = assay(capsys, "run", "-f", write(tmp_path, "a: ["), "--out", str(tmp_path / "out"))
+    assert ended.code == 64
+    assert not list((tmp_path / "out").glob("**/report.*"))
+
+
+def test_files_of_others_that_bear_our_names_stay(tmp_path: Path) -> None:
+    foreign = {"report.json": '{"version": 1}', "junit.xml": "<testsuites/>", "report.html": "<!doctype html>"}
+    for name, content in foreign.items():
+        (tmp_path / name).write_text(content)
+    remove_reports(tmp_path)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == foreign

@@ -1,13 +1,47 @@
-"""The `assay` command."""
+"""The `assay` command.
+
+Nothing is imported before requests to stop are listened to and the standard streams are there: loading takes a second,
+and a process may be started without any of them.
+"""
 
 from __future__ import annotations
 
-from assay_runner.cli import run_command
+import os
+import sys
+
+from assay_runner import interruption
 
 
 def main() -> None:
     """Entry point."""
-    raise SystemExit(run_command())
+    interruption.install()
+    _streams()
+    try:
+        from assay_runner.cli import run_command
+
+        code = run_command()
+    except BaseException:
+        if not interruption.came():
+            raise
+        code = interruption.told()
+    interruption.uninstall()
+    raise SystemExit(code)
+
+
+def _streams() -> None:
+    """Open the null device in the place of a stream that was closed before the start.
+
+    Otherwise the next file that is opened takes its number, and what a library prints ends up in that file.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from assay_api.names import ExitCode
+from assay_runner import interruption
 
 COMMANDS: Final[dict[str, str]] = {
     "run": "assay_runner.cli.run",
@@ -30,6 +31,8 @@ _EPILOG: Final = """exit codes:
   64  the input is wrong (audit, model, dataset, labels, credentials)
   69  something outside is unavailable (storage, memory, disk, a GPU)
   70  a bug in Assay
+  128 + the signal's number where it was stopped: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP
+  `assay run` with several candidates ends with the first of 70, 64, 1, 69, 2, 0 that holds for any of them
 
 environment:
   AWS_*                how s3:// is reached, as for every AWS tool; AWS_CA_BUNDLE names CA certificates
@@ -102,13 +105,14 @@ def run_command(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code)
     except KeyboardInterrupt:
-        print("assay: interrupted", file=sys.stderr)
-        return 130
+        return interruption.told()
     except BrokenPipeError:
         # Whoever read our output has gone; the interpreter must not complain about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
+        if interruption.came():
+            return interruption.told()
         from assay_runner.cli.failures import complain
 
         return complain(error)

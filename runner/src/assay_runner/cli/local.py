@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -20,8 +18,10 @@ from assay_api.audit import AccuracyAudit, AuditSpec
 from assay_api.names import REPORT_HTML
 from assay_api.plan import Task, cache_folder, plan
 from assay_api.report import Report
+from assay_runner import interruption
 from assay_runner.cli.documents import base_folder
 from assay_runner.cli.failures import debug, exit_code, say
+from assay_runner.cli.leftovers import remove_reports
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.errors import AuditError, Internal, as_audit_error
 from assay_runner.progress import Tracker, shown_on
@@ -38,7 +38,7 @@ SUMMARY_WIDTH = 120
 def run_audit(audit: AccuracyAudit, arguments: argparse.Namespace) -> int:
     """Run the audit, print its verdicts and, as the last line, the path of the page; returns the exit code."""
     out = _out(arguments.out, audit)
-    with _stoppable(), scratch_folder() as scratch, shown_on(sys.stderr) as tracker:
+    with scratch_folder() as scratch, shown_on(sys.stderr) as tracker:
         context = _context(arguments, audit.spec, scratch, tracker)
         tasks = _tasks(audit, out, arguments.backend)
         failures = run_all(tasks, context)
@@ -64,25 +64,15 @@ def run_all(tasks: Sequence[Task], context: Context) -> dict[str, AuditError]:
         try:
             run_task(task, context)
         except Exception as error:
-            failure = as_audit_error(error)
-            if task.kind != "candidate":
+            if task.kind != "candidate" or interruption.came():
                 raise
+            failure = as_audit_error(error)
             debug(error)
             failures[task.key] = failure
             emulated = context.backend is not None and task.candidate_spec().backend != context.backend
             report = candidate_report(task, context, unmeasured(task, str(failure), emulated=emulated))
             publish(report, task.folder, context.store)
     return failures
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """A request to stop ends the run like Ctrl-C, so that scratch files go."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _out(wanted: str | None, audit: AccuracyAudit) -> Path:
@@ -93,6 +83,7 @@ def _out(wanted: str | None, audit: AccuracyAudit) -> Path:
         raise disk_error(NotADirectoryError(20, "a file stands there"), out) from None
     except OSError as error:
         raise disk_error(error, out) from error
+    remove_reports(out)
     return out
 
 

@@ -1,14 +1,21 @@
-"""`assay run`: the file is read before anything heavy is loaded, so that a typing mistake is told at once."""
+"""`assay run`: the file is read before anything heavy is loaded, so that a typing mistake is told at once.
+
+Whatever becomes of the run, its folder holds no verdict of an earlier one from the first moment on.
+"""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from assay_runner.cli.documents import read_audit
+from assay_runner.cli.leftovers import remove_reports
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the only audit of the file."""
+    if arguments.out:
+        remove_reports(Path(arguments.out))
     audit = read_audit(arguments.filename)
     from assay_runner.cli.local import run_audit
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from assay_api.names import ENV_SCRATCH
+from assay_runner import interruption
 from assay_runner.stores.files import disk_error
 
 
@@ -26,5 +27,9 @@ def scratch_folder() -> Iterator[Path]:
         folder = tempfile.TemporaryDirectory(prefix="assay-", dir=parent, ignore_cleanup_errors=True)
     except OSError as error:
         raise disk_error(error, Path(parent, "scratch")) from error
-    with folder as name:
-        yield Path(name)
+    try:
+        yield Path(folder.name)
+    finally:
+        # Two Ctrl-C are as common as one, and the second must not leave half of the folder behind.
+        with interruption.held():
+            folder.cleanup()

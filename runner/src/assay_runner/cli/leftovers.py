@@ -1,0 +1,74 @@
+"""Reports of an earlier run in the output folder: they go before a run starts.
+
+A run that ends without a report must not leave yesterday's `Passed` where a pipeline looks for today's. Only files that
+Assay wrote are removed: by name, and by what they begin with.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from assay_api.names import REPORT_HTML, REPORT_JSON, REPORT_JUNIT, REPORT_VERSION
+from assay_runner.stores.files import disk_error
+
+_MARKS: Final = {
+    REPORT_HTML: "· Assay</title>".encode(),
+    REPORT_JUNIT: b'<testsuites name="assay ',
+    REPORT_JSON: REPORT_VERSION.encode(),
+}
+"""What tells a file of ours from another of its name; it stands in the first bytes."""
+_HEAD: Final = 4096
+
+
+def remove_reports(out: Path) -> None:
+    """Remove the reports of an earlier run from its folder, and from the folders of the candidates it names.
+
+    Folders that are empty then go too; nothing else does.
+
+    Raises:
+        InvalidInput: a file may not be removed.
+        Unavailable: the disk fails.
+    """
+    for folder in _candidates(out):
+        _remove(folder)
+        with suppress(OSError):
+            folder.rmdir()
+    _remove(out)
+
+
+def _candidates(out: Path) -> list[Path]:
+    """Folders that the summary names, or that hold a report whose task is the folder's name."""
+    try:
+        folders = [entry for entry in out.iterdir() if entry.is_dir() and not entry.is_symlink()]
+    except OSError:
+        return []
+    found = _report(out).get("candidates")
+    named = {c.get("name") for c in found if isinstance(c, dict)} if isinstance(found, list) else set()
+    return [f for f in sorted(folders) if f.name in named or _report(f).get("task") == f.name]
+
+
+def _report(folder: Path) -> dict[str, Any]:
+    """The folder's report.json, empty where there is none of ours."""
+    try:
+        report = json.loads((folder / REPORT_JSON).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return report if isinstance(report, dict) and report.get("version") == REPORT_VERSION else {}
+
+
+def _remove(folder: Path) -> None:
+    for name, mark in _MARKS.items():
+        path = folder / name
+        try:
+            if path.is_file() and mark in _head(path):
+                path.unlink()
+        except OSError as error:
+            raise disk_error(error, path) from error
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD)

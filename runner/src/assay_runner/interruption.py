@@ -1,0 +1,75 @@
+"""Requests to stop: Ctrl-C, SIGTERM and a closed terminal end a run alike, with one sentence and nothing left behind.
+
+Each becomes a KeyboardInterrupt, which unwinds whatever runs and takes its scratch files with it. Inside an import, an
+extension module may turn that into an error of its own; so it is remembered that a request came, and whatever is
+raised after it counts as the request.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+_WORDS: Final = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "hung up",
+}
+_BASE: Final = 128
+"""A process that a signal ended has, to its shell, the exit code 128 + the signal's number."""
+
+
+class _Requests:
+    """Which request came first, and whether it must wait."""
+
+    def __init__(self) -> None:
+        self.first: signal.Signals | None = None
+        self.held = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.first = self.first or signal.Signals(number)
+        if not self.held:
+            raise KeyboardInterrupt
+
+
+_REQUESTS: Final = _Requests()
+
+
+def install() -> None:
+    """Listen to every request that this process was not told to ignore (nohup, a shell's background job)."""
+    for number in _WORDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _REQUESTS)
+
+
+def uninstall() -> None:
+    """From here on a request ends the process at once: all that it has to leave behind is there."""
+    for number in _WORDS:
+        if signal.getsignal(number) is _REQUESTS:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def came() -> bool:
+    """Whether anybody asked this process to stop."""
+    return _REQUESTS.first is not None
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """While the block runs, a request is remembered and interrupts nothing: for removing what must not stay."""
+    before, _REQUESTS.held = _REQUESTS.held, True
+    try:
+        yield
+    finally:
+        _REQUESTS.held = before
+
+
+def told() -> int:
+    """Say on standard error what ended the process; returns its exit code."""
+    number = _REQUESTS.first or signal.SIGINT
+    print(f"assay: {_WORDS[number]}", file=sys.stderr, flush=True)
+    return _BASE + int(number)
