@@ -115,6 +115,29 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Overflow:
+    """A graph input or a weight that is finite, and infinite in the candidate's precision.
+
+    Attributes:
+        tensor: its name.
+        kind: "weight" or "graph input".
+        precision: the candidate's.
+        value: the largest value that does not fit.
+        users: the nodes that read it, each as the site of its first output.
+        samples: samples in which it does not fit; None for a weight, which is the same in all.
+        first: index of the first such sample.
+    """
+
+    tensor: str
+    kind: str
+    precision: str
+    value: float
+    users: tuple[Site, ...]
+    samples: int | None = None
+    first: int = 0
+
+
+@dataclass(frozen=True)
 class TensorFaults:
     """Every tensor of the candidate was looked at, these are not finite.
 
@@ -243,23 +266,31 @@ class Evidence:
     Attributes:
         candidate: key of the candidate.
         samples: samples run.
+        precision: the candidate's; empty where it is not known.
         outputs: one per output, in graph order.
         labels: by output.
         tensors: what is not finite.
         layers: error per tensor.
         repeats: by (runs, batches) asked for.
         reproduction: of the run that showed every tensor.
+        hidden: nodes inside which float tensors are computed that cannot be shown.
+        unrounded: nodes inside which the candidate's precision was not emulated.
+        overflows: weights and graph inputs that its precision cannot hold.
         unmeasured: outputs that could not be compared, and why.
         missing: why a need has no evidence, one sentence each.
     """
 
     candidate: str
     samples: int = 0
+    precision: str = ""
     outputs: tuple[OutputDrifts, ...] = ()
     labels: Mapping[str, LabelRanks] = field(default_factory=dict)
     tensors: TensorFaults | None = None
     layers: LayerErrors | None = None
     repeats: Mapping[tuple[int, int], Repeats] = field(default_factory=dict)
     reproduction: Reproduction | None = None
+    hidden: tuple[Site, ...] = ()
+    unrounded: tuple[Site, ...] = ()
+    overflows: tuple[Overflow, ...] = ()
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[Need, str] = field(default_factory=dict)

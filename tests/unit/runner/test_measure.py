@@ -129,7 +129,10 @@ def test_integers_sequences_and_several_outputs(tmp_path: Path) -> None:
 
 def test_control_flow_in_every_pass(tmp_path: Path) -> None:
     result = measured(branching(), "fp16", Samples({"x": np.abs(random(9, 4))}), tmp_path, golden="fp64")
-    assert {f.verdict for f in result.findings} == {Verdict.PASSED}
+    verdicts = {finding.check: finding.verdict for finding in result.findings}
+    seen, unseen = Verdict.PASSED, Verdict.INCONCLUSIVE
+    assert verdicts == {"finite": unseen, "layerDrift": unseen, "outputDrift": seen, "runToRun": seen}
+    assert all("node 'y.node' (If)" in f.message for f in result.findings if f.verdict is unseen)
     assert {layer["name"] for layer in result.report.layers} == {"h", "total", "y", "z"}
 
 

@@ -139,7 +139,7 @@ def test_control_flow_computes_on_rounded_tensors(tmp_path: Path) -> None:
         tensors = tapped(branching(), "fp16", {"x": x.astype(np.float32)}, tmp_path / str(sign))
         rounded = through(x.astype(np.float32), "fp16")
         half = through(rounded * np.float32(0.5), "fp16")
-        inner = half * np.float32(3) + rounded if sign > 0 else half
+        inner = through(half * np.float32(3), "fp16") + rounded if sign > 0 else half
         assert bits_equal(tensors["y"], through(inner, "fp16"))
     notes = build(loaded(branching(), tmp_path), candidate("fp16"), tmp_path).notes
     assert any("control flow of y.node" in note for note in notes)

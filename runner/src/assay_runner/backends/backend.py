@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from assay_api.audit import Candidate
-from assay_runner.evidence import Site
+from assay_runner.evidence import Overflow, Site
 from assay_runner.models import LoadedModel
 from assay_runner.tensors import Array, Arrays, Batches, Progress
 
@@ -36,6 +36,9 @@ class Built:
         folder: where it may keep derived models.
         emulated: whether it stands in for an engine.
         notes: what a reader of the report must know about how it was made.
+        unrounded: nodes of the source inside which the precision was not emulated: nothing may pass then.
+        hidden: nodes of the source inside which float tensors are computed that cannot be shown.
+        overflows: weights that the precision cannot hold.
     """
 
     backend: str
@@ -45,6 +48,9 @@ class Built:
     folder: Path
     emulated: bool = False
     notes: tuple[str, ...] = ()
+    unrounded: tuple[Site, ...] = ()
+    hidden: tuple[Site, ...] = ()
+    overflows: tuple[Overflow, ...] = ()
 
 
 class Session(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,9 +14,12 @@ from onnx import TensorProto
 
 from assay_runner.backends.inspection import inspect
 from assay_runner.errors import InvalidInput
-from assay_runner.graphs.documents import load_graph, localise, opset, save, subgraphs
+from assay_runner.evidence import Overflow, Site
+from assay_runner.graphs.documents import load_graph, localise, opset, save
+from assay_runner.graphs.inside import control_flow
 from assay_runner.graphs.retype import Retyped, converter, retype
 from assay_runner.graphs.rounding import Rounded, emulate, rounder, weights_to_round
+from assay_runner.graphs.taps import uses
 from assay_runner.tensors import Array
 
 # The oldest operator sets that have the operators used here.
@@ -29,8 +33,25 @@ EMULATED = {
 }
 
 
-def rounded_model(path: Path, precision: Rounded, folder: Path) -> tuple[Path, tuple[str, ...]]:
-    """Write the emulation of a model in FP16, BF16 or TF32 into `folder`; returns its path and what to know about it.
+@dataclass(frozen=True)
+class Emulation:
+    """A model that computes in a lower precision.
+
+    Attributes:
+        path: of the model.
+        notes: what to know about it.
+        unrounded: nodes of the given model inside which the precision was not emulated.
+        overflows: weights whose values the precision cannot hold.
+    """
+
+    path: Path
+    notes: tuple[str, ...]
+    unrounded: tuple[Site, ...]
+    overflows: tuple[Overflow, ...]
+
+
+def rounded_model(path: Path, precision: Rounded, folder: Path) -> Emulation:
+    """Write the emulation of a model in FP16, BF16 or TF32 into `folder`.
 
     Raises:
         InvalidInput: ONNX Runtime refuses the model, or its operator set is too old to say this precision.
@@ -39,19 +60,29 @@ def rounded_model(path: Path, precision: Rounded, folder: Path) -> tuple[Path, t
         model, source = _in_fp32(*_opened(path, precision, Path(scratch)))
         found = inspect(model, source)
         wanted, rounding = weights_to_round(model, precision), rounder(precision)
-        overflown: list[str] = []
+        users = uses(model)
+        overflown: list[Overflow] = []
 
         def convert(name: str, array: Array) -> Array:
             if name not in wanted:
                 return array
             result = rounding(array)
-            if np.isinf(result).sum() > np.isinf(array).sum():
-                overflown.append(name)
+            if (value := overflow(array, result)) is not None:
+                overflown.append(Overflow(name, "weight", precision, value, users.get(name, ())))
             return result
 
-        emulate(model, precision, found.floats)
+        unclear = emulate(model, precision, found.types, source)
         localise(model, source, folder, convert)
-    return save(model, folder / "model.onnx"), _notes(precision, model, overflown, found.skipped)
+    inner = control_flow(load_graph(path))
+    notes = _notes(precision, inner, overflown, found.skipped)
+    unrounded = tuple(site for number, site in enumerate(inner) if number in unclear)
+    return Emulation(save(model, folder / "model.onnx"), notes, unrounded, tuple(overflown))
+
+
+def overflow(array: Array, rounded: Array) -> float | None:
+    """The largest finite value that rounding made infinite; None where there is none."""
+    gone = np.isinf(rounded) & np.isfinite(array)
+    return float(array[gone][np.argmax(np.abs(array[gone]))]) if gone.any() else None
 
 
 def fp32_model(path: Path, folder: Path) -> Path:
@@ -137,13 +168,14 @@ def _kinds(model: onnx.ModelProto) -> set[int]:
 
 
 def _notes(
-    precision: Rounded, model: onnx.ModelProto, overflown: Sequence[str], skipped: Sequence[str]
+    precision: Rounded, inner: Sequence[Site], overflown: Sequence[Overflow], skipped: Sequence[str]
 ) -> tuple[str, ...]:
     notes = [f"{precision} is emulated by ONNX Runtime on CPU: {EMULATED[precision]}"]
     if overflown:
-        notes.append(f"weights that overflow in {precision}: {listed(overflown)}")
-    if inner := [node.name or node.output[0] for node in model.graph.node if any(subgraphs(node))]:
-        notes.append(f"inside the control flow of {listed(inner)} nothing was rounded or looked at")
+        notes.append(f"weights that overflow in {precision}: {listed([found.tensor for found in overflown])}")
+    if inner:
+        names = listed([site.node or site.tensor for site in inner])
+        notes.append(f"tensors inside the control flow of {names} cannot be looked at")
     if skipped:
         notes.append(f"no numbers, not looked at: {listed(skipped)}")
     return tuple(notes)

@@ -10,13 +10,14 @@ from typing import ClassVar
 
 from assay_api.audit import Candidate
 from assay_runner.backends.backend import Built, Capability, Piece, Session
-from assay_runner.backends.emulation import fp32_model, localised, rounded_model
+from assay_runner.backends.emulation import Emulation, fp32_model, localised, rounded_model
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.quantisation import quantised_model
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.evidence import Site
 from assay_runner.graphs.documents import load_graph, save
+from assay_runner.graphs.inside import hidden
 from assay_runner.graphs.pieces import cut
 from assay_runner.graphs.taps import random_sites, sites, tapped
 from assay_runner.models import LoadedModel
@@ -55,12 +56,14 @@ class OnnxRuntime:
         workdir.mkdir(parents=True, exist_ok=True)
         precision = candidate.precision
         notes: tuple[str, ...] = ()
+        emulation: Emulation | None = None
         path = model.path
         match precision:
             case "fp32":
                 path = fp32_model(model.path, workdir)
             case "fp16" | "bf16" | "tf32":
-                path, notes = rounded_model(model.path, precision, workdir)
+                emulation = rounded_model(model.path, precision, workdir)
+                path, notes = emulation.path, emulation.notes
             case "int8":
                 path, notes = _int8(model, candidate, calibration, workdir, progress)
             case "fp8":
@@ -76,6 +79,9 @@ class OnnxRuntime:
             folder=workdir,
             emulated=precision != "fp32" or candidate.backend != self.name,
             notes=notes,
+            unrounded=emulation.unrounded if emulation else (),
+            hidden=hidden(load_graph(model.path)),
+            overflows=emulation.overflows if emulation else (),
         )
 
     def sites(self, built: Built) -> tuple[Site, ...]:

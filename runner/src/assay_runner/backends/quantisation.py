@@ -8,7 +8,7 @@ nothing else quantised.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,9 @@ from assay_runner.backends.emulation import fp32_model, listed, localised, upgra
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import AuditError, InvalidInput
+from assay_runner.evidence import Site
 from assay_runner.graphs.documents import save
+from assay_runner.graphs.inside import containing
 from assay_runner.graphs.taps import sites, tapped
 from assay_runner.tensors import Batches, Progress
 
@@ -45,6 +47,7 @@ def quantised_model(
         place = Path(scratch)
         model = localised(path, place)
         found = inspect(model, place)
+        skipped = containing(model, QUANTISED_OPS)
         weights = {tensor.name for tensor in model.graph.initializer}
         wanted = frozenset(
             name
@@ -61,7 +64,7 @@ def quantised_model(
         largest = ranges(session, batches, wanted, calibration.method, progress)
         del session
         _quantise(path, calibration.per_channel, largest, folder / "model.onnx", place)
-    return folder / "model.onnx", _notes(calibration, batches.samples, largest)
+    return folder / "model.onnx", _notes(calibration, batches.samples, largest, skipped)
 
 
 def _quantise(path: Path, per_channel: bool, largest: dict[str, float], target: Path, scratch: Path) -> None:
@@ -95,12 +98,17 @@ def _quantise(path: Path, per_channel: bool, largest: dict[str, float], target: 
         raise InvalidInput(f"ONNX Runtime's quantiser cannot quantise {path.name}: {reason}") from error
 
 
-def _notes(calibration: Calibration, samples: int, largest: dict[str, float]) -> tuple[str, ...]:
+def _notes(
+    calibration: Calibration, samples: int, largest: dict[str, float], skipped: Sequence[Site]
+) -> tuple[str, ...]:
     scales = "per channel" if calibration.per_channel else "per tensor"
     notes = [
         f"int8: Q/DQ in front of {', '.join(QUANTISED_OPS)}, symmetric, weights {scales}, ranges of {len(largest)} "
         f"tensors by {calibration.method} from {samples} calibration samples; run in floating point by ONNX Runtime"
     ]
+    if skipped:
+        nodes = listed([site.node or site.tensor for site in skipped])
+        notes.append(f"int8: products inside the control flow of {nodes} are not quantised, they run in floating point")
     if dead := [name for name, value in largest.items() if value == 0]:
         notes.append(f"always zero on the calibration set: {listed(dead)}")
     return tuple(notes)

@@ -56,6 +56,30 @@ def place(site: Site) -> str:
     return f"tensor {site.tensor!r} of node {site.node!r}" + (f" ({site.op})" if site.op else "")
 
 
+def unseen(evidence: Evidence) -> str:
+    """Why not all float tensors were looked at; empty where they were."""
+    if not evidence.hidden:
+        return ""
+    first, more = evidence.hidden[0], len(evidence.hidden) - 1
+    others = f" and of {more} more" if more else ""
+    return (
+        f"tensors inside the control flow of node {first.node!r} ({first.op}){others} cannot be shown, so they were "
+        "not looked at: unroll it, or export the model without control flow, to have them judged"
+    )
+
+
+def doubted(finding: Finding, evidence: Evidence) -> Finding:
+    """The finding; nothing passes where the candidate's precision did not reach a part of its graph."""
+    if finding.verdict is not Verdict.PASSED or not evidence.unrounded:
+        return finding
+    first = evidence.unrounded[0]
+    message = (
+        f"not the whole candidate was emulated: inside the control flow of node {first.node!r} ({first.op}) there are "
+        f"tensors whose type is not FP32 or not known, which were not rounded; as it stands, {finding.message}"
+    )
+    return finding.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "message": message})
+
+
 def misleading(evidence: Evidence) -> str:
     """Why the tensors that were shown say nothing about the plain run; empty where they do."""
     seen = evidence.reproduction

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import Check, misleading, place
-from assay_runner.evidence import Evidence, Fault, Need, OutputDrifts
+from assay_runner.checks.check import Check, misleading, place, unseen
+from assay_runner.evidence import Evidence, Fault, Need, OutputDrifts, Overflow, Site
 
 LISTED = 20
+BF16 = 3.38e38
+LARGEST: Mapping[str, str] = MappingProxyType({"fp16": "65504", "bf16": "3.38953e+38"})
 
 
 class Finite(Check):
@@ -36,30 +39,49 @@ class Finite(Check):
             return (self._hidden(evidence, hidden),)
         if reason := misleading(evidence):
             return (self.inconclusive(evidence, reason),)
+        if reason := unseen(evidence):
+            return (self.inconclusive(evidence, reason),)
         if not evidence.tensors.looked_at:
             return (self.inconclusive(evidence, "the candidate shows no tensor that could be looked at"),)
         shared = evidence.tensors.faults
         message = f"all {evidence.tensors.looked_at} tensors are finite on {evidence.samples} samples"
         if shared:
             message += f", but for {len(shared)} that golden has the same values in, such as {place(shared[0].site)}"
+        if evidence.overflows:
+            message += f"; {_overflow(evidence.overflows[0])}, but no tensor after it is infinite for that"
         details: dict[str, Any] = {"lookedAt": evidence.tensors.looked_at, "asGolden": _listed(shared)}
         return (self.finding(evidence, Verdict.PASSED, message, metric="nonFinite", value=0, limit=0, details=details),)
 
     def _failed(self, evidence: Evidence, own: Sequence[Fault]) -> Finding:
         first = own[0]
+        users = [over for over in evidence.overflows if any(site.node == first.site.node for site in over.users)]
+        if users:
+            return self._overflown(evidence, users[0], own)
         known = "golden is finite there" if first.own is not None else "golden has no such tensor"
         others = f"; later tensors follow: {len(own) - 1}" if len(own) > 1 else ""
         message = (
             f"{place(first.site)} is the first that is not finite: {_what(first)} in {first.own or first.samples} of "
-            f"{evidence.samples} samples, first in sample {first.first}, and {known}{others}; keep this node in a "
-            "wider precision, or use bf16 where the range is what lacks"
+            f"{evidence.samples} samples, first in sample {first.first}, and {known}{others}; {_way_out(evidence)}"
         )
+        return self._found(evidence, own, message, first.site, first.own or first.samples)
+
+    def _overflown(self, evidence: Evidence, overflow: Overflow, own: Sequence[Fault]) -> Finding:
+        user = next(site for site in overflow.users if site.node == own[0].site.node)
+        message = (
+            f"{_overflow(overflow)}, so it is the first that is not finite; node {user.node!r} ({user.op}) reads it, "
+            f"tensors that follow: {len(own)}; scale or clip it, or keep its readers in a wider precision"
+        )
+        if overflow.precision == "fp16" and abs(overflow.value) < BF16:
+            message += ", such as bf16"
+        site = Site(overflow.tensor, user.node, user.op)
+        return self._found(evidence, own, message, site, overflow.samples or evidence.samples)
+
+    def _found(self, evidence: Evidence, own: Sequence[Fault], message: str, site: Site, samples: int) -> Finding:
         tensors = evidence.tensors
         shared = [fault for fault in tensors.faults if fault.own == 0] if tensors else []
         details = {"tensors": _listed(own), "asGolden": _listed(shared), "inAll": len(own)}
-        samples = first.own or first.samples
         return self.finding(
-            evidence, Verdict.FAILED, message, first.site, metric="nonFinite", value=samples, limit=0, details=details
+            evidence, Verdict.FAILED, message, site, metric="nonFinite", value=samples, limit=0, details=details
         )
 
     def _hidden(self, evidence: Evidence, output: OutputDrifts) -> Finding:
@@ -74,6 +96,21 @@ class Finite(Check):
 def _not_finite(output: OutputDrifts) -> Any:
     """Samples in which the output is not finite and not as golden."""
     return output.not_finite & np.isinf(output.max_abs)
+
+
+def _overflow(overflow: Overflow) -> str:
+    """What overflows, in words."""
+    where = "" if overflow.samples is None else f" in {overflow.samples} samples, first in sample {overflow.first},"
+    return (
+        f"{overflow.kind} {overflow.tensor!r} overflows in {overflow.precision}{where} with {overflow.value:.6g} "
+        f"(the largest number is {LARGEST[overflow.precision]})"
+    )
+
+
+def _way_out(evidence: Evidence) -> str:
+    if evidence.precision in ("fp16", ""):
+        return "keep this node in a wider precision, or use bf16 where the range is what lacks"
+    return "keep this node in a wider precision"
 
 
 def _what(fault: Fault) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import Check, misleading, place
+from assay_runner.checks.check import Check, misleading, place, unseen
 from assay_runner.evidence import Evidence, LayerError, Need
 
 
@@ -48,6 +48,8 @@ class LayerDrift(Check):
             return (self._failed(evidence, local, passed_on, details),)
         if not any(layer.local for layer in layers):
             reason = "the local error of no tensor could be measured: this backend cannot run pieces of the graph"
+            return (self.inconclusive(evidence, reason, details=details),)
+        if reason := unseen(evidence):
             return (self.inconclusive(evidence, reason, details=details),)
         worst = min(layers, key=lambda layer: layer.accumulated.snr)
         message = (

@@ -48,7 +48,8 @@ class RunToRun(Check):
             f"output {first.site.tensor!r} of batch {first.batch} has other bits {when}, by up to {first.max_abs:.3g}: "
         )
         if repeats.random:
-            message += f"{place(repeats.random[0])} draws random numbers, so give it a seed or take it out"
+            message += f"{place(repeats.random[0])} draws random numbers, and goes on drawing others from run to run "
+            message += "even with a seed, so take it out or feed the numbers as an input"
         else:
             message += "for the same input that is a defect of what runs it, so report it with this audit"
         details: dict[str, Any] = {

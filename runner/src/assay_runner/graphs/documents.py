@@ -135,8 +135,7 @@ def opset(model: onnx.ModelProto) -> int:
 
 def fresh(model: onnx.ModelProto) -> Callable[[str], str]:
     """A function that makes names the model does not use yet."""
-    used = {name for node in model.graph.node for name in (*node.input, *node.output)}
-    used |= {v.name for v in (*model.graph.input, *model.graph.output)} | {t.name for t in model.graph.initializer}
+    used = set(_names(model.graph))
 
     def name(wish: str) -> str:
         number, found = 0, wish
@@ -147,6 +146,14 @@ def fresh(model: onnx.ModelProto) -> Callable[[str], str]:
         return found
 
     return name
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str]:
+    yield from (v.name for v in (*graph.input, *graph.output, *graph.initializer))
+    for node in graph.node:
+        yield from (*node.input, *node.output)
+        for inner in subgraphs(node):
+            yield from _names(inner)
 
 
 def _constants_as_weights(model: onnx.ModelProto) -> onnx.ModelProto:

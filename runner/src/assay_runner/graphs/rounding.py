@@ -11,17 +11,21 @@ rounded, to 11 significant bits by Veltkamp's splitting (T. J. Dekker, Numer. Ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 import ml_dtypes
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
-from assay_runner.graphs.documents import captured, fresh, rename_uses
+from assay_runner.graphs.documents import captured, fresh, rename_uses, subgraphs, weight
+from assay_runner.graphs.inside import FLOATS, element_types, learn_types
+from assay_runner.graphs.operators import MOVES, PRODUCTS
 from assay_runner.graphs.shapes import shape_tensors
 from assay_runner.tensors import Array
 
@@ -29,43 +33,8 @@ Rounded = Literal["fp16", "bf16", "tf32"]
 
 CASTS: Mapping[str, int] = MappingProxyType({"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16})
 
-# Operators whose output elements are input elements: rounded in, rounded out.
-MOVES = frozenset(
-    {
-        "Identity",
-        "Reshape",
-        "Flatten",
-        "Transpose",
-        "Squeeze",
-        "Unsqueeze",
-        "Slice",
-        "Gather",
-        "GatherND",
-        "GatherElements",
-        "Concat",
-        "Split",
-        "Expand",
-        "Tile",
-        "Relu",
-        "Max",
-        "Min",
-        "MaxPool",
-        "GlobalMaxPool",
-        "Neg",
-        "Abs",
-        "DepthToSpace",
-        "SpaceToDepth",
-        "ReduceMax",
-        "ReduceMin",
-        "Where",
-    }
-)
-
-# Operands that tensor cores read as TF32.
-PRODUCTS: Mapping[str, frozenset[int]] = MappingProxyType(
-    {op: frozenset({0, 1}) for op in ("Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum")}
-    | {op: frozenset({0, 1, 2, 5}) for op in ("LSTM", "GRU", "RNN")}
-)
+# From here on a value becomes infinite: the largest number and half a unit in its last place (round to nearest, even).
+LARGEST: Mapping[str, float] = MappingProxyType({"fp16": 65520.0, "bf16": (2 - 2**-8) * 2.0**127})
 
 SPLIT = float(2**13 + 1)
 SPLIT_LIMIT = 1e34
@@ -97,22 +66,31 @@ def weights_to_round(model: onnx.ModelProto, precision: Rounded) -> frozenset[st
         uses = _uses(model)
         operands = {name for name in floats if all(_is_operand(n, p) for n, p in uses.get(name, ()))}
         return frozenset(operands & uses.keys())
-    return frozenset(floats - shape_tensors(model))
+    return frozenset(floats - shape_tensors(model.graph))
 
 
-def emulate(model: onnx.ModelProto, precision: Rounded, floats: frozenset[str]) -> None:
-    """Round every float tensor of the outer graph, in place; its weights are rounded by `rounder`, elsewhere.
+def emulate(model: onnx.ModelProto, precision: Rounded, types: Mapping[str, int], source: Path) -> tuple[int, ...]:
+    """Round every float tensor, in place, those inside control flow too.
+
+    The weights of the outer graph are rounded by `rounder`, elsewhere.
 
     Args:
-        model: all float tensors FP32.
+        model: all float tensors of the outer graph FP32.
         precision: the precision emulated.
-        floats: names of the node outputs and graph inputs that are float tensors.
+        types: element types of node outputs and graph inputs.
+        source: folder in which its weights lie.
+
+    Returns:
+        Which of the outer graph's control-flow nodes hold float tensors that could not be rounded, counted from 0.
     """
-    rewriter = _Rewriter(model, precision, floats)
+    learn_types(model, types)
+    floats = frozenset(name for name, kind in types.items() if kind == TensorProto.FLOAT)
+    rewriter = _Rewriter(model, precision, floats, source)
     if precision == "tf32":
         rewriter.operands()
     else:
         rewriter.everything()
+    return tuple(rewriter.unrounded)
 
 
 @dataclass
@@ -120,11 +98,14 @@ class _Rewriter:
     model: onnx.ModelProto
     precision: Rounded
     floats: frozenset[str]
+    source: Path
     nodes: list[onnx.NodeProto] = field(default_factory=list)
+    unrounded: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.name = fresh(self.model)
-        self.kept = shape_tensors(self.model)
+        self.kept = shape_tensors(self.model.graph)
+        self.unclear = False
 
     def everything(self) -> None:
         """FP16, BF16: every float tensor that is no shape."""
@@ -133,18 +114,9 @@ class _Rewriter:
         for name in [i.name for i in self.model.graph.input if i.name in self.floats - self.kept - weights]:
             renamed[name] = self.name(f"{name}__rounded")
             self._cast(name, renamed[name])
-        for node in self.model.graph.node:
-            unrounded = [name for name in (*node.input, *captured(node)) if name in self.kept]
+        for node in self._outer():
             rename_uses(node, renamed)
-            moves = node.op_type in MOVES and node.domain in ("", "ai.onnx") and not unrounded
-            raw = []
-            for index, output in enumerate(node.output):
-                if output in self.floats and output not in self.kept and not moves:
-                    node.output[index] = self.name(f"{output}__raw")
-                    raw.append((node.output[index], output))
-            self.nodes.append(node)
-            for source, target in raw:
-                self._cast(source, target)
+            self._round(node, self.floats, self.kept)
         self._finish()
 
     def operands(self) -> None:
@@ -152,15 +124,72 @@ class _Rewriter:
         done = {name: name for name in weights_to_round(self.model, "tf32")}
         weights = {t.name for t in self.model.graph.initializer if t.data_type == TensorProto.FLOAT}
         self._constants()
-        for node in self.model.graph.node:
-            for index, name in enumerate(node.input):
-                if _is_operand(node, index) and name in self.floats | weights:
-                    if name not in done:
-                        done[name] = self.name(f"{name}__tf32")
-                        self._split(name, done[name])
-                    node.input[index] = done[name]
-            self.nodes.append(node)
+        for node in self._outer():
+            self._split_operands(node, self.floats | weights, done)
         self._finish()
+
+    def _outer(self) -> Iterator[onnx.NodeProto]:
+        """Nodes of the outer graph; of those with subgraphs, remembers which stayed unclear."""
+        number = 0
+        for node in self.model.graph.node:
+            inner, self.unclear = any(subgraphs(node)), False
+            yield node
+            if self.unclear:
+                self.unrounded.append(number)
+            number += inner
+
+    def _round(self, node: onnx.NodeProto, floats: Collection[str], kept: Collection[str]) -> None:
+        """The node, its insides rounded, with casts behind it."""
+        unrounded = any(name in kept for name in (*node.input, *captured(node)))
+        moves = node.op_type in MOVES and node.domain in ("", "ai.onnx") and not unrounded
+        for graph in subgraphs(node):
+            with self._inside(graph) as own:
+                shapes = shape_tensors(graph)
+                self._round_weights(graph, shapes)
+                for inner in graph.node:
+                    self._round(inner, own, shapes)
+        raw = []
+        for index, output in enumerate(node.output):
+            if output in floats and output not in kept and not moves:
+                node.output[index] = self.name(f"{output}__raw")
+                raw.append((node.output[index], output))
+        self.nodes.append(node)
+        for source, target in raw:
+            self._cast(source, target)
+
+    def _split_operands(self, node: onnx.NodeProto, floats: frozenset[str], done: dict[str, str]) -> None:
+        """The node, with its operands split before it; `done` are those split before."""
+        for graph in subgraphs(node):
+            with self._inside(graph) as own:
+                within = dict(done)
+                for inner in graph.node:
+                    self._split_operands(inner, floats | own, within)
+        for index, name in enumerate(node.input):
+            if _is_operand(node, index) and name in floats:
+                if name not in done:
+                    done[name] = self.name(f"{name}__tf32")
+                    self._split(name, done[name])
+                node.input[index] = done[name]
+        self.nodes.append(node)
+
+    @contextmanager
+    def _inside(self, graph: onnx.GraphProto) -> Iterator[frozenset[str]]:
+        """Names of a subgraph's float tensors; the nodes made meanwhile become its nodes."""
+        types = element_types(graph)
+        foreign = {0, *FLOATS} - {TensorProto.FLOAT}
+        self.unclear = self.unclear or any(kind in foreign for kind in types.values())
+        outer, self.nodes = self.nodes, []
+        yield frozenset(name for name, kind in types.items() if kind == TensorProto.FLOAT)
+        del graph.node[:]
+        graph.node.extend(self.nodes)
+        del graph.value_info[:]
+        self.nodes = outer
+
+    def _round_weights(self, graph: onnx.GraphProto, kept: Collection[str]) -> None:
+        rounding = rounder(self.precision)
+        for tensor in graph.initializer:
+            if tensor.data_type == TensorProto.FLOAT and tensor.name not in kept:
+                tensor.CopyFrom(numpy_helper.from_array(rounding(weight(tensor, self.source)), tensor.name))
 
     def _finish(self) -> None:
         del self.model.graph.node[:]

@@ -40,11 +40,11 @@ SHAPE_OPERANDS: Mapping[str, frozenset[int]] = MappingProxyType(
 )
 
 
-def shape_tensors(model: onnx.ModelProto) -> frozenset[str]:
-    """Names of the tensors of the outer graph that only decide shapes."""
-    outputs = {o.name for o in model.graph.output}
+def shape_tensors(graph: onnx.GraphProto) -> frozenset[str]:
+    """Names of the tensors of a graph, those of its subgraphs left out, that only decide shapes."""
+    outputs = {o.name for o in graph.output}
     uses: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
-    for node in model.graph.node:
+    for node in graph.node:
         for position, name in enumerate(node.input):
             uses.setdefault(name, []).append((node, position))
         for name in captured(node):
@@ -56,7 +56,7 @@ def shape_tensors(model: onnx.ModelProto) -> frozenset[str]:
             return True
         return position >= 0 and all(output in found for output in node.output if output)
 
-    for node in reversed(model.graph.node):
+    for node in reversed(graph.node):
         found |= {o for o in node.output if o in uses and o not in outputs and all(decides(*u) for u in uses[o])}
-    leaves = [t.name for t in model.graph.initializer] + [i.name for i in model.graph.input]
+    leaves = [t.name for t in graph.initializer] + [i.name for i in graph.input]
     return frozenset(found | {name for name in leaves if name in uses and all(decides(*u) for u in uses[name])})

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import onnx
 
 from assay_runner.evidence import Site
-from assay_runner.graphs.documents import subgraphs
+from assay_runner.graphs.documents import captured, subgraphs
 
 FLOATS: Mapping[str, int] = MappingProxyType(
     {
@@ -32,6 +32,15 @@ def sites(model: onnx.ModelProto) -> tuple[Site, ...]:
         for output in node.output
         if output
     )
+
+
+def uses(model: onnx.ModelProto) -> dict[str, tuple[Site, ...]]:
+    """The outer nodes that read each tensor, as the site of their first output."""
+    found: dict[str, tuple[Site, ...]] = {}
+    for node in model.graph.node:
+        for name in dict.fromkeys((*node.input, *captured(node))):
+            found[name] = (*found.get(name, ()), *_first_site(node))
+    return found
 
 
 def tapped(model: onnx.ModelProto, tensors: Collection[str]) -> onnx.ModelProto:

@@ -12,11 +12,12 @@ from typing import Literal
 
 from assay_runner.backends import Backend, Built
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import LayerErrors, Reproduction
+from assay_runner.evidence import LayerErrors, Overflow, Reproduction
 from assay_runner.golden import BACKEND, golden_model
 from assay_runner.models import LoadedModel
 from assay_runner.passes.faults import FaultsPass
 from assay_runner.passes.layers import LayersPass
+from assay_runner.passes.overflows import OverflowsPass
 from assay_runner.passes.rows import bits_equal, has_samples, parts
 from assay_runner.statistics.blocks import Sums
 from assay_runner.tensors import Array, Arrays, Batch, Batches
@@ -46,6 +47,7 @@ class TappedPass:
         self.sites = backend.sites(built)
         self._session = stack.enter_context(backend.open_tapped(built))
         self.faults = FaultsPass(self.sites)
+        self._overflows = OverflowsPass(built)
         self.notes: tuple[str, ...] = ()
         self.reproduction: Reproduction | None = None
         self._layers = self._open_layers() if layers else None
@@ -53,6 +55,7 @@ class TappedPass:
 
     def add(self, batch: Batch, plain: Arrays | None) -> None:
         """Take a batch in; `plain` are the outputs of the plain run, where it ran."""
+        self._overflows.add(batch)
         if self._size is None:
             self._size = self._affordable(batch)
         for part in parts(batch, self._size or None):
@@ -83,6 +86,10 @@ class TappedPass:
                     wanted, found = golden.run(batch.inputs), candidate.run(batch.inputs)
                     for name in self.faults.names & wanted.keys() & found.keys():
                         self.faults.settle(name, found[name], wanted[name], batch)
+
+    def overflows(self) -> tuple[Overflow, ...]:
+        """Graph inputs that the candidate's precision cannot hold."""
+        return self._overflows.result()
 
     def errors(self) -> LayerErrors | None:
         """Errors per tensor, where tensors were compared."""
