@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from assay_api.fields import ArrayName, Endpoint, LabelKey, Name, ObjectName, Quantity, Sha256, ShortText, Uri
+from assay_api.fields import ArrayName, Endpoint, LabelValue, Name, ObjectName, Quantity, Sha256, ShortText, Uri
 from assay_api.model import LIST_MAP_KEYS, Model, Rule
 
 BACKENDS = ("tensorrt", "onnxruntime")
@@ -30,7 +30,8 @@ class Dataset(Model):
 
     uri: Uri
     """An .npz file or a prefix of .npz shards. One array per model input, first axis = samples. Arrays that match no
-    input are ignored and listed in the report."""
+    input are ignored and listed in the report. NaN in an input is refused; infinities, as additive masks have them, are
+    fed as they are, and the report says in how many samples."""
     labels: ArrayName | None = None
     """Name of the array of class labels (integers, one per sample). Needed by labelAccuracy."""
     batch: int = Field(default=32, ge=1, le=4096)
@@ -169,7 +170,7 @@ class Toleration(Model):
 class Target(Model):
     """Where tasks run."""
 
-    gpu_products: tuple[LabelKey, ...] = Field(
+    gpu_products: tuple[LabelValue, ...] = Field(
         default=(), max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}
     )
     """GPU products, as in the node label nvidia.com/gpu.product. Each tensorrt candidate is audited on each; absent: on

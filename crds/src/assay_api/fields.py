@@ -30,7 +30,9 @@ ArrayName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
 Text = Annotated[str, StringConstraints(max_length=1024)]
 ShortText = Annotated[str, StringConstraints(max_length=253)]
-LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=317)]
+LABEL_PATTERN: Final = r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+LabelValue = Annotated[str, StringConstraints(pattern=LABEL_PATTERN, min_length=1, max_length=63)]
+"""Value of a node label that has one."""
 
 
 ENDPOINT_PATTERN: Final = r"^https?://[^\s/@]+/?$"
@@ -68,6 +70,7 @@ PATTERNS: Final = {
     URI_PATTERN: "must be s3://bucket/key, file:///absolute/path or, beside the audit's file, file://./path",
     SHA256_PATTERN: "must be 64 lower-case hexadecimal digits, as sha256sum prints them",
     ENDPOINT_PATTERN: "must be https://host or http://host:port, without a path and without a user or password",
+    LABEL_PATTERN: "must be the value of a node label: letters, digits, dashes, dots and underscores, at most 63",
     QUANTITY_PATTERN: "must be a Kubernetes quantity: a number with a unit or without one, for example 20Gi or 500m",
 }
 """What each pattern asks for, in words."""

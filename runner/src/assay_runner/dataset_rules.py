@@ -18,7 +18,7 @@ _LARGEST_LABEL: Final = np.iinfo(np.int64).max
 def wanted(
     headers: Mapping[str, ArrayHeader], inputs: Iterable[TensorSpec], labels: str | None, shard: str
 ) -> dict[str, ArrayHeader]:
-    """The headers of a shard's inputs and labels, labels last.
+    """The headers of a shard's inputs and labels; labels last, unless they are an input too.
 
     Raises:
         InvalidInput: an array is missing, of another type or shape, or the arrays' first axes differ.
@@ -28,7 +28,7 @@ def wanted(
         header = _named(headers, spec.name, "input", shard)
         _check_input(header, spec, shard)
         found[spec.name] = header
-    if labels is not None and labels not in found:
+    if labels is not None:
         header = _named(headers, labels, "labels", shard)
         _check_labels(header, shard)
         found[labels] = header
@@ -78,6 +78,17 @@ def _check_labels(header: ArrayHeader, shard: str) -> None:
         )
 
 
+def other_file(name: str) -> str:
+    """What to do about a file that is there and no .npz, as the end of a sentence that names it."""
+    if name.endswith(".npy"):
+        target = name.removesuffix(".npy")
+        return (
+            f"is a single .npy array, and a dataset is an .npz with one array per model input: make it one by "
+            f"numpy.savez('{target}.npz', NAME=numpy.load('{name}')), NAME being the input's name"
+        )
+    return "is a file whose name does not end in .npz: store it by numpy.savez, or rename it if it is an .npz already"
+
+
 def same_type(stored: np.dtype[Any], taken: np.dtype[Any]) -> bool:
     """Whether stored elements are the ones taken; NumPy stores bfloat16 and its kin as bare bytes."""
     if stored.newbyteorder("=") == taken:
@@ -98,28 +109,33 @@ def shown(shape: tuple[int | str | None, ...]) -> str:
     return f"({inside},)" if len(shape) == 1 else f"({inside})"
 
 
-def check_numbers(name: str, rows: Array, shard: str, in_shard: int, in_all: int, what: str) -> None:
-    """Refuse NaN and infinity among rows.
+def check_numbers(name: str, rows: Array, shard: str, in_shard: int, in_all: int, what: str) -> int:
+    """Refuse NaN among rows; count the samples that hold an infinity, which an additive mask may mean.
 
     Args:
         name: of the array.
-        rows: of the shard.
+        rows: of the shard, in the type that the model takes.
         shard: what to call it.
         in_shard: index of the first row in the shard.
         in_all: the same in the whole of `what`.
         what: for example dataset.
+
+    Returns:
+        Samples with an infinity among their values.
+
+    Raises:
+        InvalidInput: a value is NaN.
     """
-    if rows.dtype.kind in "iub":
-        return
-    finite = np.isfinite(rows)
-    if finite.all():
-        return
-    row, *_ = (int(i) for i in np.argwhere(~finite)[0])
-    bad = "NaN" if np.isnan(rows[row]).any() else "infinity"
-    raise InvalidInput(
-        f"array {name!r} of {shard} holds {bad} in sample {in_shard + row} (sample {in_all + row} of the {what}): "
-        "repair or remove the sample, for nothing can be judged on it"
-    )
+    if rows.dtype.kind in "iub" or np.isfinite(rows).all():
+        return 0
+    nan = np.argwhere(np.isnan(rows))
+    if len(nan):
+        row = int(nan[0][0])
+        raise InvalidInput(
+            f"array {name!r} of {shard} holds NaN in sample {in_shard + row} (sample {in_all + row} of the {what}): "
+            "repair or remove the sample, for nothing can be judged on it"
+        )
+    return int(np.isinf(rows).reshape(len(rows), -1).any(axis=1).sum())
 
 
 def checked_labels(name: str, rows: Array, shard: str, in_shard: int) -> np.ndarray[Any, np.dtype[np.int64]]:

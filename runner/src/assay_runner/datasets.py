@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from assay_runner.dataset_rules import check_numbers, checked_labels, wanted
+from assay_runner.dataset_rules import check_numbers, checked_labels, other_file, wanted
 from assay_runner.errors import InvalidInput
 from assay_runner.npz import ArrayHeader, read_headers
 from assay_runner.row_streams import Shard, batch_counts, open_stream
@@ -70,6 +70,7 @@ class Dataset:
     identity: str
     _files: ShardFiles = field(repr=False)
     _clean: set[int] = field(default_factory=set, repr=False)
+    _infinite: dict[tuple[str, int, int], int] = field(default_factory=dict, repr=False)
 
     @property
     def samples(self) -> int:
@@ -86,7 +87,19 @@ class Dataset:
             notes.append(f"{self.source.samples} samples were asked for, the {self.source.what} holds {self.samples}")
         if self.fixed and self.source.batch != self.batch:
             notes.append(f"the model's batch is fixed at {self.batch}: fed in that instead of {self.source.batch}")
+        notes += [
+            f"array {name!r} of the {self.source.what} holds infinities in {count} of {self.samples} samples: "
+            "fed as they are"
+            for name, count in self._infinities().items()
+        ]
         return tuple(notes)
+
+    def _infinities(self) -> dict[str, int]:
+        """Samples with an infinity by input, as far as the dataset has been read."""
+        counts: dict[str, int] = {}
+        for (name, *_), count in self._infinite.items():
+            counts[name] = counts.get(name, 0) + count
+        return {name: count for name, count in counts.items() if count}
 
     def counts(self) -> Iterator[int]:
         """Samples of each batch, padding not counted."""
@@ -110,7 +123,7 @@ class Dataset:
         """Batches in order, each checked.
 
         Raises:
-            InvalidInput: a shard is corrupt, an input holds NaN or infinity, a label is out of range.
+            InvalidInput: a shard is corrupt, an input holds NaN, a label is out of range.
         """
         starts = np.cumsum([0, *(s.rows for s in self.shards)])
 
@@ -120,7 +133,9 @@ class Dataset:
             shard = self.shards[index]
             for spec in self.inputs:
                 in_all = int(starts[index]) + first
-                check_numbers(spec.name, rows[spec.name], shard.name, first, in_all, self.source.what)
+                typed = _typed(rows[spec.name], spec)
+                infinite = check_numbers(spec.name, typed, shard.name, first, in_all, self.source.what)
+                self._infinite[spec.name, index, first] = infinite
             if self.source.labels:
                 checked_labels(self.source.labels, rows[self.source.labels], shard.name, first)
             if first + len(next(iter(rows.values()))) == shard.rows:
@@ -135,11 +150,14 @@ class Dataset:
     def _batch(self, start: int, count: int, rows: Mapping[str, Array]) -> Batch:
         inputs = {}
         for spec in self.inputs:
-            array = rows[spec.name]
-            typed = array if array.dtype == spec.dtype else array.view(spec.dtype)
+            typed = _typed(rows[spec.name], spec)
             inputs[spec.name] = _padded(typed, self.batch) if self.fixed else typed
         labels = rows[self.source.labels].astype(np.int64) if self.source.labels else None
         return Batch(start, count, inputs, labels)
+
+
+def _typed(array: Array, spec: TensorSpec) -> Array:
+    return array if array.dtype == spec.dtype else array.view(spec.dtype)
 
 
 def _padded(array: Array, batch: int) -> Array:
@@ -208,6 +226,8 @@ def find_shards(store: Store, uri: str, what: str) -> tuple[Stat, ...]:
             f"the {what} {uri} holds {len(objects)} objects but no .npz file "
             f"(the first is {basename(objects[0].uri)}): store it as .npz shards"
         )
+    if not uri.endswith(("/", ".npz")) and store.stat(uri) is not None:
+        raise InvalidInput(f"the {what} {uri} {other_file(basename(uri))}")
     kind = "it does not exist" if uri.endswith(".npz") else "nothing lies below it"
     raise InvalidInput(f"the {what} {uri} is missing or empty: {kind}; correct the URI or store .npz shards there")
 

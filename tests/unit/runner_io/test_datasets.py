@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 
 from assay_runner.datasets import Dataset, Source, open_dataset
+from assay_runner.errors import InvalidInput
 from assay_runner.npz import ArrayHeader
 from assay_runner.row_streams import Shard, batch_counts
 from assay_runner.stores.memory import MemoryStore
 from assay_runner.tensors import Array, Batch
-from tests.unit.runner_io.made import linear, loaded, opened, pooled, rows, shard
+from tests.unit.runner_io.made import info, linear, loaded, opened, pooled, rows, save, shard
 
 
 def all_rows(dataset: Dataset) -> Array:
@@ -188,3 +191,26 @@ def test_asking_for_more_samples_than_there_are_is_noted(tmp_path: Path) -> None
     shard(tmp_path / "data" / "a.npz", x=rows(4))
     dataset = opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data", samples=100))
     assert dataset.notes == ("100 samples were asked for, the dataset holds 4",)
+
+
+def test_infinities_are_fed_and_told_once(tmp_path: Path) -> None:
+    """An additive attention mask is full of them."""
+    first, second = rows(4), rows(4, seed=1)
+    first[1, 0], second[0, 1], second[3] = -np.inf, np.inf, -np.inf
+    shard(tmp_path / "data" / "a.npz", x=first)
+    shard(tmp_path / "data" / "b.npz", x=second)
+    dataset = opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data", batch=3))
+    for _ in range(2):
+        fed = np.concatenate([batch.inputs["x"] for batch in dataset])
+    assert np.array_equal(fed, np.concatenate([first, second]))
+    assert dataset.notes == ("array 'x' of the dataset holds infinities in 3 of 8 samples: fed as they are",)
+
+
+def test_numbers_of_a_type_that_numpy_does_not_know_are_looked_at(tmp_path: Path) -> None:
+    values = rows(4).astype(ml_dtypes.bfloat16)
+    values[2, 0] = np.nan
+    shard(tmp_path / "data" / "a.npz", x=values)
+    same = helper.make_node("Identity", ["x"], ["y"])
+    model = save(tmp_path / "m.onnx", [same], [info("x", ["b", 3], TensorProto.BFLOAT16)], [info("y", ["b", 3], 16)])
+    with pytest.raises(InvalidInput, match=r"'x' of a\.npz holds NaN in sample 2"):
+        list(opened(tmp_path, model))

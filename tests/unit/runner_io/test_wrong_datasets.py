@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from assay_runner.datasets import Source
 from assay_runner.errors import InvalidInput
-from tests.unit.runner_io.made import linear, opened, rows, shard
+from assay_runner.tensors import Array
+from tests.unit.runner_io.made import info, linear, opened, rows, save, shard
 
 
 def nothing(data: Path) -> None:
@@ -95,7 +97,6 @@ BAD: list[tuple[str, Callable[[Path], None], str]] = [
     ("one-hot", arrays(x=rows(4), label=np.eye(4, dtype=np.int64)), "have shape (4, 4), and there is one per sample"),
     ("negative", arrays(x=rows(4), label=np.array([0, 1, -3, 2])), "label -3 of sample 2 in array 'label'"),
     ("nan", with_value(np.nan), "'x' of part-001.npz holds NaN in sample 2 (sample 6 of the dataset)"),
-    ("infinity", with_value(np.inf), "'x' of part-001.npz holds infinity in sample 2 (sample 6 of the dataset)"),
 ]
 
 
@@ -119,3 +120,37 @@ def test_shards_after_the_limit_are_not_looked_at(tmp_path: Path) -> None:
     shard(tmp_path / "data" / "a.npz", x=rows(4))
     writes("b.npz", b"broken")(tmp_path / "data")
     assert opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data", samples=4)).samples == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("d.npy", "numpy.savez('d.npz', NAME=numpy.load('d.npy')), NAME being the input's name"),
+        ("d", "is a file whose name does not end in .npz"),
+        ("d.h5", "is a file whose name does not end in .npz"),
+        ("e.npy", "is missing or empty: nothing lies below it"),
+    ],
+)
+def test_a_file_that_is_no_npz_is_told_from_one_that_is_not_there(tmp_path: Path, name: str, sentence: str) -> None:
+    for there in ("d.npy", "d", "d.h5"):
+        (tmp_path / there).write_bytes(b"x")
+    with pytest.raises(InvalidInput) as caught:
+        opened(tmp_path, linear(tmp_path / "m.onnx"), Source(f"file://./{name}"))
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "sentence"),
+    [
+        (rows(4), "the labels 'x' of a.npz are float32, and class labels are integers"),
+        (np.zeros((4, 3), np.int64), "the labels 'x' of a.npz have shape (4, 3), and there is one per sample"),
+    ],
+)
+def test_labels_that_are_an_input_are_held_to_the_same_rules(tmp_path: Path, array: Array, sentence: str) -> None:
+    shard(tmp_path / "data" / "a.npz", x=array)
+    elem = TensorProto.INT64 if array.dtype.kind == "i" else TensorProto.FLOAT
+    same = helper.make_node("Identity", ["x"], ["y"])
+    model = save(tmp_path / "m.onnx", [same], [info("x", ["b", 3], elem)], [info("y", ["b", 3], elem)])
+    with pytest.raises(InvalidInput) as caught:
+        opened(tmp_path, model, Source("file://./data", labels="x"))
+    assert sentence in str(caught.value)
