@@ -101,7 +101,9 @@ TOLERATION = fields(
 TARGET = fields(
     {},
     {
-        "gpuProducts": mostly(st.lists(st.sampled_from(["NVIDIA-H200", "NVIDIA-L4"]), max_size=2), "NVIDIA-L4", [1]),
+        "gpuProducts": mostly(
+            st.lists(st.sampled_from(["NVIDIA-H200", "NVIDIA-L4"]), max_size=2), "NVIDIA-L4", [1], ["not a label!"]
+        ),
         "image": st.just("registry.example/assay-runner:1"),
         "resources": st.dictionaries(st.sampled_from(["memory", "nvidia.com/gpu"]), QUANTITY, max_size=2),
         "nodeSelector": mostly(st.just({"zone": "a"}), {"zone": 1}, []),

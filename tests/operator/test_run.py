@@ -191,11 +191,52 @@ def test_an_answer_that_went_is_asked_for_again(operator: Operator, namespace: N
     assert task_of(namespace.job("fp16")) == "fp16"
 
 
-def test_a_refused_job_is_told_and_tried_again(operator: Operator, namespace: Namespace) -> None:
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ({"nodeSelector": {"bad key!": "x"}}, "bad key!"),
+        ({"resources": {"Not A Resource": 1}}, "Not A Resource"),
+        ({"priorityClassName": "Bad Name"}, "priorityClassName"),
+    ],
+)
+def test_a_job_that_cannot_be_made_ends_the_run_at_once(
+    operator: Operator, namespace: Namespace, target: dict[str, object], words: str
+) -> None:
+    namespace.apply_audit("digits", target=target)
+    namespace("wait", "--for=condition=Stalled", "audit/digits", "--timeout=20s")
+    complete = namespace.condition("digits", "Complete")
+    assert (complete["status"], complete["reason"]) == ("True", "InvalidInput")
+    assert complete["message"].startswith("golden: its Job was refused: Job.batch")
+    assert words in complete["message"]
+    before = operator.metric('assay_reconciles_total{result="refused"')
+    namespace.apply_audit("digits", target={})
+    namespace.job("golden")
+    assert operator.metric('assay_reconciles_total{result="refused"') == before
+    assert namespace.condition("digits", "Stalled")["status"] == "False"
+
+
+def test_a_job_refused_for_too_long_stalls(operator: Operator, namespace: Namespace) -> None:
+    no_jobs(namespace)
+    namespace.apply_audit("digits", pendingDeadlineSeconds=4)
+    namespace.until(lambda: namespace.condition("digits", "Ready").get("reason") == "ConfigError", "the refusal")
+    assert namespace.condition("digits", "Stalled")["status"] == "False"
+    namespace("wait", "--for=condition=Stalled", "audit/digits", "--timeout=20s")
+    stalled = namespace.condition("digits", "Stalled")
+    assert stalled["reason"] == "ConfigError"
+    assert "exceeded quota" in stalled["message"]
+    assert "waited 4 s, spec.pendingDeadlineSeconds" in stalled["message"]
+
+
+def no_jobs(namespace: Namespace) -> None:
+    """A quota that leaves no room for any Job."""
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none", "namespace": namespace.name}}
     namespace.kubectl.apply({**quota, "spec": {"hard": {"count/jobs.batch": "0"}}})
     namespace("patch", "resourcequota", "none", "--subresource=status", "--type=merge", "-p",
               '{"status":{"hard":{"count/jobs.batch":"0"},"used":{"count/jobs.batch":"0"}}}')  # fmt: skip
+
+
+def test_a_refused_job_is_told_and_tried_again(operator: Operator, namespace: Namespace) -> None:
+    no_jobs(namespace)
     namespace.apply_audit("digits")
     namespace.until(lambda: namespace.condition("digits", "Ready").get("reason") == "ConfigError", "the refusal")
     assert "exceeded quota" in namespace.condition("digits", "Ready")["message"]

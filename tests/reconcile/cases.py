@@ -23,7 +23,9 @@ from assay_api.plan import Task
 from assay_api.result import Progress
 from assay_operator.jobs import job_manifest
 from assay_operator.observed import Audit, Job, Observed, Pod
+from assay_operator.raw import time
 from assay_operator.reconcile import Decision, reconcile
+from assay_operator.refusals import Refusal
 from assay_operator.run import Refused, run_of
 from assay_operator.settings import Settings
 
@@ -89,8 +91,12 @@ def observed(raw_audit: Raw, seen: Raw) -> Observed:
             for k, v in (seen.get("progress") or {}).items()
         },
         hints=seen.get("hints") or {},
-        refused=seen.get("refused") or {},
+        refused={name: refusal_of(entry) for name, entry in (seen.get("refused") or {}).items()},
     )
+
+
+def refusal_of(entry: Raw) -> Refusal:
+    return Refusal(entry["status"], entry["message"], time(str(entry.get("since", CREATED))))
 
 
 def audit_of(raw: Raw, seen: Raw) -> Audit:

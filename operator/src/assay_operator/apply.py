@@ -19,16 +19,15 @@ from assay_operator.events import Event
 from assay_operator.metrics import Metrics
 from assay_operator.observed import Audit, Job, Observed
 from assay_operator.reconcile import Decision
+from assay_operator.refusals import REFUSALS, Refusal
 
 log = logging.getLogger(__name__)
 
-# What the API server refuses for good until someone changes something: quota, policy, an invalid manifest.
-REFUSALS = frozenset({400, 403, 422})
 Post = Callable[[Audit, tuple[Event, ...], datetime], None]
 
 
 class JobRefused(Exception):
-    """The API server would not have a Job; it is told in the status and tried again later."""
+    """The API server would not have a Job; what becomes of its task is decided next."""
 
 
 class Applier:
@@ -52,7 +51,7 @@ class Applier:
             JobRefused: a Job was refused; everything else is done.
         """
         audit = observed.audit
-        fresh = [not await self._create(audit, manifest) for manifest in decision.create]
+        fresh = [not await self._create(audit, manifest, now) for manifest in decision.create]
         for name, value in decision.suspend:
             await self._suspend(audit, name, value)
         refused = self._cache.refused.get(audit.key, {})
@@ -64,9 +63,9 @@ class Applier:
         if not untold:
             self._post(audit, _told(decision.events, all_created=not any(fresh)), now)
         if any(fresh):
-            raise JobRefused("; ".join(sorted(set(refused.values()))))
+            raise JobRefused("; ".join(sorted({refusal.message for refusal in refused.values()})))
 
-    async def _create(self, audit: Audit, manifest: dict[str, Any]) -> bool:
+    async def _create(self, audit: Audit, manifest: dict[str, Any], now: datetime) -> bool:
         """Create a Job; whether it is there now."""
         name = manifest["metadata"]["name"]
         try:
@@ -76,8 +75,9 @@ class Applier:
             if error.status == 409:
                 raw = await self._api.read(JOBS, audit.namespace, name)
             elif error.status in REFUSALS:
-                words = {**self._cache.refused.get(audit.key, {}), name: error.message}
-                self._cache.refused[audit.key] = words
+                before = self._cache.refused.get(audit.key, {})
+                refusal = Refusal(error.status, error.message, now).after(before.get(name))
+                self._cache.refused[audit.key] = {**before, name: refusal}
                 return False
             else:
                 raise

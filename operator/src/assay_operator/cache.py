@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from assay_api.result import Progress
 from assay_operator.jobs import label_value
 from assay_operator.observed import Audit, Job, Key, Observed, Pod
+from assay_operator.refusals import Refusal
 
 
 class Versioned(Protocol):
@@ -100,7 +101,7 @@ class Cache:
         self.jobs: Children[Job] = Children()
         self.pods: Children[Pod] = Children()
         self.hints: dict[Key, dict[str, str]] = {}
-        self.refused: dict[Key, dict[str, str]] = {}
+        self.refused: dict[Key, dict[str, Refusal]] = {}
         self.progress: dict[Group, dict[str, Progress]] = {}
         self._results: dict[Group, dict[str, str]] = {}
         self._names: dict[Group, str] = {}
@@ -157,8 +158,8 @@ class Cache:
     def _forget(self, audit: Audit) -> None:
         for store in (self.progress, self._results):
             store.pop(_group(audit), None)
-        for store in (self.hints, self.refused):
-            store.pop(audit.key, None)
+        self.hints.pop(audit.key, None)
+        self.refused.pop(audit.key, None)
 
 
 def _group(audit: Audit) -> Group:

@@ -145,11 +145,12 @@ class Controller:
         now = datetime.now(UTC)
         observed = await self._with_hints(key, observed, now)
         decision = reconcile(observed, now, self._settings)
+        if decision.requeue_after is not None:
+            # Before anything is tried: whatever fails is tried again, and then perhaps too late.
+            self.queue.add(key, decision.requeue_after)
         await self._applier.apply(observed, decision, now)
         if observed.refused and not self.cache.refused.get(key):
             self.queue.add(key)
-        if decision.requeue_after is not None:
-            self.queue.add(key, decision.requeue_after)
 
     async def _with_hints(self, key: Key, observed: Observed, now: datetime) -> Observed:
         uids = () if observed.audit.complete else silent(observed, now)

@@ -15,6 +15,7 @@ from typing import Any
 from assay_api.names import ANNOTATION_RERUN, LABEL_AUDIT, LABEL_QUEUE, LABEL_RUN, LABEL_TASK, Condition
 from assay_api.result import Progress
 from assay_operator.raw import Raw, condition, first, owner, time, time_or_none
+from assay_operator.refusals import Refusal
 
 Key = tuple[str, str]
 """Namespace and name of an audit."""
@@ -227,4 +228,4 @@ class Observed:
     results: Mapping[str, str] = field(default_factory=dict)
     progress: Mapping[str, Progress] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, Refusal] = field(default_factory=dict)

@@ -17,7 +17,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from assay_api.model import to_wire
-from assay_api.names import Reason
 from assay_api.plan import Task
 from assay_api.status import AuditStatus, CandidateStatus
 from assay_operator.events import Event, end_events, run_events, superseded_events
@@ -27,7 +26,6 @@ from assay_operator.run import Refused, Run, run_of
 from assay_operator.settings import Settings
 from assay_operator.status import RunStates, ended_status, invalid_status, run_status
 from assay_operator.tasks import TaskState, task_state
-from assay_operator.troubles import Trouble
 
 FOREIGN_SECONDS = 2.0
 
@@ -136,10 +134,8 @@ def _with_created(states: RunStates, created: set[str], observed: Observed) -> R
     """The states as they are once the Jobs exist; a Job that the API server refused before still waits."""
 
     def after(state: TaskState) -> TaskState:
-        words = observed.refused.get(job_name(observed.audit.name, state.task, recovery=state.recover))
-        if words and (state.task.key in created or not state.exists):
-            return replace(state, trouble=Trouble(Reason.CONFIG_ERROR, f"its Job was refused: {words}"))
-        return replace(state, state="Pending") if state.task.key in created else state
+        refused = job_name(observed.audit.name, state.task, recovery=state.recover) in observed.refused
+        return replace(state, state="Pending") if state.task.key in created and not refused else state
 
     return replace(
         states,

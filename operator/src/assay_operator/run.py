@@ -95,6 +95,8 @@ def _not_in_a_cluster(spec: AuditSpec) -> Iterator[str]:
     gpus = spec.target.resources.get("nvidia.com/gpu", "1")
     if not gpus.isdigit():
         yield f"target.resources: nvidia.com/gpu takes a whole number, got {gpus}"
+    elif int(gpus) == 0 and any(candidate.backend == "tensorrt" for candidate in spec.candidates):
+        yield "target.resources: nvidia.com/gpu is 0 and a tensorrt candidate needs one: leave it out, or say how many"
 
 
 def _uris(spec: AuditSpec) -> Iterator[tuple[str, str]]:

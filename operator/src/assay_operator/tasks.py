@@ -8,7 +8,7 @@ report and answers without measuring anew.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -26,6 +26,7 @@ from assay_operator.troubles import (
     out_of_memory,
     pod_trouble,
     read_result,
+    refusal_trouble,
 )
 
 State = Literal["Waiting", "Pending", "Running", "Retrying", "Suspended", "Finished", "Failed"]
@@ -92,12 +93,23 @@ def task_state(task: Task, observed: Observed, recorded: CandidateStatus | None,
     if recovery:
         return _recovery_state(task, recovery, observed, now)
     if main is None:
-        return TaskState(task, "Waiting")
+        return _unmade(TaskState(task, "Waiting"), observed, now)
     if main.failure:
         return _failed_state(task, main, observed, now)
     if main.succeeded:
         return _answer_lost(task, main, observed, now)
     return _active_state(task, main, observed, now)
+
+
+def _unmade(state: TaskState, observed: Observed, now: datetime) -> TaskState:
+    """A task in want of a Job, which the API server may have refused for good or for too long."""
+    refusal = observed.refused.get(job_name(observed.audit.name, state.task, recovery=state.recover))
+    if refusal is None or state.task.spec.suspend:
+        return state
+    trouble, left = refusal_trouble(refusal, state.task.spec.pending_deadline_seconds, now)
+    if left:
+        return replace(state, trouble=trouble, check_after=left)
+    return replace(state, state="Failed", recover=False, trouble=trouble)
 
 
 def _result(task: Task, observed: Observed) -> TaskResult | None:
@@ -117,7 +129,8 @@ def _answer_lost(task: Task, job: Job, observed: Observed, now: datetime) -> Tas
     last = _newest(_pods_of(job, observed.pods))
     if last and (told := read_result(last.message)) and told.error:
         return TaskState(task, "Failed", trouble=_failure(task, job, last))
-    return TaskState(task, "Running", recover=True, trouble=Trouble(Reason.PENDING, "reading its stored report again"))
+    again = Trouble(Reason.PENDING, "reading its stored report again")
+    return _unmade(TaskState(task, "Running", recover=True, trouble=again), observed, now)
 
 
 def _recovery_state(task: Task, job: Job, observed: Observed, now: datetime) -> TaskState:

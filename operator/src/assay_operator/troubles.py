@@ -18,6 +18,7 @@ from assay_api.plan import Task
 from assay_api.result import TaskResult, shorten
 from assay_operator.jobs import gpu_request
 from assay_operator.observed import Job, Observed, Pod
+from assay_operator.refusals import Refusal
 
 IMAGE_REASONS = frozenset(
     {
@@ -77,6 +78,23 @@ def pod_trouble(pod: Pod, task: Task, hint: str | None) -> Trouble | None:
 def job_trouble(hint: str | None) -> Trouble | None:
     """What keeps a Job from having a Pod, as far as it is known."""
     return Trouble(Reason.CONFIG_ERROR, _clean(hint)) if hint else None
+
+
+def refusal_trouble(refusal: Refusal, limit: int, now: datetime) -> tuple[Trouble, float]:
+    """What a Job that was refused means, and the seconds until it is given up: 0 where that is now.
+
+    Args:
+        refusal: what the API server said.
+        limit: seconds that a task may be kept from starting.
+        now: the time.
+    """
+    words = _clean(f"its Job was refused: {refusal.message}")
+    if refusal.for_good:
+        return Trouble(Reason.INVALID_INPUT, words), 0.0
+    left = limit - _age(refusal.since, now)
+    if left > 0:
+        return Trouble(Reason.CONFIG_ERROR, words), left
+    return Trouble(Reason.CONFIG_ERROR, f"{words} (waited {limit} s, spec.pendingDeadlineSeconds)"), 0.0
 
 
 def silent(observed: Observed, now: datetime) -> tuple[str, ...]:

@@ -75,6 +75,7 @@ CALIBRATION = {"uri": "s3://data/calib/"}
         ({"storage": {"endpoint": "https://key:secret@host"}}, "spec.storage.endpoint: must be https://host or http"),
         ({"target": {"scratch": "20 GB"}}, "spec.target.scratch: must be a Kubernetes quantity"),
         ({"target": {"gpuProducts": ["L4", "L4"]}}, "duplicate 'L4' in gpuProducts"),
+        ({"target": {"gpuProducts": ["not a label!"]}}, "must be the value of a node label"),
         ({"target": {"scratch": True}}, "a quantity is a whole number"),
         ({"maxParallel": 0}, "spec.maxParallel"),
     ],
