@@ -1,0 +1,100 @@
+"""What the documents promise: every link leads somewhere, every audit is valid, every command line is one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from assay_api.audit import AccuracyAudit
+from assay_api.model import parse
+from assay_api.names import KIND
+from assay_runner.checks import parse_checks
+from assay_runner.cli import parser
+from assay_runner.cli.documents import read_audits
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("charts/**/*.md")]
+)
+AUDITS = sorted(ROOT.glob("examples/**/*.yaml"))
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for _, found, text in FENCE.findall(page.read_text()) if found == language]
+
+
+def anchors(page: Path) -> set[str]:
+    """Addresses of a page's headings, as GitHub makes them."""
+    prose = FENCE.sub("", page.read_text())
+    heads = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.strip().lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    lost = []
+    for link in LINK.findall(FENCE.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            lost.append(link)
+    assert not lost
+
+
+def audits_on_pages() -> Iterator[Any]:
+    for page in PAGES:
+        for number, block in enumerate(blocks(page, "yaml")):
+            for document in yaml.safe_load_all(block):
+                if isinstance(document, dict) and document.get("kind") == KIND and "spec" in document:
+                    yield pytest.param(document, id=f"{named(page)}-{number}")
+
+
+@pytest.mark.parametrize("document", list(audits_on_pages()))
+def test_every_audit_on_a_page_is_valid(document: dict[str, Any]) -> None:
+    assert parse_checks(parse(AccuracyAudit, document).spec)
+
+
+@pytest.mark.parametrize("path", AUDITS, ids=named)
+def test_every_example_is_valid(path: Path) -> None:
+    assert read_audits(str(path))
+
+
+def command_lines() -> Iterator[Any]:
+    for page in PAGES:
+        text = page.read_text()
+        lines = [
+            line.strip()
+            for language in ("console", "sh", "bash")
+            for b in blocks(page, language)
+            for line in b.splitlines()
+        ]
+        lines += [span for span in re.findall(r"`([^`\n]+)`", FENCE.sub("", text)) if " -f " in span]
+        for line in lines:
+            found = re.match(r"(?:\$ )?(?:\S*/)?assay (.*)", line)
+            if found:
+                yield pytest.param(re.split(r"[;#|&>]", found[1])[0], id=f"{named(page)}: {line[:60]}")
+
+
+@pytest.mark.parametrize("words", list(command_lines()))
+def test_every_command_line_is_one(words: str) -> None:
+    assert parser().parse_args(shlex.split(words.replace("[", "").replace("]", ""))).command
+
+
+def test_there_is_something_to_hold_them_to() -> None:
+    assert len(list(audits_on_pages())) >= 1
+    assert len(list(command_lines())) >= 6
+    assert len(AUDITS) >= 5
