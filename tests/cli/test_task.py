@@ -120,15 +120,33 @@ def test_wrong_input_ends_with_64(tmp_path: Path) -> None:
     assert answer.error.message in log
 
 
-def test_no_gpu_ends_with_69(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("candidate", "words"),
+    [
+        ({"backend": "tensorrt", "precision": "fp16"}, "emulates the candidate on CPU"),
+        ({"backend": "onnxruntime", "precision": "fp8"}, "precision fp8 is not yet emulated"),
+    ],
+)
+def test_a_backend_that_cannot_do_it_here_is_inconclusive_and_not_retried(
+    tmp_path: Path, candidate: dict[str, str], words: str
+) -> None:
     good(tmp_path)
-    trt = {"name": "trt", "backend": "tensorrt", "precision": "fp16"}
-    plans = tasks(tmp_path, candidates=[trt])
+    plans = tasks(tmp_path, candidates=[{"name": "one", **candidate}])
     pod(tmp_path, plans["golden"])
-    code, answer, _ = pod(tmp_path, plans["trt"])
-    assert code == 69
+    code, answer, log = pod(tmp_path, plans["one"])
+    assert (code, answer and answer.verdict) == (0, "Inconclusive"), log
     assert answer is not None
-    assert answer.error is not None
+    assert words in answer.message
+    assert words in log
+    assert answer.error is None
+    assert answer.report is not None
+    report = parse(Report, json.loads(Path(answer.report.uri.removeprefix("file://")).read_bytes()))
+    assert report.candidates[0].error is not None
+    assert pod(tmp_path, plans["one"])[:2] == (0, answer)
+    code, summary, _ = pod(tmp_path, plans["summary"])
+    assert (code, summary and summary.verdict) == (0, "Inconclusive")
+    assert summary is not None
+    assert words in summary.message
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,12 @@ def worst_of(state: TaskState) -> Worst | WorstFigure | None:
     return state.result.worst if state.result else None
 
 
+def _message_of(state: TaskState) -> str | None:
+    if state.recorded:
+        return state.recorded.message
+    return state.result.message if state.result else None
+
+
 def figure(state: TaskState) -> str | None:
     """The candidate's worst figure in a few words."""
     found = worst_of(state)
@@ -98,5 +104,6 @@ def _sentence(verdict: Verdict, candidates: Sequence[TaskState], summary: TaskSt
     bad = [state for state in candidates if verdict_of(state) is verdict]
     found = worst_of(bad[0])
     word = "breached" if verdict is Verdict.FAILED else "could not be judged"
-    why = f": {found.message}" if found else ""
+    said = found.message if found else _message_of(bad[0])
+    why = f": {said}" if said else ""
     return f"{len(bad)} of {len(candidates)} candidates {word}; {bad[0].task.key}{why}"

@@ -3,6 +3,7 @@
     AuditError
     ├── InvalidInput   the user's input is wrong: exit 64, never retried
     ├── Unavailable    something outside is missing or refuses: exit 69, retried with backoff
+    │   └── Unsupported  not on this machine or not in this version: in a cluster reported, not retried
     └── Internal       our bug: exit 70, retried, reported
 
 Whatever else escapes is our bug too and is reported as `Internal`. A message is one sentence that names the thing and
@@ -36,6 +37,10 @@ class Unavailable(AuditError):
 
     reason = "Unavailable"
     exit_code = ExitCode.UNAVAILABLE
+
+
+class Unsupported(Unavailable):
+    """A backend cannot do it here: no device, no library, or not in this version. Trying again gives the same."""
 
 
 class Internal(AuditError):

@@ -92,7 +92,7 @@ class Backend(Protocol):
         """Do nothing if it can build and run here.
 
         Raises:
-            Unavailable: it cannot; one sentence says what is missing.
+            Unsupported: it cannot; one sentence says what is missing.
         """
         ...
 
@@ -119,7 +119,7 @@ class Backend(Protocol):
 
         Raises:
             InvalidInput: the model cannot be built so.
-            Unavailable: something is missing here, or does not exist in this version.
+            Unsupported: something is missing here, or does not exist in this version.
         """
         ...
 

@@ -14,7 +14,7 @@ from assay_runner.backends.emulation import Emulation, fp32_model, localised, ro
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.quantisation import quantised_model
 from assay_runner.backends.sessions import OrtSession, Purpose
-from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import Site
 from assay_runner.graphs.documents import load_graph, save
 from assay_runner.graphs.inside import hidden
@@ -50,7 +50,7 @@ class OnnxRuntime:
 
         Raises:
             InvalidInput: ONNX Runtime refuses the model, or it cannot be quantised.
-            Unavailable: fp8, which is not emulated yet.
+            Unsupported: fp8, which is not emulated yet.
         """
         progress.stage("build")
         workdir.mkdir(parents=True, exist_ok=True)
@@ -68,9 +68,9 @@ class OnnxRuntime:
                 path, notes = _int8(model, candidate, calibration, workdir, progress)
             case "fp8":
                 message = "precision fp8 is not yet emulated by onnxruntime: use another precision, or backend tensorrt"
-                raise Unavailable(f"candidate {candidate.name}: {message}")
+                raise Unsupported(f"candidate {candidate.name}: {message}")
             case None:
-                raise Unavailable(f"candidate {candidate.name}: an existing plan runs on backend tensorrt only")
+                raise Unsupported(f"candidate {candidate.name}: an existing plan runs on backend tensorrt only")
         return Built(
             backend=self.name,
             precision=precision,

@@ -10,7 +10,7 @@ from typing import ClassVar, NoReturn
 
 from assay_api.audit import Candidate
 from assay_runner.backends.backend import Built, Capability, Piece, Session
-from assay_runner.errors import Unavailable
+from assay_runner.errors import Unsupported
 from assay_runner.evidence import Site
 from assay_runner.models import LoadedModel
 from assay_runner.tensors import Batches, Progress
@@ -28,7 +28,7 @@ class TensorRT:
         """Always raises in this version.
 
         Raises:
-            Unavailable: no driver, no bindings, or building engines is not yet in this version.
+            Unsupported: no driver, no bindings, or building engines is not yet in this version.
         """
         self._refuse()
 
@@ -69,7 +69,7 @@ class TensorRT:
 
     def _refuse(self) -> NoReturn:
         if not DRIVER.exists():
-            raise Unavailable(f"backend tensorrt needs an NVIDIA GPU and its driver, and finds neither; {WAY_OUT}")
+            raise Unsupported(f"backend tensorrt needs an NVIDIA GPU and its driver, and finds neither; {WAY_OUT}")
         if importlib.util.find_spec("tensorrt") is None:
-            raise Unavailable(f"backend tensorrt needs the TensorRT Python package in the runner's image; {WAY_OUT}")
-        raise Unavailable(f"building TensorRT engines is not yet in this version; {WAY_OUT}")
+            raise Unsupported(f"backend tensorrt needs the TensorRT Python package in the runner's image; {WAY_OUT}")
+        raise Unsupported(f"building TensorRT engines is not yet in this version; {WAY_OUT}")

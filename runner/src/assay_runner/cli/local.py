@@ -25,12 +25,12 @@ from assay_runner.cli.leftovers import remove_reports
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.errors import AuditError, Internal, as_audit_error
 from assay_runner.progress import Tracker, shown_on
-from assay_runner.publish import publish, published, unmeasured
+from assay_runner.publish import published
 from assay_runner.report import print_verdicts
 from assay_runner.stores import open_store
 from assay_runner.stores.files import disk_error
 from assay_runner.tasks import Context, run_task
-from assay_runner.tasks.sections import candidate_report
+from assay_runner.tasks.sections import publish_unmeasured
 
 SUMMARY_WIDTH = 120
 
@@ -69,9 +69,7 @@ def run_all(tasks: Sequence[Task], context: Context) -> dict[str, AuditError]:
             failure = as_audit_error(error)
             debug(error)
             failures[task.key] = failure
-            emulated = context.backend is not None and task.candidate_spec().backend != context.backend
-            report = candidate_report(task, context, unmeasured(task, str(failure), emulated=emulated))
-            publish(report, task.folder, context.store)
+            publish_unmeasured(task, context, failure)
     return failures
 
 

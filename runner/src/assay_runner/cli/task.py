@@ -24,7 +24,7 @@ from assay_api.plan import Task
 from assay_api.result import TaskError, TaskResult, to_termination_message
 from assay_runner.cli.failures import debug, say
 from assay_runner.cli.workspace import scratch_folder
-from assay_runner.errors import AuditError, Internal, InvalidInput, Unavailable, as_audit_error
+from assay_runner.errors import AuditError, Internal, InvalidInput, Unavailable, Unsupported, as_audit_error
 
 DEFAULT_MESSAGE: Final = "/dev/termination-log"
 
@@ -62,6 +62,7 @@ def _run(task: Task) -> TaskResult:
     from assay_runner.progress import PlainView, Tracker, served
     from assay_runner.stores import open_store
     from assay_runner.tasks import Context, run_task
+    from assay_runner.tasks.sections import publish_unmeasured
 
     tracker = Tracker(PlainView(sys.stderr))
     with ExitStack() as stack:
@@ -73,7 +74,15 @@ def _run(task: Task) -> TaskResult:
                 tracker.note(f"progress cannot be served on port {port}: {error.strerror}")
         scratch = stack.enter_context(scratch_folder())
         store = open_store(task.spec.storage, None, tracker.note)
-        return run_task(task, Context(store, scratch, tracker, reproduce=_reproduce(task)))
+        context = Context(store, scratch, tracker, reproduce=_reproduce(task))
+        try:
+            return run_task(task, context)
+        except Unsupported as error:
+            if task.kind != "candidate":
+                raise
+            # A retry would hold a GPU only to say the same: the answer is that this could not be measured.
+            debug(error)
+            return publish_unmeasured(task, context, error)
 
 
 def _reproduce(task: Task) -> str:

@@ -6,7 +6,8 @@ from assay_api.audit import AuditSpec
 from assay_api.model import to_wire
 from assay_api.plan import Task
 from assay_api.report import CandidateReport, Finding, Report
-from assay_runner.publish import by_severity
+from assay_api.result import TaskResult
+from assay_runner.publish import by_severity, publish, task_result, unmeasured
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
 from assay_runner.tasks.records import GoldenRecord
@@ -36,6 +37,13 @@ def candidate_report(
         spec=spec_section(task.spec),
         reproduce=context.reproduce,
     )
+
+
+def publish_unmeasured(task: Task, context: Context, error: Exception) -> TaskResult:
+    """Store the report of a candidate that could not be measured, which is Inconclusive, and say why."""
+    emulated = context.backend is not None and task.candidate_spec().backend != context.backend
+    report = candidate_report(task, context, unmeasured(task, str(error), emulated=emulated))
+    return task_result(task, report, publish(report, task.folder, context.store))
 
 
 def golden_section(record: GoldenRecord | None) -> dict[str, object]:
