@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tests.lab import LabError, Unavailable
+
 __all__ = ["Figure", "median_ratio", "percentile", "report", "say"]
 
 
@@ -38,12 +40,17 @@ class Figure:
         return f"{self.name} {self.value:.3f}{self.unit} {goal} {'ok' if self.met else 'MISS'}"
 
 
-def report(figures: Iterable[Figure]) -> int:
-    """Print each figure as soon as it is measured; return 1 when a goal was missed or nothing measured, else 0."""
+def report(benchmarks: Iterable[Iterable[Figure]]) -> int:
+    """Print each figure as soon as it is measured; 1 when a goal was missed or anything could not be measured, else 0."""
     met = []
-    for figure in figures:
-        print(figure, flush=True)
-        met.append(figure.met)
+    for benchmark in benchmarks:
+        try:
+            for figure in benchmark:
+                print(figure, flush=True)
+                met.append(figure.met)
+        except (LabError, Unavailable) as error:
+            say(f"not measured: {error}")
+            met.append(False)
     return 0 if met and all(met) else 1
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.lab import LabError
+
 __all__ = ["Kube", "Refused"]
 
 Raw = dict[str, Any]
 
 
-class Refused(Exception):
+class Refused(LabError):
     """The API server refused a request; the message says which and why."""
 
 

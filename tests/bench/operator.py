@@ -242,7 +242,7 @@ def main() -> int:
         parser.error(f"--only takes {','.join(BENCHMARKS)}; got {','.join(unknown)}")
     size = QUICK if asked.quick else Size()
     size = replace(size, repeats=asked.repeats or size.repeats)
-    return report(figure for name in chosen for figure in BENCHMARKS[name](size))
+    return report(BENCHMARKS[name](size) for name in chosen)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab import LabError
+
 __all__ = ["ROOT", "ProgramFailed", "Usage", "environment", "python", "run_program"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class ProgramFailed(Exception):
+class ProgramFailed(LabError):
     """A measured program did not do its work, so there is nothing to measure; the message has the end of its output."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,23 @@ def test_a_figure_says_whether_its_goal_is_met(figure: Figure, line: str) -> Non
     assert len(line.split()) == 4
 
 
-def test_one_miss_or_nothing_measured_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+def broken() -> Iterator[Figure]:
+    yield Figure("before", 1, 2)
+    raise ProgramFailed("the program died")
+
+
+def test_one_miss_or_nothing_measured_fails_the_run() -> None:
     good, bad = Figure("good", 1, 2), Figure("bad", 3, 2)
-    assert report([good, good]) == 0
-    assert report([bad, good]) == 1
-    assert report([]) == 1
-    assert capsys.readouterr().out.splitlines().count("bad 3.000 <=2 MISS") == 1
+    assert report([[good], [good]]) == 0
+    assert report([[bad], [good]]) == 1
+    assert report([[]]) == 1
+
+
+def test_what_cannot_be_measured_fails_the_run_and_leaves_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report([broken(), [Figure("after", 1, 2)]]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == ["before 1.000 <=2 ok", "after 1.000 <=2 ok"]
+    assert shown.err == "bench: not measured: the program died\n"
 
 
 @pytest.mark.parametrize(
