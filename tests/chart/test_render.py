@@ -137,6 +137,14 @@ def test_operator_is_told_its_settings_and_nothing_it_does_not_read(default: lis
     assert told - {"POD_NAME", "POD_NAMESPACE"} == set(re.findall(r'"(ASSAY_[A-Z_]+)"', source))
 
 
+@pytest.mark.parametrize(("value", "told"), [("null", None), ("0", 0.0), ("600", 600.0)])
+def test_patience_with_storage_is_told(chart: Chart, value: str, told: float | None) -> None:
+    made = chart.render("--set", f"runner.storageRetrySeconds={value}")
+    (container,) = named(made, "Deployment")["spec"]["template"]["spec"]["containers"]
+    env = {v["name"]: v["value"] for v in container["env"] if "value" in v}
+    assert from_environment(env).storage_retry_seconds == told
+
+
 def test_operator_accepts_what_the_chart_tells_it(default: list[dict[str, Any]]) -> None:
     (container,) = named(default, "Deployment")["spec"]["template"]["spec"]["containers"]
     settings = from_environment({v["name"]: v["value"] for v in container["env"] if "value" in v})

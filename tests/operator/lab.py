@@ -57,7 +57,7 @@ class Operator:
             "ASSAY_METRICS_PORT": str(self.metrics),
             "ASSAY_LEASE_SECONDS": "4",
             "ASSAY_RENEW_SECONDS": "3",
-            "ASSAY_RETRY_SECONDS": "1",
+            "ASSAY_LEASE_RETRY_SECONDS": "1",
             **env,
         }
         self.process: subprocess.Popen[bytes] | None = None

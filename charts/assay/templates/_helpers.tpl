@@ -74,6 +74,7 @@ subjects:
 - {name: ASSAY_RUNNER_IMAGE, value: {{ include "assay.image" (list . .Values.runner.image) | quote }}}
 - {name: ASSAY_RUNNER_PULL_POLICY, value: {{ .Values.runner.image.pullPolicy | quote }}}
 - {name: ASSAY_RUNNER_SERVICE_ACCOUNT, value: {{ .Values.runner.serviceAccount | quote }}}
+- {name: ASSAY_STORAGE_RETRY_SECONDS, value: {{ if kindIs "invalid" .Values.runner.storageRetrySeconds }}""{{ else }}{{ .Values.runner.storageRetrySeconds | quote }}{{ end }}}
 - {name: ASSAY_NAMESPACES, value: {{ join "," .Values.namespaces | quote }}}
 - {name: ASSAY_WORKERS, value: {{ .Values.workers | quote }}}
 - {name: ASSAY_RESYNC_SECONDS, value: {{ .Values.resyncSeconds | quote }}}
@@ -82,7 +83,7 @@ subjects:
 - {name: ASSAY_LEASE_NAMESPACE, value: {{ .Release.Namespace | quote }}}
 - {name: ASSAY_LEASE_SECONDS, value: {{ .Values.lease.seconds | quote }}}
 - {name: ASSAY_RENEW_SECONDS, value: {{ .Values.lease.renewSeconds | quote }}}
-- {name: ASSAY_RETRY_SECONDS, value: {{ .Values.lease.retrySeconds | quote }}}
+- {name: ASSAY_LEASE_RETRY_SECONDS, value: {{ .Values.lease.retrySeconds | quote }}}
 - {name: ASSAY_METRICS_PORT, value: {{ .Values.metrics.port | quote }}}
 - {name: ASSAY_PROBE_PORT, value: {{ .Values.probes.port | quote }}}
 - {name: ASSAY_LOG_LEVEL, value: {{ .Values.log.level | quote }}}

@@ -159,7 +159,7 @@ def _container(task: Task, settings: Settings, recovery: bool) -> Manifest:
         "image": task.spec.target.image or settings.runner_image,
         "imagePullPolicy": settings.runner_pull_policy,
         "command": ["assay", "task"],
-        "env": _environment(task),
+        "env": _environment(task, settings),
         "ports": [{"name": "progress", "containerPort": names.PROGRESS_PORT, "protocol": "TCP"}],
         "resources": _resources(task, recovery),
         "securityContext": {
@@ -174,7 +174,7 @@ def _container(task: Task, settings: Settings, recovery: bool) -> Manifest:
     }
 
 
-def _environment(task: Task) -> list[Manifest]:
+def _environment(task: Task, settings: Settings) -> list[Manifest]:
     storage = task.spec.storage
     env: list[Manifest] = [
         {"name": names.ENV_TASK, "value": task_json(task)},
@@ -185,6 +185,8 @@ def _environment(task: Task) -> list[Manifest]:
         {"name": "TMPDIR", "value": SCRATCH},
         {"name": "AWS_REGION", "value": storage.region or "us-east-1"},
     ]
+    if settings.storage_retry_seconds is not None:
+        env.append({"name": names.ENV_RETRY_SECONDS, "value": f"{settings.storage_retry_seconds:g}"})
     if storage.endpoint:
         env.append({"name": "AWS_ENDPOINT_URL", "value": storage.endpoint})
     if storage.ca_bundle_ref:

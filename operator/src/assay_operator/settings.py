@@ -33,6 +33,8 @@ class Settings:
     """IfNotPresent, Always or Never."""
     runner_service_account: str | None = None
     """ServiceAccount of the task Pods, for audits that name none; None: the namespace's default."""
+    storage_retry_seconds: float | None = None
+    """How long task Pods wait for storage that does not answer; None: the runner's own default."""
     namespaces: tuple[str, ...] = ()
     """Namespaces that are watched; empty: all."""
     resync_seconds: float = 300.0
@@ -76,6 +78,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         runner_image=image,
         runner_pull_policy=_choice(env, "ASSAY_RUNNER_PULL_POLICY", PULL_POLICIES, "IfNotPresent"),
         runner_service_account=env.get("ASSAY_RUNNER_SERVICE_ACCOUNT", "").strip() or None,
+        storage_retry_seconds=_optional(env, "ASSAY_STORAGE_RETRY_SECONDS", least=0.0),
         namespaces=_namespaces(env.get("ASSAY_NAMESPACES", "")),
         resync_seconds=_number(env, "ASSAY_RESYNC_SECONDS", float, 300.0, least=1.0),
         progress_seconds=_number(env, "ASSAY_PROGRESS_SECONDS", float, 15.0, least=0.1),
@@ -86,14 +89,14 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         lease_namespace=env.get("ASSAY_LEASE_NAMESPACE", "").strip() or _own_namespace(env),
         lease_seconds=_number(env, "ASSAY_LEASE_SECONDS", int, 15, least=1),
         renew_seconds=_number(env, "ASSAY_RENEW_SECONDS", float, 10.0, least=1.0),
-        retry_seconds=_number(env, "ASSAY_RETRY_SECONDS", float, 2.0, least=1.0),
+        retry_seconds=_number(env, "ASSAY_LEASE_RETRY_SECONDS", float, 2.0, least=1.0),
         identity=f"{env.get('POD_NAME', '').strip() or socket.gethostname()}_{uuid.uuid4().hex[:8]}",
         log_format="json" if _choice(env, "ASSAY_LOG_FORMAT", ("text", "json"), "text") == "json" else "text",
         log_level=_choice(env, "ASSAY_LOG_LEVEL", LOG_LEVELS, "info"),
     )
     if not settings.lease_seconds > settings.renew_seconds > 1.2 * settings.retry_seconds:
         raise SettingsError(
-            "ASSAY_LEASE_SECONDS must exceed ASSAY_RENEW_SECONDS, and that 1.2 times ASSAY_RETRY_SECONDS; "
+            "ASSAY_LEASE_SECONDS must exceed ASSAY_RENEW_SECONDS, and that 1.2 times ASSAY_LEASE_RETRY_SECONDS; "
             f"got {settings.lease_seconds:g}, {settings.renew_seconds:g}, {settings.retry_seconds:g}."
         )
     return settings
@@ -120,6 +123,10 @@ def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...], default
     if value not in choices:
         raise SettingsError(f"{name} takes one of {', '.join(choices)}; got {value!r}.")
     return value
+
+
+def _optional(env: Mapping[str, str], name: str, *, least: float) -> float | None:
+    return _number(env, name, float, least, least=least) if env.get(name, "").strip() else None
 
 
 def _number(env: Mapping[str, str], name: str, kind: Callable[[str], T], default: T, *, least: T) -> T:

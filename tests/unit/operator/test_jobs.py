@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,6 +93,14 @@ def test_task_travels_in_the_environment() -> None:
     assert given["HOME"] == given["TMPDIR"] == given["ASSAY_SCRATCH"]
     assert wanted.output.startswith("s3://audits/team/digits/")
     assert wanted.cache == "s3://audits/cache"
+
+
+@pytest.mark.parametrize(("seconds", "given"), [(None, None), (0.0, "0"), (600.0, "600")])
+def test_patience_with_storage_reaches_the_pod(seconds: float | None, given: str | None) -> None:
+    settings = replace(SETTINGS, storage_retry_seconds=seconds)
+    of = audit()
+    (container,) = job_manifest(of, task(of, "golden"), settings)["spec"]["template"]["spec"]["containers"]
+    assert {e["name"]: e.get("value") for e in container["env"]}.get("ASSAY_RETRY_SECONDS") == given
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,13 @@ def test_everything_is_read() -> None:
             **IMAGE, "ASSAY_NAMESPACES": "a, b,a", "ASSAY_RESYNC_SECONDS": "60", "ASSAY_LEASE_NAME": "x",
             "ASSAY_LEASE_NAMESPACE": "y", "POD_NAME": "pod-1", "ASSAY_LOG_FORMAT": "json",
             "ASSAY_RUNNER_PULL_POLICY": "Always", "ASSAY_PROBE_PORT": "0",
+            "ASSAY_STORAGE_RETRY_SECONDS": "600", "ASSAY_LEASE_RETRY_SECONDS": "3",
         }
     )  # fmt: skip
     assert settings.namespaces == ("a", "b")
     assert settings.resync_seconds == 60
     assert (settings.lease_name, settings.lease_namespace) == ("x", "y")
+    assert (settings.storage_retry_seconds, settings.retry_seconds) == (600, 3)
     assert settings.identity.startswith("pod-1_")
     assert (settings.log_format, settings.runner_pull_policy, settings.probe_port) == ("json", "Always", 0)
 
@@ -43,6 +45,7 @@ def test_everything_is_read() -> None:
         ({**IMAGE, "ASSAY_WORKERS": "1.5"}, "takes a number"),
         ({**IMAGE, "ASSAY_RUNNER_PULL_POLICY": "Sometimes"}, "IfNotPresent, Always, Never"),
         ({**IMAGE, "ASSAY_LOG_FORMAT": "xml"}, "text, json"),
+        ({**IMAGE, "ASSAY_STORAGE_RETRY_SECONDS": "-1"}, "0 or more"),
         ({**IMAGE, "ASSAY_LEASE_SECONDS": "5"}, "must exceed"),
     ],
 )

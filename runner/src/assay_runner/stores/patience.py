@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from assay_api.names import ENV_RETRY_SECONDS
 from assay_runner.errors import InvalidInput, Unavailable
 
 T = TypeVar("T")
 
-ENV_RETRY_SECONDS: Final = "ASSAY_RETRY_SECONDS"
 DEFAULT_SECONDS: Final = 120.0
 
 
