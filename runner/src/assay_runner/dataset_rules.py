@@ -55,8 +55,8 @@ def _named(headers: Mapping[str, ArrayHeader], name: str, role: str, shard: str)
 def _check_input(header: ArrayHeader, spec: TensorSpec, shard: str) -> None:
     if not same_type(header.dtype, spec.dtype):
         raise InvalidInput(
-            f"array {header.name!r} of {shard} is {header.dtype.name}, and the model's input takes {spec.dtype.name}: "
-            f"store it by .astype({spec.dtype.name!r})"
+            f"array {header.name!r} of {shard} is {type_name(header.dtype)}, and the model's input takes "
+            f"{spec.dtype.name}: store it by .astype({spec.dtype.name!r})"
         )
     if not header.shape or not fits(header.shape[1:], spec.shape[1:]):
         raise InvalidInput(
@@ -68,7 +68,7 @@ def _check_input(header: ArrayHeader, spec: TensorSpec, shard: str) -> None:
 def _check_labels(header: ArrayHeader, shard: str) -> None:
     if header.dtype.kind not in "iu":
         raise InvalidInput(
-            f"the labels {header.name!r} of {shard} are {header.dtype.name}, and class labels are integers: "
+            f"the labels {header.name!r} of {shard} are {type_name(header.dtype)}, and class labels are integers: "
             "store them by .astype('int64')"
         )
     if len(header.shape) != 1:
@@ -94,6 +94,11 @@ def same_type(stored: np.dtype[Any], taken: np.dtype[Any]) -> bool:
     if stored.newbyteorder("=") == taken:
         return True
     return stored.kind == "V" and taken.kind == "V" and stored.names is None and stored.itemsize == taken.itemsize
+
+
+def type_name(dtype: np.dtype[Any]) -> str:
+    """An element type as people call it; NumPy calls text by its length in bits."""
+    return "text" if dtype.kind in "SUT" else dtype.name
 
 
 def fits(trailing: tuple[int, ...], dims: tuple[int | str | None, ...]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay_runner.dataset_rules import fits, shown
+from assay_runner.dataset_rules import fits, shown, type_name
 from assay_runner.datasets import Dataset, find_shards, headers_of
 from assay_runner.errors import InvalidInput
 from assay_runner.npz import ArrayHeader
@@ -87,8 +87,8 @@ def _output(headers: Mapping[str, ArrayHeader], spec: TensorSpec, shard: str) ->
         raise InvalidInput(f"{shard} has no array for the model's output {spec.name!r}: it holds {there}{hint}")
     if (header.dtype.kind == "f") != (spec.dtype.kind in "fV") or header.dtype.kind not in "fiub":
         raise InvalidInput(
-            f"array {spec.name!r} of {shard} is {header.dtype.name}, and the model's output is {spec.dtype.name}: "
-            "store the outputs in that type, or in a wider one of the kind"
+            f"array {spec.name!r} of {shard} is {type_name(header.dtype)}, and the model's output is "
+            f"{spec.dtype.name}: store the outputs in that type, or in a wider one of the kind"
         )
     known = spec.shape != (None,)
     if not header.shape or (known and not fits(header.shape[1:], spec.shape[1:])):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from assay_api.report import Report
+from assay_api.report import Report, Verdict
 from assay_runner.report import print_verdicts
 from tests.unit.report import samples
 from tests.unit.report.test_page import HOSTILE, hostile
@@ -46,6 +46,41 @@ def test_sentences_then_verdict_then_recommendation() -> None:
 def test_fits_eighty_columns(build: Build) -> None:
     plain = re.sub(r"\x1b\[[0-9;]*m", "", printed(build(), terminal=True))
     assert max(cell_len(line.rstrip()) for line in plain.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 60, 79, 80])
+@pytest.mark.parametrize("build", [samples.passed, samples.failed, samples.inconclusive, samples.emulated])
+def test_a_narrow_terminal_crops_nothing(build: Build, width: int) -> None:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", printed(build(), width=width, terminal=True))
+    assert max(cell_len(line.rstrip()) for line in text.splitlines()) <= width
+    wide = printed(build(), width=200)
+    words = [word for word in wide.split() if "─" not in word and word not in ("Candidate", "Verdict")]
+    flat = "".join(text.split())
+    assert not [word for word in words if word not in flat]
+
+
+def test_forty_columns_show_whole_figures() -> None:
+    lines = [line.strip() for line in printed(samples.failed(), width=40, terminal=True).splitlines()]
+    assert "Worst figure maxAbs 0.3127 (≤ 0.05)" in lines
+    assert "Latency      0.207 ms" in lines
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_figure_that_decides_nothing_says_so(width: int) -> None:
+    candidate, found = samples.fp16()
+    unsure = found[2].model_copy(update={"verdict": Verdict.INCONCLUSIVE})
+    judged = candidate.model_copy(update={"verdict": Verdict.INCONCLUSIVE})
+    text = printed(samples.report((judged, [*found[:2], unsure])), width=width)
+    assert "(≥ 96.53 %), not" in " ".join(text.split())
+    assert "decided" in text
+    assert "decided" not in printed(samples.failed(), width=width)
+
+
+def test_a_very_long_name_is_shortened() -> None:
+    text = printed(hostile("n" * 5_000), width=10_000)
+    assert "n" * 80 in text
+    assert "…" in text
+    assert text.count("n" * 5_000) <= 4, "only names of candidates, which the API bounds, are whole"
 
 
 def test_piped_output_has_no_colour_and_whole_sentences() -> None:

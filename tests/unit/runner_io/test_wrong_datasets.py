@@ -90,6 +90,8 @@ BAD: list[tuple[str, Callable[[Path], None], str]] = [
     ("cast", arrays(x=rows(4).astype("uint8"), label=INT), "store it by .astype('float32')"),
     ("wrong rank", arrays(x=rows(4)[..., None], label=INT), "has shape (4, 3, 1)"),
     ("scalar", arrays(x=np.float32(1.0), label=INT), "has shape (), and the model's input takes"),
+    ("text", arrays(x=np.array(["one"] * 4), label=INT), "is text, and the model's input takes float32"),
+    ("text labels", arrays(x=rows(4), label=np.array(["a"] * 4)), "are text, and class labels are integers"),
     ("objects", arrays(x=np.array([None] * 4, dtype=object), label=INT), "is object, and the model's input takes"),
     ("unequal", arrays(x=rows(5), label=INT), "disagree on the number of samples, their first axis (x: 5, label: 4)"),
     ("no labels", arrays(x=rows(4)), "no array of labels 'label' (dataset.labels): it holds 'x'"),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from assay_api.report import Verdict
-from assay_runner.report.wording import visible
+from assay_runner.report.wording import LONGEST_NAME, shortened, visible
 
 
 class Html(str):
@@ -76,8 +76,10 @@ def tone(verdict: Verdict) -> str:
 
 
 def code(name: str | None) -> Html | None:
-    """A name out of the model, as code that may break at any character."""
-    return None if name is None else el("code", None, name)
+    """A name out of the model, as code that may break at any character; a very long one whole in its title only."""
+    if name is None:
+        return None
+    return el("code", {"title": name if len(name) > LONGEST_NAME else None}, shortened(name))
 
 
 def facts(pairs: Iterable[tuple[str, Child]], kind: str = "facts") -> Html:

@@ -9,7 +9,7 @@ from assay_api.report import Finding, Report, Verdict
 from assay_runner.report.figures import bound, excess, figure, number
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, join, tone
 from assay_runner.report.values import cell
-from assay_runner.report.wording import sorted_findings
+from assay_runner.report.wording import sentence, sorted_findings
 
 SHOWN = 200
 """Findings on the page; a longer list is in report.json and says so."""
@@ -51,7 +51,7 @@ def _finding(finding: Finding, anchors: Mapping[str, str]) -> Html:
         "li",
         {"class": f"finding {tone(finding.verdict)}"},
         el("p", {"class": "where"}, badge(finding.verdict), _link(finding.candidate, anchors), code(finding.check)),
-        el("p", {"class": "sentence"}, finding.message),
+        el("p", {"class": "sentence"}, sentence(finding)),
         facts(
             [
                 ("Tensor", code(finding.tensor)),
@@ -107,7 +107,7 @@ def _passed(passed: list[Finding], anchors: Mapping[str, str]) -> Html:
             el("td", None, _link(f.candidate, anchors)),
             el("td", None, code(f.check)),
             el("td", None, [f"{f.metric or 'value'} ", _value(f)] if number(f.value) is not None else ""),
-            el("td", None, f.message),
+            el("td", None, sentence(f)),
         )
         for f in passed[:SHOWN]
     )

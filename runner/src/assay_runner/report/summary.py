@@ -13,12 +13,14 @@ from assay_runner.report.markup import Child, Html, badge, code, el, facts, icon
 from assay_runner.report.wording import (
     EMULATED,
     SEVERITY,
+    UNDECIDED,
     candidate_verdict,
     headline,
     label_figure,
     label_metrics,
     overall,
     recommendation,
+    sentence,
     strain,
     worst_finding,
 )
@@ -47,7 +49,7 @@ def _leading(report: Report) -> Html | None:
     if not unhappy:
         return None
     first = min(unhappy, key=lambda f: SEVERITY[f.verdict])
-    return el("p", {"class": "leading"}, el("b", None, f"{first.candidate}: "), first.message)
+    return el("p", {"class": "leading"}, el("b", None, f"{first.candidate}: "), sentence(first))
 
 
 def _recommendation(report: Report) -> Html | None:
@@ -166,7 +168,8 @@ def _worst(report: Report, candidate: CandidateReport) -> tuple[Child, float | N
     limit = _small(f"limit {bound(finding.metric, finding.limit)}") if number(finding.limit) is not None else None
     beyond = excess(finding.metric, finding.value, finding.limit)
     value = f"{finding.metric or finding.check} {figure(finding.metric, finding.value)}"
-    return ([value, limit, _small(beyond) if beyond else None, tensor], -strain(finding))
+    open_ = _small(UNDECIDED) if candidate_verdict(report, candidate) is Verdict.INCONCLUSIVE else None
+    return ([value, limit, _small(beyond) if beyond else None, open_, tensor], -strain(finding))
 
 
 def _small(content: Child) -> Html:

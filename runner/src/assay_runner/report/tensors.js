@@ -22,6 +22,17 @@ function plain(raw, digits = 3) {
   return text.replace(/(\.\d*?)0+(?=e|$)/, "$1").replace(/\.(?=e|$)/, "").replace("e+", "e");
 }
 
+/** The tensor's name; where it is very long, its middle is left out, as in the rest of the page. */
+function shortened(layer) {
+  const name = `${layer.name ?? "unnamed"}`;
+  return name.length > 120 ? `${name.slice(0, 39)}…${name.slice(-80)}` : name;
+}
+
+function named(layer) {
+  const name = shortened(layer);
+  return make("code", name === `${layer.name ?? "unnamed"}` ? {} : { title: layer.name }, name);
+}
+
 function decibels(raw) {
   return Number.isFinite(Number(raw ?? NaN)) ? `${Number(raw).toFixed(1)} dB` : plain(raw);
 }
@@ -149,7 +160,7 @@ class TensorTable {
     const cells = this.keys.map((key) => {
       if (key === "index") return make("td", { className: "n" }, `${index + 1}`);
       if (key !== "name") return this.cell(key, layer[key]);
-      return make("th", { scope: "row" }, make("code", {}, `${layer.name ?? "unnamed"}`), made ? make("small", {}, made) : null);
+      return make("th", { scope: "row" }, named(layer), made ? make("small", {}, made) : null);
     });
     return make("tr", { "data-index": index }, ...cells);
   }
@@ -222,7 +233,7 @@ class Chart {
   describe() {
     const layer = this.layers[this.index];
     const lines = [
-      `${layer.name ?? "unnamed"}`,
+      shortened(layer),
       `tensor ${this.index + 1} of ${this.layers.length}${layer.op ? `, ${layer.op}` : ""}`,
       `accumulated ${decibels(layer.accumulatedSnr)}, local ${decibels(layer.localSnr)}`,
     ];

@@ -1,14 +1,15 @@
 """The verdicts on a terminal: a table that fits 80 columns, the sentences of what failed, what to ship.
 
 A table cannot hold a tensor's full name in 80 columns, so the table gives figures and the sentences below it give
-names in full. Piped, the sentences are one line each, so that `grep` finds them whole. Everything is printed as plain
-text: no name is ever read as markup or as an escape sequence.
+names in full. Where there are too few columns for figures in a row, a list takes the table's place. Piped, the
+sentences are one line each, so that `grep` finds them whole. Everything is printed as plain text: no name is ever read
+as markup or as an escape sequence.
 """
 
 from __future__ import annotations
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -17,16 +18,22 @@ from assay_runner.report.figures import NOT_MEASURED, bound, figure, millisecond
 from assay_runner.report.wording import (
     EMULATED,
     MARKS,
+    UNDECIDED,
     accuracy,
     candidate_verdict,
     headline,
     one_line,
     overall,
     recommendation,
+    sentence,
+    shortened,
     sorted_findings,
     worst_finding,
 )
 
+NARROW = 80
+"""Columns below which a table would cut figures in two."""
+TENSOR = 24
 STYLES = {Verdict.PASSED: "green", Verdict.FAILED: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 SENTENCES = 20
 
@@ -43,7 +50,7 @@ def print_verdicts(report: Report, console: Console) -> None:
         _sentence(console, Text(_safe(console, EMULATED), style="yellow"))
         console.print()
     if report.candidates:
-        console.print(_table(report, console))
+        console.print(_table(report, console) if console.width >= NARROW else _list(report, console))
     for finding in _told(report)[:SENTENCES]:
         _finding(console, finding)
     if len(_told(report)) > SENTENCES:
@@ -64,7 +71,7 @@ def _told(report: Report) -> list[Finding]:
 
 
 def _finding(console: Console, finding: Finding) -> None:
-    _sentence(console, _marked(console, finding.verdict, f"{finding.candidate}: {finding.message}"))
+    _sentence(console, _marked(console, finding.verdict, f"{finding.candidate}: {sentence(finding)}"))
 
 
 def _table(report: Report, console: Console) -> Table:
@@ -79,6 +86,20 @@ def _table(report: Report, console: Console) -> Table:
     return table
 
 
+def _list(report: Report, console: Console) -> Group:
+    """The table's cells, one below the other."""
+    parts: list[Text | Table] = []
+    for candidate in report.candidates:
+        name, verdict, *cells = _row(report, candidate, console)
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        for head, cell in zip(("  Accuracy", "  Worst figure", "  Latency"), cells, strict=True):
+            grid.add_row(head, cell)
+        parts += [Text.assemble(name, "  ", verdict, overflow="fold"), grid]
+    return Group(*parts)
+
+
 def _row(report: Report, candidate: CandidateReport, console: Console) -> tuple[Text, ...]:
     verdict = candidate_verdict(report, candidate)
     latency = milliseconds(candidate.latency.median_ms) if candidate.latency else NOT_MEASURED
@@ -86,7 +107,7 @@ def _row(report: Report, candidate: CandidateReport, console: Console) -> tuple[
         Text(_safe(console, candidate.name)),
         _marked(console, verdict, str(verdict), whole=True),
         Text(_safe(console, _brief(accuracy(candidate)))),
-        Text(_safe(console, _worst(worst_finding(report, candidate.name)))),
+        Text(_safe(console, _worst(worst_finding(report, candidate.name), verdict))),
         Text(_safe(console, _brief(latency))),
     )
 
@@ -95,25 +116,17 @@ def _brief(text: str) -> str:
     return "–" if text == NOT_MEASURED else text
 
 
-def _worst(finding: Finding | None) -> str:
-    """The figure and its tensor in at most two lines of a narrow column."""
+def _worst(finding: Finding | None, verdict: Verdict) -> str:
+    """The figure, whether it decides anything, and its tensor, in a few words."""
     if finding is None:
         return NOT_MEASURED
-    place = shortened(one_line(finding.tensor)) if finding.tensor else ""
+    place = shortened(one_line(finding.tensor), TENSOR) if finding.tensor else ""
     if number(finding.value) is None:
         return f"{finding.check} {place}".strip()
     limit = f" ({bound(finding.metric, finding.limit)})" if number(finding.limit) is not None else ""
-    return "\n".join(
-        part for part in (f"{finding.metric or ''} {figure(finding.metric, finding.value)}{limit}", place) if part
-    )
-
-
-def shortened(name: str, width: int = 24) -> str:
-    """A long name with its middle left out: what tells tensors apart stands at the ends."""
-    if len(name) <= width:
-        return name
-    head = (width - 1) // 3
-    return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
+    value = f"{finding.metric or ''} {figure(finding.metric, finding.value)}{limit}"
+    value += f", {UNDECIDED}" if verdict is Verdict.INCONCLUSIVE else ""
+    return f"{value} {place}".strip()
 
 
 def _marked(console: Console, verdict: Verdict, text: str, *, whole: bool = False) -> Text:

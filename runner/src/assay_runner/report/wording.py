@@ -18,6 +18,10 @@ EMULATED = (
     "not what an engine built from it computes."
 )
 SEVERITY = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
+UNDECIDED = "not decided"
+"""Beside the figure of a candidate that could not be judged: the figure alone would read as if it held."""
+LONGEST_NAME = 120
+"""Characters of a name that are shown; report.json has it whole."""
 MARKS = {Verdict.PASSED: "✔", Verdict.FAILED: "✘", Verdict.INCONCLUSIVE: "?"}
 
 # C0 and C1 controls, bidirectional overrides, lone surrogates and the two non-characters that XML refuses.
@@ -34,6 +38,23 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     """`visible` text on one line."""
     return visible(" ".join(text.split()))
+
+
+def shortened(name: str, width: int = LONGEST_NAME) -> str:
+    """A long name with its middle left out: what tells tensors apart stands at the ends."""
+    if len(name) <= width:
+        return name
+    head = (width - 1) // 3
+    return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
+
+
+def sentence(finding: Finding) -> str:
+    """The finding's sentence, names of thousands of characters shortened in it."""
+    message = finding.message
+    for name in (finding.tensor, finding.node):
+        if name and len(name) > LONGEST_NAME:
+            message = message.replace(name, shortened(name))
+    return message
 
 
 def overall(report: Report) -> Verdict:
