@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from assay_api.model import Model
 from assay_api.names import TERMINATION_MESSAGE_BYTES
 from assay_api.report import Verdict
 
 
-class StoredReport(Model):
+class Told(Model):
+    """What a runner tells; one that is newer than the operator may tell more, which is left unread."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class StoredReport(Told):
     """A report in the artifact store."""
 
     uri: str
@@ -20,7 +28,7 @@ class StoredReport(Model):
     """URI of report.html."""
 
 
-class WorstFigure(Model):
+class WorstFigure(Told):
     """The worst finding in few words."""
 
     candidate: str
@@ -41,7 +49,7 @@ class WorstFigure(Model):
     """The limit, formatted."""
 
 
-class TaskError(Model):
+class TaskError(Told):
     """Why a task has no result."""
 
     reason: Literal["InvalidInput", "Unavailable", "Internal"]
@@ -50,7 +58,7 @@ class TaskError(Model):
     """One sentence that names the thing and the way out."""
 
 
-class TaskResult(Model):
+class TaskResult(Told):
     """The result of one task."""
 
     version: Literal[1] = 1
@@ -83,7 +91,7 @@ class TaskResult(Model):
     """Why there is no result."""
 
 
-class Progress(Model):
+class Progress(Told):
     """What a task is doing now, served at /progress."""
 
     task: str

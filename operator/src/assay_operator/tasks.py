@@ -21,6 +21,7 @@ from assay_operator.observed import Job, Observed, Pod
 from assay_operator.troubles import (
     SILENCE_SECONDS,
     Trouble,
+    answer_lost,
     how_it_ended,
     job_trouble,
     out_of_memory,
@@ -140,8 +141,7 @@ def _recovery_state(task: Task, job: Job, observed: Observed, now: datetime) -> 
     if left > 0:
         return TaskState(task, "Running", job=job, check_after=left)
     last = _newest(_pods_of(job, observed.pods))
-    why = how_it_ended(last) if last and job.failure else "it ended without an answer that can be read"
-    return TaskState(task, "Failed", trouble=Trouble(Reason.ERROR, f"its result went before it was read: {why}"))
+    return TaskState(task, "Failed", trouble=Trouble(Reason.ERROR, answer_lost(job, last)))
 
 
 def _failed_state(task: Task, job: Job, observed: Observed, now: datetime) -> TaskState:

@@ -115,10 +115,20 @@ def how_it_ended(pod: Pod) -> str:
         return out_of_memory(pod)
     if pod.exit_reason in START_REASONS:
         return _clean(f"the container could not start: {pod.message}")
+    if pod.message.startswith("{"):
+        return _unreadable(pod)
     if pod.exit_code is None:
         return f"its Pod ended ({pod.reason})" if pod.reason else "its Pod went away"
     detail = f" ({pod.exit_reason})" if pod.exit_reason not in ("", "Error") else ""
     return f"exit code {pod.exit_code}{detail}, see `kubectl logs {pod.name}`"
+
+
+def answer_lost(job: Job, last: Pod | None) -> str:
+    """Why a task that was asked a second time for its stored report has no result."""
+    if last and not job.failure and last.message:
+        return _unreadable(last)
+    why = how_it_ended(last) if last and job.failure else "it ended without an answer"
+    return f"its result went before it was read: {why}"
 
 
 def out_of_memory(pod: Pod) -> str:
@@ -135,6 +145,13 @@ def read_result(message: str) -> TaskResult | None:
         return TaskResult.model_validate_json(message) if message.startswith("{") else None
     except ValidationError:
         return None
+
+
+def _unreadable(pod: Pod) -> str:
+    return (
+        f"the runner's result could not be read: image {pod.image} speaks another version: "
+        "upgrade operator and runner image together"
+    )
 
 
 def _unschedulable(words: str, task: Task) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +32,10 @@ AUDIT = Audit("team", "a", "u", 1, "1", False, None, "", b"{}", b"{}", "", "", F
             replace(POD, exit_code=128, exit_reason="StartError", message='exec: "assay": not found'),
             'could not start: exec: "assay": not found',
         ),
+        (
+            replace(POD, message='{"task":"t","version":2}', exit_code=70, image="runner:9"),
+            "the runner's result could not be read: image runner:9 speaks another version",
+        ),
         (replace(POD, reason="Evicted"), "its Pod ended (Evicted)"),
         (POD, "its Pod went away"),
     ],
@@ -39,9 +44,20 @@ def test_how_a_pod_ended_is_told(pod: Pod, words: str) -> None:
     assert words in how_it_ended(pod)
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "[]", "null", "Traceback", '{"task": 1}', '{"task": "t", "new": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", "[]", "null", "Traceback", '{"task": 1}', '{"task": "t", "version": 2}']
+)
 def test_garbage_is_no_result(text: str) -> None:
     assert read_result(text) is None
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"new": 1}, {"worst": {"candidate": "c", "check": "finite", "message": "m", "new": [1]}}]
+)
+def test_what_a_newer_runner_tells_besides_is_left_unread(more: dict[str, object]) -> None:
+    result = read_result(json.dumps({"task": "t", "verdict": "Passed", **more}))
+    assert result is not None
+    assert result.verdict == "Passed"
 
 
 @pytest.mark.parametrize("reason", list(Reason))
