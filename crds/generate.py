@@ -114,7 +114,11 @@ def _type(field: dict[str, Any]) -> str:
     if isinstance(field.get("additionalProperties"), dict):
         return f"map of {_type(field['additionalProperties'])}"
     kind = "quantity" if field.get("x-kubernetes-int-or-string") else str(field.get("type", "any"))
-    bounds = [f"{sign} {field[key]}" for key, sign in (("minimum", "≥"), ("maximum", "≤")) if key in field]
+    bounds = [
+        f"{strict if field.get(f'exclusive{key.capitalize()}') else sign} {field[key]}"
+        for key, sign, strict in (("minimum", "≥", ">"), ("maximum", "≤", "<"))
+        if key in field
+    ]
     return f"{kind} {', '.join(bounds)}".strip()
 
 

@@ -53,18 +53,23 @@ def made(name: str, given: dict[str, Any]) -> Check:
 
 def evidence(good: bool, samples: int = 1000) -> Evidence:
     """Everything measured: all as it should be, or all NaN."""
-    values, worst = (np.zeros(samples), -np.inf) if good else (np.full(samples, INF), -np.inf)
-    high = np.full(samples, INF if good else worst)
+    values = np.full(samples, 0.0 if good else np.nan)
+    high = np.full(samples, INF if good else np.nan)
     drifts = OutputDrifts(
         site=SITE,
         max_abs=values,
         max_rel=values,
-        cosine=np.full(samples, 1.0 if good else -1.0),
+        cosine=np.full(samples, 1.0 if good else np.nan),
         psnr=high,
         snr=high,
-        not_finite=np.full(samples, not good),
+        broken=np.full(samples, not good),
+        nan=np.full(samples, not good),
+        void=np.zeros(samples, np.bool_),
+        compared=np.full(samples, 10),
+        as_golden=np.zeros(samples, np.int64),
         top_k={k: np.full(samples, good) for k in (1, 2)},
         classes=10,
+        elements=10,
     )
     zeros = np.zeros(samples, np.int64)
     error = Error(0, 0, INF, 1) if good else Error(INF, INF, -INF, -1)
@@ -202,11 +207,11 @@ def test_golden_that_hits_nothing_tells_nothing() -> None:
 
 def test_one_bad_sample_decides() -> None:
     proof = evidence(good=True, samples=400)
-    cosine = np.ones(400)
-    cosine[123] = 0.2
-    worse = OutputDrifts(**{**vars(proof.outputs[0]), "cosine": cosine})
+    snr = np.full(400, 30.0)
+    snr[123] = 3
+    worse = OutputDrifts(**{**vars(proof.outputs[0]), "snr": snr})
     [found] = OutputDrift().judge(Evidence(candidate="c", samples=400, outputs=(worse,)))
-    assert (found.verdict, found.value, found.limit) == (Verdict.FAILED, 0.2, 0.99)
+    assert (found.verdict, found.value, found.limit) == (Verdict.FAILED, 3, 17)
     assert "sample 123" in found.message
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assay_api.report import CandidateReport, Finding, Latency, Verdict, worst
 from assay_runner.checks.output_drift import METRICS, OutputDrift
@@ -83,24 +84,32 @@ def _output(drifts: OutputDrifts, request: MeasureRequest) -> dict[str, Any]:
     judging = [c for c in request.checks if isinstance(c, OutputDrift) and c.judges(drifts.site.tensor)]
     limits: Mapping[str, float] = {name: limit for check in judging for name, limit in check.limits().items()}
     metrics: dict[str, Any] = {}
+    if drifts.equal is not None:
+        metrics["equal"] = _share(drifts.equal, np.arange(drifts.samples), judging[0].equal if judging else None)
     for metric in METRICS:
-        values = metric.values(drifts)
+        values = metric.values(drifts)[drifts.measured]
+        if not values.size or (metric.name == "cosine" and drifts.elements == 1):
+            continue
         entry: dict[str, Any] = {
             "worst": bad_end(values, 1.0, metric.more_is_better),
             "p50": bad_end(values, 0.5, metric.more_is_better),
             "p99": bad_end(values, 0.99, metric.more_is_better),
-            "worstSample": worst_index(values, metric.more_is_better),
+            "worstSample": int(drifts.measured[worst_index(values, metric.more_is_better)]),
         }
         metrics[metric.name] = entry | ({"limit": limits[metric.name]} if metric.name in limits else {})
     for check in judging:
-        agreement = drifts.top_k[check.top_k]
-        entry = {"worst": float(agreement.mean()), "k": check.top_k}
-        if not agreement.all():
-            entry["worstSample"] = int(np.argmin(agreement))
-        if check.top_k_agreement is not None:
-            entry["limit"] = check.top_k_agreement
-        metrics["topKAgreement"] = entry
+        if drifts.classes > check.top_k and drifts.measured.size:
+            agreement = drifts.top_k[check.top_k][drifts.measured]
+            metrics["topKAgreement"] = _share(agreement, drifts.measured, check.top_k_agreement) | {"k": check.top_k}
     return {"name": drifts.site.tensor, "metrics": metrics}
+
+
+def _share(flags: NDArray[np.bool_], samples: NDArray[np.intp], limit: float | None) -> dict[str, Any]:
+    """A metric that is a share of samples; its worst sample is the first that has not."""
+    entry: dict[str, Any] = {"worst": float(flags.mean())}
+    if not flags.all():
+        entry["worstSample"] = int(samples[np.argmin(flags)])
+    return entry | ({} if limit is None else {"limit": limit})
 
 
 def _layer(layer: LayerError) -> dict[str, Any]:

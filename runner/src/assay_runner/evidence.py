@@ -53,14 +53,20 @@ class OutputDrifts:
 
     Attributes:
         site: the output.
-        max_abs: largest absolute difference; Inf where either is NaN or they are infinite apart.
+        max_abs: largest absolute difference; NaN or Inf where broken, as are all figures.
         max_rel: largest relative difference, see `statistics.samples`.
-        cosine: cosine similarity in [-1, 1]; -1 where the candidate is not finite and golden is.
-        psnr: dB; -Inf likewise, +Inf where nothing differs.
+        cosine: cosine similarity in [-1, 1].
+        psnr: dB; +Inf where nothing differs.
         snr: dB, likewise.
-        not_finite: whether the candidate holds NaN or Inf.
+        broken: whether the candidate holds NaN or Inf where golden has another value.
+        nan: whether NaN is among it.
+        void: whether golden holds NaN or Inf where the candidate is finite, so that there is nothing to compare with.
+        compared: elements that are finite in golden, or not the same.
+        as_golden: elements that are not finite, in both alike; left out of all figures.
         top_k: for each k asked for, whether the k largest elements are golden's.
         classes: length of the last axis, 1 where there is none.
+        elements: elements per sample.
+        equal: of an output of integers or booleans, whether all elements are golden's; every array above is empty then.
     """
 
     site: Site
@@ -69,9 +75,25 @@ class OutputDrifts:
     cosine: Floats
     psnr: Floats
     snr: Floats
-    not_finite: NDArray[np.bool_]
+    broken: NDArray[np.bool_]
+    nan: NDArray[np.bool_]
+    void: NDArray[np.bool_]
+    compared: NDArray[np.int64]
+    as_golden: NDArray[np.int64]
     top_k: Mapping[int, NDArray[np.bool_]]
     classes: int
+    elements: int
+    equal: NDArray[np.bool_] | None = None
+
+    @property
+    def samples(self) -> int:
+        """Samples compared."""
+        return len(self.max_abs if self.equal is None else self.equal)
+
+    @property
+    def measured(self) -> NDArray[np.intp]:
+        """Indices of the samples whose figures mean something, broken ones among them."""
+        return np.flatnonzero((self.compared > 0) & (self.broken | ~self.void))
 
 
 @dataclass(frozen=True)

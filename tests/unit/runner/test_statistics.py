@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from assay_runner.statistics.blocks import BLOCK, Sums
 from assay_runner.statistics.quantiles import bad_end, worst_index
-from assay_runner.statistics.samples import drift, ranks, same_top_k, top
+from assay_runner.statistics.samples import drift, identical, ranks, same_top_k, top
 from assay_runner.tensors import Array
 
 FINITE = st.floats(-1e6, 1e6, width=32)
@@ -68,7 +68,8 @@ def test_drift_per_sample(pair: tuple[Array, Array]) -> None:
         assert found.max_rel[index] == pytest.approx(relative)
         assert found.snr[index] == pytest.approx(decibel((g**2).sum(), (d**2).sum()), abs=1e-6)
         assert found.psnr[index] == pytest.approx(decibel(peak**2, (d**2).mean()), abs=1e-6)
-    assert not found.not_finite.any()
+    assert not (found.broken | found.nan | found.void).any()
+    assert found.compared.tolist() == [pair[0][0].size] * len(pair[0])
 
 
 def test_blocks_are_only_a_way_to_go(rng: np.random.Generator) -> None:
@@ -90,31 +91,44 @@ def rng() -> np.random.Generator:
 
 NAN, INF = math.nan, math.inf
 ODD = {
-    "nan in candidate": ([1, 2], [1, NAN], True),
-    "nan in golden": ([1, NAN], [1, 2], True),
-    "nan in both": ([1, NAN], [1, NAN], True),
-    "inf in candidate": ([1, 2], [1, INF], True),
-    "opposite infinities": ([1, INF], [1, -INF], True),
-    "the same infinity": ([1, -INF], [1, -INF], False),
-    "nothing at all": ([0, 0], [0, 0], False),
+    "nan in candidate": ([1, 2], [1, NAN], "broken nan", 0),
+    "nan in golden": ([1, NAN], [1, 2], "void", 0),
+    "nan in both": ([1, NAN], [1, NAN], "", 1),
+    "inf in candidate": ([1, 2], [1, INF], "broken", 0),
+    "nan for inf": ([1, INF], [1, NAN], "broken nan", 0),
+    "opposite infinities": ([1, INF], [1, -INF], "broken", 0),
+    "the same infinity": ([1, -INF], [1, -INF], "", 1),
+    "each its own": ([NAN, 1, INF], [1, NAN, INF], "broken nan void", 1),
+    "nothing at all": ([0, 0], [0, 0], "", 0),
 }
 
 
 @pytest.mark.parametrize("case", ODD)
 def test_values_that_are_not_finite(case: str) -> None:
-    golden, candidate, bad = ODD[case]
+    golden, candidate, states, same = ODD[case]
     g, c = np.array([golden], np.float32), np.array([candidate], np.float32)
     found, sums = drift(g, c), Sums()
     sums.add(g, c)
-    if bad:
-        assert (found.max_abs[0], found.max_rel[0], found.cosine[0], found.psnr[0], found.snr[0]) == (
-            INF, INF, -1, -INF, -INF,
-        )  # fmt: skip
-        assert (sums.max_abs, sums.cosine, sums.snr, sums.rms) == (INF, -1, -INF, INF)
-    else:
-        assert (found.max_abs[0], found.max_rel[0], found.cosine[0], found.psnr[0], found.snr[0]) == (0, 0, 1, INF, INF)
+    assert " ".join(n for n in ("broken", "nan", "void") if getattr(found, n)[0]) == states
+    assert (found.as_golden[0], found.compared[0]) == (same, g.size - same)
+    figures = [found.max_abs[0], found.max_rel[0], found.cosine[0], found.psnr[0], found.snr[0]]
+    if "broken" in states:
+        lost = NAN if "nan" in states else INF
+        assert np.array_equal(figures, [lost, lost, NAN, NAN, NAN], equal_nan=True)
+    elif not states:
+        assert figures == [0, 0, 1, INF, INF]
         assert (sums.max_abs, sums.cosine, sums.snr, sums.rms) == (0, 1, INF, 0)
-    assert found.not_finite[0] == (not np.isfinite(c).all())
+    if states:
+        assert math.isnan(sums.cosine)
+        assert (sums.max_abs, sums.snr, sums.rms) == (INF, -INF, INF)
+
+
+def test_integers_are_compared_as_integers() -> None:
+    big = 2**62
+    golden, candidate = np.array([[big, 1], [big, 2]]), np.array([[big, 1], [big + 1, 2]])
+    assert golden.astype(np.float64)[1, 0] == candidate.astype(np.float64)[1, 0]
+    assert identical(golden, candidate).tolist() == [True, False]
+    assert identical(golden, golden.astype(np.uint64)).tolist() == [True, True]
 
 
 def test_golden_zero_against_something_is_worst_but_not_infinite() -> None:
@@ -139,6 +153,8 @@ TOP_K = {
     "same two in another order": ([3, 2, 1], [2, 3, 1], 2, True),
     "constant candidate": ([1, 2, 3], [0, 0, 0], 1, False),
     "nan": ([3, 2, 1], [NAN, 2, 1], 1, False),
+    "nan in both": ([NAN, 2, 1], [NAN, 3, 1], 1, True),
+    "nan for nan and another winner": ([NAN, 2, 1], [NAN, 1, 3], 1, False),
     "inf wins": ([INF, 2, 1], [INF, 2, 1], 1, True),
 }
 

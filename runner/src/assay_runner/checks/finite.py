@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-import numpy as np
-
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, misleading, place, unseen
 from assay_runner.evidence import Evidence, Fault, Need, OutputDrifts, Overflow, Site
@@ -35,7 +33,7 @@ class Finite(Check):
         own = [fault for fault in evidence.tensors.faults if fault.own is None or fault.own > 0]
         if own:
             return (self._failed(evidence, own),)
-        if hidden := next((o for o in evidence.outputs if _not_finite(o).any()), None):
+        if hidden := next((o for o in evidence.outputs if o.broken.any()), None):
             return (self._hidden(evidence, hidden),)
         if reason := misleading(evidence):
             return (self.inconclusive(evidence, reason),)
@@ -85,17 +83,12 @@ class Finite(Check):
         )
 
     def _hidden(self, evidence: Evidence, output: OutputDrifts) -> Finding:
-        samples = int(_not_finite(output).sum())
+        samples = int(output.broken.sum())
         message = (
             f"output {output.site.tensor!r} is not finite in {samples} of {evidence.samples} samples, though it is in "
             "the run that shows every tensor: showing them changes what is computed"
         )
         return self.finding(evidence, Verdict.FAILED, message, output.site, metric="nonFinite", value=samples, limit=0)
-
-
-def _not_finite(output: OutputDrifts) -> Any:
-    """Samples in which the output is not finite and not as golden."""
-    return output.not_finite & np.isinf(output.max_abs)
 
 
 def _overflow(overflow: Overflow) -> str:

@@ -41,6 +41,12 @@ class LabelAccuracy(Check):
         ranks = evidence.labels.get(self.output) if self.output else next(iter(evidence.labels.values()), None)
         if ranks is None or not ranks.golden.size:
             return (self.inconclusive(evidence, "the labels were not compared with any output"),)
+        if ranks.classes == 1:
+            reason = (
+                f"output {ranks.output!r} has one score per sample, from which {self.metric} cannot be told: name an "
+                "output with a score per class in labelAccuracy.output, or judge this one by outputDrift"
+            )
+            return (self.inconclusive(evidence, reason),)
         if ranks.classes <= self._k:
             reason = f"{self.metric} says nothing about {ranks.classes} classes: use metric top1"
             return (self.inconclusive(evidence, reason),)

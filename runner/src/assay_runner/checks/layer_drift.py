@@ -67,7 +67,7 @@ class LayerDrift(Check):
             first = local[0]
             value = first.local.snr if first.local else float("-inf")
             message = (
-                f"the error starts at {place(first.site)}: on golden inputs it has {value:.1f} dB, must have "
+                f"the error starts at {place(first.site)}: on golden inputs it {_power(value)}, must have "
                 f"{self.local_snr:g} dB; tensors that start such errors: {len(local)}, that breach a limit: {breaches}"
             )
             fields = {"metric": "localSnr", "value": value, "limit": self.local_snr}
@@ -75,7 +75,7 @@ class LayerDrift(Check):
             first = min(passed_on, key=lambda layer: layer.accumulated.snr)
             value = first.accumulated.snr
             message = (
-                f"{place(first.site)} is farthest from golden with {value:.1f} dB, must have {self.snr:g} dB; no "
+                f"{place(first.site)} is farthest from golden: it {_power(value)}, must have {self.snr:g} dB; no "
                 f"single tensor starts an error below {self.local_snr:g} dB, it adds up; breaches: {breaches} tensors"
             )
             fields = {"metric": "accumulatedSnr", "value": value, "limit": self.snr}
@@ -91,6 +91,11 @@ class LayerDrift(Check):
             "worst": [_entry(x) for x in sorted(layers, key=lambda layer: layer.accumulated.snr)[: self.worst]],
             "origins": [_entry(layer) for layer in origins[: self.worst]],
         }
+
+
+def _power(snr: float) -> str:
+    """A signal-to-noise ratio as a predicate; -Inf stands for values that are not finite, or for noise alone."""
+    return "is not finite, or noise alone" if snr == float("-inf") else f"has {snr:.1f} dB"
 
 
 def _entry(layer: LayerError) -> dict[str, Any]:

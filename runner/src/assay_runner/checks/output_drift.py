@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from assay_api.fields import ArrayName, Share
@@ -14,7 +16,11 @@ from assay_runner.checks.check import Check
 from assay_runner.evidence import Evidence, Floats, Need, OutputDrifts
 from assay_runner.statistics.quantiles import bad_end, worst_index
 
-DEFAULT_COSINE = 0.99
+DEFAULT_SNR = 17.0
+"""Noise of 2 % of golden's power: for small errors that of cosine 0.99, but it also sees scale and single numbers."""
+
+Flags = NDArray[np.bool_]
+Judged = tuple[Verdict, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ METRICS = (
 class OutputDrift(Check):
     """Do the outputs agree with the golden ones?
 
-    Judged per output and per sample: the worst sample decides. Without any limit: cosine 0.99.
+    Judged per output and per sample: the worst sample decides. Without any limit: snr 17, noise of 2 % of golden's
+    power. Outputs of integers or booleans are judged by equal alone, all others by the other limits.
     """
 
     name: ClassVar[str] = "outputDrift"
@@ -58,18 +65,22 @@ class OutputDrift(Check):
     """Largest difference of an element, divided by the larger of the golden element's magnitude and 0.1 % of the
     sample's largest golden magnitude (so that elements near zero do not decide)."""
     cosine: float | None = Field(default=None, ge=-1, le=1)
-    """Smallest cosine similarity of a sample's output."""
+    """Smallest cosine similarity of a sample's output. Blind for scale, and for outputs of one element per sample."""
     psnr: float | None = Field(default=None, ge=-1000, le=1000)
     """Smallest peak signal-to-noise ratio in dB; the peak is the sample's largest golden magnitude."""
     snr: float | None = Field(default=None, ge=-1000, le=1000)
-    """Smallest signal-to-noise ratio in dB: golden power over the power of the difference."""
+    """Smallest signal-to-noise ratio in dB: golden power over the power of the difference. Default 17 where no limit is
+    given."""
     top_k: int = Field(default=1, ge=1, le=1000)
     """k of topKAgreement. Default 1."""
     top_k_agreement: Share | None = None
     """Share of samples whose set of the k largest elements along the last axis must be the golden one's."""
+    equal: Share = Field(default=0.99)
+    """Share of samples whose integer or boolean output must be identical to the golden one. Applies to such outputs
+    only. Default 0.99."""
 
     def limits(self) -> dict[str, float]:
-        """Limits by metric, without topKAgreement's; the default where none is given."""
+        """Limits of float outputs by metric, without topKAgreement's; the default where none is given."""
         given = {
             "maxAbs": self.max_abs,
             "maxRel": self.max_rel,
@@ -78,7 +89,7 @@ class OutputDrift(Check):
             "snr": self.snr,
         }
         found = {name: limit for name, limit in given.items() if limit is not None}
-        return found if found or self.top_k_agreement is not None else {"cosine": DEFAULT_COSINE}
+        return found if found or self.top_k_agreement is not None else {"snr": DEFAULT_SNR}
 
     def judges(self, output: str) -> bool:
         """Whether this output is judged."""
@@ -99,9 +110,9 @@ class OutputDrift(Check):
         return tuple(findings) or (self.inconclusive(evidence, "no output was compared with a golden one"),)
 
     def _output(self, evidence: Evidence, drifts: OutputDrifts) -> Finding:
-        if not drifts.max_abs.size:
+        if not drifts.samples:
             return self.inconclusive(evidence, f"output {drifts.site.tensor!r} has no sample to judge", drifts.site)
-        judged = [*self._per_sample(drifts), *self._top_k(drifts)]
+        judged = list(self._judged(drifts))
         failed = [fields for verdict, fields in judged if verdict is Verdict.FAILED]
         unclear = [fields for verdict, fields in judged if verdict is Verdict.INCONCLUSIVE]
         if failed:
@@ -111,47 +122,111 @@ class OutputDrift(Check):
             verdict, fields = Verdict.INCONCLUSIVE, unclear[0]
         else:
             verdict, fields = Verdict.PASSED, judged[0][1]
-        message = f"output {drifts.site.tensor!r}: {fields.pop('message')}"
-        return self.finding(evidence, verdict, message, drifts.site, **fields, details=self._details(drifts))
+        message = f"output {drifts.site.tensor!r}: {fields.pop('message')}{_left_out(drifts)}"
+        return self.finding(evidence, verdict, message, drifts.site, **fields, details=_details(drifts))
 
-    def _per_sample(self, drifts: OutputDrifts) -> Iterator[tuple[Verdict, dict[str, Any]]]:
+    def _judged(self, drifts: OutputDrifts) -> Iterator[Judged]:
+        if drifts.equal is not None:
+            yield self._equal(drifts.equal)
+            return
+        if not drifts.measured.size:
+            yield Verdict.INCONCLUSIVE, {"message": _nothing(drifts)}
+            return
+        yield from self._per_sample(drifts)
+        yield from self._top_k(drifts)
+        if drifts.void.any():
+            yield Verdict.INCONCLUSIVE, {"message": _nothing(drifts)}
+
+    def _equal(self, equal: Flags) -> Judged:
+        share, first = float(equal.mean()), int(np.argmin(equal))
+        fields = {"metric": "equal", "value": share, "limit": self.equal}
+        message = f"identical to golden in {int(equal.sum())} of {equal.size} samples"
+        if share >= self.equal:
+            return Verdict.PASSED, fields | {"message": f"{message}, within the limit {self.equal:g}"}
+        message += f", must in a share of {self.equal:g}; the first that differs is sample {first}"
+        return Verdict.FAILED, fields | {"message": message}
+
+    def _per_sample(self, drifts: OutputDrifts) -> Iterator[Judged]:
         limits = self.limits()
         for metric in METRICS:
             if metric.name not in limits:
                 continue
-            limit, values = limits[metric.name], metric.values(drifts)
+            limit = limits[metric.name]
+            if metric.name == "cosine" and drifts.elements == 1 and not drifts.broken.any():
+                message = "one element per sample has no direction, so its cosine says nothing: use snr or maxAbs"
+                yield Verdict.INCONCLUSIVE, {"message": message, "metric": metric.name, "limit": limit}
+                continue
+            values = metric.values(drifts)[drifts.measured]
             worst = bad_end(values, 1.0, metric.more_is_better)
-            sample = worst_index(values, metric.more_is_better)
+            fields = {"metric": metric.name, "value": worst, "limit": limit}
+            if drifts.broken.any():
+                yield Verdict.FAILED, fields | {"message": f"{_broken(drifts)}, so {metric.name} has no value"}
+                continue
+            sample = drifts.measured[worst_index(values, metric.more_is_better)]
             sign = "at least" if metric.more_is_better else "at most"
             where = f"{metric.name} {worst:.6g} in sample {sample}, the worst of {values.size}"
-            broken = "is not finite there" if drifts.not_finite[sample] else f"must be {sign} {limit:g}"
             if metric.breached(worst, limit):
-                verdict, message = Verdict.FAILED, f"{where}, {broken}"
+                yield Verdict.FAILED, fields | {"message": f"{where}, must be {sign} {limit:g}"}
             else:
-                verdict, message = Verdict.PASSED, f"{where}, is within the limit {limit:g}"
-            yield verdict, {"message": message, "metric": metric.name, "value": worst, "limit": limit}
+                yield Verdict.PASSED, fields | {"message": f"{where}, is within the limit {limit:g}"}
 
-    def _top_k(self, drifts: OutputDrifts) -> Iterator[tuple[Verdict, dict[str, Any]]]:
+    def _top_k(self, drifts: OutputDrifts) -> Iterator[Judged]:
         limit = self.top_k_agreement
         if limit is None:
             return
-        agreement = drifts.top_k[self.top_k]
-        share, fields = float(agreement.mean()), {"metric": "topKAgreement", "limit": limit}
+        fields: dict[str, Any] = {"metric": "topKAgreement", "limit": limit}
         if drifts.classes <= self.top_k:
-            message = f"top-{self.top_k} agreement says nothing about {drifts.classes} elements: lower topK"
+            count = "one element per sample" if drifts.elements == 1 else f"{drifts.classes} elements"
+            way = "leave it out, or judge by snr or maxAbs" if drifts.classes == 1 else "lower topK"
+            message = f"top-{self.top_k} agreement says nothing about {count}: {way}"
             yield Verdict.INCONCLUSIVE, fields | {"message": message}
             return
+        agreement = drifts.top_k[self.top_k][drifts.measured]
+        share = float(agreement.mean())
         message = f"top-{self.top_k} agrees in {int(agreement.sum())} of {agreement.size} samples"
         if share >= limit:
             yield Verdict.PASSED, fields | {"message": f"{message}, within the limit {limit:g}", "value": share}
         else:
             yield Verdict.FAILED, fields | {"message": f"{message}, must in a share of {limit:g}", "value": share}
 
-    def _details(self, drifts: OutputDrifts) -> dict[str, Any]:
-        details: dict[str, Any] = {"samples": int(drifts.max_abs.size)}
-        for metric in METRICS:
-            values = metric.values(drifts)
+
+def _broken(drifts: OutputDrifts) -> str:
+    """What the candidate holds that golden does not, and where."""
+    what, found = ("NaN", drifts.nan) if drifts.nan.any() else ("Inf", drifts.broken)
+    samples = np.flatnonzero(found)
+    return (
+        f"the candidate holds {what} where golden does not, in {samples.size} of {drifts.samples} samples, first in "
+        f"sample {samples[0]}"
+    )
+
+
+def _nothing(drifts: OutputDrifts) -> str:
+    """Why samples cannot be compared with golden."""
+    void = np.flatnonzero(drifts.void)
+    if void.size:
+        return (
+            f"golden holds NaN or Inf in sample {void[0]} where the candidate is finite, so there is nothing to "
+            f"compare with in {void.size} of {drifts.samples} samples: look for it in golden.uri or in the model"
+        )
+    return f"golden holds no finite element in any of {drifts.samples} samples, so there is nothing to compare with"
+
+
+def _left_out(drifts: OutputDrifts) -> str:
+    """What of golden was not finite and is the same in the candidate."""
+    elements = int(drifts.as_golden.sum())
+    if not elements or not drifts.measured.size:
+        return ""
+    return f"; {elements} elements that golden has not finite either, and the same, are left out"
+
+
+def _details(drifts: OutputDrifts) -> dict[str, Any]:
+    if drifts.equal is not None:
+        return {"samples": drifts.samples, "equal": float(drifts.equal.mean())}
+    details: dict[str, Any] = {"samples": drifts.samples}
+    for metric in METRICS:
+        values = metric.values(drifts)[drifts.measured]
+        if values.size:
             shares = (("worst", 1.0), ("p99", 0.99), ("p50", 0.5))
             details[metric.name] = {name: bad_end(values, share, metric.more_is_better) for name, share in shares}
-        details["notFinite"] = int(drifts.not_finite.sum())
-        return details
+    details |= {"notFinite": int(drifts.broken.sum()), "notFiniteInGoldenOnly": int(drifts.void.sum())}
+    return details | {"elementsNotFiniteInBoth": int(drifts.as_golden.sum())}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 import numpy as np
@@ -10,8 +11,13 @@ from numpy.typing import NDArray
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import LabelRanks, OutputDrifts, Site
 from assay_runner.passes.rows import has_samples, judged
-from assay_runner.statistics.samples import Drift, drift, ranks
+from assay_runner.statistics.samples import Drift, drift, identical, ranks
 from assay_runner.tensors import Array, Arrays, Batch
+
+EXACT = "biu"
+"""Kinds of integers and booleans, which are compared for equality."""
+
+NOTHING = drift(np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32))
 
 
 class OutputsPass:
@@ -21,7 +27,9 @@ class OutputsPass:
         """Look at these outputs, in this order; `ks` are the k of top-k agreement."""
         self._sites, self._ks = sites, ks
         self._parts: dict[str, list[Drift]] = {name: [] for name in sites}
+        self._equal: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in sites}
         self._classes: dict[str, int] = {}
+        self._elements: dict[str, int] = {}
         self.unmeasured: dict[str, str] = {}
 
     def add(self, batch: Batch, golden: Arrays, candidate: Arrays) -> None:
@@ -33,14 +41,18 @@ class OutputsPass:
                 continue
             found = judged(candidate[name], batch)
             self._classes[name] = found.shape[-1] if found.ndim > 1 else 1
-            self._parts[name].append(drift(golden[name], found, self._ks))
+            self._elements[name] = math.prod(found.shape[1:])
+            if found.dtype.kind in EXACT:
+                self._equal[name].append(identical(golden[name], found))
+            else:
+                self._parts[name].append(drift(golden[name], found, self._ks))
 
     def result(self) -> tuple[OutputDrifts, ...]:
         """What was measured, in graph order."""
         return tuple(
-            _joined(self._sites[name], parts, self._classes[name])
-            for name, parts in self._parts.items()
-            if parts and name not in self.unmeasured
+            _joined(self._sites[name], self._parts[name], self._equal[name], self._classes[name], self._elements[name])
+            for name in self._sites
+            if name in self._classes and name not in self.unmeasured
         )
 
     def _reason(self, name: str, batch: Batch, golden: Arrays, candidate: Arrays) -> str:
@@ -54,6 +66,9 @@ class OutputsPass:
         found, wanted = judged(candidate[name], batch).shape, golden[name].shape
         if found != wanted:
             return f"output {name!r} has shape {list(found)}, the golden one {list(wanted)}"
+        kinds = candidate[name].dtype, golden[name].dtype
+        if (kinds[0].kind in EXACT) != (kinds[1].kind in EXACT):
+            return f"output {name!r} holds {kinds[0].name} numbers, the golden one {kinds[1].name}"
         return ""
 
 
@@ -82,6 +97,12 @@ class LabelsPass:
             classes = min(array.shape[1] for array in scores)
             wrong = np.flatnonzero((labels < 0) | (labels >= classes))
             if wrong.size:
+                if classes == 1:
+                    raise InvalidInput(
+                        f"output {name!r} has one score per sample, and label {labels[wrong[0]]} of sample "
+                        f"{batch.start + wrong[0]} needs one per class: name an output with a score per class in "
+                        "labelAccuracy.output, or leave labelAccuracy out"
+                    )
                 raise InvalidInput(
                     f"label {labels[wrong[0]]} of sample {batch.start + wrong[0]} is no class of output {name!r}, "
                     f"which has classes 0 to {classes - 1}"
@@ -114,7 +135,10 @@ def _scores(name: str, array: Array) -> Array:
     return array.reshape(len(array), array.shape[-1])
 
 
-def _joined(site: Site, parts: list[Drift], classes: int) -> OutputDrifts:
+def _joined(
+    site: Site, parts: list[Drift], equal: list[NDArray[np.bool_]], classes: int, elements: int
+) -> OutputDrifts:
+    parts = parts or [NOTHING]
     return OutputDrifts(
         site=site,
         max_abs=np.concatenate([p.max_abs for p in parts]),
@@ -122,7 +146,13 @@ def _joined(site: Site, parts: list[Drift], classes: int) -> OutputDrifts:
         cosine=np.concatenate([p.cosine for p in parts]),
         psnr=np.concatenate([p.psnr for p in parts]),
         snr=np.concatenate([p.snr for p in parts]),
-        not_finite=np.concatenate([p.not_finite for p in parts]),
+        broken=np.concatenate([p.broken for p in parts]),
+        nan=np.concatenate([p.nan for p in parts]),
+        void=np.concatenate([p.void for p in parts]),
+        compared=np.concatenate([p.compared for p in parts]),
+        as_golden=np.concatenate([p.as_golden for p in parts]),
         top_k={k: np.concatenate([p.top_k[k] for p in parts]) for k in parts[0].top_k},
         classes=classes,
+        elements=elements,
+        equal=np.concatenate(equal) if equal else None,
     )

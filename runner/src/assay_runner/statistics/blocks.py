@@ -3,8 +3,8 @@
 A tensor of a hundred megabytes in float64 would be two hundred more, and slow: memory, not arithmetic, is what such
 sums wait for. So both tensors are read once, in blocks whose float64 copies stay in cache.
 
-Values that are not finite: equal infinities differ by nothing. NaN, in either tensor, and an infinity that the other
-tensor does not have, make the pair bad: nothing that follows from it may pass.
+Values that are not finite: NaN in both and equal infinities differ by nothing. NaN or an infinity that the other tensor
+does not have makes the pair bad: nothing that follows from it may pass.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ def matched(golden: Floats, candidate: Floats) -> tuple[Floats, Floats, Array]:
     both = np.isfinite(golden) & np.isfinite(candidate)
     if both.all():
         return golden, candidate, ~both
-    return np.where(both, golden, 0.0), np.where(both, candidate, 0.0), ~both & ~(golden == candidate)
+    same = (golden == candidate) | (np.isnan(golden) & np.isnan(candidate))
+    return np.where(both, golden, 0.0), np.where(both, candidate, 0.0), ~both & ~same
 
 
 def snr(signal: Array, noise: Array, bad: Array) -> Floats:
@@ -115,7 +116,7 @@ def snr(signal: Array, noise: Array, bad: Array) -> Floats:
 
 
 def cosine(signal: Array, power: Array, dot: Array, bad: Array) -> Floats:
-    """Cosine similarity dot / sqrt(signal power): two zero vectors give 1, one against another vector 0, bad ones -1.
+    """Cosine similarity dot / sqrt(signal power): two zero vectors give 1, one against another vector 0, bad ones NaN.
 
     Args:
         signal: golden squared.
@@ -127,4 +128,4 @@ def cosine(signal: Array, power: Array, dot: Array, bad: Array) -> Floats:
         value = np.clip(dot / (np.sqrt(signal) * np.sqrt(power)), -1.0, 1.0)
     value = np.where((signal <= 0) | (power <= 0), 0.0, value)
     value = np.where((signal == 0) & (power == 0), 1.0, value)
-    return np.asarray(np.where(bad | np.isnan(value), -1.0, value), np.float64)
+    return np.asarray(np.where(bad, np.nan, value), np.float64)

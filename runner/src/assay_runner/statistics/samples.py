@@ -8,12 +8,14 @@ Per sample, with golden g, candidate c and d = c - g over the sample's elements:
     snr     10 log10(sum g^2 / sum d^2) dB
     psnr    10 log10(max |g|^2 / mean d^2) dB
 
-Where nothing differs, psnr and snr are +Inf. A NaN in either, or an infinity the other does not have, makes a sample
-bad: differences Inf, cosine -1, psnr and snr -Inf; it fails every limit.
+Where nothing differs, psnr and snr are +Inf. Elements that are not finite in golden, and the same in the candidate, are
+left out. Where the candidate alone is not finite the sample is broken, and no figure of it exists: all are NaN, maxAbs
+and maxRel Inf if the candidate has infinities only. Where golden alone is not finite there is nothing to compare with.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -29,14 +31,18 @@ FLOOR = 1e-3
 
 @dataclass(frozen=True)
 class Drift:
-    """One value per sample; see the module's docstring."""
+    """One value per sample, as in `evidence.OutputDrifts`; see the module's docstring."""
 
     max_abs: Floats
     max_rel: Floats
     cosine: Floats
     psnr: Floats
     snr: Floats
-    not_finite: NDArray[np.bool_]
+    broken: NDArray[np.bool_]
+    nan: NDArray[np.bool_]
+    void: NDArray[np.bool_]
+    compared: NDArray[np.int64]
+    as_golden: NDArray[np.int64]
     top_k: dict[int, NDArray[np.bool_]]
 
 
@@ -50,28 +56,38 @@ def drift(golden: Array, candidate: Array, ks: Collection[int] = ()) -> Drift:
     """
     samples = len(golden)
     golden, candidate = plain(golden), plain(candidate)
-    first, second = golden.reshape(samples, -1), candidate.reshape(samples, -1)
+    width = math.prod(golden.shape[1:])
+    first, second = golden.reshape(samples, width), candidate.reshape(samples, width)
     height = max(1, BLOCK // max(1, first.shape[1]))
     parts = [_rows(first[i : i + height], second[i : i + height]) for i in range(0, samples, height)]
-    empty = np.zeros((0, 8))
-    max_abs, max_rel, signal, noise, dot, peak, bad, power = np.concatenate(parts or [empty]).T
-    mean = noise / max(1, first.shape[1])
-    wrong = bad > 0
+    empty = np.zeros((0, 11))
+    max_abs, max_rel, signal, noise, dot, peak, broken, power, nan, void, same = np.concatenate(parts or [empty]).T
+    compared = first.shape[1] - same
+    wrong, lost = broken > 0, np.where(nan > 0, np.nan, np.inf)
     return Drift(
-        max_abs=np.where(wrong, np.inf, max_abs),
-        max_rel=np.where(wrong, np.inf, max_rel),
+        max_abs=np.where(wrong, lost, max_abs),
+        max_rel=np.where(wrong, lost, max_rel),
         cosine=cosine(signal, power, dot, wrong),
-        psnr=snr(peak**2, mean, wrong),
-        snr=snr(signal, noise, wrong),
-        not_finite=~_finite(second),
+        psnr=np.where(wrong, np.nan, snr(peak**2, noise / np.maximum(1, compared), wrong)),
+        snr=np.where(wrong, np.nan, snr(signal, noise, wrong)),
+        broken=wrong,
+        nan=nan > 0,
+        void=void > 0,
+        compared=compared.astype(np.int64),
+        as_golden=same.astype(np.int64),
         top_k={k: same_top_k(golden, candidate, k) for k in ks},
     )
+
+
+def identical(golden: Array, candidate: Array) -> NDArray[np.bool_]:
+    """Whether each sample's integers or booleans are golden's, compared as what they are: float64 would lose bits."""
+    return np.asarray((golden == candidate).reshape(len(golden), math.prod(golden.shape[1:])).all(axis=1))
 
 
 def same_top_k(golden: Array, candidate: Array, k: int) -> NDArray[np.bool_]:
     """Whether the k largest elements along the last axis are the same ones; of equal elements the first counts.
 
-    Every row of a sample must agree; a sample with NaN does not.
+    Every row of a sample must agree; a sample with NaN that the other does not have does not. NaN in both is least.
     """
     samples = len(golden)
     if golden.ndim < 2 or golden.size == 0:
@@ -84,12 +100,22 @@ def same_top_k(golden: Array, candidate: Array, k: int) -> NDArray[np.bool_]:
 
 
 def _same(golden: Array, candidate: Array, k: int) -> NDArray[np.bool_]:
+    golden, candidate, odd = _without_nan(golden, candidate)
     if k == 1:
         same = golden.argmax(axis=1) == candidate.argmax(axis=1)
     else:
         same = (top(golden, k) == top(candidate, k)).all(axis=1)
+    return np.asarray(same & ~odd)
+
+
+def _without_nan(golden: Array, candidate: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Both with -Inf for NaN, and the rows in which one has a NaN that the other has not."""
     # A maximum is NaN where any element is.
-    return np.asarray(same & ~np.isnan(golden.max(axis=1)) & ~np.isnan(candidate.max(axis=1)))
+    if not (np.isnan(golden.max()) or np.isnan(candidate.max())):
+        return golden, candidate, np.zeros(len(golden), np.bool_)
+    first, second = np.isnan(golden), np.isnan(candidate)
+    odd = (first != second).any(axis=1)
+    return np.where(first, -np.inf, golden), np.where(second, -np.inf, candidate), np.asarray(odd)
 
 
 def top(scores: Array, k: int) -> NDArray[np.bool_]:
@@ -118,23 +144,17 @@ def ranks(scores: Array, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(np.where(np.isnan(wide).any(axis=1), wide.shape[1], before.sum(axis=1)), np.int64)
 
 
-def _finite(array: Array) -> NDArray[np.bool_]:
-    if array.dtype.kind in "biu":
-        return np.ones(len(array), np.bool_)
-    if array.shape[1] == 0:
-        return np.ones(len(array), np.bool_)
-    # A minimum and a maximum cost no temporary; NaN and infinities show in one of them.
-    return np.asarray(np.isfinite(array.min(axis=1)) & np.isfinite(array.max(axis=1)))
-
-
 def _rows(golden: Array, candidate: Array) -> Floats:
-    """Columns max_abs, max_rel, signal, noise, dot, peak, bad, power for each row."""
+    """Columns max_abs, max_rel, signal, noise, dot, peak, broken, power, nan, void, same for each row."""
     width = max(1, BLOCK // len(golden))
     starts = range(0, golden.shape[1], width)
     blocks = [(golden[:, s : s + width], candidate[:, s : s + width]) for s in starts]
-    result = np.zeros((len(golden), 8))
+    result = np.zeros((len(golden), 11))
     for g, c in blocks:
-        wide, found, unmatched = matched(g.astype(np.float64), c.astype(np.float64))
+        first, second = g.astype(np.float64), c.astype(np.float64)
+        wide, found, unmatched = matched(first, second)
+        if wide is not first:
+            _count_odd(result, first, second, unmatched)
         difference = found - wide
         result[:, 0] = np.maximum(result[:, 0], np.abs(difference).max(axis=1))
         result[:, 2] += np.einsum("ij,ij->i", wide, wide)
@@ -142,12 +162,20 @@ def _rows(golden: Array, candidate: Array) -> Floats:
         result[:, 4] += np.einsum("ij,ij->i", wide, found)
         result[:, 7] += np.einsum("ij,ij->i", found, found)
         result[:, 5] = np.maximum(result[:, 5], np.abs(wide).max(axis=1))
-        result[:, 6] = np.maximum(result[:, 6], unmatched.any(axis=1))
     for g, c in blocks:
         # The scale is known only now; where nothing differs there is nothing to divide.
         if result[:, 0].any():
             result[:, 1] = np.maximum(result[:, 1], _relative(g, c, result[:, 5]))
     return result
+
+
+def _count_odd(result: Floats, golden: Floats, candidate: Floats, unmatched: Array) -> None:
+    """Add what is not finite to the rows' columns broken, nan, void and same."""
+    there, here = np.isfinite(golden), np.isfinite(candidate)
+    result[:, 6] += (unmatched & ~here).any(axis=1)
+    result[:, 8] += (unmatched & np.isnan(candidate)).any(axis=1)
+    result[:, 9] += (unmatched & here).any(axis=1)
+    result[:, 10] += (~there & ~unmatched).sum(axis=1)
 
 
 def _relative(golden: Array, candidate: Array, peak: Floats) -> Floats:
