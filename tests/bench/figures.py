@@ -41,7 +41,7 @@ class Figure:
 
 
 def report(benchmarks: Iterable[Iterable[Figure]]) -> int:
-    """Print each figure as soon as it is measured; 1 when a goal was missed or anything could not be measured, else 0."""
+    """Print each figure as soon as it is measured; 1 where a goal is missed or anything cannot be measured, else 0."""
     met = []
     for benchmark in benchmarks:
         try:

@@ -31,10 +31,12 @@ class Usage:
 
     Attributes:
         seconds: wall time from start to exit.
+        cpu_seconds: processor time; far from `seconds` times the threads, others needed the processor too.
         peak_mb: largest resident set in MB (10⁶ bytes), of the process or of its largest child.
     """
 
     seconds: float
+    cpu_seconds: float
     peak_mb: float
 
 
@@ -69,4 +71,4 @@ def run_program(argv: Sequence[str], log: Path) -> Usage:
     if process.returncode:
         last = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
         raise ProgramFailed(f"{' '.join(argv[:4])} ended with {process.returncode}:\n{last}")
-    return Usage(seconds, usage.ru_maxrss * 1024 / 1e6)
+    return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)

@@ -69,7 +69,10 @@ def in_turns(programs: Mapping[str, Program], repeats: int) -> dict[str, list[Us
         for name, program in programs.items():
             used = program()
             taken[name].append(used)
-            say(f"{name}, {turn + 1} of {repeats}: {used.seconds:.2f} s, peak {used.peak_mb:.0f} MB")
+            say(
+                f"{name}, {turn + 1} of {repeats}: {used.seconds:.2f} s, {used.cpu_seconds:.2f} s of processor time, "
+                f"peak {used.peak_mb:.0f} MB"
+            )
     return taken
 
 
