@@ -66,6 +66,17 @@ def test_a_request_to_stop_at_work_leaves_no_scratch_files(
     assert not list((tmp_path / "scratch").iterdir())
 
 
+def test_a_request_after_the_verdict_changes_nothing(tmp_path: Path) -> None:
+    """Unloading takes a while, and its exit code is read all the same."""
+    good(tmp_path)
+    at_exit = "import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.SIGTERM)"
+    words = ["run", "-f", write(tmp_path, document(spec())), "--out", str(tmp_path / "out")]
+    program = f"{at_exit}; import sys; sys.argv[1:] = {words}; from assay_runner.__main__ import main; main()"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == str(tmp_path / "out" / "report.html")
+
+
 def test_what_a_process_was_told_to_ignore_it_ignores(tmp_path: Path) -> None:
     """As under nohup."""
     good(tmp_path)

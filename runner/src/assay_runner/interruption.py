@@ -47,10 +47,10 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """From here on a request ends the process at once: all that it has to leave behind is there."""
+    """From here on no request is heard: everything is said and stored, and the exit code must tell it."""
     for number in _WORDS:
         if signal.getsignal(number) is _REQUESTS:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN)
 
 
 def came() -> bool:
