@@ -211,8 +211,8 @@ def test_a_job_that_cannot_be_made_ends_the_run_at_once(
     before = operator.metric('assay_reconciles_total{result="refused"')
     namespace.apply_audit("digits", target={})
     namespace.job("golden")
+    namespace.until(lambda: namespace.condition("digits", "Stalled")["status"] == "False", "the new run in the status")
     assert operator.metric('assay_reconciles_total{result="refused"') == before
-    assert namespace.condition("digits", "Stalled")["status"] == "False"
 
 
 def test_a_job_refused_for_too_long_stalls(operator: Operator, namespace: Namespace) -> None:
