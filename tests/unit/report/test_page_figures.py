@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from assay_api.report import Verdict
 from tests.unit.report import samples
-from tests.unit.report.test_page import carried, main, page
+from tests.unit.report.documents import carried
+from tests.unit.report.test_page import main, page
 
 
 def test_a_very_long_name_is_shortened_in_the_middle_and_whole_in_a_title() -> None:
