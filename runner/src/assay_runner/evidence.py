@@ -1,8 +1,7 @@
-"""What was measured on one candidate: the only thing a check sees.
+"""What was measured on one candidate: the only thing a check sees (of its outputs, in `output_evidence`).
 
-Checks declare what they need; `measure` runs only the passes that provide it and puts the results here. Every value is
-a few numbers per tensor or per sample, never a tensor. A part that is None was not measured, and a check that needs it
-answers `Inconclusive` with the reason in `missing`.
+Checks declare what they need; `measure` runs only the passes that provide it. Every value is a few numbers per tensor or
+per sample. A part that is None was not measured: a check that needs it answers `Inconclusive`, the reason in `missing`.
 """
 
 from __future__ import annotations
@@ -11,10 +10,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import numpy as np
-from numpy.typing import NDArray
+from assay_runner.output_evidence import Floats, LabelRanks, OutputDrifts, Site
 
-Floats = NDArray[np.float64]
+__all__ = [
+    "Difference",
+    "Error",
+    "Evidence",
+    "Fault",
+    "Floats",
+    "LabelRanks",
+    "LayerError",
+    "LayerErrors",
+    "Need",
+    "OutputDrifts",
+    "Overflow",
+    "Repeats",
+    "Reproduction",
+    "Site",
+    "TensorFaults",
+]
 
 
 class Need(StrEnum):
@@ -30,87 +44,6 @@ class Need(StrEnum):
     """Every tensor of the candidate against the golden one: local and accumulated error."""
     RUNS = "runs"
     """Outputs of the same input again, in the same session and in a new one."""
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where a tensor comes from.
-
-    Attributes:
-        tensor: name of the tensor.
-        node: name of the node that makes it, or None for a graph input.
-        op: operator of that node.
-    """
-
-    tensor: str
-    node: str | None = None
-    op: str | None = None
-
-
-@dataclass(frozen=True)
-class OutputDrifts:
-    """One output of the candidate against the golden one; every array has one element per sample, in dataset order.
-
-    Attributes:
-        site: the output.
-        max_abs: largest absolute difference; NaN or Inf where broken, as are all figures.
-        max_rel: largest relative difference, see `statistics.samples`.
-        cosine: cosine similarity in [-1, 1].
-        psnr: dB; +Inf where nothing differs.
-        snr: dB, likewise.
-        broken: whether the candidate holds NaN or Inf where golden has another value.
-        nan: whether NaN is among it.
-        void: whether golden holds NaN or Inf where the candidate is finite, so that there is nothing to compare with.
-        compared: elements that are finite in golden, or not the same.
-        as_golden: elements that are not finite, in both alike; left out of all figures.
-        top_k: for each k asked for, whether the k largest elements are golden's.
-        classes: length of the last axis, 1 where there is none.
-        elements: elements per sample.
-        equal: of an output of integers or booleans, whether all elements are golden's; every array above is empty then.
-    """
-
-    site: Site
-    max_abs: Floats
-    max_rel: Floats
-    cosine: Floats
-    psnr: Floats
-    snr: Floats
-    broken: NDArray[np.bool_]
-    nan: NDArray[np.bool_]
-    void: NDArray[np.bool_]
-    compared: NDArray[np.int64]
-    as_golden: NDArray[np.int64]
-    top_k: Mapping[int, NDArray[np.bool_]]
-    classes: int
-    elements: int
-    equal: NDArray[np.bool_] | None = None
-
-    @property
-    def samples(self) -> int:
-        """Samples compared."""
-        return len(self.max_abs if self.equal is None else self.equal)
-
-    @property
-    def measured(self) -> NDArray[np.intp]:
-        """Indices of the samples whose figures mean something, broken ones among them."""
-        return np.flatnonzero((self.compared > 0) & (self.broken | ~self.void))
-
-
-@dataclass(frozen=True)
-class LabelRanks:
-    """How many classes score above the label, per sample; 0 is a top-1 hit. NaN scores rank last.
-
-    Attributes:
-        output: output the scores are read from.
-        classes: number of classes.
-        golden: int64, one per sample.
-        candidate: int64, one per sample.
-    """
-
-    output: str
-    classes: int
-    golden: NDArray[np.int64]
-    candidate: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -146,8 +79,7 @@ class Overflow:
         precision: the candidate's.
         value: the largest value that does not fit.
         users: the nodes that read it, each as the site of its first output.
-        samples: samples in which it does not fit; None for a weight, which is the same in all.
-        first: index of the first such sample.
+        samples: samples in which it does not fit, from `first` on; None for a weight, which is the same in all.
     """
 
     tensor: str

@@ -55,7 +55,7 @@ class Finite(Check):
         users = [over for over in evidence.overflows if any(site.node == first.site.node for site in over.users)]
         if users:
             return self._overflown(evidence, users[0], own)
-        known = "golden is finite there" if first.own is not None else "golden has no such tensor"
+        known = "golden has other values there" if first.own is not None else "golden has no such tensor"
         others = f"; later tensors follow: {len(own) - 1}" if len(own) > 1 else ""
         message = (
             f"{place(first.site)} is the first that is not finite: {_what(first)} in {first.own or first.samples} of "
@@ -101,6 +101,8 @@ def _overflow(overflow: Overflow) -> str:
 
 
 def _way_out(evidence: Evidence) -> str:
+    if evidence.precision == "fp32":
+        return "the candidate computes in fp32 like golden, so look at what else differs between the two models"
     if evidence.precision in ("fp16", ""):
         return "keep this node in a wider precision, or use bf16 where the range is what lacks"
     return "keep this node in a wider precision"

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, misleading, place, unseen
-from assay_runner.evidence import Evidence, LayerError, Need
+from assay_runner.evidence import Error, Evidence, LayerError, Need
 
 
 class LayerDrift(Check):
@@ -65,20 +65,20 @@ class LayerDrift(Check):
         breaches = len({layer.site.tensor for layer in (*local, *passed_on)})
         if local:
             first = local[0]
-            value = first.local.snr if first.local else float("-inf")
+            error = first.local or first.accumulated
             message = (
-                f"the error starts at {place(first.site)}: on golden inputs it {_power(value)}, must have "
+                f"the error starts at {place(first.site)}: on golden inputs it {_power(error)}, must have "
                 f"{self.local_snr:g} dB; tensors that start such errors: {len(local)}, that breach a limit: {breaches}"
             )
-            fields = {"metric": "localSnr", "value": value, "limit": self.local_snr}
+            fields = {"metric": "localSnr", "value": error.snr, "limit": self.local_snr}
         else:
             first = min(passed_on, key=lambda layer: layer.accumulated.snr)
-            value = first.accumulated.snr
             message = (
-                f"{place(first.site)} is farthest from golden: it {_power(value)}, must have {self.snr:g} dB; no "
-                f"single tensor starts an error below {self.local_snr:g} dB, it adds up; breaches: {breaches} tensors"
+                f"{place(first.site)} is farthest from golden: it {_power(first.accumulated)}, must have "
+                f"{self.snr:g} dB; no single tensor starts an error below {self.local_snr:g} dB, it adds up; "
+                f"breaches: {breaches} tensors"
             )
-            fields = {"metric": "accumulatedSnr", "value": value, "limit": self.snr}
+            fields = {"metric": "accumulatedSnr", "value": first.accumulated.snr, "limit": self.snr}
         return self.finding(evidence, Verdict.FAILED, message, first.site, **fields, details=details)
 
     def _details(self, layers: Sequence[LayerError], skipped: Sequence[str]) -> dict[str, Any]:
@@ -93,9 +93,9 @@ class LayerDrift(Check):
         }
 
 
-def _power(snr: float) -> str:
-    """A signal-to-noise ratio as a predicate; -Inf stands for values that are not finite, or for noise alone."""
-    return "is not finite, or noise alone" if snr == float("-inf") else f"has {snr:.1f} dB"
+def _power(error: Error) -> str:
+    """A signal-to-noise ratio as a predicate; an infinite error has none."""
+    return "holds NaN or Inf that golden does not" if error.max_abs == float("inf") else f"has {error.snr:.1f} dB"
 
 
 def _entry(layer: LayerError) -> dict[str, Any]:

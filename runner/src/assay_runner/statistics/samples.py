@@ -31,7 +31,7 @@ FLOOR = 1e-3
 
 @dataclass(frozen=True)
 class Drift:
-    """One value per sample, as in `evidence.OutputDrifts`; see the module's docstring."""
+    """One value per sample, as in `OutputDrifts`; see the module's docstring."""
 
     max_abs: Floats
     max_rel: Floats
