@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
+from assay_api.names import Phase
 from assay_api.result import Progress
 from assay_operator.jobs import label_value
 from assay_operator.observed import Audit, Job, Key, Observed, Pod
@@ -114,6 +115,9 @@ class Cache:
         self._names[_group(audit)] = audit.name
         if audit.complete:
             self._forget(audit)
+        if audit.phase == Phase.SUSPENDED:
+            # Nothing is tried meanwhile, so the wait for what refused its Jobs begins anew.
+            self.refused.pop(audit.key, None)
         return True
 
     def drop_audit(self, audit: Audit) -> bool:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from assay_api.result import Progress
 from assay_operator.cache import Cache
 from assay_operator.observed import Audit, Job, Pod
+from assay_operator.refusals import Refusal
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 AUDIT = Audit("team", "digits", "u1", 1, "5", False, None, "", b"{}", b"{}", "", "", False)
@@ -82,3 +83,21 @@ def test_progress_ends_with_its_pod() -> None:
     observed = cache.observed(AUDIT.key)
     assert observed is not None
     assert observed.progress == {}
+
+
+@pytest.mark.parametrize(
+    ("phase", "complete", "kept"), [("Pending", False, True), ("Suspended", False, False), ("Stalled", True, False)]
+)
+def test_a_refusal_counts_while_its_job_is_tried(phase: str, complete: bool, kept: bool) -> None:
+    cache = filled()
+    cache.refused[AUDIT.key] = {"digits-golden": Refusal(403, "exceeded quota", THEN)}
+    cache.put_audit(replace(AUDIT, version="6", phase=phase, complete=complete))
+    observed = cache.observed(AUDIT.key)
+    assert observed is not None
+    assert bool(observed.refused) is kept
+
+
+def test_a_job_refused_again_has_waited_since_the_first_time() -> None:
+    first = Refusal(403, "exceeded quota: 1 of 1", THEN)
+    again = Refusal(403, "exceeded quota: 2 of 1", THEN + timedelta(minutes=5)).after(first)
+    assert (again.message, again.since) == ("exceeded quota: 2 of 1", THEN)
