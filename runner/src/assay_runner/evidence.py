@@ -1,7 +1,7 @@
 """What was measured on one candidate: the only thing a check sees (of its outputs, in `output_evidence`).
 
-Checks declare what they need; `measure` runs only the passes that provide it. Every value is a few numbers per tensor or
-per sample. A part that is None was not measured: a check that needs it answers `Inconclusive`, the reason in `missing`.
+Checks declare what they need; `measure` runs only the passes that provide it. Every value is a few numbers per tensor
+or sample. A part that is None was not measured: a check that needs it answers `Inconclusive`, the reason in `missing`.
 """
 
 from __future__ import annotations

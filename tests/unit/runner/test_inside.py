@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from assay_api.report import Verdict
+from assay_runner.graphs.documents import subgraphs
 from assay_runner.passes.rows import bits_equal
 from tests.models import Samples, constant, loaded, model, node, random, value
 from tests.unit.runner.candidates import build, candidate, int8, measured, tapped
@@ -119,7 +120,7 @@ def test_what_is_hidden_is_not_said_to_be_finite(precision: str, tmp_path: Path)
     assert found["outputDrift"].verdict is found["runToRun"].verdict is Verdict.PASSED
 
 
-def half_inside() -> onnx.ModelProto:
+def double_inside() -> onnx.ModelProto:
     """Computes in double precision inside a branch, where no rounding reaches."""
     nodes = [node("Cast", "x", "d", to=TensorProto.DOUBLE), node("Exp", "d", "e"), node("Cast", "e", "f", to=1)]
     then = helper.make_graph(nodes, "then", [], [value("f", "N", 4)])
@@ -129,8 +130,33 @@ def half_inside() -> onnx.ModelProto:
     )
 
 
-def test_nothing_passes_where_rounding_did_not_reach(tmp_path: Path) -> None:
-    found = measured(half_inside(), "fp16", Samples({"x": random(9, 4)}), tmp_path).findings
+def in_halves(graph: onnx.GraphProto) -> None:
+    """Store all float tensors of a graph as float16, in place."""
+    for weight in graph.initializer:
+        if weight.data_type == TensorProto.FLOAT:
+            weight.CopyFrom(constant(weight.name, numpy_helper.to_array(weight).astype(np.float16)))
+    for info in (*graph.input, *graph.output):
+        if info.type.tensor_type.elem_type == TensorProto.FLOAT:
+            info.type.tensor_type.elem_type = TensorProto.FLOAT16
+    for made in graph.node:
+        for inner in subgraphs(made):
+            in_halves(inner)
+
+
+def halves() -> onnx.ModelProto:
+    proto = loop()
+    in_halves(proto.graph)
+    return proto
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "tf32"])
+@pytest.mark.parametrize(("build_model", "dtype"), [(double_inside, np.float32), (halves, np.float16)])
+def test_nothing_passes_where_rounding_did_not_reach(
+    build_model: Callable[[], onnx.ModelProto], dtype: type, precision: str, tmp_path: Path
+) -> None:
+    data = Samples({"x": random(9, 4).astype(dtype)})
+    report, found = measured(build_model(), precision, data, tmp_path)
+    assert f"{precision} is not emulated in all tensors inside the control flow of y.node" in report.notes
     assert {f.verdict for f in found} == {Verdict.INCONCLUSIVE}
     assert all("node 'y.node' (If)" in f.message and "__" not in f.message for f in found)
 

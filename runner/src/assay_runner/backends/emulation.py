@@ -74,8 +74,11 @@ def rounded_model(path: Path, precision: Rounded, folder: Path) -> Emulation:
         unclear = emulate(model, precision, found.types, source)
         localise(model, source, folder, convert)
     inner = control_flow(load_graph(path))
-    notes = _notes(precision, inner, overflown, found.skipped)
     unrounded = tuple(site for number, site in enumerate(inner) if number in unclear)
+    notes = _notes(precision, inner, overflown, found.skipped)
+    if unrounded:
+        names = listed([site.node or site.tensor for site in unrounded])
+        notes = (*notes, f"{precision} is not emulated in all tensors inside the control flow of {names}")
     return Emulation(save(model, folder / "model.onnx"), notes, unrounded, tuple(overflown))
 
 
