@@ -78,7 +78,9 @@ SHARE = mostly(st.sampled_from([0.99, 0.5, 1]), 0, 1.5, -1, "0.99", True)
 LIMIT = mostly(st.sampled_from([0, 0.5, 1, 1e-3]), -1, "0.5", [])
 CHECK = st.one_of(
     st.just({"finite": {}}),
-    st.builds(lambda v: {"outputDrift": v}, fields({}, {"cosine": LIMIT, "maxAbs": LIMIT, "topK": COUNT, "equal": SHARE})),
+    st.builds(
+        lambda v: {"outputDrift": v}, fields({}, {"cosine": LIMIT, "maxAbs": LIMIT, "topK": COUNT, "equal": SHARE})
+    ),
     st.builds(
         lambda v: {"labelAccuracy": v},
         fields({}, {"keep": SHARE, "metric": mostly(st.sampled_from(["top1", "top5"]), "top3")}),
