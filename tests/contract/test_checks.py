@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -219,3 +220,13 @@ def test_golden_without_the_tensor_is_no_excuse() -> None:
     fault = Fault(SITE, 3, 3, 0, 0, 0, None)
     [found] = CHECKS["finite"]().judge(Evidence(candidate="c", samples=9, tensors=TensorFaults(4, (fault,))))
     assert found.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(("skipped", "verdict"), [(1, Verdict.PASSED), (2, Verdict.INCONCLUSIVE)])
+def test_a_graph_that_is_mostly_unseen_is_no_pass(skipped: int, verdict: Verdict) -> None:
+    seen = evidence(good=True)
+    assert seen.layers
+    layers = LayerErrors(seen.layers.layers, tuple(f"t{i}" for i in range(skipped)))
+    [found] = CHECKS["layerDrift"]().judge(replace(seen, layers=layers))
+    assert found.verdict is verdict
+    assert f"1 of {skipped + 1} tensors" in found.message

@@ -11,6 +11,10 @@ from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, misleading, place, unseen
 from assay_runner.evidence import Error, Evidence, LayerError, Need
 
+# Part of a graph may go unseen (what a fusion swallows, what is no number) and is told; beyond half of it a pass would
+# be a guess.
+MOST_UNSEEN = 0.5
+
 
 class LayerDrift(Check):
     """Where does the error start, and where is it only passed on?
@@ -46,14 +50,14 @@ class LayerDrift(Check):
         passed_on = [layer for layer in layers if not layer.accumulated.snr >= self.snr]
         if local or passed_on:
             return (self._failed(evidence, local, passed_on, details),)
-        if not any(layer.local for layer in layers):
-            reason = "the local error of no tensor could be measured: this backend cannot run pieces of the graph"
+        if reason := _unmeasured(layers, evidence.layers.skipped):
             return (self.inconclusive(evidence, reason, details=details),)
         if reason := unseen(evidence):
             return (self.inconclusive(evidence, reason, details=details),)
         worst = min(layers, key=lambda layer: layer.accumulated.snr)
         message = (
-            f"all {len(layers)} tensors are within the limits; the farthest is {place(worst.site)} with "
+            f"{len(layers)} of {len(layers) + len(evidence.layers.skipped)} tensors compared, all within the limits; "
+            f"the farthest is {place(worst.site)} with "
             f"{worst.accumulated.snr:.1f} dB"
         )
         fields = {"metric": "accumulatedSnr", "value": worst.accumulated.snr, "limit": self.snr}
@@ -91,6 +95,22 @@ class LayerDrift(Check):
             "worst": [_entry(x) for x in sorted(layers, key=lambda layer: layer.accumulated.snr)[: self.worst]],
             "origins": [_entry(layer) for layer in origins[: self.worst]],
         }
+
+
+def _unmeasured(layers: Sequence[LayerError], skipped: Sequence[str]) -> str:
+    """Why too little was measured for a pass, or nothing."""
+    if not any(layer.local for layer in layers):
+        return "the local error of no tensor could be measured: this backend cannot run pieces of the graph"
+    total = len(layers) + len(skipped)
+    if len(skipped) > MOST_UNSEEN * total:
+        return (
+            f"only {len(layers)} of {total} tensors could be compared; {skipped[0]!r} could not, being no number or in "
+            "one of the two graphs alone: build the candidate from the same graph"
+        )
+    without = [layer.site.tensor for layer in layers if not layer.local]
+    if len(without) > MOST_UNSEEN * total:
+        return f"the local error of {len(without)} of {total} tensors could not be measured, {without[0]!r} the first"
+    return ""
 
 
 def _power(error: Error) -> str:
