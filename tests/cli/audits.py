@@ -15,7 +15,7 @@ import yaml
 from assay_api.model import parse
 from assay_api.report import Report
 from assay_runner.cli import run_command
-from tests.unit.runner_io.made import linear, rows, shard
+from tests.runner.io.made import linear, rows, shard
 
 SAMPLES = 24
 INT8 = {"name": "int8", "backend": "onnxruntime", "precision": "int8", "calibration": {"uri": "file://./calib/"}}

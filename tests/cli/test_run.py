@@ -12,7 +12,7 @@ from onnx import helper
 
 from assay_runner.cli.leftovers import remove_reports
 from tests.cli.audits import FP32, INT8, SAMPLES, TENSORRT, assay, document, good, report_of, run, spec, write
-from tests.unit.runner_io.made import linear, rows, shard
+from tests.runner.io.made import linear, rows, shard
 
 
 def test_a_good_audit_passes_and_leaves_its_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

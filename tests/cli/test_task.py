@@ -22,8 +22,8 @@ from assay_api.report import Report
 from assay_api.result import TaskResult
 from tests.cli.audits import SAMPLES, good, spec
 from tests.lab.processes import free_port, wait_until
+from tests.runner.io.made import rows, shard
 from tests.s3.middleman import in_front_of
-from tests.unit.runner_io.made import rows, shard
 
 INT8 = {"name": "int8", "backend": "onnxruntime", "precision": "int8", "calibration": {"uri": "file://./calib/"}}
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.cli.audits import INT8, good, report_of, run
-from tests.unit.runner_io.made import info, linear, rows, save, shard
+from tests.runner.io.made import info, linear, rows, save, shard
 
 Change = Callable[[Path], dict[str, Any] | None]
 

@@ -21,7 +21,7 @@ from assay_runner.stores import open_store
 from tests.cli.audits import SAMPLES, assay, document, good, spec, write
 from tests.cli.test_task import environment, pod
 from tests.lab.s3 import S3Server
-from tests.unit.runner_io.made import linear
+from tests.runner.io.made import linear
 
 
 @pytest.fixture

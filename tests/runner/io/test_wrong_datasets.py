@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from assay_runner.datasets import Source
 from assay_runner.errors import InvalidInput
 from assay_runner.tensors import Array
-from tests.unit.runner_io.made import info, linear, opened, rows, save, shard
+from tests.runner.io.made import info, linear, opened, rows, save, shard
 
 
 def nothing(data: Path) -> None:

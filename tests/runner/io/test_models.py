@@ -15,7 +15,7 @@ from assay_api.audit import ModelRef
 from assay_runner.errors import InvalidInput
 from assay_runner.models import load_model
 from assay_runner.stores.memory import MemoryStore
-from tests.unit.runner_io.made import info, linear, loaded, save, store
+from tests.runner.io.made import info, linear, loaded, save, store
 
 
 def test_a_good_model_says_what_it_takes(tmp_path: Path) -> None:

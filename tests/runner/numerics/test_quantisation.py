@@ -16,7 +16,7 @@ from assay_runner.backends.calibration import BINS, LEVELS, entropy_threshold, r
 from assay_runner.errors import InvalidInput
 from assay_runner.tensors import Array, Arrays
 from tests.models import Heard, Samples, convolutions, loaded, mlp, model, node, random, value
-from tests.unit.runner.candidates import build, candidate, int8, measured
+from tests.runner.numerics.candidates import build, candidate, int8, measured
 
 
 class Squares:

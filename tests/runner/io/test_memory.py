@@ -11,7 +11,7 @@ import pytest
 from assay_runner.datasets import Source, open_dataset
 from assay_runner.stores import Store
 from assay_runner.stores.memory import MemoryStore
-from tests.unit.runner_io.made import linear, loaded, shard, store
+from tests.runner.io.made import linear, loaded, shard, store
 
 BATCH = 4096
 MIB = 1 << 20

@@ -31,7 +31,7 @@ from tests.models import (
     resizing,
     value,
 )
-from tests.unit.runner.candidates import ORT, build, candidate, tapped
+from tests.runner.numerics.candidates import ORT, build, candidate, tapped
 
 DTYPES = {"fp16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
 NETWORKS: dict[str, tuple[Callable[[], onnx.ModelProto], Arrays]] = {

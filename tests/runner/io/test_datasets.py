@@ -18,7 +18,7 @@ from assay_runner.npz import ArrayHeader
 from assay_runner.row_streams import Shard, batch_counts
 from assay_runner.stores.memory import MemoryStore
 from assay_runner.tensors import Array, Batch
-from tests.unit.runner_io.made import info, linear, loaded, opened, pooled, rows, save, shard
+from tests.runner.io.made import info, linear, loaded, opened, pooled, rows, save, shard
 
 
 def all_rows(dataset: Dataset) -> Array:

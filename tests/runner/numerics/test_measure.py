@@ -33,7 +33,7 @@ from tests.models import (
     random,
     value,
 )
-from tests.unit.runner.candidates import int8, measured
+from tests.runner.numerics.candidates import int8, measured
 
 WIDE = random(20, 16, seed=4, scale=300)
 

@@ -13,8 +13,8 @@ from assay_runner.graphs.taps import random_sites, sites, tapped
 from assay_runner.passes.rows import bits_equal
 from assay_runner.tensors import Array
 from tests.models import branching, constant, convolutions, layer_norm, loaded, mlp, model, node, noisy, random, value
-from tests.unit.runner.candidates import ORT, build, candidate
-from tests.unit.runner.test_rounding import alone, through
+from tests.runner.numerics.candidates import ORT, build, candidate
+from tests.runner.numerics.test_rounding import alone, through
 
 FLOAT = onnx.TensorProto.FLOAT
 

@@ -20,7 +20,7 @@ from assay_runner.evidence import Evidence, Site
 from assay_runner.passes.outputs import OutputsPass
 from assay_runner.tensors import Array, Batch
 from tests.models import Samples, constant, model, node, random, value
-from tests.unit.runner.candidates import measured
+from tests.runner.numerics.candidates import measured
 
 DATA = Samples({"x": random(40, 4, seed=1)})
 

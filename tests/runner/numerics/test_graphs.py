@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from assay_api.report import Verdict
 from tests.models import Samples, constant, mlp, model, node, random, value
-from tests.unit.runner.candidates import measured
+from tests.runner.numerics.candidates import measured
 
 X = value("x", "N", 4)
 Y = value("y", "N", 4)

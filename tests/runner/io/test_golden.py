@@ -17,7 +17,7 @@ from assay_runner.models import LoadedModel
 from assay_runner.stored_outputs import open_stored_outputs
 from assay_runner.stores.memory import MemoryStore
 from assay_runner.tensors import Array
-from tests.unit.runner_io.made import linear, loaded, rows, shard, store
+from tests.runner.io.made import linear, loaded, rows, shard, store
 
 FOLDER = "memory://cache/golden"
 

@@ -14,7 +14,7 @@ from assay_api.report import Verdict
 from assay_runner.graphs.documents import subgraphs
 from assay_runner.passes.rows import bits_equal
 from tests.models import Samples, constant, loaded, model, node, random, value
-from tests.unit.runner.candidates import build, candidate, int8, measured, tapped
+from tests.runner.numerics.candidates import build, candidate, int8, measured, tapped
 
 X, Y = value("x", "N", 4), value("y", "N", 4)
 TURNS = 3
