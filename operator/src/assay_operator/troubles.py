@@ -133,6 +133,9 @@ def answer_lost(job: Job, last: Pod | None) -> str:
 
 def out_of_memory(pod: Pod) -> str:
     """What a kill for memory means, and the way out."""
+    if pod.exit_reason != "OOMKilled":
+        limit = f" at its memory limit of {pod.memory}" if pod.memory else " because its node ran out of memory"
+        return f"killed (exit code 137), most likely{limit}: raise spec.target.resources.memory"
     if pod.memory:
         return f"killed at its memory limit of {pod.memory}: raise spec.target.resources.memory"
     return "killed because its node ran out of memory: give spec.target.resources.memory"
