@@ -25,7 +25,7 @@ AUDIT = Audit("team", "a", "u", 1, "1", False, None, "", b"{}", b"{}", "", "", F
         ),
         (replace(POD, exit_code=137, exit_reason="OOMKilled", memory="2Gi"), "memory limit of 2Gi: raise spec.target"),
         (replace(POD, exit_code=137, exit_reason="OOMKilled"), "its node ran out of memory"),
-        (replace(POD, exit_code=137, exit_reason="Error", memory="2Gi"), "killed (exit code 137), most likely at its memory"),
+        (replace(POD, exit_code=137, exit_reason="Error", memory="2Gi"), "(exit code 137), most likely at"),
         (replace(POD, exit_code=137, disrupted="EvictionByEvictionAPI"), "disrupted (EvictionByEvictionAPI)"),
         (replace(POD, exit_code=137, deleting=True), "exit code 137, see `kubectl logs p`"),
         (replace(POD, exit_code=1, exit_reason="Error"), "exit code 1, see"),
