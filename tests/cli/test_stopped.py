@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,18 @@ from tests.cli.audits import document, good, spec, write
 from tests.s3.middleman import in_front_of
 
 WAYS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 129, "hung up")]
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """A test run that was itself told to ignore a signal (nohup, a job in the background) would pass that on."""
+    before = {number: signal.getsignal(number) for number, _, _ in WAYS}
+    for number in before:
+        if before[number] is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def started(folder: Path, *python: str, **changes: object) -> subprocess.Popen[str]:
