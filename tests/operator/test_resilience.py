@@ -132,8 +132,10 @@ def test_at_rest_it_writes_nothing_but_its_lease(
         before, passes = versions(api, *kinds), operator.metric("assay_reconciles_total")
         renewed = api.kubectl.json("get", *LEASE)["spec"]["renewTime"]
         namespace.until(lambda: operator.metric("assay_reconciles_total") >= passes + 6, "a few resyncs", 40)
+        namespace.until(
+            lambda: api.kubectl.json("get", *LEASE)["spec"]["renewTime"] != renewed, "the Lease to be renewed", 40
+        )
         assert versions(api, *kinds) == before
-        assert api.kubectl.json("get", *LEASE)["spec"]["renewTime"] != renewed
         assert operator.metric("assay_resync_healed_total") == 0
 
 
