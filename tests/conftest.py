@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import settings
 
 from tests.lab import not_run
 from tests.lab.apiserver import ApiServer
 from tests.lab.cluster import Cluster
 from tests.lab.s3 import S3Server
+
+
+# A pipeline must give the same answer twice; at a desk every run may look somewhere new.
+settings.register_profile("pipeline", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("pipeline")
 
 
 def pytest_configure(config: pytest.Config) -> None:
