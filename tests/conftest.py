@@ -14,7 +14,6 @@ from tests.lab.apiserver import ApiServer
 from tests.lab.cluster import Cluster
 from tests.lab.s3 import S3Server
 
-
 # A pipeline must give the same answer twice; at a desk every run may look somewhere new.
 settings.register_profile("pipeline", derandomize=True)
 if os.environ.get("CI"):
