@@ -70,6 +70,8 @@ class Latency(Model):
     """Samples per inference."""
     runs: int
     """Inferences timed."""
+    throughput: Number | None = None
+    """Samples per second, where it was measured."""
 
 
 class CandidateReport(Model):
@@ -93,12 +95,34 @@ class CandidateReport(Model):
     """Latency of a batch, where it was measured."""
     size: int | None = None
     """Bytes of what was run: the engine, or the converted model."""
+    memory: int | None = None
+    """Bytes of device memory the engine needs to run: weights and activations."""
     accuracy: dict[str, Number] = {}
     """Label metrics, for example {"top1": 0.97, "goldenTop1": 0.98}."""
     outputs: tuple[dict[str, Any], ...] = ()
     """Per output: worst, p50 and p99 of each drift metric."""
     layers: tuple[dict[str, Any], ...] = ()
-    """Per tensor in topological order: local and accumulated error, range; empty where layers were not looked at."""
+    """Per tensor in topological order: local and accumulated error, range; empty where layers were not looked at.
+
+    A tensor whose range was judged by the candidate's format has `smallest`, golden's smallest magnitude other than
+    zero, and `overflow`, `underflow` and `subnormal`, elements of the whole dataset that the format cannot hold.
+    """
+    histograms: tuple[dict[str, Any], ...] = ()
+    """Magnitudes of the worst tensors, golden's against the candidate's, counted by powers of two.
+
+    Each has `tensor`, `node`, `op`, `low`, `golden`, `candidate`, `goldenZeros`, `candidateZeros` and `nonFinite`;
+    count i of a list is of the elements with 2^(low+i) ≤ |x| < 2^(low+i+1).
+    """
+    achieved: dict[str, int] = {}
+    """Layers of the engine by the precision they ran in, for example {"FP16": 40, "FP32": 3}."""
+    engine: dict[str, Any] = {}
+    """How the engine was built: versions, GPU, seconds, typing, what the builder warned of."""
+    engine_layers: tuple[dict[str, Any], ...] = ()
+    """Layers of the engine in the order they run, as far as its profiling verbosity lets them be seen.
+
+    Each has `name`, `type`, `precision`, `tactic`, `nodes` (names of the ONNX nodes in it), `inputs` and `outputs`
+    (`name`, `format`, `shape` each).
+    """
     notes: tuple[str, ...] = ()
     """What a reader must know: ignored arrays, emulation, what was not looked at."""
     error: str | None = None
