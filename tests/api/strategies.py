@@ -52,7 +52,12 @@ BOOL = mostly(st.booleans(), "true", 1)
 MODEL = fields({"uri": URI}, {"sha256": SHA})
 CALIBRATION = fields(
     {"uri": URI},
-    {"method": mostly(st.sampled_from(["entropy", "minmax"]), "max", 1), "samples": COUNT, "perChannel": BOOL},
+    {
+        "method": mostly(st.sampled_from(["entropy", "minmax", "percentile", "mse"]), "max", 1),
+        "percentile": mostly(st.sampled_from([50, 99, 99.99, 100]), 49, 100.5, "99", True),
+        "samples": COUNT,
+        "perChannel": BOOL,
+    },
 )
 CANDIDATE = fields(
     {"name": NAME, "backend": mostly(st.sampled_from(["tensorrt", "onnxruntime"]), "openvino", None)},
@@ -68,7 +73,7 @@ GOOD_CANDIDATE = st.fixed_dictionaries(
     {"name": NAME, "backend": st.just("tensorrt"), "precision": st.sampled_from(["fp16", "bf16"])}
 )
 QUANTISED = fields(
-    {"name": NAME, "backend": st.just("onnxruntime"), "precision": st.just("int8")},
+    {"name": NAME, "backend": st.just("onnxruntime"), "precision": st.sampled_from(["int8", "fp8"])},
     {
         "calibration": CALIBRATION,
         "model": MODEL,

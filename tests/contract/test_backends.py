@@ -31,7 +31,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 def asked(backend: Backend, precision: str) -> Candidate:
     fields = {"name": precision, "backend": backend.name, "precision": precision}
-    calibration = {"calibration": {"uri": "file:///c.npz", "method": "minmax"}} if precision == "int8" else {}
+    quantised = precision in ("int8", "fp8")
+    calibration = {"calibration": {"uri": "file:///c.npz", "method": "minmax"}} if quantised else {}
     return parse(Candidate, fields | calibration)
 
 
@@ -50,7 +51,7 @@ def test_a_missing_device_is_one_sentence_with_a_way_out() -> None:
     assert ". " not in str(caught.value)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "tf32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "tf32", "int8", "fp8"])
 def test_a_build_runs_and_is_near_the_model(backend: Backend, precision: str, tmp_path: Path) -> None:
     exact, made = built(backend, "fp32", tmp_path / "exact"), built(backend, precision, tmp_path)
     assert made.path.is_file()
@@ -58,7 +59,9 @@ def test_a_build_runs_and_is_near_the_model(backend: Backend, precision: str, tm
     with backend.open(exact) as reference, backend.open(made) as session:
         expected, found = reference.run({"x": X}), session.run({"x": X})
     assert found.keys() == expected.keys() == {"logits"}
-    assert np.abs(found["logits"] - expected["logits"]).max() < 0.05 * np.abs(expected["logits"]).max()
+    # FP8 keeps 4 significant bits of each operand.
+    near = 0.1 if precision == "fp8" else 0.05
+    assert np.abs(found["logits"] - expected["logits"]).max() < near * np.abs(expected["logits"]).max()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -111,12 +114,15 @@ def test_a_wrong_shape_is_the_users_to_mend(backend: Backend, tmp_path: Path) ->
         session.run({"x": X[:, :2]})
 
 
-def test_fp8_is_not_there_and_says_so(backend: Backend, tmp_path: Path) -> None:
-    with pytest.raises(errors.Unavailable, match="fp8"):
-        built(backend, "fp8", tmp_path)
-
-
-def test_int8_without_calibration_inputs_is_refused(backend: Backend, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["int8", "fp8"])
+def test_8_bits_without_calibration_inputs_are_refused(backend: Backend, precision: str, tmp_path: Path) -> None:
     made = loaded(convolutions(), tmp_path)
     with pytest.raises(InvalidInput, match="calibration"):
-        backend.build(made, asked(backend, "int8"), None, tmp_path / "built", Heard())
+        backend.build(made, asked(backend, precision), None, tmp_path / "built", Heard())
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp8"])
+def test_a_model_of_its_own_without_pairs_is_refused(backend: Backend, precision: str, tmp_path: Path) -> None:
+    fields = {"name": "qat", "backend": backend.name, "precision": precision, "model": {"uri": "file:///own.onnx"}}
+    with pytest.raises(InvalidInput, match=r"no .* QuantizeLinear and DequantizeLinear pairs inside"):
+        backend.build(loaded(convolutions(), tmp_path), parse(Candidate, fields), None, tmp_path / "built", Heard())

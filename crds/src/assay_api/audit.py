@@ -58,16 +58,28 @@ class Golden(Model):
 
 
 class Calibration(Model):
-    """How the ranges of INT8 tensors are found."""
+    """How the ranges of 8-bit tensors are found."""
 
+    RULES: ClassVar = (
+        Rule(
+            "!has(self.percentile) || (has(self.method) && self.method == 'percentile')",
+            lambda s: not s.has("percentile") or s.method == "percentile",
+            "percentile belongs to calibration method percentile: remove it or set method: percentile",
+        ),
+    )
     uri: Uri
     """Calibration inputs, laid out like a dataset."""
-    method: Literal["entropy", "minmax"] = "entropy"
-    """How a tensor's range is chosen from what calibration saw. Default entropy."""
+    method: Literal["entropy", "minmax", "percentile", "mse"] = "entropy"
+    """How a tensor's range is chosen from the magnitudes calibration saw: minmax keeps all, percentile all but the
+    largest few, entropy (Kullback-Leibler) and mse (mean squared error) what their measure says. Default entropy."""
+    percentile: float = Field(default=99.99, ge=50, le=100)
+    """For method percentile: how much of the magnitudes (other than 0) a range must hold, in per cent. Default
+    99.99."""
     samples: int | None = Field(default=None, ge=1, le=1_000_000)
     """Use only the first so many samples. Default: all."""
     per_channel: bool = True
-    """One scale per output channel of a weight instead of one per weight. Default true."""
+    """One scale per output channel of a weight instead of one per weight. Default true. FP8 has one per weight always:
+    TensorRT's FP8 products take no other."""
 
 
 class EngineRef(Model):
@@ -94,14 +106,15 @@ class Candidate(Model):
             "a candidate takes exactly one of precision (built here) and engine (an existing plan)",
         ),
         Rule(
-            "!has(self.calibration) || (has(self.precision) && self.precision == 'int8')",
-            lambda s: not s.has("calibration") or s.precision == "int8",
-            "calibration belongs to precision int8: remove it or set precision: int8",
+            "!has(self.calibration) || (has(self.precision) && self.precision in ['int8', 'fp8'])",
+            lambda s: not s.has("calibration") or s.precision in ("int8", "fp8"),
+            "calibration belongs to precision int8 or fp8: remove it or set one of them",
         ),
         Rule(
-            "!has(self.precision) || self.precision != 'int8' || has(self.calibration) || has(self.model)",
-            lambda s: s.precision != "int8" or s.has("calibration") or s.has("model"),
-            "an int8 candidate needs calibration (post-training quantisation) or its own model with Q/DQ inside (QAT)",
+            "!has(self.precision) || !(self.precision in ['int8', 'fp8']) || has(self.calibration) || has(self.model)",
+            lambda s: s.precision not in ("int8", "fp8") or s.has("calibration") or s.has("model"),
+            "an int8 or fp8 candidate needs calibration (post-training quantisation) or its own model with Q/DQ inside "
+            "(QAT)",
         ),
         Rule(
             "!has(self.typing) || self.backend == 'tensorrt'",
@@ -131,7 +144,7 @@ class Candidate(Model):
     model: ModelRef | None = None
     """A model of its own in place of the audit's, for example one trained with quantisation (QAT)."""
     calibration: Calibration | None = None
-    """Calibration for int8."""
+    """Calibration for int8 or fp8: Q/DQ pairs are put into the model, with the ranges it finds."""
     engine: EngineRef | None = None
     """An existing TensorRT plan, audited as it is. Not yet supported."""
 

@@ -45,7 +45,12 @@ CALIBRATION = {"uri": "s3://data/calib/"}
             {"candidates": [{**ORT, "precision": "fp16", "calibration": CALIBRATION}]},
             "calibration belongs to precision",
         ),
-        ({"candidates": [{**ORT, "precision": "int8"}]}, "an int8 candidate needs calibration"),
+        ({"candidates": [{**ORT, "precision": "int8"}]}, "an int8 or fp8 candidate needs calibration"),
+        ({"candidates": [{**ORT, "precision": "fp8"}]}, "an int8 or fp8 candidate needs calibration"),
+        (
+            {"candidates": [{**ORT, "precision": "fp8", "calibration": {**CALIBRATION, "percentile": 99.9}}]},
+            "percentile belongs to calibration method percentile",
+        ),
         (
             {"candidates": [{**ORT, "precision": "fp16", "typing": "weak"}]},
             "typing is a choice of the tensorrt backend",

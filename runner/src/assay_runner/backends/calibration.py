@@ -1,29 +1,27 @@
-"""Ranges of activations for INT8, from a calibration set of any size.
+"""Ranges of activations for 8-bit formats, from a calibration set of any size.
 
 ONNX Runtime's own calibrators keep every tensor of every batch, and their entropy method, with as many bins as
-quantised bins, returns the full range. So ranges are found here, streaming, and handed to ONNX Runtime's quantiser.
-
-Minmax takes the largest magnitude seen. Entropy takes the threshold whose clipped and quantised histogram diverges
-least (Kullback-Leibler) from the histogram: S. Migacz, "8-bit Inference with TensorRT", GTC 2017; 2048 bins of the
-magnitude, 128 levels. One thing differs: the quantised histogram is not scaled up to make good for what clipping took
-from it, or values of a few discrete levels, such as grey scales, would lose all but the lowest (measured: 99 % top-1 to
-11 %). It costs a second pass, since the bins follow the largest magnitude.
+quantised bins, returns the full range. So ranges are found here, streaming: one pass over the set for the largest
+magnitudes, which is all that minmax takes; a second for histograms, whose bins follow them, where a method chooses how
+much of the range to keep. Memory is one histogram per tensor, however many samples there are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from assay_runner.backends.thresholds import Histogram, entropy_threshold, mse_threshold, percentile_threshold
 from assay_runner.errors import InvalidInput
+from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.tensors import Array, Arrays, Batches, Progress, rows
 
-BINS = 2048
-LEVELS = 128
-STEP = 8
+Method = Literal["entropy", "minmax", "percentile", "mse"]
+
+PERCENTILE: Final = 99.99
+BINS: Final[Mapping[Method, int]] = {"entropy": 2048, "percentile": 8192, "mse": 8192}
 
 
 class Tensors(Protocol):
@@ -35,7 +33,14 @@ class Tensors(Protocol):
 
 
 def ranges(
-    session: Tensors, batches: Batches, names: frozenset[str], method: Literal["entropy", "minmax"], progress: Progress
+    session: Tensors,
+    batches: Batches,
+    names: frozenset[str],
+    method: Method,
+    progress: Progress,
+    *,
+    percentile: float = PERCENTILE,
+    kind: EightBit = "int8",
 ) -> dict[str, float]:
     """Largest magnitude to be represented, by tensor.
 
@@ -45,55 +50,39 @@ def ranges(
         names: tensors wanted: graph inputs, or what the session shows.
         method: how the magnitude is chosen.
         progress: told how far it is.
+        percentile: share of the magnitudes to keep in per cent, for the method of that name.
+        kind: the format whose rounding error mse counts.
 
     Raises:
         InvalidInput: the calibration set is empty, or a tensor is not finite on it.
     """
     if batches.samples < 1:
-        raise InvalidInput("the calibration set is empty: an int8 candidate needs at least one calibration sample")
+        raise InvalidInput(f"the calibration set is empty: an {kind} candidate needs at least one calibration sample")
     largest: dict[str, float] = dict.fromkeys(sorted(names), 0.0)
     for name, values in _values(session, batches, names, "calibrate: ranges", progress):
         peak = float(max(values.max(initial=0), -values.min(initial=0)))
         if not np.isfinite(peak):
-            raise InvalidInput(f"tensor {name!r} is not finite on the calibration set: it has no INT8 range")
+            label = FORMATS[kind].label
+            raise InvalidInput(f"tensor {name!r} is not finite on the calibration set: it has no {label} range")
         largest[name] = max(largest[name], peak)
     if method == "minmax":
         return largest
-    counts = {name: np.zeros(BINS, np.int64) for name in largest}
+    counts = {name: np.zeros(BINS[method], np.int64) for name in largest}
     for name, values in _values(session, batches, names, "calibrate: histograms", progress):
         if largest[name] > 0:
             magnitudes = np.abs(values[values != 0])
-            counts[name] += np.histogram(magnitudes, BINS, range=(0, largest[name]))[0]
-    return {name: largest[name] * entropy_threshold(counts[name]) for name in largest}
+            counts[name] += np.histogram(magnitudes, BINS[method], range=(0, largest[name]))[0]
+    return {name: peak * _share(counts[name], method, percentile, kind) for name, peak in largest.items()}
 
 
-def entropy_threshold(counts: NDArray[np.int64]) -> float:
-    """Share of the range to keep, in (0, 1]; 1 for an empty histogram.
-
-    Args:
-        counts: histogram of magnitudes, `BINS` equal bins from 0.
-    """
-    if not counts.any():
-        return 1.0
-    edges = range(LEVELS, len(counts) + 1, STEP)
-    divergences = [_divergence(counts, edge) for edge in edges]
-    return edges[int(np.argmin(divergences))] / len(counts)
-
-
-def _divergence(counts: NDArray[np.int64], edge: int) -> float:
-    """Divergence of the histogram, clipped at `edge`, from its quantisation in `LEVELS` levels."""
-    kept = counts[:edge].astype(np.float64)
-    reference = kept.copy()
-    reference[-1] += counts[edge:].sum()
-    level = np.arange(edge) * LEVELS // edge
-    filled = kept > 0
-    mass = np.bincount(level, kept, LEVELS)
-    share = np.bincount(level, filled, LEVELS)
-    quantised = np.where(filled, (mass / np.maximum(share, 1))[level], 0.0)
-    used = reference > 0
-    # An empty level under a full one counts as a ten-thousandth of a value.
-    p, q = reference[used], np.maximum(quantised[used], 1e-4)
-    return float(np.sum(p * np.log(p / q)) / p.sum())
+def _share(counts: Histogram, method: Method, percentile: float, kind: EightBit) -> float:
+    match method:
+        case "percentile":
+            return percentile_threshold(counts, percentile)
+        case "mse":
+            return mse_threshold(counts, kind)
+        case _:
+            return entropy_threshold(counts)
 
 
 def _values(

@@ -23,7 +23,7 @@ from assay_runner.graphs.taps import uses
 from assay_runner.tensors import Array
 
 # The oldest operator sets that have the operators used here.
-OLDEST = {"fp32": 1, "fp16": 7, "bf16": 13, "tf32": 9, "fp64": 11, "int8": 13}
+OLDEST = {"fp32": 1, "fp16": 7, "bf16": 13, "tf32": 9, "fp64": 11, "int8": 13, "fp8": 19}
 HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 UPGRADED = 17
 EMULATED = {
@@ -138,18 +138,20 @@ def _opened(path: Path, purpose: str, scratch: Path, optional: bool = False) -> 
     """The graph, upgraded where `purpose` needs it, its weights in `scratch`."""
     model, source = load_graph(path), path.parent
     version = opset(model)
+    target = max(UPGRADED, OLDEST[purpose])
     if version < OLDEST[purpose]:
+        older = scratch / "older"
+        older.mkdir()
         try:
-            # The converter wants whole models; those of such operator sets are small.
-            newer = onnx.version_converter.convert_version(onnx.load(str(path)), UPGRADED)
-            onnx.save(newer, str(scratch / "newer.onnx"))
-            model, source = load_graph(scratch / "newer.onnx"), scratch
+            # Without the weights, or a model of 2 GB could not be converted.
+            newer = onnx.version_converter.convert_version(localise(load_graph(path), source, older), target)
+            model, source = load_graph(save(newer, older / "newer.onnx")), older
         except Exception as error:
             if not optional:
                 reason = " ".join(str(error).split())[:200]
                 raise InvalidInput(
                     f"{path.name} has opset {version}, too old for {purpose} here, and cannot be upgraded: export it "
-                    f"with opset {UPGRADED} ({reason})"
+                    f"with opset {target} ({reason})"
                 ) from error
     return localise(model, source, scratch), scratch
 

@@ -12,11 +12,12 @@ from assay_api.audit import Candidate
 from assay_runner.backends.backend import Built, Capability, Piece, Session
 from assay_runner.backends.emulation import Emulation, fp32_model, localised, rounded_model
 from assay_runner.backends.inspection import inspect
-from assay_runner.backends.quantisation import quantised_model
+from assay_runner.backends.quantisation import own_pairs, quantised_model
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import Site
 from assay_runner.graphs.documents import load_graph, save
+from assay_runner.graphs.eight_bit import EightBit
 from assay_runner.graphs.inside import hidden
 from assay_runner.graphs.pieces import cut
 from assay_runner.graphs.taps import random_sites, sites, tapped
@@ -27,7 +28,7 @@ OPTIMISED = ("fp32", "fp64")
 
 
 class OnnxRuntime:
-    """Runs fp32 as it is, rounds fp16, bf16 and tf32 explicitly, and runs int8 as Q/DQ."""
+    """Runs fp32 as it is, rounds fp16, bf16 and tf32 explicitly, and runs int8 and fp8 as Q/DQ."""
 
     name: ClassVar[str] = "onnxruntime"
 
@@ -50,7 +51,7 @@ class OnnxRuntime:
 
         Raises:
             InvalidInput: ONNX Runtime refuses the model, or it cannot be quantised.
-            Unsupported: fp8, which is not emulated yet.
+            Unsupported: an existing plan.
         """
         progress.stage("build")
         workdir.mkdir(parents=True, exist_ok=True)
@@ -64,11 +65,8 @@ class OnnxRuntime:
             case "fp16" | "bf16" | "tf32":
                 emulation = rounded_model(model.path, precision, workdir)
                 path, notes = emulation.path, emulation.notes
-            case "int8":
-                path, notes = _int8(model, candidate, calibration, workdir, progress)
-            case "fp8":
-                message = "precision fp8 is not yet emulated by onnxruntime: use another precision, or backend tensorrt"
-                raise Unsupported(f"candidate {candidate.name}: {message}")
+            case "int8" | "fp8":
+                path, notes = _quantised(precision, model, candidate, calibration, workdir, progress)
             case None:
                 raise Unsupported(f"candidate {candidate.name}: an existing plan runs on backend tensorrt only")
         return Built(
@@ -128,14 +126,22 @@ class OnnxRuntime:
             yield tuple(pieces)
 
 
-def _int8(
-    model: LoadedModel, candidate: Candidate, calibration: Batches | None, workdir: Path, progress: Progress
+def _quantised(
+    kind: EightBit,
+    model: LoadedModel,
+    candidate: Candidate,
+    calibration: Batches | None,
+    workdir: Path,
+    progress: Progress,
 ) -> tuple[Path, tuple[str, ...]]:
+    how = f"{kind}: run in floating point between its Q/DQ pairs by ONNX Runtime"
     if candidate.calibration is None:
-        return model.path, ("int8: Q/DQ as in the candidate's own model, run in floating point by ONNX Runtime",)
+        own_pairs(model.path, kind)
+        return model.path, (f"{kind}: Q/DQ as in the candidate's own model", how)
     if calibration is None:
         raise InvalidInput(f"candidate {candidate.name} needs its calibration inputs to be built")
-    return quantised_model(model.path, candidate.calibration, calibration, workdir, progress)
+    path, notes = quantised_model(model.path, candidate.calibration, calibration, workdir, progress, kind)
+    return path, (*notes, how)
 
 
 def purpose(precision: str) -> Purpose:
