@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Callable
 from itertools import pairwise
@@ -39,7 +38,7 @@ def test_verdict_comes_first_and_as_a_word(build: Build) -> None:
     hero = next(tree.one("main").walk())
     assert hero.one("h1").text == report.verdict
     assert hero.one("h1").all("svg"), "an icon stands beside the word"
-    assert tree.one("title").children[0] == f"{report.verdict}: {report.audit} · Assay"
+    assert tree.one("head").one("title").children[0] == f"{report.verdict}: {report.audit} · Assay"
     assert report.recommendation is not None
     assert report.recommendation.message in hero.text
     assert report.run in hero.text
@@ -56,11 +55,12 @@ def test_emulation_is_said_exactly_where_it_happened(build: Build) -> None:
 def test_candidates_table_has_every_column_without_scripts() -> None:
     table = main(samples.failed()).one("table", class_="cards")
     assert [h.text for h in table.one("thead").all("th")] == [
-        "Candidate", "Verdict", "Precision", "Backend", "Accuracy", "Worst figure", "Latency", "Size",
+        "Candidate", "Verdict", "Precision", "Accuracy", "Worst SNR", "Worst figure", "Latency", "Size",
     ]  # fmt: skip
     texts = [[c.text for c in row.children if isinstance(c, Node)] for row in table.one("tbody").all("tr")]
-    assert texts[1][:4] == ["int8", "Failed", "int8 strong", "tensorrt"]
-    assert texts[1][4] == "96.11 % top1, golden 97.50 %"
+    assert texts[0][:2] == ["fp16", "Passed ship"]
+    assert texts[1][:3] == ["int8", "Failed", "int8 strong tensorrt"]
+    assert texts[1][3:5] == ["96.11 % top1, golden 97.50 %", "38.77 dB"]
     assert texts[1][5] == "maxAbs 0.3127 limit ≤ 0.05 6.3 × the limit logits"
     assert texts[1][6:] == ["0.207 ms batch 32", "80.0 KiB"]
 
@@ -68,7 +68,7 @@ def test_candidates_table_has_every_column_without_scripts() -> None:
 def test_missing_measurements_are_said_and_sizes_left_out() -> None:
     tree = main(samples.inconclusive())
     cells = [c.text for c in tree.one("table", class_="cards").one("tbody").all("td")]
-    assert cells == ["Inconclusive", "fp16 strong", "tensorrt", "not measured", "not measured finite", "not measured"]
+    assert cells == ["Inconclusive", "fp16 strong tensorrt", "not measured", "not measured finite", "not measured"]
     assert "No measurement: No GPU here" in tree.text
 
 
@@ -118,7 +118,7 @@ def test_tensor_table_names_where_the_error_starts() -> None:
 def test_first_tensor_with_nan_leads() -> None:
     section = main(samples.emulated()).one("details", id="candidate-0")
     assert section.one("table", class_="tensors").one("tbody").all("tr")[0].text.startswith("2 bn1.out")
-    assert "The first NaN or Inf is in bn1.out , tensor 2 of 13" in section.one("figcaption").text
+    assert "The first NaN or Inf is in bn1.out , tensor 2 of 13" in section.all("figcaption")[0].text
 
 
 def test_details_of_a_finding_are_shown_as_tables_and_facts() -> None:
@@ -162,7 +162,9 @@ def test_page_asks_the_network_for_nothing(build: Build) -> None:
     tree = page(build())
     for node in tree.walk():
         for name in ("src", "href", "action", "srcset", "data", "poster"):
-            assert node.attributes.get(name, "#").startswith(("#", "data:")), node
+            value = node.attributes.get(name, "#")
+            own_page = node.tag == "a" and re.fullmatch(r"[\w%.~-]+/report\.html", value)
+            assert value.startswith(("#", "data:")) or own_page, node
         assert not [name for name in node.attributes if name.startswith("on") or name == "style"], node
     assert not re.search(r"url\(|@import|https?:", "".join(str(c) for c in tree.one("style").children))
 
@@ -190,7 +192,7 @@ def test_landmarks_headings_and_tables_are_labelled() -> None:
     identities = [n.attributes["id"] for n in tree.walk() if "id" in n.attributes]
     assert len(identities) == len(set(identities))
     targets = [n.attributes[key] for n in tree.walk() for key in ("aria-labelledby",) if key in n.attributes]
-    links = [a.attributes["href"][1:] for a in tree.all("a")]
+    links = [a.attributes["href"][1:] for a in tree.all("a") if a.attributes["href"].startswith("#")]
     assert {*targets, *links} <= set(identities)
 
 
@@ -230,24 +232,18 @@ def test_hostile_name_is_shown_as_text_and_carried_whole() -> None:
     assert "<img src=x onerror=alert(1)>" in tree.one("main").text
     assert "\\u001b[31m" in tree.one("main").text
     assert not re.search("[\x00\x1b\u2028\u202e]", tree.one("main").text)
-    assert carried(tree)["candidates"][0]["layers"][0]["name"] == HOSTILE
+    assert carried(tree)["networks"][0]["name"] == [HOSTILE]
 
 
 def test_a_lone_surrogate_does_not_lose_the_page() -> None:
     assert b"\\ud800" in render_html(hostile("\ud800"))
 
 
-@pytest.mark.parametrize("build", REPORTS)
-def test_page_carries_the_report_as_it_is_stored(build: Build) -> None:
-    report = build()
-    assert carried(page(report)) == json.loads(to_json(report))
-
-
 def test_size_stays_in_budget() -> None:
-    assert len(render_html(samples.inconclusive())) < 45_000
+    assert len(render_html(samples.inconclusive())) < 52_000
     report = samples.deep()
     written = render_html(report)
-    assert len(written) < len(to_json(report)) + 120_000
+    assert len(written) < len(to_json(report)) / 2
     assert len(list(parse_page(written).walk())) < 1_000
 
 

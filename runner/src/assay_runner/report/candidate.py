@@ -1,12 +1,20 @@
-"""One candidate's section: its outputs against the golden ones, its labels, its layers, and what a reader must know."""
+"""One candidate: outputs and labels against golden, error and range along the network, its engine.
+
+The same parts stand in two places: folded, one candidate below the other, in the audit's summary; and each as a section
+on the candidate's own page.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
+from assay_api.names import REPORT_HTML
 from assay_api.report import CandidateReport, Report, Verdict
 from assay_runner.report.chart import chart
+from assay_runner.report.engine import achieved_text, engine_parts
 from assay_runner.report.figures import (
     NOT_MEASURED,
     bound,
@@ -17,10 +25,14 @@ from assay_runner.report.figures import (
     number,
     percent,
     plain,
+    rate,
     size,
 )
+from assay_runner.report.formats import format_of
+from assay_runner.report.histograms import histograms
 from assay_runner.report.layers import tensors_table
-from assay_runner.report.markup import Html, badge, code, el, facts
+from assay_runner.report.markup import Child, Html, badge, code, el, facts
+from assay_runner.report.ranges import range_chart
 from assay_runner.report.wording import candidate_verdict, label_figure, label_metrics
 
 OUTPUTS = 64
@@ -28,20 +40,93 @@ OUTPUTS = 64
 _OPEN = 3
 
 
-def candidate_section(report: Report, index: int) -> Html:
-    """The section of candidate number `index`, unfolded where it did not pass or where there are few."""
+@dataclass(frozen=True)
+class Part:
+    """A part of what is shown of a candidate; without a title it belongs to the top.
+
+    Attributes:
+        key: short name for its address.
+        title: heading.
+        body: what it holds.
+    """
+
+    key: str
+    title: str
+    body: Sequence[Child]
+
+
+def candidate_section(report: Report, index: int, *, whole: bool, carried: bool) -> Html:
+    """The folded section of candidate number `index` in a summary, open where it did not pass or where there are few.
+
+    Args:
+        report: the report.
+        index: position of the candidate.
+        whole: whether everything is shown here; else some of it on the candidate's own page only.
+        carried: whether the page carries the candidate's tensors.
+    """
     candidate = report.candidates[index]
     verdict = candidate_verdict(report, candidate)
     unfolded = verdict is not Verdict.PASSED or len(report.candidates) <= _OPEN
     title = f"candidate-{index}"
     summary = el("summary", None, el("h3", {"id": f"{title}-title"}, candidate.name), badge(verdict))
-    body = [_trouble(candidate), _facts(candidate), _labels(candidate), _outputs(candidate), _layers(candidate, index)]
+    body = [
+        [el("h4", {"id": f"{title}-{part.key}"}, part.title) if part.title else None, part.body]
+        for part in parts_of(candidate, index, level=5, whole=whole)
+    ]
     return el(
         "details",
-        {"class": "candidate", "id": title, "open": unfolded, "data-candidate": index},
+        {"class": "candidate", "id": title, "open": unfolded, **_alive(index, carried)},
         summary,
-        el("div", {"role": "group", "aria-labelledby": f"{title}-title"}, body),
+        el(
+            "div", {"role": "group", "aria-labelledby": f"{title}-title"}, body, None if whole else _own_page(candidate)
+        ),
     )
+
+
+def candidate_sheets(report: Report, index: int, *, carried: bool) -> Html:
+    """The candidate's own page: each part a section of its own."""
+    candidate = report.candidates[index]
+    title = f"candidate-{index}"
+    sheets = []
+    for part in parts_of(candidate, index, level=3, whole=True):
+        identity = f"{title}-{part.key}"
+        heading = el("h2", {"id": identity}, part.title or "What was run")
+        sheets.append(el("section", {"aria-labelledby": identity}, heading, part.body))
+    return el("div", {"class": "candidate", "id": title, **_alive(index, carried)}, sheets)
+
+
+def _alive(index: int, carried: bool) -> dict[str, int | None]:
+    return {"data-candidate": index if carried else None}
+
+
+def parts_of(candidate: CandidateReport, index: int, *, level: int, whole: bool) -> list[Part]:
+    """What is shown of a candidate, in order; nothing that was not measured.
+
+    Args:
+        candidate: the candidate.
+        index: its position in the report.
+        level: level of headings within a part.
+        whole: whether ranges, histograms and the engine's layers are among it.
+    """
+    format_ = format_of(candidate)
+    limits = f" against {format_.name}'s limits" if format_ else ""
+    layers, along = candidate.layers, f"layers-{index}"
+    parts = [
+        Part("run", "", [_trouble(candidate), _facts(candidate)]),
+        Part("drift", "Outputs and labels against golden", [_labels(candidate), _outputs(candidate)]),
+        Part("depth", "Error along the network's depth", [chart(layers, along)] if layers else []),
+        Part("range", f"Range of every tensor{limits}", [range_chart(candidate, f"range-{index}")] if whole else []),
+        Part("tensors", "Every tensor", [tensors_table(layers)] if layers else []),
+        Part("histograms", "The worst tensors, value by value", histograms(candidate, level) if whole else []),
+        Part("engine", "What the engine is made of", engine_parts(candidate, whole=whole)),
+    ]
+    return [part for part in parts if any(part.body)]
+
+
+def _own_page(candidate: CandidateReport) -> Html:
+    address = f"{quote(candidate.name.replace('@', '.'), safe='')}/{REPORT_HTML}"
+    link = el("a", {"href": address}, f"the page of {candidate.name}")
+    return el("p", {"class": "own"}, "Ranges, histograms and the engine's layers are on ", link, ".")
 
 
 def _trouble(candidate: CandidateReport) -> list[Html]:
@@ -65,7 +150,10 @@ def _facts(candidate: CandidateReport) -> Html:
             ("Typing", candidate.typing),
             ("Samples judged", str(candidate.samples) if candidate.samples else NOT_MEASURED),
             ("Latency", timing),
+            ("Throughput", rate(latency.throughput) if latency and latency.throughput is not None else None),
             ("Size", size(candidate.size) if candidate.size is not None else None),
+            ("Device memory", size(candidate.memory) if candidate.memory is not None else None),
+            ("Layers ran in", achieved_text(candidate)),
         ]
     )
 
@@ -119,13 +207,6 @@ def _metric(key: str, row: Mapping[str, Any]) -> Html:
     ]
     head = el("th", {"scope": "row"}, code(key), el("small", None, metric_of(key).label))
     return el("tr", None, head, [el("td", {"class": "n"}, c) for c in cells])
-
-
-def _layers(candidate: CandidateReport, index: int) -> list[Html | None]:
-    if not candidate.layers:
-        return []
-    heading = el("h4", None, "Along the network")
-    return [heading, chart(candidate.layers, f"layers-{index}"), tensors_table(candidate.layers)]
 
 
 def _table(caption: str, heads: Sequence[str], bodies: Sequence[Html]) -> Html:

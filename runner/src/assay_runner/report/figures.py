@@ -71,6 +71,12 @@ def number(value: Any) -> float | None:
         return None
 
 
+def rounded(value: Any, digits: int = 5) -> float | None:
+    """The value as the page carries it: to `digits` significant digits, so that text and scripts start from one."""
+    given = number(value)
+    return given if given is None or not math.isfinite(given) else float(f"{given:.{digits}g}")
+
+
 def plain(value: Any, digits: int = 4) -> str:
     """A number to `digits` significant digits, short and without trailing zeros."""
     given = number(value)
@@ -132,6 +138,14 @@ def milliseconds(value: Any) -> str:
     """A duration given in milliseconds."""
     given = number(value)
     return plain(value) if given is None or not math.isfinite(given) else f"{plain(given, 3)} ms"
+
+
+def rate(value: Any) -> str:
+    """A throughput given in samples per second."""
+    given = number(value)
+    if given is None or not math.isfinite(given):
+        return plain(value)
+    return f"{given:,.0f}/s" if given >= 100 else f"{plain(given, 3)}/s"
 
 
 def size(count: int | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assay_runner.report.figures import number, percent, plain
+from assay_runner.report.figures import number, percent, plain, rounded
 from assay_runner.report.markup import Child, Html, code, el
 
 Layer = Mapping[str, Any]
@@ -21,7 +21,13 @@ WORST = 15
 
 @dataclass(frozen=True)
 class Column:
-    """One measured column: its key in a layer, its heading, and "share", "dB", "range", "count" or "" for a number."""
+    """One measured column.
+
+    Attributes:
+        key: its key in a layer.
+        heading: its heading.
+        kind: "share", "dB", "range", "count" of what must not be there, or "" for a number.
+    """
 
     key: str
     heading: str
@@ -36,7 +42,11 @@ COLUMNS = (
     Column("accumulatedRms", "Accumulated RMS"),
     Column("min", "Min", "range"),
     Column("max", "Max", "range"),
+    Column("smallest", "Smallest", "range"),
     Column("nonFinite", "NaN or Inf", "count"),
+    Column("overflow", "Overflow", "count"),
+    Column("underflow", "To zero"),
+    Column("subnormal", "Subnormal"),
 )
 
 
@@ -106,7 +116,7 @@ def _row(layer: Layer, index: int, columns: Sequence[Column]) -> Html:
 
 
 def _cell(value: Any, kind: str) -> Child:
-    given = number(value)
+    given = rounded(value)
     if given is None or (kind == "range" and not math.isfinite(given)):
         return "–"
     if kind == "share":

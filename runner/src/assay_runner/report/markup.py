@@ -59,9 +59,9 @@ def _attribute(name: str, value: str | int | float | bool | None) -> str:
     return f" {name}" if value is True else f' {name}="{html.escape(visible(str(value)))}"'
 
 
-def icon(verdict: Verdict) -> Html:
-    """The verdict's shape: a circle, an octagon or a diamond, told apart without colour."""
-    shape = {"viewBox": "0 0 24 24", "class": "icon", "aria-hidden": "true", "focusable": "false"}
+def icon(verdict: Verdict, place: Attributes | None = None) -> Html:
+    """The verdict's shape: a circle, an octagon or a diamond, told apart without colour; `place` in a drawing."""
+    shape = {"viewBox": "0 0 24 24", "class": "icon", "aria-hidden": "true", "focusable": "false", **(place or {})}
     return el("svg", shape, el("path", {"d": _ICONS[verdict]}))
 
 

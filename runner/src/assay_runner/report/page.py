@@ -17,13 +17,14 @@ from urllib.parse import quote
 import yaml
 
 from assay_api.report import Report, Verdict
-from assay_runner.report.candidate import candidate_section
-from assay_runner.report.embedded import embedded, json_values
+from assay_runner.report.candidate import candidate_section, candidate_sheets, parts_of
+from assay_runner.report.embedded import carries, embedded, json_values
 from assay_runner.report.markup import Html, data_block, el, facts, join
 from assay_runner.report.results import findings_list
 from assay_runner.report.summary import candidates_table, hero
 from assay_runner.report.values import cell
 from assay_runner.report.wording import overall
+from assay_runner.report.zones import PATTERNS
 
 _COLOURS = {Verdict.PASSED: "#0b6b3a", Verdict.FAILED: "#b3121d", Verdict.INCONCLUSIVE: "#8a5a00"}
 
@@ -37,18 +38,38 @@ def render_html(report: Report) -> bytes:
     Returns:
         The page. It needs no network, and shows verdict, candidates and findings without scripts.
     """
-    style, script = _source("style.css"), _source("page.js") + _source("tensors.js")
+    style, script = "".join(map(_source, _STYLES)), "".join(map(_source, _SCRIPTS))
+    whole = shows_everything(report)
     page = Template(_source("page.html")).substitute(
         policy=_policy(style, script),
-        title=join([f"{overall(report)}: {report.audit} · Assay"]),
+        title=join([f"{overall(report)}: {report.audit}{_part(report)} · Assay"]),
         icon=_favicon(overall(report)),
         style=style,
         links=_links(report),
-        main=_main(report),
-        report=data_block(embedded(report)),
+        patterns=PATTERNS,
+        main=_main(report, whole),
+        report=data_block(embedded(report, whole=whole)),
         script=script,
     )
     return page.encode("utf-8", "backslashreplace")
+
+
+_STYLES = ("style.css", "charts.css", "media.css")
+_SCRIPTS = ("page.js", "data.js", "tables.js", "charts.js")
+
+
+def is_summary(report: Report) -> bool:
+    """Whether it is the audit's report, not one task's."""
+    return report.recommendation is not None
+
+
+def _part(report: Report) -> str:
+    return "" if is_summary(report) else f", {report.task}"
+
+
+def shows_everything(report: Report) -> bool:
+    """Whether the page shows all of its candidates; a summary of several leaves some to each one's own page."""
+    return not is_summary(report) or len(report.candidates) == 1
 
 
 @cache
@@ -82,21 +103,41 @@ def _favicon(verdict: Verdict) -> str:
 
 
 def _links(report: Report) -> Html:
-    parts = [("candidates", "Candidates"), ("findings", "Findings"), ("details", "Details"), ("run", "Run")]
-    shown = parts if report.candidates else parts[1::2]
-    return join(el("a", {"href": f"#{target}"}, text) for target, text in shown)
+    parts = [("findings", "Findings"), ("run", "Run")]
+    if is_summary(report) and report.candidates:
+        parts = [("candidates", "Candidates"), ("findings", "Findings"), ("details", "Details"), ("run", "Run")]
+    elif report.candidates:
+        shown = parts_of(report.candidates[0], 0, level=3, whole=True)
+        named = [(f"candidate-0-{part.key}", _SHORT[part.key]) for part in shown if part.key in _SHORT]
+        parts = [parts[0], *named, parts[1]]
+    return join(el("a", {"href": f"#{target}"}, text) for target, text in parts)
 
 
-def _main(report: Report) -> Html:
+_SHORT = {
+    "drift": "Outputs",
+    "depth": "Depth",
+    "range": "Range",
+    "tensors": "Tensors",
+    "histograms": "Histograms",
+    "engine": "Engine",
+}
+
+
+def _main(report: Report, whole: bool) -> Html:
     anchors = {candidate.name: f"candidate-{index}" for index, candidate in enumerate(report.candidates)}
-    sections = [candidate_section(report, index) for index in range(len(report.candidates))]
+    carried = carries(report)
+    places = range(len(report.candidates))
+    if not is_summary(report):
+        sheets = [candidate_sheets(report, i, carried=i in carried) for i in places]
+        return join([hero(report), findings_list(report, anchors), sheets, _run(report)])
+    sections = [candidate_section(report, i, whole=whole, carried=i in carried) for i in places]
     details = el(
         "section", {"aria-labelledby": "details"}, el("h2", {"id": "details"}, "Candidate by candidate"), sections
     )
     return join(
         [
             hero(report),
-            candidates_table(report) if report.candidates else None,
+            candidates_table(report) if sections else None,
             findings_list(report, anchors),
             details if sections else None,
             _run(report),

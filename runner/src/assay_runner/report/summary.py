@@ -5,11 +5,26 @@ Whoever opens it at night reads this part only, so it stands before everything e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from assay_api.report import CandidateReport, Report, Verdict
-from assay_runner.report.figures import NOT_MEASURED, bound, excess, figure, milliseconds, number, percent, plain, size
+from assay_runner.report.compare import compared
+from assay_runner.report.engine import achieved_text
+from assay_runner.report.figures import (
+    NOT_MEASURED,
+    bound,
+    excess,
+    figure,
+    milliseconds,
+    number,
+    percent,
+    plain,
+    rate,
+    size,
+)
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, icon, tone
+from assay_runner.report.tradeoff import tradeoff, worst_snr
 from assay_runner.report.wording import (
     EMULATED,
     SEVERITY,
@@ -33,7 +48,7 @@ def hero(report: Report) -> Html:
     return el(
         "section",
         {"class": f"hero {tone(verdict)}", "aria-label": "Verdict"},
-        el("p", {"class": "audit"}, report.audit),
+        el("p", {"class": "audit"}, report.audit, None if report.recommendation else f", candidate {report.task}"),
         title,
         el("p", {"class": "headline"}, headline(report)),
         _leading(report),
@@ -71,7 +86,6 @@ def _facts(report: Report) -> Html:
             ("Samples", _samples(dataset)),
             ("Ignored arrays", _names(ignored) if ignored else None),
             ("Golden", golden_name(golden)),
-            ("Task", None if report.recommendation else code(report.task)),
         ]
     )
 
@@ -97,26 +111,45 @@ def _names(names: Any) -> str:
 
 def candidates_table(report: Report) -> Html:
     """One row per candidate; sortable where scripts run, a list of cards where the screen is narrow."""
-    headers = ["Candidate", "Verdict", "Precision", "Backend", "Accuracy", "Worst figure", "Latency", "Size"]
     rows = [_row(report, index, candidate) for index, candidate in enumerate(report.candidates)]
-    kept = [i for i, name in enumerate(headers) if name != "Size" or any(c.size is not None for c in report.candidates)]
-    heads = [el("th", {"scope": "col", "role": "columnheader"}, headers[i]) for i in kept]
+    kept = [i for i, name in enumerate(_HEADERS) if name not in _OPTIONAL or any(row[i][1] is not None for row in rows)]
+    heads = [el("th", {"scope": "col", "role": "columnheader"}, _HEADERS[i]) for i in kept]
     body = []
     for row in rows:
-        cells = [_cell(headers[i], *row[i], head=i == 0) for i in kept]
+        cells = [_cell(_HEADERS[i], *row[i], head=i == 0) for i in kept]
         body.append(el("tr", {"role": "row"}, cells))
+    table = el(
+        "table",
+        {"class": "cards sortable", "role": "table"},
+        el("caption", {"class": "quiet"}, "The ways to build the model, each held against the golden outputs."),
+        el("thead", {"role": "rowgroup"}, el("tr", {"role": "row"}, heads)),
+        el("tbody", {"role": "rowgroup"}, body),
+    )
+    region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Candidates side by side"}
     return el(
         "section",
         {"aria-labelledby": "candidates"},
         el("h2", {"id": "candidates"}, "Candidates"),
-        el(
-            "table",
-            {"class": "cards sortable", "role": "table"},
-            el("caption", {"class": "quiet"}, "The ways to build the model, each held against the golden outputs."),
-            el("thead", {"role": "rowgroup"}, el("tr", {"role": "row"}, heads)),
-            el("tbody", {"role": "rowgroup"}, body),
-        ),
+        el("div", region, table),
+        tradeoff(report),
+        compared(report),
     )
+
+
+_OPTIONAL = ("Worst SNR", "Throughput", "Size", "Memory", "Layers ran in")
+_HEADERS = (
+    "Candidate",
+    "Verdict",
+    "Precision",
+    "Accuracy",
+    "Worst SNR",
+    "Worst figure",
+    "Latency",
+    "Throughput",
+    "Size",
+    "Memory",
+    "Layers ran in",
+)
 
 
 def _cell(header: str, content: Child, sort: str | float | None, *, head: bool) -> Html:
@@ -131,21 +164,32 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
     verdict = candidate_verdict(report, candidate)
     latency = candidate.latency
     precision = " ".join(word for word in (candidate.precision, candidate.typing) if word) or "as built"
-    backend: Child = [candidate.backend, el("span", {"class": "tag"}, "emulated") if candidate.emulated else None]
+    emulated = el("span", {"class": "tag"}, "emulated") if candidate.emulated else None
     metrics = label_metrics(candidate)
     shown = milliseconds(latency.median_ms) if latency else NOT_MEASURED
     timing: Child = [shown, _small(f"batch {latency.batch}") if latency else None]
     worst, strain = _worst(report, candidate)
+    shipped = report.recommendation is not None and report.recommendation.candidate == candidate.name
+    link = el("a", {"href": f"#candidate-{index}"}, candidate.name)
+    noise = worst_snr(candidate)
+    achieved = achieved_text(candidate)
     return [
-        (el("a", {"href": f"#candidate-{index}"}, candidate.name), candidate.name),
-        (badge(verdict), SEVERITY[verdict]),
-        (precision, precision),
-        (backend, candidate.backend),
+        (link, candidate.name),
+        ([badge(verdict), el("span", {"class": "tag ship"}, "ship") if shipped else None], SEVERITY[verdict]),
+        ([precision, _small([candidate.backend, emulated])], precision),
         (_accuracy(candidate), number(metrics[0][1]) if metrics else None),
+        (NOT_MEASURED if noise is None else figure("snr", noise), noise),
         (worst, strain),
         (timing, number(latency.median_ms) if latency else None),
-        (size(candidate.size), candidate.size),
+        _optional(rate, latency.throughput if latency else None),
+        _optional(size, candidate.size),
+        _optional(size, candidate.memory),
+        (achieved or NOT_MEASURED, achieved or None),
     ]
+
+
+def _optional(written: Callable[[Any], str], value: float | None) -> tuple[Child, float | None]:
+    return (NOT_MEASURED if value is None else written(value), value)
 
 
 def _accuracy(candidate: CandidateReport) -> Child:
@@ -167,7 +211,8 @@ def _worst(report: Report, candidate: CandidateReport) -> tuple[Child, float | N
         return ([judged, _small(finding.check), tensor], -strain(finding))
     limit = _small(f"limit {bound(finding.metric, finding.limit)}") if number(finding.limit) is not None else None
     beyond = excess(finding.metric, finding.value, finding.limit)
-    value = f"{finding.metric or finding.check} {figure(finding.metric, finding.value)}"
+    shown = el("span", {"class": "whole"}, figure(finding.metric, finding.value))
+    value = [f"{finding.metric or finding.check} ", shown]
     open_ = _small(UNDECIDED) if candidate_verdict(report, candidate) is Verdict.INCONCLUSIVE else None
     return ([value, limit, _small(beyond) if beyond else None, open_, tensor], -strain(finding))
 

@@ -1,0 +1,116 @@
+"""Error along the depth, all candidates over each other: where they part is where a precision begins to cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from assay_api.report import CandidateReport, Report, Verdict
+from assay_runner.report.chart import decibel_axis, values_of
+from assay_runner.report.drawing import Values, drawing, grid, line, plot
+from assay_runner.report.markup import Html, el
+from assay_runner.report.wording import candidate_verdict
+
+COLUMNS = 400
+STYLES = 8
+"""Kinds of line, each of its own colour and dashes; a ninth candidate begins anew."""
+_CHOSEN = 6
+"""Candidates whose lines are shown before anybody chooses."""
+_MOST = 32
+
+
+def compared(report: Report) -> Html | None:
+    """The figure; None where fewer than two candidates were looked into.
+
+    Scripts add boxes to choose candidates by, the choice between accumulated and local error, and values under the
+    pointer.
+    """
+    looked = [(i, c) for i, c in enumerate(report.candidates) if _finite(c)]
+    if len(looked) < 2:
+        return None
+    first, rest = looked[:_MOST], len(looked) - _MOST
+    both = {key: {i: values_of(c.layers, key) for i, c in first} for key in ("accumulatedSnr", "localSnr")}
+    every = [v for lines in both.values() for values in lines.values() for v in values if v is not None]
+    low, high, ticks, labels = decibel_axis([v for v in every if math.isfinite(v)], exact=math.inf in every)
+    chosen = _chosen(report, [i for i, _ in first])
+    groups = [
+        _group(key, lines, chosen, low, high, hidden=key == "localSnr") for key, lines in both.items() if _any(lines)
+    ]
+    keys = [
+        el(
+            "li",
+            {"class": f"line-{order % STYLES}", "data-line": index, "hidden": index not in chosen},
+            _sample(),
+            c.name,
+        )
+        for order, (index, c) in enumerate(first)
+    ]
+    more = f" {rest} more candidates are each in their own section." if rest > 0 else ""
+    said = (
+        "Accumulated signal-to-noise ratio of every tensor, from the input on the left to the output on the right; "
+        f"higher is better, and the lowest of neighbouring tensors is drawn. {_words(report, chosen)}{more}"
+    )
+    return el(
+        "figure",
+        {"class": "chart compared", "id": "compared"},
+        el("figcaption", None, el("h3", None, "Error along the depth"), el("p", None, said)),
+        el("ul", {"class": "line-keys", "aria-label": "Lines"}, keys),
+        plot("SNR, dB", labels, drawing([grid(ticks, low, high), groups]), "snr"),
+        el("p", {"class": "axis"}, [el("span", None, t) for t in ("input", "depth of the network", "output")]),
+    )
+
+
+def _finite(candidate: CandidateReport) -> bool:
+    return any(v is not None and not math.isnan(v) for v in values_of(candidate.layers, "accumulatedSnr"))
+
+
+def _any(lines: dict[int, list[float | None]]) -> bool:
+    return any(v is not None for values in lines.values() for v in values)
+
+
+def _chosen(report: Report, indices: Sequence[int]) -> list[int]:
+    """What to ship, what failed, then the rest in order."""
+    shipped = report.recommendation.candidate if report.recommendation else None
+
+    def rank(index: int) -> tuple[bool, bool, int]:
+        candidate = report.candidates[index]
+        failed = candidate_verdict(report, candidate) is Verdict.FAILED
+        return (candidate.name != shipped, not failed, index)
+
+    return sorted(sorted(indices, key=rank)[:_CHOSEN])
+
+
+def _group(
+    key: str, lines: dict[int, list[float | None]], chosen: Sequence[int], low: float, high: float, *, hidden: bool
+) -> Html:
+    paths = [
+        el(
+            "path",
+            {
+                "class": f"line-{order % STYLES}",
+                "data-line": index,
+                "hidden": index not in chosen,
+                "d": line(values, low, high, COLUMNS, lowest=True),
+            },
+        )
+        for order, (index, values) in enumerate(lines.items())
+    ]
+    return el("g", {"data-metric": key, "hidden": hidden}, paths)
+
+
+def _sample() -> Html:
+    return el("svg", {"class": "sample", "viewBox": "0 0 40 8", "aria-hidden": "true"}, el("path", {"d": "M0 4H40"}))
+
+
+def _words(report: Report, chosen: Sequence[int]) -> str:
+    told = []
+    for index in chosen:
+        candidate = report.candidates[index]
+        lowest = _lowest(values_of(candidate.layers, "accumulatedSnr"))
+        if lowest is not None:
+            told.append(f"{candidate.name} {lowest:.1f} dB")
+    return f"Lowest: {', '.join(told)}." if told else ""
+
+
+def _lowest(values: Values) -> float | None:
+    return min((v for v in values if v is not None and math.isfinite(v)), default=None)

@@ -1,0 +1,106 @@
+// What the page carries for its scripts, and how it is written: as the rest of the page writes it.
+
+let parsed = null;
+
+/** The data the page carries, parsed when it is first needed. */
+function carried() {
+  parsed ??= JSON.parse(document.getElementById("report").textContent);
+  return parsed;
+}
+
+/** A column of texts; one in which most repeat is carried as its different words and where each stands. */
+function texts(column) {
+  return Array.isArray(column) ? column : column.at.map((place) => column.words[place]);
+}
+
+/** A number as the rest of the page writes it; `raw` may be "NaN" or "Infinity". */
+function plain(raw, digits = 3) {
+  if (raw === undefined || raw === null) return "–";
+  const value = Number(raw);
+  if (Number.isNaN(value)) return "NaN";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "-∞";
+  const size = Math.abs(value);
+  if (size < 1e6 && (Number.isInteger(value) || size >= 10 ** digits)) return value.toFixed(0);
+  const text = size < 1e-4 || size >= 1e6 ? value.toExponential(digits - 1) : value.toPrecision(digits);
+  return text.replace(/(\.\d*?)0+(?=e|$)/, "$1").replace(/\.(?=e|$)/, "").replace("e+", "e");
+}
+
+/** A name; where it is very long, its middle is left out, as in the rest of the page. */
+function shortened(name) {
+  return name.length > 120 ? `${name.slice(0, 39)}…${name.slice(-80)}` : name;
+}
+
+function named(name) {
+  const short = shortened(name);
+  return make("code", short === name ? {} : { title: name }, short);
+}
+
+function finite(raw) {
+  return raw !== undefined && raw !== null && Number.isFinite(Number(raw));
+}
+
+function decibels(raw) {
+  return finite(raw) ? `${Number(raw).toFixed(1)} dB` : plain(raw);
+}
+
+function share(raw) {
+  return finite(raw) ? `${(Number(raw) * 100).toFixed(1)} %` : plain(raw);
+}
+
+function shown(key, raw) {
+  if (key.endsWith("Snr")) return decibels(raw);
+  if (["min", "max", "smallest"].includes(key) && !finite(raw)) return "–";
+  return key === "startsHere" ? share(raw) : plain(raw);
+}
+
+/** The tensors of a candidate, column by column. */
+class Tensors {
+  constructor(entry) {
+    const network = carried().networks[entry.network];
+    this.names = texts(network.name);
+    this.ops = texts(network.op);
+    this.nodes = texts(network.node);
+    this.columns = entry.tensors;
+    this.count = this.names.length;
+  }
+
+  /** What was measured of a tensor; null where nothing was. */
+  value(key, index) {
+    return this.columns[key]?.[index] ?? null;
+  }
+
+  made(index) {
+    return [this.ops[index], this.nodes[index]].filter(Boolean).join(" · ");
+  }
+
+  /** A column as numbers to sort by: NaN where nothing was measured; a measured NaN is the worst there can be. */
+  numbers(key) {
+    const worst = key.endsWith("Snr") ? -Infinity : Infinity;
+    return Float64Array.from({ length: this.count }, (_, index) => {
+      const raw = this.value(key, index);
+      return raw === null ? NaN : raw === "NaN" ? worst : Number(raw);
+    });
+  }
+
+  /** NaN or Inf first in order of depth, then the noise of the node itself, then all noise. */
+  worstFirst() {
+    const broken = this.numbers("nonFinite"), local = this.numbers("localSnr"), all = this.numbers("accumulatedSnr");
+    const order = (snr, a, b) => Number.isNaN(snr[a]) - Number.isNaN(snr[b]) || snr[a] - snr[b] || 0;
+    return (a, b) => {
+      if (broken[a] > 0 || broken[b] > 0) return (broken[b] > 0) - (broken[a] > 0) || a - b;
+      return order(local, a, b) || order(all, a, b) || a - b;
+    };
+  }
+}
+
+/** Orders rows by numbers; missing ones last, equal ones in their own order. */
+function byNumbers(values, ascending) {
+  const sign = ascending ? 1 : -1;
+  return (a, b) => Number.isNaN(values[a]) - Number.isNaN(values[b]) || sign * (values[a] - values[b]) || a - b;
+}
+
+/** Orders rows by texts: each different text is compared once, whatever the number of rows. */
+function byTexts(values, ascending) {
+  const ranks = new Map([...new Set(values)].sort(words.compare).map((text, rank) => [text, rank]));
+  return byNumbers(Float64Array.from(values, (text) => (text === "" ? NaN : ranks.get(text))), ascending);
+}

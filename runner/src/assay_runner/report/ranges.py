@@ -1,0 +1,127 @@
+"""The range of every tensor along the network, against what the candidate's format can hold.
+
+What a format must hold is what golden holds: a tensor that overflowed shows only Inf in the candidate. So golden's
+range is drawn where it was measured, and the candidate's own elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from assay_api.report import CandidateReport
+from assay_runner.report.chart import ends
+from assay_runner.report.drawing import WIDTH, buckets, drawing, plot, strokes
+from assay_runner.report.figures import number, percent, plain
+from assay_runner.report.formats import Format, format_of
+from assay_runner.report.layers import Layer, name_of
+from assay_runner.report.markup import Child, Html, code, el
+from assay_runner.report.zones import Magnitudes, magnitudes, zones
+
+_BOX = 240.0
+
+
+def range_chart(candidate: CandidateReport, identity: str) -> Html | None:
+    """The figure, or None where no tensor's range was measured."""
+    layers, format_ = candidate.layers, format_of(candidate)
+    largest, smallest = [largest_of(each) for each in layers], [number(each.get("smallest")) for each in layers]
+    axis = magnitudes([v for v in (*largest, *smallest) if v is not None], format_)
+    if axis is None:
+        return None
+    lost = [i for i, layer in enumerate(layers) if (number(layer.get("overflow")) or 0) > 0]
+    inside: list[Child] = [
+        zones(format_, axis, upright=True),
+        drawing(
+            [
+                el("path", {"class": "broken", "d": strokes(lost, len(layers))}) if lost else None,
+                el("path", {"class": "span", "d": _spans(largest, smallest, axis)}),
+                el("path", {"class": "largest", "d": _edge(largest, axis)}),
+            ]
+        ),
+    ]
+    labels = [(text, 1 - at) for text, at in axis.ticks()]
+    return el(
+        "figure",
+        {"class": "chart range", "id": identity},
+        el("figcaption", None, _caption(candidate, format_, largest), _keys(smallest, bool(lost), format_)),
+        plot("magnitude, logarithmic", labels, inside, "magnitude"),
+        ends(len(layers)),
+    )
+
+
+def largest_of(layer: Layer) -> float | None:
+    """Largest finite magnitude of the tensor: golden's where it was measured."""
+    for low, high in (("goldenMin", "goldenMax"), ("min", "max")):
+        given = [abs(v) for key in (low, high) if (v := number(layer.get(key))) is not None and math.isfinite(v)]
+        if given:
+            return max(given)
+    return None
+
+
+def _columns(values: Sequence[float | None], choose: str) -> list[float | None]:
+    pick = max if choose == "max" else min
+    return [pick((v for i in column if (v := values[i])), default=None) for column in buckets(len(values))]
+
+
+def _spans(largest: Sequence[float | None], smallest: Sequence[float | None], axis: Magnitudes) -> str:
+    """A bar per column from the smallest to the largest magnitude in it."""
+    tops, bottoms = _columns(largest, "max"), _columns(smallest, "min")
+    width, path = WIDTH / len(tops), []
+    for index, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
+        if top is not None and bottom is not None:
+            a, b = _BOX * (1 - axis.place(top)), _BOX * (1 - axis.place(bottom))
+            path.append(f"M{(index + 0.1) * width:.1f} {a:.1f}h{width * 0.8:.1f}V{b:.1f}h{-width * 0.8:.1f}z")
+    return "".join(path)
+
+
+def _edge(largest: Sequence[float | None], axis: Magnitudes) -> str:
+    """A stroke at the largest magnitude of each column."""
+    tops = _columns(largest, "max")
+    width = WIDTH / len(tops)
+    return "".join(
+        f"M{(i + 0.1) * width:.1f} {_BOX * (1 - axis.place(top)):.1f}h{width * 0.8:.1f}"
+        for i, top in enumerate(tops)
+        if top is not None
+    )
+
+
+def _keys(smallest: Sequence[float | None], lost: bool, format_: Format | None) -> Html:
+    entries = [("largest", "largest magnitude")]
+    if any(smallest):
+        entries.append(("span", "down to the smallest other than zero"))
+    if lost:
+        entries.append(("broken", "values overflow"))
+    if format_ is not None and format_.narrow:
+        entries += [("hatched", "lost: Inf above, zero below"), ("dotted", "subnormal: fewer bits")]
+    return el("ul", {"class": "keys"}, [el("li", {"class": kind}, text) for kind, text in entries])
+
+
+def _caption(candidate: CandidateReport, format_: Format | None, largest: Sequence[float | None]) -> Html:
+    layers = candidate.layers
+    top = max((i for i, v in enumerate(largest) if v is not None), key=lambda i: largest[i] or 0.0)
+    value = largest[top] or 0.0
+    said: list[Child] = [f"The largest magnitude is {plain(value)}, in ", code(name_of(layers[top]))]
+    if format_ is None:
+        why = "INT8 takes a scale per tensor, so no one limit holds for all" if candidate.precision == "int8" else ""
+        return el("p", None, said, f". {why}." if why else ".")
+    share = value / format_.largest
+    held = f"{percent(share, 1)} of" if share >= 0.001 else "far below"
+    said.append(f": {'beyond' if share > 1 else held} {format_.name}'s largest value, {plain(format_.largest, 5)}. ")
+    beyond = sum(v > format_.largest for v in largest if v is not None)
+    if beyond:
+        said.append(f"{beyond} of {len(layers)} tensors {'reaches' if beyond == 1 else 'reach'} beyond it. ")
+    return el("p", None, said, _counted(layers))
+
+
+def _counted(layers: Sequence[Layer]) -> str:
+    """What was counted over the whole dataset, where it was."""
+    words = (("overflow", "overflow"), ("underflow", "become zero"), ("subnormal", "are subnormal"))
+    told = []
+    for key, what in words:
+        counts = [number(layer.get(key)) for layer in layers]
+        measured = [count for count in counts if count is not None]
+        if measured:
+            total, tensors = sum(measured), sum(count > 0 for count in measured)
+            where = f" in {tensors} {'tensor' if tensors == 1 else 'tensors'}" if total else ""
+            told.append(f"{plain(total) if total else 'none'} {what}{where}")
+    return f"Of all elements of the dataset: {', '.join(told)}." if told else ""
