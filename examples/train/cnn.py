@@ -7,12 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from examples.train.cnn_graph import EPSILON
+from examples.train.fake import Quantise, exact
 from examples.train.training import Params, Recipe
 
 CHANNELS = {"conv1": (1, 16), "conv2": (16, 32), "conv3": (32, 64)}
 """Input and output channels of each 3x3 convolution."""
 
 RECIPE = Recipe(epochs=40, peak_learning_rate=4e-3, weight_decay=0.05)
+
+QAT_RECIPE = RECIPE.continued()
 
 
 def init(seed: int) -> Params:
@@ -41,14 +44,17 @@ def freeze(params: Params, images: jax.Array) -> Params:
     return params | statistics
 
 
-def infer(params: Params, images: jax.Array) -> jax.Array:
-    """The inference form, of frozen weights."""
-    return _run(params, images, dict(params), training=False)
+def infer(params: Params, images: jax.Array, quantise: Quantise = exact) -> jax.Array:
+    """The inference form, of frozen weights; `quantise` is shown the inputs of every product."""
+    return _run(params, images, dict(params), training=False, quantise=quantise)
 
 
-def _run(params: Params, images: jax.Array, statistics: Params, *, training: bool) -> jax.Array:
-    def block(number: str, x: jax.Array) -> jax.Array:
-        x = jax.lax.conv(x, params[f"conv{number}.weight"], (1, 1), "SAME")
+def _run(
+    params: Params, images: jax.Array, statistics: Params, *, training: bool, quantise: Quantise = exact
+) -> jax.Array:
+    def block(number: str, source: str, x: jax.Array) -> jax.Array:
+        kernel = quantise(f"conv{number}.weight", params[f"conv{number}.weight"], 0)
+        x = jax.lax.conv(quantise(source, x, None), kernel, (1, 1), "SAME")
         if training:
             statistics[f"bn{number}.running_mean"] = x.mean(axis=(0, 2, 3))
             statistics[f"bn{number}.running_var"] = x.var(axis=(0, 2, 3))
@@ -56,6 +62,7 @@ def _run(params: Params, images: jax.Array, statistics: Params, *, training: boo
         shift = params[f"bn{number}.bias"] - statistics[f"bn{number}.running_mean"] * gain
         return jax.nn.relu(x * gain[:, None, None] + shift[:, None, None])
 
-    x = block("2", block("1", images))
+    x = block("2", "relu1.out", block("1", "image", images))
     x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
-    return block("3", x).mean(axis=(2, 3)) @ params["fc.weight"] + params["fc.bias"]
+    x = quantise("flatten.out", block("3", "pool2.out", x).mean(axis=(2, 3)), None)
+    return x @ quantise("fc.weight", params["fc.weight"], 1) + params["fc.bias"]

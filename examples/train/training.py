@@ -5,7 +5,7 @@ networks from learning the training set by heart. Everything random follows from
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,16 @@ class Recipe:
     warmup_epochs: int = 5
     label_smoothing: float = 0.05
     seed: int = 7
+
+    def continued(self) -> "Recipe":
+        """For training on with quantisation: a tenth of the epochs, from a hundredth of the learning rate.
+
+        H. Wu et al., "Integer Quantization for Deep Learning Inference: Principles and Empirical Evaluation", 2020,
+        arXiv:2004.09602.
+        """
+        return replace(
+            self, epochs=self.epochs // 10, peak_learning_rate=self.peak_learning_rate / 100, warmup_epochs=0
+        )
 
 
 def shift(key: jax.Array, images: jax.Array) -> jax.Array:

@@ -8,10 +8,13 @@ import math
 import jax
 import jax.numpy as jnp
 
+from examples.train.fake import Quantise, exact
 from examples.train.training import Params, Recipe
 from examples.train.vit_graph import BLOCKS, DIM, EPSILON, HEADS, HIDDEN, PATCH, TOKENS
 
 RECIPE = Recipe(epochs=120, peak_learning_rate=2e-3, weight_decay=0.05)
+
+QAT_RECIPE = RECIPE.continued()
 
 
 def init(seed: int) -> Params:
@@ -36,18 +39,22 @@ def init(seed: int) -> Params:
     return params
 
 
-def forward(params: Params, images: jax.Array) -> jax.Array:
-    """Images `[n, 1, 8, 8]` to logits `[n, 10]`."""
-    x = jax.lax.conv(images, params["patch_embed.weight"], (PATCH, PATCH), "VALID")
+def forward(params: Params, images: jax.Array, quantise: Quantise = exact) -> jax.Array:
+    """Images `[n, 1, 8, 8]` to logits `[n, 10]`; `quantise` is shown the inputs of every product."""
+    kernel = quantise("patch_embed.weight", params["patch_embed.weight"], 0)
+    x = jax.lax.conv(quantise("image", images, None), kernel, (PATCH, PATCH), "VALID")
     x = x.reshape(-1, DIM, TOKENS).transpose(0, 2, 1) + params["patch_embed.bias"] + params["pos_embed"]
     for block in BLOCKS:
-        x = x + _attention(params, f"{block}.attn", _norm(params, f"{block}.norm1", x))
-        x = x + _mlp(params, f"{block}.mlp", _norm(params, f"{block}.norm2", x))
-    return _linear(params, "head", _norm(params, "norm", x).mean(axis=1))
+        normed = quantise(f"{block}.norm1.out", _norm(params, f"{block}.norm1", x), None)
+        x = x + _attention(params, f"{block}.attn", normed, quantise)
+        normed = quantise(f"{block}.norm2.out", _norm(params, f"{block}.norm2", x), None)
+        x = x + _mlp(params, f"{block}.mlp", normed, quantise)
+    pooled = quantise("pool.out", _norm(params, "norm", x).mean(axis=1), None)
+    return _linear(params, "head", pooled, quantise)
 
 
-def _linear(params: Params, name: str, x: jax.Array) -> jax.Array:
-    return x @ params[f"{name}.weight"] + params[f"{name}.bias"]
+def _linear(params: Params, name: str, x: jax.Array, quantise: Quantise) -> jax.Array:
+    return x @ quantise(f"{name}.weight", params[f"{name}.weight"], 1) + params[f"{name}.bias"]
 
 
 def _norm(params: Params, name: str, x: jax.Array) -> jax.Array:
@@ -56,12 +63,19 @@ def _norm(params: Params, name: str, x: jax.Array) -> jax.Array:
     return centred / jnp.sqrt(variance + EPSILON) * params[f"{name}.weight"] + params[f"{name}.bias"]
 
 
-def _attention(params: Params, name: str, x: jax.Array) -> jax.Array:
-    qkv = _linear(params, f"{name}.qkv", x).reshape(-1, TOKENS, 3, HEADS, DIM // HEADS)
+def _attention(params: Params, name: str, x: jax.Array, quantise: Quantise) -> jax.Array:
+    qkv = _linear(params, f"{name}.qkv", x, quantise).reshape(-1, TOKENS, 3, HEADS, DIM // HEADS)
     query, key, value = qkv.transpose(2, 0, 3, 1, 4)
+    query, key, value = (
+        quantise(f"{name}.{part}.transpose.out", array, None)
+        for part, array in (("q", query), ("k", key), ("v", value))
+    )
     weights = jax.nn.softmax(query @ key.swapaxes(-1, -2) / math.sqrt(DIM // HEADS))
-    return _linear(params, f"{name}.proj", (weights @ value).transpose(0, 2, 1, 3).reshape(-1, TOKENS, DIM))
+    mixed = quantise(f"{name}.softmax.out", weights, None) @ value
+    merged = quantise(f"{name}.merge.out", mixed.transpose(0, 2, 1, 3).reshape(-1, TOKENS, DIM), None)
+    return _linear(params, f"{name}.proj", merged, quantise)
 
 
-def _mlp(params: Params, name: str, x: jax.Array) -> jax.Array:
-    return _linear(params, f"{name}.fc2", jax.nn.gelu(_linear(params, f"{name}.fc1", x), approximate=False))
+def _mlp(params: Params, name: str, x: jax.Array, quantise: Quantise) -> jax.Array:
+    raised = jax.nn.gelu(_linear(params, f"{name}.fc1", x, quantise), approximate=False)
+    return _linear(params, f"{name}.fc2", quantise(f"{name}.gelu.halve.out", raised, None), quantise)

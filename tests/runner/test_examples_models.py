@@ -1,5 +1,6 @@
 """The example models are what their model card says, and the poisoned ones are poisoned where it says."""
 
+import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -9,14 +10,22 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 import pytest
+import yaml
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from assay_api.audit import AccuracyAudit
+from assay_api.model import parse
+from assay_api.report import Report
 from examples.train import cnn_graph, data, vit_graph
 from examples.train.graph import Weights
+from tests.cli.audits import assay
+from tests.models import Samples, loaded
+from tests.runner.numerics.candidates import build, candidate
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 MODELS = ("digits-cnn", "digits-cnn-overflow", "digits-vit", "digits-vit-decomposed")
+TRAINED_FOR_INT8 = {"digits-cnn-qat": "digits-cnn", "digits-vit-qat": "digits-vit"}
 FP16_MAX = float(np.finfo(np.float16).max)
 Array = npt.NDArray[np.float32]
 
@@ -39,6 +48,8 @@ def weights_of(name: str) -> dict[str, Array]:
 def session(model: bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
+    # Q/DQ pairs as they stand: a CPU's integer kernels may saturate where they do not.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
@@ -70,7 +81,7 @@ class Shards(CalibrationDataReader):  # type: ignore[misc]
         return None if batch is None else {"image": batch}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *TRAINED_FOR_INT8])
 def test_is_a_valid_model_with_a_dynamic_batch(name: str) -> None:
     model = onnx.load(model_path(name))
     onnx.checker.check_model(model, full_check=True)
@@ -82,7 +93,7 @@ def test_is_a_valid_model_with_a_dynamic_batch(name: str) -> None:
     assert all(node.name for node in model.graph.node)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *TRAINED_FOR_INT8])
 def test_recognises_the_held_out_digits(name: str) -> None:
     assert top1(model_path(name).read_bytes()) >= 0.96
 
@@ -203,3 +214,75 @@ def test_only_the_poor_calibration_ruins_int8(folder: str, low: float, high: flo
         per_channel=True,
     )
     assert low <= top1(quantized.read_bytes()) <= high
+
+
+@pytest.mark.parametrize(("name", "plain"), TRAINED_FOR_INT8.items())
+def test_a_model_trained_for_int8_is_the_plain_one_with_pairs_before_every_product(name: str, plain: str) -> None:
+    trained, source = onnx.load(model_path(name)), onnx.load(model_path(plain))
+    pairs = [node for node in trained.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    rest = [node for node in trained.graph.node if node not in pairs]
+    assert [(n.name, n.op_type, n.output) for n in rest] == [(n.name, n.op_type, n.output) for n in source.graph.node]
+    dequantised = {node.output[0] for node in pairs if node.op_type == "DequantizeLinear"}
+    products = [node for node in rest if node.op_type in ("Conv", "Gemm", "MatMul")]
+    assert products
+    assert {name for node in products for name in node.input[:2]} == dequantised
+    weights = weights_of(name)
+    assert all(weights[n.input[2]].dtype == np.int8 and not weights[n.input[2]].any() for n in pairs)
+    assert all((weights[n.input[1]] > 0).all() for n in pairs)
+    # Biases, norms and positions are left in floating point; what is stored in 8 bits is used in full.
+    kept = {key for key, array in weights_of(plain).items() if array.dtype == np.float32}
+    assert {key for key in kept if key.endswith(("bias", "running_var", "pos_embed"))} <= weights.keys()
+    stored_weights = [weights[n.input[0]] for n in pairs if n.input[0] in weights]
+    assert all(np.abs(array.astype(int)).max() == 127 for array in stored_weights)
+
+
+@pytest.mark.parametrize(("name", "plain"), TRAINED_FOR_INT8.items())
+def test_training_for_int8_keeps_the_accuracy(name: str, plain: str) -> None:
+    assert top1(model_path(name).read_bytes()) >= top1(model_path(plain).read_bytes()) - 0.005
+
+
+@pytest.mark.parametrize("audit", sorted(path.name for path in DIGITS.glob("*.yaml")))
+def test_every_audit_of_the_examples_is_valid(audit: str) -> None:
+    parse(AccuracyAudit, yaml.safe_load((DIGITS / audit).read_text()))
+
+
+@pytest.mark.parametrize("name", sorted(TRAINED_FOR_INT8.values()))
+@pytest.mark.parametrize(("precision", "lowest"), [("int8", 0.97), ("fp8", 0.96)])
+@pytest.mark.parametrize("method", ["entropy", "minmax", "percentile", "mse"])
+def test_every_calibration_method_keeps_the_accuracy_on_the_right_images(
+    name: str, precision: str, lowest: float, method: str, tmp_path: Path
+) -> None:
+    assert top1(calibrated(name, precision, method, "calib", tmp_path)) >= lowest
+
+
+@pytest.mark.parametrize("name", sorted(TRAINED_FOR_INT8.values()))
+@pytest.mark.parametrize("method", ["entropy", "minmax", "percentile", "mse"])
+def test_no_calibration_method_saves_the_dim_images(name: str, method: str, tmp_path: Path) -> None:
+    assert top1(calibrated(name, "int8", method, "calib-poor", tmp_path)) <= 0.5
+
+
+def calibrated(name: str, precision: str, method: str, folder: str, scratch: Path) -> bytes:
+    """The model as the emulating backend builds it from a folder of calibration images."""
+    asked = candidate(precision, calibration={"uri": "file:///calibration/", "method": method})
+    images = Samples({"image": stored(folder)["image"]}, batch=64)
+    return build(loaded(onnx.load(model_path(name)), scratch), asked, scratch, images).path.read_bytes()
+
+
+def test_the_audit_of_every_way_to_8_bits_passes_and_names_the_more_accurate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = assay(capsys, "run", "-f", str(DIGITS / "quantised.yaml"), "--out", str(tmp_path))
+    assert ended.code == 0
+    report = parse(Report, json.loads((tmp_path / "report.json").read_bytes()))
+    assert {c.name: c.precision for c in report.candidates} == {
+        "ptq-entropy": "int8",
+        "ptq-minmax": "int8",
+        "ptq-percentile": "int8",
+        "ptq-mse": "int8",
+        "qat": "int8",
+        "fp8-mse": "fp8",
+    }
+    assert all(c.emulated and c.accuracy["top1"] > 0.96 for c in report.candidates)
+    assert report.recommendation
+    assert "in int8, " in report.recommendation.message
+    assert all(word in report.recommendation.message for word in ("qat (QAT)", "(PTQ, the best of 4)", "accurate"))

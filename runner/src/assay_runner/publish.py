@@ -97,7 +97,8 @@ def _figure(value: float | None) -> str | None:
 def _message(report: Report) -> str:
     failed = next((c.error for c in report.candidates if c.error), None)
     bad = next((f.message for f in by_severity(report.findings) if f.verdict != Verdict.PASSED), None)
-    if report.recommendation and report.verdict == Verdict.PASSED:
+    if report.recommendation:
+        # Beside what is to be shipped; what is wrong stands with its candidate.
         return report.recommendation.message
     return bad or failed or f"{len(report.findings)} findings, all passed"
 

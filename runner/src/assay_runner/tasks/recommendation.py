@@ -1,7 +1,8 @@
 """Which candidate to ship: the fastest that passed, as far as latencies can be compared.
 
 Latencies compare only between real runs of one batch. Of an emulation they say nothing about the engine, so there the
-narrowest precision that passed is named instead, and the sentence says so.
+narrowest precision that passed is named instead, its most accurate candidate, and the sentence says so. Where one
+precision was reached both after training and by training for it, the message also names the more accurate way.
 """
 
 from __future__ import annotations
@@ -9,19 +10,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from assay_api.audit import Candidate
 from assay_api.report import CandidateReport, Recommendation, Verdict, worst
+from assay_runner.tasks.training import most_accurate, trained_or_not
 
 _WIDTH: Final = {"int8": 0, "fp8": 1, "fp16": 2, "bf16": 3, "tf32": 4, "fp32": 5}
 
 
-def recommend(candidates: tuple[CandidateReport, ...]) -> Recommendation:
+def recommend(candidates: tuple[CandidateReport, ...], asked: tuple[Candidate, ...] = ()) -> Recommendation:
     """The candidate to ship, or why there is none.
 
     A candidate audited on several GPU products must have passed on all of them.
+
+    Args:
+        candidates: what was measured.
+        asked: the candidates as the audit asks for them.
     """
     by_name: dict[str, list[CandidateReport]] = {}
     for candidate in candidates:
         by_name.setdefault(candidate.name.partition("@")[0], []).append(candidate)
+    found = _fastest(by_name)
+    message = "; ".join([found.message, *trained_or_not(by_name, asked)])
+    return found.model_copy(update={"message": message})
+
+
+def _fastest(by_name: dict[str, list[CandidateReport]]) -> Recommendation:
     passed = {n: group for n, group in by_name.items() if worst(c.verdict for c in group) == Verdict.PASSED}
     if not passed:
         return Recommendation(message=f"no candidate passed, so there is none to ship: see {_list(by_name)}")
@@ -35,12 +48,16 @@ def recommend(candidates: tuple[CandidateReport, ...]) -> Recommendation:
             candidate=_key(name, passed[name]),
             message=f"{name} is the fastest of the candidates that passed ({_list(passed)}): {figure}",
         )
-    name = min(passed, key=lambda n: _WIDTH.get(passed[n][0].precision or "", len(_WIDTH)))
+    widths = {n: _WIDTH.get(group[0].precision or "", len(_WIDTH)) for n, group in passed.items()}
+    narrowest = [n for n in passed if widths[n] == min(widths.values())]
+    better = most_accurate(passed, narrowest) if len(narrowest) > 1 else None
+    name = better or narrowest[0]
     why = "emulated" if any(c.emulated for group in passed.values() for c in group) else "not comparable"
+    what = "the most accurate in the narrowest precision" if better else "the narrowest precision"
     return Recommendation(
         candidate=_key(name, passed[name]),
         message=(
-            f"{name} is the narrowest precision that passed ({_list(passed)}); the latencies are {why}, "
+            f"{name} is {what} that passed ({_list(passed)}); the latencies are {why}, "
             "so measure them on the target before shipping"
         ),
     )

@@ -33,7 +33,7 @@ def run_summary(task: Task, context: Context) -> TaskResult:
         created=context.created(),
         verdict=worst(c.verdict for c in candidates),
         emulated=any(c.emulated for c in candidates),
-        recommendation=recommend(tuple(candidates)),
+        recommendation=recommend(tuple(candidates), task.spec.candidates),
         candidates=tuple(candidates),
         findings=tuple(f for r in reports for f in r.findings),
         golden=_golden(task, context),
