@@ -79,7 +79,11 @@ BAD_DOCUMENTS: list[tuple[str, str, str]] = [
     ("no candidates", changed(candidates=[]), "spec.candidates: needs at least 1, has 0"),
     ("bad uri", changed(model={"uri": "http://x/m.onnx"}), "spec.model.uri: "),
     ("wrong type", changed(dataset={"uri": "file:///d", "batch": "8"}), "spec.dataset.batch: "),
-    ("int8 alone", changed(candidates=[{**TENSORRT, "precision": "int8"}]), "an int8 candidate needs calibration"),
+    (
+        "int8 alone",
+        changed(candidates=[{**TENSORRT, "precision": "int8"}]),
+        "an int8 or fp8 candidate needs calibration",
+    ),
     (
         "engine",
         changed(candidates=[{"name": "e", "backend": "tensorrt", "engine": {"uri": "s3://bbb/e"}}]),

@@ -107,6 +107,7 @@ def test_a_missing_candidate_is_inconclusive_in_the_summary(tmp_path: Path) -> N
     assert answer.verdict == "Inconclusive"
     assert "no report of candidate int8" in answer.message
     assert answer.recommendation == "fp32"
+    assert answer.recommended_because == "fp32 is the only candidate that passed"
 
 
 def test_wrong_input_ends_with_64(tmp_path: Path) -> None:
@@ -124,7 +125,6 @@ def test_wrong_input_ends_with_64(tmp_path: Path) -> None:
     ("candidate", "words"),
     [
         ({"backend": "tensorrt", "precision": "fp16"}, "emulates the candidate on CPU"),
-        ({"backend": "onnxruntime", "precision": "fp8"}, "precision fp8 is not yet emulated"),
     ],
 )
 def test_a_backend_that_cannot_do_it_here_is_inconclusive_and_not_retried(

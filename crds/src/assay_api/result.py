@@ -85,6 +85,8 @@ class TaskResult(Told):
     """Label metrics, formatted."""
     recommendation: str | None = None
     """Candidate to ship; from the summary."""
+    recommended_because: str = ""
+    """Why that one, or why none, in one sentence; from the summary."""
     message: str = ""
     """One sentence."""
     error: TaskError | None = None
@@ -114,12 +116,15 @@ def to_termination_message(result: TaskResult) -> str:
         text = _shortened(result, limit).model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
         if len(text.encode()) <= TERMINATION_MESSAGE_BYTES:
             return text
-    bare = result.model_copy(update={"worst": None, "accuracy": {}, "message": ""})
+    bare = result.model_copy(update={"worst": None, "accuracy": {}, "message": "", "recommended_because": ""})
     return _shortened(bare, 64).model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
 
 
 def _shortened(result: TaskResult, limit: int) -> TaskResult:
-    update: dict[str, object] = {"message": shorten(result.message, limit)}
+    update: dict[str, object] = {
+        "message": shorten(result.message, limit),
+        "recommended_because": shorten(result.recommended_because, limit),
+    }
     if result.worst:
         fields = {key: shorten(value, limit) for key, value in result.worst if isinstance(value, str)}
         update["worst"] = result.worst.model_copy(update=fields)

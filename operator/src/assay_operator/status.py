@@ -194,7 +194,9 @@ def _doing(progress: Progress) -> str:
 def _recommendation(summary: TaskState) -> RecommendationStatus | None:
     if summary.result is None:
         return None
-    return RecommendationStatus(candidate=summary.result.recommendation, message=summary.result.message)
+    # A runner older than this operator does not say why on its own.
+    because = summary.result.recommended_because or summary.result.message
+    return RecommendationStatus(candidate=summary.result.recommendation, message=because)
 
 
 def _report(summary: TaskState) -> ReportStatus | None:

@@ -70,6 +70,7 @@ def task_result(task: Task, report: Report, stored: StoredReport) -> TaskResult:
         emulated=report.emulated,
         accuracy={name: f"{value:.4f}" for name, value in one.accuracy.items()} if one else {},
         recommendation=recommendation,
+        recommended_because=report.recommendation.message if report.recommendation else "",
         message=_message(report),
     )
 
@@ -97,8 +98,7 @@ def _figure(value: float | None) -> str | None:
 def _message(report: Report) -> str:
     failed = next((c.error for c in report.candidates if c.error), None)
     bad = next((f.message for f in by_severity(report.findings) if f.verdict != Verdict.PASSED), None)
-    if report.recommendation:
-        # Beside what is to be shipped; what is wrong stands with its candidate.
+    if report.recommendation and report.verdict == Verdict.PASSED:
         return report.recommendation.message
     return bad or failed or f"{len(report.findings)} findings, all passed"
 

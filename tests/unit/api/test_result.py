@@ -11,8 +11,8 @@ from assay_api.result import StoredReport, TaskError, TaskResult, WorstFigure, s
 LONG = st.text(max_size=9000)
 
 
-@given(message=LONG, tensor=LONG, error=LONG)
-def test_a_result_always_fits_the_termination_message(message: str, tensor: str, error: str) -> None:
+@given(message=LONG, tensor=LONG, error=LONG, because=LONG)
+def test_a_result_always_fits_the_termination_message(message: str, tensor: str, error: str, because: str) -> None:
     report = StoredReport(uri="s3://" + "a" * 1000, sha256="0" * 64, page="s3://" + "a" * 1000)
     figure = WorstFigure(candidate="fp16", check="finite", message=message, tensor=tensor, value="inf", limit="0")
     result = TaskResult(
@@ -21,6 +21,7 @@ def test_a_result_always_fits_the_termination_message(message: str, tensor: str,
         report=report,
         worst=figure,
         message=message,
+        recommended_because=because,
         error=TaskError(reason="Internal", message=error),
         accuracy={"top1": "0.5"},
     )
