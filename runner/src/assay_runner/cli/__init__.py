@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, str]] = {
     "run": "assay_runner.cli.run",
     "validate": "assay_runner.cli.validate",
     "plan": "assay_runner.cli.plan",
+    "report": "assay_runner.cli.report",
     "schema": "assay_runner.cli.schema",
     "task": "assay_runner.cli.task",
 }
@@ -88,9 +89,26 @@ def parser() -> argparse.ArgumentParser:
     )
     _file(commands.add_parser("validate", help="check audit files by the same rules as the API server"))
     _file(commands.add_parser("plan", help="show the tasks of an audit and the GPUs they need"))
+    _report(commands)
     commands.add_parser("schema", help="print the JSON schema of an audit, for editors")
     commands.add_parser("task", help="run one task inside a Pod (used by the operator)")
     return top
+
+
+def _report(commands: argparse._SubParsersAction[_Parser]) -> None:
+    report = commands.add_parser(
+        "report",
+        help="fetch the page of an audit in the cluster and open it",
+        description="Fetch the report page of an audit in the cluster and open it. The audit is read by your kubectl, "
+        "the page with your AWS environment; AWS_ENDPOINT_URL_S3 takes the place of the audit's endpoint. "
+        "Ends with 0 whatever the verdict is.",
+    )
+    report.add_argument("name", metavar="NAME", help="name of the audit")
+    report.add_argument("-n", "--namespace", metavar="NAMESPACE", help="its namespace (default: the context's)")
+    report.add_argument("--candidate", metavar="CANDIDATE", help="the page of one candidate, not the audit's")
+    report.add_argument("--out", metavar="FILE", help="write the page there (default: a new temporary folder)")
+    report.add_argument("--no-open", action="store_true", help="only fetch the page and print its path")
+    report.add_argument("--context", metavar="CTX", help="context of the kubeconfig (default: the current one)")
 
 
 def _file(command: argparse.ArgumentParser) -> None:

@@ -1,0 +1,112 @@
+"""An audit as the user's own kubectl shows it: their context, their rights, their way to log in.
+
+The runner has no Kubernetes client, and needs none for one read. What kubectl says in English for the eyes becomes one
+sentence that names the way out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Any, Final
+
+from assay_api.names import GROUP, PLURAL
+from assay_runner.errors import AuditError, InvalidInput, Unavailable
+
+SECONDS: Final = 60
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an audit is.
+
+    Attributes:
+        name: its name.
+        namespace: its namespace; None for the one of the context.
+        context: context of the kubeconfig; None for the current one.
+    """
+
+    name: str
+    namespace: str | None = None
+    context: str | None = None
+
+    def __str__(self) -> str:
+        """As a sentence names it."""
+        return f"audit {self.name}{f' in namespace {self.namespace}' if self.namespace else ''}"
+
+    @property
+    def options(self) -> list[str]:
+        """Options of kubectl that lead to it."""
+        of_namespace = [f"--namespace={self.namespace}"] if self.namespace else []
+        return of_namespace + ([f"--context={self.context}"] if self.context else [])
+
+
+def read_audit(place: Place) -> dict[str, Any]:
+    """The audit as the API server has it.
+
+    Raises:
+        InvalidInput: there is no such audit, or the user may not read it.
+        Unavailable: kubectl or the cluster is not there.
+    """
+    for what, text in (("an audit", place.name), ("a namespace", place.namespace)):
+        if text is not None and not _NAME.fullmatch(text):
+            raise InvalidInput(f"{text!r} is no name of {what}: use lower-case letters, digits, dashes and dots")
+    words = ["kubectl", "get", f"{PLURAL}.{GROUP}", place.name, "--output=json", f"--request-timeout={SECONDS // 2}s"]
+    try:
+        done = subprocess.run(
+            [*words, *place.options],
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=SECONDS,
+        )
+    except FileNotFoundError:
+        raise Unavailable(
+            f"kubectl is not on the PATH, and it is needed to read {place}: install it, or fetch the report.html that "
+            "stands in the audit's status.report.page"
+        ) from None
+    except PermissionError:
+        raise Unavailable("kubectl on the PATH cannot be executed: correct its permissions") from None
+    except subprocess.TimeoutExpired:
+        raise Unavailable(
+            f"kubectl did not read {place} within {SECONDS} s: check the cluster, then try again"
+        ) from None
+    if done.returncode:
+        raise _failure(place, done.stderr.decode("utf-8", "replace"))
+    return _parsed(place, done.stdout)
+
+
+def _parsed(place: Place, content: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not isinstance(found.get("metadata"), dict):
+        raise Unavailable(f"kubectl did not print {place} as JSON: check that `kubectl` is kubectl")
+    return found
+
+
+def _failure(place: Place, told: str) -> AuditError:
+    """Whose move it is, by what kubectl said."""
+    where = f" of context {place.context}" if place.context else ""
+    if "doesn't have a resource type" in told or "could not find the requested resource" in told:
+        return InvalidInput(
+            f"the cluster{where} does not know audits: choose the cluster that Assay is installed in (--context)"
+        )
+    if "(NotFound)" in told:
+        return InvalidInput(f"{place} does not exist: see `kubectl get audits --all-namespaces` and give -n NAMESPACE")
+    if "(Forbidden)" in told:
+        return InvalidInput(f"the cluster{where} does not allow you to read {place}: ask for `get` on {PLURAL}.{GROUP}")
+    if "(Unauthorized)" in told or "must be logged in" in told:
+        return InvalidInput(f"the cluster{where} does not accept the credentials of your kubeconfig: log in again")
+    if place.context and "context" in told and ("does not exist" in told or "was not found" in told):
+        return InvalidInput(f"context {place.context} is not in your kubeconfig: see `kubectl config get-contexts`")
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    # The last line is kubectl's own verdict; those before it are its client's log.
+    last = lines[-1][:200] if lines else "it said nothing"
+    return Unavailable(f"kubectl could not read {place} ({last}): check the cluster and your kubeconfig")

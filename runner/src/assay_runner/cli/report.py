@@ -1,0 +1,179 @@
+"""`assay report`: the page of an audit in the cluster, fetched with the user's own rights and opened.
+
+What the audit's status says about its storage is used, and the user's own AWS environment for the rest. An endpoint
+that only the cluster can reach is replaced by AWS_ENDPOINT_URL_S3, where the user has set it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from assay_api.audit import Storage
+from assay_api.model import parse
+from assay_api.names import ENV_RETRY_SECONDS, REPORT_HTML, ExitCode, Phase
+from assay_runner.cli.failures import say
+from assay_runner.cli.kubectl import Place, read_audit
+from assay_runner.errors import AuditError, InvalidInput, Unavailable
+from assay_runner.stores import beside, open_store
+from assay_runner.stores.files import disk_error
+
+if TYPE_CHECKING:
+    from assay_runner.stores import Store
+
+PATIENCE: Final = "20"
+"""Seconds that storage which does not answer is waited for, unless the environment says otherwise."""
+ENV_ENDPOINT: Final = "AWS_ENDPOINT_URL_S3"
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Fetch the page, print its path and open it."""
+    place = Place(arguments.name, arguments.namespace, arguments.context)
+    audit = read_audit(place)
+    status = _mapping(audit.get("status"))
+    page = _candidate_page(status, place, arguments.candidate) if arguments.candidate else _page(audit, status, place)
+    os.environ.setdefault(ENV_RETRY_SECONDS, PATIENCE)
+    store = open_store(_storage(audit), notify=say)
+    with _target(arguments.out, place) as target:
+        _fetch(store, page, target, place)
+    if not arguments.out and not arguments.candidate:
+        _fetch_candidates(store, page, status, target.parent)
+    if not arguments.no_open and not _opened(target):
+        say("there is no display here, so open the page yourself:")
+    print(target, flush=True)
+    return ExitCode.PASSED
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _entries(value: Any) -> list[dict[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def _page(audit: Mapping[str, Any], status: Mapping[str, Any], place: Place) -> str:
+    """URI of the audit's page.
+
+    Raises:
+        InvalidInput: the audit ended without a report, because of its input.
+        Unavailable: it has none yet, or ended without one.
+    """
+    report = _mapping(status.get("report"))
+    uri = report.get("page") or (beside(str(report["uri"]), REPORT_HTML) if report.get("uri") else None)
+    if uri:
+        if status.get("observedGeneration") != _mapping(audit.get("metadata")).get("generation"):
+            say(f"the spec of {place} has changed since: this is the report of the run before")
+        return str(uri)
+    ended = [c for c in _entries(status.get("conditions")) if c.get("type") == "Complete" and c.get("status") == "True"]
+    stalled = [
+        c for c in _entries(status.get("conditions")) if c.get("type") == "Stalled" and c.get("status") == "True"
+    ]
+    for condition in (*ended, *stalled):
+        told = " ".join(str(condition.get("message", "")).split()) or "see `kubectl describe`"
+        kind = InvalidInput if condition.get("reason") == "InvalidInput" else Unavailable
+        raise kind(f"{place} ended without a report: {told}")
+    phase = str(status.get("phase") or Phase.PENDING)
+    finished = f", {status['finished']} candidates finished" if status.get("finished") else ""
+    wait = " ".join(["kubectl wait --for=condition=Complete --timeout=2h", f"audit/{place.name}", *place.options])
+    raise Unavailable(f"{place} has no report yet ({phase}{finished}): wait for it with `{wait}`")
+
+
+def _candidate_page(status: Mapping[str, Any], place: Place, wanted: str) -> str:
+    """URI of a candidate's own page.
+
+    Raises:
+        InvalidInput: the audit has no such candidate.
+        Unavailable: the candidate has no report yet.
+    """
+    found = _entries(status.get("candidates"))
+    for entry in found:
+        if entry.get("name") == wanted:
+            if entry.get("reportUri"):
+                return beside(str(entry["reportUri"]), REPORT_HTML)
+            state = entry.get("state") or "Waiting"
+            raise Unavailable(f"candidate {wanted} of {place} has no report ({state}): wait until it has finished")
+    names = ", ".join(str(entry.get("name")) for entry in found)
+    raise InvalidInput(f"{place} has no candidate {wanted} in its status: give one of {names or 'those of its spec'}")
+
+
+def _storage(audit: Mapping[str, Any]) -> Storage:
+    given = _mapping(_mapping(audit.get("spec")).get("storage"))
+    kept = {key: given[key] for key in ("endpoint", "region") if given.get(key)}
+    if os.environ.get(ENV_ENDPOINT):
+        kept.pop("endpoint", None)
+    try:
+        return parse(Storage, kept)
+    except ValidationError as error:
+        raise InvalidInput("spec.storage of the audit has no endpoint or region that can be used") from error
+
+
+@contextmanager
+def _target(out: str | None, place: Place) -> Iterator[Path]:
+    """Where the page goes: the file asked for, or one in a new folder, which goes again where nothing came into it."""
+    if out:
+        yield Path(out).absolute()
+        return
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"assay-{place.name[:80]}-"))
+    except OSError as error:
+        raise disk_error(error, Path(tempfile.gettempdir(), "assay")) from error
+    try:
+        yield folder / REPORT_HTML
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _fetch(store: Store, uri: str, target: Path, place: Place) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, target) from error
+    try:
+        if store.stat(uri) is None:
+            raise Unavailable(
+                f"the report of {place} is gone from {uri}: it was removed there, or never lay on this machine; "
+                "annotate the audit with a new assay.dev/rerun to make it again"
+            )
+        store.get(uri, target)
+    except AuditError as error:
+        hint = f"; where only the cluster reaches that endpoint, forward its port and set {ENV_ENDPOINT}"
+        unreachable = uri.startswith("s3://") and isinstance(error, Unavailable) and "is gone" not in str(error)
+        raise (Unavailable(f"{error}{hint}") if unreachable else error) from error
+
+
+def _fetch_candidates(store: Store, page: str, status: Mapping[str, Any], folder: Path) -> None:
+    """The candidates' own pages, beside the audit's as its links expect them; the answer stands without them."""
+    base = page.rsplit("/", 1)[0] + "/"
+    for entry in _entries(status.get("candidates")):
+        uri = beside(str(entry.get("reportUri") or ""), REPORT_HTML)
+        name = uri.removeprefix(base).removesuffix(f"/{REPORT_HTML}")
+        if not uri.startswith(base) or not name or "/" in name or name.startswith("."):
+            continue
+        try:
+            (folder / name).mkdir(exist_ok=True)
+            store.get(uri, folder / name / REPORT_HTML)
+        except (AuditError, OSError) as error:
+            say(f"the page of candidate {entry.get('name')} could not be fetched: {error}")
+
+
+def _opened(page: Path) -> bool:
+    """Whether a browser took the page; on Linux without a display none is asked, for it would take the terminal."""
+    seen = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    if sys.platform.startswith("linux") and not seen:
+        return False
+    try:
+        return webbrowser.open(page.as_uri())
+    except webbrowser.Error:
+        return False
