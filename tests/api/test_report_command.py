@@ -134,13 +134,9 @@ def test_out_names_the_file_and_candidate_the_page(cluster: Cluster, tmp_path: P
 
 RUNNING = {"phase": "Running", "finished": "1/3"}
 STALLED = {
-    "type": "Stalled",
-    "status": "True",
-    "reason": "InvalidInput",
-    "message": "s3://models/m.onnx does not exist",
-    "lastTransitionTime": "2026-01-01T00:00:00Z",
-    "observedGeneration": 1,
-}
+    "type": "Stalled", "status": "True", "reason": "InvalidInput", "message": "s3://models/m.onnx does not exist",
+    "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

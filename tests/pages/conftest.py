@@ -11,15 +11,17 @@ from assay_api.report import Report
 from assay_runner.report import render_html
 from tests.lab.toolchain import debian
 from tests.pages.browser import Browser, chromium
-from tests.unit.report import samples
+from tests.unit.report import engines, samples
 
-REPORTS = {
+SUMMARIES = {
     "passed": samples.passed,
     "failed": samples.failed,
     "inconclusive": samples.inconclusive,
     "emulated": samples.emulated,
     "deep": samples.deep,
+    "fleet": engines.fleet,
 }
+REPORTS = {**SUMMARIES, "candidate": engines.candidate, "deep-candidate": engines.deep_candidate}
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from tests.pages.browser import Browser
-from tests.pages.conftest import REPORTS, write_page
+from tests.pages.conftest import REPORTS, SUMMARIES, write_page
 from tests.unit.report import samples
 from tests.unit.report.test_page import HOSTILE, hostile
 
@@ -44,7 +44,7 @@ def test_phone_shows_everything_without_scrolling_sideways(name: str, browser: B
     assert verdict.rect["y"] < 300, "the verdict is on the first screen"
 
 
-@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("name", SUMMARIES)
 def test_without_scripts_everything_that_matters_is_there(name: str, browser: Browser, pages: Pages) -> None:
     report = REPORTS[name]()
     browser.scripts(enabled=False)

@@ -44,16 +44,17 @@ def chart(layers: Sequence[Layer], identity: str) -> Html | None:
     if not finite and not broken and not _top(starts):
         return None
     low, high, ticks, labels = decibel_axis(finite, exact=math.inf in accumulated or math.inf in local)
+    dense = len(layers) > DENSE
     lines = [
         grid(ticks, low, high),
         el("path", {"class": "broken", "d": strokes(broken, len(layers))}) if broken else None,
-        el("path", {"class": "local dense" if len(layers) > DENSE else "local", "d": line(local, low, high)}),
+        el("path", {"class": "local dense" if dense else "local", "d": line(local, low, high, lowest=dense)}),
         el("path", {"class": "accumulated", "d": line(accumulated, low, high)}),
     ]
     return el(
         "figure",
         {"class": "chart depth", "id": identity},
-        el("figcaption", None, _caption(layers, accumulated, local, broken), _keys(bool(broken))),
+        el("figcaption", None, _caption(layers, accumulated, local, broken), _keys(bool(broken), dense)),
         plot("SNR, dB", labels, drawing(lines), "snr"),
         _shares(starts),
         ends(len(layers)),
@@ -108,8 +109,9 @@ def _bars(shares: Values, top: float) -> str:
     return "".join(path)
 
 
-def _keys(broken: bool) -> Html:
-    entries = [("accumulated", "accumulated: all error up to this tensor"), ("local", "local: what this node adds")]
+def _keys(broken: bool, dense: bool) -> Html:
+    local = "local dense" if dense else "local"
+    entries = [("accumulated", "accumulated: all error up to this tensor"), (local, "local: what this node adds")]
     entries += [("broken", "NaN or Inf")] if broken else []
     return el("ul", {"class": "keys"}, [el("li", {"class": kind}, text) for kind, text in entries])
 

@@ -102,7 +102,7 @@ def buckets(count: int, columns: int = COLUMNS) -> list[range]:
 
 def strokes(positions: Sequence[int], count: int) -> str:
     """A full-height bar at each of the positions."""
-    width = max(WIDTH / count, 1.0)
+    width = max(WIDTH / count, 2.5)
     left = sorted({round(index / count * WIDTH, 1) for index in positions})
     return "".join(f"M{x:.1f} 0h{width:.1f}v{HEIGHT:.0f}h{-width:.1f}z" for x in left)
 

@@ -73,7 +73,7 @@ def _achieved(candidate: CandidateReport) -> Html:
         share = count / total if total else 0.0
         box = {"width": percent_of(min(max(share, 0.0), 1.0)), "height": "100%"}
         bar = el("svg", {"class": "bar", "aria-hidden": "true"}, el("rect", box))
-        cells = [el("td", {"class": "n"}, plain(count)), el("td", {"class": "n"}, percent(share, 1))]
+        cells = [el("td", {"class": "n"}, f"{count:,}"), el("td", {"class": "n"}, percent(share, 1))]
         rows.append(el("tr", None, el("th", {"scope": "row"}, name), cells, el("td", {"class": "bars"}, bar)))
     heads = [el("th", {"scope": "col", "class": "n" if i in (1, 2) else None}, h) for i, h in enumerate(_HEADS)]
     asked = f"; {candidate.precision} was asked for" if candidate.precision else ""

@@ -140,21 +140,27 @@ def milliseconds(value: Any) -> str:
     return plain(value) if given is None or not math.isfinite(given) else f"{plain(given, 3)} ms"
 
 
+def count(value: Any) -> str:
+    """A number of things, every digit of it."""
+    given = number(value)
+    return plain(value) if given is None or not math.isfinite(given) else f"{given:,.0f}"
+
+
 def rate(value: Any) -> str:
     """A throughput given in samples per second."""
     given = number(value)
     if given is None or not math.isfinite(given):
         return plain(value)
-    return f"{given:,.0f}/s" if given >= 100 else f"{plain(given, 3)}/s"
+    return f"{count(given)}/s" if given >= 100 else f"{plain(given, 3)}/s"
 
 
-def size(count: int | None) -> str:
+def size(total: int | None) -> str:
     """A number of bytes."""
-    if count is None:
+    if total is None:
         return NOT_MEASURED
-    scaled = float(count)
+    scaled = float(total)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if scaled < 1024 or unit == "GiB":
-            return f"{count} B" if unit == "B" else f"{scaled:.1f} {unit}"
+            return f"{total} B" if unit == "B" else f"{scaled:.1f} {unit}"
         scaled /= 1024
     raise AssertionError("unreachable")

@@ -12,6 +12,7 @@ from typing import Any
 
 from assay_api.report import CandidateReport
 from assay_runner.report.drawing import HEIGHT, WIDTH, drawing, percent_of
+from assay_runner.report.figures import count as written
 from assay_runner.report.figures import number, plain
 from assay_runner.report.formats import Format, format_of
 from assay_runner.report.markup import Child, Html, code, el
@@ -116,14 +117,14 @@ def _said(entry: Mapping[str, Any], format_: Format | None, golden: Counts, cand
     parts = [f"{sentence}." if sentence else "Neither holds a value other than zero."]
     zeros, of_candidate = number(entry.get("goldenZeros")), number(entry.get("candidateZeros"))
     if zeros is not None and of_candidate is not None:
-        parts.append(f"Zeros: golden {plain(zeros)}, candidate {plain(of_candidate)}.")
+        parts.append(f"Zeros: golden {written(zeros)}, candidate {written(of_candidate)}.")
     if (broken := number(entry.get("nonFinite"))) is not None and broken > 0:
-        parts.append(f"NaN or Inf in the candidate: {plain(broken)}.")
+        parts.append(f"NaN or Inf in the candidate: {written(broken)}.")
     if format_ is not None:
         beyond = sum(c for i, c in enumerate(golden) if 2.0 ** (low + i) > format_.largest)
         below = sum(c for i, c in enumerate(golden) if 2.0 ** (low + i + 1) <= format_.subnormal)
         outside = ((beyond, f"beyond {format_.name}'s largest value"), (below, f"below {format_.name}'s smallest"))
-        parts += [f"{plain(count)} of golden's elements lie {what}." for count, what in outside if count]
+        parts += [f"{written(total)} of golden's elements lie {what}." for total, what in outside if total]
     return " ".join(part for part in parts if part)
 
 
@@ -138,7 +139,7 @@ def _table(golden: Counts, candidate: Counts, low: float, name: str) -> Html:
     """The counts themselves, for those who cannot see the drawing."""
     heads = ["Magnitude from", "Golden", "Candidate", "Difference"]
     rows = [
-        [plain(2.0 ** (low + i), 3), plain(a), plain(b), f"{b - a:+.0f}"]
+        [plain(2.0 ** (low + i), 3), written(a), written(b), f"{b - a:+,.0f}"]
         for i, (a, b) in enumerate(zip(golden, candidate, strict=True))
         if a or b
     ]

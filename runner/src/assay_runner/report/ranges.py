@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from assay_api.report import CandidateReport
 from assay_runner.report.chart import ends
 from assay_runner.report.drawing import WIDTH, buckets, drawing, plot, strokes
-from assay_runner.report.figures import number, percent, plain
+from assay_runner.report.figures import count, number, percent, plain
 from assay_runner.report.formats import Format, format_of
 from assay_runner.report.layers import Layer, name_of
 from assay_runner.report.markup import Child, Html, code, el
@@ -63,23 +63,29 @@ def _columns(values: Sequence[float | None], choose: str) -> list[float | None]:
     return [pick((v for i in column if (v := values[i])), default=None) for column in buckets(len(values))]
 
 
+def _gap(columns: int) -> float:
+    """Room beside a bar; among many bars there is none, or the gaps would be all one sees."""
+    return 0.1 if columns <= 200 else 0.0
+
+
 def _spans(largest: Sequence[float | None], smallest: Sequence[float | None], axis: Magnitudes) -> str:
     """A bar per column from the smallest to the largest magnitude in it."""
     tops, bottoms = _columns(largest, "max"), _columns(smallest, "min")
-    width, path = WIDTH / len(tops), []
+    width, gap, path = WIDTH / len(tops), _gap(len(tops)), []
     for index, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
         if top is not None and bottom is not None:
             a, b = _BOX * (1 - axis.place(top)), _BOX * (1 - axis.place(bottom))
-            path.append(f"M{(index + 0.1) * width:.1f} {a:.1f}h{width * 0.8:.1f}V{b:.1f}h{-width * 0.8:.1f}z")
+            left, wide = (index + gap) * width, width * (1 - 2 * gap)
+            path.append(f"M{left:.1f} {a:.1f}h{wide:.1f}V{b:.1f}h{-wide:.1f}z")
     return "".join(path)
 
 
 def _edge(largest: Sequence[float | None], axis: Magnitudes) -> str:
     """A stroke at the largest magnitude of each column."""
     tops = _columns(largest, "max")
-    width = WIDTH / len(tops)
+    width, gap = WIDTH / len(tops), _gap(len(tops))
     return "".join(
-        f"M{(i + 0.1) * width:.1f} {_BOX * (1 - axis.place(top)):.1f}h{width * 0.8:.1f}"
+        f"M{(i + gap) * width:.1f} {_BOX * (1 - axis.place(top)):.1f}h{width * (1 - 2 * gap):.1f}"
         for i, top in enumerate(tops)
         if top is not None
     )
@@ -118,10 +124,9 @@ def _counted(layers: Sequence[Layer]) -> str:
     words = (("overflow", "overflow"), ("underflow", "become zero"), ("subnormal", "are subnormal"))
     told = []
     for key, what in words:
-        counts = [number(layer.get(key)) for layer in layers]
-        measured = [count for count in counts if count is not None]
+        measured = [n for layer in layers if (n := number(layer.get(key))) is not None and math.isfinite(n)]
         if measured:
-            total, tensors = sum(measured), sum(count > 0 for count in measured)
+            total, tensors = sum(measured), sum(n > 0 for n in measured)
             where = f" in {tensors} {'tensor' if tensors == 1 else 'tensors'}" if total else ""
-            told.append(f"{plain(total) if total else 'none'} {what}{where}")
+            told.append(f"{count(total) if total else 'none'} {what}{where}")
     return f"Of all elements of the dataset: {', '.join(told)}." if told else ""

@@ -212,7 +212,7 @@ def _worst(report: Report, candidate: CandidateReport) -> tuple[Child, float | N
     limit = _small(f"limit {bound(finding.metric, finding.limit)}") if number(finding.limit) is not None else None
     beyond = excess(finding.metric, finding.value, finding.limit)
     shown = el("span", {"class": "whole"}, figure(finding.metric, finding.value))
-    value = [f"{finding.metric or finding.check} ", shown]
+    value = el("span", None, f"{finding.metric or finding.check} ", shown)
     open_ = _small(UNDECIDED) if candidate_verdict(report, candidate) is Verdict.INCONCLUSIVE else None
     return ([value, limit, _small(beyond) if beyond else None, open_, tensor], -strain(finding))
 

@@ -6,6 +6,7 @@ Latencies of an emulation say nothing about an engine, so there is no plot of th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assay_api.report import CandidateReport, Report
@@ -20,6 +21,8 @@ NAMED = 16
 _NAME = 22
 _ROOM = 0.055
 """Least distance of two names, of the plot's height."""
+_NEAR = 0.3
+"""Distance across, of the plot's width, from which on names do not reach each other."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def tradeoff(report: Report) -> Html | None:
         return el("p", {"class": "quiet"}, text)
     labelled = all("top1" in c.accuracy for c in timed)
     values = {c.name: number(c.accuracy["top1"]) if labelled else worst_snr(c) for c in timed}
-    shown = [c for c in timed if values[c.name] is not None and math.isfinite(_time(c))]
+    shown = [c for c in timed if (v := values[c.name]) is not None and not math.isnan(v) and math.isfinite(_time(c))]
     if len(shown) < 2:
         return el("p", {"class": "quiet"}, "Fewer than two candidates have both a latency and an accuracy to plot.")
     return _figure(report, shown, {c.name: values[c.name] or 0.0 for c in shown}, labelled)
@@ -119,10 +122,16 @@ def _marks(report: Report, shown: list[CandidateReport], places: dict[str, tuple
     marks: list[Mark] = []
     for candidate in sorted(shown, key=lambda c: -places[c.name][1]):
         x, y = places[candidate.name]
-        near = [m.name_y for m in marks if abs(m.x - x) < 0.3]
-        name_y = min([y, *(other - _ROOM for other in near if other - _ROOM < y)])
-        marks.append(Mark(index[candidate.name], candidate, x, y, max(name_y, 0.0)))
+        near = [m.name_y for m in marks if abs(m.x - x) < _NEAR]
+        marks.append(Mark(index[candidate.name], candidate, x, y, _free(y, near)))
     return marks
+
+
+def _free(y: float, taken: Sequence[float]) -> float:
+    """The height nearest to `y` at which a name covers none of those nearby; `y` itself where there is none."""
+    heights = (y + step * _ROOM for step in sorted(range(-2 * NAMED, 2 * NAMED + 1), key=abs))
+    free = (h for h in heights if 0 <= h <= 1 and all(abs(h - other) > 0.99 * _ROOM for other in taken))
+    return next(free, y)
 
 
 def _mark(report: Report, mark: Mark, values: dict[str, float], labelled: bool) -> Html:

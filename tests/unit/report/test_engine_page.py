@@ -1,0 +1,175 @@
+"""What comes from an engine, on the page: safe against any name, whole with data missing, odd data told as such."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay_api.report import CandidateReport, Latency, Recommendation, Report, Verdict
+from assay_runner.report import render_html
+from assay_runner.report.formats import FORMATS, format_of
+from assay_runner.report.tradeoff import tradeoff
+from assay_runner.report.zones import Magnitudes, magnitudes
+from tests.unit.report import engines, samples
+from tests.unit.report.documents import Node, parse_page
+from tests.unit.report.test_page import HOSTILE, main, page, skeleton
+
+
+def hostile_engine(name: str, **changes: Any) -> CandidateReport:
+    """A candidate in which everything free that an engine adds is called `name`."""
+    tensor = {"name": name, "format": name, "shape": [1, name]}
+    layer = {
+        "name": name, "type": name, "precision": name, "tactic": name, "nodes": [name], "inputs": [tensor],
+        "outputs": [tensor],
+    }  # fmt: skip
+    values = {
+        "name": name,
+        "verdict": Verdict.PASSED,
+        "backend": name,
+        "precision": "fp16",
+        "latency": Latency(median_ms=1.0, p99_ms=2.0, batch=1, runs=9, throughput=1e3),
+        "accuracy": {"top1": 0.5},
+        "layers": ({"name": name, "node": name, "op": name, "accumulatedSnr": 3.0, "max": 2.0, "smallest": 1e-9},),
+        "achieved": {name: 3},
+        "engine": {name: name, "gpu": name, "warnings": [name, name]},
+        "engine_layers": (layer,),
+        "histograms": ({"tensor": name, "node": name, "op": name, "low": 0, "golden": [1], "candidate": [2]},),
+    }
+    return CandidateReport(**{**values, **changes})
+
+
+def hostile(*names: str, summary: bool) -> Report:
+    report = samples.report(*((hostile_engine(name), []) for name in names), task=names[0])
+    told = Recommendation(candidate=names[0], message=names[0]) if summary else None
+    return report.model_copy(update={"recommendation": told, "audit": names[0], "run": names[0]})
+
+
+# The ends keep names different from each other and from the words that the page knows.
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@pytest.mark.parametrize("summary", [True, False])
+@given(name=TEXT)
+@settings(max_examples=30, deadline=None)
+def test_no_name_of_an_engine_adds_or_breaks_an_element(summary: bool, name: str) -> None:
+    given_, plain = hostile(f"{name}~", summary=summary), hostile("plain~", summary=summary)
+    assert skeleton(page(given_)) == skeleton(page(plain))
+
+
+@given(name=TEXT)
+@settings(max_examples=30, deadline=None)
+def test_no_name_breaks_the_comparison(name: str) -> None:
+    pair = page(hostile(f"{name}~a", f"{name}~b", summary=True))
+    assert skeleton(pair) == skeleton(page(hostile("x~a", "x~b", summary=True)))
+
+
+def test_hostile_names_lead_nowhere_else() -> None:
+    tree = parse_page(render_html(hostile(f"{HOSTILE}~a", "../../b", summary=True)))
+    pages = [a.attributes["href"] for a in tree.all("a") if not a.attributes["href"].startswith("#")]
+    assert len(pages) == 2
+    for address in pages:
+        folder, file = address.rsplit("/", 1)
+        assert file == "report.html"
+        assert not set(folder) & set("<>\"'&/: \\")
+
+
+ODD: tuple[dict[str, Any], ...] = (
+    {"histograms": ({}, {"low": None}, {"low": "NaN", "golden": [1]}, {"low": 1e9, "golden": [1]}, {"low": 3})},
+    {"histograms": ({"low": 0, "golden": "abc", "candidate": [None, -1, "NaN", "Infinity", 0]},)},
+    {"engine_layers": ({}, {"name": 7, "inputs": "x", "outputs": [None, 3, {"shape": 4}], "nodes": [[1]]})},
+    {"engine": {"a": None, "warnings": "one", "deep": {"x": [1, {"y": 2}]}, "n": math.nan}},
+    {"engine": {"warnings": [None, 3, {"x": 1}]}, "achieved": {"FP16": 0}},
+    {"layers": ({"name": "t", "smallest": "NaN", "overflow": "Infinity", "goldenMax": "NaN", "max": 0.0},)},
+    {"layers": ({"name": "t", "goldenMin": "-Infinity", "goldenMax": "Infinity", "max": 3e38, "smallest": 1e-44},)},
+    {"latency": Latency(median_ms=math.nan, p99_ms=math.inf, batch=0, runs=0, throughput=math.nan)},
+    {"accuracy": {"top1": math.nan}, "memory": 0, "size": 0},
+)
+
+
+@pytest.mark.parametrize("changes", ODD)
+@pytest.mark.parametrize("precision", ["fp16", "fp8", "bf16", "int8", None, "odd"])
+def test_odd_data_never_lose_the_page(changes: dict[str, Any], precision: str | None) -> None:
+    candidate = hostile_engine("x", **{"precision": precision, **changes})
+    other = hostile_engine("y", latency=Latency(median_ms=2, p99_ms=2, batch=4, runs=1))
+    for report in (samples.report((candidate, []), recommendation=None), samples.report((candidate, []), (other, []))):
+        for node in page(report).walk():
+            for name in ("d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height"):
+                assert "nan" not in node.attributes.get(name, ""), node
+                assert "inf" not in node.attributes.get(name, ""), node
+
+
+def test_a_candidate_without_an_engine_has_no_part_for_it() -> None:
+    candidate, found = samples.fp16()
+    tree = main(samples.report((candidate, found), recommendation=None, task="fp16"))
+    headings = [h.text for h in tree.all("h2")]
+    assert "What the engine is made of" not in headings
+    assert "The worst tensors, value by value" not in headings
+    assert "Range of every tensor against FP16's limits" in headings, "drawn from the candidate's own range"
+
+
+def test_a_long_list_of_warnings_is_folded_and_cut() -> None:
+    many = hostile_engine("x", engine={"warnings": [f"w{i}" for i in range(1_000)]})
+    folds = [d for d in main(samples.report((many, []))).all("details") if "1000 warnings of the builder" in d.text]
+    assert "open" not in folds[-1].attributes
+    assert "800 more are in report.json" in folds[-1].text
+
+
+@pytest.mark.parametrize(
+    ("precision", "achieved", "name"),
+    [
+        ("fp16", {}, "FP16"),
+        ("fp8", {}, "FP8 E4M3"),
+        ("int8", {"FP16": 3}, None),
+        (None, {"FP32": 9, "FP16": 1}, "FP16"),
+        (None, {"Half": 2}, "FP16"),
+        (None, {}, None),
+    ],
+)
+def test_the_format_is_the_one_asked_for_or_the_narrowest_that_ran(
+    precision: str | None, achieved: dict[str, int], name: str | None
+) -> None:
+    candidate = CandidateReport(
+        name="x", verdict=Verdict.PASSED, backend="tensorrt", precision=precision, achieved=achieved
+    )
+    found = format_of(candidate)
+    assert (found and found.name) == name
+
+
+def test_an_axis_of_magnitudes_holds_its_values_and_a_narrow_formats_limits() -> None:
+    axis = magnitudes([1.0, 4.0], FORMATS["fp16"])
+    assert axis is not None
+    assert axis.low <= -26
+    assert axis.high >= 18
+    assert axis.place(0.0) == 0.0
+    assert axis.place(2.0**-14) == pytest.approx((-14 - axis.low) / (axis.high - axis.low))
+    wide = magnitudes([1.0, 4.0], FORMATS["bf16"])
+    assert wide == Magnitudes(0, 3)
+    assert magnitudes([0.0, math.inf], FORMATS["fp16"]) is None
+
+
+def marks(report: Report) -> list[Node]:
+    plot = tradeoff(report)
+    assert plot is not None
+    return parse_page(plot.encode()).all("g")
+
+
+def test_batches_that_differ_are_compared_by_sample() -> None:
+    parts = [engines.on_gpu(name, "fp16", 2.0, 0.9, 40.0, Verdict.PASSED) for name in ("a", "b")]
+    latency = Latency(median_ms=2.0, p99_ms=2.0, batch=1, runs=9)
+    changed = [parts[0], (parts[1][0].model_copy(update={"latency": latency}), [])]
+    report = samples.report(*changed)
+    assert "latency of one sample, ms" in str(tradeoff(report))
+    places = [g.all("svg")[0].attributes["x"] for g in marks(report)]
+    assert len(set(places)) == 2
+    assert len({g.all("svg")[0].attributes["x"] for g in marks(samples.report(*parts))}) == 1
+
+
+def test_names_of_candidates_beside_each_other_are_moved_apart() -> None:
+    parts = [engines.on_gpu(f"c{i}", "fp16", 1.0 + i / 1e3, 0.9, 40.0, Verdict.PASSED) for i in range(5)]
+    heights = sorted(float(g.all("text")[0].attributes["y"].rstrip("%")) for g in marks(samples.report(*parts)))
+    assert min(b - a for a, b in pairwise(heights)) > 5
