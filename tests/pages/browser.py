@@ -50,6 +50,10 @@ return bad;
 """
 
 
+# The document is named by its title; what scrolls and holds only text is read as that text.
+WITHOUT_NAME = ("RootWebArea", "generic", "main", "group", "Pre", "code")
+
+
 class Browser:
     """One window; `reset` makes it a light desktop with scripts again."""
 
@@ -115,6 +119,17 @@ class Browser:
 
     def low_contrast(self) -> list[str]:
         return list(self.run(LOW_CONTRAST))
+
+    def nameless(self) -> list[str]:
+        """Roles of what can be focused, is a figure or a table, and tells a screen reader no name."""
+        nodes = self.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        bad = []
+        for node in nodes:
+            focusable = any(p["name"] == "focusable" and p["value"]["value"] for p in node.get("properties", ()))
+            role = node.get("role", {}).get("value")
+            if not node["ignored"] and (focusable or role in ("table", "region", "slider")):
+                bad += [] if node.get("name", {}).get("value", "").strip() or role in WITHOUT_NAME else [str(role)]
+        return bad
 
     def screenshot(self, path: Path) -> None:
         """The whole page as PNG."""

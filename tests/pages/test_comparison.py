@@ -74,7 +74,7 @@ def test_emulated_latencies_are_not_plotted_and_a_sentence_says_so(browser: Brow
     browser.open(write_page(tmp_path / "emulated.html", samples.report(*parts)))
     assert not browser.all(".tradeoff")
     text = browser.one("[aria-labelledby=candidates]").text
-    assert "The candidates were emulated, so there is no plot of accuracy against latency" in text
+    assert "The latencies were emulated, so there is no plot of accuracy against latency" in text
 
 
 def test_without_labels_the_worst_snr_is_plotted(browser: Browser, tmp_path: Path) -> None:

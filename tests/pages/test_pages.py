@@ -28,6 +28,20 @@ def test_every_text_is_readable(name: str, scheme: str, browser: Browser, pages:
     assert backgrounds == {"light": "rgb(244, 245, 247)", "dark": "rgb(15, 18, 21)"}[scheme]
 
 
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_screen_reader_hears_a_name_for_everything(name: str, browser: Browser, pages: Pages) -> None:
+    browser.open(pages[name])
+    browser.run("document.querySelectorAll('details').forEach((fold) => { fold.open = true; });")
+    assert browser.nameless() == []
+
+
+def test_name_check_can_fail(browser: Browser, pages: Pages) -> None:
+    browser.open(pages["candidate"])
+    browser.run("document.querySelector('[role=slider]').removeAttribute('aria-label')")
+    browser.run("document.querySelector('.achieved caption').remove()")
+    assert sorted(browser.nameless()) == ["slider", "table"]
+
+
 def test_contrast_check_can_fail(browser: Browser, pages: Pages) -> None:
     browser.open(pages["passed"])
     browser.run("document.querySelector('h1 span').style.color = '#9c9'")

@@ -173,3 +173,19 @@ def test_names_of_candidates_beside_each_other_are_moved_apart() -> None:
     parts = [engines.on_gpu(f"c{i}", "fp16", 1.0 + i / 1e3, 0.9, 40.0, Verdict.PASSED) for i in range(5)]
     heights = sorted(float(g.all("text")[0].attributes["y"].rstrip("%")) for g in marks(samples.report(*parts)))
     assert min(b - a for a, b in pairwise(heights)) > 5
+
+
+def test_a_line_falls_where_the_error_is_no_number_any_more() -> None:
+    broken = samples.layers(50.0, broken_at=6)
+    parts = [engines.on_gpu(name, "fp16", 2.0, 0.9, 40.0, Verdict.PASSED) for name in ("a", "b")]
+    (first, found), second = parts
+    figure = main(samples.report((first.model_copy(update={"layers": broken}), found), second)).one(
+        "figure", id="compared"
+    )
+    paths = {
+        p.attributes["data-line"]: p.attributes["d"]
+        for p in figure.one("g", **{"data-metric": "accumulatedSnr"}).all("path")
+    }
+    assert paths["0"].endswith(" 240.0")
+    assert not paths["1"].endswith(" 240.0")
+    assert "before NaN or Inf from pool2.out on, where its line falls" in figure.one("figcaption").text

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from assay_api.report import CandidateReport, Report, Verdict
 from assay_runner.report.chart import decibel_axis, values_of
 from assay_runner.report.drawing import Values, drawing, grid, line, plot
+from assay_runner.report.layers import name_of, non_finite
 from assay_runner.report.markup import Html, el
-from assay_runner.report.wording import candidate_verdict
+from assay_runner.report.wording import candidate_verdict, shortened
 
 COLUMNS = 400
 STYLES = 8
@@ -90,12 +91,18 @@ def _group(
                 "class": f"line-{order % STYLES}",
                 "data-line": index,
                 "hidden": index not in chosen,
-                "d": line(values, low, high, COLUMNS, lowest=True),
+                "d": line(_fallen(values, low), low, high, COLUMNS, lowest=True),
             },
         )
         for order, (index, values) in enumerate(lines.items())
     ]
     return el("g", {"data-metric": key, "hidden": hidden}, paths)
+
+
+def _fallen(values: Values, low: float) -> Values:
+    """The values, the first one that is NaN or -Inf at the lower end: the line falls there, and ends."""
+    first = next((i for i, v in enumerate(values) if v is not None and (math.isnan(v) or v == -math.inf)), None)
+    return values if first is None else [*values[:first], low, *values[first + 1 :]]
 
 
 def _sample() -> Html:
@@ -107,9 +114,11 @@ def _words(report: Report, chosen: Sequence[int]) -> str:
     for index in chosen:
         candidate = report.candidates[index]
         lowest = _lowest(values_of(candidate.layers, "accumulatedSnr"))
+        broken = next((layer for layer in candidate.layers if non_finite(layer)), None)
+        until = f" before NaN or Inf from {shortened(name_of(broken))} on, where its line falls" if broken else ""
         if lowest is not None:
-            told.append(f"{candidate.name} {lowest:.1f} dB")
-    return f"Lowest: {', '.join(told)}." if told else ""
+            told.append(f"{candidate.name} {lowest:.1f} dB{until}")
+    return f"Lowest: {'; '.join(told)}." if told else ""
 
 
 def _lowest(values: Values) -> float | None:

@@ -5,6 +5,7 @@ Whoever opens it at night reads this part only, so it stands before everything e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -178,7 +179,7 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
         ([badge(verdict), el("span", {"class": "tag ship"}, "ship") if shipped else None], SEVERITY[verdict]),
         ([precision, _small([candidate.backend, emulated])], precision),
         (_accuracy(candidate), number(metrics[0][1]) if metrics else None),
-        (NOT_MEASURED if noise is None else figure("snr", noise), noise),
+        (NOT_MEASURED if noise is None else "NaN or Inf" if noise == -math.inf else figure("snr", noise), noise),
         (worst, strain),
         (timing, number(latency.median_ms) if latency else None),
         _optional(rate, latency.throughput if latency else None),

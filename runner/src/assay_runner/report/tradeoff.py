@@ -25,6 +25,9 @@ _NEAR = 0.3
 """Distance across, of the plot's width, from which on names do not reach each other."""
 
 
+_ACCURACY = {True: "top-1 accuracy, %", False: "worst SNR of the outputs, dB"}
+
+
 @dataclass(frozen=True)
 class Mark:
     """A candidate's place: x and y from 0 to 1, y upwards, and where its name stands."""
@@ -37,7 +40,7 @@ class Mark:
 
 
 def worst_snr(candidate: CandidateReport) -> float | None:
-    """The worst SNR of any output and sample, dB; Inf where all are bitwise equal."""
+    """The worst SNR of any output and sample, dB; Inf where all are bitwise equal, -Inf where one is not finite."""
     found = []
     for entry in candidate.outputs:
         metrics = entry.get("metrics")
@@ -53,15 +56,13 @@ def tradeoff(report: Report) -> Html | None:
     if len(report.candidates) < 2:
         return None
     timed = [c for c in report.candidates if c.latency and not c.emulated and number(c.latency.median_ms) is not None]
-    if not timed:
-        why = "The candidates were emulated" if report.emulated else "No latency was measured"
-        text = f"{why}, so there is no plot of accuracy against latency: measure on the target GPU."
-        return el("p", {"class": "quiet"}, text)
     labelled = all("top1" in c.accuracy for c in timed)
     values = {c.name: number(c.accuracy["top1"]) if labelled else worst_snr(c) for c in timed}
     shown = [c for c in timed if (v := values[c.name]) is not None and not math.isnan(v) and math.isfinite(_time(c))]
     if len(shown) < 2:
-        return el("p", {"class": "quiet"}, "Fewer than two candidates have both a latency and an accuracy to plot.")
+        why = "The latencies were emulated" if report.emulated else "Too few candidates have a latency and an accuracy"
+        text = f"{why}, so there is no plot of accuracy against latency: measure on the target GPU."
+        return el("p", {"class": "quiet"}, text)
     return _figure(report, shown, {c.name: values[c.name] or 0.0 for c in shown}, labelled)
 
 
@@ -94,7 +95,6 @@ def _figure(report: Report, shown: list[CandidateReport], values: dict[str, floa
         _grid(left, right, stops, "x"),
         [_mark(report, m, values, labelled) for m in marks],
     ]
-    what = "top-1 accuracy, %" if labelled else "worst SNR of the outputs, dB"
     labels = [el("text", {"x": "100%", "y": percent_of(1 - (t - low) / (high - low))}, f"{t:g}") for t in ticks]
     return el(
         "figure",
@@ -103,7 +103,7 @@ def _figure(report: Report, shown: list[CandidateReport], values: dict[str, floa
         el(
             "div",
             {"class": "plot snr"},
-            el("p", {"class": "unit"}, f"{what}; higher is better"),
+            el("p", {"class": "unit"}, f"{_ACCURACY[labelled]}; higher is better"),
             el("svg", {"class": "labels", "aria-hidden": "true"}, labels),
             el(
                 "div",
