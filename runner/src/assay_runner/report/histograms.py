@@ -16,7 +16,7 @@ from assay_runner.report.figures import count as written
 from assay_runner.report.figures import number, plain
 from assay_runner.report.formats import Format, format_of
 from assay_runner.report.markup import Child, Html, code, el
-from assay_runner.report.zones import Magnitudes, magnitudes, zones
+from assay_runner.report.zones import Magnitudes, magnitudes, zoned
 
 SHOWN = 12
 """Histograms on the page; more are in report.json."""
@@ -74,7 +74,7 @@ def _figure(entry: Mapping[str, Any], format_: Format | None, level: int) -> Htm
             ),
         ),
         el("p", {"class": "unit"}, f"elements, logarithmic up to {plain(top)}"),
-        el("div", {"class": "area"}, zones(format_, axis, upright=False), drawing(shapes)),
+        el("div", {"class": "area"}, zoned(drawing(shapes), format_, axis, upright=False)),
         _axis(axis),
         _table(golden, candidate, low, name),
     )

@@ -16,7 +16,7 @@ from assay_runner.report.figures import count, number, percent, plain
 from assay_runner.report.formats import Format, format_of
 from assay_runner.report.layers import Layer, name_of
 from assay_runner.report.markup import Child, Html, code, el
-from assay_runner.report.zones import Magnitudes, magnitudes, zones
+from assay_runner.report.zones import Magnitudes, magnitudes, zoned
 
 _BOX = 240.0
 
@@ -29,22 +29,19 @@ def range_chart(candidate: CandidateReport, identity: str) -> Html | None:
     if axis is None:
         return None
     lost = [i for i, layer in enumerate(layers) if (number(layer.get("overflow")) or 0) > 0]
-    inside: list[Child] = [
-        zones(format_, axis, upright=True),
-        drawing(
-            [
-                el("path", {"class": "broken", "d": strokes(lost, len(layers))}) if lost else None,
-                el("path", {"class": "span", "d": _spans(largest, smallest, axis)}),
-                el("path", {"class": "largest", "d": _edge(largest, axis)}),
-            ]
-        ),
-    ]
+    drawn = drawing(
+        [
+            el("path", {"class": "broken", "d": strokes(lost, len(layers))}) if lost else None,
+            el("path", {"class": "span", "d": _spans(largest, smallest, axis)}),
+            el("path", {"class": "largest", "d": _edge(largest, axis)}),
+        ]
+    )
     labels = [(text, 1 - at) for text, at in axis.ticks()]
     return el(
         "figure",
         {"class": "chart range", "id": identity},
         el("figcaption", None, _caption(candidate, format_, largest), _keys(smallest, bool(lost), format_)),
-        plot("magnitude, logarithmic", labels, inside, "magnitude"),
+        plot("magnitude, logarithmic", labels, zoned(drawn, format_, axis, upright=True), "magnitude"),
         ends(len(layers)),
     )
 

@@ -21,10 +21,10 @@ NAMED = 16
 _NAME = 22
 _ROOM = 0.055
 """Least distance of two names, of the plot's height."""
-_NEAR = 0.3
-"""Distance across, of the plot's width, from which on names do not reach each other."""
-
-
+_LETTER, _GAP = 0.035, 0.07
+"""Width of a letter, and of the room before a name, on a narrow screen: of the plot's width."""
+_LEFTWARDS = 0.65
+"""Place from which on a name stands left of its mark."""
 _ACCURACY = {True: "top-1 accuracy, %", False: "worst SNR of the outputs, dB"}
 
 
@@ -122,9 +122,19 @@ def _marks(report: Report, shown: list[CandidateReport], places: dict[str, tuple
     marks: list[Mark] = []
     for candidate in sorted(shown, key=lambda c: -places[c.name][1]):
         x, y = places[candidate.name]
-        near = [m.name_y for m in marks if abs(m.x - x) < _NEAR]
-        marks.append(Mark(index[candidate.name], candidate, x, y, _free(y, near)))
+        taken = [m.name_y for m in marks if _meet(_span(x, candidate.name), _span(m.x, m.candidate.name))]
+        marks.append(Mark(index[candidate.name], candidate, x, y, _free(y, taken)))
     return marks
+
+
+def _span(x: float, name: str) -> tuple[float, float]:
+    """What a name covers across, at most."""
+    reach = _GAP + _LETTER * min(len(name), _NAME)
+    return (x - reach, x) if x > _LEFTWARDS else (x, x + reach)
+
+
+def _meet(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
 
 
 def _free(y: float, taken: Sequence[float]) -> float:
@@ -140,15 +150,15 @@ def _mark(report: Report, mark: Mark, values: dict[str, float], labelled: bool) 
     value = values[candidate.name]
     accuracy = percent(value) if labelled else figure("snr", value)
     told = f"{candidate.name}: {verdict}, {accuracy}, {milliseconds(_time(candidate))}"
-    right = mark.x > 0.65
+    leftwards = mark.x > _LEFTWARDS
     name = el(
         "text",
         {
             "x": percent_of(mark.x),
             "y": percent_of(1 - mark.name_y),
-            "dx": -18 if right else 18,
+            "dx": -18 if leftwards else 18,
             "dy": 4,
-            "text-anchor": "end" if right else None,
+            "text-anchor": "end" if leftwards else None,
         },
         shortened(candidate.name, _NAME),
     )

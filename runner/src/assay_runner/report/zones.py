@@ -68,24 +68,27 @@ def magnitudes(values: Iterable[float], format_: Format | None) -> Magnitudes | 
     return Magnitudes(math.floor(min(powers)), math.floor(max(powers)) + 1)
 
 
-def zones(format_: Format | None, axis: Magnitudes, *, upright: bool) -> Html | None:
-    """The format's limits as lines, what lies beyond them as regions.
+def zoned(drawn: Html, format_: Format | None, axis: Magnitudes, *, upright: bool) -> list[Html]:
+    """A drawing between the regions that lie beyond the format's limits, below it, and the limits, above it.
 
     Args:
+        drawn: the drawing.
         format_: the format, or None.
         axis: the chart's axis of magnitudes.
         upright: whether the axis runs upwards; else it runs to the right.
     """
     if format_ is None:
-        return None
+        return [drawn]
     top, normal, least = (axis.place(value) for value, _ in format_.limits)
     regions = [(top, 1.0, "url(#hatch)"), (least, normal, "url(#dots)"), (0.0, least, "url(#hatch)")]
-    parts = [_region(a, b, fill, upright) for a, b, fill in regions if b - a > 1e-9]
-    for value, text in format_.limits:
-        at = axis.place(value)
-        if 0 < at < 1:
-            parts += _limit(at, text, upright)
-    return el("svg", {"class": "zones", "aria-hidden": "true"}, parts)
+    beyond = [_region(a, b, fill, upright) for a, b, fill in regions if b - a > 1e-9]
+    limits = [
+        _limit(at, text, row, upright)
+        for row, (value, text) in enumerate(format_.limits)
+        if 0 < (at := axis.place(value)) < 1
+    ]
+    layer = {"class": "zones", "aria-hidden": "true"}
+    return [el("svg", layer, beyond), drawn, el("svg", layer, limits)]
 
 
 def _region(start: float, end: float, fill: str, upright: bool) -> Html:
@@ -96,12 +99,13 @@ def _region(start: float, end: float, fill: str, upright: bool) -> Html:
     return el("rect", {**box, "fill": fill})
 
 
-def _limit(at: float, text: str, upright: bool) -> list[Html]:
+def _limit(at: float, text: str, row: int, upright: bool) -> list[Html]:
+    """Line and label; side by side, labels stand in rows of their own, for they are wider than a phone's zones."""
     if upright:
         y = percent_of(1 - at)
         label = {"x": "100%", "y": y, "dx": "-6", "dy": "-5", "text-anchor": "end"}
         return [el("line", {"x1": "0", "x2": "100%", "y1": y, "y2": y}), el("text", label, text)]
     x = percent_of(at)
     anchor = ("-5", "end") if at > 0.5 else ("5", "start")
-    label = {"x": x, "y": "0", "dy": "13", "dx": anchor[0], "text-anchor": anchor[1]}
+    label = {"x": x, "y": "0", "dy": f"{13 + 15 * row}", "dx": anchor[0], "text-anchor": anchor[1]}
     return [el("line", {"y1": "0", "y2": "100%", "x1": x, "x2": x}), el("text", label, text)]
