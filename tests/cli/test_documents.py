@@ -86,8 +86,8 @@ BAD_DOCUMENTS: list[tuple[str, str, str]] = [
     ),
     (
         "engine",
-        changed(candidates=[{"name": "e", "backend": "tensorrt", "engine": {"uri": "s3://bbb/e"}}]),
-        "engine is not yet supported",
+        changed(candidates=[{"name": "e", "backend": "tensorrt", "engine": {"uri": "s3://bbb/e"}, "typing": "weak"}]),
+        "an existing plan is audited as it is",
     ),
     (
         "labels",

@@ -7,22 +7,44 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from assay_api.fields import ArrayName, Endpoint, LabelValue, Name, ObjectName, Quantity, Sha256, ShortText, Uri
+from assay_api.candidate import (
+    BACKENDS,
+    Backend,
+    BuildOptions,
+    Calibration,
+    Candidate,
+    EngineRef,
+    LayerPrecision,
+    ModelRef,
+    Precision,
+    ShapeProfile,
+)
+from assay_api.fields import ArrayName, Endpoint, LabelValue, ObjectName, Quantity, ShortText, Uri
 from assay_api.model import LIST_MAP_KEYS, Model, Rule
 
-BACKENDS = ("tensorrt", "onnxruntime")
-Backend = Literal["tensorrt", "onnxruntime"]
-Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8", "fp8"]
-
-
-class ModelRef(Model):
-    """An ONNX model."""
-
-    uri: Uri
-    """Where the ONNX file lies: s3://bucket/key, file:///path in the image, or file://./path beside the audit's file
-    (local runs). External data files are looked for beside it."""
-    sha256: Sha256 | None = None
-    """SHA-256 of the ONNX file. A mismatch is an error, not a retry."""
+__all__ = [
+    "BACKENDS",
+    "AccuracyAudit",
+    "Artifacts",
+    "AuditSpec",
+    "Backend",
+    "BuildOptions",
+    "Calibration",
+    "Candidate",
+    "Dataset",
+    "EngineRef",
+    "Golden",
+    "KeyRef",
+    "LayerPrecision",
+    "LocalRef",
+    "ModelRef",
+    "Precision",
+    "ShapeProfile",
+    "Storage",
+    "Target",
+    "Toleration",
+    "once_rules",
+]
 
 
 class Dataset(Model):
@@ -55,98 +77,6 @@ class Golden(Model):
     uri: Uri | None = None
     """Stored golden outputs: .npz file or prefix of shards, one array per model output, first axis = samples in the
     dataset's order."""
-
-
-class Calibration(Model):
-    """How the ranges of 8-bit tensors are found."""
-
-    RULES: ClassVar = (
-        Rule(
-            "!has(self.percentile) || (has(self.method) && self.method == 'percentile')",
-            lambda s: not s.has("percentile") or s.method == "percentile",
-            "percentile belongs to calibration method percentile: remove it or set method: percentile",
-        ),
-    )
-    uri: Uri
-    """Calibration inputs, laid out like a dataset."""
-    method: Literal["entropy", "minmax", "percentile", "mse"] = "entropy"
-    """How a tensor's range is chosen from the magnitudes calibration saw: minmax keeps all, percentile all but the
-    largest few, entropy (Kullback-Leibler) and mse (mean squared error) what their measure says. Default entropy."""
-    percentile: float = Field(default=99.99, ge=50, le=100)
-    """For method percentile: how much of the magnitudes (other than 0) a range must hold, in per cent. Default
-    99.99."""
-    samples: int | None = Field(default=None, ge=1, le=1_000_000)
-    """Use only the first so many samples. Default: all."""
-    per_channel: bool = True
-    """One scale per output channel of a weight instead of one per weight. Default true. FP8 has one per weight always:
-    TensorRT's FP8 products take no other."""
-
-
-class EngineRef(Model):
-    """A serialised TensorRT engine (plan) that exists already."""
-
-    uri: Uri
-    """Where the plan lies."""
-    sha256: Sha256 | None = None
-    """SHA-256 of the plan."""
-
-
-class Candidate(Model):
-    """One way to build the model; each is built and audited."""
-
-    RULES: ClassVar = (
-        Rule(
-            "!(self.name in ['golden', 'summary'])",
-            lambda s: s.name not in ("golden", "summary"),
-            "golden and summary are tasks of every audit: give the candidate another name",
-        ),
-        Rule(
-            "has(self.precision) != has(self.engine)",
-            lambda s: s.has("precision") != s.has("engine"),
-            "a candidate takes exactly one of precision (built here) and engine (an existing plan)",
-        ),
-        Rule(
-            "!has(self.calibration) || (has(self.precision) && self.precision in ['int8', 'fp8'])",
-            lambda s: not s.has("calibration") or s.precision in ("int8", "fp8"),
-            "calibration belongs to precision int8 or fp8: remove it or set one of them",
-        ),
-        Rule(
-            "!has(self.precision) || !(self.precision in ['int8', 'fp8']) || has(self.calibration) || has(self.model)",
-            lambda s: s.precision not in ("int8", "fp8") or s.has("calibration") or s.has("model"),
-            "an int8 or fp8 candidate needs calibration (post-training quantisation) or its own model with Q/DQ inside "
-            "(QAT)",
-        ),
-        Rule(
-            "!has(self.typing) || self.backend == 'tensorrt'",
-            lambda s: not s.has("typing") or s.backend == "tensorrt",
-            "typing is a choice of the tensorrt backend: remove it or set backend: tensorrt",
-        ),
-        Rule(
-            "!has(self.engine) || self.backend == 'tensorrt'",
-            lambda s: not s.has("engine") or s.backend == "tensorrt",
-            "engine is a TensorRT plan: set backend: tensorrt",
-        ),
-        Rule(
-            "!has(self.engine)",
-            lambda s: not s.has("engine"),
-            "engine is not yet supported by this version: give the candidate a precision, to be built from the model",
-        ),
-    )
-    name: Name
-    """Your name for the candidate; unique in the audit."""
-    backend: Backend
-    """What builds and runs it. onnxruntime emulates a precision on CPU: it shows what rounding does, not what an engine
-    does."""
-    precision: Precision | None = None
-    """Numeric precision asked for."""
-    typing: Literal["weak", "strong"] | None = None
-    """TensorRT's typing: weak lets the builder choose types per layer, strong holds it to the types in the graph."""
-    model: ModelRef | None = None
-    """A model of its own in place of the audit's, for example one trained with quantisation (QAT)."""
-    calibration: Calibration | None = None
-    """Calibration for int8 or fp8: Q/DQ pairs are put into the model, with the ranges it finds."""
-    engine: EngineRef | None = None
-    """An existing TensorRT plan, audited as it is. Not yet supported."""
 
 
 class LocalRef(Model):

@@ -61,6 +61,14 @@ Quantity = Annotated[
 ]
 """A Kubernetes quantity: a whole number or a string such as `20Gi` or `500m`."""
 
+FLAG_PATTERN: Final = r"^[A-Z][A-Z0-9_]*$"
+Flag = Annotated[str, StringConstraints(pattern=FLAG_PATTERN, max_length=64)]
+"""Name of a flag, as TensorRT spells it."""
+
+IMAGE_PATH_PATTERN: Final = r"^/[^/].*$"
+ImagePath = Annotated[str, StringConstraints(pattern=IMAGE_PATH_PATTERN, max_length=253)]
+"""Absolute path of a file in the runner's image."""
+
 Share = Annotated[float, Field(gt=0, le=1)]
 """A share in (0, 1]."""
 
@@ -71,6 +79,8 @@ PATTERNS: Final = {
     SHA256_PATTERN: "must be 64 lower-case hexadecimal digits, as sha256sum prints them",
     ENDPOINT_PATTERN: "must be https://host or http://host:port, without a path and without a user or password",
     LABEL_PATTERN: "must be the value of a node label: letters, digits, dashes, dots and underscores, at most 63",
+    FLAG_PATTERN: "must be the name of a flag in capitals, for example STRICT_NANS",
+    IMAGE_PATH_PATTERN: "must be an absolute path in the runner's image",
     QUANTITY_PATTERN: "must be a Kubernetes quantity: a number with a unit or without one, for example 20Gi or 500m",
 }
 """What each pattern asks for, in words."""

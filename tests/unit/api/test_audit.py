@@ -55,7 +55,28 @@ CALIBRATION = {"uri": "s3://data/calib/"}
             {"candidates": [{**ORT, "precision": "fp16", "typing": "weak"}]},
             "typing is a choice of the tensorrt backend",
         ),
-        ({"candidates": [{**TRT, "engine": {"uri": "s3://engines/a.plan"}}]}, "engine is not yet supported"),
+        (
+            {"candidates": [{**TRT, "engine": {"uri": "s3://engines/a.plan"}, "typing": "weak"}]},
+            "an existing plan is audited as it is",
+        ),
+        ({"candidates": [{**ORT, "precision": "fp16", "build": {"refit": True}}]}, "choices of the tensorrt backend"),
+        (
+            {"candidates": [{**TRT, "precision": "fp16", "build": {"flags": ["strict"]}}]},
+            "must be the name of a flag in capitals",
+        ),
+        (
+            {"candidates": [{**TRT, "precision": "fp16", "build": {"plugins": ["s3://a/b.so"]}}]},
+            "must be an absolute path in the runner's image",
+        ),
+        (
+            {
+                "candidates": [
+                    {**TRT, "precision": "int8", "calibration": {**CALIBRATION, "quantization": "implicit"}}
+                    | {"typing": "strong"}
+                ]
+            },
+            "implicit quantization is TensorRT's for int8 and weak typing",
+        ),
         (
             {"candidates": [{**ORT, "precision": "fp16", "name": "Upper"}]},
             "spec.candidates[0].name: must be lower-case",
