@@ -12,12 +12,22 @@ import pytest
 from assay_api.audit import AuditSpec
 from assay_api.model import parse, to_wire
 from assay_api.report import Finding, Verdict
+from assay_runner.behaviour_evidence import (
+    Behaviour,
+    Comparison,
+    Difference,
+    ExtraOutput,
+    Invariance,
+    Repeats,
+    Timing,
+)
 from assay_runner.checks import CHECKS, Check, parse_checks
 from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import (
-    Difference,
+    EngineFacts,
+    EngineLayer,
     Error,
     Evidence,
     Fault,
@@ -26,7 +36,6 @@ from assay_runner.evidence import (
     LayerErrors,
     Need,
     OutputDrifts,
-    Repeats,
     Reproduction,
     Site,
     TensorFaults,
@@ -43,7 +52,11 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
     ],
     "labelAccuracy": [{}, {"metric": "top5", "keep": 0.999, "interval": "none", "output": "t"}],
     "layerDrift": [{}, {"snr": 5, "localSnr": 12.5, "worst": 3}],
-    "runToRun": [{}, {"runs": 2, "batches": 1}],
+    "runToRun": [{}, {"runs": 2, "batches": 1, "conditions": ["newProcess"]}],
+    "batchInvariance": [{}, {"exact": True, "batches": 3}],
+    "extraOutput": [{}, {"exact": True, "tensor": "t", "batches": 3}],
+    "latency": [{"medianMs": 5, "p99Ms": 7.5, "throughput": 1}, {"engineMB": 4, "medianMs": 5, "runs": 5, "warmUp": 0}],
+    "achievedPrecision": [{}, {"share": 0.5}],
 }
 CASES = [(name, given) for name, several in PARAMETERS.items() for given in several]
 
@@ -76,16 +89,27 @@ def evidence(good: bool, samples: int = 1000) -> Evidence:
     error = Error(0, 0, INF, 1) if good else Error(INF, INF, -INF, -1)
     layer = LayerError(SITE, samples, 0, 1, 0, 1, 0 if good else samples, error, error, None if good else 1.0)
     fault = Fault(SITE, samples, samples, 0, 0, 0, samples)
-    repeats = Repeats(4, 5, () if good else (Difference(SITE, False, 0, 2, INF),), ())
+    repeats = Repeats(4, 5, () if good else (Difference(SITE, "sameSession", 0, 2, INF),))
+    rows = tuple(range(samples))
+    same = Comparison((drifts,), tuple(f"sample {row}" for row in rows), {"t": () if good else rows})
+    timing = Timing((1.0 if good else np.nan,) * 5, 8, device=True, emulated=False, engine=1000)
+    behaviour = Behaviour(
+        repeats={(5, 4, ()): repeats, (2, 1, ("newProcess",)): repeats},
+        invariance=dict.fromkeys((2, 3), Invariance(same, same)),
+        extra=dict.fromkeys((("", 2), ("t", 3)), ExtraOutput(SITE, same)),
+        timings=dict.fromkeys(((100, 10), (5, 0)), timing),
+    )
     return Evidence(
         candidate="c",
         samples=samples,
+        precision="fp16",
         outputs=(drifts,),
         labels={"t": LabelRanks("t", 10, zeros, zeros if good else zeros + 10)},
         tensors=TensorFaults(1, () if good else (fault,)),
         layers=LayerErrors((layer,), ()),
-        repeats={(5, 4): repeats, (2, 1): repeats},
+        behaviour=behaviour,
         reproduction=Reproduction(True, INF),
+        engine=EngineFacts((EngineLayer("l", "gemm", "FP16" if good else "FP32"),)),
     )
 
 

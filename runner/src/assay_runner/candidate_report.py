@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay_api.report import CandidateReport, Finding, Latency, Verdict, worst
+from assay_runner.checks.latency import summary
 from assay_runner.checks.output_drift import METRICS, OutputDrift
-from assay_runner.evidence import Evidence, LayerError, OutputDrifts, Reproduction
+from assay_runner.evidence import EngineFacts, Evidence, LayerError, OutputDrifts, Reproduction
 from assay_runner.statistics.quantiles import bad_end, worst_index
 
 if TYPE_CHECKING:
@@ -40,10 +42,15 @@ def candidate_report(
     """
     ordered = tuple(sorted(findings, key=lambda finding: ORDER[finding.verdict]))
     fields: dict[str, Any] = {}
-    if timed := latency(batch, milliseconds):
+    timing = next(iter(evidence.behaviour.timings.values()), None)
+    if timed := summary(timing) if timing else latency(batch, milliseconds):
         fields["latency"] = timed
+    if timing and timing.memory is not None:
+        fields["memory"] = timing.memory
     if not request.built.emulated:  # an emulation's file says nothing about an engine's size
         fields["size"] = request.built.path.stat().st_size
+    if evidence.engine:
+        fields |= _engine(evidence.engine)
     report = CandidateReport(
         name=request.key,
         verdict=worst(finding.verdict for finding in ordered),
@@ -58,6 +65,15 @@ def candidate_report(
         **fields,
     )
     return report, ordered
+
+
+def _engine(engine: EngineFacts) -> dict[str, Any]:
+    fields = {"memory": engine.memory, "typing": engine.typing}
+    return {key: value for key, value in fields.items() if value is not None} | {
+        "achieved": engine.achieved(),
+        "engine": dict(engine.facts),
+        "engine_layers": tuple(map(asdict, engine.layers)),
+    }
 
 
 def latency(batch: int, milliseconds: Sequence[float]) -> Latency | None:

@@ -10,10 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from assay_runner.behaviour_evidence import Behaviour
+from assay_runner.engine_evidence import EngineFacts, EngineLayer, EngineTensor
 from assay_runner.output_evidence import Floats, LabelRanks, OutputDrifts, Site
 
 __all__ = [
-    "Difference",
+    "Behaviour",
+    "EngineFacts",
+    "EngineLayer",
+    "EngineTensor",
     "Error",
     "Evidence",
     "Fault",
@@ -24,7 +29,6 @@ __all__ = [
     "Need",
     "OutputDrifts",
     "Overflow",
-    "Repeats",
     "Reproduction",
     "Site",
     "TensorFaults",
@@ -43,7 +47,15 @@ class Need(StrEnum):
     LAYERS = "layers"
     """Every tensor of the candidate against the golden one: local and accumulated error."""
     RUNS = "runs"
-    """Outputs of the same input again, in the same session and in a new one."""
+    """Outputs of the same input again, in the same session and in new ones."""
+    BATCHING = "batching"
+    """Outputs of the same sample in other batches."""
+    EXTRA_OUTPUT = "extra output"
+    """Outputs with one more among them."""
+    TIME = "time"
+    """Time of one batch."""
+    ENGINE = "engine"
+    """What the engine is made of; costs nothing, its builder tells it."""
 
 
 @dataclass(frozen=True)
@@ -165,42 +177,6 @@ class LayerErrors:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The same input gave other bits.
-
-    Attributes:
-        site: first output that differs.
-        new_session: whether it took a new session.
-        batch: index of the batch.
-        run: run that differed, from 1.
-        max_abs: largest absolute difference.
-    """
-
-    site: Site
-    new_session: bool
-    batch: int
-    run: int
-    max_abs: float
-
-
-@dataclass(frozen=True)
-class Repeats:
-    """What running again showed.
-
-    Attributes:
-        batches: batches run again.
-        runs: runs of each in one session.
-        differences: the first one per batch and kind of session.
-        random: nodes that draw random numbers.
-    """
-
-    batches: int
-    runs: int
-    differences: tuple[Difference, ...]
-    random: tuple[Site, ...]
-
-
-@dataclass(frozen=True)
 class Reproduction:
     """Whether the run that showed every tensor gave the outputs of the plain run: to show may be to change.
 
@@ -225,11 +201,12 @@ class Evidence:
         labels: by output.
         tensors: what is not finite.
         layers: error per tensor.
-        repeats: by (runs, batches) asked for.
+        behaviour: outputs under other circumstances, and time.
         reproduction: of the run that showed every tensor.
         hidden: nodes inside which float tensors are computed that cannot be shown.
         unrounded: nodes inside which the candidate's precision was not emulated.
         overflows: weights and graph inputs that its precision cannot hold.
+        engine: what the candidate is made of, where it is an engine.
         unmeasured: outputs that could not be compared, and why.
         missing: why a need has no evidence, one sentence each.
     """
@@ -241,10 +218,11 @@ class Evidence:
     labels: Mapping[str, LabelRanks] = field(default_factory=dict)
     tensors: TensorFaults | None = None
     layers: LayerErrors | None = None
-    repeats: Mapping[tuple[int, int], Repeats] = field(default_factory=dict)
+    behaviour: Behaviour = field(default_factory=Behaviour)
     reproduction: Reproduction | None = None
     hidden: tuple[Site, ...] = ()
     unrounded: tuple[Site, ...] = ()
     overflows: tuple[Overflow, ...] = ()
+    engine: EngineFacts | None = None
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[Need, str] = field(default_factory=dict)

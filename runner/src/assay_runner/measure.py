@@ -22,12 +22,11 @@ from assay_runner.checks import Check
 from assay_runner.checks.check import doubted
 from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.output_drift import OutputDrift
-from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import Evidence, Need, Repeats, Site
+from assay_runner.evidence import Behaviour, Evidence, Need, Site
 from assay_runner.models import LoadedModel
+from assay_runner.passes.behaviour import behaviour
 from assay_runner.passes.outputs import LabelsPass, OutputsPass
-from assay_runner.passes.repeats import repeat
 from assay_runner.passes.rows import length
 from assay_runner.passes.tapped import TappedPass
 from assay_runner.tensors import Array, Arrays, Batches, Progress, names
@@ -140,6 +139,8 @@ def _measured(
         progress.advance(batch.count)
     if tapped:
         tapped.settle(request.dataset)
+    # What follows opens sessions of its own: two large models at once are enough.
+    stack.close()
     missing = _missing(request)
     evidence = Evidence(
         candidate=request.key,
@@ -149,10 +150,11 @@ def _measured(
         labels=labels.result(),
         tensors=tapped.faults.result() if tapped and samples else None,
         layers=tapped.errors() if tapped and samples else None,
-        repeats=_repeats(request, sites, progress),
+        behaviour=_behaviour(request, sites, progress) if samples else Behaviour(),
         reproduction=tapped.reproduction if tapped else None,
         hidden=request.built.hidden,
         unrounded=request.built.unrounded,
+        engine=request.built.engine,
         overflows=(*(tapped.overflows() if tapped else ()), *request.built.overflows),
         unmeasured=outputs.unmeasured,
         missing=missing,
@@ -183,12 +185,9 @@ def _missing(request: MeasureRequest) -> dict[Need, str]:
     return dict.fromkeys((Need.TENSORS, Need.LAYERS), reason)
 
 
-def _repeats(request: MeasureRequest, sites: Mapping[str, Site], progress: Progress) -> dict[tuple[int, int], Repeats]:
-    asked = dict.fromkeys((c.runs, c.batches) for c in request.checks if isinstance(c, RunToRun))
-    return {
-        (runs, batches): repeat(request.backend, request.built, request.dataset, sites, runs, batches, progress)
-        for runs, batches in asked
-    }
+def _behaviour(request: MeasureRequest, sites: Mapping[str, Site], progress: Progress) -> Behaviour:
+    fixed = (request.candidate_model or request.model).batch
+    return behaviour(request.checks, request.backend, request.built, fixed, request.dataset, sites, progress)
 
 
 def _label_outputs(checks: Iterable[Check], outputs: tuple[str, ...]) -> frozenset[str]:

@@ -9,14 +9,20 @@ import onnx
 
 from assay_api.audit import Candidate
 from assay_api.model import parse
-from assay_runner.backends import BACKENDS, Built
+from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.checks import CHECKS, Check
+from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.golden import golden_outputs
 from assay_runner.measure import Measured, MeasureRequest, measure
 from assay_runner.models import LoadedModel
 from assay_runner.tensors import Array, Arrays
 from tests.models import Heard, Samples, loaded
 
+USUAL: tuple[Check, ...] = (
+    *(CHECKS[name]() for name in ("finite", "outputDrift", "layerDrift")),
+    RunToRun(conditions=("sameSession", "newSession")),
+)
+"""What is judged where a test names no checks; a new process takes a second each time."""
 ORT = BACKENDS["onnxruntime"]
 
 
@@ -47,8 +53,9 @@ def measured(
     calibration: Samples | None = None,
     golden: Literal["fp32", "fp64"] = "fp32",
     own: onnx.ModelProto | None = None,
+    backend: Backend = ORT,
 ) -> Measured:
-    """The whole way from a model to findings; all checks with their defaults where none is given."""
+    """The whole way from a model to findings; the usual checks where none is given."""
     asked = candidate(asked) if isinstance(asked, str) else asked
     model = loaded(proto, folder)
     mine = loaded(own, folder / "own") if own else None
@@ -62,8 +69,8 @@ def measured(
         dataset=data,
         golden=outputs,
         golden_precision=golden,
-        checks=checks or tuple(check() for name, check in CHECKS.items() if name != "labelAccuracy"),
-        backend=ORT,
+        checks=checks or USUAL,
+        backend=backend,
         workdir=folder,
     )
     return measure(request, Heard())

@@ -14,6 +14,7 @@ from assay_runner.backends.emulation import Emulation, fp32_model, localised, ro
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.quantisation import own_pairs, quantised_model
 from assay_runner.backends.sessions import OrtSession, Purpose
+from assay_runner.behaviour_evidence import Condition
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import Site
 from assay_runner.graphs.documents import load_graph, save
@@ -31,6 +32,7 @@ class OnnxRuntime:
     """Runs fp32 as it is, rounds fp16, bf16 and tf32 explicitly, and runs int8 and fp8 as Q/DQ."""
 
     name: ClassVar[str] = "onnxruntime"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"sameSession", "newSession", "newProcess", "underLoad"})
 
     def available(self) -> None:
         """It is a dependency of the runner: always there."""
@@ -107,6 +109,19 @@ class OnnxRuntime:
             path = save(tapped(model, shown), folder / f"{Path(scratch).name}.onnx")
             outputs = {output.name for output in model.graph.output}
             yield OrtSession(path, Purpose.EXACT, shown | outputs)
+            path.unlink()
+
+    @contextmanager
+    def open_with_output(self, built: Built, tensor: str) -> Iterator[Session]:
+        """The model as built, optimised as `open` does, with one tensor more among its outputs.
+
+        Raises:
+            InvalidInput: ONNX Runtime refuses it.
+        """
+        with TemporaryDirectory(dir=built.folder) as scratch:
+            folder = _home(built, Path(scratch))
+            path = save(tapped(localised(built.path, folder), {tensor}), folder / f"{Path(scratch).name}.onnx")
+            yield OrtSession(path, purpose(built.precision))
             path.unlink()
 
     @contextmanager

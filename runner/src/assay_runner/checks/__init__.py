@@ -13,9 +13,13 @@ from pydantic import ValidationError
 
 from assay_api.audit import AuditSpec
 from assay_api.model import parse, problems
+from assay_runner.checks.achieved_precision import AchievedPrecision
+from assay_runner.checks.batch_invariance import BatchInvariance
 from assay_runner.checks.check import Check
+from assay_runner.checks.extra_output import ExtraOutputCheck
 from assay_runner.checks.finite import Finite
 from assay_runner.checks.label_accuracy import LabelAccuracy
+from assay_runner.checks.latency import LatencyCheck
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
@@ -30,6 +34,10 @@ CHECKS: Mapping[str, type[Check]] = MappingProxyType(
         LabelAccuracy.name: LabelAccuracy,
         LayerDrift.name: LayerDrift,
         RunToRun.name: RunToRun,
+        AchievedPrecision.name: AchievedPrecision,
+        BatchInvariance.name: BatchInvariance,
+        ExtraOutputCheck.name: ExtraOutputCheck,
+        LatencyCheck.name: LatencyCheck,
     }
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 
 import onnx
+import onnx.defs
 
 from assay_runner.evidence import Site
 from assay_runner.graphs.documents import captured, subgraphs
@@ -62,6 +63,16 @@ def random_sites(model: onnx.ModelProto) -> tuple[Site, ...]:
         site
         for node in _all_nodes(model.graph)
         if node.op_type in RANDOM_OPS or _trains(node, constants)
+        for site in _first_site(node)
+    )
+
+
+def custom_sites(model: onnx.ModelProto) -> tuple[Site, ...]:
+    """Outputs of nodes whose operator is none of ONNX's own: a plugin, or an operator of one runtime only."""
+    return tuple(
+        site
+        for node in _all_nodes(model.graph)
+        if not onnx.defs.has(node.op_type, "" if node.domain == "ai.onnx" else node.domain)
         for site in _first_site(node)
     )
 

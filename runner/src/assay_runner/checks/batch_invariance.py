@@ -1,0 +1,49 @@
+"""Does a sample's output depend on what else is in its batch?"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from assay_api.report import Finding, Verdict
+from assay_runner.checks.sameness import Sameness
+from assay_runner.evidence import Evidence, Need
+
+
+class BatchInvariance(Sameness):
+    """Does a sample's output depend on what else is in its batch?
+
+    Feeds batches made of copies of one sample, whose rows must agree, and holds each row of the dataset's batches
+    against the same sample run alone; where the model's batch is fixed, only the first.
+    """
+
+    name: ClassVar[str] = "batchInvariance"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.BATCHING})
+
+    batches: int = Field(default=2, ge=1, le=1000)
+    """How many batches are looked at, from the dataset's start. Default 2."""
+
+    def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
+        """One finding per output and comparison."""
+        if reason := self.unmeasured(evidence):
+            return (self.inconclusive(evidence, reason),)
+        found = evidence.behaviour.invariance.get(self.batches)
+        if found is None:
+            return (self.inconclusive(evidence, "no batch was run for it"),)
+        note = "; ".join(found.notes)
+        findings: list[Finding] = []
+        if found.rows:
+            findings += self.compared(evidence, found.rows, "rows of one batch against each other")
+        if found.alone:
+            findings += self.compared(evidence, found.alone, "a row of a batch against the same sample alone")
+        if not findings:
+            return (self.inconclusive(evidence, note or "no output could be compared"),)
+        return tuple(_noted(finding, note) for finding in findings)
+
+
+def _noted(finding: Finding, note: str) -> Finding:
+    """The finding with what was left out, where it passed."""
+    if not note or finding.verdict is not Verdict.PASSED:
+        return finding
+    return finding.model_copy(update={"message": f"{finding.message}; {note}"})

@@ -1,0 +1,86 @@
+"""The base of checks that hold two runs of a candidate against each other, not against golden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from assay_api.report import Finding, Verdict
+from assay_runner.behaviour_evidence import Comparison
+from assay_runner.checks.check import Check
+from assay_runner.checks.output_drift import DEFAULT_SNR, OutputDrift
+from assay_runner.evidence import Evidence, OutputDrifts
+from assay_runner.statistics.quantiles import worst_index
+
+EQUAL = float(OutputDrift.model_fields["equal"].default)
+
+
+class Sameness(Check):
+    """Judges outputs of two runs by outputDrift's default limits, or by their bits."""
+
+    exact: bool = False
+    """true: every bit must be the same. Default false: outputDrift's default limits hold, snr 17 (integers and
+    booleans: identical in a share of 0.99), since other shapes may well take other kernels."""
+
+    def compared(self, evidence: Evidence, same: Comparison, what: str) -> Iterator[Finding]:
+        """One finding per output; `what` is held against what, in words."""
+        for drifts in same.outputs:
+            if not drifts.samples:
+                reason = f"{what}: output {drifts.site.tensor!r} has no sample to judge"
+                yield self.inconclusive(evidence, reason, drifts.site)
+            elif self.exact:
+                yield self._exact(evidence, same, drifts, what)
+            elif drifts.equal is not None:
+                yield self._equal(evidence, same, drifts, what)
+            else:
+                yield self._near(evidence, same, drifts, what)
+        for name, reason in same.unmeasured.items():
+            yield self.inconclusive(evidence, f"{what}: {reason}", tensor=name)
+
+    def _exact(self, evidence: Evidence, same: Comparison, drifts: OutputDrifts, what: str) -> Finding:
+        rows = same.other_bits.get(drifts.site.tensor, ())
+        told = f"{what}: output {drifts.site.tensor!r} is the same bit by bit in all {drifts.samples} rows"
+        if rows:
+            told = (
+                f"{what}: output {drifts.site.tensor!r} has other bits in {len(rows)} of {drifts.samples} rows, "
+                f"first in {same.places[rows[0]]}"
+            )
+        verdict = Verdict.FAILED if rows else Verdict.PASSED
+        return self.finding(evidence, verdict, told, drifts.site, metric="otherBits", value=len(rows), limit=0)
+
+    def _equal(self, evidence: Evidence, same: Comparison, drifts: OutputDrifts, what: str) -> Finding:
+        assert drifts.equal is not None
+        share = float(drifts.equal.mean())
+        told = (
+            f"{what}: output {drifts.site.tensor!r} is identical in {int(drifts.equal.sum())} of {drifts.samples} rows"
+        )
+        verdict = Verdict.PASSED if share >= EQUAL else Verdict.FAILED
+        if verdict is Verdict.FAILED:
+            place = same.places[int(np.argmin(drifts.equal))]
+            told += f", must be in a share of {EQUAL:g}; the first that differs is {place}"
+        return self.finding(evidence, verdict, told, drifts.site, metric="equal", value=share, limit=EQUAL)
+
+    def _near(self, evidence: Evidence, same: Comparison, drifts: OutputDrifts, what: str) -> Finding:
+        output = f"{what}: output {drifts.site.tensor!r}"
+        fields = {"metric": "snr", "limit": DEFAULT_SNR}
+        odd = np.flatnonzero(drifts.broken | drifts.void)
+        if odd.size:
+            told = f"{output} is NaN or Inf in one of the two only, in {odd.size} rows, first in {same.places[odd[0]]}"
+            return self.finding(evidence, Verdict.FAILED, told, drifts.site, **fields, value=float("nan"))
+        if not drifts.measured.size:
+            return self.inconclusive(evidence, f"{output} holds no finite element, so nothing is compared", drifts.site)
+        values = drifts.snr[drifts.measured]
+        at = worst_index(values, True)
+        row, worst = int(drifts.measured[at]), float(values[at])
+        fields["value"] = worst
+        bits = len(same.other_bits.get(drifts.site.tensor, ()))
+        details = {"rows": drifts.samples, "otherBits": bits, "maxAbs": float(drifts.max_abs.max())}
+        near = f"{output} agrees to {worst:.1f} dB in {same.places[row]}, the worst of {values.size} rows"
+        if not bits:
+            near = f"{output} is the same bit by bit in all {values.size} rows"
+        if worst >= DEFAULT_SNR:
+            told = f"{near}, within the limit {DEFAULT_SNR:g} dB"
+            return self.finding(evidence, Verdict.PASSED, told, drifts.site, **fields, details=details)
+        told = f"{near}, by up to {drifts.max_abs[row]:.3g}, must to at least {DEFAULT_SNR:g} dB"
+        return self.finding(evidence, Verdict.FAILED, told, drifts.site, **fields, details=details)

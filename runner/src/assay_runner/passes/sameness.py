@@ -1,0 +1,159 @@
+"""Outputs of two runs that must agree: figures per row as for golden outputs, and which rows have other bits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
+
+import numpy as np
+
+from assay_runner.backends import Backend, Built, Session
+from assay_runner.backends.seams import Extensible
+from assay_runner.behaviour_evidence import Comparison, ExtraOutput, Invariance
+from assay_runner.errors import InvalidInput
+from assay_runner.evidence import Site
+from assay_runner.passes.outputs import OutputsPass
+from assay_runner.passes.rows import bits_equal, has_samples, judged, length, parts
+from assay_runner.tensors import Array, Arrays, Batch, Batches, Progress
+
+
+class SamenessPass:
+    """Compares outputs of two runs, batch by batch."""
+
+    def __init__(self, outputs: Mapping[str, Site]) -> None:
+        """Compare these outputs."""
+        self._outputs = OutputsPass(outputs, ())
+        self._names = outputs
+        self._places: list[str] = []
+        self._other: dict[str, list[int]] = {}
+
+    def add(self, batch: Batch, first: Arrays, second: Arrays, places: Collection[str]) -> None:
+        """Take a batch in; `first` without rows of padding, `places` one per row of it."""
+        self._outputs.add(batch, first, second)
+        for name in self._names.keys() & first.keys() & second.keys():
+            again = judged(second[name], batch)
+            if has_samples(second[name], batch) and first[name].shape == again.shape:
+                self._other.setdefault(name, []).extend(
+                    len(self._places) + row for row in range(len(again)) if not bits_equal(first[name][row], again[row])
+                )
+        self._places += places
+
+    def result(self) -> Comparison:
+        """What was measured."""
+        other = {name: tuple(rows) for name, rows in self._other.items()}
+        return Comparison(self._outputs.result(), tuple(self._places), other, self._outputs.unmeasured)
+
+
+def invariance(
+    backend: Backend,
+    built: Built,
+    fixed: int | None,
+    dataset: Batches,
+    outputs: Mapping[str, Site],
+    batches: int,
+    progress: Progress,
+) -> Invariance:
+    """Run copies of one sample as a batch, and each sample of a batch alone.
+
+    Args:
+        backend: what runs the candidate.
+        built: the candidate.
+        fixed: the model's batch where it is fixed: then no sample can run alone.
+        dataset: inputs.
+        outputs: what is compared.
+        batches: batches looked at, from the dataset's start.
+        progress: told how far it is.
+    """
+    rows, alone, notes = SamenessPass(outputs), SamenessPass(outputs), dict[str, None]()
+    progress.stage("batch invariance", batches, "batches")
+    several = False
+    with backend.open(built) as session:
+        for batch in islice(dataset, batches):
+            if length(batch) > 1:
+                several = True
+                _copies(session, batch, rows)
+                if fixed is None and not notes:
+                    notes |= dict.fromkeys(_alone(session, batch, alone))
+            progress.advance()
+    if not several:
+        return Invariance(
+            None, None, ("every batch has one sample, so there is nothing beside it: raise dataset.batch",)
+        )
+    if fixed is not None:
+        notes = {f"the model's batch is fixed at {fixed}, so no sample was run alone": None}
+    return Invariance(rows.result(), None if notes else alone.result(), tuple(notes))
+
+
+def _copies(session: Session, batch: Batch, rows: SamenessPass) -> None:
+    """Feed a batch of copies of its first sample; every row is held against the first one."""
+    size = length(batch)
+    inputs = {name: np.repeat(array[:1], size, axis=0) for name, array in batch.inputs.items()}
+    copies = Batch(batch.start, size, inputs)
+    found = _kept(session.run(inputs))
+    first = {name: np.repeat(a[:1], size, axis=0) for name, a in found.items() if has_samples(a, copies)}
+    rows.add(copies, first, found, [f"row {row} of copies of sample {batch.start}" for row in range(size)])
+
+
+def _alone(session: Session, batch: Batch, alone: SamenessPass) -> Iterator[str]:
+    """Feed every sample of a batch alone; gives the reason where that cannot be run."""
+    whole = _kept(session.run(batch.inputs))
+    single: dict[str, list[Array]] = {}
+    try:
+        for part in parts(batch, 1):
+            for name, array in session.run(part.inputs).items():
+                if has_samples(array, part):
+                    single.setdefault(name, []).append(np.array(array))
+    except InvalidInput as error:
+        yield f"a sample alone cannot be run: {error}"
+        return
+    first = {name: np.concatenate(arrays) for name, arrays in single.items() if len(arrays) == batch.count}
+    alone.add(batch, first, whole, [f"sample {batch.start + row}" for row in range(batch.count)])
+
+
+def extra_output(
+    backend: Backend,
+    built: Built,
+    dataset: Batches,
+    outputs: Mapping[str, Site],
+    asked: tuple[str, int],
+    progress: Progress,
+) -> ExtraOutput:
+    """Run the first batches as they are, and with one more output.
+
+    Args:
+        backend: what runs the candidate.
+        built: the candidate.
+        dataset: inputs.
+        outputs: what is compared.
+        asked: the tensor to add, empty for one in the middle of the graph; and how many batches.
+        progress: told how far it is.
+    """
+    tensor, batches = asked
+    if not isinstance(backend, Extensible):
+        return ExtraOutput(None, None, f"backend {backend.name} cannot add an output here")
+    sites = [site for site in backend.sites(built) if site.tensor not in outputs]
+    chosen = [site for site in sites if site.tensor == tensor] if tensor else sites[len(sites) // 2 :]
+    if not chosen:
+        named = f"the candidate has no tensor {tensor!r}" if tensor else "the candidate has no tensor but its outputs"
+        return ExtraOutput(None, None, f"{named}, so there is none to add: name another in extraOutput.tensor")
+    progress.stage("extra output", 2 * batches, "batches")
+    same = SamenessPass(outputs)
+    plain: list[Arrays] = []
+    with backend.open(built) as session:
+        for batch in islice(dataset, batches):
+            plain.append({name: judged(a, batch) for name, a in _kept(session.run(batch.inputs)).items()})
+            progress.advance()
+    try:
+        with backend.open_with_output(built, chosen[0].tensor) as session:
+            for batch, first in zip(islice(dataset, batches), plain, strict=True):
+                places = [f"sample {batch.start + row}" for row in range(batch.count)]
+                same.add(batch, first, session.run(batch.inputs), places)
+                progress.advance()
+    except InvalidInput as error:
+        return ExtraOutput(chosen[0], None, f"the candidate with one more output cannot be run: {error}")
+    return ExtraOutput(chosen[0], same.result())
+
+
+def _kept(outputs: Arrays) -> dict[str, Array]:
+    """Copies: the memory of a session's outputs is its own."""
+    return {name: np.array(array) for name, array in outputs.items()}

@@ -1,0 +1,39 @@
+"""How long a batch takes: device time where a session can tell it, else wall clock around a run."""
+
+from __future__ import annotations
+
+import time
+
+from assay_runner.backends import Backend, Built
+from assay_runner.backends.seams import Timed, Weighed
+from assay_runner.behaviour_evidence import Timing
+from assay_runner.passes.rows import length
+from assay_runner.tensors import Batches, Progress
+
+
+def timed(backend: Backend, built: Built, dataset: Batches, runs: int, warm_up: int, progress: Progress) -> Timing:
+    """Time the dataset's first batch `runs` times in a session of its own, after `warm_up` runs that do not count."""
+    progress.stage("latency", runs, "runs")
+    batch = next(iter(dataset))
+    with backend.open(built) as session:
+        for _ in range(warm_up):
+            session.run(batch.inputs)
+        if isinstance(session, Timed):
+            found = tuple(session.time(batch.inputs, runs))
+            progress.advance(runs)
+        else:
+            taken = []
+            for _ in range(runs):
+                start = time.perf_counter()
+                session.run(batch.inputs)
+                taken.append(1000 * (time.perf_counter() - start))
+                progress.advance()
+            found = tuple(taken)
+        return Timing(
+            milliseconds=found,
+            rows=length(batch),
+            device=isinstance(session, Timed),
+            emulated=built.emulated,
+            engine=built.path.stat().st_size,
+            memory=session.device_memory if isinstance(session, Weighed) else None,
+        )
