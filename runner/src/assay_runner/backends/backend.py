@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from assay_api.audit import Candidate
-from assay_runner.evidence import Overflow, Site
+from assay_runner.evidence import EngineFacts, Overflow, Site
 from assay_runner.models import LoadedModel
 from assay_runner.tensors import Array, Arrays, Batches, Progress
 
@@ -39,6 +39,7 @@ class Built:
         unrounded: nodes of the source inside which the precision was not emulated: nothing may pass then.
         hidden: nodes of the source inside which float tensors are computed that cannot be shown.
         overflows: weights that the precision cannot hold.
+        engine: what it is made of, where it is an engine.
     """
 
     backend: str
@@ -51,6 +52,7 @@ class Built:
     unrounded: tuple[Site, ...] = ()
     hidden: tuple[Site, ...] = ()
     overflows: tuple[Overflow, ...] = ()
+    engine: EngineFacts | None = None
 
 
 class Session(Protocol):

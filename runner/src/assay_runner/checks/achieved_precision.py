@@ -1,0 +1,117 @@
+"""Did the engine run in the precision that was asked for?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+
+from assay_api.report import Finding, Verdict
+from assay_runner.checks.check import Check
+from assay_runner.engine_evidence import UNKNOWN
+from assay_runner.evidence import Evidence, Need
+
+WIDE = ("FP32", "TF32", UNKNOWN)
+
+
+class AchievedPrecision(Check):
+    """Did the engine run in the precision that was asked for?
+
+    A builder takes the kernels it finds fastest: an fp16 engine may compute in FP32 throughout. Counts the layers that
+    compute, by the precision they ran in; layers that only move or reformat data do not count.
+    """
+
+    name: ClassVar[str] = "achievedPrecision"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.ENGINE})
+
+    share: float = Field(default=0, ge=0, le=1)
+    """Smallest share of the layers that compute which must have run in it. Default 0: one layer is enough."""
+
+    def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
+        """One finding: enough layers ran in it, too few did, or it cannot be told."""
+        if reason := self.unmeasured(evidence):
+            return (self.inconclusive(evidence, reason),)
+        if evidence.engine is None:
+            reason = "the candidate is no engine, so the precision of its layers was chosen by no builder"
+            return (self.inconclusive(evidence, f"{reason}: audit it on backend tensorrt to have this judged"),)
+        counts = evidence.engine.achieved()
+        if not counts:
+            reason = "the engine shows no layer that computes: build it with profiling verbosity detailed"
+            return (self.inconclusive(evidence, reason),)
+        if not evidence.precision:
+            reason = f"no precision was asked for, so there is none to judge by; the layers ran in {_said(counts)}"
+            return (self.inconclusive(evidence, reason, details={"achieved": counts}),)
+        if evidence.precision in ("fp32", "tf32", "fp64"):
+            return (self._wide(evidence, counts),)
+        return (self._narrow(evidence, counts),)
+
+    def _wide(self, evidence: Evidence, counts: Mapping[str, int]) -> Finding:
+        total = sum(counts.values())
+        narrower = {name: count for name, count in counts.items() if name not in WIDE}
+        found, unknown = sum(narrower.values()), counts.get(UNKNOWN, 0)
+        if narrower:
+            verdict = Verdict.FAILED
+            message = (
+                f"{evidence.precision} was asked for, and {found} of {total} layers ran in {_said(narrower)}: the "
+                "model itself asks for it; export it in FP32, or ask for that precision"
+            )
+        elif unknown:
+            verdict = Verdict.INCONCLUSIVE
+            message = f"the engine does not tell in which precision {unknown} of {total} layers ran{VERBOSITY}"
+        else:
+            verdict = Verdict.PASSED
+            message = f"{evidence.precision} was asked for, and no layer of {total} ran in a narrower precision"
+            message += ", TF32 products being told as FP32" if evidence.precision == "tf32" else ""
+        fields = {"metric": "narrowerLayers", "value": found, "limit": 0}
+        return self.finding(evidence, verdict, message, **fields, details={"achieved": counts})
+
+    def _narrow(self, evidence: Evidence, counts: Mapping[str, int]) -> Finding:
+        total = sum(counts.values())
+        found, unknown = counts.get(evidence.precision.upper(), 0), counts.get(UNKNOWN, 0)
+        needed = max(1, math.ceil(self.share * total - 1e-9))
+        asked = f"{evidence.precision} was asked for, and"
+        if found >= needed:
+            verdict = Verdict.PASSED
+            message = f"{asked} {found} of {total} layers that compute ran in it: {_said(counts)}"
+        elif found + unknown >= needed:
+            verdict = Verdict.INCONCLUSIVE
+            message = (
+                f"{asked} the engine does not tell in which precision {unknown} of {total} layers ran, which "
+                f"decides{VERBOSITY}"
+            )
+        else:
+            verdict = Verdict.FAILED
+            message = f"{asked} {_instead(counts, found, total)}: {_why(evidence)}"
+        fields = {"metric": "layersShare", "value": found / total, "limit": self.share}
+        return self.finding(evidence, verdict, message, **fields, details={"achieved": counts})
+
+
+VERBOSITY = ": build it with profiling verbosity detailed"
+
+
+def _instead(counts: Mapping[str, int], found: int, total: int) -> str:
+    if found:
+        return f"only {found} of {total} layers ran in it ({_said(counts)})"
+    if len(counts) == 1:
+        return f"all {total} layers ran in {next(iter(counts))}"
+    return f"none of {total} layers ran in it ({_said(counts)})"
+
+
+def _why(evidence: Evidence) -> str:
+    if evidence.precision in ("int8", "fp8"):
+        return (
+            "the builder found it faster, or no Q/DQ pair reaches an operator it runs in 8 bits; look where the pairs "
+            "stand, or ship the wider precision and save the calibration"
+        )
+    if evidence.engine is not None and evidence.engine.typing == "strong":
+        return "under strong typing the model's own types decide, so convert the model, or ask for weak typing"
+    return (
+        "the builder found it faster; ship the fp32 engine, which is as fast, or force the precision with strong "
+        "typing and a converted model"
+    )
+
+
+def _said(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

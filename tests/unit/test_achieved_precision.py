@@ -1,0 +1,56 @@
+"""What the check says of engines whose layers ran in this and that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from assay_api.report import Verdict
+from assay_runner.checks.achieved_precision import AchievedPrecision
+from assay_runner.evidence import EngineFacts, EngineLayer, Evidence
+
+CASES: dict[str, tuple[str, Mapping[str, int], float, Verdict, str]] = {
+    "all of it": ("fp16", {"FP16": 12}, 0, Verdict.PASSED, "12 of 12 layers that compute ran in it"),
+    "one is enough": ("fp16", {"FP32": 11, "FP16": 1}, 0, Verdict.PASSED, "11 FP32, 1 FP16"),
+    "all wider": ("fp16", {"FP32": 12}, 0, Verdict.FAILED, "fp16 was asked for, and all 12 layers ran in FP32"),
+    "none, of two kinds": ("int8", {"FP32": 3, "FP16": 2}, 0, Verdict.FAILED, "none of 5 layers ran in it"),
+    "below the share": ("bf16", {"FP32": 6, "BF16": 4}, 0.5, Verdict.FAILED, "only 4 of 10 layers"),
+    "at the share": ("bf16", {"FP32": 5, "BF16": 5}, 0.5, Verdict.PASSED, "5 of 10"),
+    "unknown decides": ("fp8", {"FP16": 5, "": 2}, 0, Verdict.INCONCLUSIVE, "2 of 7 layers"),
+    "unknown does not decide": ("fp8", {"FP8": 5, "": 2}, 0, Verdict.PASSED, "2 unknown"),
+    "unknown is not enough": ("fp16", {"FP32": 8, "": 1, "FP16": 1}, 0.5, Verdict.FAILED, "only 1 of 10"),
+    "fp32 as it is": ("fp32", {"FP32": 4}, 0, Verdict.PASSED, "no layer of 4"),
+    "fp32 narrowed": ("fp32", {"FP32": 4, "FP16": 1}, 0, Verdict.FAILED, "1 of 5 layers ran in 1 FP16"),
+    "fp32, not told": ("fp32", {"": 4}, 0, Verdict.INCONCLUSIVE, "4 of 4"),
+    "a plan": ("", {"FP16": 4}, 0, Verdict.INCONCLUSIVE, "no precision was asked for"),
+    "nothing shown": ("fp16", {}, 0, Verdict.INCONCLUSIVE, "profiling verbosity"),
+}
+
+
+def engine(counts: Mapping[str, int]) -> EngineFacts:
+    """Layers that compute, and copies in the precision asked for that must not count."""
+    moves = tuple(EngineLayer(f"m{kind}", kind, "FP16") for kind in ("Reformat", "Shuffle", "Constant", "NoOp"))
+    return EngineFacts((*moves, *(EngineLayer("l", "gemm", name) for name, n in counts.items() for _ in range(n))))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_verdicts(case: str) -> None:
+    precision, counts, share, verdict, said = CASES[case]
+    evidence = Evidence("c", samples=4, precision=precision, engine=engine(counts))
+    [found] = AchievedPrecision(share=share).judge(evidence)
+    assert found.verdict is verdict, found.message
+    assert said in found.message
+    if counts:
+        assert found.details.get("achieved", engine(counts).achieved()) == engine(counts).achieved()
+
+
+def test_what_is_no_engine_is_not_judged() -> None:
+    [found] = AchievedPrecision().judge(Evidence("c", samples=4, precision="fp16"))
+    assert (found.verdict, "is no engine" in found.message) == (Verdict.INCONCLUSIVE, True)
+
+
+def test_strong_typing_is_told_apart() -> None:
+    facts = EngineFacts(engine({"FP32": 2}).layers, typing="strong")
+    [found] = AchievedPrecision().judge(Evidence("c", samples=4, precision="fp16", engine=facts))
+    assert "strong typing" in found.message
