@@ -81,6 +81,9 @@ QUANTISED = fields(
 )
 SHARE = mostly(st.sampled_from([0.99, 0.5, 1]), 0, 1.5, -1, "0.99", True)
 LIMIT = mostly(st.sampled_from([0, 0.5, 1, 1e-3]), -1, "0.5", [])
+CONDITIONS = mostly(
+    st.lists(st.sampled_from(["sameSession", "newProcess", "underLoad"]), max_size=3), ["elsewhere"], "underLoad"
+)
 CHECK = st.one_of(
     st.just({"finite": {}}),
     st.builds(
@@ -91,7 +94,14 @@ CHECK = st.one_of(
         fields({}, {"keep": SHARE, "metric": mostly(st.sampled_from(["top1", "top5"]), "top3")}),
     ),
     st.builds(lambda v: {"layerDrift": v}, fields({}, {"worst": COUNT})),
-    st.builds(lambda v: {"runToRun": v}, fields({}, {"runs": COUNT, "batches": COUNT})),
+    st.builds(lambda v: {"runToRun": v}, fields({}, {"runs": COUNT, "batches": COUNT, "conditions": CONDITIONS})),
+    st.builds(lambda v: {"batchInvariance": v}, fields({}, {"exact": BOOL, "batches": COUNT})),
+    st.builds(lambda v: {"extraOutput": v}, fields({}, {"exact": BOOL, "tensor": mostly(st.just("t"), "", 1)})),
+    st.builds(lambda v: {"latency": v}, fields({}, {"medianMs": LIMIT, "engineMB": LIMIT, "runs": COUNT})),
+    st.builds(
+        lambda v: {"metric": v},
+        fields({"name": mostly(st.sampled_from(["a", "b"]), "")}, {"keep": SHARE, "atLeast": LIMIT}),
+    ),
 )
 ODD_CHECK = st.sampled_from([{}, {"finite": {}, "runToRun": {}}, {"bogus": {}}, {"finite": 1}, {"finite": None}, 3])
 QUANTITY = mostly(st.sampled_from([1, "1", "20Gi", "500m", "1.5"]), "20 Gi", "", True, 1.5, -1)

@@ -37,6 +37,7 @@ from assay_runner.evidence import (
     Need,
     OutputDrifts,
     Reproduction,
+    Scores,
     Site,
     TensorFaults,
 )
@@ -55,6 +56,7 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "runToRun": [{}, {"runs": 2, "batches": 1, "conditions": ["newProcess"]}],
     "batchInvariance": [{}, {"exact": True, "batches": 3}],
     "extraOutput": [{}, {"exact": True, "tensor": "t", "batches": 3}],
+    "metric": [{"name": "m"}, {"name": "m", "atLeast": 0.5, "output": "t"}],
     "latency": [{"medianMs": 5, "p99Ms": 7.5, "throughput": 1}, {"engineMB": 4, "medianMs": 5, "runs": 5, "warmUp": 0}],
     "achievedPrecision": [{}, {"share": 0.5}],
 }
@@ -107,6 +109,7 @@ def evidence(good: bool, samples: int = 1000) -> Evidence:
         labels={"t": LabelRanks("t", 10, zeros, zeros if good else zeros + 10)},
         tensors=TensorFaults(1, () if good else (fault,)),
         layers=LayerErrors((layer,), ()),
+        scores=dict.fromkeys((("m", ""), ("m", "t")), Scores(SITE, np.ones(samples), values + 1)),
         behaviour=behaviour,
         reproduction=Reproduction(True, INF),
         engine=EngineFacts((EngineLayer("l", "gemm", "FP16" if good else "FP32"),)),

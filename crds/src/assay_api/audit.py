@@ -170,8 +170,11 @@ class Artifacts(Model):
 
 
 def once_rules(checks: Iterable[str]) -> tuple[Rule, ...]:
-    """One rule per check: it stands in `spec.checks` at most once, so that a finding's check is unambiguous."""
-    return tuple(map(_once, checks))
+    """One rule per check: it stands in `spec.checks` at most once, so that a finding's check is unambiguous.
+
+    Only `metric`, whose findings name the metric, may stand there more often.
+    """
+    return tuple(_once(check) for check in checks if check != "metric")
 
 
 def _once(check: str) -> Rule:

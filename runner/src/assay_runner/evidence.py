@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from assay_runner.behaviour_evidence import Behaviour
 from assay_runner.engine_evidence import EngineFacts, EngineLayer, EngineTensor
-from assay_runner.output_evidence import Floats, LabelRanks, OutputDrifts, Site
+from assay_runner.output_evidence import Floats, LabelRanks, OutputDrifts, Scores, Site
 
 __all__ = [
     "Behaviour",
@@ -30,6 +30,7 @@ __all__ = [
     "OutputDrifts",
     "Overflow",
     "Reproduction",
+    "Scores",
     "Site",
     "TensorFaults",
 ]
@@ -48,6 +49,8 @@ class Need(StrEnum):
     """Every tensor of the candidate against the golden one: local and accumulated error."""
     RUNS = "runs"
     """Outputs of the same input again, in the same session and in new ones."""
+    METRICS = "metrics"
+    """Scores of the user's own metrics, per sample."""
     BATCHING = "batching"
     """Outputs of the same sample in other batches."""
     EXTRA_OUTPUT = "extra output"
@@ -199,6 +202,7 @@ class Evidence:
         precision: the candidate's; empty where it is not known.
         outputs: one per output, in graph order.
         labels: by output.
+        scores: of the user's own metrics, by name and output asked for.
         tensors: what is not finite.
         layers: error per tensor.
         behaviour: outputs under other circumstances, and time.
@@ -216,6 +220,7 @@ class Evidence:
     precision: str = ""
     outputs: tuple[OutputDrifts, ...] = ()
     labels: Mapping[str, LabelRanks] = field(default_factory=dict)
+    scores: Mapping[tuple[str, str], Scores] = field(default_factory=dict)
     tensors: TensorFaults | None = None
     layers: LayerErrors | None = None
     behaviour: Behaviour = field(default_factory=Behaviour)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,11 +21,13 @@ from assay_runner.candidate_report import candidate_report
 from assay_runner.checks import Check
 from assay_runner.checks.check import doubted
 from assay_runner.checks.label_accuracy import LabelAccuracy
+from assay_runner.checks.metric import MetricCheck
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Behaviour, Evidence, Need, Site
 from assay_runner.models import LoadedModel
 from assay_runner.passes.behaviour import behaviour
+from assay_runner.passes.metrics import MetricsPass
 from assay_runner.passes.outputs import LabelsPass, OutputsPass
 from assay_runner.passes.rows import length
 from assay_runner.passes.tapped import TappedPass
@@ -104,6 +106,9 @@ def measure(request: MeasureRequest, progress: Progress) -> Measured:
     timings = Timings()
     with ExitStack() as stack:
         evidence, notes = _measured(request, sites, timings, progress, stack)
+    if evidence.samples:
+        # Only now, when the sessions above are gone: these open one or two of their own at once.
+        evidence = replace(evidence, behaviour=_behaviour(request, sites, progress))
     findings = [doubted(finding, evidence) for check in request.checks for finding in check.judge(evidence)]
     return Measured(*candidate_report(request, evidence, findings, timings.rows, timings.milliseconds, notes))
 
@@ -120,11 +125,12 @@ def _measured(
 ) -> tuple[Evidence, tuple[str, ...]]:
     outputs = OutputsPass(sites, {c.top_k for c in request.checks if isinstance(c, OutputDrift)})
     labels = LabelsPass(_label_outputs(request.checks, tuple(sites)))
+    metrics = MetricsPass((c for c in request.checks if isinstance(c, MetricCheck)), sites)
     tapped = _tapped(request, stack)
     samples = 0
     session = stack.enter_context(request.backend.open(request.built))
     progress.stage("infer", request.dataset.samples, "samples")
-    plain_needed = bool(request.needs & {Need.OUTPUTS, Need.LABELS})
+    plain_needed = bool(request.needs & {Need.OUTPUTS, Need.LABELS, Need.METRICS})
     for batch, golden in zip_longest(request.dataset, request.golden):
         if batch is None or golden is None:
             raise InvalidInput("golden outputs and dataset have different numbers of batches: run the audit again")
@@ -133,14 +139,14 @@ def _measured(
             outputs.add(batch, golden, found)
         if found is not None and Need.LABELS in request.needs:
             labels.add(batch, golden, found)
+        if found is not None:
+            metrics.add(batch, golden, found)
         if tapped:
             tapped.add(batch, found)
         samples += batch.count
         progress.advance(batch.count)
     if tapped:
         tapped.settle(request.dataset)
-    # What follows opens sessions of its own: two large models at once are enough.
-    stack.close()
     missing = _missing(request)
     evidence = Evidence(
         candidate=request.key,
@@ -148,9 +154,9 @@ def _measured(
         precision=request.built.precision,
         outputs=outputs.result(),
         labels=labels.result(),
+        scores=metrics.result(),
         tensors=tapped.faults.result() if tapped and samples else None,
         layers=tapped.errors() if tapped and samples else None,
-        behaviour=_behaviour(request, sites, progress) if samples else Behaviour(),
         reproduction=tapped.reproduction if tapped else None,
         hidden=request.built.hidden,
         unrounded=request.built.unrounded,
@@ -199,7 +205,7 @@ def _check_outputs(checks: Iterable[Check], outputs: tuple[str, ...]) -> None:
         wanted: tuple[str, ...] = ()
         if isinstance(check, OutputDrift):
             wanted = check.outputs
-        elif isinstance(check, LabelAccuracy) and check.output:
+        elif isinstance(check, LabelAccuracy | MetricCheck) and check.output:
             wanted = (check.output,)
         for name in wanted:
             if name not in outputs:

@@ -76,6 +76,21 @@ class OutputDrifts:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """What a metric of the user's own gave, one number per sample.
+
+    Attributes:
+        site: the output that was scored.
+        golden: golden against itself.
+        candidate: the candidate against golden.
+    """
+
+    site: Site
+    golden: Floats
+    candidate: Floats
+
+
+@dataclass(frozen=True)
 class LabelRanks:
     """How many classes score above the label, per sample; 0 is a top-1 hit. NaN scores rank last.
 

@@ -21,6 +21,7 @@ from assay_runner.checks.finite import Finite
 from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.latency import LatencyCheck
 from assay_runner.checks.layer_drift import LayerDrift
+from assay_runner.checks.metric import MetricCheck
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.errors import InvalidInput
@@ -38,6 +39,7 @@ CHECKS: Mapping[str, type[Check]] = MappingProxyType(
         BatchInvariance.name: BatchInvariance,
         ExtraOutputCheck.name: ExtraOutputCheck,
         LatencyCheck.name: LatencyCheck,
+        MetricCheck.name: MetricCheck,
     }
 )
 

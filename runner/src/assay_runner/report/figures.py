@@ -48,6 +48,8 @@ METRICS = {
         Metric("nonFinite", "samples with NaN or Inf"),
         Metric("differences", "runs that differ"),
         Metric("otherBits", "rows with other bits"),
+        Metric("mean", "mean score", more_is_better=True),
+        Metric("kept", "golden's mean score kept", more_is_better=True, unit="share"),
         Metric("medianMs", "median time of a batch in ms"),
         Metric("p99Ms", "99th percentile of a batch's time in ms"),
         Metric("throughput", "samples per second", more_is_better=True),

@@ -1,0 +1,88 @@
+"""Does a metric of the user's own still hold?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field, StringConstraints
+
+from assay_api.fields import ArrayName, Share
+from assay_api.model import Rule
+from assay_api.report import Finding, Verdict
+from assay_runner.checks.check import Check
+from assay_runner.evidence import Evidence, Need, Scores
+
+MetricName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+
+
+class MetricCheck(Check):
+    """Does a metric of your own still hold?
+
+    The metric is a function in the runner image, found by its entry point in the group assay.metrics; it scores every
+    sample, more is better. The mean over the dataset is judged: by the share of golden's own mean that it keeps, or by
+    a bound.
+    """
+
+    name: ClassVar[str] = "metric"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.METRICS})
+    RULES: ClassVar = (
+        Rule(
+            "!(has(self.keep) && has(self.atLeast))",
+            lambda check: check.keep is None or check.at_least is None,
+            "a metric is judged by keep (a share of golden's) or by atLeast (a bound), not by both",
+        ),
+    )
+
+    metric: MetricName = Field(alias="name")
+    """Name of its entry point."""
+    keep: Share | None = None
+    """Share of golden's own mean that must remain. Default 0.99 where atLeast is not given."""
+    at_least: float | None = Field(default=None, ge=-1e300, le=1e300)
+    """Smallest mean, whatever golden's is."""
+    output: ArrayName | None = None
+    """Output that is scored. Default: the first."""
+
+    def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
+        """One finding."""
+        if reason := self.unmeasured(evidence):
+            return (self.inconclusive(evidence, reason),)
+        scores = evidence.scores.get((self.metric, self.output or ""))
+        if scores is None or not scores.candidate.size:
+            return (self.inconclusive(evidence, f"metric {self.metric!r} was not measured"),)
+        golden, mean = float(scores.golden.mean()), float(scores.candidate.mean())
+        told = (
+            f"metric {self.metric!r} of output {scores.site.tensor!r}: {mean:.6g} on average over "
+            f"{scores.candidate.size} samples, golden's own {golden:.6g}"
+        )
+        details = {"mean": mean, "goldenMean": golden, "samples": scores.candidate.size}
+        if self.at_least is not None:
+            fields = {"metric": "mean", "value": mean, "limit": self.at_least}
+            return (self._found(evidence, scores, mean >= self.at_least, told, f"{self.at_least:g}", fields, details),)
+        keep = 0.99 if self.keep is None else self.keep
+        if not (np.isfinite(golden) and golden > 0):
+            reason = f"{told}, of which a share says nothing: give atLeast in place of keep, or look at the metric"
+            return (self.inconclusive(evidence, reason, scores.site, details=details),)
+        fields = {"metric": "kept", "value": mean / golden, "limit": keep}
+        bar = f"{100 * keep:g} % of golden's, {keep * golden:.6g}"
+        return (self._found(evidence, scores, mean >= keep * golden, told, bar, fields, details),)
+
+    def _found(
+        self,
+        evidence: Evidence,
+        scores: Scores,
+        holds: bool,
+        told: str,
+        bar: str,
+        fields: dict[str, Any],
+        details: dict[str, Any],
+    ) -> Finding:
+        verdict = Verdict.PASSED if holds else Verdict.FAILED
+        if holds:
+            return self.finding(
+                evidence, verdict, f"{told}; must be at least {bar}", scores.site, **fields, details=details
+            )
+        lost = scores.golden - scores.candidate
+        worst = int(np.argmax(np.where(np.isnan(lost), np.inf, lost)))
+        message = f"{told}; must be at least {bar}; sample {worst} lost most"
+        return self.finding(evidence, verdict, message, scores.site, **fields, details=details | {"worstSample": worst})
