@@ -38,7 +38,7 @@ class MetricCheck(Check):
     """Name of its entry point."""
     keep: Share | None = None
     """Share of golden's own mean that must remain. Default 0.99 where atLeast is not given."""
-    at_least: float | None = Field(default=None, ge=-1e300, le=1e300)
+    at_least: float | None = Field(default=None, ge=-1e12, le=1e12)
     """Smallest mean, whatever golden's is."""
     output: ArrayName | None = None
     """Output that is scored. Default: the first."""
