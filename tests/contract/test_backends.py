@@ -13,10 +13,12 @@ from assay_runner import errors
 from assay_runner.backends import BACKENDS, Backend, Built, Capability
 from assay_runner.errors import InvalidInput
 from assay_runner.passes.rows import bits_equal
+from assay_runner.tensors import Extents
 from tests.lab import Unavailable
 from tests.models import Heard, Samples, convolutions, loaded, random
 
 X = random(6, 4, 9, 9, seed=1)
+SHAPES = {"x": Extents((1, *X.shape[1:]), X.shape, X.shape)}
 
 
 @pytest.fixture(params=sorted(BACKENDS))
@@ -38,7 +40,7 @@ def asked(backend: Backend, precision: str) -> Candidate:
 
 def built(backend: Backend, precision: str, folder: Path) -> Built:
     made = loaded(convolutions(), folder)
-    return backend.build(made, asked(backend, precision), Samples({"x": X}), folder / "built", Heard())
+    return backend.build(made, asked(backend, precision), Samples({"x": X}), folder / "built", Heard(), SHAPES)
 
 
 def test_the_table_names_what_it_holds() -> None:

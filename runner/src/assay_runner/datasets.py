@@ -21,7 +21,7 @@ from assay_runner.npz import ArrayHeader, read_headers
 from assay_runner.row_streams import Shard, batch_counts, open_stream
 from assay_runner.shards import ShardFiles, peek
 from assay_runner.stores import Stat, basename
-from assay_runner.tensors import Array, Batch, TensorSpec
+from assay_runner.tensors import Array, Batch, Extents, TensorSpec
 
 if TYPE_CHECKING:
     from assay_runner.models import LoadedModel
@@ -100,6 +100,17 @@ class Dataset:
         for (name, *_), count in self._infinite.items():
             counts[name] = counts.get(name, 0) + count
         return {name: count for name, count in counts.items() if count}
+
+    def extents(self) -> dict[str, Extents]:
+        """Shapes in which each input is fed: single samples too, whole batches mostly."""
+        found = {}
+        for spec in self.inputs:
+            rows = {shard.headers[spec.name].shape[1:] for shard in self.shards if shard.rows}
+            least, most = (tuple(map(f, zip(*rows, strict=True))) for f in (min, max))
+            usual = next(shard.headers[spec.name].shape[1:] for shard in self.shards if shard.rows)
+            first = self.batch if self.fixed else 1
+            found[spec.name] = Extents((first, *least), (self.batch, *usual), (self.batch, *most))
+        return found
 
     def counts(self) -> Iterator[int]:
         """Samples of each batch, padding not counted."""

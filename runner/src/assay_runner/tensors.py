@@ -40,6 +40,15 @@ class Batch:
     labels: NDArray[np.int64] | None = None
 
 
+@dataclass(frozen=True)
+class Extents:
+    """Shapes that one input is fed in: the smallest, the usual, the largest."""
+
+    min: tuple[int, ...]
+    opt: tuple[int, ...]
+    max: tuple[int, ...]
+
+
 class Batches(Protocol):
     """Samples that can be read again and again from the start; memory does not grow with their number."""
 
@@ -77,3 +86,13 @@ def rows(arrays: Arrays, count: int) -> dict[str, Array]:
 def names(specs: Iterable[TensorSpec]) -> tuple[str, ...]:
     """Names of the specs in order."""
     return tuple(s.name for s in specs)
+
+
+def covering(first: Mapping[str, Extents], second: Mapping[str, Extents]) -> dict[str, Extents]:
+    """Extents that hold both; the usual shape is the first's."""
+    found = dict(first)
+    for name, other in second.items():
+        mine = found.get(name, other)
+        low = tuple(map(min, mine.min, other.min))
+        found[name] = Extents(low, mine.opt, tuple(map(max, mine.max, other.max)))
+    return found

@@ -7,12 +7,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Protocol
 
 from assay_api.audit import Candidate
 from assay_runner.evidence import EngineFacts, Overflow, Site
 from assay_runner.models import LoadedModel
-from assay_runner.tensors import Array, Arrays, Batches, Progress
+from assay_runner.tensors import Array, Arrays, Batches, Extents, Progress
+
+NOTHING: Mapping[str, Extents] = MappingProxyType({})
 
 
 class Capability(StrEnum):
@@ -109,6 +112,7 @@ class Backend(Protocol):
         calibration: Batches | None,
         workdir: Path,
         progress: Progress,
+        shapes: Mapping[str, Extents] = NOTHING,
     ) -> Built:
         """Build a candidate in `workdir`.
 
@@ -118,6 +122,7 @@ class Backend(Protocol):
             calibration: inputs to find INT8 ranges with.
             workdir: an empty folder of its own.
             progress: told how far it is.
+            shapes: in which shapes each input will be fed.
 
         Raises:
             InvalidInput: the model cannot be built so.

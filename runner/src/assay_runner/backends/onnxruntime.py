@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from assay_api.audit import Candidate
-from assay_runner.backends.backend import Built, Capability, Piece, Session
+from assay_runner.backends.backend import NOTHING, Built, Capability, Piece, Session
 from assay_runner.backends.emulation import Emulation, fp32_model, localised, rounded_model
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.quantisation import own_pairs, quantised_model
@@ -23,7 +23,7 @@ from assay_runner.graphs.inside import hidden
 from assay_runner.graphs.pieces import cut
 from assay_runner.graphs.taps import random_sites, sites, tapped
 from assay_runner.models import LoadedModel
-from assay_runner.tensors import Batches, Progress
+from assay_runner.tensors import Batches, Extents, Progress
 
 OPTIMISED = ("fp32", "fp64")
 
@@ -48,6 +48,7 @@ class OnnxRuntime:
         calibration: Batches | None,
         workdir: Path,
         progress: Progress,
+        shapes: Mapping[str, Extents] = NOTHING,
     ) -> Built:
         """An ONNX model in `workdir` that computes in the candidate's precision.
 

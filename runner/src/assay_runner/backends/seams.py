@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from assay_runner.backends.backend import Backend, Built, Session
 from assay_runner.behaviour_evidence import Condition
+from assay_runner.models import LoadedModel
 from assay_runner.tensors import Arrays
 
 
@@ -54,6 +56,32 @@ class Extensible(Protocol):
 
         Raises:
             InvalidInput: it cannot be built so.
+        """
+        ...
+
+
+KEPT = "kept"
+"""Folder below a build's working folder whose files are worth keeping for the next audit: plans, timing caches."""
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A backend whose builds are dear: it looks into `workdir / KEPT` first, and leaves there what it made."""
+
+    def identity(self) -> str:
+        """What decides the bits of a build beside model and candidate: library, driver and device."""
+        ...
+
+
+@runtime_checkable
+class Adopting(Protocol):
+    """A backend that can run what somebody else has built."""
+
+    def adopt(self, plan: Path, model: LoadedModel, workdir: Path) -> Built:
+        """An existing plan as it is.
+
+        Raises:
+            InvalidInput: it cannot be loaded here, or its inputs or outputs are not the model's.
         """
         ...
 

@@ -6,8 +6,9 @@ casts: an island, which is reported. Control flow always is one, with what it ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import onnx
@@ -28,6 +29,14 @@ from assay_runner.tensors import Array
 
 FLOAT_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype")
+
+
+class Has(Protocol):
+    """Says whether a node can compute with inputs of given element types."""
+
+    def has(self, node: onnx.NodeProto, inputs: Mapping[str, int]) -> bool:
+        """Whether it can."""
+        ...
 
 
 @dataclass
@@ -54,7 +63,14 @@ def converter(target: int) -> Convert:
     return convert
 
 
-def retype(model: onnx.ModelProto, target: int, types: Mapping[str, int], ranks: Mapping[str, int]) -> Retyped:
+def retype(
+    model: onnx.ModelProto,
+    target: int,
+    types: Mapping[str, int],
+    ranks: Mapping[str, int],
+    kernels: Has | None = None,
+    keep: Collection[str] = (),
+) -> Retyped:
     """Give every float tensor of the outer graph the target type, in place; `converter` does the same to its weights.
 
     Graph inputs keep their type and are cast first; graph outputs have the target type.
@@ -64,17 +80,27 @@ def retype(model: onnx.ModelProto, target: int, types: Mapping[str, int], ranks:
         target: `TensorProto` element type.
         types: element type of every tensor of the outer graph, as it is.
         ranks: number of axes of node outputs and inputs, where known.
+        kernels: says what can compute in the target type; default ONNX Runtime.
+        keep: names of nodes that stay in their own type.
     """
-    return _Retyping(model, target, types, ranks).run()
+    return _Retyping(model, target, types, ranks, kernels or Kernels(model.opset_import), keep).run()
 
 
 class _Retyping:
-    def __init__(self, model: onnx.ModelProto, target: int, types: Mapping[str, int], ranks: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        target: int,
+        types: Mapping[str, int],
+        ranks: Mapping[str, int],
+        kernels: Has,
+        keep: Collection[str],
+    ) -> None:
         self.model, self.target, self.types, self.ranks = model, target, types, ranks
+        self.kernels, self.keep = kernels, keep
         self.name = fresh(model)
         self.constant = constant_adder(model, self.name)
         self.shapes = shapes_of(model)
-        self.kernels = Kernels(model.opset_import)
         self.renamed: dict[str, str] = {}
         self.lowered: dict[str, str] = {}
         self.nodes: list[onnx.NodeProto] = []
@@ -108,10 +134,11 @@ class _Retyping:
             return
         site = Site(node.output[0], node.name or f"{node.op_type}:{node.output[0]}", node.op_type)
         changed = self._changed(node)
-        if not any(subgraphs(node)) and self.kernels.has(changed, self._input_types(changed)):
+        kept = node.name in self.keep
+        if not kept and not any(subgraphs(node)) and self.kernels.has(changed, self._input_types(changed)):
             rename_uses(changed, self.renamed)
             self.nodes.append(changed)
-        elif self._rewritten(changed):
+        elif not kept and self._rewritten(changed):
             self.result.rewritten.append(site)
         else:
             self.result.islands.append(site)

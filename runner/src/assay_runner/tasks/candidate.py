@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from assay_api.audit import Candidate
+from pathlib import Path
+
+from assay_api.audit import Candidate, EngineRef
 from assay_api.plan import Task
 from assay_api.result import TaskResult
-from assay_runner.backends import BACKENDS, Backend
-from assay_runner.build_cache import build_or_take
+from assay_runner.backends import BACKENDS, Backend, Built
+from assay_runner.backends.seams import Adopting
+from assay_runner.build_cache import Shelf, build_or_take, shelf
 from assay_runner.checks import parse_checks
 from assay_runner.datasets import Dataset, Source
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.measure import MeasureRequest, measure
+from assay_runner.model_files import file_sha256
 from assay_runner.models import LoadedModel
 from assay_runner.publish import publish, published, task_result
 from assay_runner.tasks.context import Context
@@ -18,6 +22,7 @@ from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import candidate_report
+from assay_runner.tensors import covering
 
 
 def run_candidate(task: Task, context: Context) -> TaskResult:
@@ -37,9 +42,11 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     record = read_record(task, context)
     model = context.load(task.spec.model)
     dataset = dataset_of(task, model, context)
-    request, notes = _request(task, context, backend, record, model, dataset)
+    request, notes, kept = _request(task, context, backend, record, model, dataset)
     measured = measure(request, context.progress)
     context.progress.stage("publish")
+    if kept:
+        kept.keep()
     noted = measured.report.model_copy(update={"notes": (*measured.report.notes, *dataset.notes, *notes)})
     report = candidate_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
@@ -47,8 +54,8 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
 
 def _request(
     task: Task, context: Context, backend: Backend, record: GoldenRecord, model: LoadedModel, dataset: Dataset
-) -> tuple[MeasureRequest, tuple[str, ...]]:
-    """What is to be measured, the candidate built; and what the calibration set has to say."""
+) -> tuple[MeasureRequest, tuple[str, ...], Shelf | None]:
+    """What is to be measured, the candidate built; what the calibration set has to say; and what is to be kept."""
     checks = parse_checks(task.spec)
     candidate = task.candidate_spec()
     own = context.load(candidate.model) if candidate.model else None
@@ -57,9 +64,7 @@ def _request(
     golden = open_golden(record, model, dataset, context)
     calibration = _calibration(candidate, own or model, context)
     workdir = context.workdir(task)
-    built = build_or_take(
-        backend, own or model, candidate, calibration, workdir, context.progress, context.store, task.cache, versions()
-    )
+    built, kept = _built(task, context, backend, own or model, calibration, dataset)
     request = MeasureRequest(
         model=model,
         candidate=candidate,
@@ -73,7 +78,46 @@ def _request(
         backend=backend,
         workdir=workdir,
     )
-    return request, calibration.notes if calibration else ()
+    return request, calibration.notes if calibration else (), kept
+
+
+def _built(
+    task: Task, context: Context, backend: Backend, model: LoadedModel, calibration: Dataset | None, dataset: Dataset
+) -> tuple[Built, Shelf | None]:
+    candidate, workdir, store = task.candidate_spec(), context.workdir(task), context.store
+    if candidate.engine:
+        return _adopted(backend, candidate, candidate.engine, model, workdir, context), None
+    shapes = covering(dataset.extents(), calibration.extents() if calibration else {})
+    kept = shelf(backend, model, candidate, calibration, workdir, store, task.cache, versions(), shapes)
+    if kept:
+        kept.fetch()
+    built = build_or_take(
+        backend, model, candidate, calibration, workdir, context.progress, store, task.cache, versions(), shapes
+    )
+    if kept:
+        kept.keep()  # Now too: what was dear must not be lost with a pod that is killed while it measures.
+    return built, kept
+
+
+def _adopted(
+    backend: Backend, candidate: Candidate, ref: EngineRef, model: LoadedModel, workdir: Path, context: Context
+) -> Built:
+    if not isinstance(backend, Adopting):
+        raise Unsupported(
+            f"candidate {candidate.name} is a TensorRT plan, which backend {backend.name} cannot run: audit it on a GPU"
+        )
+    context.progress.stage("fetch", unit="plans")
+    plan = workdir / "existing.plan"
+    context.store.get(ref.uri, plan)
+    if plan.stat().st_size == 0:
+        raise InvalidInput(f"the plan {ref.uri} is empty (0 bytes): store it again")
+    digest = file_sha256(plan)
+    if ref.sha256 and ref.sha256 != digest:
+        raise InvalidInput(
+            f"the plan {ref.uri} has SHA-256 {digest}, not {ref.sha256} as the spec says: "
+            "store the plan that was meant, or correct sha256"
+        )
+    return backend.adopt(plan, model, workdir)
 
 
 def _same_inputs(candidate: Candidate, own: LoadedModel, model: LoadedModel, dataset: Dataset) -> None:

@@ -1,0 +1,277 @@
+"""TensorRT engines on an NVIDIA GPU: built from ONNX, or taken as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from assay_api.audit import BuildOptions, Candidate
+from assay_api.model import to_wire
+from assay_runner.backends.backend import NOTHING, Built, Capability, Piece, Session
+from assay_runner.backends.seams import KEPT
+from assay_runner.backends.tensorrt.building import Product, Recipe, build
+from assay_runner.backends.tensorrt.calibrator import calibrator
+from assay_runner.backends.tensorrt.configuration import Offered, Settings, extents, settings
+from assay_runner.backends.tensorrt.device import device, stream
+from assay_runner.backends.tensorrt.inspector import engine_layers
+from assay_runner.backends.tensorrt.library import (
+    check_available,
+    implicit_calibration,
+    load_plugins,
+    tensorrt,
+    weak_typing,
+)
+from assay_runner.backends.tensorrt.session import EngineSession, dtypes
+from assay_runner.backends.tensorrt.source import held_nodes, nodes, source_model
+from assay_runner.behaviour_evidence import Condition
+from assay_runner.engine_evidence import EngineFacts
+from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.evidence import Site
+from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.taps import random_sites, sites
+from assay_runner.models import LoadedModel
+from assay_runner.tensors import Batches, Extents, Progress, names
+
+PLAN = "engine.plan"
+RECORD = "engine.json"
+TIMING = "timing.cache"
+RANGES = "calibration.cache"
+
+
+class TensorRT:
+    """Builds engines and runs them."""
+
+    name: ClassVar[str] = "tensorrt"
+    conditions: ClassVar[frozenset[Condition]] = frozenset(
+        {"sameSession", "newSession", "newProcess", "otherStream", "underLoad"}
+    )
+
+    def __init__(self) -> None:
+        """Nothing is loaded before it is asked for."""
+        self._recipes: dict[Path, Recipe] = {}
+        self._progress: dict[Path, Progress] = {}
+
+    def available(self) -> None:
+        """Do nothing where there is a GPU, its driver, TensorRT and cuda-python.
+
+        Raises:
+            Unsupported: something of it is missing; one sentence says what.
+        """
+        check_available()
+
+    def can(self, capability: Capability) -> bool:
+        """Tensors are shown by a second engine; pieces are not run yet."""
+        return capability is Capability.TENSORS
+
+    def identity(self) -> str:
+        """TensorRT, driver and GPU."""
+        gpu = device()
+        version, (major, minor) = tensorrt().__version__, gpu.capability
+        return f"tensorrt {version} driver {gpu.driver} {gpu.name} sm_{major}{minor}"
+
+    def build(
+        self,
+        model: LoadedModel,
+        candidate: Candidate,
+        calibration: Batches | None,
+        workdir: Path,
+        progress: Progress,
+        shapes: Mapping[str, Extents] = NOTHING,
+    ) -> Built:
+        """An engine in `workdir`, taken from `workdir / KEPT` where it lies there already.
+
+        Raises:
+            InvalidInput: the model cannot be parsed or built so, or shapes do not fit.
+            Unsupported: this version or GPU does not have what is asked for.
+            Unavailable: device memory ran out.
+        """
+        kept = workdir / KEPT
+        kept.mkdir(parents=True, exist_ok=True)
+        chosen = settings(candidate, offered())
+        load_plugins(chosen.options.plugins)
+        source, notes = source_model(model, candidate, chosen, calibration, workdir / "source", progress)
+        profile = (candidate.build or BuildOptions()).profile
+        recipe = Recipe(
+            source=source,
+            settings=chosen,
+            extents=extents(model.inputs, profile, shapes, candidate.name),
+            held=held_nodes(model, candidate) if chosen.obeys else {},
+            timing_cache=kept / TIMING,
+        )
+        if chosen.implicit and candidate.calibration and calibration is not None:
+            recipe = replace(recipe, calibrator=_calibrated(candidate, calibration, kept / RANGES, progress))
+        self._recipes[workdir], self._progress[workdir] = recipe, progress
+        record = _made(recipe, kept, progress, self._fingerprint(model, candidate, recipe))
+        facts = _facts(kept / PLAN, chosen, record, [name for name, _ in nodes(model)])
+        return Built(
+            backend=self.name,
+            precision=candidate.precision or "",
+            path=kept / PLAN,
+            source=model.path,
+            folder=workdir,
+            emulated=False,
+            notes=(*notes, *_how(chosen, candidate)),
+            engine=facts,
+        )
+
+    def adopt(self, plan: Path, model: LoadedModel, workdir: Path) -> Built:
+        """An existing plan as it is.
+
+        Raises:
+            InvalidInput: it cannot be loaded on this version and GPU, or its inputs or outputs are not the model's.
+        """
+        load_plugins(())
+        with stream() as handle:
+            session = EngineSession(plan, handle)
+            missing = [name for name in names(model.outputs) if name not in session.outputs]
+            extra = [name for name in session.inputs if name not in names(model.inputs)]
+            session.close()
+        if missing or extra:
+            what = f"lacks output {missing[0]!r}" if missing else f"takes input {extra[0]!r}"
+            raise InvalidInput(
+                f"plan {plan.name} {what}, unlike the audit's model: give the model that the plan was built from"
+            )
+        facts = _facts(plan, None, {"taken": "as it is"}, [name for name, _ in nodes(model)])
+        note = "an existing plan, audited as it is"
+        if not any(layer.type for layer in facts.layers):
+            note += "; it was built without detailed profiling verbosity, so its layers show names only"
+        return Built(
+            backend=self.name, precision="", path=plan, source=model.path, folder=workdir, notes=(note,), engine=facts
+        )
+
+    def sites(self, built: Built) -> tuple[Site, ...]:
+        """Tensors of the model, in topological order; an engine shows those that its network still has."""
+        return sites(load_graph(built.source))
+
+    def random(self, built: Built) -> tuple[Site, ...]:
+        """Nodes that draw random numbers, in subgraphs too."""
+        return random_sites(load_graph(built.source))
+
+    def open(self, built: Built) -> AbstractContextManager[Session]:
+        """The engine, on a stream of its own."""
+        return _opened(built.path)
+
+    def open_on_other_stream(self, built: Built) -> AbstractContextManager[Session]:
+        """The engine on another stream; every session has one of its own."""
+        return _opened(built.path)
+
+    def open_tapped(self, built: Built, tensors: Collection[str] | None = None) -> AbstractContextManager[Session]:
+        """A second engine from the same source, with tensors as further outputs.
+
+        Outputs keep layers from being fused, so this engine is not the one that is served: callers compare the outputs.
+
+        Raises:
+            Unsupported: the plan was not built here, so that there is no source to build another from.
+        """
+        wanted = {site.tensor for site in self.sites(built)} if tensors is None else set(tensors)
+        return _opened(self._probe(built, wanted))
+
+    def open_with_output(self, built: Built, tensor: str) -> AbstractContextManager[Session]:
+        """A second engine with one tensor more among its outputs."""
+        return _opened(self._probe(built, {tensor}))
+
+    def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> AbstractContextManager[tuple[Piece, ...]]:
+        """Not offered, see `can`."""
+        raise Unsupported("backend tensorrt does not run pieces of a graph")
+
+    def _fingerprint(self, model: LoadedModel, candidate: Candidate, recipe: Recipe) -> str:
+        """Of all that a plan is made from, so that none is taken for another's; calibration inputs are the caller's."""
+        wire = {key: value for key, value in to_wire(candidate).items() if key != "name"}
+        parts = (model.identity, json.dumps(wire, sort_keys=True), sorted(recipe.extents.items()), self.identity())
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def _probe(self, built: Built, wanted: Collection[str]) -> Path:
+        recipe = self._recipes.get(built.folder)
+        if recipe is None:
+            raise Unsupported(
+                "an existing plan shows its inputs and outputs only: build the model here too, as another candidate, "
+                "to see its tensors"
+            )
+        digest = hashlib.sha256("\0".join(sorted(wanted)).encode()).hexdigest()[:12]
+        plan = built.folder / KEPT / f"probe-{digest}.plan"
+        if not plan.is_file():
+            probe = replace(recipe, outputs=frozenset(wanted))
+            plan.write_bytes(build(probe, self._progress[built.folder], "build probe").plan)
+        return plan
+
+
+def offered() -> Offered:
+    """What is here."""
+    return Offered(weak_typing(), implicit_calibration(), device().capability, str(tensorrt().__version__))
+
+
+@contextmanager
+def _opened(plan: Path) -> Iterator[EngineSession]:
+    with stream() as handle:
+        session = EngineSession(plan, handle)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+def _made(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> dict[str, Any]:
+    """Build unless the plan is there; how it was built."""
+    if (kept / PLAN).is_file() and (kept / RECORD).is_file():
+        record = json.loads((kept / RECORD).read_text())
+        if record.pop("fingerprint", "") == fingerprint:
+            progress.note("engine taken from the cache")
+            return {**record, "cached": True}
+    for old in kept.glob("*.plan"):
+        old.unlink()
+    product: Product = build(recipe, progress)
+    (kept / PLAN).write_bytes(product.plan)
+    record = {
+        "buildSeconds": round(product.seconds, 3),
+        "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "warnings": list(product.warnings),
+    }
+    (kept / RECORD).write_text(json.dumps({**record, "fingerprint": fingerprint}))
+    return {**record, "cached": False}
+
+
+def _facts(plan: Path, chosen: Settings | None, record: Mapping[str, Any], known: Collection[str]) -> EngineFacts:
+    trt = tensorrt()
+    gpu = device()
+    with stream() as handle:
+        session = EngineSession(plan, handle)
+        engine = session.engine
+        text = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+        verbosity = str(engine.profiling_verbosity).rpartition(".")[2]
+        memory = session.device_memory + plan.stat().st_size
+        del engine
+        session.close()
+    facts = {
+        "tensorrt": str(trt.__version__),
+        "gpu": gpu.name,
+        "computeCapability": ".".join(map(str, gpu.capability)),
+        "driverCuda": f"{gpu.driver // 1000}.{gpu.driver % 1000 // 10}",
+        "verbosity": verbosity,
+        **({"typing": chosen.typing, "flags": list(chosen.flags)} if chosen else {}),
+        **record,
+    }
+    return EngineFacts(engine_layers(text, known), facts, memory, chosen.typing if chosen else None)
+
+
+def _calibrated(candidate: Candidate, batches: Batches, cache: Path, progress: Progress) -> Any:
+    calibration = candidate.calibration
+
+    def make(network: Any) -> Any:
+        kinds = dtypes()
+        inputs = [network.get_input(index) for index in range(network.num_inputs)]
+        method = calibration.method if calibration else "entropy"
+        return calibrator(method, batches, {i.name: kinds[i.dtype] for i in inputs}, cache, progress)
+
+    return make
+
+
+def _how(chosen: Settings, candidate: Candidate) -> tuple[str, ...]:
+    if chosen.implicit and candidate.calibration:
+        return (f"int8: ranges by TensorRT's own calibrator ({candidate.calibration.method}), typing weak",)
+    return ()

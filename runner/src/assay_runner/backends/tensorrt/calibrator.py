@@ -1,0 +1,88 @@
+"""TensorRT's own INT8 calibrators, fed from a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay_runner.backends.tensorrt.device import Buffers, synchronize, to_device
+from assay_runner.backends.tensorrt.library import tensorrt
+from assay_runner.errors import AuditError
+from assay_runner.tensors import Batch, Batches, Progress
+
+
+def calibrator(method: str, batches: Batches, dtypes: dict[str, np.dtype[Any]], cache: Path, progress: Progress) -> Any:
+    """A calibrator by entropy or minmax.
+
+    TensorRT swallows exceptions of a calibrator, so what went wrong stands in its `error` after the build.
+
+    Args:
+        method: entropy or minmax.
+        batches: calibration inputs; a last, shorter batch is left out, since TensorRT wants equal ones.
+        dtypes: element type of each input of the network.
+        cache: file of the ranges found; read where it is there, written else.
+        progress: told how far it is.
+    """
+    trt = tensorrt()
+    base = {"entropy": trt.IInt8EntropyCalibrator2, "minmax": trt.IInt8MinMaxCalibrator}[method]
+
+    class Calibrator(base):  # type: ignore[misc, valid-type]
+        """Feeds one batch after another."""
+
+        def __init__(self) -> None:
+            base.__init__(self)
+            self.error: Exception | None = None
+            self.fed = 0
+            self._buffers = Buffers()
+            self._batches: Iterator[Batch] | None = None
+            self._size = next(iter(batches)).count if batches.samples else 1
+
+        def get_batch_size(self) -> int:
+            return self._size
+
+        def get_batch(self, names: list[str]) -> list[int] | None:
+            try:
+                return self._next(names)
+            except Exception as error:  # Raised again after the build: TensorRT would swallow it.
+                self.error = error
+                return None
+
+        def _next(self, names: list[str]) -> list[int] | None:
+            if self._batches is None:
+                self._batches = iter(batches)
+                progress.stage("calibrate", batches.samples, "samples")
+            batch = next(self._batches, None)
+            if batch is None or (batch.count < self._size and self.fed):
+                return None
+            pointers = []
+            for name in names:
+                array = np.ascontiguousarray(batch.inputs[name], dtypes[name])
+                pointers.append(self._buffers[name].reserve(array.nbytes))
+                to_device(array, pointers[-1], 0)
+            synchronize(0)
+            self.fed += batch.count
+            progress.advance(batch.count)
+            return pointers
+
+        def read_calibration_cache(self) -> bytes | None:
+            return cache.read_bytes() if cache.is_file() else None
+
+        def write_calibration_cache(self, data: Any) -> None:
+            cache.write_bytes(bytes(data))
+
+        def close(self) -> None:
+            self._buffers.free()
+
+    return Calibrator()
+
+
+def raise_swallowed(made: Any) -> None:
+    """Raise what a calibrator met, if anything."""
+    error = made.error
+    if isinstance(error, AuditError):
+        raise error
+    if error is not None:
+        raise error

@@ -1,0 +1,202 @@
+"""From a candidate to builder settings: decided here in plain values, applied to TensorRT's objects in `building`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, Literal
+
+from assay_api.audit import BuildOptions, Candidate, ShapeProfile
+from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.tensors import Extents, TensorSpec
+
+Typing = Literal["weak", "strong"]
+
+FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "fp32": (),
+    "tf32": ("TF32",),
+    "fp16": ("FP16",),
+    "bf16": ("BF16",),
+    "int8": ("INT8",),
+    "fp8": ("FP8",),
+}
+"""Builder flags that let a weakly typed network run in a precision; TF32 is set by default and cleared else."""
+FP8_CAPABILITY: Final = (8, 9)
+_UNITS: Final = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
+_BINARY: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What the installed TensorRT and the GPU offer.
+
+    Attributes:
+        weak: whether precision may be left to the builder.
+        implicit: whether there are calibrators of its own.
+        capability: the GPU's compute capability.
+        version: TensorRT's version, for sentences.
+    """
+
+    weak: bool
+    implicit: bool
+    capability: tuple[int, int]
+    version: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an engine is built.
+
+    Attributes:
+        typing: weak or strong.
+        implicit: whether TensorRT's own calibrator finds INT8 ranges.
+        flags: builder flags to set.
+        tf32: whether TF32 is allowed.
+        obeys: whether per-layer precisions must be obeyed.
+        workspace: bytes, or None for all there is.
+        options: further options as the spec has them.
+    """
+
+    typing: Typing
+    implicit: bool
+    flags: tuple[str, ...]
+    tf32: bool
+    obeys: bool
+    workspace: int | None
+    options: BuildOptions
+
+
+def settings(candidate: Candidate, offered: Offered) -> Settings:
+    """What the candidate means here.
+
+    Raises:
+        Unsupported: this version or GPU does not have what it asks for.
+    """
+    name, precision = candidate.name, candidate.precision or "fp32"
+    typing: Typing = candidate.typing or ("weak" if offered.weak else "strong")
+    if typing == "weak" and not offered.weak:
+        raise Unsupported(
+            f"candidate {name} asks for typing weak, which TensorRT {offered.version} no longer has: set typing: strong"
+        )
+    if precision == "fp8" and offered.capability < FP8_CAPABILITY:
+        shown = ".".join(map(str, offered.capability))
+        raise Unsupported(
+            f"candidate {name} asks for fp8, which needs compute capability 8.9 or newer, and this GPU has {shown}: "
+            "choose other spec.target.gpuProducts, or another precision"
+        )
+    implicit = _implicit(candidate, typing, offered)
+    options = candidate.build or BuildOptions()
+    wide = any(layer.precision != "fp32" for layer in candidate.layers)
+    own = FLAGS[precision] if typing == "weak" and precision != "tf32" else ()
+    extra = tuple(FLAGS[layer.precision][0] for layer in candidate.layers if wide and layer.precision != "fp32")
+    return Settings(
+        typing=typing,
+        implicit=implicit,
+        flags=tuple(dict.fromkeys((*own, *(extra if typing == "weak" else ()), *_compatible(options), *options.flags))),
+        tf32=precision == "tf32" or "TF32" in options.flags,
+        obeys=bool(candidate.layers) and typing == "weak",
+        workspace=quantity(options.workspace) if options.workspace else None,
+        options=options,
+    )
+
+
+def _compatible(options: BuildOptions) -> tuple[str, ...]:
+    return (*(("VERSION_COMPATIBLE",) if options.version_compatible else ()), *(("REFIT",) if options.refit else ()))
+
+
+def _implicit(candidate: Candidate, typing: Typing, offered: Offered) -> bool:
+    calibration = candidate.calibration
+    if calibration is None or candidate.precision != "int8" or typing == "strong":
+        return False
+    if calibration.quantization == "implicit" and not offered.implicit:
+        raise Unsupported(
+            f"candidate {candidate.name} asks for implicit quantization, and TensorRT {offered.version} has no "
+            "calibrators: set calibration.quantization: explicit"
+        )
+    wanted = calibration.quantization or ("implicit" if calibration.method in ("entropy", "minmax") else "explicit")
+    return wanted == "implicit" and offered.implicit
+
+
+def quantity(text: str) -> int:
+    """Bytes of a Kubernetes quantity such as 4Gi."""
+    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", text)
+    factor = (_UNITS | _BINARY).get(match[2]) if match else None
+    if match is None or factor is None:
+        raise InvalidInput(f"build.workspace {text} is no size in bytes: write it like 4Gi")
+    return int(float(match[1]) * factor)
+
+
+def extents(
+    inputs: Sequence[TensorSpec], profile: Sequence[ShapeProfile], seen: Mapping[str, Extents], candidate: str
+) -> dict[str, Extents]:
+    """The optimisation profile of every input that has a free axis.
+
+    Args:
+        inputs: of the model.
+        profile: what the spec says.
+        seen: shapes the dataset (and the calibration set) will feed.
+        candidate: its name, for sentences.
+
+    Raises:
+        InvalidInput: the profile names no input, has another rank, is not in order, or does not hold what is fed.
+    """
+    known = {spec.name: spec for spec in inputs}
+    given = {entry.input: Extents(entry.min, entry.opt, entry.max) for entry in profile}
+    for name, shapes in given.items():
+        _check(name, shapes, known, seen.get(name), candidate)
+    found: dict[str, Extents] = {}
+    for spec in inputs:
+        if all(isinstance(size, int) for size in spec.shape):
+            continue
+        chosen = given.get(spec.name) or seen.get(spec.name)
+        if chosen is None:
+            raise InvalidInput(
+                f"candidate {candidate}: input {spec.name!r} has free axes {list(spec.shape)} and nothing says which "
+                "shapes it takes: give build.profile"
+            )
+        found[spec.name] = chosen
+    return found
+
+
+def _check(name: str, shapes: Extents, known: Mapping[str, TensorSpec], seen: Extents | None, candidate: str) -> None:
+    where = f"candidate {candidate}: build.profile of input {name!r}"
+    if name not in known:
+        raise InvalidInput(f"{where} names no input of the model: there are {', '.join(known)}")
+    rank = len(known[name].shape)
+    if any(len(shape) != rank for shape in (shapes.min, shapes.opt, shapes.max)):
+        raise InvalidInput(f"{where} must have {rank} numbers per shape, as the model's input has")
+    for axis, (low, best, high) in enumerate(zip(shapes.min, shapes.opt, shapes.max, strict=True)):
+        size = known[name].shape[axis]
+        if not low <= best <= high:
+            raise InvalidInput(f"{where} is not in order at axis {axis}: min {low}, opt {best}, max {high}")
+        if isinstance(size, int) and {low, best, high} != {size}:
+            raise InvalidInput(f"{where} changes axis {axis}, which the model fixes at {size}")
+        if seen and not (low <= seen.min[axis] and seen.max[axis] <= high):
+            raise InvalidInput(
+                f"{where} allows {low} to {high} at axis {axis}, and the data have {seen.min[axis]} to "
+                f"{seen.max[axis]}: widen the profile, or change dataset.batch"
+            )
+
+
+def held(layers: Sequence[tuple[str, str]], nodes: Collection[tuple[str, str]], candidate: str) -> dict[str, str]:
+    """Precision by node name, of the nodes that patterns match; the last pattern that matches decides.
+
+    Args:
+        layers: pattern and precision.
+        nodes: name and operator of every node.
+        candidate: its name, for the sentence.
+
+    Raises:
+        InvalidInput: a pattern matches no node.
+    """
+    found: dict[str, str] = {}
+    for pattern, precision in layers:
+        matched = [name for name, op in nodes if fnmatchcase(name, pattern) or fnmatchcase(op, pattern)]
+        if not matched:
+            raise InvalidInput(
+                f"candidate {candidate}: layers.nodes {pattern!r} matches no node of the model by name or operator"
+            )
+        found |= dict.fromkeys(matched, precision)
+    return found

@@ -1,0 +1,127 @@
+"""TensorRT's Python package and what this version of it can do: asked by name, never by version number."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from assay_runner.errors import InvalidInput, Unsupported
+
+WAY_OUT: Final = "`assay run --backend onnxruntime` emulates the candidate on CPU"
+DRIVER: Final = Path("/dev/nvidiactl")
+_LOUD: Final = 2
+"""Severity of a warning; smaller is more severe."""
+
+
+def check_available() -> None:
+    """Do nothing where engines can be built and run.
+
+    Raises:
+        Unsupported: no driver, no device, no bindings, or bindings without their library; one sentence says which.
+    """
+    if not DRIVER.exists():
+        raise Unsupported(f"backend tensorrt needs an NVIDIA GPU and its driver, and finds neither; {WAY_OUT}")
+    if importlib.util.find_spec("tensorrt") is None:
+        raise Unsupported(f"backend tensorrt needs the TensorRT Python package in the runner's image; {WAY_OUT}")
+    if importlib.util.find_spec("cuda") is None:
+        raise Unsupported(
+            f"backend tensorrt needs cuda-python: install assay-runner with its extra gpu in the image; {WAY_OUT}"
+        )
+    tensorrt()
+    from assay_runner.backends.tensorrt.device import check_device
+
+    check_device()
+
+
+def tensorrt() -> Any:
+    """The module.
+
+    Raises:
+        Unsupported: it cannot be loaded: its library is missing, or is another version.
+    """
+    try:
+        import tensorrt as module
+    except (ImportError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise Unsupported(f"the TensorRT Python package cannot load its library ({reason}); {WAY_OUT}") from error
+    return module
+
+
+@cache
+def logger() -> Any:
+    """The one logger of this process: TensorRT keeps the first it is given."""
+    base: Any = tensorrt().ILogger
+
+    class Log(base):  # type: ignore[misc]
+        """Remembers warnings and errors, so that they reach the report and not the terminal."""
+
+        def __init__(self) -> None:
+            base.__init__(self)
+            self.lines: list[tuple[int, str]] = []
+
+        def log(self, severity: Any, msg: str) -> None:
+            if int(severity) <= _LOUD:
+                self.lines.append((int(severity), " ".join(msg.split())))
+
+    return Log()
+
+
+def said(since: int = 0) -> tuple[str, ...]:
+    """Warnings and errors since a mark (`len(logger().lines)`), each once, errors first."""
+    lines = sorted(logger().lines[since:], key=lambda line: line[0])
+    return tuple(dict.fromkeys(text for _, text in lines))
+
+
+def reason(since: int) -> str:
+    """The first error since a mark, for a sentence; what TensorRT calls an internal error is its word, not ours."""
+    return next(iter(said(since)), "TensorRT gives no reason")[:400].rstrip(" .")
+
+
+def has_flag(name: str) -> bool:
+    """Whether BuilderFlag has this member."""
+    return hasattr(tensorrt().BuilderFlag, name)
+
+
+def weak_typing() -> bool:
+    """Whether precision may be left to the builder: FP16 is a builder flag then."""
+    return has_flag("FP16")
+
+
+def implicit_calibration() -> bool:
+    """Whether TensorRT brings calibrators of its own."""
+    return hasattr(tensorrt(), "IInt8EntropyCalibrator2")
+
+
+def unfused_debug() -> bool:
+    """Whether tensors that fusion leaves can be shown without preventing any."""
+    return hasattr(tensorrt().INetworkDefinition, "mark_unfused_tensors_as_debug_tensors")
+
+
+def load_plugins(paths: Sequence[str]) -> None:
+    """Register TensorRT's own plugins and those of the given libraries.
+
+    Raises:
+        InvalidInput: a library is not in the image, or cannot be loaded.
+    """
+    trt = tensorrt()
+    trt.init_libnvinfer_plugins(logger(), "")
+    for path in paths:
+        if not Path(path).is_file():
+            raise InvalidInput(f"plugin {path} is not in the runner's image: build an image that holds it")
+        _load(trt, path)
+
+
+@cache
+def _load(trt: Any, path: str) -> None:
+    mark = len(logger().lines)
+    try:
+        if trt.get_plugin_registry().load_library(path) is None:
+            ctypes.CDLL(path)
+    except OSError as error:
+        raise InvalidInput(f"plugin {path} cannot be loaded: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # The registry has no exception class of its own.
+        raise InvalidInput(f"plugin {path} cannot be loaded: {reason(mark)}") from error

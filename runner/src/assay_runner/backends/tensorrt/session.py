@@ -1,0 +1,191 @@
+"""A deserialised engine, run on batches that lie in host memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from assay_runner.backends.tensorrt.device import Buffers, Timer, synchronize, to_device, to_host
+from assay_runner.backends.tensorrt.library import logger, reason, tensorrt
+from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.tensors import Array, Arrays
+
+WARM_UP = 3
+
+
+def dtypes() -> dict[Any, np.dtype[Any]]:
+    """Numpy's element type by TensorRT's, as far as numpy can hold it."""
+    kinds = tensorrt().DataType
+    named = {
+        "FLOAT": np.float32,
+        "HALF": np.float16,
+        "BF16": ml_dtypes.bfloat16,
+        "FP8": ml_dtypes.float8_e4m3fn,
+        "INT8": np.int8,
+        "UINT8": np.uint8,
+        "INT32": np.int32,
+        "INT64": np.int64,
+        "BOOL": np.bool_,
+    }
+    return {getattr(kinds, name): np.dtype(dtype) for name, dtype in named.items() if hasattr(kinds, name)}
+
+
+def load(plan: Path) -> tuple[Any, Any]:
+    """Runtime (which must outlive the engine) and engine.
+
+    Raises:
+        InvalidInput: the plan is of another TensorRT version or GPU, or is damaged.
+    """
+    trt, mark = tensorrt(), len(logger().lines)
+    runtime = trt.Runtime(logger())
+    engine = runtime.deserialize_cuda_engine(plan.read_bytes())
+    if engine is None:
+        raise InvalidInput(
+            f"plan {plan.name} cannot be loaded by TensorRT {trt.__version__} on this GPU: {reason(mark)}; a plan runs "
+            "on the version and the GPU it was built for, so use an image and a node like those, or build it again"
+        )
+    return runtime, engine
+
+
+class EngineSession:
+    """One execution context with memory of its own, on one stream.
+
+    Outputs whose shapes only the run knows are not supported; TensorRT names such an output when it is opened.
+    """
+
+    def __init__(self, plan: Path, stream: int) -> None:
+        """Load a plan.
+
+        Raises:
+            InvalidInput: the plan cannot be loaded.
+            Unavailable: device memory ran out.
+        """
+        self._runtime, self._engine = load(plan)
+        mark = len(logger().lines)
+        self._context = self._engine.create_execution_context()
+        if self._context is None:
+            raise Unavailable(f"the engine's context cannot be made: {reason(mark)}")
+        self._stream, self._buffers, self._types = stream, Buffers(), dtypes()
+        mode = tensorrt().TensorIOMode
+        names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
+        self.inputs = [name for name in names if self._engine.get_tensor_mode(name) == mode.INPUT]
+        self.outputs = [name for name in names if self._engine.get_tensor_mode(name) == mode.OUTPUT]
+        if self._engine.num_optimization_profiles > 0:
+            self._context.set_optimization_profile_async(0, stream)
+
+    @property
+    def engine(self) -> Any:
+        """The engine."""
+        return self._engine
+
+    @property
+    def device_memory(self) -> int:
+        """Bytes of device memory: activations, and weights as the plan's size tells them."""
+        if hasattr(self._engine, "device_memory_size_v2"):
+            return int(self._engine.device_memory_size_v2)
+        return int(self._engine.device_memory_size)
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """Outputs of one batch, halves widened to float32.
+
+        Raises:
+            InvalidInput: a shape does not fit the engine.
+            Unavailable: device memory ran out, or the device failed.
+        """
+        kept = self._feed(inputs)
+        shapes = self._shapes()
+        self._execute()
+        found = {
+            name: to_host(self._buffers[name].pointer, shape, self._dtype(name), self._stream)
+            for name, shape in shapes.items()
+        }
+        synchronize(self._stream)
+        del kept
+        return {name: _wide(array) for name, array in found.items()}
+
+    def time(self, inputs: Arrays, runs: int) -> tuple[float, ...]:
+        """Milliseconds of device time of each run on one batch, copies excluded; warmed up before."""
+        kept = self._feed(inputs)
+        self._shapes()
+        timer = Timer()
+        try:
+            for _ in range(WARM_UP):
+                self._execute()
+            found = []
+            for _ in range(runs):
+                timer.start(self._stream)
+                self._execute()
+                timer.stop(self._stream)
+                found.append(timer.milliseconds())
+        finally:
+            synchronize(self._stream)
+            timer.close()
+        del kept
+        return tuple(found)
+
+    def close(self) -> None:
+        """Give device memory back."""
+        synchronize(self._stream)
+        self._buffers.free()
+        del self._context, self._engine, self._runtime
+
+    def _feed(self, inputs: Arrays) -> list[Array]:
+        """Copy the inputs to the device; what is returned must live until the stream is synchronised."""
+        kept = []
+        for name in self.inputs:
+            if name not in inputs:
+                raise InvalidInput(f"the engine takes an input {name!r}, which the dataset does not have")
+            array = np.ascontiguousarray(inputs[name], self._dtype(name))
+            mark = len(logger().lines)
+            if not self._context.set_input_shape(name, array.shape):
+                raise InvalidInput(
+                    f"input {name!r} of shape {list(array.shape)} does not fit: {self._range(name, mark)}"
+                )
+            pointer = self._buffers[name].reserve(array.nbytes)
+            to_device(array, pointer, self._stream)
+            self._context.set_tensor_address(name, pointer)
+            kept.append(array)
+        return kept
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        mark = len(logger().lines)
+        if unknown := self._context.infer_shapes():
+            raise InvalidInput(f"the engine's shapes cannot be inferred from input {unknown[0]!r}: {reason(mark)}")
+        shapes = {name: tuple(self._context.get_tensor_shape(name)) for name in self.outputs}
+        for name, shape in shapes.items():
+            if min(shape, default=0) < 0:
+                raise InvalidInput(
+                    f"output {name!r} has a shape that only its data decide ({list(shape)}), which cannot be audited: "
+                    "export the model without it"
+                )
+            size = int(np.prod(shape, dtype=np.int64)) * self._dtype(name).itemsize
+            self._context.set_tensor_address(name, self._buffers[name].reserve(size))
+        return shapes
+
+    def _execute(self) -> None:
+        mark = len(logger().lines)
+        if not self._context.execute_async_v3(self._stream):
+            raise Unavailable(f"the engine did not run: {reason(mark)}")
+
+    def _dtype(self, name: str) -> np.dtype[Any]:
+        kind = self._engine.get_tensor_dtype(name)
+        if kind not in self._types:
+            raise InvalidInput(f"tensor {name!r} has an element type that cannot be read ({kind})")
+        return self._types[kind]
+
+    def _range(self, name: str, mark: int) -> str:
+        try:
+            low, _, high = self._engine.get_tensor_profile_shape(name, 0)
+            return f"the engine takes {list(low)} to {list(high)}"
+        except Exception:  # Of a plan without profiles there is only what TensorRT said.
+            return reason(mark)
+
+
+def _wide(array: Array) -> Array:
+    """Halves and narrower floats as float32, exactly; everything else as it is."""
+    narrow: Mapping[str, Any] = {"float16": np.float32, "bfloat16": np.float32, "float8_e4m3fn": np.float32}
+    return array.astype(narrow[array.dtype.name]) if array.dtype.name in narrow else array

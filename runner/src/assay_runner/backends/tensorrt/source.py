@@ -1,0 +1,104 @@
+"""The ONNX model that is handed to TensorRT's parser: precision and Q/DQ written into it where typing is strong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from assay_api.audit import Candidate
+from assay_runner.backends.emulation import fp32_model, listed, localised
+from assay_runner.backends.inspection import inspect
+from assay_runner.backends.quantisation import own_pairs, quantised_model
+from assay_runner.backends.tensorrt.configuration import Settings, held
+from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.evidence import Site
+from assay_runner.graphs.documents import load_graph, localise, save
+from assay_runner.graphs.retype import converter
+from assay_runner.graphs.strong import HALVES, strong
+from assay_runner.graphs.taps import sites
+from assay_runner.models import LoadedModel
+from assay_runner.tensors import Batches, Progress
+
+
+def source_model(
+    model: LoadedModel,
+    candidate: Candidate,
+    settings: Settings,
+    calibration: Batches | None,
+    folder: Path,
+    progress: Progress,
+) -> tuple[Path, tuple[str, ...]]:
+    """The model to parse, written into `folder` unless it is the given one; and what to know about it.
+
+    Raises:
+        InvalidInput: it cannot be quantised, or lacks the Q/DQ pairs it should bring.
+        Unsupported: what is asked for cannot be said in a strongly typed graph here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    match candidate.precision:
+        case "int8" | "fp8" as kind:
+            if candidate.calibration is None:
+                own_pairs(model.path, kind)
+                return model.path, (f"{kind}: Q/DQ as in the candidate's own model",)
+            if calibration is None:
+                raise InvalidInput(f"candidate {candidate.name} needs its calibration inputs to be built")
+            if settings.implicit:
+                return model.path, ()
+            return quantised_model(model.path, candidate.calibration, calibration, folder, progress, kind)
+        case "fp16" | "bf16" as half if settings.typing == "strong":
+            return _strong(model.path, half, candidate, folder)
+        case "fp32" | "tf32" if settings.typing == "strong" and candidate.layers:
+            raise Unsupported(
+                f"candidate {candidate.name}: layers hold nodes wider than the candidate; with precision "
+                f"{candidate.precision} and typing strong there is nothing wider: set typing: weak, or remove layers"
+            )
+        case "fp32" | "tf32":
+            return fp32_model(model.path, folder), ()
+        case _:
+            return model.path, ()
+
+
+def nodes(model: LoadedModel) -> list[tuple[str, str]]:
+    """Name and operator of every node of the outer graph."""
+    return [(site.node or site.tensor, site.op or "") for site in sites(load_graph(model.path))]
+
+
+def held_nodes(model: LoadedModel, candidate: Candidate) -> dict[str, str]:
+    """Precision by node name, where the candidate's `layers` say one.
+
+    Raises:
+        InvalidInput: a pattern matches no node.
+    """
+    patterns = [(layer.nodes, layer.precision) for layer in candidate.layers]
+    return held(patterns, nodes(model), candidate.name) if patterns else {}
+
+
+def _strong(path: Path, kind: str, candidate: Candidate, folder: Path) -> tuple[Path, tuple[str, ...]]:
+    with TemporaryDirectory(dir=folder) as scratch:
+        home = Path(scratch) / "own"
+        home.mkdir()
+        model = localised(fp32_model(path, Path(scratch)), home)
+        found = inspect(model, home)
+        patterns = [(layer.nodes, layer.precision) for layer in candidate.layers]
+        every = [(site.node or site.tensor, site.op or "") for site in sites(model)]
+        precisions = held(patterns, every, candidate.name) if patterns else {}
+        if other := {p for p in precisions.values() if p not in ("fp32", kind)}:
+            raise Unsupported(
+                f"candidate {candidate.name}: with typing strong, layers of a {kind} candidate may be fp32, not "
+                f"{', '.join(sorted(other))}"
+            )
+        keep = {name for name, precision in precisions.items() if precision == "fp32"}
+        made = strong(model, kind, found.types, found.ranks, keep)
+        localise(model, home, folder, converter(HALVES[kind]))
+    return save(model, folder / "model.onnx"), _notes(kind, made.islands, keep)
+
+
+def _notes(kind: str, islands: Sequence[Site], keep: set[str]) -> tuple[str, ...]:
+    others = [site.node or site.tensor for site in islands if site.node not in keep]
+    notes = [f"{kind}: written into the graph as types, which a strongly typed engine keeps to"]
+    if keep:
+        notes.append(f"held in FP32 as asked: {listed(sorted(keep))}")
+    if others:
+        notes.append(f"{kind}: these nodes have no {kind} in ONNX and stay in FP32 between casts: {listed(others)}")
+    return tuple(notes)
