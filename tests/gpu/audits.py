@@ -1,0 +1,104 @@
+"""Audits run here as a user runs them, and what their reports say."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from assay_api.model import parse
+from assay_api.report import CandidateReport, Finding, Report, Verdict
+from assay_runner.cli import run_command
+
+__all__ = ["KEEP", "Audited", "audit", "run", "trt"]
+
+KEEP: Final = "ASSAY_GPU_OUT"
+"""Names a folder that every report is copied to."""
+PLAN: Final = b"ftrt"
+"""A serialised engine begins with it."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """How an audit ended.
+
+    Attributes:
+        code: exit code.
+        report: the summary's report.
+        out: folder of the reports.
+    """
+
+    code: int
+    report: Report
+    out: Path
+
+    def candidate(self, name: str) -> CandidateReport:
+        """A candidate's part."""
+        [found] = [each for each in self.report.candidates if each.name == name]
+        return found
+
+    def findings(self, check: str = "", candidate: str = "") -> list[Finding]:
+        """Findings of a check, or of all; on a candidate, or on all."""
+        return [f for f in self.report.findings if check in ("", f.check) and candidate in ("", f.candidate)]
+
+    def verdict(self, check: str) -> Verdict:
+        """The verdict of a check that found one thing."""
+        [found] = self.findings(check)
+        return found.verdict
+
+    def failed_at(self) -> set[str]:
+        """Nodes that failed findings name."""
+        return {f.node for f in self.findings() if f.verdict is Verdict.FAILED and f.node}
+
+    def plans(self) -> list[Path]:
+        """Engines that the audit left in its cache."""
+        files = sorted(path for path in (self.out / "cache").rglob("*") if path.is_file())
+        return [path for path in files if path.open("rb").read(len(PLAN)) == PLAN]
+
+
+def trt(precision: str, name: str = "", level: int = 1, **more: Any) -> dict[str, Any]:
+    """A candidate that builds quickly: on small nets builds are what costs."""
+    fields = {"name": name or precision, "backend": "tensorrt", "precision": precision}
+    return fields | {"build": {"optimizationLevel": level}} | more
+
+
+def audit(
+    name: str, model: Path, data: Path, candidates: Sequence[Mapping[str, Any]], checks: Sequence[Any], **dataset: Any
+) -> dict[str, Any]:
+    """An audit as a file holds it; checks are names, or mappings with parameters."""
+    return {
+        "apiVersion": "assay.dev/v1alpha1",
+        "kind": "AccuracyAudit",
+        "metadata": {"name": name},
+        "spec": {
+            "model": {"uri": f"file://{model}"},
+            "dataset": {"uri": f"file://{data}/", **dataset},
+            "candidates": [dict(each) for each in candidates],
+            "checks": [{each: {}} if isinstance(each, str) else each for each in checks],
+            "artifacts": {"uri": "file:///nowhere/"},
+        },
+    }
+
+
+def run(document: Mapping[str, Any], folder: Path) -> Audited:
+    """Run an audit in this process and read its report; a copy is kept where the environment says so.
+
+    Raises:
+        FileNotFoundError: the audit left no report: it was refused, or could not be run at all.
+    """
+    name = document["metadata"]["name"]
+    out = folder / "out" / name
+    file = folder / f"{name}.yaml"
+    file.write_text(yaml.safe_dump(dict(document), sort_keys=False))
+    code = run_command(["run", "-f", str(file), "--out", str(out)])
+    report = out / "report.json"
+    if kept := os.environ.get(KEEP):
+        Path(kept).mkdir(parents=True, exist_ok=True)
+        shutil.copy(report, Path(kept, f"{name}.json"))
+    return Audited(code, parse(Report, json.loads(report.read_bytes())), out)
