@@ -36,11 +36,13 @@ from assay_runner.evidence import (
     LayerErrors,
     Need,
     OutputDrifts,
+    Ranges,
     Reproduction,
     Scores,
     Site,
     TensorFaults,
 )
+from assay_runner.range_evidence import TensorRange
 
 SITE = Site("t", "n", "Op")
 INF = float("inf")
@@ -59,6 +61,7 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "metric": [{"name": "m"}, {"name": "m", "atLeast": 0.5, "output": "t"}],
     "latency": [{"medianMs": 5, "p99Ms": 7.5, "throughput": 1}, {"engineMB": 4, "medianMs": 5, "runs": 5, "warmUp": 0}],
     "achievedPrecision": [{}, {"share": 0.5}],
+    "fp16Range": [{}, {"underflow": 0.5, "subnormal": 0.5, "accumulator": "fp16"}],
 }
 CASES = [(name, given) for name, several in PARAMETERS.items() for given in several]
 
@@ -112,6 +115,7 @@ def evidence(good: bool, samples: int = 1000) -> Evidence:
         scores=dict.fromkeys((("m", ""), ("m", "t")), Scores(SITE, np.ones(samples), values + 1)),
         behaviour=behaviour,
         reproduction=Reproduction(True, INF),
+        ranges=Ranges((TensorRange(SITE, "tensor", 9, 0 if good else 9, 0, 0, 0, 1, 1, 0, 0),), (), 0),
         engine=EngineFacts((EngineLayer("l", "gemm", "FP16" if good else "FP32"),)),
     )
 

@@ -60,7 +60,7 @@ def candidate_report(
         samples=evidence.samples,
         accuracy=accuracy(evidence),
         outputs=tuple(_output(drifts, request) for drifts in evidence.outputs),
-        layers=tuple(map(_layer, evidence.layers.layers)) if evidence.layers else (),
+        layers=_layers(evidence),
         notes=(*request.built.notes, *dict.fromkeys(notes), *_reproduces(evidence.reproduction)),
         **fields,
     )
@@ -126,6 +126,18 @@ def _share(flags: NDArray[np.bool_], samples: NDArray[np.intp], limit: float | N
     if not flags.all():
         entry["worstSample"] = int(samples[np.argmin(flags)])
     return entry | ({} if limit is None else {"limit": limit})
+
+
+def _layers(evidence: Evidence) -> tuple[dict[str, Any], ...]:
+    """Entries per tensor, with golden's counts against FP16 where that is the candidate's format."""
+    if evidence.layers is None:
+        return ()
+    counted: dict[str, dict[str, Any]] = {}
+    if evidence.ranges and evidence.precision == "fp16":
+        for entry in evidence.ranges.tensors:
+            counts = {"overflow": entry.overflow, "underflow": entry.underflow, "subnormal": entry.subnormal}
+            counted[entry.site.tensor] = ({"smallest": entry.smallest} if entry.smallest else {}) | counts
+    return tuple(_layer(layer) | counted.get(layer.site.tensor, {}) for layer in evidence.layers.layers)
 
 
 def _layer(layer: LayerError) -> dict[str, Any]:

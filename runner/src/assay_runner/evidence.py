@@ -13,6 +13,7 @@ from enum import StrEnum
 from assay_runner.behaviour_evidence import Behaviour
 from assay_runner.engine_evidence import EngineFacts, EngineLayer, EngineTensor
 from assay_runner.output_evidence import Floats, LabelRanks, OutputDrifts, Scores, Site
+from assay_runner.range_evidence import Ranges
 
 __all__ = [
     "Behaviour",
@@ -29,6 +30,7 @@ __all__ = [
     "Need",
     "OutputDrifts",
     "Overflow",
+    "Ranges",
     "Reproduction",
     "Scores",
     "Site",
@@ -59,6 +61,8 @@ class Need(StrEnum):
     """Time of one batch."""
     ENGINE = "engine"
     """What the engine is made of; costs nothing, its builder tells it."""
+    RANGES = "ranges"
+    """Golden's weights and tensors against FP16's range; another golden run."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +214,7 @@ class Evidence:
         hidden: nodes inside which float tensors are computed that cannot be shown.
         unrounded: nodes inside which the candidate's precision was not emulated.
         overflows: weights and graph inputs that its precision cannot hold.
+        ranges: of golden's weights and tensors.
         engine: what the candidate is made of, where it is an engine.
         unmeasured: outputs that could not be compared, and why.
         missing: why a need has no evidence, one sentence each.
@@ -228,6 +233,7 @@ class Evidence:
     hidden: tuple[Site, ...] = ()
     unrounded: tuple[Site, ...] = ()
     overflows: tuple[Overflow, ...] = ()
+    ranges: Ranges | None = None
     engine: EngineFacts | None = None
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[Need, str] = field(default_factory=dict)

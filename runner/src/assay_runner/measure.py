@@ -29,6 +29,7 @@ from assay_runner.models import LoadedModel
 from assay_runner.passes.behaviour import behaviour
 from assay_runner.passes.metrics import MetricsPass
 from assay_runner.passes.outputs import LabelsPass, OutputsPass
+from assay_runner.passes.ranges import RangesPass
 from assay_runner.passes.rows import length
 from assay_runner.passes.tapped import TappedPass
 from assay_runner.tensors import Array, Arrays, Batches, Progress, names
@@ -127,6 +128,7 @@ def _measured(
     labels = LabelsPass(_label_outputs(request.checks, tuple(sites)))
     metrics = MetricsPass((c for c in request.checks if isinstance(c, MetricCheck)), sites)
     tapped = _tapped(request, stack)
+    ranges = _ranges(request, stack)
     samples = 0
     session = stack.enter_context(request.backend.open(request.built))
     progress.stage("infer", request.dataset.samples, "samples")
@@ -143,6 +145,8 @@ def _measured(
             metrics.add(batch, golden, found)
         if tapped:
             tapped.add(batch, found)
+        if ranges:
+            ranges.add(batch)
         samples += batch.count
         progress.advance(batch.count)
     if tapped:
@@ -160,6 +164,7 @@ def _measured(
         reproduction=tapped.reproduction if tapped else None,
         hidden=request.built.hidden,
         unrounded=request.built.unrounded,
+        ranges=ranges.result() if ranges and samples else None,
         engine=request.built.engine,
         overflows=(*(tapped.overflows() if tapped else ()), *request.built.overflows),
         unmeasured=outputs.unmeasured,
@@ -182,6 +187,13 @@ def _tapped(request: MeasureRequest, stack: ExitStack) -> TappedPass | None:
         splits=(request.candidate_model or request.model).batch is None,
         stack=stack,
     )
+
+
+def _ranges(request: MeasureRequest, stack: ExitStack) -> RangesPass | None:
+    if Need.RANGES not in request.needs:
+        return None
+    splits = request.model.batch is None
+    return RangesPass(request.model, request.golden_precision, request.workdir, splits, stack)
 
 
 def _missing(request: MeasureRequest) -> dict[Need, str]:

@@ -18,6 +18,7 @@ from assay_runner.checks.batch_invariance import BatchInvariance
 from assay_runner.checks.check import Check
 from assay_runner.checks.extra_output import ExtraOutputCheck
 from assay_runner.checks.finite import Finite
+from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.latency import LatencyCheck
 from assay_runner.checks.layer_drift import LayerDrift
@@ -36,6 +37,7 @@ CHECKS: Mapping[str, type[Check]] = MappingProxyType(
         LayerDrift.name: LayerDrift,
         RunToRun.name: RunToRun,
         AchievedPrecision.name: AchievedPrecision,
+        Fp16Range.name: Fp16Range,
         BatchInvariance.name: BatchInvariance,
         ExtraOutputCheck.name: ExtraOutputCheck,
         LatencyCheck.name: LatencyCheck,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -64,7 +64,7 @@ class AchievedPrecision(Check):
             verdict = Verdict.PASSED
             message = f"{evidence.precision} was asked for, and no layer of {total} ran in a narrower precision"
             message += ", TF32 products being told as FP32" if evidence.precision == "tf32" else ""
-        fields = {"metric": "narrowerLayers", "value": found, "limit": 0}
+        fields: dict[str, Any] = {"metric": "narrowerLayers", "value": found, "limit": 0}
         return self.finding(evidence, verdict, message, **fields, details={"achieved": counts})
 
     def _narrow(self, evidence: Evidence, counts: Mapping[str, int]) -> Finding:
@@ -84,7 +84,7 @@ class AchievedPrecision(Check):
         else:
             verdict = Verdict.FAILED
             message = f"{asked} {_instead(counts, found, total)}: {_why(evidence)}"
-        fields = {"metric": "layersShare", "value": found / total, "limit": self.share}
+        fields: dict[str, Any] = {"metric": "layersShare", "value": found / total, "limit": self.share}
         return self.finding(evidence, verdict, message, **fields, details={"achieved": counts})
 
 

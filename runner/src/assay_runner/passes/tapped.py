@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
-from assay_runner.backends import Backend, Built
+from assay_runner.backends import Backend, Built, Session
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import LayerErrors, Overflow, Reproduction
 from assay_runner.golden import BACKEND, golden_model
@@ -57,7 +57,7 @@ class TappedPass:
         """Take a batch in; `plain` are the outputs of the plain run, where it ran."""
         self._overflows.add(batch)
         if self._size is None:
-            self._size = self._affordable(batch)
+            self._size = affordable(self._session, batch)
         for part in parts(batch, self._size or None):
             self._add(part, plain if part is batch or plain is None else _chosen(plain, batch, part))
 
@@ -95,14 +95,6 @@ class TappedPass:
         """Errors per tensor, where tensors were compared."""
         return self._layers.result(self.faults) if self._layers else None
 
-    def _affordable(self, batch: Batch) -> int:
-        """Samples whose tensors fit into SHOWN_BYTES; 0, all of a batch, where the model will not run on one alone."""
-        try:
-            tensors = self._session.run(next(parts(batch, 1)).inputs)
-        except InvalidInput:
-            return 0
-        return max(1, SHOWN_BYTES // max(1, sum(array.nbytes for array in tensors.values())))
-
     def _open_layers(self) -> LayersPass:
         built = self._golden_built()
         names = {site.tensor for site in self.sites}
@@ -123,6 +115,15 @@ class TappedPass:
                 bitwise, snr = False, min(snr, sums.snr)
         before = self.reproduction or Reproduction(True, float("inf"))
         self.reproduction = Reproduction(before.bitwise and bitwise, min(before.snr, snr))
+
+
+def affordable(session: Session, batch: Batch) -> int:
+    """Samples whose tensors fit into SHOWN_BYTES; 0, all of a batch, where the model will not run on one alone."""
+    try:
+        tensors = session.run(next(parts(batch, 1)).inputs)
+    except InvalidInput:
+        return 0
+    return max(1, SHOWN_BYTES // max(1, sum(array.nbytes for array in tensors.values())))
 
 
 def _chosen(outputs: Arrays, batch: Batch, part: Batch) -> dict[str, Array]:

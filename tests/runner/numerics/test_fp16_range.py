@@ -1,0 +1,148 @@
+"""What FP16 cannot hold, on models that show it: named at the first node, counted, and told apart from what it can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from assay_api.report import Finding, Verdict
+from assay_runner.checks.finite import Finite
+from assay_runner.checks.fp16_range import Fp16Range
+from assay_runner.checks.layer_drift import LayerDrift
+from assay_runner.statistics.ranges import RangeCounts
+from tests.models import Samples, constant, layer_norm, mlp, model, node, random, value
+from tests.runner.numerics.candidates import measured
+
+LONG = 65536
+WIDE = np.where(np.arange(16) % 2, 300, -300).astype(np.float32) * np.ones((9, 1), np.float32)
+
+
+def judged(proto: onnx.ModelProto, folder: Path, data: Samples, precision: str = "fp16", **given: Any) -> Finding:
+    [found] = measured(proto, precision, data, folder, Fp16Range(**given)).findings
+    return found
+
+
+def one(op: str, length: int, out: int = 1, opset: int = 17, **attributes: Any) -> onnx.ModelProto:
+    return model([node(op, "x", "y", **attributes)], [value("x", "N", length)], [value("y", "N", out)], opset=opset)
+
+
+def test_a_decomposed_layer_norm_is_named_at_its_pow(tmp_path: Path) -> None:
+    values = WIDE.copy()
+    values[:4] /= 300
+    found = judged(layer_norm(), tmp_path, Samples({"x": values}, batch=4))
+    assert (found.verdict, found.node, found.tensor, found.value) == (Verdict.FAILED, "squared.node", "squared", 3)
+    assert "80 of 144 elements in 5 of 9 samples, first in sample 4, the largest 90000" in found.message
+    assert "opset 17" in found.message
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_for_another_precision_it_is_only_told(precision: str, tmp_path: Path) -> None:
+    found = judged(layer_norm(), tmp_path, Samples({"x": WIDE}), precision)
+    assert (found.verdict, found.node, found.limit) == (Verdict.PASSED, "squared.node", None)
+    assert f"runs in {precision}; in fp16," in found.message
+
+
+def test_the_fused_operator_holds_what_the_decomposed_one_does_not(tmp_path: Path) -> None:
+    fused = model(
+        [node("LayerNormalization", "x scale", "y", axis=-1)],
+        [value("x", "N", 16)],
+        [value("y", "N", 16)],
+        [constant("scale", np.ones(16, np.float32))],
+    )
+    found = judged(fused, tmp_path, Samples({"x": WIDE}))
+    assert found.verdict is Verdict.PASSED
+    assert "the sum of squared deviations inside node 'y.node'" in found.message
+    assert found.details["innerSums"][0]["summedInFp32"] is True
+
+
+def test_a_mask_constant_is_named_with_its_node(tmp_path: Path) -> None:
+    proto = model(
+        [node("Mul", "keep mask", "bias"), node("Add", "x bias", "scores"), node("Softmax", "scores", "y", axis=-1)],
+        [value("x", "N", 4), value("keep", "N", 4)],
+        [value("y", "N", 4)],
+        [constant("mask", np.float32(-1e12))],
+    )
+    data = {"x": random(6, 4), "keep": np.tile(np.array([0, 0, 0, 1], np.float32), (6, 1))}
+    found = judged(proto, tmp_path, Samples(data))
+    assert (found.verdict, found.node, found.tensor) == (Verdict.FAILED, "bias.node", "mask")
+    assert "weight 'mask', which node 'bias.node' (Mul) reads, overflows" in found.message
+    assert "-1e+12" in found.message
+    assert "use -65504" in found.message
+
+
+def test_a_sum_over_many_elements_overflows_as_a_tensor(tmp_path: Path) -> None:
+    found = judged(
+        one("ReduceSum", LONG, keepdims=1), tmp_path, Samples({"x": np.ones((3, LONG), np.float32)}, batch=2)
+    )
+    assert (found.verdict, found.node) == (Verdict.FAILED, "y.node")
+    assert "in 3 of 3 samples" in found.message
+
+
+SUMS = {
+    "Softmax": (one("Softmax", LONG, LONG, axis=-1), 0.0, "the sum of exponentials"),
+    "ReduceMean": (one("ReduceMean", LONG, axes=[-1]), 2.0, "the sum before the division"),
+    "ReduceL2": (one("ReduceL2", 4096, axes=[-1]), 5.0, "the sum of squares before the root"),
+}
+
+
+@pytest.mark.parametrize("op", SUMS)
+@pytest.mark.parametrize(
+    ("accumulator", "verdict"),
+    [("unknown", Verdict.INCONCLUSIVE), ("fp16", Verdict.FAILED), ("fp32", Verdict.PASSED)],
+)
+def test_sums_inside_operators(op: str, accumulator: str, verdict: Verdict, tmp_path: Path) -> None:
+    proto, fill, what = SUMS[op]
+    length = proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    values = np.full((2, length), fill, np.float32)
+    found = judged(proto, tmp_path, Samples({"x": values}), accumulator=accumulator, underflow=1)
+    assert found.verdict is verdict, found.message
+    assert f"{what} inside node 'y.node' ({op})" in found.message
+    assert "in 2 of 2 samples" in found.message
+
+
+def test_values_that_vanish(tmp_path: Path) -> None:
+    tiny = random(6, 8, scale=1e-9)
+    found = judged(mlp(), tmp_path, Samples({"x": tiny}))
+    assert (found.verdict, found.tensor, found.metric) == (Verdict.FAILED, "x", "underflow")
+    assert judged(mlp(), tmp_path / "again", Samples({"x": tiny}), underflow=1).verdict is Verdict.PASSED
+
+
+def test_padding_is_not_counted_and_ordinary_values_pass(tmp_path: Path) -> None:
+    data = Samples({"x": random(6, 8)}, batch=4, fixed=True)
+    found = judged(mlp(), tmp_path, data)
+    assert found.verdict is Verdict.PASSED
+    assert "holds all" in found.message
+
+
+def test_layers_of_the_report_carry_the_counts(tmp_path: Path) -> None:
+    data = Samples({"x": WIDE})
+    report, _ = measured(layer_norm(), "fp16", data, tmp_path, Finite(), LayerDrift(), Fp16Range())
+    squared = next(layer for layer in report.layers if layer["name"] == "squared")
+    assert (squared["overflow"], squared["underflow"], squared["subnormal"]) == (144, 0, 0)
+    assert squared["smallest"] == 90000
+
+
+EDGES = np.array([0, 65519, -65520, 2.0**-25, 2.0**-24, 2.0**-14, 1e9, np.inf, np.nan, 2.0**-15], np.float64)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_counts_agree_with_rounding(dtype: Any) -> None:
+    values = np.concatenate([EDGES, random(200_000, scale=1e-5), random(100_000, scale=3e4)]).astype(dtype)
+    counts = RangeCounts()
+    counts.add(values[:70_000])
+    counts.add(values[70_000:])
+    kept = values[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        half = kept.astype(np.float16)
+    normal = np.abs(kept) < 2.0**-14
+    assert counts.elements == kept.size
+    assert counts.overflow == np.isinf(half).sum()
+    assert counts.underflow == ((half == 0) & (kept != 0)).sum()
+    assert counts.subnormal == ((half != 0) & normal).sum()
+    assert counts.zeros == (kept == 0).sum()
+    assert abs(counts.largest) == np.abs(kept).max()
+    assert counts.smallest == np.abs(kept[kept != 0]).min()
