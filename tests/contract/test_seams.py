@@ -1,0 +1,85 @@
+"""What a backend offers beyond what every backend has: each seam does what its name says, or is not offered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assay_api.audit import Candidate
+from assay_api.model import parse
+from assay_runner import errors
+from assay_runner.backends import BACKENDS, Backend, Built
+from assay_runner.backends.seams import LEAST, Extensible, Streamed, Timed, Weighed, conditions_of
+from assay_runner.behaviour_evidence import CONDITIONS
+from assay_runner.passes.again import run_elsewhere
+from assay_runner.passes.repeats import repeat
+from assay_runner.passes.rows import bits_equal
+from tests.lab import Unavailable
+from tests.models import Heard, Samples, convolutions, loaded, random
+
+DATA = Samples({"x": random(6, 4, 9, 9, seed=1)}, batch=3)
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> Backend:
+    chosen = BACKENDS[request.param]
+    try:
+        chosen.available()
+    except errors.Unavailable as error:
+        raise Unavailable(str(error)) from error
+    return chosen
+
+
+@pytest.fixture
+def built(backend: Backend, tmp_path: Path) -> Built:
+    asked = parse(Candidate, {"name": "fp16", "backend": backend.name, "precision": "fp16"})
+    return backend.build(loaded(convolutions(), tmp_path), asked, None, tmp_path / "built", Heard())
+
+
+@pytest.mark.parametrize("name", sorted(BACKENDS))
+def test_conditions_are_those_there_are(name: str) -> None:
+    offered = conditions_of(BACKENDS[name])
+    assert LEAST <= offered <= set(CONDITIONS)
+    assert ("otherStream" in offered) == isinstance(BACKENDS[name], Streamed)
+
+
+def test_every_condition_that_is_offered_can_be_run(backend: Backend, built: Built) -> None:
+    sites = {site.tensor: site for site in backend.sites(built) if site.tensor == "logits"}
+    found = repeat(backend, built, DATA, sites, (2, 2, ()), Heard())
+    assert not found.untried
+    assert set(found.tried) == conditions_of(backend)
+    assert not found.differences
+
+
+def test_a_new_process_gives_every_output(backend: Backend, built: Built) -> None:
+    batches = [batch.inputs for batch in DATA]
+    with backend.open(built) as session:
+        here = [{name: np.array(array) for name, array in session.run(batch).items()} for batch in batches]
+    elsewhere = run_elsewhere(built, batches)
+    assert [found.keys() for found in elsewhere] == [found.keys() for found in here]
+    assert all(bits_equal(a[name], b[name]) for a, b in zip(here, elsewhere, strict=True) for name in a)
+
+
+def test_one_more_output_is_there_beside_the_others(backend: Backend, built: Built) -> None:
+    if not isinstance(backend, Extensible):
+        raise Unavailable(f"{backend.name} cannot add an output here")
+    inputs = next(iter(DATA)).inputs
+    with backend.open_with_output(built, "r") as session:
+        found = {name: np.array(array) for name, array in session.run(inputs).items()}
+    with backend.open(built) as session:
+        plain = np.array(session.run(inputs)["logits"])
+    assert found.keys() == {"logits", "r"}
+    assert np.abs(found["logits"] - plain).max() < 0.05 * np.abs(plain).max()
+
+
+def test_a_session_that_knows_its_time_and_memory_gives_them(backend: Backend, built: Built) -> None:
+    inputs = next(iter(DATA)).inputs
+    with backend.open(built) as session:
+        if isinstance(session, Timed):
+            times = session.time(inputs, 5)
+            assert len(times) == 5
+            assert min(times) > 0
+        if isinstance(session, Weighed):
+            assert session.device_memory > 0
