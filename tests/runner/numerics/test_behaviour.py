@@ -267,6 +267,16 @@ def test_limits_of_time_and_memory(case: str, tmp_path: Path) -> None:
     assert message in found.message
 
 
+def test_weights_beside_the_model_are_part_of_its_size(tmp_path: Path) -> None:
+    built = build(loaded(mlp(), tmp_path), candidate("fp32"), tmp_path)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    proto = onnx.load(str(built.path))
+    onnx.save(proto, str(outside / "m.onnx"), save_as_external_data=True, location="w.bin", size_threshold=0)
+    found = timed(ORT, replace(built, path=outside / "m.onnx"), Samples({"x": random(8, 8)}), 1, 0, Heard())
+    assert found.engine == sum(path.stat().st_size for path in outside.iterdir())
+
+
 @pytest.mark.parametrize(("given", "verdict"), [({"medianMs": 1e9}, INCONCLUSIVE), ({}, PASSED)])
 def test_an_emulation_meets_no_limit(given: dict[str, Any], verdict: Verdict, tmp_path: Path) -> None:
     [found] = judged(mlp(), Samples({"x": random(8, 8)}), tmp_path, check("latency", runs=3, **given), "fp16")

@@ -119,8 +119,9 @@ def figures(timing: Timing) -> dict[str, float]:
         "medianMs": median,
         "p99Ms": float(np.quantile(times, 0.99, method="higher")),
         "throughput": 1000 * timing.rows / median if median else float("inf"),
-        "engineMB": timing.engine / MB,
     }
+    if not timing.emulated:  # an emulation's file says nothing about an engine's size
+        found["engineMB"] = timing.engine / MB
     return found | ({} if timing.memory is None else {"deviceMemoryMB": timing.memory / MB})
 
 
@@ -130,9 +131,12 @@ def _holds(name: str, value: float, limit: float) -> bool:
 
 def _told(found: dict[str, float], timing: Timing) -> str:
     clock = "device time, copies excluded" if timing.device else "wall clock"
-    memory = f", {found['deviceMemoryMB']:.4g} MB of device memory" if "deviceMemoryMB" in found else ""
-    return (
+    rate = found["throughput"]
+    told = (
         f"a batch of {timing.rows} takes {found['medianMs']:.4g} ms (median of {len(timing.milliseconds)} runs, "
-        f"{clock}; p99 {found['p99Ms']:.4g} ms), {found['throughput']:.4g} samples/s, "
-        f"{found['engineMB']:.4g} MB to run{memory}"
+        f"{clock}; p99 {found['p99Ms']:.4g} ms), {f'{rate:,.0f}' if rate >= 100 else f'{rate:.3g}'} samples/s"
     )
+    if timing.emulated:
+        return told
+    memory = f", {found['deviceMemoryMB']:.4g} MB of device memory" if "deviceMemoryMB" in found else ""
+    return f"{told}, {found['engineMB']:.4g} MB to load{memory}"

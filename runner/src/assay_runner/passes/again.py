@@ -45,7 +45,8 @@ def run_elsewhere(built: Built, batches: Sequence[Arrays]) -> list[dict[str, Arr
 
 def _why(ended: subprocess.CompletedProcess[str]) -> str:
     if ended.returncode < 0:
-        return f"it was ended by {signal.Signals(-ended.returncode).name}"
+        name = signal.Signals(-ended.returncode).name
+        return f"it was ended by {name}" + (", as for lack of memory: give it more" if name == "SIGKILL" else "")
     lines = ended.stderr.strip().splitlines()
     return lines[-1] if lines else f"it ended with status {ended.returncode}"
 

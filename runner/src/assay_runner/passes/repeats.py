@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import cycle, islice
 
 import numpy as np
 
@@ -141,9 +141,10 @@ def _busy(session: Session, batches: Sequence[Batch]) -> Iterator[None]:
 
     def work() -> None:
         try:
-            while not done.is_set():
-                for batch in batches:
-                    session.run(batch.inputs)
+            for batch in cycle(batches):
+                if done.is_set():
+                    return
+                session.run(batch.inputs)
         except AuditError as error:
             failures.append(error)
 

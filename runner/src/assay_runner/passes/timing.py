@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+
+import onnx
 
 from assay_runner.backends import Backend, Built
 from assay_runner.backends.seams import Timed, Weighed
@@ -34,6 +37,16 @@ def timed(backend: Backend, built: Built, dataset: Batches, runs: int, warm_up: 
             rows=length(batch),
             device=isinstance(session, Timed),
             emulated=built.emulated,
-            engine=built.path.stat().st_size,
+            engine=_size(built.path),
             memory=session.device_memory if isinstance(session, Weighed) else None,
         )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a plan, or of an ONNX model with the files in which its weights lie."""
+    size = path.stat().st_size
+    if path.suffix != ".onnx":
+        return size
+    model = onnx.load(str(path), load_external_data=False)
+    places: set[str] = {e.value for t in model.graph.initializer for e in t.external_data if e.key == "location"}
+    return size + sum((path.parent / place).stat().st_size for place in places)
