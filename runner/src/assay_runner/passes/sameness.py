@@ -10,7 +10,7 @@ import numpy as np
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import Extensible
 from assay_runner.behaviour_evidence import Comparison, ExtraOutput, Invariance
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import Site
 from assay_runner.passes.outputs import OutputsPass
 from assay_runner.passes.rows import bits_equal, has_samples, judged, length, parts
@@ -103,7 +103,7 @@ def _alone(session: Session, batch: Batch, alone: SamenessPass) -> Iterator[str]
             for name, array in session.run(part.inputs).items():
                 if has_samples(array, part):
                     single.setdefault(name, []).append(np.array(array))
-    except InvalidInput as error:
+    except (InvalidInput, Unsupported) as error:
         yield f"a sample alone cannot be run: {error}"
         return
     first = {name: np.concatenate(arrays) for name, arrays in single.items() if len(arrays) == batch.count}
@@ -149,7 +149,7 @@ def extra_output(
                 places = [f"sample {batch.start + row}" for row in range(batch.count)]
                 same.add(batch, first, session.run(batch.inputs), places)
                 progress.advance()
-    except InvalidInput as error:
+    except (InvalidInput, Unsupported) as error:
         return ExtraOutput(chosen[0], None, f"the candidate with one more output cannot be run: {error}")
     return ExtraOutput(chosen[0], same.result())
 
