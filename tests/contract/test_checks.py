@@ -24,8 +24,10 @@ from assay_runner.behaviour_evidence import (
 from assay_runner.checks import CHECKS, Check, parse_checks
 from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.output_drift import OutputDrift
+from assay_runner.eight_bit_evidence import EightBitRead
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import (
+    EightBitReads,
     EngineFacts,
     EngineLayer,
     Error,
@@ -61,6 +63,7 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "metric": [{"name": "m"}, {"name": "m", "atLeast": 0.5, "output": "t"}],
     "latency": [{"medianMs": 5, "p99Ms": 7.5, "throughput": 1}, {"engineMB": 4, "medianMs": 5, "runs": 5, "warmUp": 0}],
     "achievedPrecision": [{}, {"share": 0.5}],
+    "layerConstraints": [{}, {"keepWide": ["Softmax", "Conv"]}],
     "fp16Range": [{}, {"underflow": 0.5, "subnormal": 0.5, "accumulator": "fp16"}],
 }
 CASES = [(name, given) for name, several in PARAMETERS.items() for given in several]
@@ -116,6 +119,7 @@ def evidence(good: bool, samples: int = 1000) -> Evidence:
         behaviour=behaviour,
         reproduction=Reproduction(True, INF),
         ranges=Ranges((TensorRange(SITE, "tensor", 9, 0 if good else 9, 0, 0, 0, 1, 1, 0, 0),), (), 0),
+        eight_bit=EightBitReads(() if good else (EightBitRead(SITE, "Softmax", "x", "INT8", "graph"),)),
         engine=EngineFacts((EngineLayer("l", "gemm", "FP16" if good else "FP32"),)),
     )
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from assay_runner.behaviour_evidence import Behaviour
+from assay_runner.eight_bit_evidence import EightBitReads
 from assay_runner.engine_evidence import EngineFacts, EngineLayer, EngineTensor
 from assay_runner.output_evidence import Floats, LabelRanks, OutputDrifts, Scores, Site
 from assay_runner.range_evidence import Ranges
 
 __all__ = [
     "Behaviour",
+    "EightBitReads",
     "EngineFacts",
     "EngineLayer",
     "EngineTensor",
@@ -63,6 +65,8 @@ class Need(StrEnum):
     """What the engine is made of; costs nothing, its builder tells it."""
     RANGES = "ranges"
     """Golden's weights and tensors against FP16's range; another golden run."""
+    GRAPH = "graph"
+    """Which nodes of the candidate read 8 bits; costs no run."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,7 @@ class Evidence:
         unrounded: nodes inside which the candidate's precision was not emulated.
         overflows: weights and graph inputs that its precision cannot hold.
         ranges: of golden's weights and tensors.
+        eight_bit: nodes that read 8 bits.
         engine: what the candidate is made of, where it is an engine.
         unmeasured: outputs that could not be compared, and why.
         missing: why a need has no evidence, one sentence each.
@@ -234,6 +239,7 @@ class Evidence:
     unrounded: tuple[Site, ...] = ()
     overflows: tuple[Overflow, ...] = ()
     ranges: Ranges | None = None
+    eight_bit: EightBitReads | None = None
     engine: EngineFacts | None = None
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[Need, str] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Behaviour, Evidence, Need, Site
 from assay_runner.models import LoadedModel
 from assay_runner.passes.behaviour import behaviour
+from assay_runner.passes.eight_bit import eight_bit
 from assay_runner.passes.metrics import MetricsPass
 from assay_runner.passes.outputs import LabelsPass, OutputsPass
 from assay_runner.passes.ranges import RangesPass
@@ -165,6 +166,7 @@ def _measured(
         hidden=request.built.hidden,
         unrounded=request.built.unrounded,
         ranges=ranges.result() if ranges and samples else None,
+        eight_bit=eight_bit(request.built) if Need.GRAPH in request.needs else None,
         engine=request.built.engine,
         overflows=(*(tapped.overflows() if tapped else ()), *request.built.overflows),
         unmeasured=outputs.unmeasured,

@@ -21,6 +21,7 @@ from assay_runner.checks.finite import Finite
 from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.latency import LatencyCheck
+from assay_runner.checks.layer_constraints import LayerConstraints
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.metric import MetricCheck
 from assay_runner.checks.output_drift import OutputDrift
@@ -38,6 +39,7 @@ CHECKS: Mapping[str, type[Check]] = MappingProxyType(
         RunToRun.name: RunToRun,
         AchievedPrecision.name: AchievedPrecision,
         Fp16Range.name: Fp16Range,
+        LayerConstraints.name: LayerConstraints,
         BatchInvariance.name: BatchInvariance,
         ExtraOutputCheck.name: ExtraOutputCheck,
         LatencyCheck.name: LatencyCheck,
