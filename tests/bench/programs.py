@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,11 +50,11 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
-def run_program(argv: Sequence[str], log: Path) -> Usage:
+def run_program(argv: Sequence[str], log: Path, allowed: Collection[int] = (0,)) -> Usage:
     """Run to the end with its output in `log`.
 
     Raises:
-        ProgramFailed: it exited with anything but 0.
+        ProgramFailed: it exited with a code that is not allowed.
     """
     with log.open("wb") as out:
         begin = time.perf_counter()
@@ -68,7 +68,7 @@ def run_program(argv: Sequence[str], log: Path) -> Usage:
         seconds = time.perf_counter() - begin
     # Popen did not see the end: without this it would warn that the process still runs.
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if process.returncode not in allowed:
         last = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
         raise ProgramFailed(f"{' '.join(argv[:4])} ended with {process.returncode}:\n{last}")
     return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)

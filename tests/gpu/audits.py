@@ -15,13 +15,12 @@ import yaml
 from assay_api.model import parse
 from assay_api.report import CandidateReport, Finding, Report, Verdict
 from assay_runner.cli import run_command
+from tests.gpu.plans import plans_in
 
 __all__ = ["KEEP", "Audited", "audit", "run", "trt"]
 
 KEEP: Final = "ASSAY_GPU_OUT"
 """Names a folder that every report is copied to."""
-PLAN: Final = b"ftrt"
-"""A serialised engine begins with it."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,7 @@ class Audited:
 
     def plans(self) -> list[Path]:
         """Engines that the audit left in its cache."""
-        files = sorted(path for path in (self.out / "cache").rglob("*") if path.is_file())
-        return [path for path in files if path.open("rb").read(len(PLAN)) == PLAN]
+        return plans_in(self.out / "cache")
 
 
 def trt(precision: str, name: str = "", level: int = 1, **more: Any) -> dict[str, Any]:
