@@ -21,6 +21,7 @@ from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.behaviour_evidence import Condition
 from assay_runner.checks import CHECKS, Check
+from assay_runner.evidence import EngineFacts
 from assay_runner.graphs.documents import load_graph
 from assay_runner.graphs.taps import custom_sites
 from assay_runner.measure import Measured
@@ -289,6 +290,8 @@ def test_without_a_clock_the_wall_clock_counts(tmp_path: Path) -> None:
     found = timed(ORT, built, Samples({"x": random(8, 8)}), 4, 2, Heard())
     assert (len(found.milliseconds), found.rows, found.device, found.memory) == (4, 8, False, None)
     assert min(found.milliseconds) > 0
+    engine = replace(built, engine=EngineFacts((), memory=7))
+    assert timed(ORT, engine, Samples({"x": random(8, 8)}), 1, 0, Heard()).memory == 7
     unknown = check("latency", deviceMemoryMB=5, runs=3)
     [judgement] = judged(mlp(), Samples({"x": random(8, 8)}), tmp_path / "again", unknown)
     assert judgement.verdict is INCONCLUSIVE

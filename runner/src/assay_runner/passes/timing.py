@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from assay_runner.backends import Backend, Built
+from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import Timed, Weighed
 from assay_runner.behaviour_evidence import Timing
 from assay_runner.passes.rows import length
@@ -38,8 +38,15 @@ def timed(backend: Backend, built: Built, dataset: Batches, runs: int, warm_up: 
             device=isinstance(session, Timed),
             emulated=built.emulated,
             engine=_size(built.path),
-            memory=session.device_memory if isinstance(session, Weighed) else None,
+            memory=_memory(built, session),
         )
+
+
+def _memory(built: Built, session: Session) -> int | None:
+    """Bytes of device memory: as told when the engine was made, else by the session."""
+    if built.engine and built.engine.memory is not None:
+        return built.engine.memory
+    return session.device_memory if isinstance(session, Weighed) else None
 
 
 def _size(path: Path) -> int:
