@@ -47,7 +47,8 @@ class Bare:
     def run(self, arrays: Arrays) -> dict[str, NDArray[Any]]:
         """The outputs for one batch."""
         for name in self.of_mode("INPUT"):
-            self.context.set_input_shape(name, arrays[name].shape)
+            if not self.context.set_input_shape(name, arrays[name].shape):
+                raise RuntimeError(f"the engine does not take {name} of shape {arrays[name].shape}")
         host = {
             name: np.empty(
                 tuple(self.context.get_tensor_shape(name)), self.trt.nptype(self.engine.get_tensor_dtype(name))
@@ -82,13 +83,11 @@ class Bare:
             check(cuda.cudaMemcpy(array.ctypes.data, addresses[name], array.nbytes, kind))
 
     def over(self, arrays: Arrays, batch: int) -> dict[str, NDArray[Any]]:
-        """The outputs of all samples, run in batches."""
+        """The outputs of all samples, run in batches; the last one is filled up with the last sample."""
         samples = len(next(iter(arrays.values())))
-        parts = [
-            self.run({name: array[start : start + batch] for name, array in arrays.items()})
-            for start in range(0, samples, batch)
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        rows = [np.arange(start, start + batch).clip(max=samples - 1) for start in range(0, samples, batch)]
+        parts = [self.run({name: array[these] for name, array in arrays.items()}) for these in rows]
+        return {name: np.concatenate([part[name] for part in parts])[:samples] for name in parts[0]}
 
     def inspected(self) -> str:
         """What the engine says about its layers, as JSON."""

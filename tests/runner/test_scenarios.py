@@ -17,10 +17,10 @@ from tests.scenarios import SCENARIOS, write
 CHECKS: tuple[Any, ...] = ("finite", {"outputDrift": {"snr": 17}}, "layerDrift", "runToRun")
 
 
-def emulated(name: str, precision: str, folder: Path) -> Audited:
+def emulated(name: str, precision: str, folder: Path, *checks: Any, **more: Any) -> Audited:
     write(name, folder)
-    candidate = {"name": precision, "backend": "onnxruntime", "precision": precision}
-    return run(audit(name, folder / "model.onnx", folder / "data", [candidate], CHECKS, batch=8), folder)
+    candidate = {"name": precision, "backend": "onnxruntime", "precision": precision, **more}
+    return run(audit(name, folder / "model.onnx", folder / "data", [candidate], checks or CHECKS, batch=8), folder)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -52,6 +52,19 @@ def test_bf16_holds_what_fp16_cannot(name: str, tmp_path: Path) -> None:
 def test_the_fused_operator_passes_in_fp16(tmp_path: Path) -> None:
     told = emulated("fused-layer-norm", "fp16", tmp_path)
     assert told.verdict("outputDrift") is Verdict.PASSED
+
+
+@pytest.mark.parametrize("name", ["decomposed-layer-norm", "mask-1e12", "long-sum"])
+def test_what_fp16_cannot_hold_is_named(name: str, tmp_path: Path) -> None:
+    told = emulated(name, "fp16", tmp_path, "fp16Range")
+    assert SCENARIOS[name]().node in {f.node for f in told.findings("fp16Range")}
+
+
+def test_8_bits_into_a_normalisation_are_named(tmp_path: Path) -> None:
+    own = {"model": {"uri": f"file://{tmp_path}/model.onnx"}}
+    told = emulated("layer-norm-8-bits", "int8", tmp_path, "layerConstraints", **own)
+    [found] = [f for f in told.findings("layerConstraints") if f.verdict is not Verdict.PASSED]
+    assert found.node == SCENARIOS["layer-norm-8-bits"]().node
 
 
 def test_a_report_becomes_a_row_of_the_table(tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""Reductions on a GPU say what the passes of the host say, and take little longer than reading the tensors does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import pytest
+
+from assay_runner.backends.tensorrt import device
+from assay_runner.backends.tensorrt.reductions import DeviceArray, Figures, Reductions
+from assay_runner.tensors import Array
+from tests.runner.numerics.pairs_of_tensors import Pair, cases, check, expected, pair
+
+pytestmark = pytest.mark.usefixtures("gpu")
+NAMES = [name for name, _ in cases()]
+LARGE = (16, 1 << 22)
+SLACK = 3
+"""Times the floor, bytes over a device-to-device copy's bandwidth, that a reduction may take on any GPU."""
+
+
+@contextmanager
+def placed(array: Array, stream: int) -> Iterator[DeviceArray]:
+    buffer = device.Buffer()
+    contiguous = np.ascontiguousarray(array)
+    try:
+        device.to_device(contiguous, buffer.reserve(array.nbytes), stream)
+        device.synchronize(stream)
+        yield DeviceArray(buffer.pointer, array.dtype, array.shape)
+    finally:
+        buffer.free()
+
+
+def reduce(pairs: Sequence[Pair], formats: bool = False) -> Figures:
+    with ExitStack() as stack:
+        stream = stack.enter_context(device.stream())
+        reductions = stack.enter_context(Reductions(formats=formats))
+        for one in pairs:
+            golden = None if one.golden is None else stack.enter_context(placed(one.golden, stream))
+            candidate = stack.enter_context(placed(one.candidate, stream))
+            rows = len(one.batch.inputs["x"])
+            reductions.add("t", golden, candidate, rows, one.batch.count, one.batch.start, stream)
+        return reductions.result()["t"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_what_the_host_says(name: str) -> None:
+    one = dict(cases())[name]
+    check(reduce([one]), expected([one]))
+
+
+def test_large_tensors_and_bits_that_repeat() -> None:
+    one = pair(1, ("fp32", "fp16"), (5, 1_000_003), 5, 4, 1e-5)
+    first = reduce([one, one])
+    check(first, expected([one, one]))
+    assert reduce([one, one]) == first
+
+
+def test_all_nan_costs_no_more_than_numbers() -> None:
+    fine, nan = (milliseconds(np.full(LARGE, value, np.float16)) for value in (1.0, np.nan))
+    assert nan < 5 * fine + 0.1
+
+
+def test_waits_for_memory_not_for_arithmetic(capsys: pytest.CaptureFixture[str]) -> None:
+    array = np.ones(LARGE, np.float16)
+    moved = array.nbytes * 3
+    taken, floor = milliseconds(array), moved / bandwidth() / 1e6
+    with capsys.disabled():
+        print(
+            f"\nreductions: {moved / 1e6:.0f} MB in {taken:.3f} ms, {moved / taken / 1e6:.0f} GB/s; floor {floor:.3f} ms"
+        )
+    assert taken < SLACK * floor + 0.05
+
+
+def milliseconds(candidate: Array) -> float:
+    """Device time of the fastest of some reductions of FP32 ones against this."""
+    with ExitStack() as stack:
+        stream = stack.enter_context(device.stream())
+        reductions = stack.enter_context(Reductions())
+        arrays = [stack.enter_context(placed(a, stream)) for a in (np.ones(candidate.shape, np.float32), candidate)]
+        timer = device.Timer()
+        stack.callback(timer.close)
+        times = []
+        for _ in range(8):
+            timer.start(stream)
+            reductions.add("t", arrays[0], arrays[1], len(candidate), len(candidate), 0, stream)
+            timer.stop(stream)
+            times.append(timer.milliseconds())
+        return min(times)
+
+
+def bandwidth() -> float:
+    """Bytes per nanosecond that a copy on the device reads and writes."""
+    size = 256 << 20
+    with ExitStack() as stack:
+        stream = stack.enter_context(device.stream())
+        buffers = device.Buffer(), device.Buffer()
+        for buffer in buffers:
+            stack.callback(buffer.free)
+        addresses = [buffer.reserve(size) for buffer in buffers]
+        timer = device.Timer()
+        stack.callback(timer.close)
+        kind = device.runtime().cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        times = []
+        for _ in range(5):
+            timer.start(stream)
+            device.call("cudaMemcpyAsync", addresses[1], addresses[0], size, kind, stream)
+            timer.stop(stream)
+            times.append(timer.milliseconds())
+        return 2 * size / (min(times) * 1e6)
