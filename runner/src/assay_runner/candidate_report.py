@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from assay_api.report import CandidateReport, Finding, Latency, Verdict, worst
 from assay_runner.checks.latency import summary
 from assay_runner.checks.output_drift import METRICS, OutputDrift
-from assay_runner.evidence import EngineFacts, Evidence, LayerError, OutputDrifts, Reproduction
+from assay_runner.evidence import EngineFacts, Evidence, Histogram, LayerError, OutputDrifts, Reproduction
 from assay_runner.statistics.quantiles import bad_end, worst_index
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def candidate_report(
         accuracy=accuracy(evidence),
         outputs=tuple(_output(drifts, request) for drifts in evidence.outputs),
         layers=_layers(evidence),
+        histograms=tuple(map(_histogram, evidence.histograms)),
         notes=(*request.built.notes, *dict.fromkeys(notes), *_reproduces(evidence.reproduction)),
         **fields,
     )
@@ -138,6 +139,20 @@ def _layers(evidence: Evidence) -> tuple[dict[str, Any], ...]:
             counts = {"overflow": entry.overflow, "underflow": entry.underflow, "subnormal": entry.subnormal}
             counted[entry.site.tensor] = ({"smallest": entry.smallest} if entry.smallest else {}) | counts
     return tuple(_layer(layer) | counted.get(layer.site.tensor, {}) for layer in evidence.layers.layers)
+
+
+def _histogram(histogram: Histogram) -> dict[str, Any]:
+    return {
+        "tensor": histogram.site.tensor,
+        "node": histogram.site.node,
+        "op": histogram.site.op,
+        "low": histogram.low,
+        "golden": histogram.golden,
+        "candidate": histogram.candidate,
+        "goldenZeros": histogram.golden_zeros,
+        "candidateZeros": histogram.candidate_zeros,
+        "nonFinite": histogram.not_finite,
+    }
 
 
 def _layer(layer: LayerError) -> dict[str, Any]:

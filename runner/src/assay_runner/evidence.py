@@ -14,7 +14,7 @@ from assay_runner.behaviour_evidence import Behaviour
 from assay_runner.eight_bit_evidence import EightBitReads
 from assay_runner.engine_evidence import EngineFacts, EngineLayer, EngineTensor
 from assay_runner.output_evidence import Floats, LabelRanks, OutputDrifts, Scores, Site
-from assay_runner.range_evidence import Ranges
+from assay_runner.range_evidence import Histogram, Ranges
 
 __all__ = [
     "Behaviour",
@@ -26,6 +26,7 @@ __all__ = [
     "Evidence",
     "Fault",
     "Floats",
+    "Histogram",
     "LabelRanks",
     "LayerError",
     "LayerErrors",
@@ -219,6 +220,7 @@ class Evidence:
         unrounded: nodes inside which the candidate's precision was not emulated.
         overflows: weights and graph inputs that its precision cannot hold.
         ranges: of golden's weights and tensors.
+        histograms: of the worst tensors.
         eight_bit: nodes that read 8 bits.
         engine: what the candidate is made of, where it is an engine.
         unmeasured: outputs that could not be compared, and why.
@@ -239,6 +241,7 @@ class Evidence:
     unrounded: tuple[Site, ...] = ()
     overflows: tuple[Overflow, ...] = ()
     ranges: Ranges | None = None
+    histograms: tuple[Histogram, ...] = ()
     eight_bit: EightBitReads | None = None
     engine: EngineFacts | None = None
     unmeasured: Mapping[str, str] = field(default_factory=dict)

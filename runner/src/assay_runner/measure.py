@@ -166,6 +166,7 @@ def _measured(
         hidden=request.built.hidden,
         unrounded=request.built.unrounded,
         ranges=ranges.result() if ranges and samples else None,
+        histograms=tapped.histograms if tapped else (),
         eight_bit=eight_bit(request.built) if Need.GRAPH in request.needs else None,
         engine=request.built.engine,
         overflows=(*(tapped.overflows() if tapped else ()), *request.built.overflows),

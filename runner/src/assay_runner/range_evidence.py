@@ -42,6 +42,29 @@ class TensorRange:
 
 
 @dataclass(frozen=True)
+class Histogram:
+    """Elements of one tensor by magnitude, golden's against the candidate's, in some of the samples.
+
+    Attributes:
+        site: the tensor.
+        low: power of two at which the lists start.
+        golden: element i counts golden's elements with 2^(low+i) ≤ |x| < 2^(low+i+1).
+        candidate: the candidate's, likewise.
+        golden_zeros: golden's elements that are zero.
+        candidate_zeros: the candidate's.
+        not_finite: the candidate's that are NaN or infinite.
+    """
+
+    site: Site
+    low: int
+    golden: tuple[int, ...]
+    candidate: tuple[int, ...]
+    golden_zeros: int
+    candidate_zeros: int
+    not_finite: int
+
+
+@dataclass(frozen=True)
 class Accumulation:
     """A sum inside an operator, which no tensor shows, that exceeds FP16's largest number.
 

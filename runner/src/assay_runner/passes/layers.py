@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -49,6 +49,10 @@ class LayersPass:
         for piece in self._pieces:
             self._add_local(piece, golden, batch)
         return golden
+
+    def show(self, batch: Batch, names: Collection[str]) -> dict[str, Array]:
+        """Golden's tensors of these names."""
+        return {name: array for name, array in self._golden.run(batch.inputs).items() if name in names}
 
     def add_candidate(
         self, batch: Batch, golden: dict[str, Array], tensors: dict[str, Array], faults: FaultsPass

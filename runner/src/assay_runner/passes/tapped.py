@@ -12,10 +12,11 @@ from typing import Literal
 
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import LayerErrors, Overflow, Reproduction
+from assay_runner.evidence import Histogram, LayerErrors, Overflow, Reproduction
 from assay_runner.golden import BACKEND, golden_model
 from assay_runner.models import LoadedModel
 from assay_runner.passes.faults import FaultsPass
+from assay_runner.passes.histograms import MOST, HistogramsPass, worst_sites
 from assay_runner.passes.layers import LayersPass
 from assay_runner.passes.overflows import OverflowsPass
 from assay_runner.passes.rows import bits_equal, has_samples, parts
@@ -49,6 +50,7 @@ class TappedPass:
         self.faults = FaultsPass(self.sites)
         self._overflows = OverflowsPass(built)
         self.notes: tuple[str, ...] = ()
+        self.histograms: tuple[Histogram, ...] = ()
         self.reproduction: Reproduction | None = None
         self._layers = self._open_layers() if layers else None
         self._size: int | None = None if splits else 0
@@ -74,9 +76,17 @@ class TappedPass:
                     self.faults.add(site.tensor, tensors.pop(site.tensor), batch)
 
     def settle(self, dataset: Batches) -> None:
-        """Look whether golden has the values that are not finite too; runs only the batches that had any."""
-        if self._layers or not self.faults.names:
+        """Look whether golden has the values that are not finite too; runs only the batches that had any.
+
+        The worst tensors are counted for their histograms on the way.
+        """
+        if self._layers:
+            self._draw(self._layers, dataset)
             return
+        if not self.faults.names:
+            return
+        drawn = HistogramsPass([site for site in self.sites if site.tensor in self.faults.names][:MOST])
+        first = min(self.faults.batches)
         with ExitStack() as stack:
             built = self._golden_built()
             golden = stack.enter_context(BACKEND.open_tapped(built, self.faults.names))
@@ -86,6 +96,24 @@ class TappedPass:
                     wanted, found = golden.run(batch.inputs), candidate.run(batch.inputs)
                     for name in self.faults.names & wanted.keys() & found.keys():
                         self.faults.settle(name, found[name], wanted[name], batch)
+                    for name in drawn.names & wanted.keys() & found.keys() if batch.start == first else ():
+                        drawn.add(name, wanted[name], found[name], batch)
+        self.histograms = drawn.result()
+
+    def _draw(self, layers: LayersPass, dataset: Batches) -> None:
+        """Count the worst tensors again: in the first part of the dataset, and in the first that is not finite."""
+        drawn = HistogramsPass(worst_sites(layers.result(self.faults)))
+        wanted = {0, *sorted(self.faults.batches)[:1]} if drawn.names else set()
+        for batch in (part for whole in dataset for part in parts(whole, self._size or None)):
+            if not wanted:
+                break
+            if batch.start in wanted:
+                wanted.discard(batch.start)
+                golden = layers.show(batch, drawn.names)
+                found = self._session.run(batch.inputs)
+                for name in drawn.names & golden.keys() & found.keys():
+                    drawn.add(name, golden[name], found[name], batch)
+        self.histograms = drawn.result()
 
     def overflows(self) -> tuple[Overflow, ...]:
         """Graph inputs that the candidate's precision cannot hold."""
