@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import pytest
 
-from assay_runner.backends.tensorrt import device
-from assay_runner.backends.tensorrt.reductions import DeviceArray, Figures, Reductions
+from assay_runner.backends.tensorrt.device import Buffer, Timer, call, runtime, stream, synchronize, to_device
+from assay_runner.backends.tensorrt.figures import Figures
+from assay_runner.backends.tensorrt.reductions import DeviceArray, Reductions
 from assay_runner.tensors import Array
 from tests.runner.numerics.pairs_of_tensors import Pair, cases, check, expected, pair
 
@@ -21,12 +22,12 @@ SLACK = 3
 
 
 @contextmanager
-def placed(array: Array, stream: int) -> Iterator[DeviceArray]:
-    buffer = device.Buffer()
+def placed(array: Array, handle: int) -> Iterator[DeviceArray]:
+    buffer = Buffer()
     contiguous = np.ascontiguousarray(array)
     try:
-        device.to_device(contiguous, buffer.reserve(array.nbytes), stream)
-        device.synchronize(stream)
+        to_device(contiguous, buffer.reserve(array.nbytes), handle)
+        synchronize(handle)
         yield DeviceArray(buffer.pointer, array.dtype, array.shape)
     finally:
         buffer.free()
@@ -34,13 +35,13 @@ def placed(array: Array, stream: int) -> Iterator[DeviceArray]:
 
 def reduce(pairs: Sequence[Pair], formats: bool = False) -> Figures:
     with ExitStack() as stack:
-        stream = stack.enter_context(device.stream())
+        handle = stack.enter_context(stream())
         reductions = stack.enter_context(Reductions(formats=formats))
         for one in pairs:
-            golden = None if one.golden is None else stack.enter_context(placed(one.golden, stream))
-            candidate = stack.enter_context(placed(one.candidate, stream))
+            golden = None if one.golden is None else stack.enter_context(placed(one.golden, handle))
+            candidate = stack.enter_context(placed(one.candidate, handle))
             rows = len(one.batch.inputs["x"])
-            reductions.add("t", golden, candidate, rows, one.batch.count, one.batch.start, stream)
+            reductions.add("t", golden, candidate, rows, one.batch.count, one.batch.start, handle)
         return reductions.result()["t"]
 
 
@@ -67,25 +68,23 @@ def test_waits_for_memory_not_for_arithmetic(capsys: pytest.CaptureFixture[str])
     moved = array.nbytes * 3
     taken, floor = milliseconds(array), moved / bandwidth() / 1e6
     with capsys.disabled():
-        print(
-            f"\nreductions: {moved / 1e6:.0f} MB in {taken:.3f} ms, {moved / taken / 1e6:.0f} GB/s; floor {floor:.3f} ms"
-        )
+        print(f"\n{moved / 1e6:.0f} MB reduced in {taken:.3f} ms, {moved / taken / 1e6:.0f} GB/s; floor {floor:.3f} ms")
     assert taken < SLACK * floor + 0.05
 
 
 def milliseconds(candidate: Array) -> float:
     """Device time of the fastest of some reductions of FP32 ones against this."""
     with ExitStack() as stack:
-        stream = stack.enter_context(device.stream())
+        handle = stack.enter_context(stream())
         reductions = stack.enter_context(Reductions())
-        arrays = [stack.enter_context(placed(a, stream)) for a in (np.ones(candidate.shape, np.float32), candidate)]
-        timer = device.Timer()
+        arrays = [stack.enter_context(placed(a, handle)) for a in (np.ones(candidate.shape, np.float32), candidate)]
+        timer = Timer()
         stack.callback(timer.close)
         times = []
         for _ in range(8):
-            timer.start(stream)
-            reductions.add("t", arrays[0], arrays[1], len(candidate), len(candidate), 0, stream)
-            timer.stop(stream)
+            timer.start(handle)
+            reductions.add("t", arrays[0], arrays[1], len(candidate), len(candidate), 0, handle)
+            timer.stop(handle)
             times.append(timer.milliseconds())
         return min(times)
 
@@ -94,18 +93,18 @@ def bandwidth() -> float:
     """Bytes per nanosecond that a copy on the device reads and writes."""
     size = 256 << 20
     with ExitStack() as stack:
-        stream = stack.enter_context(device.stream())
-        buffers = device.Buffer(), device.Buffer()
+        handle = stack.enter_context(stream())
+        buffers = Buffer(), Buffer()
         for buffer in buffers:
             stack.callback(buffer.free)
         addresses = [buffer.reserve(size) for buffer in buffers]
-        timer = device.Timer()
+        timer = Timer()
         stack.callback(timer.close)
-        kind = device.runtime().cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        kind = runtime().cudaMemcpyKind.cudaMemcpyDeviceToDevice
         times = []
         for _ in range(5):
-            timer.start(stream)
-            device.call("cudaMemcpyAsync", addresses[1], addresses[0], size, kind, stream)
-            timer.stop(stream)
+            timer.start(handle)
+            call("cudaMemcpyAsync", addresses[1], addresses[0], size, kind, handle)
+            timer.stop(handle)
             times.append(timer.milliseconds())
         return 2 * size / (min(times) * 1e6)
