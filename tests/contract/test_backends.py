@@ -35,7 +35,9 @@ def asked(backend: Backend, precision: str) -> Candidate:
     fields = {"name": precision, "backend": backend.name, "precision": precision}
     quantised = precision in ("int8", "fp8")
     calibration = {"calibration": {"uri": "file:///c.npz", "method": "minmax"}} if quantised else {}
-    return parse(Candidate, fields | calibration)
+    # Builds are what costs on a GPU, and the contract is the same at every level.
+    quick = {"build": {"optimizationLevel": 1}} if backend.name == "tensorrt" else {}
+    return parse(Candidate, fields | calibration | quick)
 
 
 def built(backend: Backend, precision: str, folder: Path) -> Built:
@@ -48,9 +50,13 @@ def test_the_table_names_what_it_holds() -> None:
 
 
 def test_a_missing_device_is_one_sentence_with_a_way_out() -> None:
-    with pytest.raises(errors.Unavailable, match="--backend onnxruntime") as caught:
+    try:
         BACKENDS["tensorrt"].available()
-    assert ". " not in str(caught.value)
+    except errors.Unavailable as error:
+        assert "--backend onnxruntime" in str(error)
+        assert ". " not in str(error)
+    else:
+        pytest.skip("nothing is missing here")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "tf32", "int8", "fp8"])
