@@ -13,6 +13,17 @@ from assay_api.report import Finding, Verdict
 from assay_runner.checks.finite import Finite
 from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.checks.layer_drift import LayerDrift
+from assay_runner.evidence import (
+    EngineFacts,
+    EngineLayer,
+    EngineTensor,
+    Evidence,
+    Fault,
+    Ranges,
+    Site,
+    TensorFaults,
+)
+from assay_runner.range_evidence import TensorRange
 from assay_runner.statistics.ranges import RangeCounts
 from tests.models import Samples, constant, layer_norm, mlp, model, node, random, value
 from tests.runner.numerics.candidates import measured
@@ -124,6 +135,34 @@ def test_layers_of_the_report_carry_the_counts(tmp_path: Path) -> None:
     squared = next(layer for layer in report.layers if layer["name"] == "squared")
     assert (squared["overflow"], squared["underflow"], squared["subnormal"]) == (144, 0, 0)
     assert squared["smallest"] == 90000
+
+
+SQUARED = TensorRange(Site("squared", "squared.node", "Pow"), "tensor", 9, 9, 0, 0, 0, 9e4, 1.0, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("precision", "made", "verdict"),
+    [
+        ("FP32", "FP32 row major", Verdict.PASSED),
+        ("FP32", "FP16 row major", Verdict.FAILED),
+        ("FP32", "Half", Verdict.FAILED),
+        ("FP16", "FP16", Verdict.FAILED),
+        ("", "", Verdict.FAILED),
+    ],
+)
+def test_a_node_that_the_engine_ran_wider_is_spared(precision: str, made: str, verdict: Verdict) -> None:
+    layer = EngineLayer("l", "kgen", precision, outputs=(EngineTensor("squared", made),), nodes=("squared.node",))
+    proof = Evidence("c", 3, "fp16", ranges=Ranges((SQUARED,), (), 0), engine=EngineFacts((layer,)))
+    [found] = Fp16Range().judge(proof)
+    assert (found.verdict, found.node) == (verdict, "squared.node")
+
+
+@pytest.mark.parametrize(("faults", "said"), [((), True), ((Fault(SQUARED.site, 3, 0, 3, 0, 0, 3),), False)])
+def test_a_candidate_that_got_away_with_it_is_told(faults: tuple[Fault, ...], said: bool) -> None:
+    proof = Evidence("c", 3, "fp16", ranges=Ranges((SQUARED,), (), 0), tensors=TensorFaults(4, faults))
+    [found] = Fp16Range().judge(proof)
+    assert found.verdict is Verdict.FAILED
+    assert ("no tensor of this candidate was infinite" in found.message) is said
 
 
 EDGES = np.array([0, 65519, -65520, 2.0**-25, 2.0**-24, 2.0**-14, 1e9, np.inf, np.nan, 2.0**-15], np.float64)

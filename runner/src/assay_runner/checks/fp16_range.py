@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import Check, unseen
+from assay_runner.checks.check import Check, misleading, unseen
 from assay_runner.evidence import Evidence, Need
 from assay_runner.range_evidence import Accumulation, Ranges, TensorRange
 
@@ -60,8 +60,10 @@ class Fp16Range(Check):
         details = _details(ranges, over)
         if evidence.precision != "fp16":
             return (self._told(evidence, ranges, over, details),)
-        if over:
-            return (self._overflow(evidence, over, details),)
+        wider = _run_wider(evidence)
+        spared = [entry for entry in over if entry.kind == "tensor" and entry.site.node in wider]
+        if left := [entry for entry in over if entry not in spared]:
+            return (self._overflow(evidence, left, details),)
         if lost := [entry for entry in ranges.tensors if self._lost(entry)]:
             return (self._underflow(evidence, lost, details),)
         sums = [entry for entry in ranges.accumulations if not entry.wide]
@@ -69,6 +71,9 @@ class Fp16Range(Check):
             return (self._sums(evidence, sums, details),)
         if reason := unseen(evidence):
             return (self.inconclusive(evidence, reason, details=details),)
+        if spared:
+            message = f"{_place(spared[0])} would overflow, {_how(spared[0], evidence)}, but the engine runs it wider"
+            return (self._found(evidence, Verdict.PASSED, message, spared[0], 0, details),)
         message = f"FP16 holds all {len(ranges.tensors)} weights and tensors of golden on {evidence.samples} samples"
         message += _largest(ranges.tensors)
         if ranges.accumulations:
@@ -98,7 +103,8 @@ class Fp16Range(Check):
         first = over[0]
         more = f"; others that overflow: {len(over) - 1}" if len(over) > 1 else ""
         message = (
-            f"{_place(first)} overflows in fp16, the first to do so: {_how(first, evidence)}{more}; {_way_out(first)}"
+            f"{_place(first)} overflows in fp16, the first to do so: {_how(first, evidence)}{more}"
+            f"{_unharmed(evidence)}; {_way_out(first)}"
         )
         return self._found(evidence, Verdict.FAILED, message, first, len(over), details)
 
@@ -140,6 +146,28 @@ class Fp16Range(Check):
         site = entry.site if entry else None
         fields = {"metric": "tensorsThatOverflow", "value": count, "limit": limit, "details": details}
         return self.finding(evidence, verdict, message, site, **fields)
+
+
+def _run_wider(evidence: Evidence) -> set[str]:
+    """Nodes of the engine's layers that ran in FP32 or BF16 and hand nothing on in FP16."""
+    layers = evidence.engine.layers if evidence.engine else ()
+    return {
+        name
+        for layer in layers
+        if layer.precision.upper() in ("FP32", "TF32", "BF16")
+        and layer.outputs
+        and not any(half in tensor.format.upper() for tensor in layer.outputs for half in ("FP16", "HALF"))
+        for name in layer.nodes
+    }
+
+
+def _unharmed(evidence: Evidence) -> str:
+    """That the candidate got away with it, where every tensor of it was looked at."""
+    if evidence.tensors is None or not evidence.tensors.looked_at or misleading(evidence):
+        return ""
+    if any(fault.own != 0 for fault in evidence.tensors.faults):
+        return ""
+    return "; no tensor of this candidate was infinite for it, so what ran it computes wider or saturates"
 
 
 def _place(entry: TensorRange) -> str:
