@@ -1,0 +1,160 @@
+"""What a user asks of engines: kept and taken again, adopted as they are, built as told, refused in one sentence."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from assay_api.report import Verdict
+from tests.bench.counted import counting
+from tests.gpu.audits import Audited, audit, run, trt
+from tests.gpu.bare import Bare, inputs_and_outputs, opened
+from tests.models import convolutions, random
+
+pytestmark = pytest.mark.usefixtures("gpu")
+
+NAME = "engines"
+DRIFT = ({"outputDrift": {"snr": 17}},)
+EVERYTHING: tuple[Any, ...] = (
+    "finite",
+    *DRIFT,
+    "layerDrift",
+    "runToRun",
+    "batchInvariance",
+    "extraOutput",
+    "achievedPrecision",
+    "latency",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a small convolutional model and 40 samples."""
+    onnx.save(convolutions(), str(tmp_path / "model.onnx"))
+    (tmp_path / "data").mkdir()
+    np.savez(tmp_path / "data" / "part-0.npz", x=random(40, 4, 9, 9, seed=1))
+    return tmp_path
+
+
+@pytest.fixture
+def builds() -> Iterator[dict[str, float]]:
+    """Counts every engine that this process builds."""
+    import tensorrt
+
+    kept = {name: getattr(tensorrt.Builder, name) for name in dir(tensorrt.Builder) if name.startswith("build_")}
+    counts: dict[str, float] = {"builds": 0, "seconds": 0}
+    counting(tensorrt.Builder, counts)
+    yield counts
+    for name, method in kept.items():
+        setattr(tensorrt.Builder, name, method)
+
+
+def audited(folder: Path, candidate: dict[str, Any], checks: tuple[Any, ...] = DRIFT) -> Audited:
+    return run(audit(NAME, folder / "model.onnx", folder / "data", [candidate], checks, batch=16), folder)
+
+
+def told_why(told: Audited, candidate: str) -> str:
+    """The sentence of a candidate that was not measured."""
+    found = told.candidate(candidate)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    return found.error or " ".join(f.message for f in told.findings())
+
+
+def test_every_check_judges_an_engine(folder: Path) -> None:
+    told = audited(folder, trt("fp16"), EVERYTHING)
+    judged = {f.check: f.verdict for f in told.findings()}
+    assert set(judged) == {next(iter(c)) if isinstance(c, dict) else c for c in EVERYTHING}
+    for check in ("finite", "outputDrift", "runToRun"):
+        assert judged[check] is Verdict.PASSED, [f.message for f in told.findings(check)]
+    found = told.candidate("fp16")
+    assert found.layers
+    assert found.latency
+    assert found.size
+    assert found.engine
+    assert {"TensorRT", "tensorrt"} & set(told.report.environment) or "version" in str(found.engine).lower()
+
+
+def test_a_second_audit_builds_nothing(folder: Path, builds: dict[str, float]) -> None:
+    candidate = trt("fp16")
+    first = audited(folder, candidate, EVERYTHING)
+    built = builds["builds"]
+    assert built >= 1
+    second = audited(folder, candidate, EVERYTHING)
+    assert builds["builds"] == built
+    assert second.report.verdict is first.report.verdict
+    worst = [told.candidate("fp16").outputs[0]["metrics"]["snr"]["worst"] for told in (first, second)]
+    assert worst[0] == worst[1]
+    audited(folder, trt("fp16", level=0), EVERYTHING)
+    assert builds["builds"] > built
+
+
+def test_an_existing_plan_is_audited_as_it_is(folder: Path, builds: dict[str, float]) -> None:
+    built = audited(folder, trt("fp16"))
+    [plan] = built.plans()[:1]
+    shutil.copy(plan, folder / "given.plan")
+    shutil.rmtree(built.out)
+    count = builds["builds"]
+    given = {"name": "given", "backend": "tensorrt", "engine": {"uri": f"file://{folder}/given.plan"}}
+    told = audited(folder, given)
+    assert builds["builds"] == count
+    assert told.verdict("outputDrift") is built.verdict("outputDrift")
+    first, second = (
+        each.outputs[0]["metrics"]["snr"]["worst"] for each in (built.candidate("fp16"), told.candidate("given"))
+    )
+    assert float(second) == pytest.approx(float(first), rel=1e-3)
+
+
+def test_what_is_no_plan_is_one_sentence(folder: Path) -> None:
+    (folder / "given.plan").write_bytes(b"ftrt but nothing else")
+    given = {"name": "given", "backend": "tensorrt", "engine": {"uri": f"file://{folder}/given.plan"}}
+    told = audited(folder, given)
+    assert "plan" in told_why(told, "given")
+    assert told.code != 0
+
+
+def test_nodes_held_to_fp32_bring_the_error_down(folder: Path) -> None:
+    plain = audited(folder, trt("fp16", typing="weak"))
+    held = audited(folder, trt("fp16", typing="weak", layers=[{"nodes": "*", "precision": "fp32"}]))
+    if plain.candidate("fp16").error:
+        return  # a TensorRT without weak typing
+    snr = [float(told.candidate("fp16").outputs[0]["metrics"]["snr"]["worst"]) for told in (plain, held)]
+    assert snr[1] >= snr[0]
+    assert held.candidate("fp16").achieved.get("FP16", 0) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"refit": True}, {"versionCompatible": True}, {"hardwareCompatibility": "amperePlus"}, {"workspace": "256Mi"}],
+    ids=lambda options: next(iter(options)),
+)
+def test_options_of_the_builder_are_taken(options: dict[str, Any], folder: Path) -> None:
+    candidate = trt("fp16") | {"build": {"optimizationLevel": 0, **options}}
+    told = audited(folder, candidate)
+    assert told.verdict("outputDrift") is Verdict.PASSED
+    if "refit" in options:
+        assert opened(told.plans(), *inputs_and_outputs(folder / "model.onnx")).engine.refittable
+
+
+def test_a_profile_is_what_the_engine_is_built_for(folder: Path) -> None:
+    shapes = {"input": "x", "min": [2, 4, 9, 9], "opt": [16, 4, 9, 9], "max": [24, 4, 9, 9]}
+    candidate = trt("fp16") | {"build": {"optimizationLevel": 0, "profile": [shapes]}}
+    told = audited(folder, candidate)
+    engine: Bare = opened(told.plans(), *inputs_and_outputs(folder / "model.onnx"))
+    found = [tuple(shape) for shape in engine.engine.get_tensor_profile_shape("x", 0)]
+    assert found == [tuple(shapes[key]) for key in ("min", "opt", "max")]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({"flags": ["NO_SUCH_FLAG"]}, "NO_SUCH_FLAG"), ({"plugins": ["/opt/none/libnone.so"]}, "/opt/none/libnone.so")],
+)
+def test_what_is_not_there_is_named(options: dict[str, Any], word: str, folder: Path) -> None:
+    told = audited(folder, trt("fp16") | {"build": options})
+    assert word in told_why(told, "fp16")
+    assert told.code not in (0, 1)
