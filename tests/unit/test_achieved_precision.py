@@ -22,6 +22,9 @@ CASES: dict[str, tuple[str, Mapping[str, int], float, Verdict, str]] = {
     "unknown is not enough": ("fp16", {"FP32": 8, "": 1, "FP16": 1}, 0.5, Verdict.FAILED, "only 1 of 10"),
     "fp32 as it is": ("fp32", {"FP32": 4}, 0, Verdict.PASSED, "no layer of 4"),
     "fp32 narrowed": ("fp32", {"FP32": 4, "FP16": 1}, 0, Verdict.FAILED, "1 of 5 layers ran in 1 FP16"),
+    "fp32 with TF32": ("fp32", {"FP32": 4, "TF32": 1}, 0, Verdict.FAILED, "1 TF32"),
+    "tf32": ("tf32", {"FP32": 4, "TF32": 1}, 0, Verdict.PASSED, "no layer of 5"),
+    "fp32, one not told": ("fp32", {"FP32": 4, "": 1}, 0, Verdict.PASSED, "1 do not tell theirs"),
     "fp32, not told": ("fp32", {"": 4}, 0, Verdict.INCONCLUSIVE, "4 of 4"),
     "a plan": ("", {"FP16": 4}, 0, Verdict.INCONCLUSIVE, "no precision was asked for"),
     "nothing shown": ("fp16", {}, 0, Verdict.INCONCLUSIVE, "profiling verbosity"),
@@ -30,7 +33,10 @@ CASES: dict[str, tuple[str, Mapping[str, int], float, Verdict, str]] = {
 
 def engine(counts: Mapping[str, int]) -> EngineFacts:
     """Layers that compute, and copies in the precision asked for that must not count."""
-    moves = tuple(EngineLayer(f"m{kind}", kind, "FP16") for kind in ("Reformat", "Shuffle", "Constant", "NoOp"))
+    moves = tuple(
+        EngineLayer(f"m{kind}", kind, "FP16")
+        for kind in ("Reformat", "Shuffle", "Constant", "NoOp", "Slice", "Concatenation")
+    )
     return EngineFacts((*moves, *(EngineLayer("l", "gemm", name) for name, n in counts.items() for _ in range(n))))
 
 

@@ -20,6 +20,11 @@ MOVEMENT = (
     "wait",
     "identity",
     "cast",
+    "slice",
+    "concat",
+    "gather",
+    "transpose",
+    "padding",
 )
 """How the type of a layer begins, without case, that moves or reformats data and computes nothing."""
 

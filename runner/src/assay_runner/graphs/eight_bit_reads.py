@@ -20,6 +20,7 @@ LAYER_NORM = "LayerNormalization"
 CHAIN = frozenset({"Pow", "Mul", "ReduceMean", "Add", "Cast", Q, DQ})
 ENDS = frozenset({"Sqrt", "Div"})
 LONGEST = 12
+NARROW = ("INT8", "FP8", "E4M3")
 FP8 = (TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E5M2)
 
 
@@ -55,7 +56,7 @@ def engine_reads(layers: Iterable[EngineLayer], sites: Sequence[Site]) -> tuple[
         known.setdefault(site.node or "", site)
     found = []
     for layer in layers:
-        narrow = next((t for t in layer.inputs if any(kind in t.format.upper() for kind in ("INT8", "FP8"))), None)
+        narrow = next((t for t in layer.inputs if any(kind in t.format.upper() for kind in NARROW)), None)
         inside = [known[name] for name in layer.nodes if name in known]
         if narrow is None or not layer.computes or any(site.op in PRODUCTS for site in inside):
             continue
