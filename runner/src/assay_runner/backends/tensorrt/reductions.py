@@ -31,7 +31,7 @@ TYPES: Final[Mapping[str, int]] = {"float32": 0, "float16": 1, "bfloat16": 2, "f
 ABSENT: Final = -1
 PACK: Final = 8
 BLOCKS: Final = 1024
-"""Most blocks of a launch: as many as the largest GPUs run at once; part of the order in which is summed."""
+"""Most blocks of a launch: twice what an H200 runs at once; they set the order of summing, so no GPU has its own."""
 PARTIAL_BYTES: Final = 13 * 8
 RECORDS, STARTS = 256, 4096
 """How many records, and marks of batches, are allocated at once."""
