@@ -104,7 +104,7 @@ def _instead(counts: Mapping[str, int], found: int, total: int) -> str:
     if found:
         return f"only {found} of {total} layers ran in it ({_said(counts)})"
     if len(counts) == 1:
-        return f"all {total} layers ran in {next(iter(counts))}"
+        return f"{'its one layer' if total == 1 else f'all {total} layers'} ran in {next(iter(counts))}"
     return f"none of {total} layers ran in it ({_said(counts)})"
 
 

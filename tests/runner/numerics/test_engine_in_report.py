@@ -1,0 +1,46 @@
+"""What a backend tells of its engine arrives in the report, and is judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from assay_api.report import CandidateReport, Verdict
+from assay_runner.checks.achieved_precision import AchievedPrecision
+from assay_runner.evidence import EngineFacts, EngineLayer, EngineTensor
+from assay_runner.golden import golden_outputs
+from assay_runner.measure import MeasureRequest, measure
+from tests.models import Heard, Samples, loaded, mlp, random
+from tests.runner.numerics.candidates import ORT, build, candidate
+
+LAYERS = (
+    EngineLayer("r", "Reformat", "FP16"),
+    EngineLayer("g", "gemm", "FP32", (EngineTensor("x", "FP32 row major", (9, 8)),), (), "t", ("h1.node",)),
+)
+
+
+def test_engine_facts_are_reported_and_judged(tmp_path: Path) -> None:
+    model, data = loaded(mlp(), tmp_path), Samples({"x": random(9, 8)})
+    facts = EngineFacts(LAYERS, {"tensorrt": "10.6", "buildSeconds": 2.5, "warnings": ["w"]}, 4096, "weak")
+    request = MeasureRequest(
+        model=model,
+        candidate=candidate("fp16"),
+        candidate_model=None,
+        key="fp16",
+        built=replace(build(model, candidate("fp16"), tmp_path), engine=facts),
+        dataset=data,
+        golden=[kept for _, kept in golden_outputs(model, data, "fp32", tmp_path / "golden", Heard())],
+        golden_precision="fp32",
+        checks=(AchievedPrecision(),),
+        backend=ORT,
+        workdir=tmp_path,
+    )
+    report, [found] = measure(request, Heard())
+    assert found.verdict is Verdict.FAILED
+    assert "its one layer ran in FP32" in found.message
+    read = CandidateReport.model_validate_json(report.model_dump_json(by_alias=True))
+    assert (read.achieved, read.memory, read.typing) == ({"FP32": 1}, 4096, "weak")
+    assert read.engine["buildSeconds"] == 2.5
+    assert [layer["name"] for layer in read.engine_layers] == ["r", "g"]
+    assert read.engine_layers[1]["inputs"] == [{"name": "x", "format": "FP32 row major", "shape": [9, 8]}]
+    assert read.engine_layers[1]["nodes"] == ["h1.node"]
