@@ -5,7 +5,7 @@
 //   FORMATS            1: also count what of golden FP16 cannot hold
 //   THREADS            threads of a block, a power of two
 //
-// The same numbers come out of every run and every GPU: which elements a block takes follows from their number alone,
+// The same numbers come out of every run: which elements a thread takes follows from their number and alignment alone,
 // and the last block to finish adds what the others left in the order of the blocks. Only integers are added atomically.
 
 typedef unsigned char u8;

@@ -2,14 +2,14 @@
 
 One launch takes a pair of tensors, golden and candidate, and adds what `statistics.blocks.Sums`, the ranges of the
 layers' pass and the counts of the faults' pass say of them to one record in device memory; records are read once, at
-the end. Sums are in float64, in an order that depends on nothing but the number of elements: every run and every GPU
-gives the same bits.
+the end. Sums are in float64, in an order that follows from the number of elements and their alignment, never from which
+thread is first: every run gives the same bits.
 
 What it costs: each element is read once, so a pair takes at least bytes / bandwidth of the GPU's memory; FP32 against
-FP16 on an H200 (4.8 TB/s): 6 bytes per element, 1.3 ms for a thousand million. To that
-come some microseconds per launch, which is what small tensors wait for. About ten float64 operations per element remain
-hidden behind the memory on GPUs made for computing (A100, H100, H200); on GPUs with one float64 unit per 64 float32
-units (T4, L4, L40S) they, and not the memory, can be what is waited for, up to twice as long.
+FP16 on an H200 (4.8 TB/s): 6 bytes per element, 1.3 ms for a thousand million. To that come
+some microseconds per launch, which is what small tensors wait for. By the data sheets, about ten float64 operations per
+element hide behind the memory on GPUs made for computing (A100, H100, H200); on those with one float64 unit per 32 or 64
+float32 units (T4, L4, L40S) they, and not the memory, can be what is waited for, about twice as long.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TYPES: Final[Mapping[str, int]] = {"float32": 0, "float16": 1, "bfloat16": 2, "f
 ABSENT: Final = -1
 PACK: Final = 8
 BLOCKS: Final = 1024
-"""Most blocks of a launch: twice what an H200 runs at once; they set the order of summing, so no GPU has its own."""
+"""Most blocks of a launch, enough for an H200; the same on every GPU, for they set the order of summing."""
 PARTIAL_BYTES: Final = 13 * 8
 RECORDS, STARTS = 256, 4096
 """How many records, and marks of batches, are allocated at once."""
