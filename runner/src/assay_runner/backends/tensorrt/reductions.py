@@ -6,10 +6,10 @@ the end. Sums are in float64, in an order that follows from the number of elemen
 thread is first: every run gives the same bits.
 
 What it costs: each element is read once, so a pair takes at least bytes / bandwidth of the GPU's memory; FP32 against
-FP16 on an H200 (4.8 TB/s): 6 bytes per element, 1.3 ms for a thousand million. To that come
-some microseconds per launch, which is what small tensors wait for. By the data sheets, about ten float64 operations per
-element hide behind the memory on GPUs made for computing (A100, H100, H200); on those with one float64 unit per 32 or 64
-float32 units (T4, L4, L40S) they, and not the memory, can be what is waited for, about twice as long.
+FP16 on an H200 (4.8 TB/s): 6 bytes per element, 1.3 ms for a thousand million. To that come some microseconds per
+launch, which is what small tensors wait for. By the data sheets, about ten float64 operations per element hide behind
+the memory on GPUs made for computing (A100, H100, H200); on those with one float64 unit per 32 or 64 float32 units (T4,
+L4, L40S) they, and not the memory, can be what is waited for, about twice as long.
 """
 
 from __future__ import annotations
