@@ -96,11 +96,6 @@ def implicit_calibration() -> bool:
     return hasattr(tensorrt(), "IInt8EntropyCalibrator2")
 
 
-def unfused_debug() -> bool:
-    """Whether tensors that fusion leaves can be shown without preventing any."""
-    return hasattr(tensorrt().INetworkDefinition, "mark_unfused_tensors_as_debug_tensors")
-
-
 def load_plugins(paths: Sequence[str]) -> None:
     """Register TensorRT's own plugins and those of the given libraries.
 

@@ -1,0 +1,120 @@
+"""What a candidate means to TensorRT's builder: decided without a device, so proven without one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assay_api.audit import Candidate, ShapeProfile
+from assay_api.model import parse
+from assay_runner.backends.tensorrt.configuration import Offered, extents, held, quantity, settings
+from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.tensors import Extents, TensorSpec
+
+TEN = Offered(weak=True, implicit=True, capability=(9, 0), version="10.6.0")
+ELEVEN = Offered(weak=False, implicit=False, capability=(9, 0), version="11.2.1")
+CALIBRATION = {"calibration": {"uri": "file:///c.npz"}}
+IMAGE = TensorSpec("x", np.dtype(np.float32), ("n", 3, "h", "w"))
+SEEN = {"x": Extents((1, 3, 32, 32), (8, 3, 32, 32), (8, 3, 64, 64))}
+
+
+def candidate(precision: str, **more: Any) -> Candidate:
+    return parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": precision, **more})
+
+
+@pytest.mark.parametrize(
+    ("asked", "offered", "typing", "flags", "tf32", "implicit"),
+    [
+        (candidate("fp32"), TEN, "weak", (), False, False),
+        (candidate("tf32"), TEN, "weak", (), True, False),
+        (candidate("fp16"), TEN, "weak", ("FP16",), False, False),
+        (candidate("bf16", typing="strong"), TEN, "strong", (), False, False),
+        (candidate("fp16"), ELEVEN, "strong", (), False, False),
+        (candidate("int8", **CALIBRATION), TEN, "weak", ("INT8",), False, True),
+        (candidate("int8", **CALIBRATION), ELEVEN, "strong", (), False, False),
+        (candidate("int8", typing="strong", **CALIBRATION), TEN, "strong", (), False, False),
+        (candidate("int8", calibration={"uri": "file:///c", "method": "mse"}), TEN, "weak", ("INT8",), False, False),
+        (
+            candidate("int8", calibration={"uri": "file:///c", "quantization": "explicit"}),
+            TEN,
+            "weak",
+            ("INT8",),
+            False,
+            False,
+        ),
+        (candidate("fp8", **CALIBRATION), TEN, "weak", ("FP8",), False, False),
+    ],
+)
+def test_a_candidate_means_these_settings(
+    asked: Candidate, offered: Offered, typing: str, flags: tuple[str, ...], tf32: bool, implicit: bool
+) -> None:
+    found = settings(asked, offered)
+    assert (found.typing, found.flags, found.tf32, found.implicit) == (typing, flags, tf32, implicit)
+
+
+def test_layers_held_wider_must_be_obeyed_and_allow_their_type() -> None:
+    found = settings(candidate("fp16", layers=[{"nodes": "Softmax", "precision": "bf16"}]), TEN)
+    assert found.obeys
+    assert found.flags == ("FP16", "BF16")
+
+
+@pytest.mark.parametrize(
+    ("asked", "offered", "sentence"),
+    [
+        (candidate("fp16", typing="weak"), ELEVEN, "no longer has: set typing: strong"),
+        (
+            candidate("fp8", **CALIBRATION),
+            Offered(weak=True, implicit=True, capability=(8, 0), version="10.6.0"),
+            "needs compute capability 8.9 or newer, and this GPU has 8.0",
+        ),
+        (
+            candidate("int8", typing=None, calibration={"uri": "file:///c", "quantization": "implicit"}),
+            Offered(weak=True, implicit=False, capability=(9, 0), version="11.0"),
+            "set calibration.quantization: explicit",
+        ),
+    ],
+)
+def test_what_is_not_there_is_one_sentence(asked: Candidate, offered: Offered, sentence: str) -> None:
+    with pytest.raises(Unsupported, match=sentence):
+        settings(asked, offered)
+
+
+@pytest.mark.parametrize(("text", "size"), [("4Gi", 4 << 30), ("500M", 500_000_000), ("1024", 1024), ("1.5Ki", 1536)])
+def test_a_workspace_is_bytes(text: str, size: int) -> None:
+    assert quantity(text) == size
+
+
+def test_the_profile_is_what_the_data_need_unless_said() -> None:
+    assert extents([IMAGE], (), SEEN, "a") == SEEN
+    said = ShapeProfile(input="x", min=(1, 3, 16, 16), opt=(4, 3, 32, 32), max=(16, 3, 64, 64))
+    assert extents([IMAGE], [said], SEEN, "a")["x"].max == (16, 3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ({"input": "y"}, "names no input of the model: there are x"),
+        ({"min": (1, 3)}, "must have 4 numbers per shape"),
+        ({"opt": (99, 3, 32, 32)}, "not in order at axis 0: min 1, opt 99, max 8"),
+        ({"min": (1, 2, 32, 32)}, "changes axis 1, which the model fixes at 3"),
+        ({"max": (8, 3, 32, 64)}, "allows 32 to 32 at axis 2, and the data have 32 to 64"),
+    ],
+)
+def test_a_profile_that_cannot_hold_is_told(entry: dict[str, Any], sentence: str) -> None:
+    fields = {"input": "x", "min": (1, 3, 32, 32), "opt": (8, 3, 32, 32), "max": (8, 3, 64, 64)} | entry
+    with pytest.raises(InvalidInput, match=sentence):
+        extents([IMAGE], [parse(ShapeProfile, fields)], SEEN, "a")
+
+
+def test_a_free_axis_that_nobody_knows_is_told() -> None:
+    with pytest.raises(InvalidInput, match=r"give build\.profile"):
+        extents([IMAGE], (), {}, "a")
+
+
+def test_the_last_pattern_decides_and_one_that_matches_nothing_is_told() -> None:
+    nodes = [("ln1/Pow", "Pow"), ("ln1/Mean", "ReduceMean"), ("fc", "MatMul")]
+    assert held([("ln1/*", "fp32"), ("Pow", "bf16")], nodes, "a") == {"ln1/Pow": "bf16", "ln1/Mean": "fp32"}
+    with pytest.raises(InvalidInput, match="'softmax' matches no node"):
+        held([("softmax", "fp32")], nodes, "a")

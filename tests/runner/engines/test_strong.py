@@ -1,0 +1,70 @@
+"""The graph of a strongly typed engine computes what the model computes, in the type asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto
+
+from assay_api.audit import Candidate
+from assay_api.model import parse
+from assay_runner.backends.tensorrt.configuration import Offered, settings
+from assay_runner.backends.tensorrt.source import source_model
+from assay_runner.errors import Unsupported
+from tests.models import Heard, loaded
+
+OFFERED = Offered(weak=True, implicit=True, capability=(9, 0), version="10.6.0")
+MODELS = Path("examples/digits")
+
+
+def source(name: str, folder: Path, **fields: object) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    given = loaded(onnx.load(str(MODELS / name)), folder)
+    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", "typing": "strong", **fields})
+    path, notes = source_model(given, candidate, settings(candidate, OFFERED), None, folder / "out", Heard())
+    return onnx.load(str(path)), notes
+
+
+@pytest.mark.parametrize("name", ["digits-cnn.onnx", "digits-vit.onnx", "digits-vit-decomposed.onnx"])
+@pytest.mark.parametrize(("kind", "stored"), [("fp16", TensorProto.FLOAT16), ("bf16", TensorProto.BFLOAT16)])
+def test_every_float_weight_has_the_type_and_the_interface_stays(
+    name: str, kind: str, stored: int, tmp_path: Path
+) -> None:
+    plain = onnx.load(str(MODELS / name))
+    made, _ = source(name, tmp_path, precision=kind)
+    assert {t.data_type for t in made.graph.initializer} <= {stored, TensorProto.INT64}
+    for before, after in zip(
+        (*plain.graph.input, *plain.graph.output), (*made.graph.input, *made.graph.output), strict=True
+    ):
+        assert (before.name, before.type.tensor_type.elem_type) == (after.name, after.type.tensor_type.elem_type)
+
+
+@pytest.mark.parametrize("name", ["digits-cnn.onnx", "digits-vit.onnx"])
+def test_it_computes_the_same_within_its_precision(name: str, tmp_path: Path) -> None:
+    made, _ = source(name, tmp_path, precision="fp16")
+    data = np.load(sorted(MODELS.glob("data/*.npz"))[0])
+    sessions = [ort.InferenceSession(m) for m in (str(MODELS / name), made.SerializeToString())]
+    [name] = [i.name for i in sessions[0].get_inputs()]
+    expected, found = (s.run(["logits"], {name: data[name][:16].astype(np.float32)})[0] for s in sessions)
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+    assert not np.array_equal(found, expected)
+
+
+def test_nodes_held_wider_stay_between_casts(tmp_path: Path) -> None:
+    made, notes = source(
+        "digits-vit.onnx", tmp_path, precision="fp16", layers=[{"nodes": "Softmax", "precision": "fp32"}]
+    )
+    makers = {output: node for node in made.graph.node for output in node.output}
+    feeders = [makers[node.input[0]] for node in made.graph.node if node.op_type == "Softmax"]
+    assert feeders
+    assert all(node.op_type == "Cast" and node.attribute[0].i == TensorProto.FLOAT for node in feeders)
+    assert any("held in FP32 as asked" in note for note in notes)
+
+
+def test_what_a_strong_graph_cannot_hold_is_told(tmp_path: Path) -> None:
+    layers = [{"nodes": "Softmax", "precision": "bf16"}]
+    with pytest.raises(Unsupported, match="may be fp32, not bf16"):
+        source("digits-vit.onnx", tmp_path, precision="fp16", layers=layers)
