@@ -86,7 +86,7 @@ def _built(
 ) -> tuple[Built, Shelf | None]:
     candidate, workdir, store = task.candidate_spec(), context.workdir(task), context.store
     if candidate.engine:
-        return _adopted(backend, candidate, candidate.engine, model, workdir, context), None
+        return _adopted(backend, candidate.engine, model, workdir, context), None
     shapes = covering(dataset.extents(), calibration.extents() if calibration else {})
     kept = shelf(backend, model, candidate, calibration, workdir, store, task.cache, versions(), shapes)
     if kept:
@@ -99,12 +99,10 @@ def _built(
     return built, kept
 
 
-def _adopted(
-    backend: Backend, candidate: Candidate, ref: EngineRef, model: LoadedModel, workdir: Path, context: Context
-) -> Built:
+def _adopted(backend: Backend, ref: EngineRef, model: LoadedModel, workdir: Path, context: Context) -> Built:
     if not isinstance(backend, Adopting):
         raise Unsupported(
-            f"candidate {candidate.name} is a TensorRT plan, which backend {backend.name} cannot run: audit it on a GPU"
+            f"a TensorRT plan cannot be run by backend {backend.name}: audit it on a GPU, or give it a precision"
         )
     context.progress.stage("fetch", unit="plans")
     plan = workdir / "existing.plan"
