@@ -22,16 +22,6 @@ X = random(6, 4, 9, 9, seed=1)
 SHAPES = {"x": Extents((1, *X.shape[1:]), X.shape, X.shape)}
 
 
-@pytest.fixture(params=sorted(BACKENDS))
-def backend(request: pytest.FixtureRequest) -> Backend:
-    chosen = BACKENDS[request.param]
-    try:
-        chosen.available()
-    except errors.Unavailable as error:
-        raise Unavailable(str(error)) from error
-    return chosen
-
-
 def asked(backend: Backend, precision: str) -> Candidate:
     fields = {"name": precision, "backend": backend.name, "precision": precision}
     quantised = precision in ("int8", "fp8")

@@ -9,33 +9,24 @@ import pytest
 
 from assay_api.audit import Candidate
 from assay_api.model import parse
-from assay_runner import errors
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.backends.seams import LEAST, Extensible, Streamed, Timed, Weighed, conditions_of
 from assay_runner.behaviour_evidence import CONDITIONS
 from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.repeats import repeat
 from assay_runner.passes.rows import bits_equal
+from assay_runner.tensors import Extents
 from tests.lab import Unavailable
 from tests.models import Heard, Samples, convolutions, loaded, random
 
 DATA = Samples({"x": random(6, 4, 9, 9, seed=1)}, batch=3)
-
-
-@pytest.fixture(params=sorted(BACKENDS))
-def backend(request: pytest.FixtureRequest) -> Backend:
-    chosen = BACKENDS[request.param]
-    try:
-        chosen.available()
-    except errors.Unavailable as error:
-        raise Unavailable(str(error)) from error
-    return chosen
+SHAPES = {"x": Extents((1, 4, 9, 9), (3, 4, 9, 9), (6, 4, 9, 9))}
 
 
 @pytest.fixture
 def built(backend: Backend, tmp_path: Path) -> Built:
     asked = parse(Candidate, {"name": "fp16", "backend": backend.name, "precision": "fp16"})
-    return backend.build(loaded(convolutions(), tmp_path), asked, None, tmp_path / "built", Heard())
+    return backend.build(loaded(convolutions(), tmp_path), asked, None, tmp_path / "built", Heard(), SHAPES)
 
 
 @pytest.mark.parametrize("name", sorted(BACKENDS))

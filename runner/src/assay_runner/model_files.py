@@ -37,16 +37,32 @@ def fetch_model(store: Store, ref: ModelRef, folder: Path) -> tuple[Path, str]:
         InvalidInput: missing, empty, or not of the digest asked for.
     """
     path = folder / basename(ref.uri)
-    store.get(ref.uri, path)
+    return path, fetch_pinned(store, ref.uri, ref.sha256, path, "model")
+
+
+def fetch_pinned(store: Store, uri: str, wanted: str | None, path: Path, what: str) -> str:
+    """Fetch a file to `path`; returns its SHA-256 in hexadecimal.
+
+    Args:
+        store: where it lies.
+        uri: where there.
+        wanted: the SHA-256 it must have, or None.
+        path: where it goes.
+        what: what to call it in a sentence.
+
+    Raises:
+        InvalidInput: missing, empty, or not of the digest asked for.
+    """
+    store.get(uri, path)
     if path.stat().st_size == 0:
-        raise InvalidInput(f"the model {ref.uri} is empty (0 bytes): store it again")
+        raise InvalidInput(f"the {what} {uri} is empty (0 bytes): store it again")
     sha256 = file_sha256(path)
-    if ref.sha256 and ref.sha256 != sha256:
+    if wanted and wanted != sha256:
         raise InvalidInput(
-            f"the model {ref.uri} has SHA-256 {sha256}, not {ref.sha256} as the spec says: "
-            "store the model that was meant, or correct sha256"
+            f"the {what} {uri} has SHA-256 {sha256}, not {wanted} as the spec says: "
+            f"store the {what} that was meant, or correct sha256"
         )
-    return path, sha256
+    return sha256
 
 
 def read_proto(path: Path, uri: str) -> Any:

@@ -14,7 +14,7 @@ from assay_runner.checks import parse_checks
 from assay_runner.datasets import Dataset, Source
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.measure import MeasureRequest, measure
-from assay_runner.model_files import file_sha256
+from assay_runner.model_files import fetch_pinned
 from assay_runner.models import LoadedModel
 from assay_runner.publish import publish, published, task_result
 from assay_runner.tasks.context import Context
@@ -106,15 +106,7 @@ def _adopted(backend: Backend, ref: EngineRef, model: LoadedModel, workdir: Path
         )
     context.progress.stage("fetch", unit="plans")
     plan = workdir / "existing.plan"
-    context.store.get(ref.uri, plan)
-    if plan.stat().st_size == 0:
-        raise InvalidInput(f"the plan {ref.uri} is empty (0 bytes): store it again")
-    digest = file_sha256(plan)
-    if ref.sha256 and ref.sha256 != digest:
-        raise InvalidInput(
-            f"the plan {ref.uri} has SHA-256 {digest}, not {ref.sha256} as the spec says: "
-            "store the plan that was meant, or correct sha256"
-        )
+    fetch_pinned(context.store, ref.uri, ref.sha256, plan, "plan")
     return backend.adopt(plan, model, workdir)
 
 

@@ -101,14 +101,14 @@ class TensorRT:
             source=source,
             settings=chosen,
             extents=extents(model.inputs, profile, shapes, candidate.name),
-            held=held_nodes(model, candidate) if chosen.obeys else {},
+            held=held_nodes(model.path, candidate) if chosen.obeys else {},
             timing_cache=kept / TIMING,
         )
         if chosen.implicit and candidate.calibration and calibration is not None:
             recipe = replace(recipe, calibrator=_calibrated(candidate, calibration, kept / RANGES, progress))
         self._recipes[workdir], self._progress[workdir] = recipe, progress
         record = _made(recipe, kept, progress, self._fingerprint(model, candidate, recipe))
-        facts = _facts(kept / PLAN, chosen, record, [name for name, _ in nodes(model)])
+        facts = _facts(kept / PLAN, chosen, record, [name for name, _ in nodes(model.path)])
         return Built(
             backend=self.name,
             precision=candidate.precision or "",
@@ -137,7 +137,7 @@ class TensorRT:
             raise InvalidInput(
                 f"plan {plan.name} {what}, unlike the audit's model: give the model that the plan was built from"
             )
-        facts = _facts(plan, None, {"taken": "as it is"}, [name for name, _ in nodes(model)])
+        facts = _facts(plan, None, {"taken": "as it is"}, [name for name, _ in nodes(model.path)])
         note = "an existing plan, audited as it is"
         if not any(layer.type for layer in facts.layers):
             note += "; it was built without detailed profiling verbosity, so its layers show names only"

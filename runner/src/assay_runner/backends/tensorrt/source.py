@@ -59,19 +59,19 @@ def source_model(
             return model.path, ()
 
 
-def nodes(model: LoadedModel) -> list[tuple[str, str]]:
-    """Name and operator of every node of the outer graph."""
-    return [(site.node or site.tensor, site.op or "") for site in sites(load_graph(model.path))]
+def nodes(path: Path) -> list[tuple[str, str]]:
+    """Name and operator of every node of a model's outer graph."""
+    return [(site.node or site.tensor, site.op or "") for site in sites(load_graph(path))]
 
 
-def held_nodes(model: LoadedModel, candidate: Candidate) -> dict[str, str]:
+def held_nodes(path: Path, candidate: Candidate) -> dict[str, str]:
     """Precision by node name, where the candidate's `layers` say one.
 
     Raises:
         InvalidInput: a pattern matches no node.
     """
     patterns = [(layer.nodes, layer.precision) for layer in candidate.layers]
-    return held(patterns, nodes(model), candidate.name) if patterns else {}
+    return held(patterns, nodes(path), candidate.name) if patterns else {}
 
 
 def _strong(path: Path, kind: str, candidate: Candidate, folder: Path) -> tuple[Path, tuple[str, ...]]:
@@ -80,9 +80,7 @@ def _strong(path: Path, kind: str, candidate: Candidate, folder: Path) -> tuple[
         home.mkdir()
         model = localised(fp32_model(path, Path(scratch)), home)
         found = inspect(model, home)
-        patterns = [(layer.nodes, layer.precision) for layer in candidate.layers]
-        every = [(site.node or site.tensor, site.op or "") for site in sites(model)]
-        precisions = held(patterns, every, candidate.name) if patterns else {}
+        precisions = held_nodes(path, candidate)
         if other := {p for p in precisions.values() if p not in ("fp32", kind)}:
             raise Unsupported(
                 f"candidate {candidate.name}: with typing strong, layers of a {kind} candidate may be fp32, not "
