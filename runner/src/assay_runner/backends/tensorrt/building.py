@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from assay_runner.backends.tensorrt.calibrator import raise_swallowed
 from assay_runner.backends.tensorrt.configuration import Settings
+from assay_runner.backends.tensorrt.holding import hold
 from assay_runner.backends.tensorrt.library import has_flag, logger, reason, said, tensorrt
 from assay_runner.backends.tensorrt.progress import monitor
 from assay_runner.errors import AuditError, InvalidInput, Unavailable, Unsupported
@@ -74,7 +75,7 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     network = builder.create_network(_creation_flags(trt, recipe.settings))
     _parse(trt, network, recipe.source, mark)
     shown = _show(trt, network, recipe.outputs)
-    _hold(trt, network, recipe.held)
+    hold(trt, network, recipe.held, recipe.source)
     config = _config(trt, builder, network, recipe)
     config.progress_monitor = monitor(progress, what)
     plan = builder.build_serialized_network(network, config)
@@ -127,30 +128,6 @@ def _show(trt: Any, network: Any, wanted: Collection[str]) -> tuple[str, ...]:
             if tensor.name in names:
                 shown.append(tensor.name)
     return tuple(shown)
-
-
-def _hold(trt: Any, network: Any, held: Mapping[str, str]) -> None:
-    """Hold nodes to a precision; the parser names a node's main layer as the node."""
-    kinds = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}
-    for index in range(network.num_layers):
-        layer = network.get_layer(index)
-        precision = held.get(layer.name) or held.get(_node_of(layer))
-        if precision is None or layer.type in (trt.LayerType.CONSTANT, trt.LayerType.SHAPE):
-            continue
-        kind = getattr(trt.DataType, kinds[precision])
-        floats = (trt.DataType.FLOAT, trt.DataType.HALF, getattr(trt.DataType, "BF16", trt.DataType.HALF))
-        if layer.get_output(0) is None or layer.get_output(0).dtype not in floats:
-            continue
-        layer.precision = kind
-        for number in range(layer.num_outputs):
-            layer.set_output_type(number, kind)
-
-
-def _node_of(layer: Any) -> str:
-    """The ONNX node of a layer, from the metadata the parser leaves."""
-    text = str(getattr(layer, "metadata", ""))
-    _head, _, rest = text.partition("[ONNX Layer: ")
-    return rest.partition("]")[0] if rest else ""
 
 
 def _config(trt: Any, builder: Any, network: Any, recipe: Recipe) -> Any:

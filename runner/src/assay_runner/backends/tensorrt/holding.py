@@ -1,0 +1,124 @@
+"""Which layers of TensorRT's network an ONNX node became, so that a node held to a precision is held whole.
+
+The parser makes several layers of one node, and names only the main one after it: the bias of a Gemm is an unnamed
+ElementWise, and it is that one which makes the node's output. So a node's layers are those that its outputs are made
+by, walking back until a tensor that bears another ONNX name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.taps import sites
+
+KINDS: Final[Mapping[str, str]] = MappingProxyType({"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"})
+NEVER: Final = frozenset({"CONSTANT", "SHAPE"})
+"""Layers that have no precision of their own."""
+
+
+@dataclass(frozen=True)
+class NetworkLayer:
+    """A layer of the network.
+
+    Attributes:
+        name: as the parser names it.
+        type: member of `LayerType`.
+        inputs: names of the tensors it reads.
+        outputs: names of the tensors it makes.
+        says: the ONNX node that its metadata name; empty where they name none.
+        makes: member of `DataType` of its first output; empty where there is none.
+    """
+
+    name: str
+    type: str
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    says: str = ""
+    makes: str = "FLOAT"
+
+    @property
+    def holdable(self) -> bool:
+        """Whether it computes floating point numbers."""
+        return self.type not in NEVER and self.makes in KINDS.values()
+
+
+def owners(layers: Sequence[NetworkLayer], made: Mapping[str, str]) -> dict[int, str]:
+    """The ONNX node of each layer that can be held, by the layer's index.
+
+    Args:
+        layers: of the whole network.
+        made: the node that makes a tensor, of every tensor that a node of the model makes.
+    """
+    nodes = frozenset(made.values())
+    found = {index: node for index, layer in enumerate(layers) if (node := _named(layer, made, nodes))}
+    maker = {name: index for index, layer in enumerate(layers) for name in layer.outputs}
+    for start, node in tuple(found.items()):
+        waiting = [start]
+        while waiting:
+            for name in layers[waiting.pop()].inputs:
+                index = maker.get(name)
+                # A shape reaches further back than its node does, and is no number that a precision could change.
+                if index is None or name in made or index in found or not layers[index].holdable:
+                    continue
+                found[index] = node
+                waiting.append(index)
+    return {index: node for index, node in found.items() if layers[index].holdable}
+
+
+def _named(layer: NetworkLayer, made: Mapping[str, str], nodes: Collection[str]) -> str:
+    """The node that a layer belongs to by its own account, else by a tensor that it makes."""
+    by_tensor = (made[name] for name in layer.outputs if name in made)
+    return next((name for name in (layer.says, layer.name) if name in nodes), "") or next(by_tensor, "")
+
+
+def hold(trt: Any, network: Any, held: Mapping[str, str], source: Path) -> None:
+    """Hold every layer of the nodes to a precision.
+
+    Args:
+        trt: TensorRT's module.
+        network: parsed from `source`.
+        held: precision by node name.
+        source: the ONNX model.
+    """
+    if not held:
+        return
+    made = {site.tensor: site.node for site in sites(load_graph(source)) if site.node}
+    for index, node in owners([_described(layer) for layer in _layers(network)], made).items():
+        if node not in held:
+            continue
+        layer, kind = network.get_layer(index), getattr(trt.DataType, KINDS[held[node]])
+        # What a cast makes is what it is for: TensorRT refuses another type of output.
+        if layer.type == trt.LayerType.CAST and layer.get_output(0).dtype != kind:
+            continue
+        layer.precision = kind
+        for number in range(layer.num_outputs):
+            if (made_there := layer.get_output(number)) is not None and made_there.dtype.name in KINDS.values():
+                layer.set_output_type(number, kind)
+
+
+def _layers(network: Any) -> Iterator[Any]:
+    return (network.get_layer(index) for index in range(network.num_layers))
+
+
+def _described(layer: Any) -> NetworkLayer:
+    inputs = [layer.get_input(number) for number in range(layer.num_inputs)]
+    outputs = [layer.get_output(number) for number in range(layer.num_outputs)]
+    return NetworkLayer(
+        name=layer.name,
+        type=str(layer.type.name),
+        inputs=tuple(tensor.name for tensor in inputs if tensor is not None),
+        outputs=tuple(tensor.name for tensor in outputs if tensor is not None),
+        says=said_node(str(getattr(layer, "metadata", ""))),
+        makes=str(outputs[0].dtype.name) if outputs and outputs[0] is not None else "",
+    )
+
+
+def said_node(metadata: str) -> str:
+    """The ONNX node in the metadata that the parser leaves at a layer; empty where there is none."""
+    _head, _, rest = metadata.partition("[ONNX Layer: ")
+    return rest.partition("]")[0] if rest else ""

@@ -1,0 +1,97 @@
+"""A node held to a precision is held with all the layers that TensorRT's parser makes of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assay_runner.backends.tensorrt.holding import NetworkLayer, owners, said_node
+
+
+def layer(name: str, kind: str, inputs: str, output: str, says: str = "", makes: str = "FLOAT") -> NetworkLayer:
+    return NetworkLayer(name, kind, tuple(inputs.split()), (output,), says, makes)
+
+
+# As TensorRT 10.6.0 parses relu -> Flatten -> Gemm with a bias; see recorded/network-digits-cnn.json.
+GEMM = (
+    layer("relu", "ACTIVATION", "gap.out", "relu.out", "relu"),
+    layer("ONNXTRT_ShapeTensorFromDims", "CONSTANT", "", "dims", makes="INT64"),
+    layer("ONNXTRT_ShapeTensor", "SHAPE", "relu.out", "ONNXTRT_ShapeTensor_output", makes="INT64"),
+    layer("ONNXTRT_castHelper", "CAST", "ONNXTRT_ShapeTensor_output", "ONNXTRT_castHelper_output", makes="INT64"),
+    layer("ONNXTRT_ShapeGather", "GATHER", "ONNXTRT_castHelper_output dims", "gathered", makes="INT64"),
+    layer("flatten", "SHUFFLE", "relu.out gathered", "flatten.out", "flatten"),
+    layer("fc.weight", "CONSTANT", "", "fc.weight_output"),
+    layer("fc", "MATRIX_MULTIPLY", "flatten.out fc.weight_output", "fc_output", "fc"),
+    layer("fc.bias", "CONSTANT", "", "fc.bias_output"),
+    layer("ONNXTRT_Broadcast", "SHUFFLE", "fc.bias_output", "ONNXTRT_Broadcast_output"),
+    layer("(Unnamed Layer* 22) [ElementWise]", "ELEMENTWISE", "fc_output ONNXTRT_Broadcast_output", "logits"),
+)
+MADE = {"relu.out": "relu", "flatten.out": "flatten", "logits": "fc"}
+
+# The Softmax of an attention: the layer that bears the node's name makes a tensor that does not, and comes before it.
+SOFTMAX = (
+    layer("scale", "ELEMENTWISE", "x", "scaled", "scale"),
+    layer("softmax", "SOFTMAX", "scaled", "softmax_output", "softmax"),
+    layer("ONNXTRT_ShapeShuffle_30", "SHUFFLE", "softmax_output lengths", "probabilities"),
+    layer("ONNXTRT_ShapeTensor_28", "SHAPE", "scaled", "lengths", makes="INT64"),
+)
+
+# Without metadata, and a node that leaves no layer of its own: its tensor takes the name of what it passes on.
+BARE = (
+    layer("(Unnamed Layer* 0) [Convolution]", "CONVOLUTION", "image", "raw"),
+    layer("(Unnamed Layer* 1) [Scale]", "SCALE", "raw", "y"),
+    layer("(Unnamed Layer* 2) [Cast]", "CAST", "y", "halves", makes="HALF"),
+    layer("(Unnamed Layer* 3) [Activation]", "ACTIVATION", "halves", "z"),
+)
+
+
+@pytest.mark.parametrize(
+    ("network", "made", "expected"),
+    [
+        (GEMM, MADE, {0: "relu", 5: "flatten", 7: "fc", 9: "fc", 10: "fc"}),
+        (SOFTMAX, {"scaled": "scale", "probabilities": "softmax"}, {0: "scale", 1: "softmax", 2: "softmax"}),
+        (BARE, {"y": "dropout", "z": "relu"}, {0: "dropout", 1: "dropout", 2: "relu", 3: "relu"}),
+        (BARE, {}, {}),
+    ],
+    ids=["gemm", "softmax", "bare", "nothing named"],
+)
+def test_a_node_is_all_layers_up_to_the_next_tensor_of_the_model(
+    network: tuple[NetworkLayer, ...], made: dict[str, str], expected: dict[int, str]
+) -> None:
+    assert owners(network, made) == expected
+
+
+def test_no_float_layer_of_a_parsed_network_that_makes_a_tensor_of_the_model_is_left_out() -> None:
+    recorded = json.loads((Path(__file__).parent / "recorded" / "network-digits-cnn.json").read_text())
+    network = [
+        NetworkLayer(name, kind.partition(".")[2], (), tuple(made), said_node(metadata))
+        for name, kind, _, metadata, made in recorded
+    ]
+    tensors = {f"{node}.out": node for node in ("conv1", "bn1", "relu1", "conv3", "gap", "flatten")} | {"logits": "fc"}
+    found = owners(network, tensors)
+    assert {network[index].name: node for index, node in found.items() if node == "fc"} == {
+        "fc": "fc",
+        "(Unnamed Layer* 22) [ElementWise]": "fc",
+    }
+    assert set(found.values()) == set(tensors.values())
+
+
+def test_a_layer_that_says_its_node_is_no_other_nodes() -> None:
+    """A Dropout that is gone leaves its tensor's name at the layer that it was fed by."""
+    network = (layer("conv", "CONVOLUTION", "image", "dropped", "conv"),)
+    assert owners(network, {"conv.out": "conv", "dropped": "dropout"}) == {0: "conv"}
+
+
+def test_a_loop_ends() -> None:
+    network = (layer("a", "RECURRENCE", "start fed", "state"), layer("b", "ELEMENTWISE", "state", "fed"))
+    assert owners((*network, layer("c", "LOOP_OUTPUT", "fed", "y")), {"y": "loop"}) == {0: "loop", 1: "loop", 2: "loop"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "node"),
+    [("[ONNX Layer: a/b]", "a/b"), ("[ONNX Layer: a]\x1e[ONNX Layer: b]", "a"), ("", ""), ("other", "")],
+)
+def test_metadata_name_the_node(metadata: str, node: str) -> None:
+    assert said_node(metadata) == node
