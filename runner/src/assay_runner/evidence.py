@@ -13,6 +13,7 @@ from enum import StrEnum
 from assay_runner.behaviour_evidence import Behaviour
 from assay_runner.eight_bit_evidence import EightBitReads
 from assay_runner.engine_evidence import EngineFacts, EngineLayer, EngineTensor
+from assay_runner.layer_evidence import Error, FusedLayer, InnerTensor, Inside, LayerError, LayerErrors, Reproduction
 from assay_runner.output_evidence import Floats, LabelRanks, OutputDrifts, Scores, Site
 from assay_runner.range_evidence import Histogram, Ranges
 
@@ -26,7 +27,10 @@ __all__ = [
     "Evidence",
     "Fault",
     "Floats",
+    "FusedLayer",
     "Histogram",
+    "InnerTensor",
+    "Inside",
     "LabelRanks",
     "LayerError",
     "LayerErrors",
@@ -129,79 +133,6 @@ class TensorFaults:
 
 
 @dataclass(frozen=True)
-class Error:
-    """Difference of two tensors over all samples.
-
-    Attributes:
-        max_abs: largest absolute difference; Inf where one is not finite and the other differs.
-        rms: root of the mean squared difference.
-        snr: dB, golden power over the power of the difference; -Inf where not finite.
-        cosine: cosine similarity.
-    """
-
-    max_abs: float
-    rms: float
-    snr: float
-    cosine: float
-
-
-@dataclass(frozen=True)
-class LayerError:
-    """One tensor: its range in the golden run, and the candidate's errors.
-
-    Attributes:
-        site: the tensor.
-        elements: elements compared, all samples.
-        low: smallest finite value of the candidate.
-        high: largest finite value of the candidate.
-        golden_low: smallest golden value.
-        golden_high: largest golden value.
-        not_finite: samples in which the candidate is not finite.
-        accumulated: the candidate's tensor in its own run, against golden's.
-        local: what the candidate's own operation makes of golden inputs, against golden's; None where it cannot be run
-            alone.
-        starts_here: share of the accumulated error's power that the local error accounts for, in [0, 1].
-    """
-
-    site: Site
-    elements: int
-    low: float
-    high: float
-    golden_low: float
-    golden_high: float
-    not_finite: int
-    accumulated: Error
-    local: Error | None
-    starts_here: float | None
-
-
-@dataclass(frozen=True)
-class LayerErrors:
-    """Every tensor that candidate and golden share.
-
-    Attributes:
-        layers: in topological order of the candidate.
-        skipped: names of tensors that only one of the two has, or that are no numbers.
-    """
-
-    layers: tuple[LayerError, ...]
-    skipped: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """Whether the run that showed every tensor gave the outputs of the plain run: to show may be to change.
-
-    Attributes:
-        bitwise: the outputs are equal bit by bit.
-        snr: the worst output's signal-to-noise ratio in dB, the plain run's power over the difference's.
-    """
-
-    bitwise: bool
-    snr: float
-
-
-@dataclass(frozen=True)
 class Evidence:
     """Everything measured on one candidate.
 
@@ -214,6 +145,7 @@ class Evidence:
         scores: of the user's own metrics, by name and output asked for.
         tensors: what is not finite.
         layers: error per tensor.
+        inside: fused layers that were split since a tensor of theirs is the first to breach, by that tensor.
         behaviour: outputs under other circumstances, and time.
         reproduction: of the run that showed every tensor.
         hidden: nodes inside which float tensors are computed that cannot be shown.
@@ -235,6 +167,7 @@ class Evidence:
     scores: Mapping[tuple[str, str], Scores] = field(default_factory=dict)
     tensors: TensorFaults | None = None
     layers: LayerErrors | None = None
+    inside: Mapping[str, Inside] = field(default_factory=dict)
     behaviour: Behaviour = field(default_factory=Behaviour)
     reproduction: Reproduction | None = None
     hidden: tuple[Site, ...] = ()

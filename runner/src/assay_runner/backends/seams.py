@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from assay_runner.backends.backend import Backend, Built, Session
 from assay_runner.behaviour_evidence import Condition
+from assay_runner.evidence import FusedLayer
 from assay_runner.models import LoadedModel
-from assay_runner.tensors import Arrays
+from assay_runner.statistics.blocks import Sums
+from assay_runner.statistics.figures import Figures
+from assay_runner.tensors import Array, Arrays, Batch
 
 
 @runtime_checkable
@@ -61,15 +65,26 @@ class Extensible(Protocol):
 
 
 KEPT = "kept"
-"""Folder below a build's working folder whose files are worth keeping for the next audit: plans, timing caches."""
+"""Folder below a build's working folder whose files serve this very build again: plans, ranges, records."""
+SHARED = "shared"
+"""Folder below a build's working folder whose files serve every build of one identity: timing caches."""
 
 
 @runtime_checkable
 class Keeping(Protocol):
-    """A backend whose builds are dear: it looks into `workdir / KEPT` first, and leaves there what it made."""
+    """A backend whose builds are dear: it looks into `workdir / KEPT` and `workdir / SHARED`, and leaves there what
+    it made. A file of SHARED is grown by everybody, whole or damaged, and must never break or change a build's result.
+    """
 
     def identity(self) -> str:
         """What decides the bits of a build beside model and candidate: library, driver and device."""
+        ...
+
+    def merge(self, ours: Path, theirs: Path) -> None:
+        """Add to a file of SHARED what another process has written meanwhile, ours winning where both have a say.
+
+        What cannot be used is left out; ours stays as it is then.
+        """
         ...
 
 
@@ -82,6 +97,90 @@ class Adopting(Protocol):
 
         Raises:
             InvalidInput: it cannot be loaded here, or its inputs or outputs are not the model's.
+        """
+        ...
+
+
+class Comparison(Protocol):
+    """A candidate run with its tensors shown, each looked at, and compared with golden's, where it lies."""
+
+    @property
+    def shown(self) -> frozenset[str]:
+        """Tensors that it shows, of those that `Backend.sites` names; complete once a batch was added."""
+        ...
+
+    @property
+    def fused(self) -> frozenset[str]:
+        """Tensors inside fused layers, which what is served never makes; empty where nothing is fused or known."""
+        ...
+
+    @property
+    def batches(self) -> frozenset[int]:
+        """Starts of the batches in which a tensor was not finite."""
+        ...
+
+    def fits(self, batch: Batch, limit: int) -> int:
+        """Samples of which it can show all tensors at once in `limit` bytes of host memory; 0: as many as there are."""
+        ...
+
+    def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
+        """Run the candidate on a batch, and, where it was opened so, its operations on golden's tensors.
+
+        Args:
+            batch: what is fed; rows of padding are not judged.
+            golden: golden's floating-point tensors, emptied on the way; empty: only look for what is not finite.
+
+        Returns:
+            The candidate's outputs, in host memory.
+
+        Raises:
+            InvalidInput: it cannot be run on these inputs.
+            Unavailable: memory or the device gave out.
+        """
+        ...
+
+    def show(self, batch: Batch, names: Collection[str]) -> dict[str, Array]:
+        """Run a batch again, count nothing; the tensors of these names that it shows, in host memory."""
+        ...
+
+    def accumulated(self) -> Mapping[str, Figures]:
+        """By name, of each floating-point tensor that was shown: the candidate's own run against golden's."""
+        ...
+
+    def local(self) -> Mapping[str, Sums]:
+        """By name, of each tensor whose operation could be run on golden's tensors: what it gave against golden's."""
+        ...
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """A backend that compares tensors where they lie; of any other, `passes.host` compares them in host memory."""
+
+    def open_comparison(self, built: Built, *, local: bool) -> AbstractContextManager[Comparison]:
+        """The candidate with as many tensors shown as leaves it as it is served; `local`: local errors are wanted.
+
+        Raises:
+            Unsupported: no tensor can be shown.
+        """
+        ...
+
+
+@runtime_checkable
+class Opening(Protocol):
+    """A backend that fuses layers, and can build the candidate once more with one of them split."""
+
+    def fused_layer(self, built: Built, tensor: str) -> FusedLayer | None:
+        """What makes this tensor, where it is more than one node."""
+        ...
+
+    def open_inside(self, built: Built, tensor: str) -> AbstractContextManager[Comparison]:
+        """The candidate with this tensor and those inside the layer that makes it shown; local errors if it can.
+
+        It is another engine than the one that is served: callers look whether the tensor still is as it was.
+
+        Raises:
+            InvalidInput: it cannot be built so.
+            Unsupported: the plan was not built here.
         """
         ...
 

@@ -1,13 +1,15 @@
-"""What the GPU's reductions say of one tensor, and the record in device memory that says it."""
+"""The record in device memory in which the GPU's reductions keep what they know of one tensor."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from assay_runner.statistics.blocks import Sums
+from assay_runner.statistics.figures import Figures
+
+__all__ = ["EMPTY", "TOTAL", "Figures", "figures"]
 
 EMPTY: Final = {
     **dict.fromkeys(("signal", "noise", "cross", "largest"), 0.0),
@@ -22,46 +24,6 @@ EMPTY: Final = {
 }
 TOTAL: Final = np.dtype([(name, "<f8" if isinstance(value, float) else "<u8") for name, value in EMPTY.items()])
 """A record, as `Total` in reductions.cu has it."""
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What is known of one tensor.
-
-    Attributes:
-        sums: over all pairs of one shape.
-        low: smallest finite value of the candidate; Inf where it has none.
-        high: largest; -Inf where it has none.
-        golden_low: the same of golden.
-        golden_high: the same of golden.
-        samples: samples in which the candidate is not finite.
-        nan: samples with NaN.
-        positive: samples with +Inf.
-        negative: samples with -Inf.
-        first: index of the first such sample; -1 where there is none.
-        own: samples with such a value where golden has another; None where golden was never there to tell.
-        golden_least: smallest finite magnitude of golden that is not zero, Inf where there is none; like what follows,
-            None unless it was asked for.
-        overflow: finite values of golden that FP16 rounds to an infinity.
-        underflow: values of golden, not zero, that FP16 rounds to zero.
-        subnormal: values of golden that FP16 rounds to a subnormal number.
-    """
-
-    sums: Sums
-    low: float
-    high: float
-    golden_low: float
-    golden_high: float
-    samples: int
-    nan: int
-    positive: int
-    negative: int
-    first: int
-    own: int | None
-    golden_least: float | None
-    overflow: int | None
-    underflow: int | None
-    subnormal: int | None
 
 
 def figures(record: Any, formats: bool) -> Figures:
