@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 UNKNOWN = "unknown"
 
@@ -28,6 +30,43 @@ MOVEMENT = (
 )
 """How the type of a layer begins, without case, that moves or reformats data and computes nothing."""
 
+TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "FLOAT": "FP32",
+        "FP32": "FP32",
+        "HALF": "FP16",
+        "FP16": "FP16",
+        "BF16": "BF16",
+        "BFLOAT16": "BF16",
+        "INT8": "INT8",
+        "FP8": "FP8",
+        "FLOAT8E4M3FN": "FP8",
+        "E4M3": "FP8",
+        "INT4": "INT4",
+        "FP4": "FP4",
+    }
+)
+"""Words for the types that layers compute in, upper case, and what we call them."""
+EIGHT_BITS: Final = frozenset({"INT8", "FP8", "INT4", "FP4"})
+INTEGERS: Final = frozenset({"INT32", "INT64", "UINT8", "BOOL"})
+"""Words for the types of shapes, indices and masks."""
+_WORD: Final = re.compile(r"[A-Z0-9]+")
+_KERNEL: Final = re.compile(r"__myl_((?:[A-Z][a-z]+)+)_")
+_STEP: Final = re.compile(r"[A-Z][a-z]+")
+_MOVES: Final = frozenset({"Cas", "Res", "Tra", "Sli", "Mov", "Rep", "Bro", "Gat", "Pad", "Cop"})
+_QUANTISES: Final = frozenset({"Mul", "Div", "Min", "Max", "Rou"})
+
+
+def element_type(text: str) -> str:
+    """FP32, FP16, BF16, INT8, FP8 … in a format's words; empty where none is."""
+    return next((TYPES[word] for word in _WORD.findall(text.upper()) if word in TYPES), "")
+
+
+def _kernel_steps(tactic: str) -> frozenset[str]:
+    """First letters of what a kernel that TensorRT generated does: __myl_CasMulRes_0x9c… casts, multiplies, reshapes."""
+    found = _KERNEL.match(tactic)
+    return frozenset(step[:3] for step in _STEP.findall(found[1])) if found else frozenset()
+
 
 @dataclass(frozen=True)
 class EngineTensor:
@@ -42,6 +81,16 @@ class EngineTensor:
     name: str
     format: str = ""
     shape: tuple[int, ...] = ()
+
+    @property
+    def type(self) -> str:
+        """Its element type, as layers compute in it; empty for others and where none is told."""
+        return element_type(self.format)
+
+    @property
+    def integer(self) -> bool:
+        """Whether it is known to hold a shape, indices or a mask."""
+        return not INTEGERS.isdisjoint(_WORD.findall(self.format.upper()))
 
 
 @dataclass(frozen=True)
@@ -68,8 +117,22 @@ class EngineLayer:
 
     @property
     def computes(self) -> bool:
-        """Whether it is more than a movement of data."""
-        return not self.type.lower().startswith(MOVEMENT)
+        """Whether it is more than a movement, a conversion, or the arithmetic of shapes."""
+        if self.type.lower().startswith(MOVEMENT):
+            return False
+        tensors = (*self.inputs, *self.outputs)
+        if tensors and all(tensor.integer for tensor in tensors):
+            return False
+        steps = _kernel_steps(self.tactic) - _MOVES
+        if not steps and _KERNEL.match(self.tactic):
+            return False
+        return not (steps and steps <= _QUANTISES and self._into_eight_bits)
+
+    @property
+    def _into_eight_bits(self) -> bool:
+        """Whether wider numbers become 8-bit ones, as in a QuantizeLinear."""
+        made = {tensor.type for tensor in self.outputs}
+        return bool(made) and made <= EIGHT_BITS and EIGHT_BITS.isdisjoint(tensor.type for tensor in self.inputs)
 
 
 @dataclass(frozen=True)

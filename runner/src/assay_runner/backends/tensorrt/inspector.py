@@ -11,24 +11,22 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from assay_runner.engine_evidence import EngineLayer, EngineTensor
+from assay_runner.engine_evidence import EIGHT_BITS, EngineLayer, EngineTensor, element_type
 
-_TYPES: Final = {
-    "FLOAT": "FP32",
-    "FP32": "FP32",
-    "HALF": "FP16",
-    "FP16": "FP16",
-    "BF16": "BF16",
-    "BFLOAT16": "BF16",
-    "INT8": "INT8",
-    "FP8": "FP8",
-    "FLOAT8E4M3FN": "FP8",
-    "E4M3": "FP8",
-    "INT4": "INT4",
-    "FP4": "FP4",
-}
-_WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _NARROW: Final = ("FP4", "INT4", "FP8", "INT8", "BF16", "FP16", "FP32")
+_OPERANDS: Final = {
+    "i8": "INT8",
+    "s8": "INT8",
+    "int8": "INT8",
+    "e4m3": "FP8",
+    "e5m2": "FP8",
+    "bf16": "BF16",
+    "f16": "FP16",
+    "tf32": "TF32",
+    "f32": "FP32",
+}
+_TYPE: Final = f"({'|'.join((*_OPERANDS, 'i32', 's32', 'int32'))})"
+_PAIRS: Final = re.compile(f"_{_TYPE}{_TYPE}(?:_{_TYPE}{_TYPE})?(?:_|$)")
 _ONNX: Final = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
 
 
@@ -82,14 +80,6 @@ def _format(entry: Mapping[str, Any]) -> str:
     return f"{kind} {layout}".strip()
 
 
-def element_type(text: str) -> str:
-    """FP32, FP16, BF16, INT8, FP8 … in a format's words; empty where none is."""
-    for word in _WORD.findall(text.upper()):
-        if word in _TYPES:
-            return _TYPES[word]
-    return ""
-
-
 def _precision(entry: Mapping[str, Any], inputs: Sequence[EngineTensor], outputs: Sequence[EngineTensor]) -> str:
     """What the layer computes in: as the inspector says it, else the narrowest type it reads, else what it makes.
 
@@ -97,28 +87,30 @@ def _precision(entry: Mapping[str, Any], inputs: Sequence[EngineTensor], outputs
     """
     if said := element_type(str(entry.get("Precision") or entry.get("ComputePrecision") or "")):
         return said
-    if kernel := _kernel_type(str(entry.get("TacticName") or "")):
+    tactic = str(entry.get("TacticName") or "")
+    if kernel := _kernel_type(tactic):
         return kernel
-    for tensors in (inputs, outputs):
-        kinds = {element_type(tensor.format) for tensor in tensors} - {""}
-        if kinds:
-            return min(kinds, key=_NARROW.index)
-    return ""
+    if tactic.startswith("__myl_"):
+        # A generated kernel of single steps: it converts 8 bits before it computes, and a scale says nothing of it.
+        given = [tensor for tensor in inputs if tensor.shape not in ((), (1,))]
+        if kind := _narrowest(given, without=EIGHT_BITS) or _narrowest(outputs, without=EIGHT_BITS):
+            return kind
+    return _narrowest(inputs) or _narrowest(outputs)
+
+
+def _narrowest(tensors: Sequence[EngineTensor], without: Collection[str] = ()) -> str:
+    kinds = {tensor.type for tensor in tensors} - {"", *without}
+    return min(kinds, key=_NARROW.index) if kinds else ""
 
 
 def _kernel_type(tactic: str) -> str:
-    """The operand type that NVIDIA's kernel names carry, for example sm80_xmma_fprop_implicit_gemm_f16f16_f16f32_…."""
-    match = re.search(r"(?:^|_)(i8i8|s8s8|e4m3e4m3|bf16bf16|f16f16|tf32f32|f32f32)(?:_|$)", tactic.lower())
-    kinds = {
-        "i8i8": "INT8",
-        "s8s8": "INT8",
-        "e4m3e4m3": "FP8",
-        "bf16bf16": "BF16",
-        "f16f16": "FP16",
-        "tf32f32": "TF32",
-        "f32f32": "FP32",
-    }
-    return kinds[match[1]] if match else ""
+    """The type of the operands that NVIDIA's kernel names carry.
+
+    Pairs of types stand in them: first what is read and made, then what is multiplied and summed in. In
+    sm80_xmma_gemm_i8f16_i8i32_f32_… INT8 is multiplied and FP16 made, f32f32_tf32f32 is FP32 rounded to TF32.
+    """
+    match = _PAIRS.search(tactic.lower())
+    return _OPERANDS.get(match[3] or match[1], "") if match else ""
 
 
 def _nodes(name: str, metadata: str, nodes: frozenset[str]) -> tuple[str, ...]:
