@@ -8,9 +8,18 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import pytest
 
-from assay_runner.backends.tensorrt.device import Buffer, Timer, call, runtime, stream, synchronize, to_device
+from assay_runner.backends.tensorrt.device import (
+    Buffer,
+    DeviceArray,
+    Timer,
+    call,
+    runtime,
+    stream,
+    synchronize,
+    to_device,
+)
 from assay_runner.backends.tensorrt.figures import Figures
-from assay_runner.backends.tensorrt.reductions import DeviceArray, Reductions
+from assay_runner.backends.tensorrt.reductions import Reductions
 from assay_runner.tensors import Array
 from tests.runner.numerics.pairs_of_tensors import Pair, cases, check, expected, pair
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 import assay_runner.backends.tensorrt as package
+from assay_runner.backends.tensorrt.device import DeviceArray
 from assay_runner.backends.tensorrt.kernels import SIGNATURE
-from assay_runner.backends.tensorrt.reductions import DeviceArray
 from assay_runner.tensors import Array
 from tests.lab import Unavailable, cache_dir, digest_of
 

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from assay_api.audit import BuildOptions, Candidate
 from assay_api.model import to_wire
 from assay_runner.backends.backend import NOTHING, Built, Capability, Piece, Session
-from assay_runner.backends.seams import KEPT
+from assay_runner.backends.seams import KEPT, SHARED, Comparison
+from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.building import Product, Recipe, build
 from assay_runner.backends.tensorrt.calibrator import calibrator
 from assay_runner.backends.tensorrt.configuration import Offered, Settings, extents, settings
@@ -27,12 +28,13 @@ from assay_runner.backends.tensorrt.library import (
     tensorrt,
     weak_typing,
 )
+from assay_runner.backends.tensorrt.probes import Probes
 from assay_runner.backends.tensorrt.session import EngineSession, dtypes
 from assay_runner.backends.tensorrt.source import held_nodes, nodes, source_model
 from assay_runner.behaviour_evidence import Condition
 from assay_runner.engine_evidence import EngineFacts
 from assay_runner.errors import InvalidInput, Unsupported
-from assay_runner.evidence import Site
+from assay_runner.evidence import FusedLayer, Site
 from assay_runner.graphs.documents import load_graph
 from assay_runner.graphs.taps import random_sites, sites
 from assay_runner.models import LoadedModel
@@ -40,7 +42,6 @@ from assay_runner.tensors import Batches, Extents, Progress, names
 
 PLAN = "engine.plan"
 RECORD = "engine.json"
-TIMING = "timing.cache"
 RANGES = "calibration.cache"
 
 
@@ -54,8 +55,7 @@ class TensorRT:
 
     def __init__(self) -> None:
         """Nothing is loaded before it is asked for."""
-        self._recipes: dict[Path, Recipe] = {}
-        self._progress: dict[Path, Progress] = {}
+        self._probes: dict[Path, Probes] = {}
 
     def available(self) -> None:
         """Do nothing where there is a GPU, its driver, TensorRT and cuda-python.
@@ -66,14 +66,18 @@ class TensorRT:
         check_available()
 
     def can(self, capability: Capability) -> bool:
-        """Tensors are shown by a second engine; pieces are not run yet."""
-        return capability is Capability.TENSORS
+        """All of it, by further engines; of an existing plan only what its outputs are."""
+        return capability in (Capability.TENSORS, Capability.PIECES)
 
     def identity(self) -> str:
         """TensorRT, driver and GPU."""
         gpu = device()
         version, (major, minor) = tensorrt().__version__, gpu.capability
         return f"tensorrt {version} driver {gpu.driver} {gpu.name} sm_{major}{minor}"
+
+    def merge(self, ours: Path, theirs: Path) -> None:
+        """Two timing caches in one."""
+        timing.merge(ours, theirs)
 
     def build(
         self,
@@ -84,7 +88,7 @@ class TensorRT:
         progress: Progress,
         shapes: Mapping[str, Extents] = NOTHING,
     ) -> Built:
-        """An engine in `workdir`, taken from `workdir / KEPT` where it lies there already.
+        """An engine in `workdir`, taken from `workdir / KEPT` where it lies there already; see `Keeping`.
 
         Raises:
             InvalidInput: the model cannot be parsed or built so, or shapes do not fit.
@@ -102,13 +106,13 @@ class TensorRT:
             settings=chosen,
             extents=extents(model.inputs, profile, shapes, candidate.name),
             held=held_nodes(model.path, candidate) if chosen.obeys else {},
-            timing_cache=kept / TIMING,
+            timing_cache=workdir / SHARED / timing.file_name(chosen.options),
         )
         if chosen.implicit and candidate.calibration and calibration is not None:
             recipe = replace(recipe, calibrator=_calibrated(candidate, calibration, kept / RANGES, progress))
-        self._recipes[workdir], self._progress[workdir] = recipe, progress
         record = _made(recipe, kept, progress, self._fingerprint(model, candidate, recipe))
         facts = _facts(kept / PLAN, chosen, record, [name for name, _ in nodes(model.path)])
+        self._probes[workdir] = Probes(recipe, facts.layers, workdir, progress)
         return Built(
             backend=self.name,
             precision=candidate.precision or "",
@@ -170,15 +174,42 @@ class TensorRT:
             Unsupported: the plan was not built here, so that there is no source to build another from.
         """
         wanted = {site.tensor for site in self.sites(built)} if tensors is None else set(tensors)
-        return _opened(self._probe(built, wanted))
+        return _opened(self._probes_of(built).marked(wanted))
 
     def open_with_output(self, built: Built, tensor: str) -> AbstractContextManager[Session]:
         """A second engine with one tensor more among its outputs."""
-        return _opened(self._probe(built, {tensor}))
+        return _opened(self._probes_of(built).marked({tensor}))
 
-    def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> AbstractContextManager[tuple[Piece, ...]]:
-        """Not offered, see `can`."""
-        raise Unsupported("backend tensorrt does not run pieces of a graph")
+    def open_comparison(self, built: Built, *, local: bool) -> AbstractContextManager[Comparison]:
+        """A second engine that shows what the engine keeps between its layers, reduced to figures on the device.
+
+        Raises:
+            Unsupported: an existing plan, or CUDA's compiler is missing.
+        """
+        return self._probes_of(built).comparison(self.sites(built), _outputs(built), local)
+
+    def fused_layer(self, built: Built, tensor: str) -> FusedLayer | None:
+        """The engine's layers that make a tensor, where there are others inside; None of an existing plan."""
+        probes = self._probes.get(built.folder)
+        return probes.fused_layer(tensor) if probes else None
+
+    def open_inside(self, built: Built, tensor: str) -> AbstractContextManager[Comparison]:
+        """A second engine in which the layers that make a tensor are split.
+
+        Raises:
+            Unsupported: an existing plan, or CUDA's compiler is missing.
+        """
+        return self._probes_of(built).inside(tensor, _outputs(built))
+
+    @contextmanager
+    def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Piece, ...]]:
+        """The engine's layers as one more engine, each on tensors from elsewhere: all at once, whatever the limit."""
+        with stream() as handle:
+            cut, session = self._probes_of(built).pieces(shared, handle)
+            try:
+                yield (Piece(cut.needs, {name: name for name in cut.results}, session),)
+            finally:
+                session.close()
 
     def _fingerprint(self, model: LoadedModel, candidate: Candidate, recipe: Recipe) -> str:
         """Of all that a plan is made from, so that none is taken for another's; calibration inputs are the caller's."""
@@ -186,19 +217,13 @@ class TensorRT:
         parts = (model.identity, json.dumps(wire, sort_keys=True), sorted(recipe.extents.items()), self.identity())
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
-    def _probe(self, built: Built, wanted: Collection[str]) -> Path:
-        recipe = self._recipes.get(built.folder)
-        if recipe is None:
-            raise Unsupported(
-                "an existing plan shows its inputs and outputs only: build the model here too, as another candidate, "
-                "to see its tensors"
-            )
-        digest = hashlib.sha256("\0".join(sorted(wanted)).encode()).hexdigest()[:12]
-        plan = built.folder / KEPT / f"probe-{digest}.plan"
-        if not plan.is_file():
-            probe = replace(recipe, outputs=frozenset(wanted))
-            plan.write_bytes(build(probe, self._progress[built.folder], "build probe").plan)
-        return plan
+    def _probes_of(self, built: Built) -> Probes:
+        if found := self._probes.get(built.folder):
+            return found
+        raise Unsupported(
+            "an existing plan shows its inputs and outputs only: build the model here too, as another candidate, "
+            "to see its tensors"
+        )
 
 
 def offered() -> Offered:
@@ -257,6 +282,10 @@ def _facts(plan: Path, chosen: Settings | None, record: Mapping[str, Any], known
         **record,
     }
     return EngineFacts(engine_layers(text, known), facts, memory, chosen.typing if chosen else None)
+
+
+def _outputs(built: Built) -> tuple[str, ...]:
+    return tuple(output.name for output in load_graph(built.source).graph.output)
 
 
 def _calibrated(candidate: Candidate, batches: Batches, cache: Path, progress: Progress) -> Any:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.calibrator import raise_swallowed
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.backends.tensorrt.holding import hold
-from assay_runner.backends.tensorrt.library import has_flag, logger, reason, said, tensorrt
+from assay_runner.backends.tensorrt.library import excuse, has_flag, logger, reason, said, tensorrt
 from assay_runner.backends.tensorrt.progress import monitor
 from assay_runner.errors import AuditError, InvalidInput, Unavailable, Unsupported
 from assay_runner.tensors import Extents, Progress
@@ -29,8 +30,9 @@ class Recipe:
         settings: how.
         extents: shapes of the inputs that have free axes.
         held: precision by node name.
-        timing_cache: file of the timing cache, read where it is there, written after the build.
+        timing_cache: file of the timing cache, read where it is there, written when the build has grown it.
         outputs: tensors that become outputs besides the model's own.
+        unfused: whether tensors that survive fusion are marked for a listener.
         calibrator: makes the calibrator for a network, or None.
     """
 
@@ -40,6 +42,7 @@ class Recipe:
     held: Mapping[str, str] = field(default_factory=dict)
     timing_cache: Path | None = None
     outputs: Collection[str] = ()
+    unfused: bool = False
     calibrator: Callable[[Any], Any] | None = None
 
 
@@ -75,6 +78,8 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     network = builder.create_network(_creation_flags(trt, recipe.settings))
     _parse(trt, network, recipe.source, mark)
     shown = _show(trt, network, recipe.outputs)
+    if recipe.unfused and not network.mark_unfused_tensors_as_debug_tensors():
+        raise Unsupported(f"TensorRT {trt.__version__} cannot mark unfused tensors")
     hold(trt, network, recipe.held, recipe.source)
     config = _config(trt, builder, network, recipe)
     config.progress_monitor = monitor(progress, what)
@@ -83,8 +88,8 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
         raise_swallowed(config.int8_calibrator)
     if plan is None:
         raise _failure(mark)
-    if recipe.timing_cache is not None:
-        recipe.timing_cache.write_bytes(bytes(config.get_timing_cache().serialize()))
+    if timings := _timing_cache(config, recipe):
+        timing.keep(config, timings)
     return Product(bytes(plan), time.monotonic() - start, said(mark)[:MOST_WARNINGS], shown)
 
 
@@ -153,7 +158,10 @@ def _config(trt: Any, builder: Any, network: Any, recipe: Recipe) -> Any:
     if options.plugins:
         config.plugins_to_serialize = []
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    _timing_cache(config, recipe.timing_cache)
+    if timings := _timing_cache(config, recipe):
+        mark = len(logger().lines)
+        if not timing.lend(config, timings):
+            excuse(mark, "the timing cache is not used, so every layer is timed again")
     _profile(builder, network, config, recipe.extents, calibrates=recipe.calibrator is not None)
     if recipe.calibrator is not None:
         config.int8_calibrator = recipe.calibrator(network)
@@ -166,12 +174,9 @@ def _set_flag(trt: Any, config: Any, name: str) -> None:
     config.set_flag(getattr(trt.BuilderFlag, name))
 
 
-def _timing_cache(config: Any, path: Path | None) -> None:
-    content = path.read_bytes() if path is not None and path.is_file() else b""
-    cache = config.create_timing_cache(content)
-    # One of another GPU or version is refused, not used: then an empty one takes its place.
-    if cache is None or not config.set_timing_cache(cache, False):
-        config.set_timing_cache(config.create_timing_cache(b""), False)
+def _timing_cache(config: Any, recipe: Recipe) -> Path | None:
+    """None too where the candidate's flags say that every layer is to be timed anew."""
+    return None if config.get_flag(tensorrt().BuilderFlag.DISABLE_TIMING_CACHE) else recipe.timing_cache
 
 
 def _profile(builder: Any, network: Any, config: Any, extents: Mapping[str, Extents], calibrates: bool) -> None:

@@ -110,6 +110,15 @@ def synchronize(handle: int) -> None:
     call("cudaStreamSynchronize", handle)
 
 
+@dataclass(frozen=True)
+class DeviceArray:
+    """A contiguous tensor in device memory: address, numpy element type (`ml_dtypes` for BF16 and FP8), shape."""
+
+    pointer: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
 @dataclass
 class Buffer:
     """Device memory that grows when more is asked for, and is never smaller than ROOM.
@@ -172,6 +181,12 @@ def to_host(pointer: int, shape: tuple[int, ...], dtype: np.dtype[Any], handle: 
         kind = runtime().cudaMemcpyKind.cudaMemcpyDeviceToHost
         call("cudaMemcpyAsync", array.ctypes.data, pointer, array.nbytes, kind, handle)
     return array
+
+
+def on_device(source: int, target: int, size: int, handle: int) -> None:
+    """Copy device memory to device memory."""
+    if size:
+        call("cudaMemcpyAsync", target, source, size, runtime().cudaMemcpyKind.cudaMemcpyDeviceToDevice, handle)
 
 
 class Timer:

@@ -100,6 +100,15 @@ SIGNATURE: Final = (
 """Types of the arguments of `reduce`."""
 
 
+def check_compiler() -> None:
+    """Do nothing where kernels can be compiled.
+
+    Raises:
+        Unsupported: CUDA's compiler is not in the image.
+    """
+    call("nvrtc", "nvrtcVersion")
+
+
 def source() -> bytes:
     """Text of reductions.cu."""
     return files("assay_runner.backends.tensorrt").joinpath("reductions.cu").read_bytes()

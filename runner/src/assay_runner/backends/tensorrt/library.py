@@ -13,8 +13,8 @@ from assay_runner.errors import InvalidInput, Unsupported
 
 WAY_OUT: Final = "`assay run --backend onnxruntime` emulates the candidate on CPU"
 DRIVER: Final = Path("/dev/nvidiactl")
-_LOUD: Final = 2
-"""Severity of a warning; smaller is more severe."""
+WARNING: Final = 2
+"""Its severity; smaller is more severe."""
 
 
 def check_available() -> None:
@@ -64,7 +64,7 @@ def logger() -> Any:
             self.lines: list[tuple[int, str]] = []
 
         def log(self, severity: Any, msg: str) -> None:
-            if int(severity) <= _LOUD:
+            if int(severity) <= WARNING:
                 self.lines.append((int(severity), " ".join(msg.split())))
 
     return Log()
@@ -81,6 +81,11 @@ def reason(since: int) -> str:
     return next(iter(said(since)), "TensorRT gives no reason")[:400].rstrip(" .")
 
 
+def excuse(since: int, what: str) -> None:
+    """Make one warning of all that was said since a mark: errors that did no harm must not explain a later failure."""
+    logger().lines[since:] = [(WARNING, f"{what}: {reason(since)}")]
+
+
 def has_flag(name: str) -> bool:
     """Whether BuilderFlag has this member."""
     return hasattr(tensorrt().BuilderFlag, name)
@@ -94,6 +99,11 @@ def weak_typing() -> bool:
 def implicit_calibration() -> bool:
     """Whether TensorRT brings calibrators of its own."""
     return hasattr(tensorrt(), "IInt8EntropyCalibrator2")
+
+
+def shows_unfused() -> bool:
+    """Whether the tensors that survive fusion can be listened to."""
+    return hasattr(tensorrt().INetworkDefinition, "mark_unfused_tensors_as_debug_tensors")
 
 
 def load_plugins(paths: Sequence[str]) -> None:

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from assay_runner.backends.tensorrt.device import DeviceArray
 from assay_runner.backends.tensorrt.figures import EMPTY, TOTAL, Figures, figures
 from assay_runner.backends.tensorrt.kernels import THREADS, Gpu, Machine
 from assay_runner.errors import Internal
@@ -35,15 +35,6 @@ BLOCKS: Final = 1024
 PARTIAL_BYTES: Final = 13 * 8
 RECORDS, STARTS = 256, 4096
 """How many records, and marks of batches, are allocated at once."""
-
-
-@dataclass(frozen=True)
-class DeviceArray:
-    """A contiguous tensor in device memory: address, numpy element type (`ml_dtypes` for BF16 and FP8), shape."""
-
-    pointer: int
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
 
 
 class Reductions:

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from assay_runner.backends.tensorrt.device import Buffers, Timer, synchronize, to_device, to_host
+from assay_runner.backends.tensorrt.device import Buffers, DeviceArray, Timer, synchronize, to_device, to_host
 from assay_runner.backends.tensorrt.library import logger, reason, tensorrt
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.tensors import Array, Arrays
@@ -89,8 +89,30 @@ class EngineSession:
             return int(self._engine.device_memory_size_v2)
         return int(self._engine.device_memory_size)
 
+    @property
+    def shown(self) -> frozenset[str]:
+        """Tensors that a launch gives."""
+        return frozenset(self.outputs)
+
+    @property
+    def stream(self) -> int:
+        """The stream that everything runs on."""
+        return self._stream
+
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs of one batch, halves widened to float32.
+
+        Raises:
+            InvalidInput: a shape does not fit the engine.
+            Unavailable: device memory ran out, or the device failed.
+        """
+        return self.fetch(self.launch(inputs))
+
+    def launch(self, inputs: Mapping[str, Array | DeviceArray]) -> dict[str, DeviceArray]:
+        """Outputs of one batch in device memory, there once the stream has passed this point, until the next launch.
+
+        Args:
+            inputs: by name, on the host or on the device; the latter in the engine's own element type.
 
         Raises:
             InvalidInput: a shape does not fit the engine.
@@ -99,12 +121,16 @@ class EngineSession:
         kept = self._feed(inputs)
         shapes = self._shapes()
         self._execute()
-        found = {
-            name: to_host(self._buffers[name].pointer, shape, self._dtype(name), self._stream)
-            for name, shape in shapes.items()
+        if kept:
+            synchronize(self._stream)
+        return {
+            name: DeviceArray(self._buffers[name].pointer, self._dtype(name), shape) for name, shape in shapes.items()
         }
+
+    def fetch(self, arrays: Mapping[str, DeviceArray]) -> dict[str, Array]:
+        """Copies on the host, halves widened to float32."""
+        found = {name: to_host(array.pointer, array.shape, array.dtype, self._stream) for name, array in arrays.items()}
         synchronize(self._stream)
-        del kept
         return {name: _wide(array) for name, array in found.items()}
 
     def time(self, inputs: Arrays, runs: int) -> tuple[float, ...]:
@@ -133,18 +159,22 @@ class EngineSession:
         self._buffers.free()
         del self._context, self._engine, self._runtime
 
-    def _feed(self, inputs: Arrays) -> list[Array]:
-        """Copy the inputs to the device; what is returned must live until the stream is synchronised."""
+    def _feed(self, inputs: Mapping[str, Array | DeviceArray]) -> list[Array]:
+        """Put the inputs on the device; what is returned must live until the stream is synchronised."""
         kept = []
         for name in self.inputs:
             if name not in inputs:
                 raise InvalidInput(f"the engine takes an input {name!r}, which the dataset does not have")
-            array = np.ascontiguousarray(inputs[name], self._dtype(name))
+            given = inputs[name]
             mark = len(logger().lines)
-            if not self._context.set_input_shape(name, array.shape):
+            if not self._context.set_input_shape(name, given.shape):
                 raise InvalidInput(
-                    f"input {name!r} of shape {list(array.shape)} does not fit: {self._range(name, mark)}"
+                    f"input {name!r} of shape {list(given.shape)} does not fit: {self._range(name, mark)}"
                 )
+            if isinstance(given, DeviceArray):
+                self._context.set_tensor_address(name, given.pointer)
+                continue
+            array = np.ascontiguousarray(given, self._dtype(name))
             pointer = self._buffers[name].reserve(array.nbytes)
             to_device(array, pointer, self._stream)
             self._context.set_tensor_address(name, pointer)

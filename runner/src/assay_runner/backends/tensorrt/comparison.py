@@ -1,0 +1,143 @@
+"""All tensors of an engine against golden's, where they lie: in device memory, of which only figures come back.
+
+Golden's tensors go to the device once and serve twice: they are compared with what the engine made, and they are what
+its pieces run on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import numpy as np
+
+from assay_runner.backends.tensorrt.device import Buffers, DeviceArray, synchronize, to_device
+from assay_runner.backends.tensorrt.pieces import PiecesSession
+from assay_runner.backends.tensorrt.reductions import Reductions
+from assay_runner.backends.tensorrt.session import EngineSession
+from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.statistics.blocks import Sums
+from assay_runner.statistics.figures import Figures
+from assay_runner.tensors import Array, Batch, Progress
+
+FP32_BYTES: Final = 4
+
+
+class DeviceComparison:
+    """A probe engine and, where local errors are asked for, its pieces; everything on the probe's stream."""
+
+    def __init__(
+        self,
+        probe: EngineSession,
+        pieces: PiecesSession | None,
+        names: Collection[str],
+        outputs: Collection[str],
+        fused: Collection[str],
+        progress: Progress,
+    ) -> None:
+        """Compare what `probe` shows.
+
+        Args:
+            probe: the engine with tensors among its outputs.
+            pieces: its pieces, on the same stream.
+            names: tensors that are looked at, as far as they are shown.
+            outputs: names of the model's own outputs.
+            fused: tensors that the engine never makes.
+            progress: told when local errors cannot be had.
+        """
+        self._probe, self._pieces, self._outputs = probe, pieces, frozenset(outputs)
+        self._progress = progress
+        self.shown = probe.shown.intersection(names)
+        self.fused = frozenset(fused)
+        self._accumulated, self._local = Reductions(), Reductions()
+        self._golden, self._wide = Buffers(), Buffers()
+
+    def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
+        """Run the engine on a batch, and its pieces on golden's tensors; the model's outputs, on the host.
+
+        Raises:
+            InvalidInput: the engine, or its pieces, cannot be run on these inputs.
+            Unavailable: device memory ran out, or the device failed.
+        """
+        wanted = self.shown if self._pieces is None else self.shown | self._pieces.needs
+        placed = {name: self._copied(self._golden, name, array) for name, array in golden.items() if name in wanted}
+        found = self._probe.launch(batch.inputs)
+        for name in self.shown & found.keys():
+            self._reduce(self._accumulated, name, placed.get(name), found[name], batch)
+        outputs = self._probe.fetch({name: array for name, array in found.items() if name in self._outputs})
+        if self._pieces is not None and placed:
+            self._add_local(self._pieces, placed, golden, batch)
+        # What was copied must live until now.
+        synchronize(self._probe.stream)
+        golden.clear()
+        return outputs
+
+    def fits(self, batch: Batch, limit: int) -> int:
+        """Samples whose tensors in golden's run take at most `limit` bytes of the host; 0 where batches are fixed."""
+        one = {name: array[:1] for name, array in batch.inputs.items()}
+        try:
+            found = self._probe.launch(one)
+        except InvalidInput:
+            return 0
+        shown = sum(math.prod(found[name].shape) for name in self.shown & found.keys())
+        return max(1, limit // max(1, FP32_BYTES * shown))
+
+    def show(self, batch: Batch, names: Collection[str]) -> dict[str, Array]:
+        """The engine's tensors of these names, on the host."""
+        found = self._probe.launch(batch.inputs)
+        return self._probe.fetch({name: array for name, array in found.items() if name in names})
+
+    def accumulated(self) -> Mapping[str, Figures]:
+        """By tensor, of the engine's own run."""
+        return self._accumulated.result()
+
+    def local(self) -> Mapping[str, Sums]:
+        """By tensor, of each layer on golden's tensors."""
+        return {name: figures.sums for name, figures in self._local.result().items()}
+
+    @property
+    def batches(self) -> frozenset[int]:
+        """First samples of the batches in which something was not finite."""
+        return self._accumulated.batches
+
+    def close(self) -> None:
+        """Give device memory back; the sessions are closed by who opened them."""
+        synchronize(self._probe.stream)
+        for held in (self._golden, self._wide):
+            held.free()
+        for reductions in (self._accumulated, self._local):
+            reductions.close()
+
+    def _reduce(
+        self, to: Reductions, name: str, golden: DeviceArray | None, candidate: DeviceArray, batch: Batch
+    ) -> None:
+        rows = len(next(iter(batch.inputs.values())))
+        to.add(name, golden, candidate, rows, batch.count, batch.start, self._probe.stream)
+
+    def _add_local(
+        self, pieces: PiecesSession, placed: Mapping[str, DeviceArray], golden: Mapping[str, Array], batch: Batch
+    ) -> None:
+        fed = {name: self._fed(name, golden[name], array) for name, array in placed.items()}
+        try:
+            found = pieces.launch({**fed, **batch.inputs})
+        except (InvalidInput, Unsupported) as error:
+            self._progress.note(f"local errors are not measured: {error}")
+            self._pieces = None
+            return
+        for name, array in found.items():
+            self._reduce(self._local, name, placed.get(name), array, batch)
+
+    def _fed(self, name: str, array: Array, placed: DeviceArray) -> DeviceArray:
+        """What pieces take: FP32 whatever golden computes in."""
+        if array.dtype.kind not in "f" or array.dtype == np.float32:
+            return placed
+        return self._copied(self._wide, name, array.astype(np.float32))
+
+    def _copied(self, to: Buffers, name: str, array: Array) -> DeviceArray:
+        dense = np.ascontiguousarray(array)
+        pointer = to[name].reserve(dense.nbytes)
+        to_device(dense, pointer, self._probe.stream)
+        if dense is not array:
+            synchronize(self._probe.stream)
+        return DeviceArray(pointer, dense.dtype, tuple(array.shape))

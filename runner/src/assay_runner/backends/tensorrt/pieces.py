@@ -1,0 +1,119 @@
+"""Every layer of an engine on golden's inputs: one engine more, whose layers do not feed one another.
+
+The graph is cut at the tensors that the engine keeps between its layers, so each piece is fused as it is in the engine.
+Golden's tensors are its inputs, and what each layer makes of them its outputs. It is built for the shapes of the first
+batch: a builder that knows all shapes needs no profile of a hundred inputs, and a last, shorter batch is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import onnx
+from onnx import TensorProto
+
+from assay_runner.backends.emulation import localised
+from assay_runner.backends.inspection import inspect
+from assay_runner.backends.tensorrt.building import Recipe
+from assay_runner.backends.tensorrt.device import DeviceArray
+from assay_runner.backends.tensorrt.session import EngineSession
+from assay_runner.graphs.documents import save
+from assay_runner.graphs.fed import fed_in_fp32, typed_outputs
+from assay_runner.graphs.pieces import Pieces, cut
+from assay_runner.tensors import Array, Arrays
+
+FLOATS: Final = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+HALVES: Final = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
+UNLIMITED: Final = 1 << 62
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class CutGraph:
+    """The graph that an engine was built from, cut at some of its tensors.
+
+    Attributes:
+        needs: tensors and graph inputs that the pieces take.
+        results: output of the pieces by the tensor it is to be compared with.
+    """
+
+    def __init__(self, recipe: Recipe, shared: Collection[str], folder: Path) -> None:
+        """Cut the recipe's source at the shared tensors it has; `folder` is where the pieces may be written.
+
+        Raises:
+            InvalidInput: ONNX Runtime, which tells the element types of a typed graph, refuses it.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        model = localised(recipe.source, folder)
+        # A graph of FP32 alone needs no inspection; what runs in another type is the builder's affair.
+        typed = inspect(model, folder).types if _has_halves(model) else {}
+        made = {output for node in model.graph.node for output in node.output if output}
+        taken = {name for name in shared if name in made and typed.get(name, TensorProto.FLOAT) in FLOATS}
+        self._types = {name: typed.get(name, TensorProto.FLOAT) for name in taken}
+        pieces = list(cut(model, self._types, taken, {}, UNLIMITED)) if taken else []
+        self._pieces: Pieces | None = pieces[0] if pieces else None
+        self.results: Mapping[str, str] = self._pieces.results if self._pieces else {}
+        self.needs = frozenset(value.name for value in self._pieces.model.graph.input) if self._pieces else frozenset()
+
+    def write(self, shapes: Shapes) -> Path:
+        """The pieces as one model for inputs of these shapes."""
+        model = onnx.ModelProto()
+        if self._pieces:
+            model.CopyFrom(self._pieces.model)
+        fed_in_fp32(model, self._types, shapes)
+        typed_outputs(model, {result: self._types[name] for name, result in self.results.items()})
+        return save(model, self._folder / "pieces.onnx")
+
+
+def _has_halves(model: onnx.ModelProto) -> bool:
+    casts = (a.i for node in model.graph.node if node.op_type == "Cast" for a in node.attribute if a.name == "to")
+    return not HALVES.isdisjoint({*casts, *(weight.data_type for weight in model.graph.initializer)})
+
+
+class PiecesSession:
+    """Runs the pieces; builds them when the shapes of the first batch are known."""
+
+    def __init__(self, graph: CutGraph, recipe: Recipe, build: Callable[[Recipe], Path], stream: int) -> None:
+        """Nothing is built yet."""
+        self._graph, self._recipe, self._build, self._stream = graph, recipe, build, stream
+        self._session: EngineSession | None = None
+        self._shapes: Shapes = {}
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Tensors and graph inputs that a launch takes."""
+        return self._graph.needs
+
+    def launch(self, inputs: Mapping[str, Array | DeviceArray]) -> dict[str, DeviceArray]:
+        """What each layer makes of golden's tensors, by the tensor's name; nothing for shapes unlike the first ones.
+
+        Raises:
+            InvalidInput: the pieces cannot be built.
+            Unavailable: device memory ran out.
+        """
+        given = {name: inputs[name] for name in self._graph.needs if name in inputs}
+        if not self._graph.results or len(given) < len(self._graph.needs):
+            return {}
+        shapes = {name: tuple(array.shape) for name, array in given.items()}
+        if self._session is None:
+            plan = self._build(replace(self._recipe, source=self._graph.write(shapes), extents={}, outputs=()))
+            self._session, self._shapes = EngineSession(plan, self._stream), shapes
+        if shapes != self._shapes:
+            return {}
+        found = self._session.launch(given)
+        return {name: found[result] for name, result in self._graph.results.items() if result in found}
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """The same on the host."""
+        found = self.launch(inputs)
+        return self._session.fetch(found) if self._session else {}
+
+    def close(self) -> None:
+        """Give device memory back."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None

@@ -1,0 +1,89 @@
+"""The timing cache: what TensorRT has measured and compiled for a layer, so that no equal layer is timed again.
+
+Every build on a device shares one, so a file of it was written by anybody and may be foreign or damaged. TensorRT
+refuses such a one; the build then times its layers itself, and what it found takes the file's place.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from assay_api.audit import BuildOptions
+from assay_runner.backends.tensorrt.library import logger, tensorrt
+
+NAME: Final = "timing.cache"
+
+
+class TimingCache(Protocol):
+    """TensorRT's `ITimingCache`, as far as it is used."""
+
+    def combine(self, input_cache: Any, ignore_mismatch: bool) -> bool:
+        """Add entries of another cache; of entries that both have, this one's stay. False: refused."""
+        ...
+
+    def serialize(self) -> Any:
+        """All of it, as a buffer."""
+        ...
+
+
+class Config(Protocol):
+    """TensorRT's `IBuilderConfig`, as far as it is used."""
+
+    builder_optimization_level: int
+
+    def create_timing_cache(self, serialized_timing_cache: bytes) -> TimingCache | None:
+        """A cache with this content, an empty one of no bytes; None: refused."""
+        ...
+
+    def set_timing_cache(self, cache: Any, ignore_mismatch: bool) -> bool:
+        """Use it in the build. False: it is of another version or device."""
+        ...
+
+    def get_timing_cache(self) -> TimingCache | None:
+        """The one in use, grown by the build."""
+        ...
+
+
+def file_name(options: BuildOptions) -> str:
+    """Engines that run on several GPUs may use fewer kernels, and so have a cache of their own."""
+    kind = options.hardware_compatibility
+    return NAME if kind == "none" else f"timing-{kind}.cache"
+
+
+def lend(config: Config, path: Path) -> bool:
+    """Let a build use the cache in a file, or an empty one where there is none; False where the file is refused."""
+    content = path.read_bytes() if path.is_file() else b""
+    cache = config.create_timing_cache(content)
+    if cache is not None and config.set_timing_cache(cache, False):
+        return True
+    config.set_timing_cache(config.create_timing_cache(b""), False)
+    return False
+
+
+def keep(config: Config, path: Path) -> None:
+    """Write the cache back if the build has grown it: entries are only ever added, so their bytes tell.
+
+    Optimisation level 0 takes the first kernel that works: it times nothing.
+    """
+    cache = config.get_timing_cache()
+    if cache is None or config.builder_optimization_level == 0:
+        return
+    content = bytes(cache.serialize())
+    if not path.is_file() or path.stat().st_size != len(content):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def merged(config: Config, ours: bytes, theirs: bytes) -> bytes:
+    """Both caches' entries, ours where both have one; ours alone where TensorRT refuses theirs."""
+    cache, other = config.create_timing_cache(ours), config.create_timing_cache(theirs)
+    if cache is None or other is None or not cache.combine(other, False):
+        return ours
+    return bytes(cache.serialize())
+
+
+def merge(ours: Path, theirs: Path) -> None:
+    """See `Keeping.merge`."""
+    builder = tensorrt().Builder(logger())
+    ours.write_bytes(merged(builder.create_builder_config(), ours.read_bytes(), theirs.read_bytes()))

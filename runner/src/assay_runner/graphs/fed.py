@@ -1,0 +1,41 @@
+"""A cut graph made ready for a builder that wants every type and shape said: inputs in FP32, outputs typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import onnx
+from onnx import TensorProto, helper
+
+from assay_runner.graphs.documents import fresh, rename_uses
+
+
+def fed_in_fp32(model: onnx.ModelProto, types: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Let a model take floating-point inputs in FP32, cast to what its nodes want; fix the shapes of its inputs.
+
+    Golden's tensors are FP32 whatever the candidate computes in, so its pieces take them as they are.
+
+    Args:
+        model: changed in place.
+        types: `TensorProto` element type of the inputs, as its nodes want them.
+        shapes: of its inputs.
+    """
+    name, casts = fresh(model), []
+    for value in model.graph.input:
+        kind = types.get(value.name, TensorProto.FLOAT)
+        if kind in (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE):
+            inside = name(f"{value.name}__cast")
+            for node in model.graph.node:
+                rename_uses(node, {value.name: inside})
+            casts.append(helper.make_node("Cast", [value.name], [inside], name=inside, to=kind))
+            kind = TensorProto.FLOAT
+        if value.name in shapes:
+            value.CopyFrom(helper.make_tensor_value_info(value.name, kind, shapes[value.name]))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)
+
+
+def typed_outputs(model: onnx.ModelProto, types: Mapping[str, int]) -> None:
+    """Say the element types of a model's outputs, in place; FP32 where nothing is known."""
+    for value in model.graph.output:
+        value.CopyFrom(helper.make_tensor_value_info(value.name, types.get(value.name, TensorProto.FLOAT), None))

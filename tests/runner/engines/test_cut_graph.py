@@ -1,0 +1,79 @@
+"""Layers cut apart compute from golden's tensors what the whole computes, whatever type they compute in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto
+
+from assay_api.audit import Candidate
+from assay_api.model import parse
+from assay_runner.backends.tensorrt.building import Recipe
+from assay_runner.backends.tensorrt.configuration import settings
+from assay_runner.backends.tensorrt.pieces import CutGraph
+from assay_runner.backends.tensorrt.source import source_model
+from assay_runner.graphs.taps import sites, tapped
+from assay_runner.tensors import Array
+from tests.models import Heard, loaded
+from tests.runner.engines.test_strong import OFFERED
+
+DIGITS = Path("examples/digits")
+KEPT = {
+    "digits-cnn": ("relu1.out", "relu2.out", "pool2.out", "gap.out", "logits"),
+    "digits-vit": ("patch_embed.out", "add_pos_embed.out", "block0.attn.context.out", "block1.add2.out", "logits"),
+}
+
+
+def recipe(name: str, folder: Path, **fields: Any) -> Recipe:
+    given = loaded(onnx.load(str(DIGITS / f"{name}.onnx")), folder)
+    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", **fields})
+    chosen = settings(candidate, OFFERED)
+    path, _ = source_model(given, candidate, chosen, None, folder / "source", Heard())
+    return Recipe(path, chosen, {})
+
+
+def golden(name: str) -> dict[str, Array]:
+    plain = onnx.load(str(DIGITS / f"{name}.onnx"))
+    everything = tapped(plain, {site.tensor for site in sites(plain)})
+    session = ort.InferenceSession(everything.SerializeToString(), providers=["CPUExecutionProvider"])
+    with np.load(DIGITS / "data" / "part-000.npz") as shard:
+        image = np.ascontiguousarray(shard["image"][:8])
+    names = [output.name for output in everything.graph.output]
+    return {"image": image, **dict(zip(names, session.run(None, {"image": image}), strict=True))}
+
+
+@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.parametrize(
+    ("fields", "least"),
+    [
+        ({"precision": "fp16", "typing": "weak"}, 120.0),
+        ({"precision": "fp16", "typing": "strong"}, 50.0),
+    ],
+    ids=["weak", "strong"],
+)
+def test_pieces_make_what_golden_has(name: str, fields: dict[str, Any], least: float, tmp_path: Path) -> None:
+    tensors = golden(name)
+    cut = CutGraph(recipe(name, tmp_path, **fields), {*KEPT[name], "no such tensor"}, tmp_path / "pieces")
+    assert set(cut.results) == set(KEPT[name])
+    assert cut.needs == {"image", *KEPT[name][:-1]}
+    path = cut.write({needed: tensors[needed].shape for needed in cut.needs})
+    fed = onnx.load(str(path), load_external_data=False).graph
+    assert {value.type.tensor_type.elem_type for value in fed.input} == {TensorProto.FLOAT}
+    assert all(dim.dim_value > 0 for value in fed.input for dim in value.type.tensor_type.shape.dim)
+    assert all(value.type.tensor_type.elem_type for value in fed.output)
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    results = [cut.results[tensor] for tensor in KEPT[name]]
+    for tensor, found in zip(KEPT[name], session.run(results, {n: tensors[n] for n in cut.needs}), strict=True):
+        noise = ((found.astype(np.float64) - tensors[tensor]) ** 2).sum()
+        assert 10 * np.log10((tensors[tensor].astype(np.float64) ** 2).sum() / max(noise, 1e-300)) > least, tensor
+
+
+def test_nothing_shared_is_nothing_cut(tmp_path: Path) -> None:
+    cut = CutGraph(recipe("digits-cnn", tmp_path, precision="fp32"), {"no such tensor"}, tmp_path / "pieces")
+    assert not cut.results
+    assert not cut.needs
