@@ -13,7 +13,15 @@ from enum import StrEnum
 from assay_runner.behaviour_evidence import Behaviour
 from assay_runner.eight_bit_evidence import EightBitReads
 from assay_runner.engine_evidence import EngineFacts, EngineLayer, EngineTensor
-from assay_runner.layer_evidence import Error, FusedLayer, InnerTensor, Inside, LayerError, LayerErrors, Reproduction
+from assay_runner.layer_evidence import (
+    Error,
+    FusedLayer,
+    InnerTensor,
+    LayerError,
+    LayerErrors,
+    Reproduction,
+    SplitLayer,
+)
 from assay_runner.output_evidence import Floats, LabelRanks, OutputDrifts, Scores, Site
 from assay_runner.range_evidence import Histogram, Ranges
 
@@ -30,7 +38,6 @@ __all__ = [
     "FusedLayer",
     "Histogram",
     "InnerTensor",
-    "Inside",
     "LabelRanks",
     "LayerError",
     "LayerErrors",
@@ -41,6 +48,7 @@ __all__ = [
     "Reproduction",
     "Scores",
     "Site",
+    "SplitLayer",
     "TensorFaults",
 ]
 
@@ -167,7 +175,7 @@ class Evidence:
     scores: Mapping[tuple[str, str], Scores] = field(default_factory=dict)
     tensors: TensorFaults | None = None
     layers: LayerErrors | None = None
-    inside: Mapping[str, Inside] = field(default_factory=dict)
+    inside: Mapping[str, SplitLayer] = field(default_factory=dict)
     behaviour: Behaviour = field(default_factory=Behaviour)
     reproduction: Reproduction | None = None
     hidden: tuple[Site, ...] = ()

@@ -113,7 +113,7 @@ class InnerTensor:
 
 
 @dataclass(frozen=True)
-class Inside:
+class SplitLayer:
     """A fused layer, split by building the candidate again: the same samples as it is served, and split.
 
     Attributes:

@@ -160,7 +160,7 @@ def _measured(
         outputs=outputs.result(),
         labels=labels.result(),
         scores=metrics.result(),
-        tensors=tapped.faults.result() if tapped and samples else None,
+        tensors=tapped.tensors() if tapped and samples else None,
         layers=tapped.errors() if tapped and samples else None,
         reproduction=tapped.reproduction if tapped else None,
         hidden=request.built.hidden,

@@ -6,7 +6,7 @@ Golden's and not the candidate's: behind the first overflow a candidate shows on
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +19,8 @@ from assay_runner.graphs.documents import load_graph
 from assay_runner.graphs.taps import uses
 from assay_runner.models import LoadedModel
 from assay_runner.passes.accumulations import AccumulationsPass
+from assay_runner.passes.host import affordable
 from assay_runner.passes.rows import has_samples, is_float, judged, parts
-from assay_runner.passes.tapped import affordable
 from assay_runner.range_evidence import Kind, Ranges, TensorRange
 from assay_runner.statistics.blocks import plain
 from assay_runner.statistics.ranges import OVERFLOW, RangeCounts
@@ -85,7 +85,8 @@ class RangesPass:
                 if array.size:
                     counts.add(np.asarray(array))
                 site = self._users[tensor.name][0]
-                found.append((self._place(tensor.name), _range(site, tensor.name, "weight", counts, None, -1)))
+                entry = _range(site, tensor.name, "weight", counts, None, -1)
+                found.append((self._place(tensor.name), replace(entry, readers=self._readers(tensor.name))))
         return found
 
     def _place(self, name: str) -> int:
@@ -94,7 +95,11 @@ class RangesPass:
 
     def _entry(self, site: Site, name: str, kind: Kind) -> TensorRange:
         seen = self._seen[name]
-        return _range(site, name, kind, seen.counts, seen.samples, seen.first)
+        entry = _range(site, name, kind, seen.counts, seen.samples, seen.first)
+        return replace(entry, readers=self._readers(name))
+
+    def _readers(self, name: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(site.node for site in self._users.get(name, ()) if site.node))
 
     def _add(self, name: str, array: Array, batch: Batch) -> None:
         split = has_samples(array, batch)

@@ -1,0 +1,118 @@
+"""What is known of one tensor, counted in host memory batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay_runner.passes.rows import is_float, judged
+from assay_runner.statistics.blocks import Sums, plain
+from assay_runner.statistics.figures import Figures
+from assay_runner.tensors import Array, Batch
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass
+class Counts:
+    """Counts of one tensor; the fields are those of `Figures`."""
+
+    sums: Sums = field(default_factory=Sums)
+    low: float = float("inf")
+    high: float = float("-inf")
+    golden_low: float = float("inf")
+    golden_high: float = float("-inf")
+    samples: int = 0
+    nan: int = 0
+    positive: int = 0
+    negative: int = 0
+    first: int = -1
+    own: int | None = None
+
+    def add(self, candidate: Array, batch: Batch, golden: Array | None = None) -> bool:
+        """Take the floating-point tensor of a batch in, and golden's where it is at hand.
+
+        Returns:
+            Whether all of the candidate's values are finite.
+        """
+        array = judged(candidate, batch)
+        self.low, self.high, finite = _widened(array, self.low, self.high)
+        if not finite:
+            self._mark(array, batch)
+            if golden is not None:
+                self.own = (self.own or 0) + own_samples(array, golden, batch)
+        if golden is not None and golden.shape == candidate.shape:
+            golden = judged(golden, batch)
+            self.sums.add(golden, array)
+            self.golden_low, self.golden_high, _ = _widened(golden, self.golden_low, self.golden_high)
+        return finite
+
+    def figures(self) -> Figures:
+        """What was counted."""
+        return Figures(
+            sums=self.sums,
+            low=self.low,
+            high=self.high,
+            golden_low=self.golden_low,
+            golden_high=self.golden_high,
+            samples=self.samples,
+            nan=self.nan,
+            positive=self.positive,
+            negative=self.negative,
+            first=self.first,
+            own=self.own,
+        )
+
+    def _mark(self, array: Array, batch: Batch) -> None:
+        flags = [_per_sample(flag, batch, _split(array, batch)) for flag in _kinds(array)]
+        anything = np.logical_or.reduce(flags)
+        if self.first < 0:
+            self.first = batch.start + int(np.argmax(anything))
+        self.samples += int(anything.sum())
+        self.nan += int(flags[0].sum())
+        self.positive += int(flags[1].sum())
+        self.negative += int(flags[2].sum())
+
+
+def own_samples(candidate: Array, golden: Array, batch: Batch) -> int:
+    """Samples in which the candidate's values are not finite where golden has another value."""
+    array, golden = judged(candidate, batch), judged(golden, batch)
+    if not is_float(array):
+        return 0
+    if array.shape != golden.shape:
+        return batch.count
+    own = np.logical_or.reduce([a & ~g for a, g in zip(_kinds(array), _kinds(golden), strict=True)])
+    return int(_per_sample(own, batch, _split(array, batch)).sum())
+
+
+def _split(array: Array, batch: Batch) -> bool:
+    return array.ndim > 0 and len(array) == batch.count
+
+
+def _widened(array: Array, low: float, high: float) -> tuple[float, float, bool]:
+    """The range with the finite values of an array in it, and whether they are all."""
+    if array.size == 0:
+        return low, high, True
+    array = plain(array)
+    # A minimum and a maximum cost no temporary; NaN and infinities show in one of them.
+    least, most = float(array.min()), float(array.max())
+    finite = bool(np.isfinite(least) and np.isfinite(most))
+    if not finite:
+        kept = array[np.isfinite(array)]
+        least, most = (float(kept.min()), float(kept.max())) if kept.size else (low, high)
+    return min(low, least), max(high, most), finite
+
+
+def _kinds(array: Array) -> tuple[Flags, Flags, Flags]:
+    """Where the values are NaN, +Inf and -Inf."""
+    wide = plain(array)
+    return np.isnan(wide), np.isposinf(wide), np.isneginf(wide)
+
+
+def _per_sample(flags: Flags, batch: Batch, split: bool) -> Flags:
+    """One flag per sample; where samples cannot be told apart, all of the batch."""
+    if split:
+        return np.asarray(flags.reshape(len(flags), -1).any(axis=1))
+    return np.full(batch.count, bool(flags.any()))
