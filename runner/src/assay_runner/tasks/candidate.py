@@ -9,7 +9,7 @@ from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.backends.seams import Adopting
-from assay_runner.build_cache import Shelf, build_or_take, shelf
+from assay_runner.build_cache import Order, Shelf, build_or_take
 from assay_runner.checks import parse_checks
 from assay_runner.datasets import Dataset, Source
 from assay_runner.errors import InvalidInput, Unsupported
@@ -42,11 +42,11 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     record = read_record(task, context)
     model = context.load(task.spec.model)
     dataset = dataset_of(task, model, context)
-    request, notes, kept = _request(task, context, backend, record, model, dataset)
+    request, notes, shelves = _request(task, context, backend, record, model, dataset)
     measured = measure(request, context.progress)
     context.progress.stage("publish")
-    if kept:
-        kept.keep()
+    for shelf in shelves:
+        shelf.keep()
     noted = measured.report.model_copy(update={"notes": (*measured.report.notes, *dataset.notes, *notes)})
     report = candidate_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
@@ -54,8 +54,8 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
 
 def _request(
     task: Task, context: Context, backend: Backend, record: GoldenRecord, model: LoadedModel, dataset: Dataset
-) -> tuple[MeasureRequest, tuple[str, ...], Shelf | None]:
-    """What is to be measured, the candidate built; what the calibration set has to say; and what is to be kept."""
+) -> tuple[MeasureRequest, tuple[str, ...], tuple[Shelf, ...]]:
+    """What is to be measured, the candidate built; what the calibration set has to say; where builds are kept."""
     checks = parse_checks(task.spec)
     candidate = task.candidate_spec()
     own = context.load(candidate.model) if candidate.model else None
@@ -63,8 +63,7 @@ def _request(
         _same_inputs(candidate, own, model, dataset)
     golden = open_golden(record, model, dataset, context)
     calibration = _calibration(candidate, own or model, context)
-    workdir = context.workdir(task)
-    built, kept = _built(task, context, backend, own or model, calibration, dataset)
+    built, shelves = _built(task, context, backend, own or model, calibration, dataset)
     request = MeasureRequest(
         model=model,
         candidate=candidate,
@@ -76,27 +75,20 @@ def _request(
         golden_precision=record.precision,
         checks=checks,
         backend=backend,
-        workdir=workdir,
+        workdir=context.workdir(task),
     )
-    return request, calibration.notes if calibration else (), kept
+    return request, calibration.notes if calibration else (), shelves
 
 
 def _built(
     task: Task, context: Context, backend: Backend, model: LoadedModel, calibration: Dataset | None, dataset: Dataset
-) -> tuple[Built, Shelf | None]:
-    candidate, workdir, store = task.candidate_spec(), context.workdir(task), context.store
+) -> tuple[Built, tuple[Shelf, ...]]:
+    candidate, workdir = task.candidate_spec(), context.workdir(task)
     if candidate.engine:
-        return _adopted(backend, candidate.engine, model, workdir, context), None
+        return _adopted(backend, candidate.engine, model, workdir, context), ()
     shapes = covering(dataset.extents(), calibration.extents() if calibration else {})
-    kept = shelf(backend, model, candidate, calibration, workdir, store, task.cache, versions(), shapes)
-    if kept:
-        kept.fetch()
-    built = build_or_take(
-        backend, model, candidate, calibration, workdir, context.progress, store, task.cache, versions(), shapes
-    )
-    if kept:
-        kept.keep()  # Now too: what was dear must not be lost with a pod that is killed while it measures.
-    return built, kept
+    order = Order(backend, model, candidate, calibration, versions(), shapes)
+    return build_or_take(order, workdir, context.progress, context.store, task.cache)
 
 
 def _adopted(backend: Backend, ref: EngineRef, model: LoadedModel, workdir: Path, context: Context) -> Built:
