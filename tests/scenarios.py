@@ -2,12 +2,13 @@
 
 The causes are those of well-known reports: LayerNorm decomposed before opset 17, additive masks of −1e12, reductions
 longer than FP16 can count, 8-bit numbers fed to a normalisation, scatters whose indices meet. What a backend makes of
-them is for a test to measure: an FP32 accumulator or a fused operator may well save the day.
+them is for a test to measure: an FP32 accumulator or a fused operator may well save the day. Two cannot be saved where
+the graph's types are kept: what a product reads lies in memory in the type of its operands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from onnx import TensorProto
 
 from assay_runner.tensors import Array
 from tests.models import constant, mlp, model, node, random, value
+from tests.normalisations import Part, by_products, decomposed, fused
 
 __all__ = ["SCENARIOS", "Scenario", "write"]
 
+DIGITS = Path(__file__).parents[1] / "examples" / "digits"
 LONG = 65_536
 WIDTH = 16
+WIDE = 1024
 
 
 @dataclass(frozen=True)
@@ -48,26 +52,39 @@ def around_300(samples: int = 32) -> Array:
 
 def decomposed_layer_norm() -> Scenario:
     """The squares of the centred values overflow FP16; a projection behind it shows what is left."""
-    nodes = [
-        node("ReduceMean", "x", "mean", axes=[-1]),
-        node("Sub", "x mean", "centred"),
-        node("Pow", "centred two", "squared"),
-        node("ReduceMean", "squared", "variance", axes=[-1]),
-        node("Add", "variance epsilon", "safe"),
-        node("Sqrt", "safe", "deviation"),
-        node("Div", "centred deviation", "normal"),
-        node("MatMul", "normal w", "y"),
-    ]
-    weights = [constant("two", np.float32(2)), constant("epsilon", np.float32(1e-5)), projection()]
-    return Scenario(framed(nodes, weights), {"x": around_300()}, "squared.node")
+    return normalised(decomposed("x"), "squared.node")
+
+
+def layer_norm_by_products() -> Scenario:
+    """The same with means by products, which read the squares in FP16: nothing wider can save them."""
+    return normalised(by_products("x", WIDTH), "squared.node")
 
 
 def fused_layer_norm() -> Scenario:
     """The same as one operator, as opset 17 has it."""
-    nodes = [node("LayerNormalization", "x scale shift", "normal", axis=-1), node("MatMul", "normal w", "y")]
-    ones, zeros = np.ones(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
+    return normalised(fused("x", WIDTH), "")
+
+
+def wide_layer_norms(part: Callable[[str, str], Part], breaks: str) -> Scenario:
+    """Two LayerNorms between products so large that a builder has reason to run them in FP16."""
+    loud, names = 300 / WIDE**0.5, ("w1", "w2", "w3")
+    shapes = ((WIDE, WIDE, loud), (WIDE, WIDE, loud), (WIDE, 8, 1.0))
+    weights = [constant(name, random(a, b, seed=20, scale=s)) for name, (a, b, s) in zip(names, shapes, strict=True)]
+    nodes = [node("MatMul", "x w1", "h1")]
+    for source, prefix, weight, made in (("h1", "first_", "w2", "h2"), ("h2", "second_", "w3", "y")):
+        inner, more = part(source, prefix)
+        nodes += [*inner, node("MatMul", f"{prefix}normal {weight}", made)]
+        weights += more
+    proto = model(nodes, [value("x", "N", WIDE)], [value("y", "N", 8)], weights)
+    return Scenario(proto, {"x": random(64, WIDE, seed=21)}, breaks)
+
+
+def loud_feed_forward() -> Scenario:
+    """Hidden values up to 200,000 between two products, as in feed-forward layers trained in BF16."""
+    nodes = [node("MatMul", "x up", "hidden"), node("Relu", "hidden", "active"), node("MatMul", "active down", "y")]
+    up, down = random(WIDTH, 64, seed=22, scale=1.5e4), random(64, 8, seed=23, scale=1e-3)
     return Scenario(
-        framed(nodes, [constant("scale", ones), constant("shift", zeros), projection()]), {"x": around_300()}
+        framed(nodes, [constant("up", up), constant("down", down)]), {"x": random(32, WIDTH)}, "hidden.node"
     )
 
 
@@ -151,6 +168,12 @@ def meeting_scatter() -> Scenario:
     return Scenario(proto, {"terms": random(8, terms, seed=10) * scale, "index": index}, "y.node")
 
 
+def digits(name: str, breaks: str) -> Scenario:
+    """A digits model that is exact in FP32, on 128 of its images."""
+    shards = [np.load(path)["image"] for path in sorted((DIGITS / "data").glob("*.npz"))]
+    return Scenario(onnx.load(str(DIGITS / f"{name}.onnx")), {"image": np.concatenate(shards)[:128]}, breaks)
+
+
 def tiny() -> Scenario:
     """Two small products: nothing to gain from FP16, and a builder may know."""
     return Scenario(mlp(), {"x": random(64, 8, seed=11)})
@@ -159,6 +182,14 @@ def tiny() -> Scenario:
 def helper_scatter(data: str, index: str, updates: str, made: str) -> onnx.NodeProto:
     """ScatterElements that adds."""
     return node("ScatterElements", f"{data} {index} {updates}", made, axis=1, reduction="add")
+
+
+def normalised(part: Part, breaks: str) -> Scenario:
+    """x, around 300, through a LayerNorm and a product."""
+    nodes, weights = part
+    return Scenario(
+        framed([*nodes, node("MatMul", "normal w", "y")], [*weights, projection()]), {"x": around_300()}, breaks
+    )
 
 
 def projection() -> onnx.TensorProto:
@@ -171,9 +202,15 @@ def framed(nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto]) -> onnx
     return model(nodes, [value("x", "N", WIDTH)], [value("y", "N", 8)], weights)
 
 
-SCENARIOS = {
+SCENARIOS: Mapping[str, Callable[[], Scenario]] = {
     "decomposed-layer-norm": decomposed_layer_norm,
+    "layer-norm-by-products": layer_norm_by_products,
     "fused-layer-norm": fused_layer_norm,
+    "wide-layer-norms": lambda: wide_layer_norms(decomposed, "first_squared.node"),
+    "wide-fused-layer-norms": lambda: wide_layer_norms(lambda x, prefix: fused(x, WIDE, prefix), ""),
+    "loud-feed-forward": loud_feed_forward,
+    "digits-cnn-overflow": lambda: digits("digits-cnn-overflow", "bn2"),
+    "digits-vit-decomposed": lambda: digits("digits-vit-decomposed", "block0.norm1.pow"),
     "mask-1e12": masked_by_1e12,
     "long-sum": long_sum,
     "long-softmax": long_softmax,

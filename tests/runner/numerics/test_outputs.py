@@ -16,7 +16,7 @@ from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
-from assay_runner.evidence import Evidence, Site
+from assay_runner.evidence import Evidence, Fault, Reproduction, Site, TensorFaults
 from assay_runner.passes.outputs import OutputsPass
 from assay_runner.tensors import Array, Batch
 from tests.models import Samples, constant, model, node, random, value
@@ -199,3 +199,16 @@ def test_a_seed_is_not_advised_where_it_does_not_help(tmp_path: Path) -> None:
     [found] = measured(proto, "fp32", DATA, tmp_path, RunToRun()).findings
     assert found.verdict is Verdict.FAILED
     assert "give it a seed" not in found.message
+
+
+@pytest.mark.parametrize(("served", "verdict"), [(2.0, Verdict.INCONCLUSIVE), (NAN, Verdict.FAILED)])
+def test_what_is_infinite_only_when_it_is_shown_is_not_known_of_the_candidate(served: float, verdict: Verdict) -> None:
+    """A fused kernel keeps in wider registers what overflows once it has to be written out."""
+    outputs = OutputsPass({"y": Site("y")}, {1})
+    outputs.add(Batch(0, 1, {"x": _array([[1.0]])}), {"y": _array([[1.0, 2.0]])}, {"y": _array([[1.0, served]])})
+    shown = TensorFaults(1, (Fault(Site("squared", "pow", "Pow"), 1, 0, 1, 0, 0, 1),))
+    other = Reproduction(bitwise=False, snr=-INF)
+    proof = Evidence("c", 1, precision="fp16", outputs=outputs.result(), tensors=shown, reproduction=other)
+    [found] = Finite().judge(proof)
+    assert (found.verdict, found.node) == (verdict, "pow")
+    assert ("when it is shown" in found.message) is (verdict is Verdict.INCONCLUSIVE)

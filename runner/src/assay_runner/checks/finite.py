@@ -31,9 +31,12 @@ class Finite(Check):
             reason = self.unmeasured(evidence) or "the tensors of the candidate were not looked at"
             return (self.inconclusive(evidence, reason),)
         own = [fault for fault in evidence.tensors.faults if fault.own is None or fault.own > 0]
+        hidden = next((o for o in evidence.outputs if o.broken.any()), None)
+        if own and not hidden and (reason := misleading(evidence)):
+            return (self._doubtful(evidence, own[0], reason),)
         if own:
             return (self._failed(evidence, own),)
-        if hidden := next((o for o in evidence.outputs if o.broken.any()), None):
+        if hidden:
             return (self._hidden(evidence, hidden),)
         if reason := misleading(evidence):
             return (self.inconclusive(evidence, reason),)
@@ -62,6 +65,13 @@ class Finite(Check):
             f"{evidence.samples} samples, first in sample {first.first}, and {known}{others}; {_way_out(evidence)}"
         )
         return self._found(evidence, own, message, first.site, first.own or first.samples)
+
+    def _doubtful(self, evidence: Evidence, first: Fault, reason: str) -> Finding:
+        message = (
+            f"{place(first.site)} is not finite when it is shown, in {first.own or first.samples} of "
+            f"{evidence.samples} samples, and every output is finite when it is not: {reason}"
+        )
+        return self.inconclusive(evidence, message, first.site)
 
     def _overflown(self, evidence: Evidence, overflow: Overflow, own: Sequence[Fault]) -> Finding:
         user = next(site for site in overflow.users if site.node == own[0].site.node)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -53,14 +53,20 @@ class Retyped:
 
 
 def converter(target: int) -> Convert:
-    """What `localise` does to a weight: float arrays to the target type."""
+    """What `localise` does to a weight: float arrays to the target type; what it cannot hold becomes infinite."""
     dtype = helper.tensor_dtype_to_np_dtype(target)
     kinds = {helper.tensor_dtype_to_np_dtype(t) for t in FLOAT_TYPES}
 
     def convert(name: str, array: Array) -> Array:
-        return array.astype(dtype) if array.dtype in kinds and array.dtype != dtype else array
+        return _cast(array, dtype) if array.dtype in kinds and array.dtype != dtype else array
 
     return convert
+
+
+def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
+    # Of an overflow the check fp16Range tells; numpy's warning would say it to the terminal, without the name.
+    with np.errstate(over="ignore"):
+        return np.asarray(array.astype(dtype))
 
 
 def retype(
@@ -161,13 +167,16 @@ class _Retyping:
                 self._change_constant(attribute.t, np.asarray(numpy_helper.to_array(attribute.t)))
         if node.op_type == "Constant" and node.attribute[0].name in ("value_float", "value_floats"):
             value = np.asarray(helper.get_attribute_value(node.attribute[0]), np.float32)
-            tensor = numpy_helper.from_array(value.astype(helper.tensor_dtype_to_np_dtype(self.target)))
-            changed.attribute[0].CopyFrom(helper.make_attribute("value", tensor))
+            changed.attribute[0].CopyFrom(
+                helper.make_attribute("value", numpy_helper.from_array(self._narrowed(value)))
+            )
         return changed
 
     def _change_constant(self, tensor: onnx.TensorProto, value: Array) -> None:
-        wide = value.astype(helper.tensor_dtype_to_np_dtype(self.target))
-        tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
+        tensor.CopyFrom(numpy_helper.from_array(self._narrowed(value), tensor.name))
+
+    def _narrowed(self, value: Array) -> Array:
+        return _cast(value, helper.tensor_dtype_to_np_dtype(self.target))
 
     def _rewritten(self, node: onnx.NodeProto) -> bool:
         if self.target != TensorProto.DOUBLE or node.domain not in ("", "ai.onnx"):

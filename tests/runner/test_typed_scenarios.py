@@ -1,0 +1,133 @@
+"""The graphs that strongly typed engines are built from, computed on a CPU type by type: where each scenario breaks.
+
+ONNX Runtime has next to no kernels for the half types on a CPU and would compute in FP32 across nodes. So every node is
+run alone, in FP32, and what it makes is rounded to the type that the graph says: what an engine does that keeps to the
+types and has FP32 accumulators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from assay_api.audit import Candidate
+from assay_api.model import parse
+from assay_runner.backends.tensorrt.configuration import Offered, settings
+from assay_runner.backends.tensorrt.source import source_model
+from assay_runner.tensors import Array
+from tests.models import Heard, load
+from tests.scenarios import SCENARIOS, Scenario, write
+
+NUMERIC = [name for name in SCENARIOS if name not in ("tiny", "meeting-scatter", "layer-norm-8-bits")]
+BREAKING = [name for name in NUMERIC if "fused" not in name and name != "long-softmax"]
+HALVES = {"fp16": np.dtype(np.float16), "bf16": np.dtype(ml_dtypes.bfloat16)}
+DRIFT = 30.0
+"""Decibels that a scenario keeps in a type whose range holds it."""
+
+
+def strong(name: str, precision: str, folder: Path) -> tuple[Scenario, onnx.ModelProto]:
+    """The graph of a strongly typed engine."""
+    scenario = write(name, folder)
+    fields = {"name": "a", "backend": "tensorrt", "typing": "strong", "precision": precision}
+    candidate = parse(Candidate, fields)
+    chosen = settings(candidate, Offered(weak=True, implicit=True, capability=(9, 0), version="10.6.0"))
+    given = load(folder / "model.onnx", folder)
+    path, notes = source_model(given, candidate, chosen, None, folder / "out", Heard())
+    assert not any("stay in FP32" in note for note in notes), notes
+    return scenario, onnx.load(str(path))
+
+
+def computed(model: onnx.ModelProto, inputs: Mapping[str, Array], half: np.dtype[np.generic]) -> dict[str, Array]:
+    """Every tensor, in the order of the nodes."""
+    found = {tensor.name: np.asarray(numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
+    found |= inputs
+    for node in model.graph.node:
+        with np.errstate(over="ignore"):
+            made = (
+                cast(node, found) if node.op_type == "Cast" else rounded(alone(model, node, found), node, found, half)
+            )
+        found |= dict(zip((name for name in node.output if name), made, strict=True))
+    return found
+
+
+def cast(node: onnx.NodeProto, found: Mapping[str, Array]) -> list[Array]:
+    return [found[node.input[0]].astype(helper.tensor_dtype_to_np_dtype(node.attribute[0].i))]
+
+
+def alone(model: onnx.ModelProto, node: onnx.NodeProto, found: Mapping[str, Array]) -> list[Array]:
+    """What one node makes in FP32."""
+    halves = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    wide = {name: found[name] for name in node.input if name}
+    for name, array in wide.items():
+        if helper.np_dtype_to_tensor_dtype(array.dtype) in halves:
+            wide[name] = array.astype(np.float32)
+    given = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        for name, array in wide.items()
+    ]
+    made = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
+    graph = helper.make_graph([node], "alone", given, made)
+    proto = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return list(session.run(None, wide))
+
+
+def rounded(
+    made: list[Array], node: onnx.NodeProto, found: Mapping[str, Array], half: np.dtype[np.generic]
+) -> list[Array]:
+    typed = any(name and found[name].dtype == half for name in node.input)
+    return [array.astype(half) if typed and array.dtype == np.float32 else array for array in made]
+
+
+def first_bad(model: onnx.ModelProto, found: Mapping[str, Array]) -> str:
+    """The first node that makes NaN or Inf; empty: none."""
+    for node in model.graph.node:
+        for name in node.output:
+            if name and found[name].dtype.kind not in "iub" and not np.isfinite(found[name].astype(np.float32)).all():
+                return str(node.name)
+    return ""
+
+
+def worst_snr(golden: Array, found: Array) -> float:
+    """Of any sample, in dB; minus infinity where it is not finite."""
+    if not np.isfinite(found).all():
+        return -np.inf
+    first, second = (each.reshape(len(each), -1).astype(np.float64) for each in (golden, found))
+    return float((10 * np.log10((first**2).sum(1) / ((second - first) ** 2).sum(1))).min())
+
+
+def outcome(name: str, precision: str, folder: Path) -> tuple[Scenario, str, float]:
+    """Scenario, first bad node and the worst sample's signal-to-noise ratio."""
+    scenario, typed = strong(name, precision, folder)
+    found = computed(typed, scenario.inputs, HALVES[precision])
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    [golden] = session.run(None, dict(scenario.inputs))
+    return scenario, first_bad(typed, found), worst_snr(golden, found[typed.graph.output[0].name])
+
+
+@pytest.mark.parametrize("name", BREAKING)
+def test_typed_fp16_breaks_at_the_node_that_the_scenario_names(name: str, tmp_path: Path) -> None:
+    scenario, bad, snr = outcome(name, "fp16", tmp_path)
+    assert bad == scenario.node
+    assert snr < 1
+
+
+@pytest.mark.parametrize("name", NUMERIC)
+def test_typed_bf16_holds_them_all(name: str, tmp_path: Path) -> None:
+    _, bad, snr = outcome(name, "bf16", tmp_path)
+    assert not bad
+    assert snr > DRIFT
+
+
+@pytest.mark.parametrize("name", [name for name in NUMERIC if name not in BREAKING])
+def test_typed_fp16_holds_the_fused_operator_and_what_is_summed_in_fp32(name: str, tmp_path: Path) -> None:
+    _, bad, snr = outcome(name, "fp16", tmp_path)
+    assert not bad
+    assert snr > DRIFT
