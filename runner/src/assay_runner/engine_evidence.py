@@ -63,7 +63,7 @@ def element_type(text: str) -> str:
 
 
 def _kernel_steps(tactic: str) -> frozenset[str]:
-    """First letters of what a kernel that TensorRT generated does: __myl_CasMulRes_0x9c… casts, multiplies, reshapes."""
+    """First letters of the steps of a kernel that TensorRT generated: __myl_CasMul_0x9c… casts and multiplies."""
     found = _KERNEL.match(tactic)
     return frozenset(step[:3] for step in _STEP.findall(found[1])) if found else frozenset()
 

@@ -26,6 +26,7 @@ class TensorRange:
         smallest: smallest magnitude other than zero; 0 where there is none.
         samples: samples in which it overflows; None for a weight, which is the same in all.
         first: index of the first such sample; -1 where there is none.
+        readers: names of the outer nodes that read it.
     """
 
     site: Site
@@ -39,6 +40,7 @@ class TensorRange:
     smallest: float
     samples: int | None
     first: int = -1
+    readers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,10 @@ from assay_runner.evidence import (
     Site,
     TensorFaults,
 )
-from assay_runner.range_evidence import TensorRange
+from assay_runner.passes.ranges import RangesPass
+from assay_runner.range_evidence import Accumulation, TensorRange
 from assay_runner.statistics.ranges import RangeCounts
-from tests.models import Samples, constant, layer_norm, mlp, model, node, random, value
+from tests.models import Samples, constant, layer_norm, loaded, mlp, model, node, random, value
 from tests.runner.numerics.candidates import measured
 
 LONG = 65536
@@ -155,6 +158,96 @@ def test_a_node_that_the_engine_ran_wider_is_spared(precision: str, made: str, v
     proof = Evidence("c", 3, "fp16", ranges=Ranges((SQUARED,), (), 0), engine=EngineFacts((layer,)))
     [found] = Fp16Range().judge(proof)
     assert (found.verdict, found.node) == (verdict, "squared.node")
+
+
+def engine(*layers: tuple[str, str, str, str, str]) -> EngineFacts:
+    """Layers of type, precision, "NAME FORMAT" read, "NAME FORMAT" made, nodes."""
+    return EngineFacts(
+        tuple(
+            EngineLayer("l", kind, precision, (tensor(given),), (tensor(made),), nodes=tuple(nodes.split()))
+            for kind, precision, given, made, nodes in layers
+        )
+    )
+
+
+def tensor(text: str) -> EngineTensor:
+    name, _, words = text.partition(" ")
+    return EngineTensor(name, words)
+
+
+CHAIN = "mean.node squared.node centred.node variance.node y.node deviation.node safe.node"
+# As TensorRT 10.6 built the decomposed LayerNormalization with FP16 allowed, names of tensors and all.
+AS_FP32 = engine(
+    ("shape_call", "", "none", "none", ""),
+    ("kgen", "FP32", "x Float", "y'.1_4 Float", CHAIN),
+    ("gemm", "FP32", "y'.1_4 Float", "out Float", "head.node"),
+)
+COPIED = engine(
+    ("kgen", "FP32", "x Float", "y'.1_4 Float", CHAIN),
+    ("Reformat", "FP32", "y'.1_4 Float", "half Half", "head.node"),
+    ("gemm", "FP16", "half Half", "out Float", "head.node"),
+)
+SPLIT = engine(
+    ("kgen", "FP32", "x Float", "a Float", "mean.node centred.node squared.node"),
+    ("kgen", "FP16", "a Half", "b Float", "variance.node y.node deviation.node safe.node"),
+)
+CUT = engine(
+    ("kgen", "FP32", "x Float", "squared Float", "mean.node centred.node squared.node"),
+    ("Reformat", "FP32", "squared Float", "half Half", ""),
+    ("kgen", "FP16", "half Half", "b Float", "variance.node y.node deviation.node safe.node"),
+)
+
+
+@pytest.mark.parametrize(
+    ("built", "verdict", "said"),
+    [
+        (AS_FP32, Verdict.PASSED, "but the engine runs its node wider; others that would, and do not: 2"),
+        (COPIED, Verdict.PASSED, "but the engine runs its node wider"),
+        (SPLIT, Verdict.FAILED, "tensor 'variance' of node 'variance.node' (ReduceMean) overflows in fp16"),
+        (CUT, Verdict.FAILED, "tensor 'squared' of node 'squared.node' (Pow) overflows in fp16"),
+        (EngineFacts(), Verdict.FAILED, "tensor 'squared' of node 'squared.node' (Pow) overflows in fp16"),
+    ],
+    ids=["one FP32 kernel", "its result in FP16", "split", "squared in FP16", "no engine"],
+)
+def test_a_chain_that_ran_in_fp32_is_named_and_spared(
+    built: EngineFacts, verdict: Verdict, said: str, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        ranges = RangesPass(loaded(layer_norm(), tmp_path), "fp32", tmp_path / "golden", True, stack)
+        for batch in Samples({"x": WIDE}):
+            ranges.add(batch)
+        found = ranges.result()
+    assert [total.site.node for total in found.accumulations] == ["variance.node"]
+    [told] = Fp16Range().judge(Evidence("c", 9, "fp16", ranges=found, engine=built))
+    assert told.verdict is verdict, told.message
+    assert said in told.message
+
+
+NEVER = TensorRange(Site("never", "mask.node", "Mul"), "weight", 1, 1, 0, 0, 0, -1e12, 1e12, None, -1, ("mask.node",))
+
+
+@pytest.mark.parametrize(
+    ("readers", "verdict"), [(("mask.node",), Verdict.PASSED), (("mask.node", "other.node"), Verdict.FAILED)]
+)
+def test_a_weight_is_spared_where_all_that_reads_it_ran_wider(readers: tuple[str, ...], verdict: Verdict) -> None:
+    built = engine(
+        ("kgen", "FP32", "x Float", "y Float", "mask.node scores.node"),
+        ("kgen", "FP16", "y Half", "z Half", "other.node"),
+    )
+    ranges = Ranges((replace(NEVER, readers=readers),), (), 0)
+    [found] = Fp16Range().judge(Evidence("c", 3, "fp16", ranges=ranges, engine=built))
+    assert (found.verdict, found.node) == (verdict, "mask.node")
+    assert ("but the engine runs all that reads it wider" in found.message) is (verdict is Verdict.PASSED)
+
+
+@pytest.mark.parametrize(("precision", "verdict"), [("FP32", Verdict.PASSED), ("FP16", Verdict.INCONCLUSIVE)])
+def test_a_sum_inside_a_node_that_ran_in_fp32_fits(precision: str, verdict: Verdict) -> None:
+    total = Accumulation(Site("m", "mean.node", "ReduceMean"), "the sum before the division", 1e6, 3, 0, wide=False)
+    small = replace(SQUARED, overflow=0, largest=9.0)
+    built = engine(("Reduce", precision, "x Float", "m Float", "mean.node"))
+    [found] = Fp16Range().judge(Evidence("c", 3, "fp16", ranges=Ranges((small,), (total,), 1), engine=built))
+    assert found.verdict is verdict
+    assert ("which fits because the engine runs the node wider" in found.message) is (verdict is Verdict.PASSED)
 
 
 @pytest.mark.parametrize(("faults", "said"), [((), True), ((Fault(SQUARED.site, 3, 0, 3, 0, 0, 3),), False)])

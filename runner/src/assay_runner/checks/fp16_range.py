@@ -10,6 +10,7 @@ from pydantic import Field
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, misleading, unseen
+from assay_runner.checks.ran_wider import RanWider
 from assay_runner.evidence import Evidence, Need
 from assay_runner.range_evidence import Accumulation, Ranges, TensorRange
 
@@ -60,24 +61,25 @@ class Fp16Range(Check):
         details = _details(ranges, over)
         if evidence.precision != "fp16":
             return (self._told(evidence, ranges, over, details),)
-        wider = _run_wider(evidence)
-        spared = [entry for entry in over if entry.kind == "tensor" and entry.site.node in wider]
+        wider = RanWider(evidence.engine.layers if evidence.engine else ())
+        spared = [entry for entry in over if wider.keeps(entry)]
         if left := [entry for entry in over if entry not in spared]:
             return (self._overflow(evidence, left, details),)
-        if lost := [entry for entry in ranges.tensors if self._lost(entry)]:
+        if lost := [entry for entry in ranges.tensors if self._lost(entry) and not wider.keeps(entry)]:
             return (self._underflow(evidence, lost, details),)
-        sums = [entry for entry in ranges.accumulations if not entry.wide]
+        sums = [entry for entry in ranges.accumulations if not entry.wide and not wider.sums(entry)]
         if sums and self.accumulator != "fp32":
-            return (self._sums(evidence, sums, details),)
+            return (self._sums(evidence, sums, spared, details),)
         if reason := unseen(evidence):
             return (self.inconclusive(evidence, reason, details=details),)
         if spared:
-            message = f"{_place(spared[0])} would overflow, {_how(spared[0], evidence)}, but the engine runs it wider"
-            return (self._found(evidence, Verdict.PASSED, message, spared[0], 0, details),)
+            return (self._found(evidence, Verdict.PASSED, _spared(spared, evidence), spared[0], 0, details),)
         message = f"FP16 holds all {len(ranges.tensors)} weights and tensors of golden on {evidence.samples} samples"
         message += _largest(ranges.tensors)
         if ranges.accumulations:
-            message += f"; {_sum(ranges.accumulations[0], evidence)}, which fits because it is taken in FP32"
+            first = ranges.accumulations[0]
+            why = "the engine runs the node wider" if not first.wide and wider.sums(first) else "it is taken in FP32"
+            message += f"; {_sum(first, evidence)}, which fits because {why}"
         return (self._found(evidence, Verdict.PASSED, message, None, 0, details),)
 
     def _lost(self, entry: TensorRange) -> bool:
@@ -121,14 +123,21 @@ class Fp16Range(Check):
             fields = {"metric": "subnormal", "value": first.subnormal / live, "limit": self.subnormal}
         return self.finding(evidence, Verdict.FAILED, message, first.site, **fields, details=details)
 
-    def _sums(self, evidence: Evidence, sums: Sequence[Accumulation], details: dict[str, Any]) -> Finding:
+    def _sums(
+        self,
+        evidence: Evidence,
+        sums: Sequence[Accumulation],
+        spared: Sequence[TensorRange],
+        details: dict[str, Any],
+    ) -> Finding:
         first = sums[0]
         fields = {"metric": "innerSum", "value": first.largest, "limit": LARGEST}
         if self.accumulator == "fp16":
             message = f"{_sum(first, evidence)}, so it overflows where sums are taken in fp16; keep the node in FP32"
             return self.finding(evidence, Verdict.FAILED, message, first.site, **fields, details=details)
+        fits = f"{_spared(spared, evidence)}; all others fit" if spared else "every tensor fits"
         message = (
-            f"every tensor fits, but {_sum(first, evidence)}: whether it overflows depends on what the kernel sums "
+            f"{fits}, but {_sum(first, evidence)}: whether it overflows depends on what the kernel sums "
             "in; say accumulator fp32 or fp16 if you know, or keep the node in FP32"
         )
         return self.inconclusive(evidence, message, first.site, **fields, details=details)
@@ -148,17 +157,11 @@ class Fp16Range(Check):
         return self.finding(evidence, verdict, message, site, **fields)
 
 
-def _run_wider(evidence: Evidence) -> set[str]:
-    """Nodes of the engine's layers that ran in FP32 or BF16 and hand nothing on in FP16."""
-    layers = evidence.engine.layers if evidence.engine else ()
-    return {
-        name
-        for layer in layers
-        if layer.precision.upper() in ("FP32", "TF32", "BF16")
-        and layer.outputs
-        and not any(half in tensor.format.upper() for tensor in layer.outputs for half in ("FP16", "HALF"))
-        for name in layer.nodes
-    }
+def _spared(spared: Sequence[TensorRange], evidence: Evidence) -> str:
+    first = spared[0]
+    what = "its node" if first.kind == "tensor" else "all that reads it"
+    more = f"; others that would, and do not: {len(spared) - 1}" if len(spared) > 1 else ""
+    return f"{_place(first)} would overflow in fp16, {_how(first, evidence)}, but the engine runs {what} wider{more}"
 
 
 def _unharmed(evidence: Evidence) -> str:
