@@ -76,7 +76,7 @@ class Probes:
             handle = stack.enter_context(stream())
             probe = self._shown(kept, handle)
             stack.callback(probe.close)
-            pieces = self._pieces(kept, handle, stack) if local else None
+            pieces = self._pieces(probe.shown & kept, handle, stack) if local else None
             fused = names - (probe.shown if isinstance(probe, ListeningSession) else kept)
             comparison = DeviceComparison(probe, pieces, names, outputs, fused, self.progress)
             stack.callback(comparison.close)

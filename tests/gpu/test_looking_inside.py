@@ -1,0 +1,154 @@
+"""What is seen of an engine is what it computes: figures against plain copies, probes against the engine itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from assay_api.audit import Candidate
+from assay_api.model import parse
+from assay_api.report import Verdict
+from assay_runner.backends import BACKENDS, Built
+from assay_runner.backends.onnxruntime import OnnxRuntime
+from assay_runner.backends.tensorrt import TensorRT
+from assay_runner.backends.tensorrt.device import runtime
+from assay_runner.statistics.blocks import Sums
+from assay_runner.tensors import Array, Batch, Extents
+from tests.gpu.audits import audit, run, trt
+from tests.models import Heard, loaded
+
+pytestmark = pytest.mark.usefixtures("gpu")
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+BATCH = 32
+
+
+def images(count: int = BATCH) -> Array:
+    with np.load(DIGITS / "data" / "part-000.npz") as shard:
+        return np.ascontiguousarray(shard["image"][:count])
+
+
+@contextmanager
+def built(name: str, folder: Path, **fields: Any) -> Iterator[tuple[TensorRT, Built]]:
+    backend = BACKENDS["tensorrt"]
+    assert isinstance(backend, TensorRT)
+    given = loaded(onnx.load(str(DIGITS / f"{name}.onnx")), folder)
+    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", **fields})
+    shape = images().shape
+    shapes = {"image": Extents((1, *shape[1:]), shape, shape)}
+    yield backend, backend.build(given, candidate, None, folder / "work", Heard(), shapes)
+
+
+def golden(backend: OnnxRuntime, made: Built, batch: Batch, folder: Path) -> dict[str, Array]:
+    given = loaded(onnx.load(str(made.source)), folder)
+    plain = backend.build(given, parse(Candidate, {"name": "g", "backend": "onnxruntime", "precision": "fp32"}), None,
+                          folder / "golden", Heard())  # fmt: skip
+    with backend.open_tapped(plain) as session:
+        return {name: array for name, array in session.run(batch.inputs).items() if array.dtype == np.float32}
+
+
+def sums(first: Array, second: Array) -> Sums:
+    made = Sums()
+    made.add(first, second)
+    return made
+
+
+def same(found: Sums, wanted: Sums) -> None:
+    assert found.elements == wanted.elements
+    for name in ("signal", "noise", "cross", "largest"):
+        assert getattr(found, name) == pytest.approx(getattr(wanted, name), rel=1e-6, abs=1e-12), name
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"precision": "fp16", "typing": "strong", "build": {"optimizationLevel": 1}},
+        {"precision": "fp16", "typing": "weak", "build": {"optimizationLevel": 1}},
+        {"precision": "fp32", "build": {"optimizationLevel": 0}},
+    ],
+    ids=["fp16-strong", "fp16-weak", "fp32"],
+)
+@pytest.mark.parametrize("name", ["digits-cnn", "digits-vit"])
+def test_figures_on_the_device_are_those_of_the_tensors(name: str, fields: dict[str, Any], tmp_path: Path) -> None:
+    batch = Batch(0, BATCH, {"image": images()})
+    with built(name, tmp_path, **fields) as (backend, made):
+        reference = golden(OnnxRuntime(), made, batch, tmp_path / "reference")
+        with backend.open(made) as session:
+            plain = session.run(batch.inputs)
+        with backend.open_comparison(made, local=True) as comparison:
+            outputs = comparison.add(batch, dict(reference))
+            shown = comparison.show(batch, comparison.shown)
+            accumulated, local = comparison.accumulated(), comparison.local()
+    assert comparison.shown
+    assert set(shown) == set(comparison.shown)
+    for tensor in comparison.shown & reference.keys():
+        same(accumulated[tensor].sums, sums(reference[tensor], shown[tensor]))
+    assert set(local) >= comparison.shown & reference.keys() - {"image"}
+    # A layer on golden's tensors is no worse than what has come a long way, but for luck.
+    assert local["logits"].snr > accumulated["logits"].sums.snr - 6
+    agreement = sums(plain["logits"], outputs["logits"]).snr
+    print(f"{name} {fields['precision']}: {len(comparison.shown)} shown, {len(comparison.fused)} fused, "
+          f"probe against engine {agreement:.1f} dB, local {local['logits'].snr:.1f} dB")  # fmt: skip
+    assert agreement > 40
+
+
+def test_nothing_but_figures_and_outputs_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = Batch(0, BATCH, {"image": images()})
+    fields = {"precision": "fp16", "build": {"optimizationLevel": 0}}
+    with built("digits-vit", tmp_path, **fields) as (backend, made):
+        reference = golden(OnnxRuntime(), made, batch, tmp_path / "reference")
+        with backend.open_comparison(made, local=True) as comparison:
+            comparison.add(batch, dict(reference))
+            fetched: list[int] = []
+            count_copies(monkeypatch, fetched)
+            outputs = comparison.add(batch, dict(reference))
+    assert sum(fetched) <= 2 * sum(array.nbytes for array in outputs.values())
+    assert sum(fetched) < 0.05 * sum(reference[name].nbytes for name in comparison.shown & reference.keys())
+
+
+def count_copies(monkeypatch: pytest.MonkeyPatch, fetched: list[int]) -> None:
+    """Note the bytes of every copy to the host."""
+    kind, plain = runtime().cudaMemcpyKind.cudaMemcpyDeviceToHost, runtime().cudaMemcpyAsync
+
+    def noted(*arguments: Any) -> Any:
+        if arguments[3] == kind:
+            fetched.append(int(arguments[2]))
+        return plain(*arguments)
+
+    monkeypatch.setattr(runtime(), "cudaMemcpyAsync", noted)
+
+
+def test_a_split_layer_shows_what_is_inside(tmp_path: Path) -> None:
+    batch = Batch(0, BATCH, {"image": images()})
+    fields = {"precision": "fp16", "typing": "strong", "build": {"optimizationLevel": 1}}
+    with built("digits-cnn", tmp_path, **fields) as (backend, made):
+        reference = golden(OnnxRuntime(), made, batch, tmp_path / "reference")
+        layer = backend.fused_layer(made, "relu1.out")
+        if layer is None:
+            return  # this TensorRT fuses nothing here
+        with backend.open_inside(made, "relu1.out") as comparison:
+            comparison.add(batch, dict(reference))
+            found: Mapping[str, Any] = comparison.accumulated()
+    assert set(layer.tensors) < set(found)
+    assert all(found[tensor].sums.snr > 30 for tensor in (*layer.tensors, "relu1.out"))
+
+
+@pytest.mark.parametrize("name", ["digits-cnn", "digits-vit"])
+def test_layer_drift_judges_an_engine(name: str, tmp_path: Path) -> None:
+    wanted = audit(
+        f"{name}-layers", DIGITS / f"{name}.onnx", DIGITS / "data", [trt("fp16", typing="strong")],
+        ("finite", "layerDrift"), batch=64, samples=128,
+    )  # fmt: skip
+    told = run(wanted, tmp_path)
+    [found] = told.findings("layerDrift")
+    assert found.verdict is Verdict.PASSED, found.message
+    rows = told.candidate("fp16").layers
+    assert rows
+    assert sum("localSnr" in row for row in rows) >= 0.8 * len(rows)
+    assert told.verdict("finite") is Verdict.PASSED
