@@ -17,6 +17,7 @@ from assay_runner.backends.tensorrt.building import Recipe
 from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.pieces import CutGraph
 from assay_runner.backends.tensorrt.source import source_model
+from assay_runner.graphs.fed import element_types
 from assay_runner.graphs.taps import sites, tapped
 from assay_runner.tensors import Array
 from tests.models import Heard, loaded
@@ -71,6 +72,18 @@ def test_pieces_make_what_golden_has(name: str, fields: dict[str, Any], least: f
     for tensor, found in zip(KEPT[name], session.run(results, {n: tensors[n] for n in cut.needs}), strict=True):
         noise = ((found.astype(np.float64) - tensors[tensor]) ** 2).sum()
         assert 10 * np.log10((tensors[tensor].astype(np.float64) ** 2).sum() / max(noise, 1e-300)) > least, tensor
+
+
+def test_pieces_in_bf16_are_well_typed(tmp_path: Path) -> None:
+    """No runtime on a CPU has all kernels of BF16; the types that TensorRT's parser asks for can be checked."""
+    kept = KEPT["digits-vit"]
+    cut = CutGraph(recipe("digits-vit", tmp_path, precision="bf16", typing="strong"), kept, tmp_path / "pieces")
+    shapes = {needed: golden("digits-vit")[needed].shape for needed in cut.needs}
+    made = onnx.load(str(cut.write(shapes)))
+    types = element_types(made)
+    inner = [cut.results[name] for name in kept if name != "logits"]
+    assert {types[name] for name in inner} == {TensorProto.BFLOAT16}
+    assert {types[name] for name in cut.needs} == {TensorProto.FLOAT}
 
 
 def test_nothing_shared_is_nothing_cut(tmp_path: Path) -> None:

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import onnx
+import onnx.shape_inference
 from onnx import TensorProto, helper
 
 from assay_runner.graphs.documents import fresh, rename_uses
+
+
+def element_types(model: onnx.ModelProto) -> dict[str, int]:
+    """`TensorProto` element type of every tensor that ONNX's own inference knows; no runtime need have the kernels."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    found = {value.name: value.type.tensor_type.elem_type for value in values if value.type.HasField("tensor_type")}
+    return {name: kind for name, kind in found.items() if kind}
 
 
 def fed_in_fp32(model: onnx.ModelProto, types: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> None:

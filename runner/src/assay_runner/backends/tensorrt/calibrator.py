@@ -10,7 +10,7 @@ import numpy as np
 
 from assay_runner.backends.tensorrt.device import Buffers, synchronize, to_device
 from assay_runner.backends.tensorrt.library import tensorrt
-from assay_runner.errors import AuditError
+from assay_runner.errors import AuditError, InvalidInput
 from assay_runner.tensors import Batch, Batches, Progress
 
 
@@ -58,6 +58,8 @@ def calibrator(method: str, batches: Batches, dtypes: dict[str, np.dtype[Any]], 
             if batch is None or (batch.count < self._size and self.fed):
                 return None
             pointers = []
+            if missing := [name for name in names if name not in batch.inputs]:
+                raise InvalidInput(f"the calibration set does not have input {missing[0]!r}")
             for name in names:
                 array = np.ascontiguousarray(batch.inputs[name], dtypes[name])
                 pointers.append(self._buffers[name].reserve(array.nbytes))

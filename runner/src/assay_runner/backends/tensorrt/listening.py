@@ -71,7 +71,6 @@ class ListeningSession(EngineSession):
 
     def close(self) -> None:
         """Give device memory back."""
-        self._context.set_debug_listener(None)
         super().close()
         self._copies.free()
 

@@ -16,17 +16,15 @@ import onnx
 from onnx import TensorProto
 
 from assay_runner.backends.emulation import localised
-from assay_runner.backends.inspection import inspect
 from assay_runner.backends.tensorrt.building import Recipe
 from assay_runner.backends.tensorrt.device import DeviceArray
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.graphs.documents import save
-from assay_runner.graphs.fed import fed_in_fp32, typed_outputs
+from assay_runner.graphs.fed import element_types, fed_in_fp32, typed_outputs
 from assay_runner.graphs.pieces import Pieces, cut
 from assay_runner.tensors import Array, Arrays
 
 FLOATS: Final = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-HALVES: Final = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
 UNLIMITED: Final = 1 << 62
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -41,19 +39,19 @@ class CutGraph:
     """
 
     def __init__(self, recipe: Recipe, shared: Collection[str], folder: Path) -> None:
-        """Cut the recipe's source at the shared tensors it has; `folder` is where the pieces may be written.
-
-        Raises:
-            InvalidInput: ONNX Runtime, which tells the element types of a typed graph, refuses it.
-        """
+        """Cut the recipe's source at the shared tensors it has; `folder` is where the pieces may be written."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         model = localised(recipe.source, folder)
-        # A graph of FP32 alone needs no inspection; what runs in another type is the builder's affair.
-        typed = inspect(model, folder).types if _has_halves(model) else {}
+        types = element_types(model)
         made = {output for node in model.graph.node for output in node.output if output}
-        taken = {name for name in shared if name in made and typed.get(name, TensorProto.FLOAT) in FLOATS}
-        self._types = {name: typed.get(name, TensorProto.FLOAT) for name in taken}
+        # What inference does not know, behind an operator of a plugin, is FP32 as nearly everything is.
+        self._types = {
+            name: types.get(name, TensorProto.FLOAT)
+            for name in shared
+            if name in made and types.get(name, TensorProto.FLOAT) in FLOATS
+        }
+        taken = self._types.keys()
         pieces = list(cut(model, self._types, taken, {}, UNLIMITED)) if taken else []
         self._pieces: Pieces | None = pieces[0] if pieces else None
         self.results: Mapping[str, str] = self._pieces.results if self._pieces else {}
@@ -67,11 +65,6 @@ class CutGraph:
         fed_in_fp32(model, self._types, shapes)
         typed_outputs(model, {result: self._types[name] for name, result in self.results.items()})
         return save(model, self._folder / "pieces.onnx")
-
-
-def _has_halves(model: onnx.ModelProto) -> bool:
-    casts = (a.i for node in model.graph.node if node.op_type == "Cast" for a in node.attribute if a.name == "to")
-    return not HALVES.isdisjoint({*casts, *(weight.data_type for weight in model.graph.initializer)})
 
 
 class PiecesSession:
