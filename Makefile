@@ -85,13 +85,14 @@ bench-operator: .venv/.dev ## Operator against a bare kopf handler on a real API
 # wheels that lie in PYTHONPATH (docs/gpu-testing.md); any other machine takes the environment of the tests.
 GPU_PYTHON = $$($(PYTHON) -c 'import tensorrt' 2>/dev/null && command -v $(PYTHON) || echo .venv/bin/python)
 GPU_ENV = PYTHONPATH="$(CURDIR)/crds/src:$(CURDIR)/runner/src$${PYTHONPATH:+:$$PYTHONPATH}"
-GPU_TESTS = tests/gpu tests/contract/test_backends.py tests/contract/test_seams.py tests/contract/test_checks.py
+GPU_TESTS = tests/gpu tests/contract/test_backends.py tests/contract/test_seams.py \
+  tests/contract/test_timing.py tests/contract/test_checks.py
 
 .PHONY: gpu-env gpu-test gpu-bench
 gpu-env:
 	@$(PYTHON) -c 'import tensorrt' 2>/dev/null || $(MAKE) --no-print-directory .venv/.dev
 gpu-test: gpu-env ## TensorRT on this machine's GPU; what cannot run here is listed as NOT RUN
-	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m pytest -W default $(GPU_TESTS) $(ARGS)
+	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m pytest -W default --durations=15 $(GPU_TESTS) $(ARGS)
 gpu-bench: gpu-env ## The tensorrt backend against bare TensorRT and Polygraphy
 	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m tests.bench.gpu $(ARGS)
 

@@ -11,29 +11,12 @@ import pytest
 from assay_api.audit import Candidate
 from assay_api.model import parse
 from assay_runner import errors
-from assay_runner.backends import BACKENDS, Backend, Built, Capability
+from assay_runner.backends import BACKENDS, Backend, Capability
 from assay_runner.errors import InvalidInput
 from assay_runner.passes.rows import bits_equal
-from assay_runner.tensors import Extents
+from tests.contract.builds import Build, X, asked
 from tests.lab import Unavailable
-from tests.models import Heard, Samples, convolutions, loaded, random
-
-X = random(6, 4, 9, 9, seed=1)
-SHAPES = {"x": Extents((1, *X.shape[1:]), X.shape, X.shape)}
-
-
-def asked(backend: Backend, precision: str) -> Candidate:
-    fields = {"name": precision, "backend": backend.name, "precision": precision}
-    quantised = precision in ("int8", "fp8")
-    calibration = {"calibration": {"uri": "file:///c.npz", "method": "minmax"}} if quantised else {}
-    # Builds are what costs on a GPU, and the contract is the same at every level.
-    quick = {"build": {"optimizationLevel": 1}} if backend.name == "tensorrt" else {}
-    return parse(Candidate, fields | calibration | quick)
-
-
-def built(backend: Backend, precision: str, folder: Path) -> Built:
-    made = loaded(convolutions(), folder)
-    return backend.build(made, asked(backend, precision), Samples({"x": X}), folder / "built", Heard(), SHAPES)
+from tests.models import Heard, convolutions, loaded
 
 
 def test_the_table_names_what_it_holds() -> None:
@@ -50,8 +33,8 @@ def test_a_missing_device_is_one_sentence_with_a_way_out() -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "tf32", "int8", "fp8"])
-def test_a_build_runs_and_is_near_the_model(backend: Backend, precision: str, tmp_path: Path) -> None:
-    exact, made = built(backend, "fp32", tmp_path / "exact"), built(backend, precision, tmp_path)
+def test_a_build_runs_and_is_near_the_model(backend: Backend, precision: str, build: Build) -> None:
+    exact, made = build("fp32"), build(precision)
     assert made.path.is_file()
     assert (made.backend, made.precision) == (backend.name, precision)
     with backend.open(exact) as reference, backend.open(made) as session:
@@ -63,8 +46,8 @@ def test_a_build_runs_and_is_near_the_model(backend: Backend, precision: str, tm
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_the_same_input_gives_the_same_bits(backend: Backend, precision: str, tmp_path: Path) -> None:
-    made = built(backend, precision, tmp_path)
+def test_the_same_input_gives_the_same_bits(backend: Backend, precision: str, build: Build) -> None:
+    made = build(precision)
     results = []
     for _ in range(2):
         with backend.open(made) as session:
@@ -72,16 +55,16 @@ def test_the_same_input_gives_the_same_bits(backend: Backend, precision: str, tm
     assert all(bits_equal(results[0], result) for result in results)
 
 
-def test_any_batch_may_be_fed(backend: Backend, tmp_path: Path) -> None:
-    with backend.open(built(backend, "fp16", tmp_path)) as session:
+def test_any_batch_may_be_fed(backend: Backend, build: Build) -> None:
+    with backend.open(build("fp16")) as session:
         whole = session.run({"x": X})["logits"].copy()
         assert session.run({"x": X[:2]})["logits"] == pytest.approx(whole[:2], abs=1e-3)
 
 
-def test_shown_tensors_are_those_it_names(backend: Backend, tmp_path: Path) -> None:
+def test_shown_tensors_are_those_it_names(backend: Backend, build: Build) -> None:
     if not backend.can(Capability.TENSORS):
         raise Unavailable(f"{backend.name} cannot show tensors here")
-    made = built(backend, "fp16", tmp_path)
+    made = build("fp16")
     sites = backend.sites(made)
     with backend.open_tapped(made) as session:
         everything = session.run({"x": X})
@@ -91,10 +74,10 @@ def test_shown_tensors_are_those_it_names(backend: Backend, tmp_path: Path) -> N
         assert session.run({"x": X}).keys() == {"c", "logits"}
 
 
-def test_pieces_make_every_shared_tensor(backend: Backend, tmp_path: Path) -> None:
+def test_pieces_make_every_shared_tensor(backend: Backend, build: Build) -> None:
     if not backend.can(Capability.PIECES):
         raise Unavailable(f"{backend.name} cannot run pieces here")
-    made = built(backend, "fp16", tmp_path)
+    made = build("fp16")
     with backend.open_tapped(made) as session:
         tensors = session.run({"x": X})
     floats = {name: a.nbytes for name, a in tensors.items() if a.dtype == np.float32}
@@ -107,8 +90,8 @@ def test_pieces_make_every_shared_tensor(backend: Backend, tmp_path: Path) -> No
             assert all(bits_equal(results[made_as], tensors[name]) for name, made_as in piece.gives.items())
 
 
-def test_a_wrong_shape_is_the_users_to_mend(backend: Backend, tmp_path: Path) -> None:
-    with backend.open(built(backend, "fp32", tmp_path)) as session, pytest.raises(InvalidInput, match="x"):
+def test_a_wrong_shape_is_the_users_to_mend(backend: Backend, build: Build) -> None:
+    with backend.open(build("fp32")) as session, pytest.raises(InvalidInput, match="x"):
         session.run({"x": X[:, :2]})
 
 

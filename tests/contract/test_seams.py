@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from assay_api.audit import Candidate
-from assay_api.model import parse
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.backends.seams import LEAST, Extensible, Streamed, Timed, Weighed, conditions_of
 from assay_runner.behaviour_evidence import CONDITIONS
 from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.repeats import repeat
 from assay_runner.passes.rows import bits_equal
-from assay_runner.tensors import Extents
+from tests.contract.builds import Build
 from tests.lab import Unavailable
-from tests.models import Heard, Samples, convolutions, loaded, random
+from tests.models import Heard, Samples, random
 
 DATA = Samples({"x": random(6, 4, 9, 9, seed=1)}, batch=3)
-SHAPES = {"x": Extents((1, 4, 9, 9), (3, 4, 9, 9), (6, 4, 9, 9))}
 
 
 @pytest.fixture
-def built(backend: Backend, tmp_path: Path) -> Built:
-    asked = parse(Candidate, {"name": "fp16", "backend": backend.name, "precision": "fp16"})
-    return backend.build(loaded(convolutions(), tmp_path), asked, None, tmp_path / "built", Heard(), SHAPES)
+def built(build: Build) -> Built:
+    return build("fp16")
 
 
 @pytest.mark.parametrize("name", sorted(BACKENDS))

@@ -16,6 +16,7 @@ from assay_api.model import parse
 from assay_api.report import CandidateReport, Finding, Report, Verdict
 from assay_runner.cli import run_command
 from tests.gpu.plans import plans_in
+from tests.timings import shared_by_audits
 
 __all__ = ["KEEP", "Audited", "audit", "run", "trt"]
 
@@ -87,6 +88,8 @@ def audit(
 def run(document: Mapping[str, Any], folder: Path) -> Audited:
     """Run an audit in this process and read its report; a copy is kept where the environment says so.
 
+    Its artifact store is its own but for the timing cache.
+
     Raises:
         FileNotFoundError: the audit left no report: it was refused, or could not be run at all.
     """
@@ -94,6 +97,7 @@ def run(document: Mapping[str, Any], folder: Path) -> Audited:
     out = folder / "out" / name
     file = folder / f"{name}.yaml"
     file.write_text(yaml.safe_dump(dict(document), sort_keys=False))
+    shared_by_audits(out / "cache")
     code = run_command(["run", "-f", str(file), "--out", str(out)])
     report = out / "report.json"
     if kept := os.environ.get(KEEP):

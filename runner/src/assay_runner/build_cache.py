@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 RECORD: Final = "build.json"
 FILE: Final = "model.onnx"
+TIMINGS: Final = "timing"
+"""Folder of the cache with what every build of one identity shares."""
 MOST_SHARED: Final = 256 << 20
 """Bytes of a shared file that are still worth fetching; one that grew beyond is begun anew."""
 
@@ -139,7 +141,7 @@ class Shelf:
 
 def shared_uri(cache: str, backend: Keeping) -> str:
     """Where the files that every build of one identity shares lie."""
-    return join(cache, "timing", cache_key(identity=backend.identity()))
+    return join(cache, TIMINGS, cache_key(identity=backend.identity()))
 
 
 def build_or_take(

@@ -18,6 +18,7 @@ from assay_runner.models import LoadedModel
 from assay_runner.stores import Store, open_store
 from assay_runner.tensors import Batches, Extents, Progress, covering
 from tests.models import Heard, convolutions, loaded
+from tests.timings import STAYS, shared_by_audits, shared_by_builds
 
 CACHE = "memory://cache"
 FILE = "timing.cache"
@@ -184,6 +185,22 @@ def test_timings_that_grew_too_large_are_begun_anew(
     monkeypatch.setattr(build_cache, "MOST_SHARED", 9)
     build_or_take(order(backend, model), tmp_path / "work", Heard(), store, CACHE)
     assert store.read(uri) == b"fp16\n"
+
+
+def test_audits_of_a_test_session_share_timings_and_nothing_else(
+    store: Store, model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STAYS, str(tmp_path / "timings"))
+    backend = Dear()
+    for name in ("a", "b"):
+        shared_by_audits(tmp_path / name / "cache")
+        build_or_take(
+            order(backend, model), tmp_path / name / "work", Heard(), store, f"file://{tmp_path}/{name}/cache"
+        )
+    workdir = shared_by_builds(backend, tmp_path / "c")
+    (workdir / KEPT).mkdir()
+    order(backend, model).build(workdir, Heard())
+    assert (backend.built, backend.timed) == (["fp16", "fp16", "fp16"], ["fp16"])
 
 
 def test_the_key_is_of_what_a_build_depends_on(model: LoadedModel) -> None:
