@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
+
+import numpy as np
 
 from assay_runner.output_evidence import OutputDrifts, Site
 
@@ -17,11 +19,14 @@ class Difference:
     """The same input gave other bits.
 
     Attributes:
-        site: first output that differs, in graph order.
+        site: first tensor that differs, in graph order.
         condition: what was different about the run.
         batch: index of the batch.
-        run: run that differed, from 1.
-        max_abs: largest absolute difference.
+        run: first run that differed, from 1.
+        max_abs: largest absolute difference; Inf where one run alone holds NaN or Inf, NaN where the shapes differ, 0
+            where the numbers are equal all the same (a zero's sign, another NaN).
+        differing: runs in which it differs.
+        runs: runs that were held against the first one.
     """
 
     site: Site
@@ -29,6 +34,44 @@ class Difference:
     batch: int
     run: int
     max_abs: float
+    differing: int = 1
+    runs: int = 1
+
+    def once_more(self, max_abs: float) -> Difference:
+        """The same, in one run more."""
+        return replace(self, max_abs=float(np.maximum(self.max_abs, max_abs)), differing=self.differing + 1)
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Nodes that a tensor is computed by, its own among them, that may well give other bits each time.
+
+    Attributes:
+        random: those that draw random numbers.
+        custom: those whose operator is none of ONNX's own (plugins).
+    """
+
+    random: tuple[Site, ...] = ()
+    custom: tuple[Site, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What running again with every tensor shown gave, after outputs had differed.
+
+    Attributes:
+        first: first tensor in topological order that differs; None where none did.
+        tensors: tensors that were shown.
+        samples: samples of the batch that they were shown of.
+        tried: runs held against the first one, by condition.
+        reason: why there is no more.
+    """
+
+    first: Difference | None = None
+    tensors: int = 0
+    samples: int = 0
+    tried: Mapping[Condition, int] = field(default_factory=dict)
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,20 +81,22 @@ class Repeats:
     Attributes:
         batches: batches run again.
         runs: runs of each in one session, and under load.
-        differences: the first one per batch and condition, by condition.
-        random: nodes that draw random numbers.
-        custom: nodes whose operator is none of ONNX's own (plugins).
+        differences: outputs that differ: the first one per batch and condition, by condition.
+        random: nodes of the model that draw random numbers.
         tried: conditions that were run.
         untried: conditions asked for that could not be run, and why.
+        inside: what running again with every tensor shown gave; None where no output differs.
+        suspects: what may be the cause, upstream of the first tensor that differs.
     """
 
     batches: int
     runs: int
     differences: tuple[Difference, ...]
     random: tuple[Site, ...] = ()
-    custom: tuple[Site, ...] = ()
     tried: tuple[Condition, ...] = ("sameSession", "newSession")
     untried: Mapping[Condition, str] = field(default_factory=dict)
+    inside: Inside | None = None
+    suspects: Suspects = field(default_factory=Suspects)
 
 
 @dataclass(frozen=True)
@@ -63,12 +108,14 @@ class Comparison:
         places: what each row is, in words, for example "sample 3".
         other_bits: rows whose bits differ, by output.
         unmeasured: outputs that could not be compared, and why.
+        suspects: what may be the cause of a difference, by output.
     """
 
     outputs: tuple[OutputDrifts, ...]
     places: tuple[str, ...]
     other_bits: Mapping[str, tuple[int, ...]]
     unmeasured: Mapping[str, str] = field(default_factory=dict)
+    suspects: Mapping[str, Suspects] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def test_random_nodes_are_named_by_run_to_run(tmp_path: Path) -> None:
     found = finding(result, "runToRun")
     assert found.verdict is Verdict.FAILED
     assert "RandomNormalLike" in found.message
-    assert "in run 2 of one session" in found.message
+    assert "in 2 of 2 further runs of one session" in found.message
     everyone = {"sameSession", "newSession", "newProcess", "underLoad"}
     assert {d["condition"] for d in found.details["differences"]} == everyone
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -76,27 +76,16 @@ class LatencyCheck(Check):
             sign = "at least" if name == "throughput" else "at most"
             more = f"; further limits breached: {', '.join(breached[1:])}" if len(breached) > 1 else ""
             message = f"{name} is {found[name]:.4g}, must be {sign} {limits[name]:g}{more}; {told}"
-            return self._figure(evidence, Verdict.FAILED, message, name, found, limits)
-        if unknown:
+        elif unknown:
             message = f"{', '.join(unknown)} is not known of what ran here, so its limit is not judged; {told}"
             return self.inconclusive(evidence, message, metric=unknown[0], limit=limits[unknown[0]], details=found)
-        name = next(iter(limits), "medianMs")
-        if not np.isfinite(found["medianMs"]):
+        elif not np.isfinite(found["medianMs"]):
             return self.inconclusive(evidence, f"the time of a run is no number; {told}", details=found)
-        message = f"{told}; {'within all limits' if limits else 'no limit is set'}"
-        return self._figure(evidence, Verdict.PASSED, message, name, found, limits)
-
-    def _figure(
-        self,
-        evidence: Evidence,
-        verdict: Verdict,
-        message: str,
-        name: str,
-        found: dict[str, float],
-        limits: dict[str, float],
-    ) -> Finding:
-        fields: dict[str, Any] = {"metric": name, "value": found[name], "limit": limits.get(name)}
-        return self.finding(evidence, verdict, message, **fields, details=found)
+        else:
+            name = next(iter(limits), "medianMs")
+            message = f"{told}; {'within all limits' if limits else 'no limit is set'}"
+        verdict, limit = Verdict.FAILED if breached else Verdict.PASSED, limits.get(name)
+        return self.finding(evidence, verdict, message, metric=name, value=found[name], limit=limit, details=found)
 
 
 def summary(timing: Timing) -> Latency:

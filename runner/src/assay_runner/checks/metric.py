@@ -55,34 +55,27 @@ class MetricCheck(Check):
             f"metric {self.metric!r} of output {scores.site.tensor!r}: {mean:.6g} on average over "
             f"{scores.candidate.size} samples, golden's own {golden:.6g}"
         )
+        fields: dict[str, Any]
         details = {"mean": mean, "goldenMean": golden, "samples": scores.candidate.size}
         if self.at_least is not None:
-            fields = {"metric": "mean", "value": mean, "limit": self.at_least}
-            return (self._found(evidence, scores, mean >= self.at_least, told, f"{self.at_least:g}", fields, details),)
-        keep = 0.99 if self.keep is None else self.keep
-        if not (np.isfinite(golden) and golden > 0):
+            bound, bar = self.at_least, f"{self.at_least:g}"
+            fields = {"metric": "mean", "value": mean, "limit": bound}
+        elif np.isfinite(golden) and golden > 0:
+            keep = 0.99 if self.keep is None else self.keep
+            bound, bar = keep * golden, f"{100 * keep:g} % of golden's, {keep * golden:.6g}"
+            fields = {"metric": "kept", "value": mean / golden, "limit": keep}
+        else:
             reason = f"{told}, of which a share says nothing: give atLeast in place of keep, or look at the metric"
             return (self.inconclusive(evidence, reason, scores.site, details=details),)
-        fields = {"metric": "kept", "value": mean / golden, "limit": keep}
-        bar = f"{100 * keep:g} % of golden's, {keep * golden:.6g}"
-        return (self._found(evidence, scores, mean >= keep * golden, told, bar, fields, details),)
+        message = f"{told}; must be at least {bar}"
+        if mean >= bound:
+            return (self.finding(evidence, Verdict.PASSED, message, scores.site, **fields, details=details),)
+        worst = _worst(scores)
+        message, details = f"{message}; sample {worst} lost most", details | {"worstSample": worst}
+        return (self.finding(evidence, Verdict.FAILED, message, scores.site, **fields, details=details),)
 
-    def _found(
-        self,
-        evidence: Evidence,
-        scores: Scores,
-        holds: bool,
-        told: str,
-        bar: str,
-        fields: dict[str, Any],
-        details: dict[str, Any],
-    ) -> Finding:
-        verdict = Verdict.PASSED if holds else Verdict.FAILED
-        if holds:
-            return self.finding(
-                evidence, verdict, f"{told}; must be at least {bar}", scores.site, **fields, details=details
-            )
-        lost = scores.golden - scores.candidate
-        worst = int(np.argmax(np.where(np.isnan(lost), np.inf, lost)))
-        message = f"{told}; must be at least {bar}; sample {worst} lost most"
-        return self.finding(evidence, verdict, message, scores.site, **fields, details=details | {"worstSample": worst})
+
+def _worst(scores: Scores) -> int:
+    """The sample that lost most against golden, NaN before all."""
+    lost = scores.golden - scores.candidate
+    return int(np.argmax(np.where(np.isnan(lost), np.inf, lost)))

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from assay_api.report import Finding, Verdict
-from assay_runner.behaviour_evidence import Condition, Difference, Repeats
+from assay_runner.behaviour_evidence import Condition, Difference, Inside, Repeats, Suspects
 from assay_runner.checks.check import Check, place
+from assay_runner.checks.suspicion import although, cause, listed
 from assay_runner.evidence import Evidence, Need, Site
 
 WORDS: Mapping[Condition, str] = MappingProxyType(
@@ -23,11 +25,14 @@ WORDS: Mapping[Condition, str] = MappingProxyType(
     }
 )
 
+SCATTERS = frozenset({"Scatter", "ScatterElements", "ScatterND"})
+
 
 class RunToRun(Check):
     """Does the same input give the same bits, again in one session, in a new session, in a new process, under load?
 
-    Anything else is a defect; where the model draws random numbers, or has custom operators (plugins), it says so.
+    Anything else is a defect: it is run again with every tensor shown, to name the first that differs; where that one
+    comes from random numbers, or from custom operators (plugins), it says so.
     """
 
     name: ClassVar[str] = "runToRun"
@@ -58,64 +63,90 @@ class RunToRun(Check):
             found = f"; bitwise equal otherwise ({ways})" if ways else ""
             return (self.inconclusive(evidence, missing + found),)
         message = f"bitwise equal over {repeats.runs} runs of {repeats.batches} batches ({ways})"
-        if repeats.random:
-            message += f", although {place(repeats.random[0])} draws random numbers"
+        message += although(Suspects(repeats.random))
         return (self.finding(evidence, Verdict.PASSED, message, metric="differences", value=0, limit=0),)
 
     def _failed(self, evidence: Evidence, repeats: Repeats) -> Finding:
-        first = repeats.differences[0]
+        first, inside = repeats.differences[0], repeats.inside or Inside(reason="no tensor was shown")
         differing = list(dict.fromkeys(difference.condition for difference in repeats.differences))
         more = f" (and {', '.join(WORDS[c] for c in differing[1:])})" if differing[1:] else ""
         message = (
             f"output {first.site.tensor!r} of batch {first.batch} has other bits {_when(first)}{more}, "
-            f"by up to {first.max_abs:.3g}: {_cause(repeats)}"
+            f"{_far(first)}: {_inside(first, inside)}{_cause(repeats, (inside.first or first).site)}"
         )
         details: dict[str, Any] = {
-            "differences": [_entry(difference) for difference in repeats.differences[:20]],
-            "random": _sites(repeats.random),
-            "custom": _sites(repeats.custom),
+            "differences": [{"output": d.site.tensor, **_entry(d)} for d in repeats.differences[:20]],
+            "inside": _looked(inside),
+            **listed(repeats.suspects),
             "tried": list(repeats.tried),
             "untried": dict(repeats.untried),
         }
-        count = len(repeats.differences)
+        site, count = (inside.first or first).site, len(repeats.differences)
         return self.finding(
-            evidence, Verdict.FAILED, message, first.site, metric="differences", value=count, limit=0, details=details
+            evidence, Verdict.FAILED, message, site, metric="differences", value=count, limit=0, details=details
         )
 
 
 def _when(difference: Difference) -> str:
-    match difference.condition:
-        case "sameSession":
-            return f"in run {difference.run} of one session"
-        case "underLoad":
-            return f"in run {difference.run} under load"
-        case condition:
-            return f"in {WORDS[condition]}"
+    if difference.condition == "sameSession":
+        return f"in {difference.differing} of {difference.runs} further runs of one session"
+    words = WORDS[difference.condition]
+    within = words if words.startswith("under") else f"in {words}"
+    return within if difference.runs == 1 else f"in {difference.differing} of {difference.runs} runs {within}"
 
 
-def _cause(repeats: Repeats) -> str:
-    if repeats.random:
+def _far(difference: Difference) -> str:
+    if np.isnan(difference.max_abs):
+        return "and another shape"
+    if np.isinf(difference.max_abs):
+        return "NaN or Inf in one run only among them"
+    return (
+        f"by up to {difference.max_abs:.3g}" if difference.max_abs else "though equal in value (a zero's sign, or NaN)"
+    )
+
+
+def _inside(output: Difference, inside: Inside) -> str:
+    """What was seen inside, to be followed by the cause."""
+    if inside.first:
+        found = inside.first
+        what = "it is also the first" if found.site == output.site else f"{place(found.site)} is the first"
+        return f"with every tensor shown, {what} to differ, {_when(found)}, {_far(found)}; "
+    if not inside.tried:
+        return f"which tensor inside is the first to differ is not known ({inside.reason}); "
+    ways = ", ".join(f"{count} x {WORDS[condition]}" for condition, count in inside.tried.items())
+    return (
+        f"with every tensor shown, none of {inside.tensors} differs ({ways}), so showing tensors changes what runs, "
+        "and which of them is the first to differ in what is served is not known; "
+    )
+
+
+def _cause(repeats: Repeats, site: Site) -> str:
+    suspected = cause(repeats.suspects, site)
+    if repeats.suspects.random:
+        return suspected
+    if suspected:
+        return f"{suspected}; else it is a defect of what runs the model, so report it with this audit"
+    if site.op in SCATTERS:
         return (
-            f"{place(repeats.random[0])} draws random numbers, and goes on drawing others from run to run even with a "
-            "seed, so take it out or feed the numbers as an input"
-        )
-    if repeats.custom:
-        return (
-            f"{place(repeats.custom[0])} is a custom operator (plugin), whose code may be what differs, so try without "
-            "it; else it is a defect of what runs the model, so report it with this audit"
+            f"where the indices of a {site.op} repeat, the order of its writes decides and may be any on a GPU, so "
+            "make them unique; if they are, it is a defect of what runs it, so report it with this audit"
         )
     return "for the same input that is a defect of what runs it, so report it with this audit"
 
 
-def _sites(sites: tuple[Site, ...]) -> list[dict[str, Any]]:
-    return [{"tensor": s.tensor, "node": s.node, "op": s.op} for s in sites[:20]]
-
-
 def _entry(difference: Difference) -> dict[str, Any]:
     return {
-        "output": difference.site.tensor,
         "batch": difference.batch,
-        "run": difference.run,
         "condition": difference.condition,
+        "run": difference.run,
+        "differing": difference.differing,
+        "runs": difference.runs,
         "maxAbs": difference.max_abs,
     }
+
+
+def _looked(inside: Inside) -> dict[str, Any]:
+    found: dict[str, Any] = {"tensors": inside.tensors, "samples": inside.samples, "tried": dict(inside.tried)}
+    if inside.first:
+        found["first"] = {"tensor": inside.first.site.tensor, "node": inside.first.site.node, **_entry(inside.first)}
+    return found | ({"reason": inside.reason} if inside.reason else {})

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from assay_api.report import Finding, Verdict
-from assay_runner.behaviour_evidence import Comparison
+from assay_runner.behaviour_evidence import Comparison, Suspects
 from assay_runner.checks.check import Check
 from assay_runner.checks.output_drift import DEFAULT_SNR, OutputDrift
-from assay_runner.evidence import Evidence, OutputDrifts
+from assay_runner.checks.suspicion import although, cause, listed
+from assay_runner.evidence import Evidence, OutputDrifts, Site
 from assay_runner.statistics.quantiles import worst_index
 
 EQUAL = float(OutputDrift.model_fields["equal"].default)
@@ -29,12 +30,10 @@ class Sameness(Check):
             if not drifts.samples:
                 reason = f"{what}: output {drifts.site.tensor!r} has no sample to judge"
                 yield self.inconclusive(evidence, reason, drifts.site)
-            elif self.exact:
-                yield self._exact(evidence, same, drifts, what)
-            elif drifts.equal is not None:
-                yield self._equal(evidence, same, drifts, what)
-            else:
-                yield self._near(evidence, same, drifts, what)
+                continue
+            judge = self._exact if self.exact else self._near if drifts.equal is None else self._equal
+            suspects = same.suspects.get(drifts.site.tensor, Suspects())
+            yield _suspecting(judge(evidence, same, drifts, what), suspects, drifts.site)
         for name, reason in same.unmeasured.items():
             yield self.inconclusive(evidence, f"{what}: {reason}", tensor=name)
 
@@ -84,3 +83,13 @@ class Sameness(Check):
             return self.finding(evidence, Verdict.PASSED, told, drifts.site, **fields, details=details)
         told = f"{near}, by up to {drifts.max_abs[row]:.3g}, must to at least {DEFAULT_SNR:g} dB"
         return self.finding(evidence, Verdict.FAILED, told, drifts.site, **fields, details=details)
+
+
+def _suspecting(finding: Finding, suspects: Suspects, output: Site) -> Finding:
+    """The finding with what may be the cause of a difference, or was expected to be."""
+    suspected = cause(suspects, output)
+    if finding.verdict is not Verdict.FAILED or not suspected:
+        more = although(suspects) if finding.verdict is Verdict.PASSED else ""
+        return finding.model_copy(update={"message": finding.message + more})
+    details = {**finding.details, **listed(suspects)}
+    return finding.model_copy(update={"message": f"{finding.message}; {suspected}", "details": details})

@@ -23,15 +23,15 @@ ASKED, FOUND = "asked.pickle", "found.pickle"
 PATIENCE_SECONDS = 1800
 
 
-def run_elsewhere(built: Built, batches: Sequence[Arrays]) -> list[dict[str, Array]]:
-    """Outputs of each batch, from a new process.
+def run_elsewhere(built: Built, batches: Sequence[Arrays], *, tapped: bool = False) -> list[dict[str, Array]]:
+    """Outputs of each batch, from a new process; with `tapped`, every tensor.
 
     Raises:
         Unavailable: the process did not give them; one sentence says why.
     """
     with TemporaryDirectory(prefix="again-", dir=built.folder) as name:
         folder = Path(name)
-        (folder / ASKED).write_bytes(pickle.dumps((built, [dict(batch) for batch in batches])))
+        (folder / ASKED).write_bytes(pickle.dumps((built, [dict(batch) for batch in batches], tapped)))
         command = [sys.executable, "-m", "assay_runner.passes.again", name]
         try:
             ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
@@ -54,8 +54,9 @@ def _why(ended: subprocess.CompletedProcess[str]) -> str:
 def main(folder: Path) -> int:
     """Answer what is asked for in the folder; the exit status is the error's."""
     try:
-        built, batches = pickle.loads((folder / ASKED).read_bytes())
-        with BACKENDS[built.backend].open(built) as session:
+        built, batches, tapped = pickle.loads((folder / ASKED).read_bytes())
+        backend = BACKENDS[built.backend]
+        with backend.open_tapped(built) if tapped else backend.open(built) as session:
             found = [{name: np.array(array) for name, array in session.run(batch).items()} for batch in batches]
         (folder / FOUND).write_bytes(pickle.dumps(found))
     except Exception as error:

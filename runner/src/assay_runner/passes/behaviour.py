@@ -34,7 +34,7 @@ def behaviour(
     extra = dict.fromkeys((c.tensor or "", c.batches) for c in kinds if isinstance(c, ExtraOutputCheck))
     timings = dict.fromkeys((c.runs, c.warm_up) for c in kinds if isinstance(c, LatencyCheck))
     return Behaviour(
-        repeats={asked: repeat(backend, built, dataset, outputs, asked, progress) for asked in repeats},
+        repeats={asked: repeat(backend, built, dataset, outputs, asked, progress, fixed is None) for asked in repeats},
         invariance={n: invariance(backend, built, fixed, dataset, outputs, n, progress) for n in batches},
         extra={asked: extra_output(backend, built, dataset, outputs, asked, progress) for asked in extra},
         timings={asked: timed(backend, built, dataset, *asked, progress) for asked in timings},

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import cycle, islice
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
@@ -14,12 +14,12 @@ from assay_runner.backends.seams import Streamed, conditions_of
 from assay_runner.behaviour_evidence import CONDITIONS, Condition, Difference, Repeats
 from assay_runner.errors import AuditError
 from assay_runner.evidence import Site
-from assay_runner.graphs.documents import load_graph
-from assay_runner.graphs.taps import custom_sites
 from assay_runner.passes.again import run_elsewhere
-from assay_runner.passes.rows import bits_equal, judged
-from assay_runner.statistics.blocks import Sums
-from assay_runner.tensors import Array, Arrays, Batch, Batches, Progress
+from assay_runner.passes.inside import look_inside
+from assay_runner.passes.load import busy
+from assay_runner.passes.rows import bits_equal, distance, judged
+from assay_runner.passes.suspects import Suspected
+from assay_runner.tensors import Arrays, Batch, Batches, Progress
 
 
 def repeat(
@@ -29,8 +29,9 @@ def repeat(
     outputs: Mapping[str, Site],
     asked: tuple[int, int, tuple[Condition, ...]],
     progress: Progress,
+    splits: bool = True,
 ) -> Repeats:
-    """Run the first batches again under each condition, and compare the bits of the outputs.
+    """Run the first batches again under each condition, and compare the bits of the outputs; if some differ, look why.
 
     Args:
         backend: what runs the candidate.
@@ -39,6 +40,7 @@ def repeat(
         outputs: what is compared, in graph order.
         asked: runs of each batch in one session and under load, batches, and conditions; none: all the backend has.
         progress: told how far it is.
+        splits: whether the model takes batches of any size.
     """
     runs, batches, named = asked
     there = conditions_of(backend)
@@ -48,21 +50,20 @@ def repeat(
     progress.stage("run to run", len(again.chosen) * len(wanted), "batches")
     with backend.open(built) as session:
         again.refer(session, runs if "sameSession" in wanted else 1)
-    ways: dict[Condition, Callable[[], None]] = {
-        "newSession": lambda: _new_session(backend, built, again),
-        "newProcess": lambda: again.hold("newProcess", 1, run_elsewhere(built, [b.inputs for b in again.chosen])),
-        "otherStream": lambda: _other_stream(backend, built, again),
-        "underLoad": lambda: _under_load(backend, built, again, runs),
-    }
-    for condition in wanted:
-        if condition in ways and condition not in untried:
+    for condition, way in _ways(backend, built, again, runs).items():
+        if condition in wanted and condition not in untried:
             try:
-                ways[condition]()
+                way()
             except AuditError as error:
                 untried[condition] = str(error)
     tried = tuple(condition for condition in wanted if condition not in untried)
-    custom = custom_sites(load_graph(built.source))
-    return Repeats(len(again.chosen), runs, again.found, backend.random(built), custom, tried, untried)
+    suspected = Suspected(backend, built)
+    found = Repeats(len(again.chosen), runs, again.found, suspected.all.random, tried, untried)
+    if not again.found:
+        return found
+    inside = look_inside(backend, built, again.chosen, again.found, runs, splits, progress)
+    first = inside.first or again.found[0]
+    return replace(found, inside=inside, suspects=suspected.of(first.site.tensor))
 
 
 class _Again:
@@ -72,11 +73,13 @@ class _Again:
         self.chosen, self._outputs, self._progress = chosen, outputs, progress
         self._first: list[Arrays] = []
         self._found: dict[tuple[Condition, int], Difference] = {}
+        self._held: Counter[tuple[Condition, int]] = Counter()
 
     @property
     def found(self) -> tuple[Difference, ...]:
-        """The first difference per condition and batch."""
-        return tuple(self._found.values())
+        """The first difference per condition and batch, conditions in their order."""
+        found = [replace(difference, runs=self._held[key]) for key, difference in self._found.items()]
+        return tuple(sorted(found, key=lambda difference: CONDITIONS.index(difference.condition)))
 
     def refer(self, session: Session, runs: int) -> None:
         """Run each batch; further runs in the same session are held against the first."""
@@ -99,23 +102,25 @@ class _Again:
                 self._progress.advance()
 
     def _compare(self, condition: Condition, index: int, run: int, again: Arrays) -> None:
-        if (condition, index) in self._found:
-            return
-        first, batch = self._first[index], self.chosen[index]
+        key, batch, first = (condition, index), self.chosen[index], self._first[index]
+        self._held[key] += 1
         for name in (n for n in self._outputs if n in first):
             array = judged(again[name], batch)
             if not bits_equal(first[name], array):
-                site = self._outputs[name]
-                distance = _distance(first[name], array)
-                self._found[condition, index] = Difference(site, condition, index, run, distance)
+                far, before = distance(first[name], array), self._found.get(key)
+                new = Difference(self._outputs[name], condition, index, run, far)
+                self._found[key] = before.once_more(far) if before else new
                 return
 
 
-def _distance(first: Array, second: Array) -> float:
-    sums = Sums()
-    if first.shape == second.shape:
-        sums.add(first, second)
-    return sums.max_abs
+def _ways(backend: Backend, built: Built, again: _Again, runs: int) -> dict[Condition, Callable[[], None]]:
+    """How each condition is brought about, beside the first session's."""
+    return {
+        "newSession": lambda: _new_session(backend, built, again),
+        "newProcess": lambda: again.hold("newProcess", 1, run_elsewhere(built, [b.inputs for b in again.chosen])),
+        "otherStream": lambda: _other_stream(backend, built, again),
+        "underLoad": lambda: _under_load(backend, built, again, runs),
+    }
 
 
 def _new_session(backend: Backend, built: Built, again: _Again) -> None:
@@ -130,30 +135,5 @@ def _other_stream(backend: Backend, built: Built, again: _Again) -> None:
 
 
 def _under_load(backend: Backend, built: Built, again: _Again, runs: int) -> None:
-    with backend.open(built) as other, _busy(other, again.chosen), backend.open(built) as session:
+    with backend.open(built) as other, busy(other, again.chosen), backend.open(built) as session:
         again.run("underLoad", session, runs)
-
-
-@contextmanager
-def _busy(session: Session, batches: Sequence[Batch]) -> Iterator[None]:
-    """A thread that runs the batches over and over; its failure is raised at the end."""
-    done, failures = threading.Event(), list[AuditError]()
-
-    def work() -> None:
-        try:
-            for batch in cycle(batches):
-                if done.is_set():
-                    return
-                session.run(batch.inputs)
-        except AuditError as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=work, name="load", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-    if failures:
-        raise failures[0]

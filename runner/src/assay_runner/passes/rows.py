@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from assay_runner.statistics.blocks import Sums
 from assay_runner.tensors import Array, Batch
 
 
@@ -49,3 +50,12 @@ def bits_equal(first: Array, second: Array) -> bool:
         return True
     left, right = (np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in (first, second))
     return bool(np.array_equal(left, right))
+
+
+def distance(first: Array, second: Array) -> float:
+    """Largest absolute difference; Inf where one alone holds NaN or Inf, NaN where the shapes differ."""
+    if first.shape != second.shape:
+        return float("nan")
+    sums = Sums()
+    sums.add(first, second)
+    return sums.max_abs

@@ -14,15 +14,16 @@ from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import Site
 from assay_runner.passes.outputs import OutputsPass
 from assay_runner.passes.rows import bits_equal, has_samples, judged, length, parts
+from assay_runner.passes.suspects import Suspected
 from assay_runner.tensors import Array, Arrays, Batch, Batches, Progress
 
 
 class SamenessPass:
     """Compares outputs of two runs, batch by batch."""
 
-    def __init__(self, outputs: Mapping[str, Site]) -> None:
+    def __init__(self, outputs: Mapping[str, Site], suspected: Suspected) -> None:
         """Compare these outputs."""
-        self._outputs = OutputsPass(outputs, ())
+        self._outputs, self._suspected = OutputsPass(outputs, ()), suspected
         self._names = outputs
         self._places: list[str] = []
         self._other: dict[str, list[int]] = {}
@@ -41,7 +42,8 @@ class SamenessPass:
     def result(self) -> Comparison:
         """What was measured."""
         other = {name: tuple(rows) for name, rows in self._other.items()}
-        return Comparison(self._outputs.result(), tuple(self._places), other, self._outputs.unmeasured)
+        suspects = {name: self._suspected.of(name) for name in self._names}
+        return Comparison(self._outputs.result(), tuple(self._places), other, self._outputs.unmeasured, suspects)
 
 
 def invariance(
@@ -64,7 +66,8 @@ def invariance(
         batches: batches looked at, from the dataset's start.
         progress: told how far it is.
     """
-    rows, alone, notes = SamenessPass(outputs), SamenessPass(outputs), dict[str, None]()
+    suspected = Suspected(backend, built)
+    rows, alone, notes = SamenessPass(outputs, suspected), SamenessPass(outputs, suspected), dict[str, None]()
     progress.stage("batch invariance", batches, "batches")
     several = False
     with backend.open(built) as session:
@@ -137,7 +140,7 @@ def extra_output(
         named = f"the candidate has no tensor {tensor!r}" if tensor else "the candidate has no tensor but its outputs"
         return ExtraOutput(None, None, f"{named}, so there is none to add: name another in extraOutput.tensor")
     progress.stage("extra output", 2 * batches, "batches")
-    same = SamenessPass(outputs)
+    same = SamenessPass(outputs, Suspected(backend, built))
     plain: list[Arrays] = []
     with backend.open(built) as session:
         for batch in islice(dataset, batches):

@@ -1,0 +1,34 @@
+"""What a tensor is computed from: whoever is to blame for it is among its ancestors, and nowhere else in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+
+from assay_runner.graphs.documents import captured, subgraphs
+
+
+def upstream(model: onnx.ModelProto, tensor: str) -> frozenset[str]:
+    """Names of the tensors that a tensor is computed from: itself, graph inputs, those inside control flow too."""
+    makers = {output: node for node in model.graph.node for output in node.output if output}
+    found: set[str] = set()
+    ahead = [tensor]
+    while ahead:
+        name = ahead.pop()
+        if name in found:
+            continue
+        found.add(name)
+        if name in makers:
+            node = makers[name]
+            found.update(_made_inside(node))
+            ahead += [source for source in (*node.input, *captured(node)) if source]
+    return frozenset(found)
+
+
+def _made_inside(node: onnx.NodeProto) -> Iterator[str]:
+    """Tensors that the nodes of its subgraphs make."""
+    for graph in subgraphs(node):
+        for inner in graph.node:
+            yield from (output for output in inner.output if output)
+            yield from _made_inside(inner)

@@ -1,0 +1,26 @@
+"""Who may be to blame where the same input gives other bits: random numbers and plugins, if they are upstream."""
+
+from __future__ import annotations
+
+from assay_runner.backends import Backend, Built
+from assay_runner.behaviour_evidence import Suspects
+from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.taps import custom_sites
+from assay_runner.graphs.upstream import upstream
+
+
+class Suspected:
+    """The suspects of a candidate."""
+
+    def __init__(self, backend: Backend, built: Built) -> None:
+        """Look for them in the model that it was built from."""
+        self._graph = load_graph(built.source)
+        self.all = Suspects(backend.random(built), custom_sites(self._graph))
+
+    def of(self, tensor: str) -> Suspects:
+        """Those that a tensor is computed by."""
+        above = upstream(self._graph, tensor)
+        random, custom = (
+            tuple(site for site in sites if site.tensor in above) for sites in (self.all.random, self.all.custom)
+        )
+        return Suspects(random, custom)

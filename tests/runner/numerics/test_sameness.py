@@ -1,0 +1,138 @@
+"""Outputs that change with the rest of the batch, or with one more output: which, how far, and who is to blame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from assay_api.model import parse
+from assay_api.report import Finding, Verdict
+from assay_runner.checks import CHECKS, Check
+from assay_runner.tensors import Array
+from tests.models import Samples, constant, convolutions, embedding, mlp, model, node, random, value
+from tests.runner.numerics.candidates import measured
+from tests.runner.numerics.unsteady import Altering
+
+PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
+
+
+def check(name: str, **given: Any) -> Check:
+    return parse(CHECKS[name], given)
+
+
+def judged(proto: onnx.ModelProto, data: Samples, folder: Path, made: Check, precision: str = "fp32") -> list[Finding]:
+    return list(measured(proto, precision, data, folder, made).findings)
+
+
+def normalised_over_the_batch() -> onnx.ModelProto:
+    """Takes the mean over the batch away: what a sample gives depends on its neighbours."""
+    return model(
+        [node("ReduceMean", "x", "mean", axes=[0]), node("Sub", "x mean", "y")],
+        [value("x", "N", 4)],
+        [value("y", "N", 4)],
+    )
+
+
+def numbered(factor: float) -> onnx.ModelProto:
+    """Adds to each row its number times `factor`: copies of one sample give other rows."""
+    return model(
+        [
+            node("Mul", "x zero", "nothing"),
+            node("Add", "nothing factor", "step"),
+            node("CumSum", "step axis", "row"),
+            node("Add", "x row", "y"),
+        ],
+        [value("x", "N", 4)],
+        [value("y", "N", 4)],
+        [constant("axis", np.int64(0)), constant("factor", np.float32(factor)), constant("zero", np.float32(0))],
+    )
+
+
+def test_a_mean_over_the_batch_is_found_by_samples_run_alone(tmp_path: Path) -> None:
+    data = Samples({"x": random(16, 4) + 3})
+    rows, alone = sorted(
+        judged(normalised_over_the_batch(), data, tmp_path, check("batchInvariance")),
+        key=lambda f: "alone" in f.message,
+    )
+    # Each sample alone is its own mean: all zero, which copies of one sample are too.
+    assert rows.verdict is PASSED
+    assert (alone.verdict, alone.tensor, alone.node, alone.metric) == (FAILED, "y", "y.node", "snr")
+    assert alone.value is not None
+    assert alone.value < 17
+    assert "in sample " in alone.message
+
+
+def test_rows_that_depend_on_their_place_are_found_by_copies(tmp_path: Path) -> None:
+    found = judged(numbered(10.0), Samples({"x": random(8, 4)}), tmp_path, check("batchInvariance", batches=1))
+    assert [f.verdict for f in found] == [FAILED, FAILED]
+    rows = next(f for f in found if "each other" in f.message)
+    assert "in row 7 of copies of sample 0, the worst of 8 rows" in rows.message
+
+
+@pytest.mark.parametrize(("exact", "verdict"), [(False, PASSED), (True, FAILED)])
+def test_small_differences_fail_only_where_bits_are_asked_for(exact: bool, verdict: Verdict, tmp_path: Path) -> None:
+    made = check("batchInvariance", exact=exact)
+    found = judged(numbered(1e-4), Samples({"x": random(8, 4)}), tmp_path, made)
+    assert {f.verdict for f in found} == {verdict}
+    assert {f.metric for f in found} == {"otherBits" if exact else "snr"}
+
+
+@pytest.mark.parametrize("proto", [mlp, convolutions, embedding])
+def test_models_that_keep_samples_apart_are_invariant(proto: Any, tmp_path: Path) -> None:
+    arrays: dict[Any, dict[str, Array]] = {
+        mlp: {"x": random(12, 8)},
+        convolutions: {"x": random(12, 4, 9, 9)},
+        embedding: {"ids": np.random.default_rng(0).integers(0, 10, (12, 3))},
+    }
+    found = judged(proto(), Samples(arrays[proto]), tmp_path, check("batchInvariance"), "fp16")
+    assert {f.verdict for f in found} == {PASSED}
+    assert len(found) == 2 * len(proto().graph.output)
+
+
+def test_a_fixed_batch_says_what_was_left_out(tmp_path: Path) -> None:
+    proto = model([node("Relu", "x", "y")], [value("x", 4, 3)], [value("y", 4, 3)])
+    data = Samples({"x": random(6, 3)}, batch=4, fixed=True)
+    [found] = judged(proto, data, tmp_path, check("batchInvariance"))
+    assert found.verdict is PASSED
+    assert "batch is fixed at 4, so no sample was run alone" in found.message
+
+
+def test_batches_of_one_are_inconclusive(tmp_path: Path) -> None:
+    [found] = judged(mlp(), Samples({"x": random(3, 8)}, batch=1), tmp_path, check("batchInvariance"))
+    assert found.verdict is INCONCLUSIVE
+    assert "raise dataset.batch" in found.message
+
+
+def test_one_more_output_changes_nothing_here(tmp_path: Path) -> None:
+    for precision in ("fp32", "fp16"):
+        data = Samples({"x": random(10, 4, 9, 9)})
+        [found] = judged(convolutions(), data, tmp_path / precision, check("extraOutput"), precision)
+        assert found.verdict is PASSED
+        assert "with tensor 'r' of node 'r.node' (Relu) as one more output" in found.message
+    [found] = judged(convolutions(), data, tmp_path / "named", check("extraOutput", tensor="c"))
+    assert "tensor 'c'" in found.message
+
+
+@pytest.mark.parametrize(
+    ("proto", "given", "message"),
+    [
+        (mlp(), {"tensor": "nothing"}, "no tensor 'nothing'"),
+        (model([node("Relu", "x", "y")], [value("x", "N", 8)], [value("y", "N", 8)]), {}, "no tensor but its outputs"),
+    ],
+)
+def test_an_output_that_cannot_be_added(proto: onnx.ModelProto, given: Any, message: str, tmp_path: Path) -> None:
+    [found] = judged(proto, Samples({"x": random(6, 8)}), tmp_path, check("extraOutput", **given))
+    assert found.verdict is INCONCLUSIVE
+    assert message in found.message
+
+
+@pytest.mark.parametrize(("by", "exact", "verdict"), [(9, False, FAILED), (1e-4, False, PASSED), (1e-4, True, FAILED)])
+def test_an_engine_that_changes_with_one_more_output(by: float, exact: bool, verdict: Verdict, tmp_path: Path) -> None:
+    made = check("extraOutput", exact=exact)
+    data, backend = Samples({"x": random(9, 8)}), Altering("extra output", by)
+    [found] = measured(mlp(), "fp32", data, tmp_path, made, backend=backend).findings
+    assert (found.verdict, found.tensor) == (verdict, "logits")
