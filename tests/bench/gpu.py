@@ -1,9 +1,9 @@
 """Benchmarks of the tensorrt backend: audits of ResNet-50 in FP16 against bare inference and against Polygraphy.
 
 Building an engine takes longer than everything else and says nothing about an audit, so no figure holds any: engines
-come from the artifact store, which all audits here share, so that each is built once, with one timing cache, in an audit
-before the measured ones; builds that happen all the same are counted, timed and taken off (`counted`). Golden outputs
-are made anew each time: they are part of the work.
+come from the artifact store, which all audits here share, so that each is built once, before anything is measured;
+builds that happen all the same are counted, timed and taken off (`counted`). Golden outputs are made anew each time:
+they are part of the work.
 """
 
 from __future__ import annotations
