@@ -134,10 +134,12 @@ class TensorFaults:
     Attributes:
         looked_at: tensors looked at.
         faults: in topological order.
+        fused: tensors inside fused layers, which the candidate never makes.
     """
 
     looked_at: int
     faults: tuple[Fault, ...]
+    fused: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class Evidence:
         scores: of the user's own metrics, by name and output asked for.
         tensors: what is not finite.
         layers: error per tensor.
-        inside: fused layers that were split since a tensor of theirs is the first to breach, by that tensor.
+        split_layers: fused layers that were split since a tensor of theirs is the first to breach, by that tensor.
         behaviour: outputs under other circumstances, and time.
         reproduction: of the run that showed every tensor.
         hidden: nodes inside which float tensors are computed that cannot be shown.
@@ -175,7 +177,7 @@ class Evidence:
     scores: Mapping[tuple[str, str], Scores] = field(default_factory=dict)
     tensors: TensorFaults | None = None
     layers: LayerErrors | None = None
-    inside: Mapping[str, SplitLayer] = field(default_factory=dict)
+    split_layers: Mapping[str, SplitLayer] = field(default_factory=dict)
     behaviour: Behaviour = field(default_factory=Behaviour)
     reproduction: Reproduction | None = None
     hidden: tuple[Site, ...] = ()

@@ -114,14 +114,14 @@ class InnerTensor:
 
 @dataclass(frozen=True)
 class SplitLayer:
-    """A fused layer, split by building the candidate again: the same samples as it is served, and split.
+    """A fused layer, split by building the candidate again: the same samples run on it as it was, and split.
 
     Attributes:
         layer: what was split.
         samples: samples that were run.
-        served: the tensor that the layer makes, as in the run that leaves the layer fused.
+        served: the tensor that the layer makes, from the run that leaves the layer fused.
         split: the same tensor, with the layer split; it may no longer be what it was.
-        tensors: those inside and the one it makes, in topological order, with the layer split.
+        tensors: those inside that could be shown and the one it makes, in topological order, with the layer split.
     """
 
     layer: FusedLayer

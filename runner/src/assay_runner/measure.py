@@ -32,6 +32,7 @@ from assay_runner.passes.metrics import MetricsPass
 from assay_runner.passes.outputs import LabelsPass, OutputsPass
 from assay_runner.passes.ranges import RangesPass
 from assay_runner.passes.rows import length
+from assay_runner.passes.splits import split_layers
 from assay_runner.passes.tapped import TappedPass
 from assay_runner.tensors import Array, Arrays, Batches, Progress, names
 
@@ -111,7 +112,12 @@ def measure(request: MeasureRequest, progress: Progress) -> Measured:
     if evidence.samples:
         # Only now, when the sessions above are gone: these open one or two of their own at once.
         evidence = replace(evidence, behaviour=_behaviour(request, sites, progress))
-    findings = [doubted(finding, evidence) for check in request.checks for finding in check.judge(evidence)]
+    findings = _judged(request, evidence)
+    split, more = split_layers(request, evidence, findings, progress)
+    if split:
+        evidence = replace(evidence, split_layers=split)
+        findings = _judged(request, evidence)
+    notes += more
     return Measured(*candidate_report(request, evidence, findings, timings.rows, timings.milliseconds, notes))
 
 
@@ -204,6 +210,10 @@ def _missing(request: MeasureRequest) -> dict[Need, str]:
         return {}
     reason = f"backend {request.backend.name} cannot show tensors here"
     return dict.fromkeys((Need.TENSORS, Need.LAYERS), reason)
+
+
+def _judged(request: MeasureRequest, evidence: Evidence) -> list[Finding]:
+    return [doubted(finding, evidence) for check in request.checks for finding in check.judge(evidence)]
 
 
 def _behaviour(request: MeasureRequest, sites: Mapping[str, Site], progress: Progress) -> Behaviour:

@@ -106,7 +106,7 @@ class Comparison(Protocol):
 
     @property
     def shown(self) -> frozenset[str]:
-        """Tensors that it shows, of those that `Backend.sites` names; complete once a batch was added."""
+        """Tensors that it shows, of those that `Backend.sites` names: at once, or none before a batch was added."""
         ...
 
     @property
@@ -120,7 +120,15 @@ class Comparison(Protocol):
         ...
 
     def fits(self, batch: Batch, limit: int) -> int:
-        """Samples of which it can show all tensors at once in `limit` bytes of host memory; 0: as many as there are."""
+        """Samples of a batch like this of which all tensors, the larger of golden's and its own, fit into host memory.
+
+        Args:
+            batch: one of the dataset's.
+            limit: bytes of host memory; what lies on a device does not count.
+
+        Returns:
+            At least 1; 0 where the batch cannot be taken apart, or there is no limit.
+        """
         ...
 
     def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:

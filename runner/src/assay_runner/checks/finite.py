@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, misleading, place, unseen
-from assay_runner.evidence import Evidence, Fault, Need, OutputDrifts, Overflow, Site
+from assay_runner.checks.inner import explained, inner_details
+from assay_runner.evidence import Evidence, Fault, InnerTensor, Need, OutputDrifts, Overflow, Site
 
 LISTED = 20
 BF16 = 3.38e38
@@ -46,6 +47,8 @@ class Finite(Check):
             return (self.inconclusive(evidence, "the candidate shows no tensor that could be looked at"),)
         shared = evidence.tensors.faults
         message = f"all {evidence.tensors.looked_at} tensors are finite on {evidence.samples} samples"
+        if evidence.tensors.fused:
+            message += f" ({evidence.tensors.fused} more lie inside fused layers and are never made)"
         if shared:
             message += f", but for {len(shared)} that golden has the same values in, such as {place(shared[0].site)}"
         if evidence.overflows:
@@ -60,11 +63,15 @@ class Finite(Check):
             return self._overflown(evidence, users[0], own)
         known = "golden has other values there" if first.own is not None else "golden has no such tensor"
         others = f"; later tensors follow: {len(own) - 1}" if len(own) > 1 else ""
+        split = evidence.split_layers.get(first.site.tensor)
+        inside = explained(split, _not_finite, _not_finite)
         message = (
             f"{place(first.site)} is the first that is not finite: {_what(first)} in {first.own or first.samples} of "
-            f"{evidence.samples} samples, first in sample {first.first}, and {known}{others}; {_way_out(evidence)}"
+            f"{evidence.samples} samples, first in sample {first.first}, and {known}{others}{inside}; "
+            f"{_way_out(evidence)}"
         )
-        return self._found(evidence, own, message, first.site, first.own or first.samples)
+        more = inner_details(split, _not_finite)
+        return self._found(evidence, own, message, first.site, first.own or first.samples, more)
 
     def _doubtful(self, evidence: Evidence, first: Fault, reason: str) -> Finding:
         message = (
@@ -84,10 +91,18 @@ class Finite(Check):
         site = Site(overflow.tensor, user.node, user.op)
         return self._found(evidence, own, message, site, overflow.samples or evidence.samples)
 
-    def _found(self, evidence: Evidence, own: Sequence[Fault], message: str, site: Site, samples: int) -> Finding:
+    def _found(
+        self,
+        evidence: Evidence,
+        own: Sequence[Fault],
+        message: str,
+        site: Site,
+        samples: int,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Finding:
         tensors = evidence.tensors
         shared = [fault for fault in tensors.faults if fault.own == 0] if tensors else []
-        details = {"tensors": _listed(own), "asGolden": _listed(shared), "inAll": len(own)}
+        details = {"tensors": _listed(own), "asGolden": _listed(shared), "inAll": len(own), **more}
         return self.finding(
             evidence, Verdict.FAILED, message, site, metric="nonFinite", value=samples, limit=0, details=details
         )
@@ -99,6 +114,10 @@ class Finite(Check):
             "the run that shows every tensor: showing them changes what is computed"
         )
         return self.finding(evidence, Verdict.FAILED, message, output.site, metric="nonFinite", value=samples, limit=0)
+
+
+def _not_finite(inner: InnerTensor) -> bool:
+    return inner.not_finite > 0
 
 
 def _overflow(overflow: Overflow) -> str:

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, misleading, place, unseen
-from assay_runner.evidence import Error, Evidence, LayerError, Need
+from assay_runner.checks.inner import explained, inner_details
+from assay_runner.evidence import Error, Evidence, InnerTensor, LayerError, LayerErrors, Need
 
 # Part of a graph may go unseen (what a fusion swallows, what is no number) and is told; beyond half of it a pass would
 # be a guess.
@@ -45,7 +46,7 @@ class LayerDrift(Check):
             return (self.inconclusive(evidence, reason),)
         if reason := misleading(evidence):
             return (self.inconclusive(evidence, reason),)
-        details = self._details(layers, evidence.layers.skipped)
+        details = self._details(layers, evidence.layers)
         local = [layer for layer in layers if layer.local and not layer.local.snr >= self.local_snr]
         passed_on = [layer for layer in layers if not layer.accumulated.snr >= self.snr]
         if local or passed_on:
@@ -55,10 +56,11 @@ class LayerDrift(Check):
         if reason := unseen(evidence):
             return (self.inconclusive(evidence, reason, details=details),)
         worst = min(layers, key=lambda layer: layer.accumulated.snr)
+        fused = len(evidence.layers.fused)
         message = (
-            f"{len(layers)} of {len(layers) + len(evidence.layers.skipped)} tensors compared, all within the limits; "
-            f"the farthest is {place(worst.site)} with "
-            f"{worst.accumulated.snr:.1f} dB"
+            f"{len(layers)} of {len(layers) + len(evidence.layers.skipped)} tensors compared, all within the limits"
+            + (f" ({fused} more lie inside fused layers and are never made)" if fused else "")
+            + f"; the farthest is {place(worst.site)} with {worst.accumulated.snr:.1f} dB"
         )
         fields = {"metric": "accumulatedSnr", "value": worst.accumulated.snr, "limit": self.snr}
         return (self.finding(evidence, Verdict.PASSED, message, worst.site, **fields, details=details),)
@@ -83,14 +85,29 @@ class LayerDrift(Check):
                 f"breaches: {breaches} tensors"
             )
             fields = {"metric": "accumulatedSnr", "value": first.accumulated.snr, "limit": self.snr}
-        return self.finding(evidence, Verdict.FAILED, message, first.site, **fields, details=details)
+        said, more = self._inside(evidence, first, bool(local))
+        return self.finding(evidence, Verdict.FAILED, message + said, first.site, **fields, details=details | more)
 
-    def _details(self, layers: Sequence[LayerError], skipped: Sequence[str]) -> dict[str, Any]:
+    def _inside(self, evidence: Evidence, first: LayerError, local: bool) -> tuple[str, dict[str, Any]]:
+        """What is known of the inside of the layer that makes the tensor; `local`: it breaches the local limit."""
+        split = evidence.split_layers.get(first.site.tensor)
+        limit = self.local_snr if local else self.snr
+
+        def fails(inner: InnerTensor) -> bool:
+            return not inner.accumulated.snr >= limit
+
+        def starts(inner: InnerTensor) -> bool:
+            return not inner.local.snr >= limit if local and inner.local else fails(inner)
+
+        return explained(split, fails, starts), inner_details(split, fails)
+
+    def _details(self, layers: Sequence[LayerError], seen: LayerErrors) -> dict[str, Any]:
         started = [layer for layer in layers if layer.local]
         origins = sorted(started, key=lambda layer: layer.local.snr if layer.local else 0.0)
         return {
             "compared": len(layers),
-            "notCompared": len(skipped),
+            "notCompared": len(seen.skipped),
+            "insideFusedLayers": len(seen.fused),
             "withoutLocalError": len(layers) - len(started),
             "worst": [_entry(x) for x in sorted(layers, key=lambda layer: layer.accumulated.snr)[: self.worst]],
             "origins": [_entry(layer) for layer in origins[: self.worst]],

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from assay_runner.evidence import Fault, Site, TensorFaults
 from assay_runner.statistics.figures import Figures
 
 
 def tensor_faults(
-    sites: Sequence[Site], looked_at: int, figures: Mapping[str, Figures], settled: Mapping[str, int]
+    sites: Sequence[Site],
+    figures: Mapping[str, Figures],
+    settled: Mapping[str, int],
+    shown: Collection[str],
+    fused: Collection[str],
 ) -> TensorFaults:
     """What was found, in topological order.
 
     Args:
         sites: the candidate's tensors, in topological order.
-        looked_at: how many of them it showed.
         figures: by tensor.
         settled: samples in which golden has another value, where golden was asked afterwards.
+        shown: those it showed.
+        fused: those it never makes.
     """
     faults = tuple(
         Fault(site, f.samples, f.nan, f.positive, f.negative, f.first, settled.get(site.tensor, f.own))
         for site in sites
         if (f := figures.get(site.tensor)) and f.samples
     )
-    return TensorFaults(looked_at, faults)
+    unseen = {site.tensor for site in sites}.difference(shown)
+    return TensorFaults(len(shown), faults, len(unseen.intersection(fused)))

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Literal
 
 from assay_runner.backends import Backend, Built, Session
-from assay_runner.backends.seams import Comparing
 from assay_runner.evidence import Histogram, LayerErrors, Overflow, Reproduction, Site, TensorFaults
 from assay_runner.golden import BACKEND, golden_model
 from assay_runner.models import LoadedModel
 from assay_runner.passes.counts import own_samples
 from assay_runner.passes.faults import tensor_faults
 from assay_runner.passes.histograms import MOST, HistogramsPass, worst_sites
-from assay_runner.passes.host import SHOWN_BYTES, affordable, comparison
+from assay_runner.passes.host import SHOWN_BYTES, comparison
 from assay_runner.passes.layers import layer_errors
 from assay_runner.passes.overflows import OverflowsPass
 from assay_runner.passes.rows import bits_equal, has_samples, is_float, parts
@@ -46,7 +45,6 @@ class TappedPass:
         """Open what is needed; `stack` closes it. `splits`: whether the model takes batches of any size."""
         self._model, self._precision, self._workdir = model, precision, workdir
         self._sites = backend.sites(built)
-        self._there = isinstance(backend, Comparing)
         self._comparison = stack.enter_context(comparison(backend, built, local=layers))
         self._overflows = OverflowsPass(built)
         self.notes: tuple[str, ...] = ()
@@ -62,7 +60,7 @@ class TappedPass:
         """Take a batch in; `plain` are the outputs of the plain run, where it ran."""
         self._overflows.add(batch)
         if self._size is None:
-            self._size = self._affordable(batch)
+            self._size = self._comparison.fits(batch, SHOWN_BYTES)
         for part in parts(batch, self._size or None):
             golden = self._golden_tensors(part)
             outputs = self._comparison.add(part, golden)
@@ -96,8 +94,8 @@ class TappedPass:
 
     def tensors(self) -> TensorFaults:
         """What is not finite."""
-        figures = self._comparison.accumulated()
-        return tensor_faults(self._sites, len(self._comparison.shown), figures, self._settled)
+        seen = self._comparison
+        return tensor_faults(self._sites, seen.accumulated(), self._settled, seen.shown, seen.fused)
 
     def overflows(self) -> tuple[Overflow, ...]:
         """Graph inputs that the candidate's precision cannot hold."""
@@ -132,14 +130,6 @@ class TappedPass:
                     yield part
             if not left:
                 return
-
-    def _affordable(self, batch: Batch) -> int:
-        """Samples of a part, 0 for all of a batch: by the candidate's tensors, where those are in host memory."""
-        size = self._comparison.fits(batch, SHOWN_BYTES)
-        if self._golden is None or not self._there:
-            return size
-        most = affordable(self._golden, batch, SHOWN_BYTES)
-        return min(size, most) if size and most else most
 
     def _golden_tensors(self, batch: Batch) -> dict[str, Array]:
         if self._golden is None:
