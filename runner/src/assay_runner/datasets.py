@@ -108,8 +108,8 @@ class Dataset:
             rows = {shard.headers[spec.name].shape[1:] for shard in self.shards if shard.rows}
             least, most = (tuple(map(f, zip(*rows, strict=True))) for f in (min, max))
             usual = next(shard.headers[spec.name].shape[1:] for shard in self.shards if shard.rows)
-            first = self.batch if self.fixed else 1
-            found[spec.name] = Extents((first, *least), (self.batch, *usual), (self.batch, *most))
+            one, whole = (self.batch, self.batch) if self.fixed else (1, min(self.counts()))
+            found[spec.name] = Extents((one, *least), (self.batch, *usual), (self.batch, *most), (whole, *least))
         return found
 
     def counts(self) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,11 +42,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class Extents:
-    """Shapes that one input is fed in: the smallest, the usual, the largest."""
+    """Shapes that one input is fed in.
+
+    Attributes:
+        min: the smallest that any check feeds: a single sample, where batches may be of any size.
+        opt: the usual one.
+        max: the largest.
+        least: the smallest batch of the dataset, which must be taken: what would feed less does without. None: `min`.
+            No engine depends on it, so that it is no part of what extents are equal by.
+    """
 
     min: tuple[int, ...]
     opt: tuple[int, ...]
     max: tuple[int, ...]
+    least: tuple[int, ...] | None = field(default=None, compare=False, repr=False)
 
 
 class Batches(Protocol):
@@ -86,13 +95,3 @@ def rows(arrays: Arrays, count: int) -> dict[str, Array]:
 def names(specs: Iterable[TensorSpec]) -> tuple[str, ...]:
     """Names of the specs in order."""
     return tuple(s.name for s in specs)
-
-
-def covering(first: Mapping[str, Extents], second: Mapping[str, Extents]) -> dict[str, Extents]:
-    """Extents that hold both; the usual shape is the first's."""
-    found = dict(first)
-    for name, other in second.items():
-        mine = found.get(name, other)
-        low = tuple(map(min, mine.min, other.min))
-        found[name] = Extents(low, mine.opt, tuple(map(max, mine.max, other.max)))
-    return found

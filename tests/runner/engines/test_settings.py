@@ -9,6 +9,7 @@ import pytest
 
 from assay_api.audit import Candidate, ShapeProfile
 from assay_api.model import parse
+from assay_runner.backends.tensorrt.calibrator import check_shapes
 from assay_runner.backends.tensorrt.configuration import Offered, extents, held, quantity, settings
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.tensors import Extents, TensorSpec
@@ -92,6 +93,18 @@ def test_the_profile_is_what_the_data_need_unless_said() -> None:
     assert extents([IMAGE], [said], SEEN, "a")["x"].max == (16, 3, 64, 64)
 
 
+@pytest.mark.parametrize(("low", "fits"), [(1, True), (2, True), (8, True), (9, False)])
+def test_a_profile_must_take_the_batches_and_no_sample_alone(low: int, fits: bool) -> None:
+    """Batches of 16, 16 and 8: batchInvariance feeds less, and does without where it cannot."""
+    fed = {"x": Extents((1, 3, 32, 32), (16, 3, 32, 32), (16, 3, 32, 32), (8, 3, 32, 32))}
+    said = ShapeProfile(input="x", min=(low, 3, 32, 32), opt=(16, 3, 32, 32), max=(24, 3, 32, 32))
+    if fits:
+        assert extents([IMAGE], [said], fed, "a")["x"].min == (low, 3, 32, 32)
+        return
+    with pytest.raises(InvalidInput, match="allows 9 to 24 at axis 0, and the data have 8 to 16: widen the profile"):
+        extents([IMAGE], [said], fed, "a")
+
+
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
@@ -106,6 +119,12 @@ def test_a_profile_that_cannot_hold_is_told(entry: dict[str, Any], sentence: str
     fields = {"input": "x", "min": (1, 3, 32, 32), "opt": (8, 3, 32, 32), "max": (8, 3, 64, 64)} | entry
     with pytest.raises(InvalidInput, match=sentence):
         extents([IMAGE], [parse(ShapeProfile, fields)], SEEN, "a")
+
+
+def test_a_calibration_set_of_several_shapes_is_told() -> None:
+    check_shapes({"x": (4, 3, 8)}, {"x": (16, 3, 8)})
+    with pytest.raises(InvalidInput, match=r"shapes \[3, 8\] and \[3, 9\], and TensorRT's own calibrators take one"):
+        check_shapes({"x": (16, 3, 9)}, {"x": (16, 3, 8)})
 
 
 def test_a_free_axis_that_nobody_knows_is_told() -> None:

@@ -70,6 +70,10 @@ def test_every_sample_comes_once_in_order(
         assert all(b.count == size for b in batches[:-1])
         assert all(len(b.inputs["x"]) == (size if fixed else b.count) for b in batches)
         assert [b.start for b in batches] == list(range(0, wanted, size))
+        shapes = dataset.extents()["x"]
+        assert [shape[0] for shape in (shapes.min, shapes.opt, shapes.max)] == [fixed or 1, size, size]
+        assert shapes.least
+        assert shapes.least[0] == min(len(b.inputs["x"]) for b in batches)
         np.testing.assert_array_equal(all_rows(dataset), every[:wanted])
         found = np.concatenate([b.labels for b in batches if b.labels is not None])
         np.testing.assert_array_equal(found, labels[:wanted])

@@ -16,7 +16,7 @@ from assay_runner.backends.seams import KEPT, SHARED, Keeping
 from assay_runner.build_cache import Order, Shelf, build_or_take, shared_uri
 from assay_runner.models import LoadedModel
 from assay_runner.stores import Store, open_store
-from assay_runner.tensors import Batches, Extents, Progress, covering
+from assay_runner.tensors import Batches, Extents, Progress
 from tests.models import Heard, convolutions, loaded
 from tests.timings import STAYS, shared_by_audits, shared_by_builds
 
@@ -213,9 +213,3 @@ def test_the_key_is_of_what_a_build_depends_on(model: LoadedModel) -> None:
     assert Order(first.backend, model, first.candidate, None, "versions", shapes).key() not in same
     plain = order(OnnxRuntime(), model)
     assert Order(plain.backend, model, plain.candidate, None, "versions", shapes).key() == plain.key()
-
-
-def test_a_profile_covers_data_and_calibration() -> None:
-    data = {"x": Extents((1, 8), (4, 8), (4, 8))}
-    calibration = {"x": Extents((1, 4), (16, 4), (16, 4))}
-    assert covering(data, calibration) == {"x": Extents((1, 4), (4, 8), (16, 8))}

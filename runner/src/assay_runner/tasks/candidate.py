@@ -22,7 +22,6 @@ from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import candidate_report
-from assay_runner.tensors import covering
 
 
 def run_candidate(task: Task, context: Context) -> TaskResult:
@@ -86,8 +85,7 @@ def _built(
     candidate, workdir = task.candidate_spec(), context.workdir(task)
     if candidate.engine:
         return _adopted(backend, candidate.engine, model, workdir, context), ()
-    shapes = covering(dataset.extents(), calibration.extents() if calibration else {})
-    order = Order(backend, model, candidate, calibration, versions(), shapes)
+    order = Order(backend, model, candidate, calibration, versions(), dataset.extents())
     return build_or_take(order, workdir, context.progress, context.store, task.cache)
 
 

@@ -162,9 +162,10 @@ def _config(trt: Any, builder: Any, network: Any, recipe: Recipe) -> Any:
         mark = len(logger().lines)
         if not timing.lend(config, timings):
             excuse(mark, "the timing cache is not used, so every layer is timed again")
-    _profile(builder, network, config, recipe.extents, calibrates=recipe.calibrator is not None)
-    if recipe.calibrator is not None:
-        config.int8_calibrator = recipe.calibrator(network)
+    calibrator = recipe.calibrator(network) if recipe.calibrator is not None else None
+    _profile(builder, network, config, recipe.extents, calibrator.shapes if calibrator is not None else {})
+    if calibrator is not None:
+        config.int8_calibrator = calibrator
     return config
 
 
@@ -179,18 +180,24 @@ def _timing_cache(config: Any, recipe: Recipe) -> Path | None:
     return None if config.get_flag(tensorrt().BuilderFlag.DISABLE_TIMING_CACHE) else recipe.timing_cache
 
 
-def _profile(builder: Any, network: Any, config: Any, extents: Mapping[str, Extents], calibrates: bool) -> None:
+def _profile(
+    builder: Any, network: Any, config: Any, extents: Mapping[str, Extents], calibrated: Mapping[str, tuple[int, ...]]
+) -> None:
     if not extents:
         return
-    profile = builder.create_optimization_profile()
+    profile, calibration = builder.create_optimization_profile(), builder.create_optimization_profile()
     for index in range(network.num_inputs):
         name = network.get_input(index).name
-        if name in extents:
-            shapes = extents[name]
-            profile.set_shape(name, shapes.min, shapes.opt, shapes.max)
+        if name not in extents:
+            continue
+        shapes = extents[name]
+        profile.set_shape(name, shapes.min, shapes.opt, shapes.max)
+        if name in calibrated:
+            calibration.set_shape(name, *(calibrated[name],) * 3)
     config.add_optimization_profile(profile)
-    if calibrates:
-        config.set_calibration_profile(profile)
+    if calibrated:
+        # A calibrator reads as many bytes as this profile's shapes have, whatever it was given.
+        config.set_calibration_profile(calibration)
 
 
 def _failure(mark: int) -> AuditError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,9 @@ def calibrator(method: str, batches: Batches, dtypes: dict[str, np.dtype[Any]], 
             self.fed = 0
             self._buffers = Buffers()
             self._batches: Iterator[Batch] | None = None
-            self._size = next(iter(batches)).count if batches.samples else 1
+            first = next(iter(batches), None)
+            self.shapes = {name: array.shape for name, array in first.inputs.items()} if first else {}
+            self._size = first.count if first else 1
 
         def get_batch_size(self) -> int:
             return self._size
@@ -55,7 +57,10 @@ def calibrator(method: str, batches: Batches, dtypes: dict[str, np.dtype[Any]], 
                 self._batches = iter(batches)
                 progress.stage("calibrate", batches.samples, "samples")
             batch = next(self._batches, None)
-            if batch is None or (batch.count < self._size and self.fed):
+            if batch is None:
+                return None
+            check_shapes({name: array.shape for name, array in batch.inputs.items()}, self.shapes)
+            if batch.count < self._size and self.fed:
                 return None
             pointers = []
             if missing := [name for name in names if name not in batch.inputs]:
@@ -79,6 +84,20 @@ def calibrator(method: str, batches: Batches, dtypes: dict[str, np.dtype[Any]], 
             self._buffers.free()
 
     return Calibrator()
+
+
+def check_shapes(given: Mapping[str, tuple[int, ...]], first: Mapping[str, tuple[int, ...]]) -> None:
+    """Do nothing where samples of a batch have the first batch's shapes; the number of samples may differ.
+
+    Raises:
+        InvalidInput: they do not: TensorRT would read them as if they had.
+    """
+    for name, shape in given.items():
+        if shape[1:] != first[name][1:]:
+            raise InvalidInput(
+                f"the calibration set has samples of input {name!r} of shapes {list(first[name][1:])} and "
+                f"{list(shape[1:])}, and TensorRT's own calibrators take one: set calibration.quantization: explicit"
+            )
 
 
 def raise_swallowed(made: Any) -> None:

@@ -135,8 +135,8 @@ def extents(
 
     Args:
         inputs: of the model.
-        profile: what the spec says.
-        seen: shapes the dataset (and the calibration set) will feed.
+        profile: what the spec says; it must take the dataset's batches, not samples fed alone.
+        seen: shapes the dataset will feed.
         candidate: its name, for sentences.
 
     Raises:
@@ -173,10 +173,12 @@ def _check(name: str, shapes: Extents, known: Mapping[str, TensorSpec], seen: Ex
             raise InvalidInput(f"{where} is not in order at axis {axis}: min {low}, opt {best}, max {high}")
         if isinstance(size, int) and {low, best, high} != {size}:
             raise InvalidInput(f"{where} changes axis {axis}, which the model fixes at {size}")
-        if seen and not (low <= seen.min[axis] and seen.max[axis] <= high):
+        least = (seen.least or seen.min)[axis] if seen else low
+        if seen and not (low <= least and seen.max[axis] <= high):
+            fed = f"{least} to {seen.max[axis]}" if least != seen.max[axis] else f"{least}"
             raise InvalidInput(
-                f"{where} allows {low} to {high} at axis {axis}, and the data have {seen.min[axis]} to "
-                f"{seen.max[axis]}: widen the profile, or change dataset.batch"
+                f"{where} allows {low} to {high} at axis {axis}, and the data have {fed}: widen the profile, or change "
+                "dataset.batch"
             )
 
 
