@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("gpu")
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 KEEP = 0.98
-CHECKS = ("finite", {"labelAccuracy": {"metric": "top1", "keep": KEEP}}, "achievedPrecision", "latency")
+CHECKS = ({"labelAccuracy": {"metric": "top1", "keep": KEEP}}, "achievedPrecision", "latency")
 BATCH = 64
 DATA: dict[str, Any] = {"labels": "label", "batch": BATCH}
 
@@ -41,7 +41,9 @@ def candidates(model: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("model", ["digits-cnn", "digits-vit"])
 def test_every_precision_is_measured_or_says_why_not(model: str, tmp_path: Path) -> None:
     wanted = candidates(model)
-    told = run(audit(f"{model}-gpu", DIGITS / f"{model}.onnx", DIGITS / "data", wanted, CHECKS, **DATA), tmp_path)
+    # Every tensor takes an engine more for each candidate: one of the models is enough.
+    checks = ("finite", *CHECKS) if model == "digits-cnn" else CHECKS
+    told = run(audit(f"{model}-gpu", DIGITS / f"{model}.onnx", DIGITS / "data", wanted, checks, **DATA), tmp_path)
     assert [c.name for c in told.report.candidates] == [c["name"] for c in wanted]
     for found in told.report.candidates:
         judged = [f.verdict for f in told.findings("labelAccuracy", found.name)]
@@ -71,7 +73,7 @@ def test_the_calibration_set_decides(quantization: str, tmp_path: Path) -> None:
     for folder in ("calib", "calib-poor"):
         candidate = ptq("int8", "int8", folder, method="minmax", quantization=quantization)
         name = f"{folder}-{quantization}"
-        told = run(audit(name, DIGITS / "digits-cnn.onnx", DIGITS / "data", [candidate], CHECKS[:2], **DATA), tmp_path)
+        told = run(audit(name, DIGITS / "digits-cnn.onnx", DIGITS / "data", [candidate], CHECKS[:1], **DATA), tmp_path)
         found = told.candidate("int8")
         if found.error and quantization == "implicit":
             assert found.verdict is Verdict.INCONCLUSIVE  # a TensorRT without calibrators of its own

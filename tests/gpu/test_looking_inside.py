@@ -22,6 +22,7 @@ from assay_runner.statistics.blocks import Sums
 from assay_runner.tensors import Array, Batch, Extents
 from tests.gpu.audits import audit, run, trt
 from tests.models import Heard, loaded
+from tests.timings import shared_by_builds
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -42,7 +43,7 @@ def built(name: str, folder: Path, **fields: Any) -> Iterator[tuple[TensorRT, Bu
     candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", **fields})
     shape = images().shape
     shapes = {"image": Extents((1, *shape[1:]), shape, shape)}
-    yield backend, backend.build(given, candidate, None, folder / "work", Heard(), shapes)
+    yield backend, backend.build(given, candidate, None, shared_by_builds(backend, folder / "work"), Heard(), shapes)
 
 
 def golden(backend: OnnxRuntime, made: Built, batch: Batch, folder: Path) -> dict[str, Array]:
