@@ -153,7 +153,7 @@ def meeting_scatter() -> Scenario:
     nodes = [
         node("Slice", "terms first last axis", "some"),
         node("Mul", "some nothing", "empty"),
-        helper_scatter("empty", "index", "terms", "y"),
+        scatter("empty", "index", "terms", "y"),
     ]
     weights = [
         constant("first", np.array([0], np.int64)),
@@ -168,6 +168,22 @@ def meeting_scatter() -> Scenario:
     return Scenario(proto, {"terms": random(8, terms, seed=10) * scale, "index": index}, "y.node")
 
 
+def scatter_behind_a_product() -> Scenario:
+    """Sums by a reducing scatter, which TensorRT has as a plugin, between two products."""
+    nodes = [
+        node("MatMul", "x into", "hidden"),
+        node("Mul", "hidden nothing", "empty"),
+        scatter("empty", "index", "hidden", "summed"),
+        node("MatMul", "summed w", "y"),
+    ]
+    weights = [constant("into", random(WIDTH, WIDTH, seed=24)), constant("nothing", np.float32(0)), projection()]
+    inputs = [value("x", "N", WIDTH), value("index", "N", WIDTH, kind=TensorProto.INT64)]
+    index = np.random.default_rng(25).integers(0, WIDTH, (64, WIDTH))
+    return Scenario(
+        model(nodes, inputs, [value("y", "N", 8)], weights, 18), {"x": random(64, WIDTH, seed=26), "index": index}
+    )
+
+
 def digits(name: str, breaks: str) -> Scenario:
     """A digits model that is exact in FP32, on 128 of its images."""
     shards = [np.load(path)["image"] for path in sorted((DIGITS / "data").glob("*.npz"))]
@@ -179,7 +195,7 @@ def tiny() -> Scenario:
     return Scenario(mlp(), {"x": random(64, 8, seed=11)})
 
 
-def helper_scatter(data: str, index: str, updates: str, made: str) -> onnx.NodeProto:
+def scatter(data: str, index: str, updates: str, made: str) -> onnx.NodeProto:
     """ScatterElements that adds."""
     return node("ScatterElements", f"{data} {index} {updates}", made, axis=1, reduction="add")
 
@@ -216,6 +232,7 @@ SCENARIOS: Mapping[str, Callable[[], Scenario]] = {
     "long-softmax": long_softmax,
     "layer-norm-8-bits": layer_norm_fed_8_bits,
     "meeting-scatter": meeting_scatter,
+    "scatter-behind-a-product": scatter_behind_a_product,
     "tiny": tiny,
 }
 """Name → builder; building takes a moment, so only what a test asks for is built."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from assay_api.report import Verdict
 from tests.gpu.audits import audit, run, trt
-from tests.gpu.bare import inputs_and_outputs, opened
 from tests.gpu.table import table
 
 pytestmark = pytest.mark.usefixtures("gpu")
@@ -63,38 +61,3 @@ def test_every_precision_is_measured_or_says_why_not(model: str, tmp_path: Path)
         accuracy = told.candidate(name).accuracy
         assert accuracy["top1"] == pytest.approx(accuracy["goldenTop1"], abs=0.005), name
     assert len(table([told.report]).splitlines()) == len(wanted) + 2
-
-
-@pytest.mark.parametrize("quantization", ["explicit", "implicit"])
-def test_the_calibration_set_decides(quantization: str, tmp_path: Path) -> None:
-    """Calibrated on dim images INT8 loses labels, on representative ones it keeps them, as plain TensorRT counts."""
-    inputs, labels = _data()
-    top1 = {}
-    for folder in ("calib", "calib-poor"):
-        candidate = ptq("int8", "int8", folder, method="minmax", quantization=quantization)
-        name = f"{folder}-{quantization}"
-        told = run(audit(name, DIGITS / "digits-cnn.onnx", DIGITS / "data", [candidate], CHECKS[:1], **DATA), tmp_path)
-        found = told.candidate("int8")
-        if found.error and quantization == "implicit":
-            assert found.verdict is Verdict.INCONCLUSIVE  # a TensorRT without calibrators of its own
-            return
-        # Each audit has an out folder, and so a cache, of its own.
-        bare = opened(told.plans(), *inputs_and_outputs(DIGITS / "digits-cnn.onnx"))
-        [scores] = bare.over(inputs, BATCH).values()
-        top1[folder] = float((scores.argmax(1) == labels).mean())
-        assert found.accuracy["top1"] == pytest.approx(top1[folder], abs=2 / len(labels))
-        golden = found.accuracy["goldenTop1"]
-        if top1[folder] < 0.9 * golden:
-            assert told.verdict("labelAccuracy") is Verdict.FAILED
-            assert told.code == 1
-        if top1[folder] >= golden:
-            assert told.verdict("labelAccuracy") is Verdict.PASSED
-    assert top1["calib"] > top1["calib-poor"]
-
-
-def _data() -> tuple[dict[str, Any], Any]:
-    shards = [dict(np.load(path)) for path in sorted((DIGITS / "data").glob("*.npz"))]
-    arrays = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
-    labels = arrays.pop("label")
-    taken, _ = inputs_and_outputs(DIGITS / "digits-cnn.onnx")
-    return {name: array for name, array in arrays.items() if name in taken}, labels
