@@ -11,6 +11,7 @@ from assay_api.audit import Candidate, ShapeProfile
 from assay_api.model import parse
 from assay_runner.backends.tensorrt.calibrator import check_shapes
 from assay_runner.backends.tensorrt.configuration import Offered, extents, held, quantity, settings
+from assay_runner.backends.tensorrt.library import missing_library
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.tensors import Extents, TensorSpec
 
@@ -80,6 +81,27 @@ def test_layers_held_wider_must_be_obeyed_and_allow_their_type() -> None:
 def test_what_is_not_there_is_one_sentence(asked: Candidate, offered: Offered, sentence: str) -> None:
     with pytest.raises(Unsupported, match=sentence):
         settings(asked, offered)
+
+
+LEAN = (
+    "IBuilder::buildSerializedNetwork: Error Code 6: API Usage Error (Unable to load library: libnvinfer_lean.so.10: "
+    "libnvinfer_lean.so.10: cannot open shared object file: No such file or directory)"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LEAN, "libnvinfer_lean.so.10 is not in this image: use an image with it, or leave it out of the plan with"),
+        ("(Unable to load library: libnvinfer_builder_resource.so.10.6.0: no)", "needs its library libnvinfer_builder"),
+        ("Could not find any implementation for node y", ""),
+    ],
+)
+def test_a_library_that_is_missing_is_named_with_the_way_out(text: str, said: str) -> None:
+    told = missing_library(text)
+    assert said in told
+    assert bool(told) is bool(said)
+    assert "Error Code" not in told
 
 
 @pytest.mark.parametrize(("text", "size"), [("4Gi", 4 << 30), ("500M", 500_000_000), ("1024", 1024), ("1.5Ki", 1536)])

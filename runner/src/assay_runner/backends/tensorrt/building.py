@@ -12,7 +12,15 @@ from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.calibrator import raise_swallowed
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.backends.tensorrt.holding import hold
-from assay_runner.backends.tensorrt.library import excuse, has_flag, logger, reason, said, tensorrt
+from assay_runner.backends.tensorrt.library import (
+    excuse,
+    has_flag,
+    logger,
+    missing_library,
+    reason,
+    said,
+    tensorrt,
+)
 from assay_runner.backends.tensorrt.progress import monitor
 from assay_runner.errors import AuditError, InvalidInput, Unavailable, Unsupported
 from assay_runner.tensors import Extents, Progress
@@ -204,4 +212,6 @@ def _failure(mark: int) -> AuditError:
     text = reason(mark)
     if "out of memory" in text.lower() or "OutOfMemory" in text:
         return Unavailable(f"building needs more device memory than there is: set build.workspace lower ({text})")
+    if missing := missing_library(text):
+        return Unsupported(missing)
     return InvalidInput(f"TensorRT cannot build the engine: {text}")

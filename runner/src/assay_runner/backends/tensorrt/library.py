@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,8 @@ from assay_runner.errors import InvalidInput, Unsupported
 
 WAY_OUT: Final = "`assay run --backend onnxruntime` emulates the candidate on CPU"
 DRIVER: Final = Path("/dev/nvidiactl")
+LEAN: Final = "libnvinfer_lean"
+_MISSING: Final = re.compile(r"Unable to load library: (\S+?\.so[.\d]*)")
 WARNING: Final = 2
 """Its severity; smaller is more severe."""
 
@@ -84,6 +87,19 @@ def reason(since: int) -> str:
 def excuse(since: int, what: str) -> None:
     """Make one warning of all that was said since a mark: errors that did no harm must not explain a later failure."""
     logger().lines[since:] = [(WARNING, f"{what}: {reason(since)}")]
+
+
+def missing_library(text: str) -> str:
+    """What to do about a library that TensorRT says it cannot load; empty where it says none."""
+    found = _MISSING.search(text)
+    if found is None:
+        return ""
+    if LEAN in found[1]:
+        return (
+            f"a version-compatible plan carries TensorRT's lean runtime, and {found[1]} is not in this image: use an "
+            "image with it, or leave it out of the plan with build.flags: [EXCLUDE_LEAN_RUNTIME] and ship it beside"
+        )
+    return f"TensorRT needs its library {found[1]}, which is not in this image: use an image with all of TensorRT"
 
 
 def has_flag(name: str) -> bool:

@@ -42,6 +42,8 @@ def load(plan: Path) -> tuple[Any, Any]:
     """
     trt, mark = tensorrt(), len(logger().lines)
     runtime = trt.Runtime(logger())
+    # A version-compatible plan carries code of its own, without which it is not loaded.
+    runtime.engine_host_code_allowed = True
     engine = runtime.deserialize_cuda_engine(plan.read_bytes())
     if engine is None:
         raise InvalidInput(
