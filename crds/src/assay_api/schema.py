@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from assay_api import names
 from assay_api.audit import AccuracyAudit, AuditSpec, once_rules
+from assay_api.descriptions import descriptions
 from assay_api.model import Model
 from assay_api.status import AuditStatus
 
@@ -27,8 +28,17 @@ def structural(model: type[Model]) -> Schema:
     _, document = models_json_schema([(model, "validation")], by_alias=True)
     definitions = document["$defs"]
     types = {t.__name__: t for t in _types(model)}
+    for name, kind in types.items():
+        _describe(definitions[name]["properties"], kind)
     resolved: Schema = _resolve({"$ref": f"#/$defs/{model.__name__}"}, definitions, types)
     return resolved
+
+
+def _describe(properties: Schema, model: type[Model]) -> None:
+    """Put the descriptions of a type's fields into its schema, where none stands yet."""
+    for name, text in descriptions(model).items():
+        field = model.model_fields[name].alias or name
+        properties[field] = {"description": text, **properties[field]}
 
 
 def checks_schema(checks: Mapping[str, type[Model]]) -> Schema:
