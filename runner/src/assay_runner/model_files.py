@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay_api.audit import ModelRef
 from assay_runner.errors import InvalidInput
+from assay_runner.outlines import read_outline, tensors
 from assay_runner.stores import basename, beside
 from assay_runner.stores.files import human
 
@@ -30,14 +31,15 @@ _KNOWN: Final = (
 )
 
 
-def fetch_model(store: Store, ref: ModelRef, folder: Path) -> tuple[Path, str]:
-    """The ONNX file in the folder, and its SHA-256 in hexadecimal.
+def fetch_model(store: Store, ref: ModelRef, folder: Path) -> Path:
+    """The ONNX file, fetched into the folder.
 
     Raises:
-        InvalidInput: missing, empty, or not of the digest asked for.
+        InvalidInput: missing or empty.
     """
     path = folder / basename(ref.uri)
-    return path, fetch_pinned(store, ref.uri, ref.sha256, path, "model")
+    _fetch(store, ref.uri, path, "model")
+    return path
 
 
 def fetch_pinned(store: Store, uri: str, wanted: str | None, path: Path, what: str) -> str:
@@ -53,9 +55,16 @@ def fetch_pinned(store: Store, uri: str, wanted: str | None, path: Path, what: s
     Raises:
         InvalidInput: missing, empty, or not of the digest asked for.
     """
-    store.get(uri, path)
-    if path.stat().st_size == 0:
-        raise InvalidInput(f"the {what} {uri} is empty (0 bytes): store it again")
+    _fetch(store, uri, path, what)
+    return pinned_sha256(path, uri, wanted, what)
+
+
+def pinned_sha256(path: Path, uri: str, wanted: str | None, what: str) -> str:
+    """SHA-256 in hexadecimal of a file fetched from `uri`.
+
+    Raises:
+        InvalidInput: it is not the one that is wanted.
+    """
     sha256 = file_sha256(path)
     if wanted and wanted != sha256:
         raise InvalidInput(
@@ -65,13 +74,18 @@ def fetch_pinned(store: Store, uri: str, wanted: str | None, path: Path, what: s
     return sha256
 
 
+def _fetch(store: Store, uri: str, path: Path, what: str) -> None:
+    store.get(uri, path)
+    if path.stat().st_size == 0:
+        raise InvalidInput(f"the {what} {uri} is empty (0 bytes): store it again")
+
+
 def read_proto(path: Path, uri: str) -> Any:
-    """The parsed model, without its external data.
+    """The outline of the model, once it has been looked at.
 
     Raises:
         InvalidInput: it is no ONNX model, or not all of one.
     """
-    import onnx
     from google.protobuf.message import DecodeError
 
     with path.open("rb") as file:
@@ -79,7 +93,7 @@ def read_proto(path: Path, uri: str) -> Any:
     known = next((what for magic, what in _KNOWN if head.lstrip().startswith(magic)), None)
     size = path.stat().st_size
     try:
-        proto = onnx.load(str(path), load_external_data=False, format="protobuf")
+        proto = read_outline(path)
     except DecodeError as error:
         if known:
             raise InvalidInput(f"the model {uri} is not ONNX but {known}") from error
@@ -145,32 +159,9 @@ def _safe(location: str, uri: str) -> str:
 
 def external_tensors(proto: Any) -> Iterator[tuple[str, int]]:
     """Location and the first byte after each tensor that lies outside the model's file."""
-    for tensor in _tensors(proto):
+    for tensor in tensors(proto):
         if tensor.data_location == tensor.EXTERNAL:
             entries = {e.key: e.value for e in tensor.external_data}
             numbers = [entries.get(key) or "0" for key in ("offset", "length")]
             end = sum(int(n) for n in numbers) if all(n.isdigit() for n in numbers) else 0
             yield entries.get("location", ""), end
-
-
-def _tensors(proto: Any) -> Iterator[Any]:
-    yield from _graph_tensors(proto.graph)
-    for function in proto.functions:
-        yield from _node_tensors(function.node)
-
-
-def _graph_tensors(graph: Any) -> Iterator[Any]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    yield from _node_tensors(graph.node)
-
-
-def _node_tensors(nodes: Any) -> Iterator[Any]:
-    for node in nodes:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
-                yield from _graph_tensors(graph)

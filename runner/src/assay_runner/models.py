@@ -7,13 +7,14 @@ no ONNX, what is cut off, what belongs to it and is not there, what ONNX Runtime
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay_api.audit import ModelRef
 from assay_runner.errors import InvalidInput
-from assay_runner.model_files import fetch_external, fetch_model, read_proto
+from assay_runner.model_files import fetch_external, fetch_model, pinned_sha256, read_proto
 from assay_runner.model_rules import check_graph, check_runs
 from assay_runner.tensors import TensorSpec
 
@@ -58,11 +59,18 @@ def load_model(store: Store, ref: ModelRef, scratch: Path) -> LoadedModel:
         Unavailable: the store does not answer, the disk is full, memory is short.
     """
     folder = scratch / "models" / hashlib.sha256(ref.uri.encode()).hexdigest()[:16]
-    path, sha256 = fetch_model(store, ref, folder)
-    proto = read_proto(path, ref.uri)
-    identity = fetch_external(store, proto, ref.uri, folder, sha256)
-    check_graph(path, proto, ref.uri)
-    shapes = check_runs(path, ref.uri)
+    path = fetch_model(store, ref, folder)
+    # Side by side, for each reads all of the file: a digest and ONNX Runtime leave the interpreter to the others.
+    with ThreadPoolExecutor(2, "check") as beside:
+        digest = beside.submit(pinned_sha256, path, ref.uri, ref.sha256, "model")
+        if ref.sha256:
+            digest.result()  # What is not the file that was meant need not be looked at.
+        proto = read_proto(path, ref.uri)
+        sha256 = digest.result()
+        identity = fetch_external(store, proto, ref.uri, folder, sha256)
+        shown = beside.submit(check_runs, path, ref.uri)
+        check_graph(path, proto, ref.uri)
+        shapes = shown.result()
     inputs = _inputs(proto, ref.uri)
     opsets = {o.domain: int(o.version) for o in proto.opset_import}
     return LoadedModel(

@@ -15,7 +15,7 @@ from onnx import TensorProto
 from assay_runner.backends.inspection import inspect
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Overflow, Site
-from assay_runner.graphs.documents import load_graph, localise, opset, save
+from assay_runner.graphs.documents import load_graph, load_outline, localise, opset, save
 from assay_runner.graphs.inside import control_flow
 from assay_runner.graphs.retype import Retyped, converter, retype
 from assay_runner.graphs.rounding import Rounded, emulate, rounder, weights_to_round
@@ -73,7 +73,7 @@ def rounded_model(path: Path, precision: Rounded, folder: Path) -> Emulation:
 
         unclear = emulate(model, precision, found.types, source)
         localise(model, source, folder, convert)
-    inner = control_flow(load_graph(path))
+    inner = control_flow(load_outline(path))
     unrounded = tuple(site for number, site in enumerate(inner) if number in unclear)
     notes = _notes(precision, inner, overflown, found.skipped)
     if unrounded:
@@ -94,7 +94,7 @@ def fp32_model(path: Path, folder: Path) -> Path:
     Raises:
         InvalidInput: ONNX Runtime refuses the model.
     """
-    if not _kinds(load_graph(path)) & set(HALVES):
+    if not _kinds(load_outline(path)) & set(HALVES):
         return path
     with TemporaryDirectory(dir=folder) as scratch:
         model, source = _in_fp32(*_opened(path, "fp32", Path(scratch)))
@@ -127,7 +127,7 @@ def upgraded(path: Path, purpose: str, folder: Path) -> Path:
     Raises:
         InvalidInput: it is too old and cannot be upgraded.
     """
-    if opset(load_graph(path)) >= OLDEST[purpose]:
+    if opset(load_outline(path)) >= OLDEST[purpose]:
         return path
     with TemporaryDirectory(dir=folder) as scratch:
         model, source = _opened(path, purpose, Path(scratch))

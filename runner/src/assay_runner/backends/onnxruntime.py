@@ -17,7 +17,7 @@ from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.behaviour_evidence import Condition
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import Site
-from assay_runner.graphs.documents import load_graph, save
+from assay_runner.graphs.documents import load_outline, save
 from assay_runner.graphs.eight_bit import EightBit
 from assay_runner.graphs.inside import hidden
 from assay_runner.graphs.pieces import cut
@@ -81,18 +81,18 @@ class OnnxRuntime:
             emulated=precision != "fp32" or candidate.backend != self.name,
             notes=notes,
             unrounded=emulation.unrounded if emulation else (),
-            hidden=hidden(load_graph(model.path)),
+            hidden=hidden(load_outline(model.path)),
             overflows=emulation.overflows if emulation else (),
         )
 
     def sites(self, built: Built) -> tuple[Site, ...]:
         """Tensors of the source model that the built one still has, in topological order."""
-        there = {site.tensor for site in sites(load_graph(built.path))}
-        return tuple(site for site in sites(load_graph(built.source)) if site.tensor in there)
+        there = {site.tensor for site in sites(load_outline(built.path))}
+        return tuple(site for site in sites(load_outline(built.source)) if site.tensor in there)
 
     def random(self, built: Built) -> tuple[Site, ...]:
         """Nodes that draw random numbers, in subgraphs too."""
-        return random_sites(load_graph(built.source))
+        return random_sites(load_outline(built.source))
 
     @contextmanager
     def open(self, built: Built) -> Iterator[Session]:

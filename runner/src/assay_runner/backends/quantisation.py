@@ -20,7 +20,7 @@ from assay_runner.backends.inspection import inspect
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Site
-from assay_runner.graphs.documents import load_graph, localise, save, subgraphs
+from assay_runner.graphs.documents import load_outline, localise, save, subgraphs
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.inside import containing
 from assay_runner.graphs.pairs import insert, slots
@@ -86,7 +86,7 @@ def own_pairs(path: Path, kind: EightBit) -> None:
     Raises:
         InvalidInput: it has none, so that building it would give no 8-bit engine.
     """
-    found = {kind for graph in _graphs(load_graph(path).graph) for kind in _stored_types(graph)}
+    found = {kind for graph in _graphs(load_outline(path).graph) for kind in _stored_types(graph)}
     if found & STORED[kind]:
         return
     label = FORMATS[kind].label

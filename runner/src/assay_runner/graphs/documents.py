@@ -17,6 +17,7 @@ import onnx.inliner
 from onnx import numpy_helper
 
 from assay_runner.errors import InvalidInput
+from assay_runner.outlines import read_outline
 from assay_runner.tensors import Array
 
 WEIGHTS = "weights.bin"
@@ -33,11 +34,28 @@ def load_graph(path: Path) -> onnx.ModelProto:
         InvalidInput: the file is no ONNX model.
     """
     try:
-        model = onnx.load(str(path), load_external_data=False)
-        inlined = onnx.inliner.inline_local_functions(model) if model.functions else model
-        return _constants_as_weights(_weights_are_no_inputs(inlined))
+        return _prepared(onnx.load(str(path), load_external_data=False))
     except Exception as error:
         raise InvalidInput(f"{path.name} cannot be read as an ONNX model: {error}") from error
+
+
+def load_outline(path: Path) -> onnx.ModelProto:
+    """`load_graph` without the values of large weights: for whoever asks what is computed, and changes nothing.
+
+    Raises:
+        InvalidInput: the file is no ONNX model.
+    """
+    try:
+        model = onnx.ModelProto()
+        model.CopyFrom(read_outline(path))
+        return _prepared(model)
+    except Exception as error:
+        raise InvalidInput(f"{path.name} cannot be read as an ONNX model: {error}") from error
+
+
+def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
+    inlined = onnx.inliner.inline_local_functions(model) if model.functions else model
+    return _constants_as_weights(_weights_are_no_inputs(inlined))
 
 
 def _weights_are_no_inputs(model: onnx.ModelProto) -> onnx.ModelProto:

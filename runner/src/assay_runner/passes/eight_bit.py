@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from assay_runner.backends import Built
 from assay_runner.eight_bit_evidence import EightBitReads
-from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.eight_bit_reads import engine_reads, graph_reads
 from assay_runner.graphs.taps import sites
 
@@ -12,9 +12,11 @@ from assay_runner.graphs.taps import sites
 def eight_bit(built: Built) -> EightBitReads:
     """What is known of a built candidate; of a plan, the model it was made from stands for its graph."""
     path = built.path if built.path.suffix == ".onnx" else built.source
-    graph = load_graph(path)
+    graph = load_outline(path)
     layers = built.engine.layers if built.engine else ()
     found = graph_reads(graph)
     known = {read.site.node for read in found}
-    of_engine = [read for read in engine_reads(layers, sites(load_graph(built.source))) if read.site.node not in known]
+    of_engine = [
+        read for read in engine_reads(layers, sites(load_outline(built.source))) if read.site.node not in known
+    ]
     return EightBitReads((*found, *of_engine), any(layer.inputs for layer in layers))

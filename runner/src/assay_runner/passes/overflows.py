@@ -8,7 +8,7 @@ import numpy as np
 
 from assay_runner.backends import Built
 from assay_runner.evidence import Overflow
-from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.rounding import LARGEST
 from assay_runner.graphs.taps import uses
 from assay_runner.passes.rows import judged
@@ -22,7 +22,7 @@ class OverflowsPass:
         """Look at the inputs of an emulated candidate whose precision has a range of its own."""
         self._limit = LARGEST.get(built.precision, float("inf"))
         self._precision = built.precision
-        self._users = uses(load_graph(built.source)) if self._limit < float("inf") else {}
+        self._users = uses(load_outline(built.source)) if self._limit < float("inf") else {}
         self._found: dict[str, Overflow] = {}
 
     def add(self, batch: Batch) -> None:

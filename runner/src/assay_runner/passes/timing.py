@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import onnx
-
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import Timed, Weighed
 from assay_runner.behaviour_evidence import Timing
+from assay_runner.outlines import read_outline
 from assay_runner.passes.rows import length
 from assay_runner.tensors import Batches, Progress
 
@@ -54,6 +53,6 @@ def _size(path: Path) -> int:
     size = path.stat().st_size
     if path.suffix != ".onnx":
         return size
-    model = onnx.load(str(path), load_external_data=False)
+    model = read_outline(path)
     places: set[str] = {e.value for t in model.graph.initializer for e in t.external_data if e.key == "location"}
     return size + sum((path.parent / place).stat().st_size for place in places)
