@@ -10,27 +10,28 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from assay_api.audit import AccuracyAudit, AuditSpec
 from assay_api.names import REPORT_HTML
 from assay_api.plan import Task, cache_folder, plan
 from assay_api.report import Report
 from assay_runner import interruption
+from assay_runner.cli.ahead import loading
 from assay_runner.cli.documents import base_folder
 from assay_runner.cli.failures import debug, exit_code, say
 from assay_runner.cli.leftovers import remove_reports
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.errors import AuditError, Internal, as_audit_error
 from assay_runner.progress import Tracker, shown_on
-from assay_runner.publish import published
-from assay_runner.report import print_verdicts
 from assay_runner.stores import open_store
 from assay_runner.stores.files import disk_error
 from assay_runner.tasks import Context, run_task
-from assay_runner.tasks.sections import publish_unmeasured
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SUMMARY_WIDTH = 120
 
@@ -42,6 +43,10 @@ def run_audit(audit: AccuracyAudit, arguments: argparse.Namespace) -> int:
         context = _context(arguments, audit.spec, scratch, tracker)
         tasks = _tasks(audit, out, arguments.backend)
         failures = run_all(tasks, context)
+        # Pages and tables, loaded ahead by now: see `loading`.
+        from assay_runner.publish import published
+        from assay_runner.report import print_verdicts
+
         found = published(tasks[-1], context.store)
     if found is None:
         raise Internal(f"the summary of {audit.metadata['name']} is not in {out}, where it was just written")
@@ -60,15 +65,19 @@ def run_all(tasks: Sequence[Task], context: Context) -> dict[str, AuditError]:
         AuditError: the golden or the summary task failed, without which there is no answer.
     """
     failures: dict[str, AuditError] = {}
+    backends = {context.backend or t.candidate_spec().backend for t in tasks if t.kind == "candidate"}
     for task in tasks:
         try:
-            run_task(task, context)
+            with loading(backends) if task.kind == "golden" else nullcontext():
+                run_task(task, context)
         except Exception as error:
             if task.kind != "candidate" or interruption.came():
                 raise
             failure = as_audit_error(error)
             debug(error)
             failures[task.key] = failure
+            from assay_runner.tasks.sections import publish_unmeasured
+
             publish_unmeasured(task, context, failure)
     return failures
 
@@ -120,4 +129,6 @@ def _sentences(failures: dict[str, AuditError]) -> list[str]:
 
 def _console() -> Console:
     """Standard output; a pipe is no reason to break lines at 80 columns."""
+    from rich.console import Console
+
     return Console() if sys.stdout.isatty() else Console(width=SUMMARY_WIDTH)
