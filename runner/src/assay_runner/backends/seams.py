@@ -136,7 +136,8 @@ class Comparison(Protocol):
 
         Args:
             batch: what is fed; rows of padding are not judged.
-            golden: golden's floating-point tensors, emptied on the way; empty: only look for what is not finite.
+            golden: golden's floating-point tensors, of those shown; emptied on the way. Empty: only look for what is
+                not finite.
 
         Returns:
             The candidate's outputs, in host memory.
