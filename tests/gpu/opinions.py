@@ -72,7 +72,7 @@ def audited(name: str, folder: Path, checks: Sequence[Any] = CHECKS, **fields: A
     """Audit a scenario with one candidate; `fields` are the candidate's."""
     scenario = write(name, folder)
     candidate = trt(**fields)
-    title = f"{name}-{candidate['name']}-{candidate.get('typing', 'default')}"
+    title = f"{name}-{candidate['name']}-{candidate.get('typing', 'default')}-{candidate['build']['optimizationLevel']}"
     document = audit(title, folder / "model.onnx", folder / "data", [candidate], checks, batch=batch_of(scenario))
     return run(document, folder), scenario
 

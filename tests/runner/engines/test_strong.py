@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from assay_api.audit import Candidate
 from assay_api.model import parse
 from assay_runner.backends.tensorrt.configuration import Offered, settings
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.errors import Unsupported
-from tests.models import Heard, loaded
+from tests.models import Heard, Samples, constant, loaded, model, node, random, value
 
 OFFERED = Offered(weak=True, implicit=True, capability=(9, 0), version="10.6.0")
 MODELS = Path("examples/digits")
@@ -68,3 +69,36 @@ def test_what_a_strong_graph_cannot_hold_is_told(tmp_path: Path) -> None:
     layers = [{"nodes": "Softmax", "precision": "bf16"}]
     with pytest.raises(Unsupported, match="may be fp32, not bf16"):
         source("digits-vit.onnx", tmp_path, precision="fp16", layers=layers)
+
+
+def cube() -> onnx.ModelProto:
+    """An operator that ONNX does not have, as a plugin might be, with a body for whoever has no plugin."""
+    body = [helper.make_node("Mul", ["a", "a"], ["aa"]), helper.make_node("Mul", ["aa", "a"], ["b"])]
+    function = helper.make_function("acme", "Cube", ["a"], ["b"], body, [helper.make_opsetid("", 17)])
+    made = model(
+        [node("MatMul", "x w", "h"), node("Cube", "h", "c", domain="acme"), node("MatMul", "c w", "y")],
+        [value("x", "N", 8)],
+        [value("y", "N", 8)],
+        [constant("w", random(8, 8, scale=0.3))],
+    )
+    made.opset_import.append(helper.make_opsetid("acme", 1))
+    made.functions.append(function)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [
+        ({"precision": "fp16"}, False),
+        ({"precision": "int8", "calibration": {"uri": "file:///c", "quantization": "explicit"}}, False),
+        ({"precision": "fp16", "typing": "weak"}, True),
+        ({"precision": "int8", "typing": "weak", "calibration": {"uri": "file:///c"}}, True),
+    ],
+)
+def test_a_body_that_takes_the_place_of_a_plugin_is_told(fields: dict[str, Any], kept: bool, tmp_path: Path) -> None:
+    given = loaded(cube(), tmp_path)
+    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", "typing": "strong", **fields})
+    calibration = Samples({"x": random(16, 8, seed=1)})
+    path, notes = source_model(given, candidate, settings(candidate, OFFERED), calibration, tmp_path / "out", Heard())
+    assert ("Cube" in {each.op_type for each in onnx.load(str(path)).graph.node}) is kept
+    assert any("not as plugins: acme:Cube" in note for note in notes) is not kept

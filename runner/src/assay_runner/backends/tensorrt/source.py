@@ -18,6 +18,7 @@ from assay_runner.graphs.retype import converter
 from assay_runner.graphs.strong import HALVES, strong
 from assay_runner.graphs.taps import sites
 from assay_runner.models import LoadedModel
+from assay_runner.outlines import read_outline
 from assay_runner.tensors import Batches, Progress
 
 
@@ -45,9 +46,11 @@ def source_model(
                 raise InvalidInput(f"candidate {candidate.name} needs its calibration inputs to be built")
             if settings.implicit:
                 return model.path, ()
-            return quantised_model(model.path, candidate.calibration, calibration, folder, progress, kind)
+            path, notes = quantised_model(model.path, candidate.calibration, calibration, folder, progress, kind)
+            return path, (*notes, *_bodies(model.path))
         case "fp16" | "bf16" as half if settings.typing == "strong":
-            return _strong(model.path, half, candidate, folder)
+            path, notes = _strong(model.path, half, candidate, folder)
+            return path, (*notes, *_bodies(model.path))
         case "fp32" | "tf32" if settings.typing == "strong" and candidate.layers:
             raise Unsupported(
                 f"candidate {candidate.name}: layers hold nodes wider than the candidate; with precision "
@@ -90,6 +93,15 @@ def _strong(path: Path, kind: str, candidate: Candidate, folder: Path) -> tuple[
         made = strong(model, kind, found.types, found.ranks, keep)
         localise(model, home, folder, converter(HALVES[kind]))
     return save(model, folder / "model.onnx"), _notes(kind, made.islands, keep)
+
+
+def _bodies(path: Path) -> tuple[str, ...]:
+    """What to know where the model has functions of its own, which a graph that is written anew has no more."""
+    found = sorted({f"{function.domain}:{function.name}" for function in read_outline(path).functions})
+    if not found:
+        return ()
+    what = "operators that are functions inside the model are in the engine as their bodies, not as plugins"
+    return (f"{what}: {listed(found)}",)
 
 
 def _notes(kind: str, islands: Sequence[Site], keep: set[str]) -> tuple[str, ...]:
