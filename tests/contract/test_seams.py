@@ -47,6 +47,16 @@ def test_a_new_process_gives_every_output(backend: Backend, built: Built) -> Non
     assert all(bits_equal(a[name], b[name]) for a, b in zip(here, elsewhere, strict=True) for name in a)
 
 
+def test_a_new_process_shows_the_tensors_that_are_shown_here(backend: Backend, built: Built) -> None:
+    batch = next(iter(DATA)).inputs
+    with backend.open_tapped(built) as session:
+        here = {name: np.array(array) for name, array in session.run(batch).items()}
+        [elsewhere] = run_elsewhere(built, [batch], tapped=True)
+    assert len(here) > 1
+    assert elsewhere.keys() == here.keys()
+    assert all(bits_equal(here[name], elsewhere[name]) for name in here)
+
+
 def test_one_more_output_is_there_beside_the_others(backend: Backend, built: Built) -> None:
     if not isinstance(backend, Extensible):
         raise Unavailable(f"{backend.name} cannot add an output here")

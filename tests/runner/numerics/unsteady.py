@@ -68,7 +68,7 @@ class Wavering(OnnxRuntime):
     """An engine with state: what is fed to `state` is its own whim and not the data's; the rest follows from it."""
 
     def __init__(self, whim: Whim) -> None:
-        self._whim, self._opened, self._open = whim, {"plain": 0, "shown": 0}, 0
+        self._whim, self._sessions, self._open = whim, {"plain": 0, "shown": 0}, 0
         self.held = self.most = 0
 
     @contextmanager
@@ -83,9 +83,9 @@ class Wavering(OnnxRuntime):
 
     @contextmanager
     def _counted(self, kind: Literal["plain", "shown"], session: Session) -> Iterator[Session]:
-        self._opened[kind] += 1
+        self._sessions[kind] += 1
         self._open += 1
-        number, run = self._opened[kind], 0
+        number, run = self._sessions[kind], 0
 
         def state(kept: bool) -> float:
             nonlocal run

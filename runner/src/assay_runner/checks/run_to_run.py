@@ -31,7 +31,7 @@ SCATTERS = frozenset({"Scatter", "ScatterElements", "ScatterND"})
 class RunToRun(Check):
     """Does the same input give the same bits, again in one session, in a new session, in a new process, under load?
 
-    Anything else is a defect: it is run again with every tensor shown, to name the first that differs; where that one
+    Anything else is a defect: it is run again with its tensors shown, to name the first that differs; where that one
     comes from random numbers, or from custom operators (plugins), it says so.
     """
 
@@ -107,16 +107,17 @@ def _far(difference: Difference) -> str:
 
 def _inside(output: Difference, inside: Inside) -> str:
     """What was seen inside, to be followed by the cause."""
+    shown = f"with {inside.tensors} tensor{'' if inside.tensors == 1 else 's'} shown"
     if inside.first:
         found = inside.first
         what = "it is also the first" if found.site == output.site else f"{place(found.site)} is the first"
-        return f"with every tensor shown, {what} to differ, {_when(found)}, {_far(found)}; "
+        return f"{shown}, {what} to differ, {_when(found)}, {_far(found)}; "
     if not inside.tried:
         return f"which tensor inside is the first to differ is not known ({inside.reason}); "
     ways = ", ".join(f"{count} x {WORDS[condition]}" for condition, count in inside.tried.items())
     return (
-        f"with every tensor shown, none of {inside.tensors} differs ({ways}), so showing tensors changes what runs, "
-        "and which of them is the first to differ in what is served is not known; "
+        f"{shown}, none differs ({ways}), so showing tensors changes what runs, and "
+        " which of them is the first to differ in what is served is not known; "
     )
 
 

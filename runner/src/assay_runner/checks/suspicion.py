@@ -17,8 +17,8 @@ def cause(suspects: Suspects, named: Site) -> str:
     who = "it" if first == named else place(first)
     if suspects.random:
         return (
-            f"{who} draws random numbers, others in each run even with a seed, so take it out or feed the numbers as "
-            "an input"
+            f"{who} draws random numbers, others in each run even with a seed, so that is by design: take it out, or "
+            "feed the numbers as an input"
         )
     return f"{who} is a custom operator (plugin), whose code may be what differs, so try without it"
 

@@ -1,19 +1,23 @@
 """Outputs differ from run to run: which tensor inside is the first that does?
 
-Every tensor is shown, in sessions beside those that are served, and the same batch run again under the conditions that
-made the outputs differ. The tensors of the first run are kept, those of every other run are held against them one by
-one in topological order and dropped, and once a tensor differs nothing behind it is kept any longer: memory does not
-grow with the runs. Showing tensors changes an engine, so it may be that none of them ever differs: that is told too.
+Tensors are shown, in sessions beside those that are served, and the same batch run again under the conditions that made
+the outputs differ. The tensors of the first run are kept, those of every other run are held against them one by one in
+topological order and dropped, and once a tensor differs nothing behind it is kept any longer: memory does not grow with
+the runs. Showing tensors changes an engine. So where a backend can leave it as it is, only those are shown that it
+makes anyway, and all of them only if none of those differs; that none ever differs is told too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from assay_runner.backends import Backend, Built, Capability, Session
+from assay_runner.backends.seams import Comparing, Comparison
 from assay_runner.behaviour_evidence import CONDITIONS, Condition, Difference, Inside
 from assay_runner.errors import AuditError
 from assay_runner.evidence import Site
@@ -21,7 +25,9 @@ from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.host import SHOWN_BYTES, affordable
 from assay_runner.passes.load import busy
 from assay_runner.passes.rows import bits_equal, distance, judged, parts
-from assay_runner.tensors import Array, Batch, Progress
+from assay_runner.tensors import Array, Arrays, Batch, Progress
+
+Opened = Callable[[], AbstractContextManager[Session]]
 
 SESSIONS = 3
 """Sessions that are opened anew: each costs as much as loading the candidate, or building its probe."""
@@ -52,27 +58,60 @@ def look_inside(
     differing = {difference.condition for difference in differences}
     conditions = [condition for condition in CONDITIONS if condition in differing]
     index = next(d.batch for d in differences if d.condition == conditions[0])
-    progress.stage("run to run, inside", len(conditions), "conditions")
-    try:
-        with backend.open_tapped(built) as session:
-            size = affordable(session, chosen[index], SHOWN_BYTES) if splits else 0
-            part = next(parts(chosen[index], size or None))
-            look = _Look(backend, built, session, part, index)
-            for condition in conditions:
-                look.under(condition, runs)
-                progress.advance()
-                if look.first:
-                    break
-            return look.result()
-    except AuditError as error:
-        return Inside(reason=str(error))
+    progress.stage("run to run, inside", unit="conditions")
+    found = Inside()
+    for opened, beside in _probes(backend, built):
+        wanted = [condition for condition in conditions if condition not in beside]
+        if not wanted:
+            continue
+        try:
+            with opened() as session:
+                size = affordable(session, chosen[index], SHOWN_BYTES) if splits else 0
+                part = next(parts(chosen[index], size or None))
+                look = _Look(backend, built, opened, session, part, index)
+                for condition in wanted:
+                    look.under(condition, runs)
+                    progress.advance()
+                    if look.first:
+                        return look.result()
+                found = look.result()
+        except AuditError as error:
+            found = replace(found, reason="; ".join(filter(None, (found.reason, str(error)))))
+    return found
+
+
+def _probes(backend: Backend, built: Built) -> Iterator[tuple[Opened, frozenset[Condition]]]:
+    """How tensors are shown, what changes least first; and under which conditions they cannot be."""
+    if isinstance(backend, Comparing):
+        yield partial(_as_served, backend, backend.sites(built), built), frozenset({"newProcess"})
+    yield partial(backend.open_tapped, built), frozenset()
+
+
+@contextmanager
+def _as_served(backend: Comparing, sites: Sequence[Site], built: Built) -> Iterator[Session]:
+    with backend.open_comparison(built, local=False) as comparison:
+        yield _Shown(comparison, frozenset(site.tensor for site in sites))
+
+
+class _Shown:
+    """What a comparison shows, as a session."""
+
+    def __init__(self, comparison: Comparison, names: frozenset[str]) -> None:
+        self._comparison, self._names = comparison, names
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """The tensors of one batch."""
+        return self._comparison.show(Batch(0, len(next(iter(inputs.values()))), inputs), self._names)
 
 
 class _Look:
     """The tensors of the first run, and the first of them that differed in another one."""
 
-    def __init__(self, backend: Backend, built: Built, session: Session, batch: Batch, index: int) -> None:
-        self._backend, self._built, self._session, self._batch, self._index = backend, built, session, batch, index
+    def __init__(
+        self, backend: Backend, built: Built, opened: Opened, session: Session, batch: Batch, index: int
+    ) -> None:
+        self._backend, self._built, self._opened = backend, built, opened
+        self._session, self._batch, self._index = session, batch, index
         found = session.run(batch.inputs)
         self._sites = [site for site in backend.sites(built) if site.tensor in found]
         # Copies, one by one: the memory of a session's tensors is its own.
@@ -95,7 +134,7 @@ class _Look:
             for found in ways[condition]():
                 self._hold(condition, found)
         except AuditError as error:
-            self._reasons.append(f"{condition} could not be tried with every tensor shown: {error}")
+            self._reasons.append(f"{condition} could not be tried with tensors shown: {error}")
 
     def result(self) -> Inside:
         """What was found."""
@@ -128,7 +167,7 @@ class _Look:
 
     def _anew(self) -> Iterator[dict[str, Array]]:
         for _ in range(SESSIONS):
-            with self._backend.open_tapped(self._built) as session:
+            with self._opened() as session:
                 yield session.run(self._batch.inputs)
 
     def _elsewhere(self) -> Iterator[dict[str, Array]]:

@@ -28,14 +28,14 @@ from assay_runner.backends.tensorrt.library import (
     tensorrt,
     weak_typing,
 )
-from assay_runner.backends.tensorrt.probes import Probes
+from assay_runner.backends.tensorrt.probes import Probes, marked_plan
 from assay_runner.backends.tensorrt.session import EngineSession, dtypes
 from assay_runner.backends.tensorrt.source import held_nodes, nodes, source_model
 from assay_runner.behaviour_evidence import Condition
 from assay_runner.engine_evidence import EngineFacts
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import FusedLayer, Site
-from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import random_sites, sites
 from assay_runner.models import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress, names
@@ -151,11 +151,11 @@ class TensorRT:
 
     def sites(self, built: Built) -> tuple[Site, ...]:
         """Tensors of the model, in topological order; an engine shows those that its network still has."""
-        return sites(load_graph(built.source))
+        return sites(load_outline(built.source))
 
     def random(self, built: Built) -> tuple[Site, ...]:
         """Nodes that draw random numbers, in subgraphs too."""
-        return random_sites(load_graph(built.source))
+        return random_sites(load_outline(built.source))
 
     def open(self, built: Built) -> AbstractContextManager[Session]:
         """The engine, on a stream of its own."""
@@ -174,7 +174,8 @@ class TensorRT:
             Unsupported: the plan was not built here, so that there is no source to build another from.
         """
         wanted = {site.tensor for site in self.sites(built)} if tensors is None else set(tensors)
-        return _opened(self._probes_of(built).marked(wanted))
+        made = marked_plan(built.folder, wanted)  # By this process, or by the one that asks this one to show them too.
+        return _opened(made if made.is_file() else self._probes_of(built).marked(wanted))
 
     def open_with_output(self, built: Built, tensor: str) -> AbstractContextManager[Session]:
         """A second engine with one tensor more among its outputs."""
@@ -285,7 +286,7 @@ def _facts(plan: Path, chosen: Settings | None, record: Mapping[str, Any], known
 
 
 def _outputs(built: Built) -> tuple[str, ...]:
-    return tuple(output.name for output in load_graph(built.source).graph.output)
+    return tuple(output.name for output in load_outline(built.source).graph.output)
 
 
 def _calibrated(candidate: Candidate, batches: Batches, cache: Path, progress: Progress) -> Any:

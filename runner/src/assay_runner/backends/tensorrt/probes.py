@@ -26,9 +26,15 @@ from assay_runner.backends.tensorrt.pieces import CutGraph, PiecesSession
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.errors import AuditError
 from assay_runner.evidence import EngineLayer, FusedLayer, Site
-from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.documents import load_outline
 from assay_runner.model_files import file_sha256
 from assay_runner.tensors import Progress
+
+
+def marked_plan(folder: Path, wanted: Collection[str]) -> Path:
+    """Where the plan with these tensors among its outputs lies, once it was built, below a build's working folder."""
+    digest = hashlib.sha256("\0".join(sorted(wanted)).encode()).hexdigest()[:12]
+    return folder / KEPT / f"probe-{digest}.plan"
 
 
 @dataclass(frozen=True)
@@ -50,12 +56,13 @@ class Probes:
     @cached_property
     def fusion(self) -> Fusion:
         """Which tensors the engine keeps."""
-        return fusion(load_graph(self.recipe.source), self.layers)
+        return fusion(load_outline(self.recipe.source), self.layers)
 
     def marked(self, wanted: Collection[str]) -> Path:
         """A plan with these tensors among its outputs."""
-        digest = hashlib.sha256("\0".join(sorted(wanted)).encode()).hexdigest()[:12]
-        return self._plan(f"probe-{digest}", replace(self.recipe, outputs=frozenset(wanted)), "build probe")
+        return self._plan(
+            marked_plan(self.folder, wanted).stem, replace(self.recipe, outputs=frozenset(wanted)), "build probe"
+        )
 
     def fused_layer(self, tensor: str) -> FusedLayer | None:
         """The layers that make a tensor, where there are tensors inside them."""
