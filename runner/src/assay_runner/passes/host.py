@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from assay_runner.backends import Backend, Built, Capability, Piece, Session
 from assay_runner.backends.seams import Comparing, Comparison
 from assay_runner.errors import InvalidInput
-from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.documents import load_outline
 from assay_runner.passes.counts import Counts
 from assay_runner.passes.rows import is_float, judged, parts
 from assay_runner.statistics.blocks import Sums
@@ -32,7 +32,7 @@ class HostComparison:
         """Compare what a session shows; `stack` closes what is opened later."""
         self._backend, self._built, self._session, self._stack = backend, built, session, stack
         self._names = [site.tensor for site in backend.sites(built)]
-        self._outputs = [output.name for output in load_graph(built.source).graph.output]
+        self._outputs = [output.name for output in load_outline(built.source).graph.output]
         self._pieces: tuple[Piece, ...] | None = None if local and backend.can(Capability.PIECES) else ()
         self._counts: dict[str, Counts] = {}
         self._local: dict[str, Sums] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from assay_runner.backends import Backend, Built
 from assay_runner.behaviour_evidence import Suspects
-from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import custom_sites
 from assay_runner.graphs.upstream import upstream
 
@@ -14,7 +14,7 @@ class Suspected:
 
     def __init__(self, backend: Backend, built: Built) -> None:
         """Look for them in the model that it was built from."""
-        self._graph = load_graph(built.source)
+        self._graph = load_outline(built.source)
         self.all = Suspects(backend.random(built), custom_sites(self._graph))
 
     def of(self, tensor: str) -> Suspects:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import sites
 
 KINDS: Final[Mapping[str, str]] = MappingProxyType({"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"})
@@ -87,7 +87,7 @@ def hold(trt: Any, network: Any, held: Mapping[str, str], source: Path) -> None:
     """
     if not held:
         return
-    made = {site.tensor: site.node for site in sites(load_graph(source)) if site.node}
+    made = {site.tensor: site.node for site in sites(load_outline(source)) if site.node}
     for index, node in owners([_described(layer) for layer in _layers(network)], made).items():
         if node not in held:
             continue

@@ -13,7 +13,7 @@ from assay_runner.backends.quantisation import own_pairs, quantised_model
 from assay_runner.backends.tensorrt.configuration import Settings, held
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import Site
-from assay_runner.graphs.documents import load_graph, localise, save
+from assay_runner.graphs.documents import load_outline, localise, save
 from assay_runner.graphs.retype import converter
 from assay_runner.graphs.strong import HALVES, strong
 from assay_runner.graphs.taps import sites
@@ -64,7 +64,7 @@ def source_model(
 
 def nodes(path: Path) -> list[tuple[str, str]]:
     """Name and operator of every node of a model's outer graph."""
-    return [(site.node or site.tensor, site.op or "") for site in sites(load_graph(path))]
+    return [(site.node or site.tensor, site.op or "") for site in sites(load_outline(path))]
 
 
 def held_nodes(path: Path, candidate: Candidate) -> dict[str, str]:
