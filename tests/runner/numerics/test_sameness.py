@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
 from assay_api.model import parse
 from assay_api.report import Finding, Verdict
 from assay_runner.checks import CHECKS, Check
 from assay_runner.tensors import Array
-from tests.models import Samples, constant, convolutions, embedding, mlp, model, node, random, value
+from tests.models import Samples, constant, convolutions, embedding, mlp, model, node, noisy, random, value
 from tests.runner.numerics.candidates import measured
 from tests.runner.numerics.unsteady import Altering
 
@@ -34,6 +35,27 @@ def normalised_over_the_batch() -> onnx.ModelProto:
         [node("ReduceMean", "x", "mean", axes=[0]), node("Sub", "x mean", "y")],
         [value("x", "N", 4)],
         [value("y", "N", 4)],
+    )
+
+
+def normalised_in_training() -> onnx.ModelProto:
+    """A BatchNormalization left in training mode: statistics of the batch in place of those learnt."""
+    learnt = [constant(name, np.full(4, fill, np.float32)) for name, fill in zip("sbmv", (1, 0, 0, 1), strict=True)]
+    return model(
+        [node("BatchNormalization", "x s b m v", "y mean variance", training_mode=1)],
+        [value("x", "N", 4)],
+        [value("y", "N", 4)],
+        learnt,
+    )
+
+
+def mixed_by_a_reshape() -> onnx.ModelProto:
+    """Reshaped with the batch at the wrong end, and transposed back: rows hold elements of other rows."""
+    return model(
+        [node("Reshape", "x four", "mixed"), node("Transpose", "mixed", "y", perm=[1, 0])],
+        [value("x", "N", 4)],
+        [value("y", "N", 4)],
+        [constant("four", np.array([4, -1]))],
     )
 
 
@@ -64,6 +86,53 @@ def test_a_mean_over_the_batch_is_found_by_samples_run_alone(tmp_path: Path) -> 
     assert alone.value is not None
     assert alone.value < 17
     assert "in sample " in alone.message
+
+
+BREAKS = {
+    "mean over axis 0": (normalised_over_the_batch, {"alone"}),
+    "training mode": (normalised_in_training, {"alone"}),
+    "rows mixed": (mixed_by_a_reshape, {"alone", "rows"}),
+    "random": (noisy, {"alone", "rows"}),
+}
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("case", BREAKS)
+def test_what_couples_samples_is_found(case: str, exact: bool, tmp_path: Path) -> None:
+    proto, breaks = BREAKS[case]
+    found = judged(proto(), Samples({"x": random(16, 4) + 3}), tmp_path, check("batchInvariance", exact=exact))
+    verdicts = {"alone" if "alone" in f.message else "rows": f.verdict for f in found}
+    assert verdicts == {way: FAILED if way in breaks else PASSED for way in ("alone", "rows")}
+    assert {f.metric for f in found} == {"otherBits" if exact else "snr"}
+
+
+def test_random_numbers_are_named_where_they_reach_an_output(tmp_path: Path) -> None:
+    proto = noisy()
+    proto.graph.node.append(node("Relu", "x", "clean"))
+    proto.graph.output.append(value("clean", "N", 4))
+    found = judged(proto, Samples({"x": random(8, 4)}), tmp_path, check("batchInvariance"))
+    drawn = "tensor 'noise' of node 'noise.node' (RandomNormalLike) draws random numbers"
+    assert {(f.tensor, f.verdict, drawn in f.message) for f in found} == {("y", FAILED, True), ("clean", PASSED, False)}
+    assert all("so that is by design: take it out" in f.message for f in found if f.verdict is FAILED)
+    assert all(f.details["random"][0]["node"] == "noise.node" for f in found if f.verdict is FAILED)
+
+
+def test_what_passes_although_numbers_are_drawn_says_so(tmp_path: Path) -> None:
+    proto = noisy()
+    proto.graph.node[0].attribute.append(helper.make_attribute("scale", 1e-6))
+    found = judged(proto, Samples({"x": random(8, 4)}), tmp_path, check("batchInvariance"))
+    assert {f.verdict for f in found} == {PASSED}
+    assert all(f.message.endswith("(RandomNormalLike) draws random numbers") for f in found)
+
+
+def test_custom_operators_are_named_where_they_reach_an_output(tmp_path: Path) -> None:
+    proto = normalised_over_the_batch()
+    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    proto.graph.node.append(helper.make_node("Gelu", ["y"], ["z"], name="mine", domain="com.microsoft"))
+    proto.graph.output.append(value("z", "N", 4))
+    found = judged(proto, Samples({"x": random(8, 4)}), tmp_path, check("batchInvariance"))
+    told = {f.tensor: "it is a custom operator (plugin)" in f.message for f in found if f.verdict is FAILED}
+    assert told == {"y": False, "z": True}
 
 
 def test_rows_that_depend_on_their_place_are_found_by_copies(tmp_path: Path) -> None:
@@ -128,6 +197,16 @@ def test_an_output_that_cannot_be_added(proto: onnx.ModelProto, given: Any, mess
     [found] = judged(proto, Samples({"x": random(6, 8)}), tmp_path, check("extraOutput", **given))
     assert found.verdict is INCONCLUSIVE
     assert message in found.message
+
+
+@pytest.mark.parametrize(("exact", "verdict"), [(False, PASSED), (True, FAILED)])
+def test_a_fusion_that_is_lost_costs_bits_only(exact: bool, verdict: Verdict, tmp_path: Path) -> None:
+    """A convolution takes the normalisation behind it in, unless its own output is asked for."""
+    made = check("extraOutput", tensor="c", exact=exact)
+    [found] = judged(convolutions(), Samples({"x": random(10, 4, 9, 9)}), tmp_path, made)
+    assert (found.verdict, found.tensor, found.metric) == (verdict, "logits", "otherBits" if exact else "snr")
+    assert found.value is not None
+    assert (0 < found.value <= 10) if exact else (100 < found.value < np.inf)
 
 
 @pytest.mark.parametrize(("by", "exact", "verdict"), [(9, False, FAILED), (1e-4, False, PASSED), (1e-4, True, FAILED)])
