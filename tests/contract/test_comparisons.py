@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from assay_runner.tensors import Array, Batch, Extents
 from tests.fusing import Fusing
 from tests.lab import Unavailable
 from tests.models import Heard, Samples, convolutions, loaded, random
+from tests.timings import shared_by_builds
 
 X = random(10, 4, 9, 9, seed=1)
 # One sample that overflows FP16 in the first convolution already.
@@ -31,7 +33,7 @@ SHAPES = {"x": Extents((1, 4, 9, 9), (4, 4, 9, 9), (4, 4, 9, 9))}
 OFFERED: dict[str, Backend] = {**BACKENDS, "fusing": Fusing({"r": ("c", "n"), "logits": ("f",)})}
 
 
-@pytest.fixture(params=sorted(OFFERED))
+@pytest.fixture(scope="module", params=sorted(OFFERED))
 def backend(request: pytest.FixtureRequest) -> Backend:
     chosen = OFFERED[request.param]
     try:
@@ -41,10 +43,15 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     return chosen
 
 
-@pytest.fixture
-def built(backend: Backend, tmp_path: Path) -> Built:
-    asked = parse(Candidate, {"name": "fp16", "backend": backend.name, "precision": "fp16"})
-    return backend.build(loaded(convolutions(), tmp_path), asked, None, tmp_path / "built", Heard(), SHAPES)
+@pytest.fixture(scope="module")
+def built(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """In FP16, whatever a builder would rather take."""
+    fields: dict[str, Any] = {"name": "fp16", "backend": backend.name, "precision": "fp16"}
+    if backend.name == "tensorrt":
+        fields |= {"typing": "strong", "build": {"optimizationLevel": 0}}
+    folder = tmp_path_factory.mktemp("built")
+    workdir = shared_by_builds(backend, folder / "built")
+    return backend.build(loaded(convolutions(), folder), parse(Candidate, fields), None, workdir, Heard(), SHAPES)
 
 
 @contextmanager
@@ -120,8 +127,7 @@ def test_local_errors_are_of_one_layer_alone(backend: Backend, built: Built, tmp
         raise Unavailable(f"{backend.name} runs no pieces here")
     assert local.keys() <= found.keys()
     assert local["logits"].elements == found["logits"].sums.elements
-    assert local["logits"].noise < found["logits"].sums.noise
-    assert local["logits"].snr > 40
+    assert local["logits"].snr > max(40, found["logits"].sums.snr - 6)
 
 
 def test_what_is_fused_is_not_shown_before_it_is_split(backend: Backend, built: Built, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from assay_runner.checks.check import doubted
 from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.metric import MetricCheck
 from assay_runner.checks.output_drift import OutputDrift
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import Behaviour, Evidence, Need, Site
 from assay_runner.models import LoadedModel
 from assay_runner.passes.behaviour import behaviour
@@ -134,7 +134,7 @@ def _measured(
     outputs = OutputsPass(sites, {c.top_k for c in request.checks if isinstance(c, OutputDrift)})
     labels = LabelsPass(_label_outputs(request.checks, tuple(sites)))
     metrics = MetricsPass((c for c in request.checks if isinstance(c, MetricCheck)), sites)
-    tapped = _tapped(request, stack)
+    tapped, unseen = _tapped(request, stack)
     ranges = _ranges(request, stack)
     samples = 0
     session = stack.enter_context(request.backend.open(request.built))
@@ -158,7 +158,6 @@ def _measured(
         progress.advance(batch.count)
     if tapped:
         tapped.settle(request.dataset)
-    missing = _missing(request)
     evidence = Evidence(
         candidate=request.key,
         samples=samples,
@@ -177,25 +176,33 @@ def _measured(
         engine=request.built.engine,
         overflows=(*(tapped.overflows() if tapped else ()), *request.built.overflows),
         unmeasured=outputs.unmeasured,
-        missing=missing,
+        missing=dict.fromkeys((Need.TENSORS, Need.LAYERS), unseen) if unseen else {},
     )
     return evidence, (tapped.notes if tapped else ())
 
 
-def _tapped(request: MeasureRequest, stack: ExitStack) -> TappedPass | None:
+def _tapped(request: MeasureRequest, stack: ExitStack) -> tuple[TappedPass | None, str]:
+    """The run that shows every tensor, where it is needed; why it cannot be had, where it is."""
     needed = request.needs & {Need.TENSORS, Need.LAYERS}
-    if not needed or not request.backend.can(Capability.TENSORS):
-        return None
-    return TappedPass(
-        backend=request.backend,
-        built=request.built,
-        model=request.model,
-        precision=request.golden_precision,
-        workdir=request.workdir,
-        layers=Need.LAYERS in needed,
-        splits=(request.candidate_model or request.model).batch is None,
-        stack=stack,
-    )
+    if not needed:
+        return None, ""
+    if not request.backend.can(Capability.TENSORS):
+        return None, f"backend {request.backend.name} cannot show tensors here"
+    try:
+        tapped = TappedPass(
+            backend=request.backend,
+            built=request.built,
+            model=request.model,
+            precision=request.golden_precision,
+            workdir=request.workdir,
+            layers=Need.LAYERS in needed,
+            splits=(request.candidate_model or request.model).batch is None,
+            stack=stack,
+        )
+    except Unsupported as error:
+        # Of a plan that was not built here only the outputs can be seen: they are judged all the same.
+        return None, str(error)
+    return tapped, ""
 
 
 def _ranges(request: MeasureRequest, stack: ExitStack) -> RangesPass | None:
@@ -203,13 +210,6 @@ def _ranges(request: MeasureRequest, stack: ExitStack) -> RangesPass | None:
         return None
     splits = request.model.batch is None
     return RangesPass(request.model, request.golden_precision, request.workdir, splits, stack)
-
-
-def _missing(request: MeasureRequest) -> dict[Need, str]:
-    if request.backend.can(Capability.TENSORS):
-        return {}
-    reason = f"backend {request.backend.name} cannot show tensors here"
-    return dict.fromkeys((Need.TENSORS, Need.LAYERS), reason)
 
 
 def _judged(request: MeasureRequest, evidence: Evidence) -> list[Finding]:

@@ -122,6 +122,21 @@ def test_what_cannot_be_split_is_noted_and_loses_no_result(tmp_path: Path) -> No
     assert note in result.report.notes
 
 
+def test_where_no_tensor_can_be_shown_the_outputs_are_judged_all_the_same(tmp_path: Path) -> None:
+    class Plan(Fusing):
+        @contextmanager
+        def open_comparison(self, built: Built, *, local: bool) -> Iterator[Kept]:
+            raise Unsupported("an existing plan shows its outputs only")
+            yield
+
+    data = Samples({"x": random(20, 16, seed=4)}, batch=8)
+    result = measured(layer_norm(), "fp16", data, tmp_path, backend=Plan({}))
+    verdicts = {found.check: found.verdict for found in result.findings}
+    assert verdicts.pop("outputDrift") is verdicts.pop("runToRun") is Verdict.PASSED
+    assert verdicts == {"finite": Verdict.INCONCLUSIVE, "layerDrift": Verdict.INCONCLUSIVE}
+    assert finding(result, "finite").message == "an existing plan shows its outputs only"
+
+
 def test_what_lies_inside_fused_layers_is_told_and_does_not_count_as_unseen(tmp_path: Path) -> None:
     calm = Samples({"x": random(20, 16, seed=4)}, batch=8)
     result = measured(layer_norm(), "fp16", calm, tmp_path, Finite(), LayerDrift(), backend=Fusing(NORM))
