@@ -19,8 +19,8 @@ from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.building import Product, Recipe, build
 from assay_runner.backends.tensorrt.calibrator import calibrator
 from assay_runner.backends.tensorrt.configuration import Offered, Settings, extents, settings
+from assay_runner.backends.tensorrt.description import engine_facts, inspected
 from assay_runner.backends.tensorrt.device import device, stream
-from assay_runner.backends.tensorrt.inspector import engine_layers
 from assay_runner.backends.tensorrt.library import (
     check_available,
     implicit_calibration,
@@ -29,10 +29,9 @@ from assay_runner.backends.tensorrt.library import (
     weak_typing,
 )
 from assay_runner.backends.tensorrt.probes import Probes, marked_plan
-from assay_runner.backends.tensorrt.session import EngineSession, dtypes
-from assay_runner.backends.tensorrt.source import held_nodes, nodes, source_model
+from assay_runner.backends.tensorrt.session import EngineSession, dtypes, opened
+from assay_runner.backends.tensorrt.source import held_nodes, source_model
 from assay_runner.behaviour_evidence import Condition
-from assay_runner.engine_evidence import EngineFacts
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import FusedLayer, Site
 from assay_runner.graphs.documents import load_outline
@@ -42,6 +41,7 @@ from assay_runner.tensors import Batches, Extents, Progress, names
 
 PLAN = "engine.plan"
 RECORD = "engine.json"
+INSPECTED = "inspected.json"
 RANGES = "calibration.cache"
 
 
@@ -111,7 +111,7 @@ class TensorRT:
         if chosen.implicit and candidate.calibration and calibration is not None:
             recipe = replace(recipe, calibrator=_calibrated(candidate, calibration, kept / RANGES, progress))
         record = _made(recipe, kept, progress, self._fingerprint(model, candidate, recipe))
-        facts = _facts(kept / PLAN, chosen, record, [name for name, _ in nodes(model.path)])
+        facts = engine_facts(inspected(kept / PLAN, kept / INSPECTED), chosen, record, model)
         self._probes[workdir] = Probes(recipe, facts.layers, workdir, progress)
         return Built(
             backend=self.name,
@@ -141,7 +141,7 @@ class TensorRT:
             raise InvalidInput(
                 f"plan {plan.name} {what}, unlike the audit's model: give the model that the plan was built from"
             )
-        facts = _facts(plan, None, {"taken": "as it is"}, [name for name, _ in nodes(model.path)])
+        facts = engine_facts(inspected(plan), None, {"taken": "as it is"}, model)
         note = "an existing plan, audited as it is"
         if not any(layer.type for layer in facts.layers):
             note += "; it was built without detailed profiling verbosity, so its layers show names only"
@@ -159,11 +159,11 @@ class TensorRT:
 
     def open(self, built: Built) -> AbstractContextManager[Session]:
         """The engine, on a stream of its own."""
-        return _opened(built.path)
+        return opened(built.path)
 
     def open_on_other_stream(self, built: Built) -> AbstractContextManager[Session]:
         """The engine on another stream; every session has one of its own."""
-        return _opened(built.path)
+        return opened(built.path)
 
     def open_tapped(self, built: Built, tensors: Collection[str] | None = None) -> AbstractContextManager[Session]:
         """A second engine from the same source, with tensors as further outputs.
@@ -175,11 +175,11 @@ class TensorRT:
         """
         wanted = {site.tensor for site in self.sites(built)} if tensors is None else set(tensors)
         made = marked_plan(built.folder, wanted)  # By this process, or by the one that asks this one to show them too.
-        return _opened(made if made.is_file() else self._probes_of(built).marked(wanted))
+        return opened(made if made.is_file() else self._probes_of(built).marked(wanted))
 
     def open_with_output(self, built: Built, tensor: str) -> AbstractContextManager[Session]:
         """A second engine with one tensor more among its outputs."""
-        return _opened(self._probes_of(built).marked({tensor}))
+        return opened(self._probes_of(built).marked({tensor}))
 
     def open_comparison(self, built: Built, *, local: bool) -> AbstractContextManager[Comparison]:
         """A second engine that shows what the engine keeps between its layers, reduced to figures on the device.
@@ -232,16 +232,6 @@ def offered() -> Offered:
     return Offered(weak_typing(), implicit_calibration(), device().capability, str(tensorrt().__version__))
 
 
-@contextmanager
-def _opened(plan: Path) -> Iterator[EngineSession]:
-    with stream() as handle:
-        session = EngineSession(plan, handle)
-        try:
-            yield session
-        finally:
-            session.close()
-
-
 def _made(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> dict[str, Any]:
     """Build unless the plan is there; how it was built."""
     if (kept / PLAN).is_file() and (kept / RECORD).is_file():
@@ -249,8 +239,8 @@ def _made(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> d
         if record.pop("fingerprint", "") == fingerprint:
             progress.note("engine taken from the cache")
             return {**record, "cached": True}
-    for old in kept.glob("*.plan"):
-        old.unlink()
+    for old in (*kept.glob("*.plan"), kept / INSPECTED):
+        old.unlink(missing_ok=True)
     product: Product = build(recipe, progress)
     (kept / PLAN).write_bytes(product.plan)
     record = {
@@ -260,29 +250,6 @@ def _made(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> d
     }
     (kept / RECORD).write_text(json.dumps({**record, "fingerprint": fingerprint}))
     return {**record, "cached": False}
-
-
-def _facts(plan: Path, chosen: Settings | None, record: Mapping[str, Any], known: Collection[str]) -> EngineFacts:
-    trt = tensorrt()
-    gpu = device()
-    with stream() as handle:
-        session = EngineSession(plan, handle)
-        engine = session.engine
-        text = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
-        verbosity = str(engine.profiling_verbosity).rpartition(".")[2]
-        memory = session.device_memory + plan.stat().st_size
-        del engine
-        session.close()
-    facts = {
-        "tensorrt": str(trt.__version__),
-        "gpu": gpu.name,
-        "computeCapability": ".".join(map(str, gpu.capability)),
-        "driverCuda": f"{gpu.driver // 1000}.{gpu.driver % 1000 // 10}",
-        "verbosity": verbosity,
-        **({"typing": chosen.typing, "flags": list(chosen.flags)} if chosen else {}),
-        **record,
-    }
-    return EngineFacts(engine_layers(text, known), facts, memory, chosen.typing if chosen else None)
 
 
 def _outputs(built: Built) -> tuple[str, ...]:

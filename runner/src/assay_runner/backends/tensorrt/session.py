@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from assay_runner.backends.tensorrt.device import Buffers, DeviceArray, Timer, synchronize, to_device, to_host
+from assay_runner.backends.tensorrt.device import Buffers, DeviceArray, Timer, stream, synchronize, to_device, to_host
 from assay_runner.backends.tensorrt.library import logger, reason, tensorrt
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.tensors import Array, Arrays
@@ -215,6 +216,17 @@ class EngineSession:
             return f"the engine takes {list(low)} to {list(high)}"
         except Exception:  # Of a plan without profiles there is only what TensorRT said.
             return reason(mark)
+
+
+@contextmanager
+def opened(plan: Path) -> Iterator[EngineSession]:
+    """A plan on a stream of its own."""
+    with stream() as handle:
+        session = EngineSession(plan, handle)
+        try:
+            yield session
+        finally:
+            session.close()
 
 
 def _wide(array: Array) -> Array:
