@@ -72,8 +72,9 @@ SHARED = "shared"
 
 @runtime_checkable
 class Keeping(Protocol):
-    """A backend whose builds are dear: it looks into `workdir / KEPT` and `workdir / SHARED`, and leaves there what
-    it made. A file of SHARED is grown by everybody, whole or damaged, and must never break or change a build's result.
+    """A backend whose builds are dear: it looks into `workdir / KEPT` and `workdir / SHARED`, and leaves files there.
+
+    A file of SHARED is grown by everybody, whole or damaged, and must never break or change a build's result.
     """
 
     def identity(self) -> str:
@@ -117,6 +118,11 @@ class Comparison(Protocol):
     @property
     def batches(self) -> frozenset[int]:
         """Starts of the batches in which a tensor was not finite."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of how it was done: what could not be measured, and why."""
         ...
 
     def fits(self, batch: Batch, limit: int) -> int:

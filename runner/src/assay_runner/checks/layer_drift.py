@@ -117,7 +117,7 @@ class LayerDrift(Check):
 def _unmeasured(layers: Sequence[LayerError], skipped: Sequence[str]) -> str:
     """Why too little was measured for a pass, or nothing."""
     if not any(layer.local for layer in layers):
-        return "the local error of no tensor could be measured: this backend cannot run pieces of the graph"
+        return "the local error of no tensor could be measured: no part of the candidate was run on golden's tensors"
     total = len(layers) + len(skipped)
     if len(skipped) > MOST_UNSEEN * total:
         return (

@@ -54,6 +54,11 @@ class HostComparison:
         """Starts of the batches in which a tensor was not finite."""
         return frozenset(self._batches)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: it does all of it."""
+        return ()
+
     def fits(self, batch: Batch, limit: int) -> int:
         """By the tensors of one sample."""
         return affordable(self._session, batch, limit)

@@ -47,7 +47,7 @@ class TappedPass:
         self._sites = backend.sites(built)
         self._comparison = stack.enter_context(comparison(backend, built, local=layers))
         self._overflows = OverflowsPass(built)
-        self.notes: tuple[str, ...] = ()
+        self._notes: tuple[str, ...] = ()
         self.histograms: tuple[Histogram, ...] = ()
         self.reproduction: Reproduction | None = None
         self._names = frozenset(site.tensor for site in self._sites)
@@ -97,6 +97,11 @@ class TappedPass:
         seen = self._comparison
         return tensor_faults(self._sites, seen.accumulated(), self._settled, seen.shown, seen.fused)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of golden's run and of this one."""
+        return (*self._notes, *self._comparison.notes)
+
     def overflows(self) -> tuple[Overflow, ...]:
         """Graph inputs that the candidate's precision cannot hold."""
         return self._overflows.result()
@@ -141,7 +146,7 @@ class TappedPass:
 
     def _open_golden(self, names: Collection[str], stack: ExitStack) -> Session:
         built, _ = golden_model(self._model, self._precision, self._workdir)
-        self.notes += built.notes
+        self._notes += built.notes
         return stack.enter_context(BACKEND.open_tapped(built, names))
 
     def _compare(self, plain: Arrays, outputs: Arrays) -> None:

@@ -48,6 +48,7 @@ class DeviceComparison:
         """
         self._probe, self._pieces, self._outputs = probe, pieces, frozenset(outputs)
         self._progress = progress
+        self.notes: tuple[str, ...] = ()
         self.shown = probe.shown.intersection(names)
         self.fused = frozenset(fused)
         self._accumulated, self._local = Reductions(), Reductions()
@@ -122,7 +123,8 @@ class DeviceComparison:
         try:
             found = pieces.launch({**fed, **batch.inputs})
         except (InvalidInput, Unsupported) as error:
-            self._progress.note(f"local errors are not measured: {error}")
+            self.notes += (f"local errors are measured before sample {batch.start} only: {error}",)
+            self._progress.note(self.notes[-1])
             self._pieces = None
             return
         for name, array in found.items():

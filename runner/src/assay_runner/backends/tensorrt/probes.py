@@ -83,9 +83,11 @@ class Probes:
             handle = stack.enter_context(stream())
             probe = self._shown(kept, handle)
             stack.callback(probe.close)
-            pieces = self._pieces(probe.shown & kept, handle, stack) if local else None
+            notes: list[str] = []
+            pieces = self._pieces(probe.shown & kept, handle, stack, notes) if local else None
             fused = names - (probe.shown if isinstance(probe, ListeningSession) else kept)
             comparison = DeviceComparison(probe, pieces, names, outputs, fused, self.progress)
+            comparison.notes = tuple(notes)
             stack.callback(comparison.close)
             yield comparison
 
@@ -118,11 +120,12 @@ class Probes:
             self.progress.note(f"unfused tensors are shown as outputs instead: {error}")
             return EngineSession(self.marked(kept), handle)
 
-    def _pieces(self, kept: Collection[str], handle: int, stack: ExitStack) -> PiecesSession | None:
+    def _pieces(self, kept: Collection[str], handle: int, stack: ExitStack, notes: list[str]) -> PiecesSession | None:
         try:
             _, session = self.pieces(kept, handle)
         except AuditError as error:
-            self.progress.note(f"local errors are not measured: {error}")
+            notes.append(f"local errors are not measured: {error}")
+            self.progress.note(notes[-1])
             return None
         stack.callback(session.close)
         return session
