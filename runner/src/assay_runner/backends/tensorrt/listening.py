@@ -2,7 +2,7 @@
 
 TensorRT 10.8 and newer can mark every tensor for debugging without keeping layers from being fused: those that survive
 are handed to a listener in the order they are made. `mark_debug`, which older versions have, does keep layers apart,
-and on 10.6 it breaks FP16 builds: there tensors are shown as outputs (docs/design/0005).
+and on 10.6 it breaks the build: there tensors are shown as outputs (docs/design/0005).
 """
 
 from __future__ import annotations
