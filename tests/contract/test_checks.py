@@ -265,3 +265,26 @@ def test_a_graph_that_is_mostly_unseen_is_no_pass(skipped: int, verdict: Verdict
     [found] = CHECKS["layerDrift"]().judge(replace(seen, layers=layers))
     assert found.verdict is verdict
     assert f"1 of {skipped + 1} tensors" in found.message
+
+
+def test_tensors_that_are_never_made_do_not_count_as_unseen() -> None:
+    seen = evidence(good=True)
+    assert seen.layers
+    layers = LayerErrors(seen.layers.layers, ("a",), tuple(f"t{i}" for i in range(9)))
+    [found] = CHECKS["layerDrift"]().judge(replace(seen, layers=layers))
+    assert found.verdict is Verdict.PASSED
+    assert "1 of 2 tensors compared, all within the limits (9 more lie inside fused layers" in found.message
+    assert (found.details["notCompared"], found.details["insideFusedLayers"]) == (1, 9)
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_an_error_is_said_to_add_up_only_where_local_errors_are_known(measured: bool) -> None:
+    seen = evidence(good=True)
+    assert seen.layers
+    small, large = Error(0, 0, 60, 1), Error(1, 1, 5, 0.9)
+    sites = (Site("first", "f", "Op"), Site("second", "s", "Op"))
+    layers = tuple(LayerError(site, 9, 0, 1, 0, 1, 0, large, small if measured else None, None) for site in sites)
+    [found] = CHECKS["layerDrift"]().judge(replace(seen, layers=LayerErrors(layers, ())))
+    assert (found.verdict, found.tensor) == (Verdict.FAILED, "first")
+    assert ("it adds up" in found.message) == measured
+    assert ("the first below the limit is tensor 'first'" in found.message) != measured

@@ -81,12 +81,17 @@ class LayerDrift(Check):
             first = min(passed_on, key=lambda layer: layer.accumulated.snr)
             message = (
                 f"{place(first.site)} is farthest from golden: it {_power(first.accumulated)}, must have "
-                f"{self.snr:g} dB; no single tensor starts an error below {self.local_snr:g} dB, it adds up; "
-                f"breaches: {breaches} tensors"
+                f"{self.snr:g} dB; {self._origin(passed_on)}; breaches: {breaches} tensors"
             )
             fields = {"metric": "accumulatedSnr", "value": first.accumulated.snr, "limit": self.snr}
         said, more = self._inside(evidence, first, bool(local))
         return self.finding(evidence, Verdict.FAILED, message + said, first.site, **fields, details=details | more)
+
+    def _origin(self, passed_on: Sequence[LayerError]) -> str:
+        """What is known of where an error starts that no local one accounts for."""
+        if all(layer.local for layer in passed_on):
+            return f"no single tensor starts an error below {self.local_snr:g} dB, it adds up"
+        return f"local errors were not measured, the first below the limit is {place(passed_on[0].site)}"
 
     def _inside(self, evidence: Evidence, first: LayerError, local: bool) -> tuple[str, dict[str, Any]]:
         """What is known of the inside of the layer that makes the tensor; `local`: it breaches the local limit."""
