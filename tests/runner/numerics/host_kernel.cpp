@@ -29,7 +29,13 @@ static float __uint_as_float(unsigned int value) { return bits<float>(value); }
 static unsigned int __float_as_uint(float value) { return bits<unsigned int>(value); }
 static double __longlong_as_double(long long value) { return bits<double>(value); }
 template <class T> static T atomicAdd(T *at, T value) { return std::atomic_ref<T>(*at).fetch_add(value); }
-template <class T> static T atomicOr(T *at, T value) { return std::atomic_ref<T>(*at).fetch_or(value); }
+// Words of the device's memory that all blocks share: how often one had to be waited for.
+static const unsigned int *shared_by_all, *shared_end;
+static std::atomic<unsigned long long> waits;
+template <class T> static T atomicOr(T *at, T value) {
+    if (at >= shared_by_all && at < shared_end) ++waits;
+    return std::atomic_ref<T>(*at).fetch_or(value);
+}
 template <class T> static T atomicExch(T *at, T value) { return std::atomic_ref<T>(*at).exchange(value); }
 template <class T> static T atomicMin(T *at, T value) {
     std::atomic_ref<T> held(*at);
@@ -41,10 +47,13 @@ template <class T> static T atomicMin(T *at, T value) {
 
 #include KERNEL
 
-extern "C" void launch(unsigned int blocks, const void *golden, const void *candidate, u64 elements, u64 row_elements,
+extern "C" unsigned long long launch(unsigned int blocks, const void *golden, const void *candidate, u64 elements, u64 row_elements,
                        u64 rows, u64 weight, u64 start, u32 mismatch, Partial *partials, u32 *flags, u32 *ticket,
                        Total *total, u32 *hit) {
     gridDim.x = blocks;
+    shared_by_all = flags;
+    shared_end = flags + rows;
+    waits = 0;
     std::vector<std::thread> threads;
     for (unsigned int i = 0; i < THREADS; ++i)
         threads.emplace_back([=] {
@@ -57,4 +66,5 @@ extern "C" void launch(unsigned int blocks, const void *golden, const void *cand
             }
         });
     for (auto &thread : threads) thread.join();
+    return waits;
 }

@@ -24,12 +24,16 @@ ALIGNED = 256
 
 
 class HostMachine:
-    """A `Machine` whose device memory is numpy arrays; counts what is moved."""
+    """A `Machine` whose device memory is numpy arrays.
+
+    Counts what is moved, and how often a thread waits for a word that all blocks share.
+    """
 
     def __init__(self) -> None:
         self.held: dict[int, Array] = {}
         self.downloaded = 0
         self.launches = 0
+        self.waits = 0
 
     def allocate(self, size: int) -> int:
         memory = np.full(size + ALIGNED, 0xA5, np.uint8)
@@ -55,7 +59,9 @@ class HostMachine:
     def launch(self, options: Mapping[str, int], blocks: int, values: Sequence[int], stream: int) -> None:
         self.launches += 1
         function = ctypes.CDLL(str(_library(options))).launch
-        function(ctypes.c_uint32(blocks), *(kind(value) for kind, value in zip(SIGNATURE, values, strict=True)))
+        function.restype = ctypes.c_uint64
+        arguments = (kind(value) for kind, value in zip(SIGNATURE, values, strict=True))
+        self.waits += function(ctypes.c_uint32(blocks), *arguments)
 
     def place(self, array: Array, shift: int = 0) -> DeviceArray:
         """The array in this machine's memory, `shift` elements behind an aligned address."""

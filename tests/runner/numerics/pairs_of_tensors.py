@@ -69,6 +69,10 @@ def cases() -> Iterator[tuple[str, Pair]]:
     yield "no samples, as long as the batch counts", pair(7, both, (3, 11), 4, 3, 0.2)
     yield "many rows", pair(8, both, (3001, 1), 3001, 3001, 0.05)
     yield "all NaN", Pair(np.ones((3, 50), np.float32), np.full((3, 50), np.nan, np.float16), batch(0, 3, 3))
+    for rows in (104, 105):  # With four threads a block has marks for 104.
+        yield f"{rows} rows", pair(rows, both, (rows, 30), rows, rows, 0.05)
+    some = np.random.default_rng(10).choice([np.nan, np.inf, -np.inf], (5, 777))
+    yield "nothing finite", Pair(np.ones((5, 777), np.float32), some.astype(np.float16), batch(0, 5, 5))
     yield "golden NaN", Pair(np.full((3, 50), np.nan, np.float32), np.ones((3, 50), np.float16), batch(0, 3, 3))
     yield "equal", Pair(LINE, LINE.copy(), batch(0, 3, 3))
     yield "empty", Pair(np.empty((3, 0), np.float32), np.empty((3, 0), np.float16), batch(0, 3, 3))

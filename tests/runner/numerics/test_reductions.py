@@ -13,7 +13,7 @@ import pytest
 from assay_runner import errors
 from assay_runner.backends.tensorrt import kernels
 from assay_runner.backends.tensorrt.figures import Figures
-from assay_runner.backends.tensorrt.reductions import TYPES, Reductions
+from assay_runner.backends.tensorrt.reductions import PACK, TYPES, Reductions
 from assay_runner.errors import Internal
 from tests.lab import Unavailable
 from tests.runner.numerics.host_machine import HostMachine
@@ -58,6 +58,19 @@ def test_more_elements_than_blocks_take_at_once_and_bits_that_repeat() -> None:
     first, second = reduce([one]), reduce([one])
     check(first, expected([one]))
     assert first == second
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_throughout_does_not_wait_per_thread(value: float) -> None:
+    """A block says once of each row that it is not finite: on a GPU, one word for all threads takes milliseconds."""
+    machine = HostMachine()
+    rows, elements = 16, 16 << 12
+    blocks = elements // (kernels.THREADS * PACK)
+    array = machine.place(np.full((rows, elements // rows), value, np.float16))
+    with Reductions(machine) as reductions:
+        reductions.add("t", None, array, rows, rows, 0, stream=0)
+        assert reductions.result()["t"].samples == rows
+    assert machine.waits <= blocks * rows
 
 
 def test_many_tensors_and_batches_move_only_records() -> None:

@@ -121,7 +121,7 @@ struct Seen {
     Golden::Value golden_low, golden_high, golden_least;
     u64 bad;
     u32 overflow, underflow, subnormal;
-    u64 row;
+    u64 row, row_end;
     u32 marked;
 
     __device__ Seen() : signal(0), noise(0), cross(0), largest(0), bad(0), overflow(0), underflow(0), subnormal(0) {
@@ -129,11 +129,11 @@ struct Seen {
         high = -low;
         golden_low = golden_least = (Golden::Value)INFINITE;
         golden_high = -golden_low;
-        row = NONE;
+        row = row_end = 0;
         marked = 0;
     }
 
-    __device__ void take(Golden::Value golden, Candidate::Value candidate, u64 index, u64 row_elements, u32 *flags) {
+    __device__ void take(Golden::Value golden, Candidate::Value candidate, u64 index, u64 row_elements, u32 *marks) {
         bool golden_finite = !HAS_GOLDEN || finite(golden);
         bool candidate_finite = !HAS_CANDIDATE || finite(candidate);
         if (HAS_GOLDEN && golden_finite) take_golden(golden);
@@ -155,7 +155,7 @@ struct Seen {
         if (HAS_GOLDEN && HAS_CANDIDATE && !same) bad += 1;
         if (candidate_finite) return;
         u32 kind = candidate != candidate ? IS_NAN : candidate > 0 ? IS_POSITIVE : IS_NEGATIVE;
-        mark(index / row_elements, HAS_GOLDEN && !same ? kind | IS_OWN : kind, flags);
+        mark(index, row_elements, HAS_GOLDEN && !same ? kind | IS_OWN : kind, marks);
     }
 
     __device__ void take_golden(Golden::Value golden) {
@@ -170,15 +170,17 @@ struct Seen {
         else if (size < (Golden::Value)(0x1p-14 - 0x1p-25)) subnormal += 1;
     }
 
-    // A tensor that is NaN all over must not cost an atomic operation per element.
-    __device__ void mark(u64 which, u32 bits, u32 *flags) {
-        if (which != row) {
-            row = which;
+    // A tensor that is NaN all over must cost neither a division nor an atomic operation per element, nor may all
+    // threads of the device wait for one word of its memory: a thread's indices rise, and the marks are its block's.
+    __device__ void mark(u64 index, u64 row_elements, u32 bits, u32 *marks) {
+        if (index >= row_end) {
+            row = index / row_elements;
+            row_end = (row + 1) * row_elements;
             marked = 0;
         }
         if ((bits & ~marked) == 0) return;
         marked |= bits;
-        atomicOr(flags + which, bits);
+        if (bits & ~*(volatile u32 *)(marks + row)) atomicOr(marks + row, bits);
     }
 
     __device__ Partial partial() const {
@@ -187,6 +189,8 @@ struct Seen {
         return sums;
     }
 };
+
+enum { MARKS = sizeof(Partial) * THREADS / sizeof(u32) };
 
 // Sum over the threads of a block, in an order that does not depend on who is first; valid in thread 0.
 static __device__ Partial block_sum(Partial *shared, const Partial &mine) {
@@ -207,14 +211,23 @@ static __device__ Partial block_sum(Partial *shared, const Partial &mine) {
 extern "C" __global__ void reduce(const void *golden, const void *candidate, u64 elements, u64 row_elements, u64 rows,
                                   u64 weight, u64 start, u32 mismatch, Partial *partials, u32 *flags, u32 *ticket,
                                   Total *total, u32 *hit) {
-    __shared__ Partial shared[THREADS];
+    // The marks of the rows, until the sums are needed; straight into `flags` where there are too many rows.
+    __shared__ union {
+        Partial sums[THREADS];
+        u32 marks[MARKS];
+    } shared;
     __shared__ u64 counts[6];  // samples, NaN, +Inf, -Inf, own; first row
     __shared__ u32 last;
     const Golden::Stored *g = (const Golden::Stored *)golden;
     const Candidate::Stored *c = (const Candidate::Stored *)candidate;
     const u64 thread = (u64)blockIdx.x * THREADS + threadIdx.x, threads = (u64)gridDim.x * THREADS;
+    const bool marks_here = HAS_CANDIDATE && rows <= MARKS;
+    u32 *marks = marks_here ? shared.marks : flags;
     Seen seen;
 
+    if (marks_here)
+        for (u32 row = threadIdx.x; row < rows; row += THREADS) shared.marks[row] = 0;
+    __syncthreads();
     const u64 misaligned = (HAS_GOLDEN ? (u64)golden % alignof(Pack<Golden::Stored>) : 0) |
                            (HAS_CANDIDATE ? (u64)candidate % alignof(Pack<Candidate::Stored>) : 0);
     const u64 packs = misaligned ? 0 : elements / PACK;
@@ -225,13 +238,18 @@ extern "C" __global__ void reduce(const void *golden, const void *candidate, u64
         if (HAS_CANDIDATE) second = ((const Pack<Candidate::Stored> *)c)[pack];
 #pragma unroll
         for (int i = 0; i < PACK; ++i)
-            seen.take(Golden::value(first.at[i]), Candidate::value(second.at[i]), pack * PACK + i, row_elements, flags);
+            seen.take(Golden::value(first.at[i]), Candidate::value(second.at[i]), pack * PACK + i, row_elements, marks);
     }
     for (u64 i = packs * PACK + thread; i < elements; i += threads)
         seen.take(Golden::value(HAS_GOLDEN ? g[i] : 0), Candidate::value(HAS_CANDIDATE ? c[i] : 0), i, row_elements,
-                  flags);
+                  marks);
 
-    Partial sum = block_sum(shared, seen.partial());
+    __syncthreads();
+    if (marks_here)
+        for (u32 row = threadIdx.x; row < rows; row += THREADS)
+            if (shared.marks[row]) atomicOr(flags + row, shared.marks[row]);
+    __syncthreads();
+    Partial sum = block_sum(shared.sums, seen.partial());
     // Every thread's flags must be seen before the block's ticket is.
     __threadfence();
     __syncthreads();
@@ -247,7 +265,7 @@ extern "C" __global__ void reduce(const void *golden, const void *candidate, u64
     __threadfence();
     Partial mine = nothing();
     for (u32 block = threadIdx.x; block < gridDim.x; block += THREADS) add(mine, partials[block]);
-    sum = block_sum(shared, mine);
+    sum = block_sum(shared.sums, mine);
     if (HAS_CANDIDATE) {
         for (u64 row = threadIdx.x; row < rows; row += THREADS) {
             u32 found = atomicExch(flags + row, 0u);
