@@ -60,3 +60,20 @@ def test_strong_typing_is_told_apart() -> None:
     facts = EngineFacts(engine({"FP32": 2}).layers, typing="strong")
     [found] = AchievedPrecision().judge(Evidence("c", samples=4, precision="fp16", engine=facts))
     assert "strong typing" in found.message
+
+
+@pytest.mark.parametrize(
+    ("wide", "verdict"),
+    [
+        (None, Verdict.FAILED),
+        (frozenset({"pow", "mean"}), Verdict.FAILED),
+        (frozenset({"mean"}), Verdict.INCONCLUSIVE),
+        (frozenset(), Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_kernel_that_converts_inside_is_not_known_to_be_wide(wide: frozenset[str] | None, verdict: Verdict) -> None:
+    layer = EngineLayer("l", "kgen", "FP32", nodes=("pow", "mean"))
+    facts = EngineFacts((layer,), typing="strong", wide=wide)
+    [found] = AchievedPrecision().judge(Evidence("c", samples=4, precision="fp16", engine=facts))
+    assert found.verdict is verdict, found.message
+    assert ("converts inside" in found.message) is (verdict is Verdict.INCONCLUSIVE)

@@ -144,12 +144,15 @@ class EngineFacts:
         facts: how it was made: versions, GPU, seconds, warnings; values as JSON has them.
         memory: bytes of device memory it needs to run.
         typing: "weak" or "strong".
+        wide: under strong typing, nodes that the graph's own types keep wider than the candidate's precision; None
+            where the builder chose. A kernel that reads and makes FP32 may convert inside, so its tensors do not tell.
     """
 
     layers: tuple[EngineLayer, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     memory: int | None = None
     typing: str | None = None
+    wide: frozenset[str] | None = None
 
     def achieved(self) -> dict[str, int]:
         """Layers that compute, by precision, most first; "unknown" where it is not told."""

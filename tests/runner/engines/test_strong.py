@@ -16,6 +16,7 @@ from assay_api.model import parse
 from assay_runner.backends.tensorrt.configuration import Offered, settings
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.errors import Unsupported
+from assay_runner.graphs.strong import wide_nodes
 from tests.models import Heard, Samples, constant, loaded, model, node, random, value
 
 OFFERED = Offered(weak=True, implicit=True, capability=(9, 0), version="10.6.0")
@@ -63,6 +64,18 @@ def test_nodes_held_wider_stay_between_casts(tmp_path: Path) -> None:
     assert feeders
     assert all(node.op_type == "Cast" and node.attribute[0].i == TensorProto.FLOAT for node in feeders)
     assert any("held in FP32 as asked" in note for note in notes)
+
+
+@pytest.mark.parametrize("held", [(), ("Softmax", "*norm1")])
+def test_what_stays_wide_is_known_from_the_types(held: tuple[str, ...], tmp_path: Path) -> None:
+    layers = [{"nodes": pattern, "precision": "fp32"} for pattern in held]
+    made, _ = source("digits-vit.onnx", tmp_path, precision="fp16", layers=layers)
+    found = {each.name: each.op_type for each in made.graph.node if each.name in wide_nodes(made)}
+    computing = {name for name, op in found.items() if op != "Cast"}
+    plain = onnx.load(str(MODELS / "digits-vit.onnx"))
+    wanted = {n.name for n in plain.graph.node if held and (n.op_type == "Softmax" or n.name.endswith("norm1"))}
+    assert computing == wanted
+    assert "Cast" in found.values()  # to the outputs' own type
 
 
 def test_what_a_strong_graph_cannot_hold_is_told(tmp_path: Path) -> None:

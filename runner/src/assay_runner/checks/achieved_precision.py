@@ -90,6 +90,12 @@ class AchievedPrecision(Check):
                 f"{asked} the engine does not tell in which precision {unknown} of {total} layers ran, which "
                 f"decides{VERBOSITY}"
             )
+        elif inside := _converts_inside(evidence):
+            verdict = Verdict.INCONCLUSIVE
+            message = (
+                f"{asked} {_instead(counts, found, total)}, but node {inside!r} is typed {evidence.precision} in the "
+                "graph: its kernel converts inside, and what it computes in there is not told"
+            )
         else:
             verdict = Verdict.FAILED
             message = f"{asked} {_instead(counts, found, total)}: {_why(evidence)}"
@@ -98,6 +104,15 @@ class AchievedPrecision(Check):
 
 
 VERBOSITY = ": build it with profiling verbosity detailed"
+
+
+def _converts_inside(evidence: Evidence) -> str:
+    """A node of a wide layer that the graph's own types do not keep wide; empty: none, or the builder chose."""
+    engine = evidence.engine
+    if engine is None or engine.wide is None:
+        return ""
+    layers = (layer for layer in engine.layers if layer.computes and layer.precision.upper() in ("FP32", "TF32"))
+    return next((node for layer in layers for node in layer.nodes if node not in engine.wide), "")
 
 
 def _instead(counts: Mapping[str, int], found: int, total: int) -> str:

@@ -61,7 +61,7 @@ class Fp16Range(Check):
         details = _details(ranges, over)
         if evidence.precision != "fp16":
             return (self._told(evidence, ranges, over, details),)
-        wider = RanWider(evidence.engine.layers if evidence.engine else ())
+        wider = RanWider(evidence.engine.layers, evidence.engine.wide) if evidence.engine else RanWider(())
         spared = [entry for entry in over if wider.keeps(entry)]
         if left := [entry for entry in over if entry not in spared]:
             return (self._overflow(evidence, left, details),)

@@ -6,7 +6,7 @@ kernels, or inside one, was never FP16; nor was one handed to something else, un
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from assay_runner.engine_evidence import EngineLayer
 from assay_runner.range_evidence import Accumulation, TensorRange
@@ -18,15 +18,21 @@ HALF = "FP16"
 class RanWider:
     """Nodes of an engine that ran in FP32 or BF16, each in every kernel that it is part of."""
 
-    def __init__(self, layers: Sequence[EngineLayer]) -> None:
-        """Look through an engine's layers; none where the candidate is no engine."""
+    def __init__(self, layers: Sequence[EngineLayer], typed: Collection[str] | None = None) -> None:
+        """Look through an engine's layers; none where the candidate is no engine.
+
+        Args:
+            layers: as the inspector tells them.
+            typed: nodes that the graph's types keep wider, where they decide: then no others ran wider, whatever
+                their kernels read and make, for those may convert inside.
+        """
         self._layers = layers
         narrow: set[str] = set()
         wide: set[str] = set()
         for layer in layers:
             if layer.computes:
                 (wide if layer.precision.upper() in WIDE else narrow).update(layer.nodes)
-        self._nodes = wide - narrow
+        self._nodes = wide - narrow if typed is None else (wide - narrow).intersection(typed)
 
     def keeps(self, entry: TensorRange) -> bool:
         """Whether a tensor, weight or graph input was never held in FP16."""

@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from assay_runner.graphs.documents import fresh, rename_uses
-from assay_runner.graphs.retype import Retyped, retype
+from assay_runner.graphs.retype import FLOAT_TYPES, Retyped, retype
 
 HALVES: Final[Mapping[str, int]] = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 
@@ -55,6 +55,27 @@ def strong(
         if output.type.tensor_type.elem_type != before[output.name]:
             _widened(model, output, before[output.name], name(f"{output.name}__{kind}"))
     return made
+
+
+def wide_nodes(model: onnx.ModelProto) -> frozenset[str]:
+    """Names of the nodes of such a graph that compute in FP32 or FP64: they read a tensor of the type; casts make one.
+
+    Types are followed through the graph: a cast says its own, any other node makes what it reads first.
+    """
+    wide = {TensorProto.FLOAT, TensorProto.DOUBLE}
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    types |= {given.name: given.type.tensor_type.elem_type for given in model.graph.input}
+    found = set()
+    for node in model.graph.node:
+        read = [types[name] for name in node.input if types.get(name) in FLOAT_TYPES]
+        if node.op_type == "Cast":
+            made = next(attribute.i for attribute in node.attribute if attribute.name == "to")
+        else:
+            made = read[0] if read else TensorProto.UNDEFINED
+        if not wide.isdisjoint([made] if node.op_type == "Cast" else read):
+            found.add(node.name)
+        types |= dict.fromkeys(node.output, made)
+    return frozenset(found)
 
 
 def _widened(model: onnx.ModelProto, output: onnx.ValueInfoProto, kind: int, inner: str) -> None:

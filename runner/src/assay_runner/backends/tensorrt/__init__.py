@@ -35,6 +35,7 @@ from assay_runner.behaviour_evidence import Condition
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import FusedLayer, Site
 from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.strong import wide_nodes
 from assay_runner.graphs.taps import random_sites, sites
 from assay_runner.models import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress, names
@@ -112,6 +113,8 @@ class TensorRT:
             recipe = replace(recipe, calibrator=_calibrated(candidate, calibration, kept / RANGES, progress))
         record = _made(recipe, kept, progress, self._fingerprint(model, candidate, recipe))
         facts = engine_facts(inspected(kept / PLAN, kept / INSPECTED), chosen, record, model)
+        if chosen.typing == "strong":
+            facts = replace(facts, wide=wide_nodes(load_outline(source)))
         self._probes[workdir] = Probes(recipe, facts.layers, workdir, progress)
         return Built(
             backend=self.name,
