@@ -63,7 +63,7 @@ class EngineRef(Model):
     """A serialised TensorRT engine (plan) that exists already."""
 
     uri: Uri
-    """Where the plan lies."""
+    """Where the plan lies. A version-compatible plan carries code, which the runner runs: give one that you trust."""
     sha256: Sha256 | None = None
     """SHA-256 of the plan."""
 
@@ -91,7 +91,8 @@ class BuildOptions(Model):
     hardware_compatibility: Literal["none", "amperePlus", "sameComputeCapability"] = "none"
     """Other GPUs the plan is to run on. Default none."""
     version_compatible: bool = False
-    """Whether the plan is to run on later versions of TensorRT. Default false."""
+    """Whether the plan is to run on later versions of TensorRT. It carries the lean runtime then, libnvinfer_lean of
+    the image, unless flags say EXCLUDE_LEAN_RUNTIME. Default false."""
     refit: bool = False
     """Whether weights can be changed in the finished engine. Default false."""
     flags: tuple[Flag, ...] = Field(default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})
@@ -104,7 +105,8 @@ class BuildOptions(Model):
     profile: tuple[ShapeProfile, ...] = Field(
         default=(), max_length=32, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["input"]}
     )
-    """Optimisation profile for inputs of free shape. Default: the shapes of the dataset, tuned for its batch."""
+    """Optimisation profile for inputs of free shape. It must take the dataset's batches; a check that feeds single
+    samples does without them where it takes none. Default: the shapes of the dataset, tuned for its batch."""
 
 
 class LayerPrecision(Model):
