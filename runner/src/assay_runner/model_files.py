@@ -111,8 +111,8 @@ def read_proto(path: Path, uri: str) -> Any:
     return proto
 
 
-def fetch_external(store: Store, proto: Any, uri: str, folder: Path, sha256: str) -> str:
-    """Fetch the external data of a model beside it, and return the identity of the whole.
+def fetch_external(store: Store, proto: Any, uri: str, folder: Path) -> tuple[str, ...]:
+    """Fetch the external data of a model beside it; returns name and SHA-256 of each file.
 
     Raises:
         InvalidInput: a file is missing, too short, or not below the model's folder.
@@ -120,7 +120,7 @@ def fetch_external(store: Store, proto: Any, uri: str, folder: Path, sha256: str
     needed: dict[str, int] = {}
     for location, end in external_tensors(proto):
         needed[location] = max(end, needed.get(location, 0))
-    total = hashlib.sha256(sha256.encode())
+    parts = []
     for location, end in sorted(needed.items()):
         path = folder / _safe(location, uri)
         source = beside(uri, location)
@@ -135,8 +135,13 @@ def fetch_external(store: Store, proto: Any, uri: str, folder: Path, sha256: str
                 f"but the model's tensors need {end}; store the file again"
             )
         store.get(source, path)
-        total.update(f"\0{location}\0{file_sha256(path)}".encode())
-    return total.hexdigest() if needed else sha256
+        parts.append(f"\0{location}\0{file_sha256(path)}")
+    return tuple(parts)
+
+
+def identity_of(sha256: str, external: tuple[str, ...]) -> str:
+    """Digest of an ONNX file and its external data, as `fetch_external` names them."""
+    return hashlib.sha256("".join((sha256, *external)).encode()).hexdigest() if external else sha256
 
 
 def file_sha256(path: Path) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay_api.audit import ModelRef
 from assay_runner.errors import InvalidInput
-from assay_runner.model_files import fetch_external, fetch_model, pinned_sha256, read_proto
+from assay_runner.model_files import fetch_external, fetch_model, identity_of, pinned_sha256, read_proto
 from assay_runner.model_rules import check_graph, check_runs
 from assay_runner.tensors import TensorSpec
 
@@ -66,17 +66,16 @@ def load_model(store: Store, ref: ModelRef, scratch: Path) -> LoadedModel:
         if ref.sha256:
             digest.result()  # What is not the file that was meant need not be looked at.
         proto = read_proto(path, ref.uri)
-        sha256 = digest.result()
-        identity = fetch_external(store, proto, ref.uri, folder, sha256)
+        external = fetch_external(store, proto, ref.uri, folder)
         shown = beside.submit(check_runs, path, ref.uri)
         check_graph(path, proto, ref.uri)
-        shapes = shown.result()
+        shapes, sha256 = shown.result(), digest.result()
     inputs = _inputs(proto, ref.uri)
     opsets = {o.domain: int(o.version) for o in proto.opset_import}
     return LoadedModel(
         path=path,
         sha256=sha256,
-        identity=identity,
+        identity=identity_of(sha256, external),
         inputs=inputs,
         outputs=tuple(_output(o, shapes.get(o.name)) for o in proto.graph.output),
         opset=opsets.get("", opsets.get("ai.onnx", 1)),
