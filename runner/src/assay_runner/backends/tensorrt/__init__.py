@@ -162,11 +162,11 @@ class TensorRT:
 
     def open(self, built: Built) -> AbstractContextManager[Session]:
         """The engine, on a stream of its own."""
-        return opened(built.path)
+        return opened(_runnable(built))
 
     def open_on_other_stream(self, built: Built) -> AbstractContextManager[Session]:
         """The engine on another stream; every session has one of its own."""
-        return opened(built.path)
+        return opened(_runnable(built))
 
     def open_tapped(self, built: Built, tensors: Collection[str] | None = None) -> AbstractContextManager[Session]:
         """A second engine from the same source, with tensors as further outputs.
@@ -176,6 +176,7 @@ class TensorRT:
         Raises:
             Unsupported: the plan was not built here, so that there is no source to build another from.
         """
+        _runnable(built)
         wanted = {site.tensor for site in self.sites(built)} if tensors is None else set(tensors)
         made = marked_plan(built.folder, wanted)  # By this process, or by the one that asks this one to show them too.
         return opened(made if made.is_file() else self._probes_of(built).marked(wanted))
@@ -233,6 +234,12 @@ class TensorRT:
 def offered() -> Offered:
     """What is here."""
     return Offered(weak_typing(), implicit_calibration(), device().capability, str(tensorrt().__version__))
+
+
+def _runnable(built: Built) -> Path:
+    """The plan, with its plugins loaded: where another process built it, this one has none yet."""
+    load_plugins(built.engine.facts.get("plugins", ()) if built.engine else ())
+    return built.path
 
 
 def _made(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def engine_facts(
         "driverCuda": f"{gpu.driver // 1000}.{gpu.driver % 1000 // 10}",
         "verbosity": inspected["verbosity"],
         **({"typing": chosen.typing, "flags": list(chosen.flags)} if chosen else {}),
+        **({"plugins": list(chosen.options.plugins)} if chosen and chosen.options.plugins else {}),
         **record,
     }
     layers = engine_layers(inspected["layers"], [name for name, _ in nodes(model.path)])
