@@ -39,7 +39,7 @@ def load(plan: Path) -> tuple[Any, Any]:
     """Runtime (which must outlive the engine) and engine.
 
     Raises:
-        InvalidInput: the plan is of another TensorRT version or GPU, or is damaged.
+        InvalidInput: the plan is of another TensorRT version or GPU, is damaged, or has plugins that are not here.
     """
     trt, mark = tensorrt(), len(logger().lines)
     runtime = trt.Runtime(logger())
@@ -47,11 +47,22 @@ def load(plan: Path) -> tuple[Any, Any]:
     runtime.engine_host_code_allowed = True
     engine = runtime.deserialize_cuda_engine(plan.read_bytes())
     if engine is None:
-        raise InvalidInput(
-            f"plan {plan.name} cannot be loaded by TensorRT {trt.__version__} on this GPU: {reason(mark)}; a plan runs "
-            "on the version and the GPU it was built for, so use an image and a node like those, or build it again"
-        )
+        raise InvalidInput(unloadable(plan.name, str(trt.__version__), reason(mark)))
     return runtime, engine
+
+
+def unloadable(plan: str, version: str, why: str) -> str:
+    """The sentence for a plan that TensorRT does not load; `why` is what it said."""
+    way = (
+        "a plan runs on the version and the GPU it was built for, so use an image and a node like those, or build it "
+        "again"
+    )
+    if "plugin" in why.lower():
+        way = (
+            "the plan has plugins that are not TensorRT's own: serialize their library into it, or build the model "
+            "here with build.plugins"
+        )
+    return f"plan {plan} cannot be loaded by TensorRT {version} on this GPU: {why}; {way}"
 
 
 class EngineSession:

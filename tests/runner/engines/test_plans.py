@@ -1,0 +1,22 @@
+"""What is said of a plan that TensorRT does not load: what it said, and the way out of just that."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay_runner.backends.tensorrt.session import unloadable
+
+
+@pytest.mark.parametrize(
+    ("why", "way"),
+    [
+        ("Cannot find plugin: Swish, version: 1, namespace: acme", "build the model here with build.plugins"),
+        ("getPluginCreator could not find plugin: Swish version: 1", "build the model here with build.plugins"),
+        ("Version tag does not match", "use an image and a node like those, or build it again"),
+    ],
+)
+def test_the_way_out_is_of_what_is_wrong(why: str, way: str) -> None:
+    said = unloadable("a.plan", "10.6.0", why)
+    assert why in said
+    assert said.endswith(way)
+    assert ". " not in said
