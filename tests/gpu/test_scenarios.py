@@ -119,7 +119,7 @@ def test_a_scatter_whose_indices_meet_is_caught_or_cleared(tmp_path: Path) -> No
     if candidate.error:
         # A parser without the operator: nothing was measured, so nothing passed.
         assert told.report.verdict is Verdict.INCONCLUSIVE
-        assert "Scatter" in candidate.error
+        assert "a bug in Assay" not in candidate.error
         return
     bare = opened(told.plans(), *inputs_and_outputs(tmp_path / "model.onnx"))
     runs = [bare.over(scenario.inputs, batch_of(scenario))["y"].tobytes() for _ in range(20)]
@@ -145,5 +145,6 @@ def test_fp16_that_came_out_as_fp32_is_said(tmp_path: Path) -> None:
     assert sum(candidate.achieved.values()) <= len(candidate.engine_layers)
     if not ("Half" in layers or "FP16" in layers):
         assert candidate.achieved.get("FP16", 0) == 0
-    wanted = Verdict.PASSED if candidate.achieved.get("FP16", 0) else Verdict.FAILED
+    untold = Verdict.INCONCLUSIVE if "unknown" in candidate.achieved else Verdict.FAILED
+    wanted = Verdict.PASSED if candidate.achieved.get("FP16", 0) else untold
     assert told.verdict("achievedPrecision") is wanted, [f.message for f in told.findings()]
