@@ -8,7 +8,7 @@ import pytest
 
 from assay_api.report import Verdict
 from assay_runner.checks.achieved_precision import AchievedPrecision
-from assay_runner.evidence import EngineFacts, EngineLayer, Evidence
+from assay_runner.evidence import EngineFacts, EngineLayer, EngineTensor, Evidence
 
 CASES: dict[str, tuple[str, Mapping[str, int], float, Verdict, str]] = {
     "all of it": ("fp16", {"FP16": 12}, 0, Verdict.PASSED, "12 of 12 layers that compute ran in it"),
@@ -49,6 +49,15 @@ def test_verdicts(case: str) -> None:
     assert said in found.message
     if counts:
         assert found.details.get("achieved", engine(counts).achieved()) == engine(counts).achieved()
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"), [((), "profiling verbosity detailed"), (("Float",), "read and make FP32, and cast inside")]
+)
+def test_a_layer_that_does_not_tell_says_why(shown: tuple[str, ...], said: str) -> None:
+    layer = EngineLayer("l", "kgen", outputs=tuple(EngineTensor("y", words) for words in shown))
+    [found] = AchievedPrecision().judge(Evidence("c", 4, "fp16", engine=EngineFacts((layer,))))
+    assert (found.verdict, said in found.message) == (Verdict.INCONCLUSIVE, True)
 
 
 def test_what_is_no_engine_is_not_judged() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from assay_runner.checks.ran_wider import RanWider
@@ -30,6 +32,11 @@ TOTAL = Accumulation(Site("total", "sum", "ReduceSum"), "the sum", 1e6, 3, 0, wi
 def test_where_types_decide_nothing_else_ran_wider(typed: frozenset[str] | None, tensor: bool, total: bool) -> None:
     wider = RanWider((KERNEL,), typed)
     assert (wider.keeps(SQUARED), wider.sums(TOTAL)) == (tensor, total)
+
+
+@pytest.mark.parametrize(("typed", "kept"), [(None, False), (frozenset({"pow"}), True), (frozenset({"sum"}), False)])
+def test_of_a_kernel_that_casts_inside_only_types_tell(typed: frozenset[str] | None, kept: bool) -> None:
+    assert RanWider((replace(KERNEL, precision=""),), typed).keeps(SQUARED) is kept
 
 
 def test_a_type_alone_is_no_proof() -> None:

@@ -62,7 +62,7 @@ def element_type(text: str) -> str:
     return next((TYPES[word] for word in _WORD.findall(text.upper()) if word in TYPES), "")
 
 
-def _kernel_steps(tactic: str) -> frozenset[str]:
+def kernel_steps(tactic: str) -> frozenset[str]:
     """First letters of the steps of a kernel that TensorRT generated: __myl_CasMul_0x9c… casts and multiplies."""
     found = _KERNEL.match(tactic)
     return frozenset(step[:3] for step in _STEP.findall(found[1])) if found else frozenset()
@@ -123,7 +123,7 @@ class EngineLayer:
         tensors = (*self.inputs, *self.outputs)
         if tensors and all(tensor.integer for tensor in tensors):
             return False
-        steps = _kernel_steps(self.tactic) - _MOVES
+        steps = kernel_steps(self.tactic) - _MOVES
         if not steps and _KERNEL.match(self.tactic):
             return False
         return not (steps and steps <= _QUANTISES and self._into_eight_bits)

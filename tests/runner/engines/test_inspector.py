@@ -176,6 +176,9 @@ def test_what_only_moves_or_converts_computes_nothing(
         ("__myl_CasMulAddErf_0x99", ["Int8", "Half"], ["Half"], "FP16"),
         ("__myl_CasMulAddErf_0x99", ["Int8"], ["Float"], "FP32"),
         ("__myl_Max_0x99", ["Int8"], ["Int8"], "INT8"),
+        ("__myl_CasMulAddCas_0x99", ["Float", "Float"], ["Float"], ""),
+        ("__myl_CasMulAdd_0x99", ["Float", "Int32"], ["Float"], "FP32"),
+        ("__myl_MeaSubCas_0x99", ["Float"], ["Half"], "FP32"),
     ],
 )
 def test_a_kernel_runs_in_what_it_multiplies(tactic: str, reads: list[str], makes: list[str], precision: str) -> None:

@@ -240,6 +240,17 @@ def test_a_weight_is_spared_where_all_that_reads_it_ran_wider(readers: tuple[str
     assert ("but the engine runs all that reads it wider" in found.message) is (verdict is Verdict.PASSED)
 
 
+def test_nameless_nodes_are_those_that_the_parser_names_after_their_output() -> None:
+    mean = Site("m", "ReduceMean:m", "ReduceMean")
+    tensor = TensorRange(mean, "tensor", 9, 9, 0, 0, 0, 9e4, 1.0, 3, 0, ("Sub:c",))
+    total = Accumulation(mean, "the sum before the division", 1e6, 3, 0, wide=False)
+    built = engine(
+        ("Reduce", "FP32", "x Float", "m Float", "node_of_m"), ("kgen", "FP32", "m Float", "c Float", "node_of_c")
+    )
+    [found] = Fp16Range().judge(Evidence("c", 3, "fp16", ranges=Ranges((tensor,), (total,), 1), engine=built))
+    assert (found.verdict, found.node) == (Verdict.PASSED, "ReduceMean:m")
+
+
 @pytest.mark.parametrize(("precision", "verdict"), [("FP32", Verdict.PASSED), ("FP16", Verdict.INCONCLUSIVE)])
 def test_a_sum_inside_a_node_that_ran_in_fp32_fits(precision: str, verdict: Verdict) -> None:
     total = Accumulation(Site("m", "mean.node", "ReduceMean"), "the sum before the division", 1e6, 3, 0, wide=False)

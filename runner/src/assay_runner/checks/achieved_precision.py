@@ -68,7 +68,7 @@ class AchievedPrecision(Check):
             )
         elif unknown > MOST_UNKNOWN * total:
             verdict = Verdict.INCONCLUSIVE
-            message = f"the engine does not tell in which precision {unknown} of {total} layers ran{VERBOSITY}"
+            message = f"the engine does not tell in which precision {unknown} of {total} layers ran{_untold(evidence)}"
         else:
             verdict = Verdict.PASSED
             message = f"{evidence.precision} was asked for, and no layer of {total} ran in a narrower precision"
@@ -88,7 +88,7 @@ class AchievedPrecision(Check):
             verdict = Verdict.INCONCLUSIVE
             message = (
                 f"{asked} the engine does not tell in which precision {unknown} of {total} layers ran, which "
-                f"decides{VERBOSITY}"
+                f"decides{_untold(evidence)}"
             )
         elif inside := _converts_inside(evidence):
             verdict = Verdict.INCONCLUSIVE
@@ -103,7 +103,12 @@ class AchievedPrecision(Check):
         return self.finding(evidence, verdict, message, **fields, details={"achieved": counts})
 
 
-VERBOSITY = ": build it with profiling verbosity detailed"
+def _untold(evidence: Evidence) -> str:
+    """Why a layer that computes does not tell in what."""
+    layers = [layer for layer in (evidence.engine.layers if evidence.engine else ()) if layer.computes]
+    if all(layer.outputs for layer in layers if not layer.precision):
+        return ": their kernels read and make FP32, and cast inside"
+    return ": build it with profiling verbosity detailed"
 
 
 def _converts_inside(evidence: Evidence) -> str:
@@ -132,8 +137,8 @@ def _why(evidence: Evidence) -> str:
     if evidence.engine is not None and evidence.engine.typing == "strong":
         return "under strong typing the model's own types decide, so convert the model, or ask for weak typing"
     return (
-        "the builder found it faster; ship the fp32 engine, which is as fast, or force the precision with strong "
-        "typing and a converted model"
+        "the builder found it faster, or layers hold them there; ship the fp32 engine, which is as fast, or force the "
+        "precision with typing: strong"
     )
 
 

@@ -161,7 +161,10 @@ def _spared(spared: Sequence[TensorRange], evidence: Evidence) -> str:
     first = spared[0]
     what = "its node" if first.kind == "tensor" else "all that reads it"
     more = f"; others that would, and do not: {len(spared) - 1}" if len(spared) > 1 else ""
-    return f"{_place(first)} would overflow in fp16, {_how(first, evidence)}, but the engine runs {what} wider{more}"
+    return (
+        f"{_place(first)} would overflow in fp16, {_how(first, evidence)}, but the engine runs {what} wider{more}; "
+        f"another build or GPU need not, so {_way_out(first)}"
+    )
 
 
 def _unharmed(evidence: Evidence) -> str:

@@ -29,23 +29,33 @@ class RanWider:
         self._layers = layers
         narrow: set[str] = set()
         wide: set[str] = set()
+        # Of a kernel that casts inside nothing is told; the graph's types tell what of it is wide.
+        proof = WIDE if typed is None else WIDE | {""}
         for layer in layers:
             if layer.computes:
-                (wide if layer.precision.upper() in WIDE else narrow).update(layer.nodes)
-        self._nodes = wide - narrow if typed is None else (wide - narrow).intersection(typed)
+                (wide if layer.precision.upper() in proof else narrow).update(layer.nodes)
+        self._nodes, self._typed = wide - narrow, typed
 
     def keeps(self, entry: TensorRange) -> bool:
         """Whether a tensor, weight or graph input was never held in FP16."""
-        if entry.readers and self._nodes.issuperset(entry.readers):
-            return entry.kind != "tensor" or entry.site.node in self._nodes
-        return entry.kind == "tensor" and entry.site.node in self._nodes and not self._handed_on_as_half(entry)
+        made = entry.kind != "tensor" or self._ran(entry.site.node)
+        if entry.readers and all(map(self._ran, entry.readers)):
+            return made
+        return entry.kind == "tensor" and made and not self._handed_on_as_half(entry)
 
     def sums(self, entry: Accumulation) -> bool:
         """Whether the sums inside a node were taken wider than FP16."""
-        return entry.site.node in self._nodes
+        return self._ran(entry.site.node)
+
+    def _ran(self, node: str | None) -> bool:
+        if not node or (self._typed is not None and node not in self._typed):
+            return False
+        # A nameless node is OPERATOR:OUTPUT to us, and node_of_OUTPUT to TensorRT's parser.
+        return not self._nodes.isdisjoint((node, f"node_of_{node.partition(':')[2]}"))
 
     def _handed_on_as_half(self, entry: TensorRange) -> bool:
-        makers = [layer for layer in self._layers if layer.computes and entry.site.node in layer.nodes]
+        names = {entry.site.node, f"node_of_{entry.site.tensor}"}
+        makers = [layer for layer in self._layers if layer.computes and not names.isdisjoint(layer.nodes)]
         made = {tensor.name for layer in makers for tensor in layer.outputs}
         copies = [
             layer

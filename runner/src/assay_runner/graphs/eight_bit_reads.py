@@ -54,6 +54,7 @@ def engine_reads(layers: Iterable[EngineLayer], sites: Sequence[Site]) -> tuple[
     known: dict[str, Site] = {}
     for site in sites:
         known.setdefault(site.node or "", site)
+        known.setdefault(f"node_of_{site.tensor}", site)  # What TensorRT's parser calls a nameless node.
     found = []
     for layer in layers:
         narrow = next((t for t in layer.inputs if any(kind in t.format.upper() for kind in NARROW)), None)

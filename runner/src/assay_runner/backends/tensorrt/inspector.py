@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from assay_runner.engine_evidence import EIGHT_BITS, EngineLayer, EngineTensor, element_type
+from assay_runner.engine_evidence import EIGHT_BITS, EngineLayer, EngineTensor, element_type, kernel_steps
 
 _NARROW: Final = ("FP4", "INT4", "FP8", "INT8", "BF16", "FP16", "FP32")
 _OPERANDS: Final = {
@@ -92,10 +92,18 @@ def _precision(entry: Mapping[str, Any], inputs: Sequence[EngineTensor], outputs
         return kernel
     if tactic.startswith("__myl_"):
         # A generated kernel of single steps: it converts 8 bits before it computes, and a scale says nothing of it.
+        if _converts_inside(tactic, inputs, outputs):
+            return ""
         given = [tensor for tensor in inputs if tensor.shape not in ((), (1,))]
         if kind := _narrowest(given, without=EIGHT_BITS) or _narrowest(outputs, without=EIGHT_BITS):
             return kind
     return _narrowest(inputs) or _narrowest(outputs)
+
+
+def _converts_inside(tactic: str, inputs: Sequence[EngineTensor], outputs: Sequence[EngineTensor]) -> bool:
+    """Whether a kernel reads and makes FP32 alone and casts all the same: what it computes in is not to be seen."""
+    tensors = (*inputs, *outputs)
+    return "Cas" in kernel_steps(tactic) and bool(tensors) and {tensor.type for tensor in tensors} == {"FP32"}
 
 
 def _narrowest(tensors: Sequence[EngineTensor], without: Collection[str] = ()) -> str:
