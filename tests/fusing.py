@@ -51,9 +51,10 @@ class Fusing(OnnxRuntime):
         self._layers, self._other = layers, split
 
     @contextmanager
-    def open_comparison(self, built: Built, *, local: bool) -> Iterator[Kept]:
-        """What lies between the layers."""
-        with self._opened(built, frozenset(name for inner in self._layers.values() for name in inner), local) as kept:
+    def open_comparison(self, built: Built, *, local: bool, whole: bool = False) -> Iterator[Kept]:
+        """What lies between the layers, or with them split."""
+        fused = frozenset(name for inner in self._layers.values() for name in inner if not whole)
+        with self._opened((self._other if whole else None) or built, fused, local) as kept:
             yield kept
 
     def fused_layer(self, built: Built, tensor: str) -> FusedLayer | None:

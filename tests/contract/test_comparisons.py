@@ -148,6 +148,13 @@ def test_what_is_fused_is_not_shown_before_it_is_split(backend: Backend, built: 
             assert {tensor, *layer.tensors} <= split.accumulated().keys()
 
 
+def test_the_whole_graph_is_shown_where_that_is_asked_for(backend: Backend, built: Built) -> None:
+    with comparison(backend, built, local=False, whole=True) as compared:
+        compared.add(next(iter(DATA)), {})
+        assert compared.shown == {site.tensor for site in backend.sites(built)}
+        assert not compared.fused
+
+
 def test_the_seams_are_told_apart() -> None:
     assert isinstance(OFFERED["fusing"], Comparing)
     assert isinstance(OFFERED["fusing"], Opening)

@@ -21,6 +21,7 @@ from assay_runner.candidate_report import candidate_report
 from assay_runner.checks import Check
 from assay_runner.checks.check import doubted
 from assay_runner.checks.label_accuracy import LabelAccuracy
+from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.metric import MetricCheck
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.errors import InvalidInput, Unsupported
@@ -196,6 +197,7 @@ def _tapped(request: MeasureRequest, stack: ExitStack) -> tuple[TappedPass | Non
             precision=request.golden_precision,
             workdir=request.workdir,
             layers=Need.LAYERS in needed,
+            whole=any(isinstance(check, LayerDrift) and check.tensors == "all" for check in request.checks),
             splits=(request.candidate_model or request.model).batch is None,
             stack=stack,
         )

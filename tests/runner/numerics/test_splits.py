@@ -122,10 +122,20 @@ def test_what_cannot_be_split_is_noted_and_loses_no_result(tmp_path: Path) -> No
     assert note in result.report.notes
 
 
+def test_all_tensors_are_compared_where_that_is_asked_for(tmp_path: Path) -> None:
+    checks = (Finite(), LayerDrift(tensors="all"))
+    result = measured(layer_norm(), "fp16", DATA, tmp_path, *checks, backend=Fusing(NORM))
+    for check in ("finite", "layerDrift"):
+        found = finding(result, check)
+        assert (found.verdict, found.tensor) == (Verdict.FAILED, "squared")
+        assert "insideLayer" not in found.details
+    assert finding(result, "layerDrift").details["insideFusedLayers"] == 0
+
+
 def test_where_no_tensor_can_be_shown_the_outputs_are_judged_all_the_same(tmp_path: Path) -> None:
     class Plan(Fusing):
         @contextmanager
-        def open_comparison(self, built: Built, *, local: bool) -> Iterator[Kept]:
+        def open_comparison(self, built: Built, *, local: bool, whole: bool = False) -> Iterator[Kept]:
             raise Unsupported("an existing plan shows its outputs only")
             yield
 

@@ -171,8 +171,14 @@ class Comparison(Protocol):
 class Comparing(Protocol):
     """A backend that compares tensors where they lie; of any other, `passes.host` compares them in host memory."""
 
-    def open_comparison(self, built: Built, *, local: bool) -> AbstractContextManager[Comparison]:
-        """The candidate with as many tensors shown as leaves it as it is served; `local`: local errors are wanted.
+    def open_comparison(self, built: Built, *, local: bool, whole: bool = False) -> AbstractContextManager[Comparison]:
+        """The candidate with tensors shown.
+
+        Args:
+            built: the candidate.
+            local: whether local errors are wanted.
+            whole: whether every tensor is wanted, though showing it changes what is computed; else as many as leave
+                the candidate as it is served.
 
         Raises:
             Unsupported: no tensor can be shown.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,9 @@ class LayerDrift(Check):
     """Smallest signal-to-noise ratio of a tensor in dB, accumulated error. Default 10."""
     local_snr: float = Field(default=20, ge=-1000, le=1000)
     """Smallest signal-to-noise ratio of a tensor in dB, local error. Default 20."""
+    tensors: Literal["kept", "all"] = "kept"
+    """Which tensors of an engine are compared: those that it keeps between its layers as it is served, or all of the
+    model's, for which another engine is built that fuses less. Default kept; without an engine always all."""
     worst: int = Field(default=10, ge=1, le=1000)
     """How many of the worst tensors are listed. Default 10."""
 

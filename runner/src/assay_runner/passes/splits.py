@@ -36,7 +36,7 @@ def split_layers(
     Also notes: layers that could not be split, and why. Nothing where the backend fuses nothing, or splits nothing.
     """
     backend = request.backend
-    if not isinstance(backend, Opening):
+    if not isinstance(backend, Opening) or not evidence.tensors or not evidence.tensors.fused:
         return {}, ()
     found: dict[str, SplitLayer] = {}
     notes = []

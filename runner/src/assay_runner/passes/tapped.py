@@ -39,13 +39,26 @@ class TappedPass:
         precision: Literal["fp32", "fp64"],
         workdir: Path,
         layers: bool,
+        whole: bool,
         splits: bool,
         stack: ExitStack,
     ) -> None:
-        """Open what is needed; `stack` closes it. `splits`: whether the model takes batches of any size."""
+        """Open what is needed; `stack` closes it.
+
+        Args:
+            backend: what runs the candidate.
+            built: the candidate.
+            model: the audit's model.
+            precision: of the golden run that tensors are compared with.
+            workdir: where golden's derived models lie.
+            layers: whether tensors are compared with golden's.
+            whole: whether those inside fused layers are wanted too.
+            splits: whether the model takes batches of any size.
+            stack: closes what is opened.
+        """
         self._model, self._precision, self._workdir = model, precision, workdir
         self._sites = backend.sites(built)
-        self._comparison = stack.enter_context(comparison(backend, built, local=layers))
+        self._comparison = stack.enter_context(comparison(backend, built, local=layers, whole=whole))
         self._overflows = OverflowsPass(built)
         self._notes: tuple[str, ...] = ()
         self.histograms: tuple[Histogram, ...] = ()

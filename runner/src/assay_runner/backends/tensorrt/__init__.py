@@ -185,13 +185,15 @@ class TensorRT:
         """A second engine with one tensor more among its outputs."""
         return opened(self._probes_of(built).marked({tensor}))
 
-    def open_comparison(self, built: Built, *, local: bool) -> AbstractContextManager[Comparison]:
+    def open_comparison(self, built: Built, *, local: bool, whole: bool = False) -> AbstractContextManager[Comparison]:
         """A second engine that shows what the engine keeps between its layers, reduced to figures on the device.
+
+        `whole`: one that shows every tensor instead, and fuses less for that.
 
         Raises:
             Unsupported: an existing plan, or CUDA's compiler is missing.
         """
-        return self._probes_of(built).comparison(self.sites(built), _outputs(built), local)
+        return self._probes_of(built).comparison(self.sites(built), _outputs(built), local, whole)
 
     def fused_layer(self, built: Built, tensor: str) -> FusedLayer | None:
         """The engine's layers that make a tensor, where there are others inside; None of an existing plan."""
@@ -209,8 +211,9 @@ class TensorRT:
     @contextmanager
     def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Piece, ...]]:
         """The engine's layers as one more engine, each on tensors from elsewhere: all at once, whatever the limit."""
+        probes = self._probes_of(built)
         with stream() as handle:
-            cut, session = self._probes_of(built).pieces(shared, handle)
+            cut, session = probes.pieces(shared.keys() & set(probes.fusion.kept), handle)
             try:
                 yield (Piece(cut.needs, {name: name for name in cut.results}, session),)
             finally:

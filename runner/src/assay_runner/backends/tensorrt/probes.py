@@ -70,18 +70,22 @@ class Probes:
         return FusedLayer(self.fusion.layers.get(tensor, ()), inside) if inside else None
 
     @contextmanager
-    def comparison(self, sites: Sequence[Site], outputs: Collection[str], local: bool) -> Iterator[DeviceComparison]:
+    def comparison(
+        self, sites: Sequence[Site], outputs: Collection[str], local: bool, whole: bool
+    ) -> Iterator[DeviceComparison]:
         """Compares what the engine keeps between its layers; local errors where they are wanted and can be had.
+
+        `whole`: compares every tensor instead, in an engine that fuses less.
 
         Raises:
             Unsupported: nothing can be reduced on the device.
         """
         check_compiler()
         names = {site.tensor for site in sites}
-        kept = names.intersection(self.fusion.kept)
+        kept = names if whole else names.intersection(self.fusion.kept)
         with ExitStack() as stack:
             handle = stack.enter_context(stream())
-            probe = self._shown(kept, handle)
+            probe = EngineSession(self.marked(kept), handle) if whole else self._shown(kept, handle)
             stack.callback(probe.close)
             notes: list[str] = []
             pieces = self._pieces(probe.shown & kept, handle, stack, notes) if local else None
@@ -104,8 +108,8 @@ class Probes:
             yield comparison
 
     def pieces(self, shared: Collection[str], handle: int) -> tuple[CutGraph, PiecesSession]:
-        """The engine's layers on tensors from elsewhere, where both sides have them."""
-        cut = CutGraph(self.recipe, set(shared).intersection(self.fusion.kept), self.folder / "pieces")
+        """What lies between these tensors, on tensors from elsewhere: the engine's layers, where it keeps them."""
+        cut = CutGraph(self.recipe, shared, self.folder / "pieces")
         return cut, PiecesSession(cut, self.recipe, self._pieces_plan, handle)
 
     def _shown(self, kept: Collection[str], handle: int) -> EngineSession:
