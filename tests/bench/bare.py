@@ -7,6 +7,7 @@ python -m tests.bench.bare tapped FOLDER --batch 4      two sessions with every 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tests.bench.networks import DATA, INPUT, MODEL
+from tests.bench.files import DATA, INPUT, MODEL
 
-__all__ = ["batches", "outputs", "tapped", "tapped_model"]
+__all__ = ["batches", "outputs", "session", "tapped", "tapped_model", "threads"]
 
 
 def batches(folder: Path, size: int) -> Iterator[dict[str, NDArray[np.float32]]]:
@@ -29,10 +30,17 @@ def batches(folder: Path, size: int) -> Iterator[dict[str, NDArray[np.float32]]]
             yield {INPUT: samples[start : start + size]}
 
 
+def threads(cpu_max: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """As many as the runner takes: a thread per core that this process may use, by its container's quota too."""
+    allowed = len(os.sched_getaffinity(0))
+    words = cpu_max.read_text().split() if cpu_max.is_file() else ["max"]
+    return allowed if words[0] == "max" else max(1, min(allowed, math.ceil(int(words[0]) / int(words[1]))))
+
+
 def session(model: str | bytes) -> onnxruntime.InferenceSession:
-    """A session as the runner opens it: a thread per core that this process may use, everything else as it comes."""
+    """A session with the runner's number of threads, and everything else as it comes."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = threads()
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -18,11 +18,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["NETWORKS", "Graph", "maps", "resnet50", "sixty", "write"]
+from tests.bench.files import DATA, INPUT, MODEL
 
-MODEL = "model.onnx"
-DATA = "data"
-INPUT = "input"
+__all__ = ["NETWORKS", "Graph", "maps", "resnet50", "sixty", "write"]
 
 
 class Graph:

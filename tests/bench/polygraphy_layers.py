@@ -17,7 +17,7 @@ from polygraphy.backend.onnxrt import OnnxrtRunner, SessionFromOnnx
 from polygraphy.comparator import Comparator
 
 from tests.bench.bare import batches
-from tests.bench.networks import MODEL
+from tests.bench.files import MODEL
 
 
 def compare(folder: Path, batch: int) -> None:

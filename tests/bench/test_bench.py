@@ -13,9 +13,11 @@ import onnx
 import onnxruntime
 import pytest
 
-from tests.bench.bare import batches, tapped_model
+from assay_runner.backends.cores import cores
+from tests.bench.bare import batches, tapped_model, threads
 from tests.bench.figures import Figure, median_ratio, percentile, report
-from tests.bench.networks import DATA, INPUT, MODEL, write
+from tests.bench.files import DATA, INPUT, MODEL
+from tests.bench.networks import write
 from tests.bench.programs import ROOT, ProgramFailed, run_program
 
 
@@ -61,6 +63,18 @@ def test_what_cannot_be_measured_fails_the_run_and_leaves_the_rest(capsys: pytes
 )
 def test_percentile_is_a_measured_value(values: list[float], share: float, expected: float) -> None:
     assert percentile(values, share) == expected
+
+
+@pytest.mark.parametrize("quota", ["max 100000\n", "150000 100000\n", "1000 100000\n", "6400000 100000\n"])
+def test_bare_programs_take_as_many_threads_as_the_runner(quota: str, tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    assert threads(tmp_path / "cpu.max") == cores(tmp_path / "cpu.max")
+    assert threads(tmp_path / "there-is-none") == cores(tmp_path / "there-is-none")
+
+
+def test_bare_programs_load_nothing_that_they_do_not_use() -> None:
+    words = [sys.executable, "-c", "import sys, tests.bench.bare_gpu; print({'onnx', 'pydantic'} & set(sys.modules))"]
+    assert subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_ratio_is_taken_pair_by_pair() -> None:

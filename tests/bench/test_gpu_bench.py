@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,8 +13,9 @@ import pytest
 
 from tests.bench.bare_gpu import ranked, some
 from tests.bench.counted import counting
+from tests.bench.files import INPUT
 from tests.bench.gpu import BENCHMARKS, on_tensorrt, plan_of, worst
-from tests.bench.networks import INPUT, write
+from tests.bench.networks import write
 from tests.bench.programs import ROOT, ProgramFailed, python, run_program
 
 
@@ -41,6 +44,28 @@ def test_every_build_counts_also_one_that_fails() -> None:
         Counted().build_serialized_network("")
     assert counts["builds"] == 2
     assert counts["seconds"] > 0
+
+
+MODULE = "class Builder:\n    def build_engine(self):\n        return 7\n"
+PROGRAM = """
+import importlib.util, sys
+from tests.bench.counted import WhenLoaded, counting
+counts = {"builds": 0, "seconds": 0.0}
+sys.meta_path.insert(0, WhenLoaded("tensorrt", lambda module: counting(module.Builder, counts)))
+assert importlib.util.find_spec("tensorrt") is not None
+assert importlib.util.find_spec("no_such_module") is None
+assert "tensorrt" not in sys.modules
+import tensorrt
+print(tensorrt.Builder().build_engine(), counts["builds"])
+"""
+
+
+def test_a_builder_is_counted_from_the_moment_it_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "tensorrt.py").write_text(MODULE)
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    words = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "7 1\n"
 
 
 def test_worst_tensors_of_a_report_and_of_a_comparison() -> None:

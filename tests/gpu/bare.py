@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,20 @@ class Bare:
 
     def run(self, arrays: Arrays) -> dict[str, NDArray[Any]]:
         """The outputs for one batch."""
+        (found,) = self.each([arrays])
+        return found
+
+    def each(self, batches: Iterable[Arrays]) -> Iterator[dict[str, NDArray[Any]]]:
+        """The outputs for each of several batches of one shape, in device memory that is allocated once."""
+        with contextlib.ExitStack() as stack:
+            addresses: dict[str, int] = {}
+            for arrays in batches:
+                given, host = self._shaped(arrays)
+                addresses = addresses or stack.enter_context(device_memory({**given, **host}))
+                self._execute(given, host, addresses)
+                yield host
+
+    def _shaped(self, arrays: Arrays) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
         for name in self.of_mode("INPUT"):
             if not self.context.set_input_shape(name, arrays[name].shape):
                 raise RuntimeError(f"the engine does not take {name} of shape {arrays[name].shape}")
@@ -59,9 +73,7 @@ class Bare:
             name: np.ascontiguousarray(arrays[name], self.trt.nptype(self.engine.get_tensor_dtype(name)))
             for name in self.of_mode("INPUT")
         }
-        with device_memory({**given, **host}) as addresses:
-            self._execute(given, host, addresses)
-        return host
+        return given, host
 
     def _execute(self, given: Arrays, host: Arrays, addresses: Mapping[str, int]) -> None:
         from cuda.bindings import runtime as cuda
