@@ -11,7 +11,7 @@ from assay_runner.backends.tensorrt.holding import NetworkLayer, owners, said_no
 
 
 def layer(name: str, kind: str, inputs: str, output: str, says: str = "", makes: str = "FLOAT") -> NetworkLayer:
-    return NetworkLayer(name, kind, tuple(inputs.split()), (output,), says, makes)
+    return NetworkLayer(name, kind, tuple(inputs.split()), (output,), says, (makes,))
 
 
 # As TensorRT 10.6.0 parses relu -> Flatten -> Gemm with a bias; see recorded/network-digits-cnn.json.
@@ -82,6 +82,24 @@ def test_a_layer_that_says_its_node_is_no_other_nodes() -> None:
     """A Dropout that is gone leaves its tensor's name at the layer that it was fed by."""
     network = (layer("conv", "CONVOLUTION", "image", "dropped", "conv"),)
     assert owners(network, {"conv.out": "conv", "dropped": "dropout"}) == {0: "conv"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "makes", "outputs"),
+    [
+        ("TOPK", ("FLOAT", "INT32"), (0,)),
+        ("SLICE", ("HALF", "", "BF16"), (0, 2)),
+        ("CAST", ("HALF",), ()),
+        ("CAST", ("FLOAT",), (0,)),
+        ("ASSERTION", (), ()),
+    ],
+)
+def test_only_floating_point_is_set_and_a_cast_keeps_its_type(
+    kind: str, makes: tuple[str, ...], outputs: tuple[int, ...]
+) -> None:
+    found = NetworkLayer("l", kind, makes=makes)
+    assert found.held("FLOAT") == outputs
+    assert found.holdable is bool(makes)
 
 
 def test_a_loop_ends() -> None:

@@ -7,7 +7,7 @@ by, walking back until a tensor that bears another ONNX name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +31,7 @@ class NetworkLayer:
         inputs: names of the tensors it reads.
         outputs: names of the tensors it makes.
         says: the ONNX node that its metadata name; empty where they name none.
-        makes: member of `DataType` of its first output; empty where there is none.
+        makes: members of `DataType`, of each output.
     """
 
     name: str
@@ -39,12 +39,19 @@ class NetworkLayer:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     says: str = ""
-    makes: str = "FLOAT"
+    makes: tuple[str, ...] = ("FLOAT",)
 
     @property
     def holdable(self) -> bool:
         """Whether it computes floating point numbers."""
-        return self.type not in NEVER and self.makes in KINDS.values()
+        return self.type not in NEVER and self.makes[:1] != () and self.makes[0] in KINDS.values()
+
+    def held(self, kind: str) -> tuple[int, ...]:
+        """Which outputs become `kind` where the layer is held to it; none where it cannot be."""
+        # What a cast makes is what it is for: TensorRT refuses another type of output.
+        if self.type == "CAST" and self.makes[:1] != (kind,):
+            return ()
+        return tuple(number for number, made in enumerate(self.makes) if made in KINDS.values())
 
 
 def owners(layers: Sequence[NetworkLayer], made: Mapping[str, str]) -> dict[int, str]:
@@ -88,21 +95,16 @@ def hold(trt: Any, network: Any, held: Mapping[str, str], source: Path) -> None:
     if not held:
         return
     made = {site.tensor: site.node for site in sites(load_outline(source)) if site.node}
-    for index, node in owners([_described(layer) for layer in _layers(network)], made).items():
+    layers = [_described(network.get_layer(index)) for index in range(network.num_layers)]
+    for index, node in owners(layers, made).items():
         if node not in held:
             continue
-        layer, kind = network.get_layer(index), getattr(trt.DataType, KINDS[held[node]])
-        # What a cast makes is what it is for: TensorRT refuses another type of output.
-        if layer.type == trt.LayerType.CAST and layer.get_output(0).dtype != kind:
-            continue
-        layer.precision = kind
-        for number in range(layer.num_outputs):
-            if (made_there := layer.get_output(number)) is not None and made_there.dtype.name in KINDS.values():
-                layer.set_output_type(number, kind)
-
-
-def _layers(network: Any) -> Iterator[Any]:
-    return (network.get_layer(index) for index in range(network.num_layers))
+        name = KINDS[held[node]]
+        layer, kind = network.get_layer(index), getattr(trt.DataType, name)
+        for number in (outputs := layers[index].held(name)):
+            layer.set_output_type(number, kind)
+        if outputs:
+            layer.precision = kind
 
 
 def _described(layer: Any) -> NetworkLayer:
@@ -114,7 +116,7 @@ def _described(layer: Any) -> NetworkLayer:
         inputs=tuple(tensor.name for tensor in inputs if tensor is not None),
         outputs=tuple(tensor.name for tensor in outputs if tensor is not None),
         says=said_node(str(getattr(layer, "metadata", ""))),
-        makes=str(outputs[0].dtype.name) if outputs and outputs[0] is not None else "",
+        makes=tuple("" if tensor is None else str(tensor.dtype.name) for tensor in outputs),
     )
 
 
