@@ -48,7 +48,7 @@ class Fp16Range(Check):
     """Largest share of a tensor's elements that may become subnormal, likewise. Default 1: none fails for it."""
     accumulator: Literal["unknown", "fp16", "fp32"] = "unknown"
     """What sums inside operators are taken in: a total that exceeds FP16 is Failed with fp16, told with fp32, and
-    Inconclusive with unknown, the default."""
+    Inconclusive with unknown, the default. A node that the engine ran wider is excused."""
 
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding: the first overflow, else what underflows, else a sum that may overflow, else that all fits."""
