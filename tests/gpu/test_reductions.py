@@ -18,8 +18,8 @@ from assay_runner.backends.tensorrt.device import (
     synchronize,
     to_device,
 )
-from assay_runner.backends.tensorrt.figures import Figures
 from assay_runner.backends.tensorrt.reductions import Reductions
+from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array
 from tests.runner.numerics.pairs_of_tensors import Pair, cases, check, expected, pair
 

@@ -12,9 +12,9 @@ import pytest
 
 from assay_runner import errors
 from assay_runner.backends.tensorrt import kernels
-from assay_runner.backends.tensorrt.figures import Figures
 from assay_runner.backends.tensorrt.reductions import PACK, TYPES, Reductions
 from assay_runner.errors import Internal
+from assay_runner.statistics.figures import Figures
 from tests.lab import Unavailable
 from tests.runner.numerics.host_machine import HostMachine
 from tests.runner.numerics.pairs_of_tensors import Pair, batch, cases, check, expected, pair

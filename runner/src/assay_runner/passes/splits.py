@@ -51,7 +51,10 @@ def split_layers(
             # What was measured before stands without it.
             notes.append(f"the fused layer that makes tensor {tensor!r} could not be looked into: {error}")
         else:
-            found |= {tensor: split} if split else {}
+            if split:
+                found[tensor] = split
+            else:
+                notes.append(f"tensor {tensor!r} is not shown where the fused layer that makes it is split")
     return found, tuple(notes)
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.figures import Figures
 
-__all__ = ["EMPTY", "TOTAL", "Figures", "figures"]
-
 EMPTY: Final = {
     **dict.fromkeys(("signal", "noise", "cross", "largest"), 0.0),
     "low": np.inf,

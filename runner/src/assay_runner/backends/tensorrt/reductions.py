@@ -21,9 +21,10 @@ from typing import Final
 import numpy as np
 
 from assay_runner.backends.tensorrt.device import DeviceArray
-from assay_runner.backends.tensorrt.figures import EMPTY, TOTAL, Figures, figures
+from assay_runner.backends.tensorrt.figures import EMPTY, TOTAL, figures
 from assay_runner.backends.tensorrt.kernels import THREADS, Gpu, Machine
 from assay_runner.errors import Internal
+from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array
 
 TYPES: Final[Mapping[str, int]] = {"float32": 0, "float16": 1, "bfloat16": 2, "float64": 3, "float8_e4m3fn": 4}
