@@ -19,8 +19,9 @@ from assay_api.audit import Candidate
 from assay_api.model import Model, parse, to_wire
 from assay_runner.backends import Backend, Built
 from assay_runner.backends.seams import KEPT, SHARED, Keeping
+from assay_runner.errors import InvalidInput
 from assay_runner.golden_cache import cache_key
-from assay_runner.model_files import external_tensors, file_sha256
+from assay_runner.model_files import external_tensors
 from assay_runner.stores import basename, join
 from assay_runner.tensors import Extents, Progress
 
@@ -102,7 +103,7 @@ class Shelf:
         stores within the same moment wins; what is lost so is only made again.
         """
         self._store, self._uri, self._folder, self._merge = store, uri, folder, merge
-        self._known: dict[str, str] = {}
+        self._known: dict[str, tuple[int, ...]] = {}
         self._versions: dict[str, str] = {}
 
     def fetch(self) -> None:
@@ -113,19 +114,19 @@ class Shelf:
             self._versions[name] = stat.version
             if self._merge and stat.size > MOST_SHARED:
                 continue
-            self._store.get(stat.uri, self._folder / name)
-            self._known[name] = file_sha256(self._folder / name)
+            if self._fetched(stat.uri, self._folder / name):
+                self._known[name] = _signature(self._folder / name)
 
     def keep(self) -> None:
         """Whatever is new or changed; plans before the record that speaks of them."""
         for path in sorted(self._folder.iterdir(), key=lambda path: (path.suffix == ".json", path.name)):
-            if self._known.get(path.name) == file_sha256(path):
+            if self._known.get(path.name) == _signature(path):
                 continue
             uri = join(self._uri, path.name)
             if self._merge:
                 self._take_in(uri, path, self._merge)
             self._store.put(uri, path)
-            self._known[path.name] = file_sha256(path)
+            self._known[path.name] = _signature(path)
             stat = self._store.stat(uri) if self._merge else None
             self._versions[path.name] = stat.version if stat else ""
 
@@ -134,9 +135,24 @@ class Shelf:
         if stat is None or stat.version == self._versions.get(ours.name) or stat.size > MOST_SHARED:
             return
         theirs = self._folder.with_name(f"{self._folder.name}-others") / ours.name
-        self._store.get(uri, theirs)
-        merge(ours, theirs)
-        theirs.unlink()
+        if self._fetched(uri, theirs):
+            merge(ours, theirs)
+            theirs.unlink()
+
+    def _fetched(self, uri: str, path: Path) -> bool:
+        try:
+            self._store.get(uri, path)
+        except InvalidInput:
+            if self._store.stat(uri) is not None:
+                raise
+            return False  # Deleted since it was looked up, as a cache may be at any time.
+        return True
+
+
+def _signature(path: Path) -> tuple[int, ...]:
+    """Changes whenever a file is written; plans are too large to be read for that."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def shared_uri(cache: str, backend: Keeping) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -14,8 +15,9 @@ from assay_runner.backends.backend import NOTHING, Built
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.seams import KEPT, SHARED, Keeping
 from assay_runner.build_cache import Order, Shelf, build_or_take, shared_uri
+from assay_runner.errors import InvalidInput
 from assay_runner.models import LoadedModel
-from assay_runner.stores import Store, open_store
+from assay_runner.stores import Stat, Store, open_store
 from assay_runner.tensors import Batches, Extents, Progress
 from tests.models import Heard, convolutions, loaded
 from tests.timings import STAYS, shared_by_audits, shared_by_builds
@@ -174,6 +176,32 @@ def test_timings_stored_meanwhile_are_taken_in(store: Store, model: LoadedModel,
         shelf.keep()
     assert store.read(uri) == b"fp16\nprobe\nbf16\nanother\n"
     assert {path.name for path in (tmp_path / "a" / SHARED).iterdir()} == {FILE}
+
+
+class Leaving:
+    """A store out of which everything is deleted while it is read."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.gone: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    def stat(self, uri: str) -> Stat | None:
+        return None if uri in self.gone else self.store.stat(uri)
+
+    def get(self, uri: str, path: Path) -> None:
+        self.gone.add(uri)
+        raise InvalidInput(f"{uri} does not exist")
+
+
+def test_what_is_deleted_meanwhile_is_built_anew(store: Store, model: LoadedModel, tmp_path: Path) -> None:
+    backend = Dear()
+    build_or_take(order(backend, model), tmp_path / "a", Heard(), store, CACHE)
+    build_or_take(order(backend, model), tmp_path / "b", Heard(), cast(Store, Leaving(store)), CACHE)
+    assert (backend.built, backend.timed) == (["fp16", "fp16"], ["fp16", "fp16"])
+    assert store.read(f"{shared_uri(CACHE, backend)}/{FILE}") == b"fp16\n"
 
 
 def test_timings_that_grew_too_large_are_begun_anew(
