@@ -93,6 +93,7 @@ def test_a_failure_that_splitting_makes_vanish_is_the_layers_own(tmp_path: Path)
             "failure is gone, so it is the layer's as a whole and no single node's"
         ) in found.message
         assert found.details["failsWhenSplit"] is False
+        assert found.message.endswith("so that they are not fused") == (check == "finite")
         assert all(inner["notFinite"] == 0 for inner in found.details["insideLayer"])
 
 

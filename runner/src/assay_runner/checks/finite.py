@@ -12,6 +12,7 @@ from assay_runner.checks.inner import explained, inner_details
 from assay_runner.evidence import Evidence, Fault, InnerTensor, Need, OutputDrifts, Overflow, Site
 
 LISTED = 20
+PARTED = "keep one of these nodes in a wider precision, so that they are not fused"
 BF16 = 3.38e38
 LARGEST: Mapping[str, str] = MappingProxyType({"fp16": "65504", "bf16": "3.38953e+38"})
 
@@ -68,7 +69,7 @@ class Finite(Check):
         message = (
             f"{place(first.site)} is the first that is not finite: {_what(first)} in {first.own or first.samples} of "
             f"{evidence.samples} samples, first in sample {first.first}, and {known}{others}{inside}; "
-            f"{_way_out(evidence)}"
+            f"{PARTED if split and not _not_finite(split.split) else _way_out(evidence)}"
         )
         more = inner_details(split, _not_finite)
         return self._found(evidence, own, message, first.site, first.own or first.samples, more)
