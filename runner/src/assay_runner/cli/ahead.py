@@ -16,6 +16,9 @@ from typing import Final
 _NOW: Final = ("assay_runner.tasks.golden", "assay_runner.golden", "assay_runner.backends")
 _LATER: Final = ("assay_runner.tasks.candidate", "assay_runner.tasks.summary", "assay_runner.report.terminal")
 
+_GRACE: Final = 2.0
+"""Seconds that a run which fails waits for what is being loaded."""
+
 
 @contextmanager
 def loading(backends: Collection[str]) -> Iterator[None]:
@@ -28,9 +31,13 @@ def loading(backends: Collection[str]) -> Iterator[None]:
     thread.start()
     try:
         yield
-    finally:
+    except BaseException:
         left.set()
-        thread.join()
+        # Who is told to stop within an import may leave Python's lock of imports taken: the thread would wait for ever.
+        thread.join(_GRACE)
+        raise
+    left.set()
+    thread.join()
 
 
 def _load(backends: Collection[str], left: threading.Event) -> None:
