@@ -49,6 +49,7 @@ class DeviceComparison:
         self._probe, self._pieces, self._outputs = probe, pieces, frozenset(outputs)
         self._progress = progress
         self.notes: tuple[str, ...] = ()
+        self._left_out = False
         self.shown = probe.shown.intersection(names)
         self.fused = frozenset(fused)
         self._accumulated, self._local = Reductions(), Reductions()
@@ -127,6 +128,11 @@ class DeviceComparison:
             self._progress.note(self.notes[-1])
             self._pieces = None
             return
+        if not found and pieces.built and not self._left_out:
+            self._left_out = True
+            self.notes += (
+                f"local errors leave out batches of another shape than the first, as at sample {batch.start}",
+            )
         for name, array in found.items():
             self._reduce(self._local, name, placed.get(name), array, batch)
 

@@ -81,6 +81,11 @@ class PiecesSession:
         """Tensors and graph inputs that a launch takes."""
         return self._graph.needs
 
+    @property
+    def built(self) -> bool:
+        """Whether the shapes of a first batch have come."""
+        return self._session is not None
+
     def launch(self, inputs: Mapping[str, Array | DeviceArray]) -> dict[str, DeviceArray]:
         """What each layer makes of golden's tensors, by the tensor's name; nothing for shapes unlike the first ones.
 
