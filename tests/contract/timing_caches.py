@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from assay_runner.backends.tensorrt.library import logger, tensorrt
+from assay_runner.backends.tensorrt.library import new_builder, tensorrt
 from assay_runner.backends.tensorrt.timing import Config, TimingCache
 
 HERE = "here"
@@ -80,7 +80,7 @@ class OnTensorRT:
 
     def __init__(self) -> None:
         self.trt = tensorrt()
-        self.builder = self.trt.Builder(logger())
+        self.builder = new_builder()
 
     def config(self) -> Config:
         """A fresh configuration."""

@@ -17,6 +17,7 @@ from assay_runner.backends.tensorrt.library import (
     has_flag,
     logger,
     missing_library,
+    new_builder,
     reason,
     said,
     tensorrt,
@@ -82,7 +83,7 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     trt = tensorrt()
     mark, start = len(logger().lines), time.monotonic()
     progress.stage(what)
-    builder = trt.Builder(logger())
+    builder = new_builder()
     network = builder.create_network(_creation_flags(trt, recipe.settings))
     _parse(trt, network, recipe.source, mark)
     shown = _show(trt, network, recipe.outputs)

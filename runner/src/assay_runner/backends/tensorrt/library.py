@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import importlib.util
 import re
@@ -71,6 +72,24 @@ def logger() -> Any:
                 self.lines.append((int(severity), " ".join(msg.split())))
 
     return Log()
+
+
+@cache
+def _resident() -> Any:
+    made = tensorrt().Builder(logger())
+    # Before Python takes modules apart, and CUDA its context.
+    atexit.register(_resident.cache_clear)
+    return made
+
+
+def new_builder() -> Any:
+    """A builder for one network.
+
+    Another one stays as long as the process does: TensorRT loads its kernels, which takes seconds, whenever it makes a
+    builder and there is no other, and an audit builds several engines.
+    """
+    _resident()
+    return tensorrt().Builder(logger())
 
 
 def said(since: int = 0) -> tuple[str, ...]:

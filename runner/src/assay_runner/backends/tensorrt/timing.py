@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from assay_api.audit import BuildOptions
-from assay_runner.backends.tensorrt.library import logger, tensorrt
+from assay_runner.backends.tensorrt.library import new_builder
 
 NAME: Final = "timing.cache"
 
@@ -85,5 +85,5 @@ def merged(config: Config, ours: bytes, theirs: bytes) -> bytes:
 
 def merge(ours: Path, theirs: Path) -> None:
     """See `Keeping.merge`."""
-    builder = tensorrt().Builder(logger())
+    builder = new_builder()
     ours.write_bytes(merged(builder.create_builder_config(), ours.read_bytes(), theirs.read_bytes()))
