@@ -34,7 +34,7 @@ RECORD: Final = "build.json"
 FILE: Final = "model.onnx"
 TIMINGS: Final = "timing"
 """Folder of the cache with what every build of one identity shares."""
-MOST_SHARED: Final = 256 << 20
+MOST_SHARED: Final = 64 << 20
 """Bytes of a shared file that are still worth fetching; one that grew beyond is begun anew."""
 
 
