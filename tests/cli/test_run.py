@@ -12,7 +12,7 @@ from onnx import helper
 
 from assay_runner.cli.leftovers import remove_reports
 from tests.cli.audits import FP32, INT8, SAMPLES, TENSORRT, assay, document, good, report_of, run, spec, write
-from tests.runner.io.made import linear, rows, shard
+from tests.runner.io.made import info, linear, rows, save, shard
 
 
 def test_a_good_audit_passes_and_leaves_its_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,6 +105,35 @@ def test_the_cpu_stands_in_only_when_asked_and_says_so(tmp_path: Path, capsys: p
     assert "mulated" in ended.out
     assert "mulated" in (tmp_path / "out" / "report.html").read_text()
     assert "--backend onnxruntime" in report.reproduce
+
+
+OWN = {"backend": "onnxruntime", "precision": "fp32", "model": {"uri": "file://./own.onnx"}}
+UNBUILT = {
+    "a plan": {"backend": "tensorrt", "engine": {"uri": "file://./some.plan"}},
+    "a model of other outputs": OWN,
+    "no calibration inputs": {**INT8, "calibration": {"uri": "file://./absent/"}},
+}
+
+
+@pytest.mark.parametrize("case", UNBUILT)
+def test_a_candidate_is_named_once_where_it_cannot_be_built(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good(tmp_path)
+    save(
+        tmp_path / "own.onnx",
+        [helper.make_node("Identity", ["x"], ["z"])],
+        [info("x", ["b", 3])],
+        [info("z", ["b", 3])],
+    )
+    asked = {**UNBUILT[case], "name": "zebra"}
+    ended = run(tmp_path, capsys, "--backend", "onnxruntime", candidates=[asked])
+    [complaint] = ended.complaints
+    assert complaint.startswith("assay: candidate zebra: ")
+    assert complaint.count("zebra") == 1
+    error = report_of(tmp_path).candidates[0].error
+    assert error
+    assert "zebra" not in error
 
 
 def test_a_candidate_with_a_wrong_model_does_not_stop_the_others(

@@ -90,7 +90,7 @@ BAD: list[tuple[str, Change, str]] = [
     ("stored golden missing", change(nothing, golden={"uri": "file://./absent.npz"}), "stored golden outputs"),
     ("stored golden short", change(nothing, golden={"uri": "file://./short.npz"}), "hold 3 samples"),
     ("stored golden name", change(nothing, golden={"uri": "file://./calib/"}), "model's output 'y': it holds 'x'"),
-    ("calibration empty", change(lose("calib"), candidates=[INT8]), "calibration set of candidate int8"),
+    ("calibration empty", change(lose("calib"), candidates=[INT8]), "candidate int8: the calibration set"),
     ("fp8 input", change(node("Identity", 17), candidates=[]), "needs at least 1"),
     ("out is a file", change(lambda f: (f / "out").write_text("")), "cannot write"),
 ]

@@ -7,7 +7,7 @@
     └── Internal       our bug: exit 70, retried, reported
 
 Whatever else escapes is our bug too and is reported as `Internal`. A message is one sentence that names the thing and
-the way out; it never carries a credential.
+the way out; it never carries a credential. Which candidate it is about it does not say: who prints it leads with that.
 """
 
 from __future__ import annotations

@@ -96,11 +96,12 @@ def _figure(value: float | None) -> str | None:
 
 
 def _message(report: Report) -> str:
-    failed = next((c.error for c in report.candidates if c.error), None)
-    bad = next((f.message for f in by_severity(report.findings) if f.verdict != Verdict.PASSED), None)
+    failed = next(((c.name, c.error) for c in report.candidates if c.error), None)
+    bad = next(((f.candidate, f.message) for f in by_severity(report.findings) if f.verdict != Verdict.PASSED), None)
     if report.recommendation and report.verdict == Verdict.PASSED:
         return report.recommendation.message
-    return bad or failed or f"{len(report.findings)} findings, all passed"
+    key, message = bad or failed or (report.task, f"{len(report.findings)} findings, all passed")
+    return message if key == report.task else f"{key}: {message}"
 
 
 def by_severity(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

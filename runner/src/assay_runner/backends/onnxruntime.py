@@ -71,7 +71,7 @@ class OnnxRuntime:
             case "int8" | "fp8":
                 path, notes = _quantised(precision, model, candidate, calibration, workdir, progress)
             case None:
-                raise Unsupported(f"candidate {candidate.name}: an existing plan runs on backend tensorrt only")
+                raise Unsupported("an existing plan runs on backend tensorrt only")
         return Built(
             backend=self.name,
             precision=precision,
@@ -155,7 +155,7 @@ def _quantised(
         own_pairs(model.path, kind)
         return model.path, (f"{kind}: Q/DQ as in the candidate's own model", how)
     if calibration is None:
-        raise InvalidInput(f"candidate {candidate.name} needs its calibration inputs to be built")
+        raise InvalidInput("the candidate needs its calibration inputs to be built")
     path, notes = quantised_model(model.path, candidate.calibration, calibration, workdir, progress, kind)
     return path, (*notes, how)
 

@@ -123,8 +123,7 @@ def _sentences(failures: dict[str, AuditError]) -> list[str]:
     texts = {str(f) for f in failures.values()}
     if len(texts) == 1 and len(failures) > 1:
         return list(texts)
-    named = ((f"candidate {key}: ", str(failure)) for key, failure in failures.items())
-    return [text if text.startswith(lead) else lead + text for lead, text in named]
+    return [f"candidate {key}: {failure}" for key, failure in failures.items()]
 
 
 def _console() -> Console:

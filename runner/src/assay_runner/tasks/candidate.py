@@ -106,18 +106,18 @@ def _same_inputs(candidate: Candidate, own: LoadedModel, model: LoadedModel, dat
     if wanted != given:
         shown = [", ".join(f"{n}: {t.name}" for n, t in sorted(each.items())) for each in (given, wanted)]
         raise InvalidInput(
-            f"the model of candidate {candidate.name} takes other inputs ({shown[0]}) than the audit's ({shown[1]}): "
+            f"the candidate's own model takes other inputs ({shown[0]}) than the audit's ({shown[1]}): "
             "export both with the same input names and types"
         )
     outputs = [o.name for o in model.outputs if o.name not in {mine.name for mine in own.outputs}]
     if outputs:
         raise InvalidInput(
-            f"the model of candidate {candidate.name} lacks output {outputs[0]!r} of the audit's model: "
+            f"the candidate's own model lacks output {outputs[0]!r} of the audit's model: "
             "export both with the same output names"
         )
     if own.batch is not None and own.batch != dataset.batch:
         raise InvalidInput(
-            f"the model of candidate {candidate.name} takes batches of {own.batch}, and the audit feeds "
+            f"the candidate's own model takes batches of {own.batch}, and the audit feeds "
             f"{dataset.batch}: set dataset.batch to {own.batch}, or export both models with one batch"
         )
 
@@ -126,5 +126,5 @@ def _calibration(candidate: Candidate, model: LoadedModel, context: Context) -> 
     spec = candidate.calibration
     if spec is None:
         return None
-    source = Source(uri=spec.uri, samples=spec.samples, what=f"calibration set of candidate {candidate.name}")
+    source = Source(uri=spec.uri, samples=spec.samples, what="calibration set")
     return context.open(source, model)

@@ -58,7 +58,7 @@ def _gathered(task: Task, context: Context) -> tuple[list[Report], list[Candidat
             reports.append(found[0])
             candidates.extend(found[0].candidates)
         else:
-            missing = f"no report of candidate {key} at {of.folder}: its task did not end"
+            missing = f"there is no report at {of.folder}: its task did not end"
             candidates.append(unmeasured(of, missing))
         context.progress.advance()
     return reports, candidates

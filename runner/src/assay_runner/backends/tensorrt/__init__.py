@@ -105,7 +105,7 @@ class TensorRT:
         recipe = Recipe(
             source=source,
             settings=chosen,
-            extents=extents(model.inputs, profile, shapes, candidate.name),
+            extents=extents(model.inputs, profile, shapes),
             held=held_nodes(model.path, candidate) if chosen.obeys else {},
             timing_cache=workdir / SHARED / timing.file_name(chosen.options),
         )

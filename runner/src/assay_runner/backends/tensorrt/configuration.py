@@ -74,16 +74,16 @@ def settings(candidate: Candidate, offered: Offered) -> Settings:
     Raises:
         Unsupported: this version or GPU does not have what it asks for.
     """
-    name, precision = candidate.name, candidate.precision or "fp32"
+    precision = candidate.precision or "fp32"
     typing: Typing = candidate.typing or ("weak" if offered.weak else "strong")
     if typing == "weak" and not offered.weak:
         raise Unsupported(
-            f"candidate {name} asks for typing weak, which TensorRT {offered.version} no longer has: set typing: strong"
+            f"typing weak is asked for, which TensorRT {offered.version} no longer has: set typing: strong"
         )
     if precision == "fp8" and offered.capability < FP8_CAPABILITY:
         shown = ".".join(map(str, offered.capability))
         raise Unsupported(
-            f"candidate {name} asks for fp8, which needs compute capability 8.9 or newer, and this GPU has {shown}: "
+            f"fp8 is asked for, which needs compute capability 8.9 or newer, and this GPU has {shown}: "
             "choose other spec.target.gpuProducts, or another precision"
         )
     implicit = _implicit(candidate, typing, offered)
@@ -112,8 +112,8 @@ def _implicit(candidate: Candidate, typing: Typing, offered: Offered) -> bool:
         return False
     if calibration.quantization == "implicit" and not offered.implicit:
         raise Unsupported(
-            f"candidate {candidate.name} asks for implicit quantization, and TensorRT {offered.version} has no "
-            "calibrators: set calibration.quantization: explicit"
+            f"implicit quantization is asked for, and TensorRT {offered.version} has no calibrators: "
+            "set calibration.quantization: explicit"
         )
     wanted = calibration.quantization or ("implicit" if calibration.method in ("entropy", "minmax") else "explicit")
     return wanted == "implicit" and offered.implicit
@@ -129,7 +129,7 @@ def quantity(text: str) -> int:
 
 
 def extents(
-    inputs: Sequence[TensorSpec], profile: Sequence[ShapeProfile], seen: Mapping[str, Extents], candidate: str
+    inputs: Sequence[TensorSpec], profile: Sequence[ShapeProfile], seen: Mapping[str, Extents]
 ) -> dict[str, Extents]:
     """The optimisation profile of every input that has a free axis.
 
@@ -137,7 +137,6 @@ def extents(
         inputs: of the model.
         profile: what the spec says; it must take the dataset's batches, not samples fed alone.
         seen: shapes the dataset will feed.
-        candidate: its name, for sentences.
 
     Raises:
         InvalidInput: the profile names no input, has another rank, is not in order, or does not hold what is fed.
@@ -145,7 +144,7 @@ def extents(
     known = {spec.name: spec for spec in inputs}
     given = {entry.input: Extents(entry.min, entry.opt, entry.max) for entry in profile}
     for name, shapes in given.items():
-        _check(name, shapes, known, seen.get(name), candidate)
+        _check(name, shapes, known, seen.get(name))
     found: dict[str, Extents] = {}
     for spec in inputs:
         if all(isinstance(size, int) for size in spec.shape):
@@ -153,15 +152,15 @@ def extents(
         chosen = given.get(spec.name) or seen.get(spec.name)
         if chosen is None:
             raise InvalidInput(
-                f"candidate {candidate}: input {spec.name!r} has free axes {list(spec.shape)} and nothing says which "
+                f"input {spec.name!r} has free axes {list(spec.shape)} and nothing says which "
                 "shapes it takes: give build.profile"
             )
         found[spec.name] = chosen
     return found
 
 
-def _check(name: str, shapes: Extents, known: Mapping[str, TensorSpec], seen: Extents | None, candidate: str) -> None:
-    where = f"candidate {candidate}: build.profile of input {name!r}"
+def _check(name: str, shapes: Extents, known: Mapping[str, TensorSpec], seen: Extents | None) -> None:
+    where = f"build.profile of input {name!r}"
     if name not in known:
         raise InvalidInput(f"{where} names no input of the model: there are {', '.join(known)}")
     rank = len(known[name].shape)
@@ -182,13 +181,12 @@ def _check(name: str, shapes: Extents, known: Mapping[str, TensorSpec], seen: Ex
             )
 
 
-def held(layers: Sequence[tuple[str, str]], nodes: Collection[tuple[str, str]], candidate: str) -> dict[str, str]:
+def held(layers: Sequence[tuple[str, str]], nodes: Collection[tuple[str, str]]) -> dict[str, str]:
     """Precision by node name, of the nodes that patterns match; the last pattern that matches decides.
 
     Args:
         layers: pattern and precision.
         nodes: name and operator of every node.
-        candidate: its name, for the sentence.
 
     Raises:
         InvalidInput: a pattern matches no node.
@@ -197,8 +195,6 @@ def held(layers: Sequence[tuple[str, str]], nodes: Collection[tuple[str, str]], 
     for pattern, precision in layers:
         matched = [name for name, op in nodes if fnmatchcase(name, pattern) or fnmatchcase(op, pattern)]
         if not matched:
-            raise InvalidInput(
-                f"candidate {candidate}: layers.nodes {pattern!r} matches no node of the model by name or operator"
-            )
+            raise InvalidInput(f"layers.nodes {pattern!r} matches no node of the model by name or operator")
         found |= dict.fromkeys(matched, precision)
     return found

@@ -43,7 +43,7 @@ def source_model(
                 own_pairs(model.path, kind)
                 return model.path, (f"{kind}: Q/DQ as in the candidate's own model",)
             if calibration is None:
-                raise InvalidInput(f"candidate {candidate.name} needs its calibration inputs to be built")
+                raise InvalidInput("the candidate needs its calibration inputs to be built")
             if settings.implicit:
                 return model.path, ()
             path, notes = quantised_model(model.path, candidate.calibration, calibration, folder, progress, kind)
@@ -53,7 +53,7 @@ def source_model(
             return path, (*notes, *_bodies(model.path))
         case "fp32" | "tf32" if settings.typing == "strong" and candidate.layers:
             raise Unsupported(
-                f"candidate {candidate.name}: layers hold nodes wider than the candidate; with precision "
+                "layers hold nodes wider than the candidate; with precision "
                 f"{candidate.precision} and typing strong there is nothing wider: set typing: weak, or remove layers"
             )
         case "fp32" | "tf32":
@@ -74,7 +74,7 @@ def held_nodes(path: Path, candidate: Candidate) -> dict[str, str]:
         InvalidInput: a pattern matches no node.
     """
     patterns = [(layer.nodes, layer.precision) for layer in candidate.layers]
-    return held(patterns, nodes(path), candidate.name) if patterns else {}
+    return held(patterns, nodes(path)) if patterns else {}
 
 
 def _strong(path: Path, kind: str, candidate: Candidate, folder: Path) -> tuple[Path, tuple[str, ...]]:
@@ -86,8 +86,7 @@ def _strong(path: Path, kind: str, candidate: Candidate, folder: Path) -> tuple[
         precisions = held_nodes(path, candidate)
         if other := {p for p in precisions.values() if p not in ("fp32", kind)}:
             raise Unsupported(
-                f"candidate {candidate.name}: with typing strong, layers of a {kind} candidate may be fp32, not "
-                f"{', '.join(sorted(other))}"
+                f"with typing strong, layers of a {kind} candidate may be fp32, not {', '.join(sorted(other))}"
             )
         keep = {name for name, precision in precisions.items() if precision == "fp32"}
         made = strong(model, kind, found.types, found.ranks, keep)
