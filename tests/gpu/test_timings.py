@@ -1,0 +1,46 @@
+"""The timing cache of a user's artifact store: grown by audits, used by the next, and never in the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from assay_api.report import Verdict
+from assay_runner.backends.tensorrt.timing import NAME
+from tests.gpu.audits import Audited, audit, run, trt
+from tests.models import convolutions, random
+from tests.timings import STAYS
+
+DRIFT = ({"outputDrift": {"snr": 17}},)
+pytestmark = pytest.mark.usefixtures("gpu")
+
+
+def test_audits_grow_one_timing_cache_and_replace_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STAYS, str(tmp_path / "timings"))
+    onnx.save(convolutions(), str(tmp_path / "model.onnx"))
+    (tmp_path / "data").mkdir()
+    np.savez(tmp_path / "data" / "part-0.npz", x=random(16, 4, 9, 9, seed=1))
+
+    def audited(name: str, **build: object) -> Audited:
+        candidate = trt("fp16") | {"build": {"optimizationLevel": 1, **build}}
+        document = audit(name, tmp_path / "model.onnx", tmp_path / "data", [candidate], DRIFT, batch=16)
+        return run(document, tmp_path)
+
+    first = audited("first")
+    [kept] = (tmp_path / "timings").rglob(NAME)
+    whole = kept.read_bytes()
+    # Another engine of the same layers: what the first one timed is enough.
+    second = audited("second", workspace="1Gi")
+    assert kept.stat().st_size < 1.5 * len(whole)
+
+    kept.write_bytes(b"no timing cache")
+    third = audited("third", workspace="2Gi")
+    assert len(kept.read_bytes()) > 0.5 * len(whole)
+    assert {told.verdict("outputDrift") for told in (first, second, third)} == {Verdict.PASSED}
+    seconds = [told.candidate("fp16").engine["buildSeconds"] for told in (first, second, third)]
+    print(f"built in {seconds[0]:.1f} s, {seconds[1]:.1f} s with its timings, {seconds[2]:.1f} s without")
