@@ -6,6 +6,7 @@ copy of the file without its weights answers those, takes kilobytes, and so can 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import onnx
 
-SMALL_BYTES: Final = 1024
-"""A tensor that takes no more is kept whole: a shape, an axis, a flag."""
+FEW: Final = 256
+"""A tensor of no more elements is kept whole: a shape, an axis, a flag."""
 _KEPT: Final = 8
 _VALUES: Final = (
     "raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data",
@@ -39,7 +40,8 @@ def _read(path: Path, _size: int, _changed: int) -> onnx.ModelProto:
 
     whole = onnx.load(str(path), load_external_data=False, format="protobuf")
     for tensor in tensors(whole):
-        if tensor.ByteSize() > SMALL_BYTES:
+        # By its shape: to say how many bytes it takes, protobuf would write all of it.
+        if math.prod(tensor.dims) > FEW:
             for field in _VALUES:
                 tensor.ClearField(field)
     # A copy, for a message keeps the memory of everything that was ever parsed into it.
