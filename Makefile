@@ -86,7 +86,7 @@ bench-operator: .venv/.dev ## Operator against a bare kopf handler on a real API
 GPU_PYTHON = $$($(PYTHON) -c 'import tensorrt' 2>/dev/null && command -v $(PYTHON) || echo .venv/bin/python)
 GPU_ENV = PYTHONPATH="$(CURDIR)/crds/src:$(CURDIR)/runner/src$${PYTHONPATH:+:$$PYTHONPATH}"
 GPU_TESTS = tests/gpu tests/contract/test_backends.py tests/contract/test_seams.py \
-  tests/contract/test_timing.py tests/contract/test_checks.py
+  tests/contract/test_comparisons.py tests/contract/test_timing.py tests/contract/test_checks.py
 
 .PHONY: gpu-env gpu-test gpu-bench
 gpu-env:
