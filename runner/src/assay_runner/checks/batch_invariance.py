@@ -15,7 +15,8 @@ class BatchInvariance(Sameness):
     """Does a sample's output depend on what else is in its batch?
 
     Feeds batches made of copies of one sample, whose rows must agree, and holds each row of the dataset's batches
-    against the same sample run alone; where the model's batch is fixed, only the first.
+    against the same sample run alone; where the model's batch is fixed, only the first. Where an output that differs
+    comes from random numbers, or from custom operators (plugins), it says so.
     """
 
     name: ClassVar[str] = "batchInvariance"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -26,8 +26,6 @@ from assay_runner.passes.host import SHOWN_BYTES, affordable
 from assay_runner.passes.load import busy
 from assay_runner.passes.rows import bits_equal, distance, judged, parts
 from assay_runner.tensors import Array, Arrays, Batch, Progress
-
-Opened = Callable[[], AbstractContextManager[Session]]
 
 SESSIONS = 3
 """Sessions that are opened anew: each costs as much as loading the candidate, or building its probe."""
@@ -60,31 +58,60 @@ def look_inside(
     index = next(d.batch for d in differences if d.condition == conditions[0])
     progress.stage("run to run, inside", unit="conditions")
     found = Inside()
-    for opened, beside in _probes(backend, built):
-        wanted = [condition for condition in conditions if condition not in beside]
-        if not wanted:
-            continue
-        try:
-            with opened() as session:
-                size = affordable(session, chosen[index], SHOWN_BYTES) if splits else 0
-                part = next(parts(chosen[index], size or None))
-                look = _Look(backend, built, opened, session, part, index)
-                for condition in wanted:
-                    look.under(condition, runs)
-                    progress.advance()
-                    if look.first:
-                        return look.result()
-                found = look.result()
-        except AuditError as error:
-            found = replace(found, reason="; ".join(filter(None, (found.reason, str(error)))))
+    for probe in _probes(backend, built):
+        wanted = [condition for condition in conditions if condition not in probe.beside]
+        if wanted and not found.first:
+            found = _looked(probe, found, chosen[index], index, wanted, runs, splits, progress)
     return found
 
 
-def _probes(backend: Backend, built: Built) -> Iterator[tuple[Opened, frozenset[Condition]]]:
-    """How tensors are shown, what changes least first; and under which conditions they cannot be."""
+@dataclass(frozen=True)
+class _Probe:
+    """A way of showing tensors.
+
+    Attributes:
+        backend: what runs the candidate.
+        built: the candidate.
+        opened: opens a session that shows tensors.
+        beside: conditions under which it cannot.
+    """
+
+    backend: Backend
+    built: Built
+    opened: Callable[[], AbstractContextManager[Session]]
+    beside: frozenset[Condition] = frozenset()
+
+
+def _probes(backend: Backend, built: Built) -> Iterator[_Probe]:
+    """What changes the candidate least comes first."""
     if isinstance(backend, Comparing):
-        yield partial(_as_served, backend, backend.sites(built), built), frozenset({"newProcess"})
-    yield partial(backend.open_tapped, built), frozenset()
+        served = partial(_as_served, backend, backend.sites(built), built)
+        yield _Probe(backend, built, served, frozenset({"newProcess"}))
+    yield _Probe(backend, built, partial(backend.open_tapped, built))
+
+
+def _looked(
+    probe: _Probe,
+    before: Inside,
+    batch: Batch,
+    index: int,
+    conditions: Sequence[Condition],
+    runs: int,
+    splits: bool,
+    progress: Progress,
+) -> Inside:
+    """What a probe shows; what was found before it, where it cannot be opened."""
+    try:
+        with probe.opened() as session:
+            size = affordable(session, batch, SHOWN_BYTES) if splits else 0
+            look = _Look(probe, session, next(parts(batch, size or None)), index)
+            for condition in conditions:
+                if not look.first:
+                    look.under(condition, runs)
+                    progress.advance()
+            return look.result()
+    except AuditError as error:
+        return replace(before, reason="; ".join(filter(None, (before.reason, str(error)))))
 
 
 @contextmanager
@@ -107,13 +134,10 @@ class _Shown:
 class _Look:
     """The tensors of the first run, and the first of them that differed in another one."""
 
-    def __init__(
-        self, backend: Backend, built: Built, opened: Opened, session: Session, batch: Batch, index: int
-    ) -> None:
-        self._backend, self._built, self._opened = backend, built, opened
-        self._session, self._batch, self._index = session, batch, index
+    def __init__(self, probe: _Probe, session: Session, batch: Batch, index: int) -> None:
+        self._probe, self._session, self._batch, self._index = probe, session, batch, index
         found = session.run(batch.inputs)
-        self._sites = [site for site in backend.sites(built) if site.tensor in found]
+        self._sites = [site for site in probe.backend.sites(probe.built) if site.tensor in found]
         # Copies, one by one: the memory of a session's tensors is its own.
         self._kept = {site.tensor: np.array(judged(found.pop(site.tensor), batch)) for site in self._sites}
         self._tensors = len(self._kept)
@@ -167,12 +191,12 @@ class _Look:
 
     def _anew(self) -> Iterator[dict[str, Array]]:
         for _ in range(SESSIONS):
-            with self._opened() as session:
+            with self._probe.opened() as session:
                 yield session.run(self._batch.inputs)
 
     def _elsewhere(self) -> Iterator[dict[str, Array]]:
-        yield from run_elsewhere(self._built, [self._batch.inputs], tapped=True)
+        yield from run_elsewhere(self._probe.built, [self._batch.inputs], tapped=True)
 
     def _loaded(self, runs: int) -> Iterator[dict[str, Array]]:
-        with self._backend.open(self._built) as other, busy(other, [self._batch]):
+        with self._probe.backend.open(self._probe.built) as other, busy(other, [self._batch]):
             yield from self._again(runs)
