@@ -38,25 +38,28 @@ DATA = Samples({"x": random(8, 8), "state": np.zeros((8, 1), np.float32)})
 
 def judged(proto: onnx.ModelProto, data: Samples, folder: Path, backend: Backend = ORT, **given: Any) -> Finding:
     [found] = measured(proto, "fp32", data, folder, parse(CHECKS["runToRun"], given), backend=backend).findings
+    assert ". " not in found.message, "one sentence"
+    assert Finding.model_validate_json(found.model_dump_json(by_alias=True)).message == found.message
     return found
 
 
 @dataclass(frozen=True)
 class Case:
-    """A whim, the condition that shows it, where the first difference is inside, and what is told of it."""
+    """A whim, the condition that shows it, what is told of it, and the first run that differs."""
 
     whim: Whim
     condition: str
     when: str
     far: str = "by up to 0.5"
+    run: int = 1
 
 
 INSIDE = {
     "every second run": Case(
-        lambda at: 0.5 * (at.run % 2), "sameSession", "in 2 of 4 further runs of one session"
+        lambda at: 0.5 * (at.run % 2), "sameSession", "in 2 of 4 further runs of one session", run=2
     ),
     "only where there was a run before": Case(
-        lambda at: 0.5 * (at.run > 1), "sameSession", "in 4 of 4 further runs of one session"
+        lambda at: 0.5 * (at.run > 1), "sameSession", "in 4 of 4 further runs of one session", run=2
     ),
     "every session anew": Case(
         lambda at: 0.25 * (at.session > 1 + (at.kind == "plain")), "newSession", "in 3 of 3 runs in a new session",
@@ -66,7 +69,7 @@ INSIDE = {
     "another process": Case(lambda at: 0.5, "newProcess", "in a new process"),
     "NaN once": Case(
         lambda at: np.nan if at.run == 3 else 0.0, "sameSession", "in 1 of 4 further runs of one session",
-        "NaN or Inf in one run only among them",
+        "NaN or Inf in one run only among them", run=3,
     ),
 }  # fmt: skip
 
@@ -80,7 +83,8 @@ def test_the_first_tensor_inside_is_named(case: str, tmp_path: Path) -> None:
     named = "with 5 tensors shown, tensor 'moved' of node 'moved.node' (Add) is the first to differ"
     assert f"{named}, {given.when}, {given.far}; {DEFECT}" in found.message
     first = found.details["inside"]["first"]
-    assert (first["tensor"], first["node"], first["condition"]) == ("moved", "moved.node", given.condition)
+    assert (first["tensor"], first["node"], first["run"]) == ("moved", "moved.node", given.run)
+    assert first["condition"] == given.condition
 
 
 def test_the_largest_distance_of_all_runs_is_told(tmp_path: Path) -> None:
