@@ -14,7 +14,7 @@ import pytest
 from tests.bench.bare_gpu import ranked, some
 from tests.bench.counted import counting
 from tests.bench.files import INPUT
-from tests.bench.gpu import BENCHMARKS, on_tensorrt, plan_of, worst
+from tests.bench.gpu import BENCHMARKS, EVERY_TENSOR, on_tensorrt, plan_of, worst
 from tests.bench.networks import write
 from tests.bench.programs import ROOT, ProgramFailed, python, run_program
 
@@ -90,7 +90,7 @@ def test_only_the_first_samples_are_read(tmp_path: Path) -> None:
 
 def test_the_measured_audit_is_one_that_assay_takes(tmp_path: Path) -> None:
     file = tmp_path / "audit.yaml"
-    file.write_text(json.dumps(on_tensorrt(32, {"layerDrift": {}})))
+    file.write_text(json.dumps(on_tensorrt(32, EVERY_TENSOR)))
     run_program(python("assay_runner", "validate", "-f", file), tmp_path / "log")
 
 
