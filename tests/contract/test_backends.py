@@ -12,8 +12,11 @@ from assay_api.audit import Candidate
 from assay_api.model import parse
 from assay_runner import errors
 from assay_runner.backends import BACKENDS, Backend, Capability
+from assay_runner.backends.seams import Comparing
 from assay_runner.errors import InvalidInput
 from assay_runner.passes.rows import bits_equal
+from assay_runner.statistics.blocks import Sums
+from assay_runner.tensors import Array
 from tests.contract.builds import Build, X, asked
 from tests.lab import Unavailable
 from tests.models import Heard, convolutions, loaded
@@ -75,19 +78,33 @@ def test_shown_tensors_are_those_it_names(backend: Backend, build: Build) -> Non
 
 
 def test_pieces_make_every_shared_tensor(backend: Backend, build: Build) -> None:
+    """Of a backend that fuses: every shared tensor that it keeps between its layers."""
     if not backend.can(Capability.PIECES):
         raise Unavailable(f"{backend.name} cannot run pieces here")
     made = build("fp16")
     with backend.open_tapped(made) as session:
         tensors = session.run({"x": X})
     floats = {name: a.nbytes for name, a in tensors.items() if a.dtype == np.float32}
+    kept = set(floats)
+    if isinstance(backend, Comparing):
+        with backend.open_comparison(made, local=False) as comparison:
+            kept &= comparison.shown
     with backend.pieces(made, floats, 1 << 20) as pieces:
         given = {name for piece in pieces for name in piece.gives}
-        assert given == floats.keys()
+        assert given == kept
         for piece in pieces:
             results = piece.session.run({**tensors, "x": X})
-            # On its own tensors a piece gives what the whole gave.
-            assert all(bits_equal(results[made_as], tensors[name]) for name, made_as in piece.gives.items())
+            for name, made_as in piece.gives.items():
+                # On its own tensors a piece gives what the whole gave; where it is an engine, by other kernels.
+                found, whole = results[made_as], tensors[name]
+                assert bits_equal(found, whole) or (isinstance(backend, Comparing) and snr(whole, found) > 50), name
+
+
+def snr(whole: Array, found: Array) -> float:
+    """Signal to noise in dB."""
+    sums = Sums()
+    sums.add(whole, found)
+    return sums.snr
 
 
 def test_a_wrong_shape_is_the_users_to_mend(backend: Backend, build: Build) -> None:
