@@ -52,6 +52,35 @@ def test_verdicts(case: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("precision", "counts", "warnings", "said"),
+    [
+        ("fp16", {"FP16": 1, "FP32": 2}, (), "only 1 of 3 layers that compute ran in it: 2 FP32, 1 FP16; the builder"),
+        ("int8", {"FP32": 9, "INT8": 1}, (), "look where the Q/DQ pairs stand, or set share to have this fail"),
+        (
+            "int8",
+            {"FP32": 24, "INT8": 1},
+            ("Missing scale and zero-point for tensor t, expect fall back to non-int8 implementation",),
+            "ask for calibration.quantization: explicit to reach more",
+        ),
+    ],
+)
+def test_little_passes_with_a_remark(
+    precision: str, counts: Mapping[str, int], warnings: tuple[str, ...], said: str
+) -> None:
+    facts = EngineFacts(engine(counts).layers, {"warnings": warnings})
+    [found] = AchievedPrecision().judge(Evidence("c", samples=4, precision=precision, engine=facts))
+    assert (found.verdict, found.details.get("remark")) == (Verdict.PASSED, True)
+    assert said in found.message
+    [half] = AchievedPrecision().judge(Evidence("c", 4, "fp16", engine=engine({"FP16": 1, "FP32": 1})))
+    assert "remark" not in half.details
+
+
+def test_no_share_asked_for_is_no_limit() -> None:
+    evidence = Evidence("c", samples=4, precision="fp16", engine=engine({"FP32": 2}))
+    assert [AchievedPrecision(share=s).judge(evidence)[0].limit for s in (0, 0.5)] == [None, 0.5]
+
+
+@pytest.mark.parametrize(
     ("shown", "said"), [((), "profiling verbosity detailed"), (("Float",), "read and make FP32, and cast inside")]
 )
 def test_a_layer_that_does_not_tell_says_why(shown: tuple[str, ...], said: str) -> None:

@@ -133,7 +133,7 @@ class Recommendation(Model):
     """Which candidate to ship."""
 
     candidate: str | None = None
-    """Key of the fastest candidate that passed."""
+    """Key of the fastest candidate that passed; of those as fast within noise, the most accurate."""
     message: str = ""
     """Why, in one sentence."""
 

@@ -55,6 +55,13 @@ def test_limits_have_a_direction_and_excess_a_ratio() -> None:
 
 
 def test_units() -> None:
-    assert (percent(0.97222), milliseconds(0.4126), milliseconds(1234.5)) == ("97.22 %", "0.413 ms", "1234 ms")
+    assert (percent(0.97222), milliseconds(0.4126), milliseconds(1234.5)) == ("97.22 %", "0.413 ms", "1,234 ms")
+    assert [milliseconds(ms) for ms in (0.039, 0.04, 2, 62, 0)] == [
+        "0.0390 ms",
+        "0.0400 ms",
+        "2.00 ms",
+        "62.0 ms",
+        "0.00 ms",
+    ]
     assert [size(n) for n in (None, 512, 146_432, 5 * 2**30)] == ["not measured", "512 B", "143.0 KiB", "5.0 GiB"]
     assert number("1e3") == 1000.0

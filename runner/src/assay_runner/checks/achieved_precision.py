@@ -23,6 +23,10 @@ WIDE: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """What layers may run in where a wide precision was asked for; TF32 kernels often tell FP32."""
 MOST_UNKNOWN = 0.5
+MOST = 0.5
+"""Share of the layers below which a finding that passes says that it is little."""
+NO_RANGE = "Missing scale and zero-point"
+"""How a warning of TensorRT begins where implicit calibration found no range for a tensor."""
 
 
 class AchievedPrecision(Check):
@@ -36,7 +40,8 @@ class AchievedPrecision(Check):
     needs: ClassVar[frozenset[Need]] = frozenset({Need.ENGINE})
 
     share: float = Field(default=0, ge=0, le=1)
-    """Smallest share of the layers that compute which must have run in it. Default 0: one layer is enough."""
+    """Smallest share of the layers that compute which must have run in it. Default 0: one layer is enough, and below
+    half of them the finding passes with a remark."""
 
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding: enough layers ran in it, too few did, or it cannot be told."""
@@ -81,9 +86,13 @@ class AchievedPrecision(Check):
         found, unknown = counts.get(evidence.precision.upper(), 0), counts.get(UNKNOWN, 0)
         needed = max(1, math.ceil(self.share * total - 1e-9))
         asked = f"{evidence.precision} was asked for, and"
+        remark = ""
         if found >= needed:
             verdict = Verdict.PASSED
-            message = f"{asked} {found} of {total} layers that compute ran in it: {_said(counts)}"
+            remark = _few(evidence, found, total)
+            only = "only " if remark else ""
+            message = f"{asked} {only}{found} of {total} layers that compute ran in it: {_said(counts)}"
+            message += f"; {remark}" if remark else ""
         elif found + unknown >= needed:
             verdict = Verdict.INCONCLUSIVE
             message = (
@@ -99,8 +108,27 @@ class AchievedPrecision(Check):
         else:
             verdict = Verdict.FAILED
             message = f"{asked} {_instead(counts, found, total)}: {_why(evidence)}"
-        fields: dict[str, Any] = {"metric": "layersShare", "value": found / total, "limit": self.share}
-        return self.finding(evidence, verdict, message, **fields, details={"achieved": counts})
+        fields: dict[str, Any] = {"metric": "layersShare", "value": found / total}
+        # One layer is asked for where no share is; a limit of 0 would read as if none were enough.
+        fields["limit"] = self.share or None
+        details = {"achieved": counts} | ({"remark": True} if remark else {})
+        return self.finding(evidence, verdict, message, **fields, details=details)
+
+
+def _few(evidence: Evidence, found: int, total: int) -> str:
+    """What to do where most layers ran in something else; empty where they did not."""
+    if found >= MOST * total:
+        return ""
+    ways = "set share to have this fail"
+    warnings = evidence.engine.facts.get("warnings", ()) if evidence.engine else ()
+    if any(NO_RANGE in str(warning) for warning in warnings):
+        return (
+            "implicit quantization gives no range to some tensors (see the builder's warnings), and leaves what they "
+            f"pass through wider; ask for calibration.quantization: explicit to reach more, or {ways}"
+        )
+    if evidence.precision in ("int8", "fp8"):
+        return f"look where the Q/DQ pairs stand, or {ways}"
+    return f"the builder found the rest faster in another precision, or could not do otherwise; {ways}"
 
 
 def _untold(evidence: Evidence) -> str:
@@ -131,14 +159,14 @@ def _instead(counts: Mapping[str, int], found: int, total: int) -> str:
 def _why(evidence: Evidence) -> str:
     if evidence.precision in ("int8", "fp8"):
         return (
-            "the builder found it faster, or no Q/DQ pair reaches an operator it runs in 8 bits; look where the pairs "
-            "stand, or ship the wider precision and save the calibration"
+            "the builder found that faster, or no Q/DQ pair reaches an operator it runs in 8 bits; look where the "
+            "pairs stand, or ship the wider precision and save the calibration"
         )
     if evidence.engine is not None and evidence.engine.typing == "strong":
         return "under strong typing the model's own types decide, so convert the model, or ask for weak typing"
     return (
-        "the builder found it faster, or layers hold them there; ship the fp32 engine, which is as fast, or force the "
-        "precision with typing: strong"
+        "the builder found that faster, or the candidate's own layers hold them there; ship the fp32 candidate, which "
+        "is no slower, or force the precision with typing: strong"
     )
 
 

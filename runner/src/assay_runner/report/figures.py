@@ -45,6 +45,13 @@ METRICS = {
         Metric("top5", "top-5 accuracy", more_is_better=True, unit="share"),
         Metric("top1Kept", "golden's top-1 accuracy kept", more_is_better=True, unit="share"),
         Metric("top5Kept", "golden's top-5 accuracy kept", more_is_better=True, unit="share"),
+        Metric("layersShare", "layers that ran in what was asked for", more_is_better=True, unit="share"),
+        Metric("narrowerLayers", "layers that ran narrower than asked for"),
+        Metric("tensorsThatOverflow", "tensors that FP16 cannot hold"),
+        Metric("underflow", "share of elements that become zero", unit="share"),
+        Metric("subnormal", "share of elements that become subnormal", unit="share"),
+        Metric("nodesIn8Bits", "nodes that read 8 bits and should not"),
+        Metric("innerSum", "largest sum inside a node"),
         Metric("nonFinite", "samples with NaN or Inf"),
         Metric("differences", "runs that differ"),
         Metric("otherBits", "rows with other bits"),
@@ -143,9 +150,11 @@ def excess(metric: str | None, value: Any, limit: Any) -> str:
 
 
 def milliseconds(value: Any) -> str:
-    """A duration given in milliseconds."""
+    """A duration given in milliseconds, to three digits, zeros too: durations stand below each other."""
     given = number(value)
-    return plain(value) if given is None or not math.isfinite(given) else f"{plain(given, 3)} ms"
+    if given is None or not math.isfinite(given):
+        return plain(value)
+    return f"{given:,.0f} ms" if abs(given) >= 100 else f"{given:#.3g} ms"
 
 
 def count(value: Any) -> str:

@@ -1,20 +1,37 @@
 """Which candidate to ship: the fastest that passed, as far as latencies can be compared.
 
-Latencies compare only between real runs of one batch. Of an emulation they say nothing about the engine, so there the
-narrowest precision that passed is named instead, its most accurate candidate, and the sentence says so. Where one
-precision was reached both after training and by training for it, the message also names the more accurate way.
+Latencies compare only between real runs of one batch, and no better than their noise: of those that are as fast as the
+fastest within it, the most accurate is named, and the sentence says so. Of an emulation they say nothing about the
+engine, so there the narrowest precision that passed is named instead, its most accurate candidate. Where one precision
+was reached both after training and by training for it, the message also names the more accurate way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from assay_api.audit import Candidate
-from assay_api.report import CandidateReport, Recommendation, Verdict, worst
+from assay_api.report import CandidateReport, Latency, Recommendation, Verdict, worst
+from assay_runner.report.figures import milliseconds
 from assay_runner.tasks.training import most_accurate, trained_or_not
 
 _WIDTH: Final = {"int8": 0, "fp8": 1, "fp16": 2, "bf16": 3, "tf32": 4, "fp32": 5}
+
+LISTED: Final = 3
+"""Candidates that a sentence names."""
+_DEVIATIONS: Final = 2.3263
+"""Standard deviations between the median and the 99th percentile of a normal distribution."""
+_MEDIAN: Final = math.sqrt(math.pi / 2)
+"""Standard error of the median of normal samples, times the root of their number, in standard deviations."""
+_SURE: Final = 1.96
+"""Standard errors that a difference must have to be one, with 95 % confidence."""
+MOST_NOISE: Final = 0.05
+"""Share of the fastest latency beyond which a difference counts, whatever the noise: what was timed badly must not win
+by it."""
+
+Groups = Mapping[str, Sequence[CandidateReport]]
 
 
 def recommend(candidates: tuple[CandidateReport, ...], asked: tuple[Candidate, ...] = ()) -> Recommendation:
@@ -30,7 +47,9 @@ def recommend(candidates: tuple[CandidateReport, ...], asked: tuple[Candidate, .
     for candidate in candidates:
         by_name.setdefault(candidate.name.partition("@")[0], []).append(candidate)
     found = _fastest(by_name)
-    message = "; ".join([found.message, *trained_or_not(by_name, asked)])
+    chosen = [c for c in candidates if found.candidate in (c.name, c.name.partition("@")[0])]
+    little = next((said for c in chosen if (said := _little(c))), None)
+    message = "; ".join([found.message, *([little] if little else []), *trained_or_not(by_name, asked)])
     return found.model_copy(update={"message": message})
 
 
@@ -42,12 +61,7 @@ def _fastest(by_name: dict[str, list[CandidateReport]]) -> Recommendation:
         [(name, group)] = passed.items()
         return Recommendation(candidate=_key(name, group), message=f"{name} is the only candidate that passed")
     if _comparable(passed.values()):
-        name = min(passed, key=lambda n: _latency(passed[n]))
-        figure = f"{_latency(passed[name]):.3g} ms for a batch of {_batch(passed[name])}"
-        return Recommendation(
-            candidate=_key(name, passed[name]),
-            message=f"{name} is the fastest of the candidates that passed ({_list(passed)}): {figure}",
-        )
+        return _timed(passed)
     widths = {n: _WIDTH.get(group[0].precision or "", len(_WIDTH)) for n, group in passed.items()}
     narrowest = [n for n in passed if widths[n] == min(widths.values())]
     better = most_accurate(passed, narrowest) if len(narrowest) > 1 else None
@@ -57,13 +71,53 @@ def _fastest(by_name: dict[str, list[CandidateReport]]) -> Recommendation:
     return Recommendation(
         candidate=_key(name, passed[name]),
         message=(
-            f"{name} is {what} that passed ({_list(passed)}); the latencies are {why}, "
+            f"{name} is {what} of the {len(passed)} candidates that passed; the latencies are {why}, "
             "so measure them on the target before shipping"
         ),
     )
 
 
-def _comparable(groups: Iterable[list[CandidateReport]]) -> bool:
+def _little(candidate: CandidateReport) -> str | None:
+    """That most of the engine's layers ran in another precision than the one asked for."""
+    asked, total = candidate.precision or "", sum(candidate.achieved.values())
+    found = candidate.achieved.get(asked.upper(), 0)
+    if asked in ("", "tf32", "fp32") or 2 * found >= total:
+        return None
+    return f"only {found} of the {total} layers of {candidate.name} ran in {asked}"
+
+
+def _timed(passed: Groups) -> Recommendation:
+    """The fastest; of those as fast within noise the most accurate."""
+    ordered = sorted(passed, key=lambda n: _latency(passed[n]))
+    fastest = ordered[0]
+    equals = [n for n in ordered if n == fastest or _tied(_slowest(passed[fastest]), _slowest(passed[n]))]
+    name = (most_accurate(passed, equals) if len(equals) > 1 else None) or fastest
+    others = [f"{n} ({milliseconds(_latency(passed[n]))})" for n in equals if n != name]
+    figure = f"{milliseconds(_latency(passed[name]))} for a batch of {_batch(passed[name])}"
+    if name != fastest:
+        message = (
+            f"{name} is the most accurate of the fastest of the {len(passed)} candidates that passed: {figure}, as "
+            f"fast within noise as {_list(others)}"
+        )
+    else:
+        message = f"{name} is the fastest of the {len(passed)} candidates that passed: {figure}"
+        message += f"; as fast within noise, and not more accurate: {_list(others)}" if others else ""
+    return Recommendation(candidate=_key(name, passed[name]), message=message)
+
+
+def _tied(fastest: Latency, other: Latency) -> bool:
+    """Whether the difference of two medians lies within the noise of their measurement."""
+    noise = _SURE * math.hypot(_error(fastest), _error(other))
+    return other.median_ms - fastest.median_ms <= min(noise, MOST_NOISE * fastest.median_ms)
+
+
+def _error(latency: Latency) -> float:
+    """Standard error of a median, as if times were normal around it with the 99th percentile where it was measured."""
+    spread = max(latency.p99_ms - latency.median_ms, 0.0) / _DEVIATIONS
+    return _MEDIAN * spread / math.sqrt(max(latency.runs, 1))
+
+
+def _comparable(groups: Iterable[Sequence[CandidateReport]]) -> bool:
     every = [c for group in groups for c in group]
     batches = {c.latency.batch for c in every if c.latency}
     return (
@@ -71,18 +125,25 @@ def _comparable(groups: Iterable[list[CandidateReport]]) -> bool:
     )
 
 
-def _latency(group: list[CandidateReport]) -> float:
+def _slowest(group: Sequence[CandidateReport]) -> Latency:
     """The slowest product decides."""
-    return max(c.latency.median_ms for c in group if c.latency)
+    return max((c.latency for c in group if c.latency), key=lambda latency: latency.median_ms)
 
 
-def _batch(group: list[CandidateReport]) -> int:
-    return next(c.latency.batch for c in group if c.latency)
+def _latency(group: Sequence[CandidateReport]) -> float:
+    return _slowest(group).median_ms
 
 
-def _key(name: str, group: list[CandidateReport]) -> str:
+def _batch(group: Sequence[CandidateReport]) -> int:
+    return _slowest(group).batch
+
+
+def _key(name: str, group: Sequence[CandidateReport]) -> str:
     return group[0].name if len(group) == 1 else name
 
 
 def _list(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    """The first few, and how many more."""
+    every = list(names)
+    more = f" and {len(every) - LISTED} more" if len(every) > LISTED else ""
+    return ", ".join(every[:LISTED]) + more
