@@ -59,6 +59,25 @@ CALIBRATION = fields(
         "perChannel": BOOL,
     },
 )
+AXIS = st.tuples(*[st.sampled_from([1, 8, 16])] * 3)
+
+
+def shapes(axes: list[tuple[int, ...]], die: int) -> dict[str, Any]:
+    """A shape profile: rarely out of order, rarely of another rank."""
+    ordered = axes if die % RARELY == 11 else [tuple(sorted(axis)) for axis in axes]
+    low, best, high = ([*sizes] for sizes in zip(*ordered, strict=True))
+    return {"input": "x", "min": low, "opt": best, "max": high[1:] if die % RARELY == 13 else high}
+
+
+BUILD = fields(
+    {},
+    {
+        "optimizationLevel": mostly(st.sampled_from([0, 3, 5]), 6, -1, "3"),
+        "workspace": mostly(st.sampled_from(["4Gi", 1024]), "much", True),
+        "flags": mostly(st.just(["STRICT_NANS"]), ["strict"], ["REFIT", "REFIT"]),
+        "profile": st.lists(st.builds(shapes, st.lists(AXIS, min_size=1, max_size=3), DIE), max_size=2),
+    },
+)
 CANDIDATE = fields(
     {"name": NAME, "backend": mostly(st.sampled_from(["tensorrt", "onnxruntime"]), "openvino", None)},
     {
@@ -67,6 +86,7 @@ CANDIDATE = fields(
         "model": MODEL,
         "calibration": CALIBRATION,
         "engine": fields({"uri": URI}, {"sha256": SHA}),
+        "build": BUILD,
     },
 )
 GOOD_CANDIDATE = st.fixed_dictionaries(

@@ -73,6 +73,11 @@ BAD_DOCUMENTS: list[tuple[str, str, str]] = [
     ),
     ("unknown check", changed(checks=[{"finit": {}}]), "spec.checks[0].finit: unknown check"),
     ("bad parameter", changed(checks=[{"runToRun": {"runs": 0}}]), "spec.checks[0].runToRun.runs: "),
+    (
+        "parameters at odds",
+        changed(checks=[{"metric": {"name": "bleu", "keep": 0.9, "atLeast": 1}}]),
+        "spec.checks[0].metric: a metric is judged by keep",
+    ),
     ("duplicate names", changed(candidates=[TENSORRT, TENSORRT]), "duplicate name 'trt' in candidates"),
     ("golden's name", changed(candidates=[{**TENSORRT, "name": "golden"}]), "give the candidate another name"),
     ("summary's name", changed(candidates=[{**TENSORRT, "name": "summary"}]), "give the candidate another name"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,8 @@ from assay_api.model import LIST_MAP_KEYS, Model, Rule
 BACKENDS = ("tensorrt", "onnxruntime")
 Backend = Literal["tensorrt", "onnxruntime"]
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8", "fp8"]
+AXES: Final = 8
+"""Most axes of an input; TensorRT has no more."""
 Extent = Annotated[int, Field(ge=0, le=2_147_483_647)]
 
 
@@ -71,13 +73,27 @@ class EngineRef(Model):
 class ShapeProfile(Model):
     """The shapes of one input that an engine is built for."""
 
+    RULES: ClassVar = (
+        Rule(
+            "self.min.size() == self.opt.size() && self.opt.size() == self.max.size()",
+            lambda s: len(s.min) == len(s.opt) == len(s.max),
+            "min, opt and max must have as many numbers as the input has axes, all three the same",
+        ),
+        Rule(
+            # CEL of older API servers has no loop with an index but over a list of indices.
+            f"{list(range(AXES))}.all(i, i >= self.min.size() || i >= self.opt.size() || i >= self.max.size() || "
+            "(self.min[i] <= self.opt[i] && self.opt[i] <= self.max[i]))",
+            lambda s: all(low <= best <= high for low, best, high in zip(s.min, s.opt, s.max, strict=False)),
+            "min, opt and max must be in order on every axis: min at most opt, opt at most max",
+        ),
+    )
     input: ArrayName
     """Name of the input."""
-    min: tuple[Extent, ...] = Field(min_length=1, max_length=8)
+    min: tuple[Extent, ...] = Field(min_length=1, max_length=AXES)
     """Smallest shape."""
-    opt: tuple[Extent, ...] = Field(min_length=1, max_length=8)
+    opt: tuple[Extent, ...] = Field(min_length=1, max_length=AXES)
     """The shape it is tuned for."""
-    max: tuple[Extent, ...] = Field(min_length=1, max_length=8)
+    max: tuple[Extent, ...] = Field(min_length=1, max_length=AXES)
     """Largest shape."""
 
 

@@ -77,9 +77,11 @@ def _sentence(error: Any) -> str:
             # Not what was given: where a pattern does not hold, it may be a URL with a password in it.
             return PATTERNS[error["ctx"]["pattern"]]
         case _:
-            message = str(error["msg"]).removeprefix("Value error, ")
+            message = str(error["msg"])
             shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
-            return f"{message[0].lower()}{message[1:]}{shown}"
+            # Our own sentences begin as they are to begin, one with a product's name among them.
+            ours = message.removeprefix("Value error, ")
+            return f"{ours if ours != message else message[0].lower() + message[1:]}{shown}"
 
 
 def _plain(value: bool | int | float) -> str:

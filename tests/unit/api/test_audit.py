@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -25,6 +26,10 @@ def test_the_audit_of_the_design_is_taken() -> None:
 ORT = {"name": "a", "backend": "onnxruntime"}
 TRT = {"name": "a", "backend": "tensorrt"}
 CALIBRATION = {"uri": "s3://data/calib/"}
+
+
+def shapes(least: Sequence[int], best: Sequence[int], most: Sequence[int]) -> dict[str, Any]:
+    return {"input": "x", "min": list(least), "opt": list(best), "max": list(most)}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +72,23 @@ CALIBRATION = {"uri": "s3://data/calib/"}
         (
             {"candidates": [{**TRT, "precision": "fp16", "build": {"plugins": ["s3://a/b.so"]}}]},
             "must be an absolute path in the runner's image",
+        ),
+        (
+            {"candidates": [{**TRT, "precision": "fp16", "build": {"profile": [shapes((1, 3), (8, 3), (4, 3))]}}]},
+            "spec.candidates[0].build.profile[0]: min, opt and max must be in order on every axis",
+        ),
+        (
+            {"candidates": [{**TRT, "precision": "fp16", "build": {"profile": [shapes((1, 3), (8, 3), (16,))]}}]},
+            "spec.candidates[0].build.profile[0]: min, opt and max must have as many numbers as the input has axes",
+        ),
+        (
+            {
+                "candidates": [
+                    {**TRT, "precision": "int8"}
+                    | {"calibration": {**CALIBRATION, "quantization": "implicit", "method": "mse"}}
+                ]
+            },
+            "spec.candidates[0].calibration: TensorRT's own calibrators are entropy and minmax",
         ),
         (
             {

@@ -11,6 +11,7 @@ from typing import ClassVar
 from assay_api.audit import Candidate
 from assay_runner.backends.backend import NOTHING, Built, Capability, Piece, Session
 from assay_runner.backends.emulation import Emulation, fp32_model, localised, rounded_model
+from assay_runner.backends.held import held_nodes
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.quantisation import own_pairs, quantised_model
 from assay_runner.backends.sessions import OrtSession, Purpose
@@ -72,6 +73,8 @@ class OnnxRuntime:
                 path, notes = _quantised(precision, model, candidate, calibration, workdir, progress)
             case None:
                 raise Unsupported("an existing plan runs on backend tensorrt only")
+        if held_nodes(model.path, candidate):
+            notes = (*notes, "layers: no node is held to another precision here, as an engine would hold it")
         return Built(
             backend=self.name,
             precision=precision,

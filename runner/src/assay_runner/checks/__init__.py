@@ -67,7 +67,9 @@ def parse_checks(spec: AuditSpec) -> tuple[Check, ...]:
         try:
             checks.append(parse(CHECKS[name], parameters))
         except ValidationError as error:
-            found.extend(f"{path}.{name}.{problem}" for problem in problems(error))
+            # What is wrong with the parameters as a whole has no field to name.
+            told = (problem.removeprefix("document") for problem in problems(error))
+            found.extend(f"{path}.{name}{'' if each.startswith(':') else '.'}{each}" for each in told)
     if found:
         raise InvalidInput("; ".join(found))
     return tuple(checks)

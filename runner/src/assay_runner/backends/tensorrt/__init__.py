@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from assay_api.audit import BuildOptions, Candidate
 from assay_api.model import to_wire
 from assay_runner.backends.backend import NOTHING, Built, Capability, Piece, Session
+from assay_runner.backends.held import held_nodes
 from assay_runner.backends.seams import KEPT, SHARED, Comparison
 from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.building import Product, Recipe, build
@@ -30,7 +31,7 @@ from assay_runner.backends.tensorrt.library import (
 )
 from assay_runner.backends.tensorrt.probes import Probes, marked_plan
 from assay_runner.backends.tensorrt.session import EngineSession, dtypes, opened
-from assay_runner.backends.tensorrt.source import held_nodes, source_model
+from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.behaviour_evidence import Condition
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import FusedLayer, Site

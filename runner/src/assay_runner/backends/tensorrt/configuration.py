@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 from assay_api.audit import BuildOptions, Candidate, ShapeProfile
@@ -139,7 +138,7 @@ def extents(
         seen: shapes the dataset will feed.
 
     Raises:
-        InvalidInput: the profile names no input, has another rank, is not in order, or does not hold what is fed.
+        InvalidInput: the profile names no input, has another rank, or does not hold what is fed.
     """
     known = {spec.name: spec for spec in inputs}
     given = {entry.input: Extents(entry.min, entry.opt, entry.max) for entry in profile}
@@ -168,8 +167,6 @@ def _check(name: str, shapes: Extents, known: Mapping[str, TensorSpec], seen: Ex
         raise InvalidInput(f"{where} must have {rank} numbers per shape, as the model's input has")
     for axis, (low, best, high) in enumerate(zip(shapes.min, shapes.opt, shapes.max, strict=True)):
         size = known[name].shape[axis]
-        if not low <= best <= high:
-            raise InvalidInput(f"{where} is not in order at axis {axis}: min {low}, opt {best}, max {high}")
         if isinstance(size, int) and {low, best, high} != {size}:
             raise InvalidInput(f"{where} changes axis {axis}, which the model fixes at {size}")
         least = (seen.least or seen.min)[axis] if seen else low
@@ -179,22 +176,3 @@ def _check(name: str, shapes: Extents, known: Mapping[str, TensorSpec], seen: Ex
                 f"{where} allows {low} to {high} at axis {axis}, and the data have {fed}: widen the profile, or change "
                 "dataset.batch"
             )
-
-
-def held(layers: Sequence[tuple[str, str]], nodes: Collection[tuple[str, str]]) -> dict[str, str]:
-    """Precision by node name, of the nodes that patterns match; the last pattern that matches decides.
-
-    Args:
-        layers: pattern and precision.
-        nodes: name and operator of every node.
-
-    Raises:
-        InvalidInput: a pattern matches no node.
-    """
-    found: dict[str, str] = {}
-    for pattern, precision in layers:
-        matched = [name for name, op in nodes if fnmatchcase(name, pattern) or fnmatchcase(op, pattern)]
-        if not matched:
-            raise InvalidInput(f"layers.nodes {pattern!r} matches no node of the model by name or operator")
-        found |= dict.fromkeys(matched, precision)
-    return found

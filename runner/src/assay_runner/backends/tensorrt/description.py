@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from assay_runner.backends.held import nodes
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.backends.tensorrt.device import device
 from assay_runner.backends.tensorrt.inspector import engine_layers
 from assay_runner.backends.tensorrt.library import tensorrt
 from assay_runner.backends.tensorrt.session import opened
-from assay_runner.backends.tensorrt.source import nodes
 from assay_runner.engine_evidence import EngineFacts
 from assay_runner.models import LoadedModel
 

@@ -8,15 +8,15 @@ from tempfile import TemporaryDirectory
 
 from assay_api.audit import Candidate
 from assay_runner.backends.emulation import fp32_model, listed, localised
+from assay_runner.backends.held import held_nodes
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.quantisation import own_pairs, quantised_model
-from assay_runner.backends.tensorrt.configuration import Settings, held
+from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import Site
-from assay_runner.graphs.documents import load_outline, localise, save
+from assay_runner.graphs.documents import localise, save
 from assay_runner.graphs.retype import converter
 from assay_runner.graphs.strong import HALVES, strong
-from assay_runner.graphs.taps import sites
 from assay_runner.models import LoadedModel
 from assay_runner.outlines import read_outline
 from assay_runner.tensors import Batches, Progress
@@ -60,21 +60,6 @@ def source_model(
             return fp32_model(model.path, folder), ()
         case _:
             return model.path, ()
-
-
-def nodes(path: Path) -> list[tuple[str, str]]:
-    """Name and operator of every node of a model's outer graph."""
-    return [(site.node or site.tensor, site.op or "") for site in sites(load_outline(path))]
-
-
-def held_nodes(path: Path, candidate: Candidate) -> dict[str, str]:
-    """Precision by node name, where the candidate's `layers` say one.
-
-    Raises:
-        InvalidInput: a pattern matches no node.
-    """
-    patterns = [(layer.nodes, layer.precision) for layer in candidate.layers]
-    return held(patterns, nodes(path)) if patterns else {}
 
 
 def _strong(path: Path, kind: str, candidate: Candidate, folder: Path) -> tuple[Path, tuple[str, ...]]:
