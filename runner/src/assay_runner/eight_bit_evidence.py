@@ -34,7 +34,9 @@ class EightBitReads:
     Attributes:
         reads: in topological order.
         engine: whether an engine's layers were looked at too.
+        operators: of the nodes of the candidate's graph.
     """
 
     reads: tuple[EightBitRead, ...]
     engine: bool = False
+    operators: frozenset[str] = frozenset()

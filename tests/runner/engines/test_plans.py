@@ -12,6 +12,11 @@ from assay_runner.backends.tensorrt.session import unloadable
     [
         ("Cannot find plugin: Swish, version: 1, namespace: acme", "build the model here with build.plugins"),
         ("getPluginCreator could not find plugin: Swish version: 1", "build the model here with build.plugins"),
+        (
+            "[stdArchiveReader.cpp::stdArchiveReaderInitCommon::45] Error Code 1: Serialization (Serialization "
+            "assertion magicTagRead == kMAGIC_TAG failed.Magic tag does not match)",
+            "give the file that TensorRT's builder serialised",
+        ),
         ("Version tag does not match", "use an image and a node like those, or build it again"),
     ],
 )

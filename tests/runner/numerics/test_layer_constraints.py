@@ -105,6 +105,25 @@ def test_without_pairs_nothing_reads_8_bits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("wide", "verdict", "said"),
+    [
+        ("softmax", Verdict.FAILED, "(Softmax) reads tensor 'scores' in INT8"),
+        ("Soft", Verdict.PASSED, "; the graph has no operator 'Soft', so look how keepWide spells it"),
+        ("Gelu", Verdict.PASSED, "is of an operator to keep wide"),
+    ],
+)
+def test_an_operator_spelt_wrong_is_found_or_told(wide: str, verdict: Verdict, said: str) -> None:
+    reads = graph_reads(quantised(softmaxed(), "scores", ("y.node",)))
+    evidence = Evidence(
+        "c", samples=3, precision="int8", eight_bit=EightBitReads(reads, operators=frozenset({"MatMul", "Softmax"}))
+    )
+    [found] = LayerConstraints(keep_wide=(wide,)).judge(evidence)
+    assert found.verdict is verdict
+    assert said in found.message
+    assert ("look how" in found.message) is (wide == "Soft")
+
+
+@pytest.mark.parametrize(
     ("kind", "format_", "nodes", "found"),
     [
         ("kgen", "Int8 NC/32HW32", ("y.node",), ["y.node"]),

@@ -65,6 +65,11 @@ def quantised_model(
         inside = containing(model, form.operators)
         chosen, left = slots(model, floats, kind, calibration.per_channel)
         if not chosen:
+            if _stored(path):
+                raise InvalidInput(
+                    f"{path.name} has Q/DQ pairs inside already, so calibration finds nothing to put any in front of: "
+                    "remove calibration, and the model is taken as it was trained"
+                )
             why = f" that TensorRT runs in {form.label}" if left else ""
             operators = ", ".join(form.operators)
             raise InvalidInput(f"{path.name} has none of {operators}{why}: there is nothing to run in {form.label}")
@@ -86,7 +91,7 @@ def own_pairs(path: Path, kind: EightBit) -> None:
     Raises:
         InvalidInput: it has none, so that building it would give no 8-bit engine.
     """
-    found = {kind for graph in _graphs(load_outline(path).graph) for kind in _stored_types(graph)}
+    found = _stored(path)
     if found & STORED[kind]:
         return
     label = FORMATS[kind].label
@@ -95,6 +100,11 @@ def own_pairs(path: Path, kind: EightBit) -> None:
         f"{path.name} has no {label} QuantizeLinear and DequantizeLinear pairs inside ({held}): give the candidate "
         "calibration to have them put in, or a model trained with them"
     )
+
+
+def _stored(path: Path) -> set[int]:
+    """Element types that the model's own pairs hold."""
+    return {kind for graph in _graphs(load_outline(path).graph) for kind in _stored_types(graph)}
 
 
 def _stored_types(graph: onnx.GraphProto) -> set[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -53,7 +53,8 @@ class LayerConstraints(Check):
         found = evidence.eight_bit
         if found is None:
             return (self.inconclusive(evidence, "the candidate's graph was not looked at"),)
-        breaches = [read for read in found.reads if read.operator in self.keep_wide or read.site.op in self.keep_wide]
+        wide = {name.casefold() for name in self.keep_wide}
+        breaches = [r for r in found.reads if {r.operator.casefold(), (r.site.op or "").casefold()} & wide]
         if breaches:
             return (self._failed(evidence, breaches, len(found.reads)),)
         if not found.reads and evidence.precision in ("int8", "fp8", "") and not found.engine:
@@ -63,8 +64,15 @@ class LayerConstraints(Check):
         message = f"none of the {len(found.reads)} nodes that read 8 bits {where} is of an operator to keep wide"
         if not found.reads:
             message = f"no node reads 8 bits {where}"
+        if strange := self._strange(found.operators):
+            message += f"; the graph has no operator {strange}, so look how keepWide spells it"
         fields: dict[str, Any] = {"metric": "nodesIn8Bits", "value": 0, "limit": 0}
         return (self.finding(evidence, Verdict.PASSED, message, details={"read": len(found.reads)}, **fields),)
+
+    def _strange(self, operators: Collection[str]) -> str:
+        """Operators of the user's own that the graph does not have: a slip of the pen would never be found."""
+        known = {name.casefold() for name in (*KEEP_WIDE, *operators)}
+        return ", ".join(repr(name) for name in self.keep_wide if name.casefold() not in known)
 
     def _failed(self, evidence: Evidence, breaches: Sequence[EightBitRead], total: int) -> Finding:
         first = breaches[0]

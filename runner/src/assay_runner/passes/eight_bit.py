@@ -19,4 +19,5 @@ def eight_bit(built: Built) -> EightBitReads:
     of_engine = [
         read for read in engine_reads(layers, sites(load_outline(built.source))) if read.site.node not in known
     ]
-    return EightBitReads((*found, *of_engine), any(layer.inputs for layer in layers))
+    operators = frozenset(node.op_type for node in graph.graph.node)
+    return EightBitReads((*found, *of_engine), any(layer.inputs for layer in layers), operators)

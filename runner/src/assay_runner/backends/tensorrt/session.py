@@ -57,6 +57,8 @@ def unloadable(plan: str, version: str, why: str) -> str:
         "a plan runs on the version and the GPU it was built for, so use an image and a node like those, or build it "
         "again"
     )
+    if "magic" in why.lower():
+        way = "it is no plan, or a damaged one: give the file that TensorRT's builder serialised"
     if "plugin" in why.lower():
         way = (
             "the plan has plugins that are not TensorRT's own: serialize their library into it, or build the model "
