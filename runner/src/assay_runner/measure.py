@@ -24,10 +24,11 @@ from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.metric import MetricCheck
 from assay_runner.checks.output_drift import OutputDrift
-from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Behaviour, Evidence, Need, Site
 from assay_runner.models import LoadedModel
 from assay_runner.passes.behaviour import behaviour
+from assay_runner.passes.beside import Beside
 from assay_runner.passes.eight_bit import eight_bit
 from assay_runner.passes.metrics import MetricsPass
 from assay_runner.passes.outputs import LabelsPass, OutputsPass
@@ -72,6 +73,11 @@ class MeasureRequest:
     def needs(self) -> frozenset[Need]:
         """What the checks need."""
         return frozenset(need for check in self.checks for need in check.needs)
+
+    @property
+    def splits(self) -> bool:
+        """Whether a batch can be taken apart: golden's model and the candidate's take any."""
+        return self.model.batch is None and (self.candidate_model or self.model).batch is None
 
 
 class Measured(NamedTuple):
@@ -135,10 +141,12 @@ def _measured(
     outputs = OutputsPass(sites, {c.top_k for c in request.checks if isinstance(c, OutputDrift)})
     labels = LabelsPass(_label_outputs(request.checks, tuple(sites)))
     metrics = MetricsPass((c for c in request.checks if isinstance(c, MetricCheck)), sites)
-    tapped, unseen = _tapped(request, stack)
+    # First of all what is served: what is opened beside it has to do with the memory that is left.
+    session = stack.enter_context(request.backend.open(request.built))
+    beside = _beside(request)
+    stack.callback(beside.close)
     ranges = _ranges(request, stack)
     samples = 0
-    session = stack.enter_context(request.backend.open(request.built))
     progress.stage("infer", request.dataset.samples, "samples")
     plain_needed = bool(request.needs & {Need.OUTPUTS, Need.LABELS, Need.METRICS})
     for batch, golden in zip_longest(request.dataset, request.golden):
@@ -151,14 +159,13 @@ def _measured(
             labels.add(batch, golden, found)
         if found is not None:
             metrics.add(batch, golden, found)
-        if tapped:
-            tapped.add(batch, found)
+        beside.add(batch, found)
         if ranges:
             ranges.add(batch)
         samples += batch.count
         progress.advance(batch.count)
-    if tapped:
-        tapped.settle(request.dataset)
+    beside.settle(request.dataset)
+    tapped = beside.found
     evidence = Evidence(
         candidate=request.key,
         samples=samples,
@@ -177,20 +184,20 @@ def _measured(
         engine=request.built.engine,
         overflows=(*(tapped.overflows() if tapped else ()), *request.built.overflows),
         unmeasured=outputs.unmeasured,
-        missing=dict.fromkeys((Need.TENSORS, Need.LAYERS), unseen) if unseen else {},
+        missing=dict.fromkeys((Need.TENSORS, Need.LAYERS), beside.reason) if beside.reason else {},
     )
     return evidence, (tapped.notes if tapped else ())
 
 
-def _tapped(request: MeasureRequest, stack: ExitStack) -> tuple[TappedPass | None, str]:
+def _beside(request: MeasureRequest) -> Beside:
     """The run that shows every tensor, where it is needed; why it cannot be had, where it is."""
     needed = request.needs & {Need.TENSORS, Need.LAYERS}
     if not needed:
-        return None, ""
+        return Beside(None)
     if not request.backend.can(Capability.TENSORS):
-        return None, f"backend {request.backend.name} cannot show tensors here"
-    try:
-        tapped = TappedPass(
+        return Beside(None, f"backend {request.backend.name} cannot show tensors here")
+    return Beside(
+        lambda stack: TappedPass(
             backend=request.backend,
             built=request.built,
             model=request.model,
@@ -198,13 +205,10 @@ def _tapped(request: MeasureRequest, stack: ExitStack) -> tuple[TappedPass | Non
             workdir=request.workdir,
             layers=Need.LAYERS in needed,
             whole=any(isinstance(check, LayerDrift) and check.tensors == "all" for check in request.checks),
-            splits=(request.candidate_model or request.model).batch is None,
+            splits=request.splits,
             stack=stack,
         )
-    except Unsupported as error:
-        # Of a plan that was not built here only the outputs can be seen: they are judged all the same.
-        return None, str(error)
-    return tapped, ""
+    )
 
 
 def _ranges(request: MeasureRequest, stack: ExitStack) -> RangesPass | None:

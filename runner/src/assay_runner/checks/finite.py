@@ -29,17 +29,20 @@ class Finite(Check):
 
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """Failed at the first tensor with a value that is not finite and that golden does not have."""
+        hidden = next((o for o in evidence.outputs if o.broken.any()), None)
         if evidence.tensors is None or evidence.samples < 1:
             reason = self.unmeasured(evidence) or "the tensors of the candidate were not looked at"
+            if hidden:
+                return (self._hidden(evidence, hidden, f"which tensor is the first is not known: {reason}"),)
             return (self.inconclusive(evidence, reason),)
         own = [fault for fault in evidence.tensors.faults if fault.own is None or fault.own > 0]
-        hidden = next((o for o in evidence.outputs if o.broken.any()), None)
         if own and not hidden and (reason := misleading(evidence)):
             return (self._doubtful(evidence, own[0], reason),)
         if own:
             return (self._failed(evidence, own),)
         if hidden:
-            return (self._hidden(evidence, hidden),)
+            why = "it is finite in the run that shows every tensor: showing them changes what is computed"
+            return (self._hidden(evidence, hidden, why),)
         if reason := misleading(evidence):
             return (self.inconclusive(evidence, reason),)
         if reason := unseen(evidence):
@@ -108,12 +111,9 @@ class Finite(Check):
             evidence, Verdict.FAILED, message, site, metric="nonFinite", value=samples, limit=0, details=details
         )
 
-    def _hidden(self, evidence: Evidence, output: OutputDrifts) -> Finding:
+    def _hidden(self, evidence: Evidence, output: OutputDrifts, why: str) -> Finding:
         samples = int(output.broken.sum())
-        message = (
-            f"output {output.site.tensor!r} is not finite in {samples} of {evidence.samples} samples, though it is in "
-            "the run that shows every tensor: showing them changes what is computed"
-        )
+        message = f"output {output.site.tensor!r} is not finite in {samples} of {evidence.samples} samples; {why}"
         return self.finding(evidence, Verdict.FAILED, message, output.site, metric="nonFinite", value=samples, limit=0)
 
 

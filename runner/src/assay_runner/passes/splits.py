@@ -101,8 +101,7 @@ class _Look:
     def _part(self, fused: Comparison, sample: int) -> Batch:
         request = self.request
         batch = next(b for b in request.dataset if b.start <= sample < b.start + b.count)
-        splits = (request.candidate_model or request.model).batch is None
-        size = fused.fits(batch, SHOWN_BYTES) if splits else 0
+        size = fused.fits(batch, SHOWN_BYTES) if request.splits else 0
         return next(part for part in parts(batch, size or None) if sample < part.start + part.count)
 
     def _golden(self, shown: Collection[str], batch: Batch) -> dict[str, Array]:
