@@ -15,7 +15,7 @@ from rich.console import Console
 
 from assay_api.report import Report, Verdict
 from assay_runner.report import print_verdicts
-from tests.unit.report import samples
+from tests.unit.report import engines, samples
 from tests.unit.report.test_page import HOSTILE, hostile
 
 Build = Callable[[], Report]
@@ -48,8 +48,10 @@ def test_fits_eighty_columns(build: Build) -> None:
     assert max(cell_len(line.rstrip()) for line in plain.splitlines()) <= 80
 
 
-@pytest.mark.parametrize("width", [20, 30, 40, 60, 79, 80])
-@pytest.mark.parametrize("build", [samples.passed, samples.failed, samples.inconclusive, samples.emulated])
+@pytest.mark.parametrize("width", [20, 30, 40, 60, 79, 80, 120])
+@pytest.mark.parametrize(
+    "build", [samples.passed, samples.failed, samples.inconclusive, samples.emulated, engines.crowd]
+)
 def test_a_narrow_terminal_crops_nothing(build: Build, width: int) -> None:
     text = re.sub(r"\x1b\[[0-9;]*m", "", printed(build(), width=width, terminal=True))
     assert max(cell_len(line.rstrip()) for line in text.splitlines()) <= width
@@ -74,6 +76,20 @@ def test_a_figure_that_decides_nothing_says_so(width: int) -> None:
     assert "(≥ 96.53 %), not" in " ".join(text.split())
     assert "decided" in text
     assert "decided" not in printed(samples.failed(), width=width)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_twelve_candidates_are_a_line_each(width: int) -> None:
+    lines = [" ".join(line.split()) for line in printed(engines.crowd(), width=width, terminal=True).splitlines()]
+    for name, _, ms, top1 in engines.CROWD:
+        figures = f"{name} ✔ Passed {top1 * 100:.2f} % top1 {top1 * 100:.2f} % (≥ 96.53 %) {ms:.4f} ms"
+        assert figures in [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
+
+
+def test_what_passed_with_a_remark_is_told() -> None:
+    text = printed(engines.crowd())
+    assert "✔ fp8-mse: fp8 was asked for, and only 1 of 10 layers that compute ran in it: 9 FP32, 1 FP8" in text
+    assert text.index("fp8 was asked for") < text.index("✔ Passed. All 12")
 
 
 def test_a_very_long_name_is_shortened() -> None:

@@ -165,8 +165,8 @@ def _why(evidence: Evidence) -> str:
     if evidence.engine is not None and evidence.engine.typing == "strong":
         return "under strong typing the model's own types decide, so convert the model, or ask for weak typing"
     return (
-        "the builder found that faster, or the candidate's own layers hold them there; ship the fp32 candidate, which "
-        "is no slower, or force the precision with typing: strong"
+        "the builder found that faster, or the candidate's own layers hold them there; ship fp32, which is no "
+        "slower, or force the precision with typing: strong"
     )
 
 

@@ -128,7 +128,9 @@ def figure(metric: str | None, value: Any) -> str:
 
 def bound(metric: str | None, limit: Any) -> str:
     """A limit with its direction, for example "≤ 0.05"."""
-    return f"{'≥' if metric_of(metric).more_is_better else '≤'} {figure(metric, limit)}"
+    row, given = metric_of(metric), number(limit)
+    whole = row.unit == "share" and given is not None and math.isfinite(given) and round(given * 100, 4) % 1 == 0
+    return f"{'≥' if row.more_is_better else '≤'} {percent(given, 0) if whole else figure(metric, limit)}"
 
 
 def breaches(metric: str | None, value: Any, limit: Any) -> bool:

@@ -25,6 +25,7 @@ from assay_runner.report.wording import (
     one_line,
     overall,
     recommendation,
+    remarkable,
     sentence,
     shortened,
     sorted_findings,
@@ -51,13 +52,14 @@ def print_verdicts(report: Report, console: Console) -> None:
         console.print()
     if report.candidates:
         console.print(_table(report, console) if console.width >= NARROW else _list(report, console))
-    for finding in _told(report)[:SENTENCES]:
+    told = _told(report)
+    for finding in told[:SENTENCES]:
         _finding(console, finding)
-    if len(_told(report)) > SENTENCES:
-        _sentence(console, Text(f"... and {len(_told(report)) - SENTENCES} more findings, in the report."))
-    told = {finding.message for finding in report.findings}
+    if len(told) > SENTENCES:
+        _sentence(console, Text(f"... and {len(told) - SENTENCES} more findings, in the report."))
+    messages = {finding.message for finding in report.findings}
     for candidate in report.candidates:
-        if candidate.error and candidate.error not in told:
+        if candidate.error and candidate.error not in messages:
             line = f"{candidate.name}: {candidate.error}"
             _sentence(console, _marked(console, Verdict.INCONCLUSIVE, line))
     console.print()
@@ -67,7 +69,8 @@ def print_verdicts(report: Report, console: Console) -> None:
 
 
 def _told(report: Report) -> list[Finding]:
-    return sorted_findings(f for f in report.findings if f.verdict is not Verdict.PASSED)
+    """What did not pass, and what passed with a remark."""
+    return sorted_findings(f for f in report.findings if f.verdict is not Verdict.PASSED or remarkable(f))
 
 
 def _finding(console: Console, finding: Finding) -> None:
@@ -75,12 +78,15 @@ def _finding(console: Console, finding: Finding) -> None:
 
 
 def _table(report: Report, console: Console) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, expand=False, collapse_padding=True
+    )
     table.add_column("Candidate", overflow="fold", min_width=9)
     table.add_column("Verdict", no_wrap=True)
-    table.add_column("Accuracy", justify="right", overflow="fold")
-    table.add_column("Worst figure", overflow="fold", ratio=1, min_width=24)
-    table.add_column("Latency", justify="right", overflow="fold")
+    # A figure must not lose its unit; names and sentences give way.
+    table.add_column("Accuracy", justify="right", no_wrap=True)
+    table.add_column("Worst figure", overflow="fold", min_width=24)
+    table.add_column("Latency", justify="right", no_wrap=True)
     for candidate in report.candidates:
         table.add_row(*_row(report, candidate, console))
     return table

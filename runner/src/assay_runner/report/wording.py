@@ -100,6 +100,11 @@ def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda f: SEVERITY[f.verdict])
 
 
+def remarkable(finding: Finding) -> bool:
+    """Whether a finding that passed says something that must not be folded away."""
+    return finding.verdict is Verdict.PASSED and bool(finding.details.get("remark"))
+
+
 def findings_of(report: Report, candidate: str) -> list[Finding]:
     """The findings of a candidate, worst first."""
     return sorted_findings(f for f in report.findings if f.candidate == candidate)

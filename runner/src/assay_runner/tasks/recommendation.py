@@ -96,8 +96,8 @@ def _timed(passed: Groups) -> Recommendation:
     figure = f"{milliseconds(_latency(passed[name]))} for a batch of {_batch(passed[name])}"
     if name != fastest:
         message = (
-            f"{name} is the most accurate of the fastest of the {len(passed)} candidates that passed: {figure}, as "
-            f"fast within noise as {_list(others)}"
+            f"{name} is the most accurate of the {len(equals)} fastest of {len(passed)} candidates that passed, which "
+            f"are equally fast within noise: {figure}; {_list(others)}"
         )
     else:
         message = f"{name} is the fastest of the {len(passed)} candidates that passed: {figure}"
