@@ -137,7 +137,7 @@ def test_nodes_held_to_a_precision_run_in_it_to_the_last_layer(precision: str, h
     found = told.candidate(precision)
     if found.error and "no longer has" in found.error:
         return  # a TensorRT without weak typing
-    assert set(found.achieved) == {held.upper()}
+    assert set(found.achieved) == {held.upper()}, found.engine_layers
     snr = float(found.outputs[0]["metrics"]["snr"]["worst"])
     assert (snr > 100) is (held == "fp32"), snr
 

@@ -50,7 +50,7 @@ BARE = (
 @pytest.mark.parametrize(
     ("network", "made", "expected"),
     [
-        (GEMM, MADE, {0: "relu", 5: "flatten", 7: "fc", 9: "fc", 10: "fc"}),
+        (GEMM, MADE, {0: "relu", 5: "flatten", 6: "fc", 7: "fc", 8: "fc", 9: "fc", 10: "fc"}),
         (SOFTMAX, {"scaled": "scale", "probabilities": "softmax"}, {0: "scale", 1: "softmax", 2: "softmax"}),
         (BARE, {"y": "dropout", "z": "relu"}, {0: "dropout", 1: "dropout", 2: "relu", 3: "relu"}),
         (BARE, {}, {}),
@@ -91,10 +91,12 @@ def test_a_layer_that_says_its_node_is_no_other_nodes() -> None:
         ("SLICE", ("HALF", "", "BF16"), (0, 2)),
         ("CAST", ("HALF",), ()),
         ("CAST", ("FLOAT",), (0,)),
+        ("CONSTANT", ("HALF",), ()),
+        ("CONSTANT", ("FLOAT",), (0,)),
         ("ASSERTION", (), ()),
     ],
 )
-def test_only_floating_point_is_set_and_a_cast_keeps_its_type(
+def test_only_floating_point_is_set_and_a_cast_or_constant_keeps_its_type(
     kind: str, makes: tuple[str, ...], outputs: tuple[int, ...]
 ) -> None:
     found = NetworkLayer("l", kind, makes=makes)

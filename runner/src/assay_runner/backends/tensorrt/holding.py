@@ -17,8 +17,11 @@ from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import sites
 
 KINDS: Final[Mapping[str, str]] = MappingProxyType({"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"})
-NEVER: Final = frozenset({"CONSTANT", "SHAPE"})
+NEVER: Final = frozenset({"SHAPE"})
 """Layers that have no precision of their own."""
+FIXED: Final = frozenset({"CAST", "CONSTANT"})
+"""Layers that are held to the type they make, or not at all: TensorRT refuses another type of a cast's output, and a
+constant that is left free may be stored rounded, though what reads it computes wider."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,7 @@ class NetworkLayer:
 
     def held(self, kind: str) -> tuple[int, ...]:
         """Which outputs become `kind` where the layer is held to it; none where it cannot be."""
-        # What a cast makes is what it is for: TensorRT refuses another type of output.
-        if self.type == "CAST" and self.makes[:1] != (kind,):
+        if self.type in FIXED and self.makes[:1] != (kind,):
             return ()
         return tuple(number for number, made in enumerate(self.makes) if made in KINDS.values())
 
