@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,9 +13,10 @@ from assay_runner.behaviour_evidence import CONDITIONS
 from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.repeats import repeat
 from assay_runner.passes.rows import bits_equal
-from tests.contract.builds import Build
+from assay_runner.tensors import Extents
+from tests.contract.builds import Build, asked
 from tests.lab import Unavailable
-from tests.models import Heard, Samples, random
+from tests.models import Heard, Samples, branching, loaded, random
 
 DATA = Samples({"x": random(6, 4, 9, 9, seed=1)}, batch=3)
 
@@ -67,6 +70,13 @@ def test_one_more_output_is_there_beside_the_others(backend: Backend, built: Bui
         plain = np.array(session.run(inputs)["logits"])
     assert found.keys() == {"logits", "r"}
     assert np.abs(found["logits"] - plain).max() < 0.05 * np.abs(plain).max()
+
+
+def test_what_control_flow_hides_is_told(backend: Backend, tmp_path: Path) -> None:
+    given, shape = loaded(branching(), tmp_path), (6, 4)
+    shapes = {"x": Extents((1, 4), shape, shape)}
+    made = backend.build(given, asked(backend, "fp32"), None, tmp_path / "built", Heard(), shapes)
+    assert [site.tensor for site in made.hidden] == ["y"]
 
 
 def test_a_session_that_knows_its_time_and_memory_gives_them(backend: Backend, built: Built) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ from onnx import helper
 
 from assay_api.model import parse
 from assay_api.report import Finding, Verdict
+from assay_runner.backends import Built, Session
+from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.checks import CHECKS, Check
+from assay_runner.graphs.upstream import fed
 from assay_runner.tensors import Array
 from tests.models import Samples, constant, convolutions, embedding, mlp, model, node, noisy, random, value
 from tests.runner.numerics.candidates import measured
@@ -197,6 +202,31 @@ def test_an_output_that_cannot_be_added(proto: onnx.ModelProto, given: Any, mess
     [found] = judged(proto, Samples({"x": random(6, 8)}), tmp_path, check("extraOutput", **given))
     assert found.verdict is INCONCLUSIVE
     assert message in found.message
+
+
+def test_an_output_that_is_asked_for_and_not_given_says_nothing(tmp_path: Path) -> None:
+    class Folding(OnnxRuntime):
+        """Computes ahead what it is asked to show."""
+
+        @contextmanager
+        def open_with_output(self, built: Built, tensor: str) -> Iterator[Session]:
+            with self.open(built) as session:
+                yield session
+
+    data = Samples({"x": random(6, 8)})
+    [found] = measured(mlp(), "fp32", data, tmp_path, check("extraOutput"), backend=Folding()).findings
+    assert found.verdict is INCONCLUSIVE
+    assert "is not among the outputs of the candidate that was built with it" in found.message
+
+
+def test_what_is_added_unasked_is_computed_from_the_data(tmp_path: Path) -> None:
+    folded = [node("Mul", "w w", "w2"), node("Shape", "x", "size"), node("Gather", "size zero", "rows")]
+    moved = [node("Abs", "w2", "w3"), node("Relu", "x", "r"), node("Mul", "r w3", "y")]
+    weights = [constant("w", random(8)), constant("zero", np.int64(0))]
+    proto = model([*folded, *moved], [value("x", "N", 8)], [value("y", "N", 8)], weights)
+    assert fed(proto) == {"x", "r", "y"}
+    [found] = judged(proto, Samples({"x": random(6, 8)}), tmp_path, check("extraOutput"))
+    assert (found.verdict, "with tensor 'r'" in found.message) == (PASSED, True)
 
 
 @pytest.mark.parametrize(("exact", "verdict"), [(False, PASSED), (True, FAILED)])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import onnx
 
 from assay_runner.graphs.documents import captured, subgraphs
+from assay_runner.graphs.taps import RANDOM_OPS
 
 
 def upstream(model: onnx.ModelProto, tensor: str) -> frozenset[str]:
@@ -23,6 +24,16 @@ def upstream(model: onnx.ModelProto, tensor: str) -> frozenset[str]:
             node = makers[name]
             found.update(_made_inside(node))
             ahead += [source for source in (*node.input, *captured(node)) if source]
+    return frozenset(found)
+
+
+def fed(model: onnx.ModelProto) -> frozenset[str]:
+    """Names of the tensors whose numbers the data decide: not those of weights and shapes alone."""
+    found = {value.name for value in model.graph.input} - {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        reads = node.op_type not in ("Shape", "Size") and not found.isdisjoint((*node.input, *captured(node)))
+        if reads or node.op_type in RANDOM_OPS:
+            found.update(output for output in node.output if output)
     return frozenset(found)
 
 

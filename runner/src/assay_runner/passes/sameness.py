@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
+from typing import Final
 
 import numpy as np
 
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import Extensible
 from assay_runner.behaviour_evidence import Comparison, ExtraOutput, Invariance
-from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.errors import InvalidInput, Unavailable, Unsupported
 from assay_runner.evidence import Site
+from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.upstream import fed
 from assay_runner.passes.outputs import OutputsPass
 from assay_runner.passes.rows import bits_equal, has_samples, judged, length, parts
 from assay_runner.passes.suspects import Suspected
 from assay_runner.tensors import Array, Arrays, Batch, Batches, Progress
+
+NOT_ADDED: Final = (
+    "is not among the outputs of the candidate that was built with it, for what runs it does not compute it by itself: "
+    "name another in extraOutput.tensor"
+)
 
 
 class SamenessPass:
@@ -134,9 +142,8 @@ def extra_output(
     tensor, batches = asked
     if not isinstance(backend, Extensible):
         return ExtraOutput(None, None, f"backend {backend.name} cannot add an output here")
-    sites = [site for site in backend.sites(built) if site.tensor not in outputs]
-    chosen = [site for site in sites if site.tensor == tensor] if tensor else sites[len(sites) // 2 :]
-    if not chosen:
+    added = _added(backend, built, outputs, tensor)
+    if added is None:
         named = f"the candidate has no tensor {tensor!r}" if tensor else "the candidate has no tensor but its outputs"
         return ExtraOutput(None, None, f"{named}, so there is none to add: name another in extraOutput.tensor")
     progress.stage("extra output", 2 * batches, "batches")
@@ -147,14 +154,27 @@ def extra_output(
             plain.append({name: judged(a, batch) for name, a in _kept(session.run(batch.inputs)).items()})
             progress.advance()
     try:
-        with backend.open_with_output(built, chosen[0].tensor) as session:
+        with backend.open_with_output(built, added.tensor) as session:
             for batch, first in zip(islice(dataset, batches), plain, strict=True):
                 places = [f"sample {batch.start + row}" for row in range(batch.count)]
-                same.add(batch, first, session.run(batch.inputs), places)
+                found = session.run(batch.inputs)
+                if added.tensor not in found:
+                    return ExtraOutput(added, None, f"tensor {added.tensor!r} {NOT_ADDED}")
+                same.add(batch, first, found, places)
                 progress.advance()
-    except (InvalidInput, Unsupported) as error:
-        return ExtraOutput(chosen[0], None, f"the candidate with one more output cannot be run: {error}")
-    return ExtraOutput(chosen[0], same.result())
+    except (InvalidInput, Unavailable) as error:
+        return ExtraOutput(added, None, f"the candidate with one more output cannot be run: {error}")
+    return ExtraOutput(added, same.result())
+
+
+def _added(backend: Backend, built: Built, outputs: Collection[str], tensor: str) -> Site | None:
+    """The tensor of this name; of none, the middle one of those that a builder cannot compute ahead."""
+    sites = [site for site in backend.sites(built) if site.tensor not in outputs]
+    if tensor:
+        return next((site for site in sites if site.tensor == tensor), None)
+    data = fed(load_outline(built.source))
+    sites = [site for site in sites if site.tensor in data] or sites
+    return sites[len(sites) // 2] if sites else None
 
 
 def _kept(outputs: Arrays) -> dict[str, Array]:

@@ -36,8 +36,10 @@ from assay_runner.behaviour_evidence import Condition
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import FusedLayer, Site
 from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.inside import hidden
 from assay_runner.graphs.strong import wide_nodes
 from assay_runner.graphs.taps import random_sites, sites
+from assay_runner.model_files import file_sha256
 from assay_runner.models import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress, names
 
@@ -125,6 +127,7 @@ class TensorRT:
             folder=workdir,
             emulated=False,
             notes=(*notes, *_how(chosen, candidate)),
+            hidden=hidden(load_outline(model.path)),
             engine=facts,
         )
 
@@ -150,7 +153,14 @@ class TensorRT:
         if not any(layer.type for layer in facts.layers):
             note += "; it was built without detailed profiling verbosity, so its layers show names only"
         return Built(
-            backend=self.name, precision="", path=plan, source=model.path, folder=workdir, notes=(note,), engine=facts
+            backend=self.name,
+            precision="",
+            path=plan,
+            source=model.path,
+            folder=workdir,
+            notes=(note,),
+            hidden=hidden(load_outline(model.path)),
+            engine=facts,
         )
 
     def sites(self, built: Built) -> tuple[Site, ...]:
@@ -224,7 +234,9 @@ class TensorRT:
         """Of all that a plan is made from, so that none is taken for another's; calibration inputs are the caller's."""
         wire = {key: value for key, value in to_wire(candidate).items() if key != "name"}
         parts = (model.identity, json.dumps(wire, sort_keys=True), sorted(recipe.extents.items()), self.identity())
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        # An image may bring another library by the same name.
+        plugins = tuple(file_sha256(Path(plugin)) for plugin in recipe.settings.options.plugins)
+        return hashlib.sha256(repr(parts + plugins).encode()).hexdigest()
 
     def _probes_of(self, built: Built) -> Probes:
         if found := self._probes.get(built.folder):
@@ -253,7 +265,7 @@ def _made(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> d
         if record.pop("fingerprint", "") == fingerprint:
             progress.note("engine taken from the cache")
             return {**record, "cached": True}
-    for old in (*kept.glob("*.plan"), kept / INSPECTED):
+    for old in (*kept.glob("*.plan"), kept / INSPECTED, kept / RANGES):
         old.unlink(missing_ok=True)
     product: Product = build(recipe, progress)
     (kept / PLAN).write_bytes(product.plan)
