@@ -79,6 +79,8 @@ class TaskResult(Told):
     """Median latency of a batch in milliseconds, formatted."""
     typing: str | None = None
     """TensorRT's typing."""
+    achieved: str | None = None
+    """Layers of the engine by the precision they ran in, formatted."""
     emulated: bool = False
     """True where ONNX Runtime stood in for the engine."""
     accuracy: dict[str, str] = {}

@@ -58,6 +58,8 @@ class CandidateStatus(Model):
     """What it waits for, is doing or found."""
     typing: str | None = None
     """TensorRT's typing."""
+    achieved: str | None = None
+    """Layers of the engine by the precision they ran in, for example 40 FP16, 3 FP32."""
     emulated: bool | None = None
     """True where ONNX Runtime stood in for the engine."""
     worst: Worst | None = None

@@ -69,7 +69,7 @@ STEPS: tuple[Step, ...] = (
     _shorter(200),
     _without("worst", "accuracy", only_passed=True),
     _shorter(80),
-    _without("report_uri", "report_sha256", "latency_ms", "typing", only_passed=True),
+    _without("report_uri", "report_sha256", "latency_ms", "typing", "achieved", only_passed=True),
     _without("accuracy", "report_uri", "report_sha256", only_passed=False),
     _without("worst", only_passed=False),
     _shorter(32),

@@ -119,6 +119,7 @@ def candidate_status(state: TaskState, observed: Observed, run_ended: bool) -> C
         verdict=result.verdict.value if result.verdict else Verdict.INCONCLUSIVE.value,
         message=result.message or None,
         typing=result.typing,
+        achieved=result.achieved,
         emulated=result.emulated or None,
         worst=Worst.model_validate(found.model_dump(exclude={"candidate"}, exclude_none=True)) if found else None,
         accuracy=result.accuracy or None,
@@ -188,7 +189,8 @@ def _progress(states: RunStates, observed: Observed) -> str | None:
 def _doing(progress: Progress) -> str:
     total = f"/{progress.total}" if progress.total is not None else ""
     counted = f" {progress.done}{total} {progress.unit}".rstrip() if progress.done or progress.total else ""
-    return shorten(f"{progress.stage}{counted}", 120)
+    said = f": {progress.message}" if progress.message else ""
+    return shorten(f"{progress.stage}{counted}{said}", 120)
 
 
 def _recommendation(summary: TaskState) -> RecommendationStatus | None:

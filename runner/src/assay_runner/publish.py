@@ -67,12 +67,19 @@ def task_result(task: Task, report: Report, stored: StoredReport) -> TaskResult:
         findings=dict(counts),
         latency_ms=f"{one.latency.median_ms:.3f}" if one and one.latency else None,
         typing=one.typing if one else None,
+        achieved=_achieved(one) if one else None,
         emulated=report.emulated,
         accuracy={name: f"{value:.4f}" for name, value in one.accuracy.items()} if one else {},
         recommendation=recommendation,
         recommended_because=report.recommendation.message if report.recommendation else "",
         message=_message(report),
     )
+
+
+def _achieved(candidate: CandidateReport) -> str | None:
+    """Most layers first."""
+    counts = sorted(candidate.achieved.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count} {name}" for name, count in counts) or None
 
 
 def _worst(report: Report) -> WorstFigure | None:
