@@ -20,6 +20,7 @@ SUMMARIES = {
     "emulated": samples.emulated,
     "deep": samples.deep,
     "fleet": engines.fleet,
+    "crowd": engines.crowd,
 }
 REPORTS = {**SUMMARIES, "candidate": engines.candidate, "deep-candidate": engines.deep_candidate}
 

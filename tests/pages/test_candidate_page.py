@@ -106,7 +106,7 @@ def test_achieved_precision_is_said_in_words(browser: Browser, pages: Pages) -> 
     assert browser.texts(".achieved tbody tr") == ["FP16 27 67.5 %", "INT8 10 25.0 %", "FP32 3 7.5 %"]
     facts = browser.one("[aria-labelledby='candidate-0-engine'] dl").text
     assert "TensorRT\n10.6.0" in facts
-    assert "optimisationLevel\n3" in facts
+    assert "Optimisation level\n3" in facts
     assert "2 warnings of the builder" in browser.one("[aria-labelledby='candidate-0-engine']").text
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
 from pathlib import Path
 
+import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -27,7 +29,7 @@ def test_candidates_stand_side_by_side(browser: Browser, pages: Pages) -> None:
     assert cells[:5] == [
         "Passed ship", "int8 weak tensorrt", "96.94 % top1, golden 97.50 %", "29 dB", "top1 96.94 % limit ≥ 96.53 %",
     ]  # fmt: skip
-    assert cells[5:8] == ["0.42 ms batch 32", "76,190/s", "17.2 MiB"]
+    assert cells[5:8] == ["0.420 ms batch 32", "76,190/s", "17.2 MiB"]
     assert cells[9] == "27 FP16, 10 INT8, 3 FP32"
 
 
@@ -36,7 +38,7 @@ def test_plot_puts_every_measured_candidate_in_its_place(browser: Browser, pages
     links = browser.all(".tradeoff .marks a")
     told = {str(link.get_attribute("aria-label")).split(":")[0]: link for link in links}
     assert set(told) == set(NAMES)
-    assert told["int8-qat"].get_attribute("aria-label") == "int8-qat: Passed, 96.94 %, 0.42 ms"
+    assert told["int8-qat"].get_attribute("aria-label") == "int8-qat: Passed, 96.94 %, 0.420 ms"
     area = browser.one(".tradeoff .area").rect
 
     def place(name: str) -> tuple[float, float]:
@@ -51,10 +53,37 @@ def test_plot_puts_every_measured_candidate_in_its_place(browser: Browser, pages
         assert abs(y - (accuracy - 94) / 4) < 0.02, name
     assert len(browser.all(".tradeoff .ring")) == 1
     caption = browser.one(".tradeoff figcaption").text
-    assert "Fastest: int8-ptq, 0.41 ms. Most accurate: fp32, 97.50 %. Golden has 97.50 %." in caption
+    assert "Fastest: int8-ptq, 0.410 ms. Most accurate: fp32, 97.50 %. Golden has 97.50 %." in caption
     assert "Not in the plot, for want of a latency or an accuracy: fp16-strong." in caption
     shapes = {name: told[name].find_element(By.CSS_SELECTOR, ".icon path").get_attribute("d") for name in NAMES}
     assert shapes["int8-ptq"] != shapes["fp32"], "a verdict has a shape, not only a colour"
+
+
+@pytest.mark.parametrize("width", [400, 760, 1280])
+def test_twelve_names_in_one_corner_cover_neither_each_other_nor_a_mark(
+    width: int, browser: Browser, pages: Pages
+) -> None:
+    browser.screen(width, 900)
+    browser.open(pages["crowd"])
+    shown = [text for text in browser.all(".marks text") if text.is_displayed()]
+    assert len(shown) == len(engines.CROWD)
+    boxes = [box.rect for box in (*shown, *browser.all(".marks .icon"))]
+    for name, (first, other) in product(range(len(shown)), combinations(boxes, 2)):
+        if first is boxes[name]:
+            apart = first["x"] + first["width"] <= other["x"] or other["x"] + other["width"] <= first["x"]
+            # A box of letters is higher than they are.
+            over = first["y"] + first["height"] <= other["y"] + 4 or other["y"] + other["height"] <= first["y"] + 4
+            assert apart or over, shown[name].text
+        assert first["x"] + first["width"] <= width
+
+
+def test_what_passed_with_a_remark_stands_beside_what_failed(browser: Browser, pages: Pages) -> None:
+    browser.open(pages["crowd"])
+    assert browser.texts(".finding .sentence") == [
+        "fp8 was asked for, and only 1 of 10 layers that compute ran in it: 9 FP32, 1 FP8"
+    ]
+    assert browser.texts(".passed-findings summary") == ["12 more findings passed"]
+    assert len(browser.all(".cards .trouble")) == 1
 
 
 def test_marks_are_links_for_the_keyboard(browser: Browser, pages: Pages) -> None:

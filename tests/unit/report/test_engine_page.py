@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from assay_api.report import CandidateReport, Latency, Recommendation, Report, Verdict
 from assay_runner.report import render_html
 from assay_runner.report.formats import FORMATS, format_of
+from assay_runner.report.labels import SCREENS, Screen, labels
 from assay_runner.report.tradeoff import tradeoff
 from assay_runner.report.zones import Magnitudes, magnitudes
 from tests.unit.report import engines, samples
@@ -169,10 +170,38 @@ def test_batches_that_differ_are_compared_by_sample() -> None:
     assert len({g.all("svg")[0].attributes["x"] for g in marks(samples.report(*parts))}) == 1
 
 
-def test_names_of_candidates_beside_each_other_are_moved_apart() -> None:
-    parts = [engines.on_gpu(f"c{i}", "fp16", 1.0 + i / 1e3, 0.9, 40.0, Verdict.PASSED) for i in range(5)]
-    heights = sorted(float(g.all("text")[0].attributes["y"].rstrip("%")) for g in marks(samples.report(*parts)))
-    assert min(b - a for a, b in pairwise(heights)) > 5
+CROWDED = [(0.2 + i / 500, 0.5) for i in range(14)]
+CORNERS = [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.01, 0.99), (0.5, 0.5)]
+
+
+@pytest.mark.parametrize("places", [CROWDED, CORNERS, [(0.5, 1.0)] * 9])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_no_name_lies_over_another_or_over_a_mark(screen: Screen, places: list[tuple[float, float]]) -> None:
+    names = [f"candidate-number-{i}" for i in range(len(places))]
+    placed = labels(names, places, screen)
+    assert [label.mark for label in placed] == places
+    spans = []
+    for label in placed:
+        width = len(label.text) * screen.letter
+        left = label.x - width if label.leftwards else label.x
+        spans.append((left, left + width, label.y))
+        assert 0 <= label.y <= 1
+        for x, y in places:
+            assert not (left < x < left + width and abs(label.y - y) < 0.05), label
+    for (left, right, y), (other_left, other_right, other_y) in combinations(spans, 2):
+        assert right <= other_left or other_right <= left or abs(y - other_y) > 0.05
+
+
+def test_what_failed_is_painted_over_what_passed() -> None:
+    verdicts = [Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED]
+    parts = [engines.on_gpu(f"c{i}", "fp16", 1.0, 0.9, 40.0, verdict) for i, verdict in enumerate(verdicts)]
+    assert [g.attributes["class"] for g in marks(samples.report(*parts))] == ["passed", "inconclusive", "failed"]
+
+
+def test_near_latencies_are_drawn_where_they_lie_and_far_ones_from_zero() -> None:
+    crowd = tradeoff(engines.crowd())
+    assert "further left is faster, not from 0" in str(crowd)
+    assert "not from 0" not in str(tradeoff(engines.fleet()))
 
 
 def test_a_line_falls_where_the_error_is_no_number_any_more() -> None:

@@ -141,7 +141,7 @@ def _facts(candidate: CandidateReport) -> Html:
     if latency:
         timing = (
             f"{milliseconds(latency.median_ms)} median, {milliseconds(latency.p99_ms)} p99 "
-            f"(batch {latency.batch}, {latency.runs} runs)"
+            f"(batch {latency.batch}, {latency.runs:,} {'run' if latency.runs == 1 else 'runs'})"
         )
     return facts(
         [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assay_api.report import CandidateReport
 from assay_runner.report.drawing import percent_of
-from assay_runner.report.figures import number, percent, plain
+from assay_runner.report.figures import moment, number, percent, plain
 from assay_runner.report.layers import WORST
 from assay_runner.report.markup import Child, Html, code, el, facts
 from assay_runner.report.values import cell
@@ -27,13 +28,19 @@ COLUMNS = (
 _LABELS = {
     "tensorrt": "TensorRT",
     "gpu": "GPU",
+    "computeCapability": "Compute capability",
     "driver": "Driver",
+    "driverCuda": "CUDA of the driver",
     "cuda": "CUDA",
     "buildSeconds": "Build, seconds",
+    "built": "Built",
+    "flags": "Builder flags",
+    "optimisationLevel": "Optimisation level",
     "cached": "From cache",
     "typing": "Typing",
     "verbosity": "Profiling verbosity",
 }
+_NO_TACTIC = re.compile("0x0*")
 _FOLDED = 5
 """Warnings that are shown without being asked for."""
 _WARNINGS = 200
@@ -52,12 +59,17 @@ def engine_parts(candidate: CandidateReport, *, whole: bool) -> list[Child]:
     if candidate.achieved:
         parts.append(_achieved(candidate))
     if known:
-        parts.append(facts((_LABELS.get(key, key), cell(value)) for key, value in known.items()))
+        parts.append(facts((_LABELS.get(key, key), fact(key, value)) for key, value in known.items()))
     if isinstance(warnings, list | tuple) and warnings:
         parts.append(_warnings(warnings))
     if whole and candidate.engine_layers:
         parts.append(_layers(candidate.engine_layers))
     return parts
+
+
+def fact(key: str, value: Any) -> Html:
+    """A value as a person reads it; times of day as in the rest of the page."""
+    return cell(moment(value) if key == "built" and isinstance(value, str) else value)
 
 
 def achieved_text(candidate: CandidateReport) -> str:
@@ -142,6 +154,8 @@ def layer_text(layer: Mapping[str, Any], key: str) -> str:
         return "unnamed" if key == "name" else ""
     if isinstance(value, list | tuple):
         return ", ".join(_tensor(item) if isinstance(item, Mapping) else str(item) for item in value)
+    if key == "tactic" and _NO_TACTIC.fullmatch(str(value)):
+        return ""
     return str(value)
 
 

@@ -159,6 +159,11 @@ def milliseconds(value: Any) -> str:
     return f"{given:,.0f} ms" if abs(given) >= 100 else f"{given:#.3g} ms"
 
 
+def moment(text: str) -> str:
+    """A time in UTC as ISO 8601 has it, without its letters."""
+    return text.replace("T", " ").replace("Z", " UTC")
+
+
 def count(value: Any) -> str:
     """A number of things, every digit of it."""
     given = number(value)

@@ -24,6 +24,8 @@ class Html(str):
 Child: TypeAlias = "str | Html | Iterable[Child] | None"
 Attributes = Mapping[str, "str | int | float | bool | None"]
 
+_WIDE = 40
+"""Characters beyond which a fact has a line of its own."""
 _VOID = ("br", "hr", "meta", "link")
 _ICONS = {
     Verdict.PASSED: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zM7 12.5l3.4 3.4L17 9",
@@ -84,8 +86,13 @@ def code(name: str | None) -> Html | None:
 
 def facts(pairs: Iterable[tuple[str, Child]], kind: str = "facts") -> Html:
     """A description list; pairs without a value are left out."""
-    rows = [el("div", None, el("dt", None, k), el("dd", None, v)) for k, v in pairs if v is not None and v != ""]
+    rows = [_fact(k, v) for k, v in pairs if v is not None and v != ""]
     return el("dl", {"class": kind}, rows) if rows else Html("")
+
+
+def _fact(name: str, value: Child) -> Html:
+    wide = isinstance(value, str) and len(value) > _WIDE and "<" not in value
+    return el("div", {"class": "wide" if wide else None}, el("dt", None, name), el("dd", None, value))
 
 
 def data_block(value: Any) -> Html:

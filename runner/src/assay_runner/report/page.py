@@ -145,6 +145,26 @@ def _main(report: Report, whole: bool) -> Html:
     )
 
 
+_LABELS = {
+    "uri": "Address",
+    "samples": "Samples",
+    "shards": "Shards",
+    "batch": "Batch",
+    "labels": "Labels",
+    "ignored": "Ignored arrays",
+    "identity": "Digest of the data",
+    "precision": "Precision",
+    "backend": "Backend",
+    "python": "Python",
+    "os": "System",
+    "cpu": "CPU",
+    "cores": "Cores",
+    "onnxruntime": "ONNX Runtime",
+    "onnx": "ONNX",
+    "numpy": "NumPy",
+}
+
+
 def _run(report: Report) -> Html:
     """How the audit was made, and how to make it again."""
     parts = [el("h2", {"id": "run"}, "How this was measured")]
@@ -157,7 +177,7 @@ def _run(report: Report) -> Html:
         ("Environment", report.environment),
     ):
         if values:
-            parts += [el("h3", None, title), facts((key, cell(value)) for key, value in values.items())]
+            parts += [el("h3", None, title), facts((_LABELS.get(key, key), cell(v)) for key, v in values.items())]
     if report.spec:
         spec = yaml.safe_dump(json_values(report.spec), sort_keys=False, allow_unicode=True, width=100)
         listing = el("div", {"class": "copyable"}, el("pre", {"tabindex": "0"}, el("code", None, spec)))

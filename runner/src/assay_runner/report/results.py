@@ -9,7 +9,7 @@ from assay_api.report import Finding, Report, Verdict
 from assay_runner.report.figures import bound, excess, figure, number
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, join, tone
 from assay_runner.report.values import cell
-from assay_runner.report.wording import sentence, sorted_findings
+from assay_runner.report.wording import remarkable, sentence, sorted_findings
 
 SHOWN = 200
 """Findings on the page; a longer list is in report.json and says so."""
@@ -24,18 +24,21 @@ def findings_list(report: Report, anchors: Mapping[str, str]) -> Html:
     """
     ordered = sorted_findings(report.findings)
     unhappy = [f for f in ordered if f.verdict is not Verdict.PASSED]
-    passed = [f for f in ordered if f.verdict is Verdict.PASSED]
+    passed = [f for f in ordered if f.verdict is Verdict.PASSED and not remarkable(f)]
+    remarked = [f for f in ordered if remarkable(f)]
+    told = [*unhappy, *remarked]
     body: list[Child] = []
-    if unhappy:
-        items = [_finding(f, anchors) for f in unhappy[:SHOWN]]
+    if not unhappy and ordered:
+        text = f"Nothing failed and nothing was left open: all {len(ordered)} findings passed."
+        body.append(el("p", None, text))
+    if told:
+        items = [_finding(f, anchors) for f in told[:SHOWN]]
         body.append(el("ol", {"class": "findings", "data-filterable": len(items) > 8}, items))
-        body.append(_more(len(unhappy)))
-    elif passed:
-        body.append(el("p", None, f"Nothing failed and nothing was left open: all {len(passed)} findings passed."))
-    else:
+        body.append(_more(len(told)))
+    elif not ordered:
         body.append(el("p", None, "There are no findings: nothing was judged."))
     if passed:
-        body.append(_passed(passed, anchors))
+        body.append(_passed(passed, anchors, remarked=bool(remarked)))
     return el("section", {"aria-labelledby": "findings"}, el("h2", {"id": "findings"}, "Findings"), body)
 
 
@@ -98,7 +101,7 @@ def _details(details: Mapping[str, Any]) -> Html | None:
     )
 
 
-def _passed(passed: list[Finding], anchors: Mapping[str, str]) -> Html:
+def _passed(passed: list[Finding], anchors: Mapping[str, str], *, remarked: bool) -> Html:
     heads = join(el("th", {"scope": "col"}, name) for name in ("Candidate", "Check", "Figure", "What was found"))
     rows: Iterable[Html] = (
         el(
@@ -118,7 +121,8 @@ def _passed(passed: list[Finding], anchors: Mapping[str, str]) -> Html:
         el("thead", None, el("tr", None, heads)),
         el("tbody", None, rows),
     )
-    count = f"{len(passed)} {'finding' if len(passed) == 1 else 'findings'} passed"
+    more = "more " if remarked else ""
+    count = f"{len(passed)} {more}{'finding' if len(passed) == 1 else 'findings'} passed"
     region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Findings that passed"}
     return el(
         "details",

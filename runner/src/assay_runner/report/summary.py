@@ -18,6 +18,7 @@ from assay_runner.report.figures import (
     excess,
     figure,
     milliseconds,
+    moment,
     number,
     percent,
     plain,
@@ -31,11 +32,13 @@ from assay_runner.report.wording import (
     SEVERITY,
     UNDECIDED,
     candidate_verdict,
+    findings_of,
     headline,
     label_figure,
     label_metrics,
     overall,
     recommendation,
+    remarkable,
     sentence,
     strain,
     worst_finding,
@@ -83,12 +86,20 @@ def _facts(report: Report) -> Html:
     return facts(
         [
             ("Run", code(report.run)),
-            ("Made", el("time", {"datetime": report.created}, report.created.replace("T", " ").replace("Z", " UTC"))),
+            ("Made", el("time", {"datetime": report.created}, moment(report.created))),
+            ("Ran on", _ran_on(report)),
             ("Samples", _samples(dataset)),
             ("Ignored arrays", _names(ignored) if ignored else None),
             ("Golden", golden_name(golden)),
         ]
     )
+
+
+def _ran_on(report: Report) -> str:
+    """GPU and TensorRT of the engines, each different pair once; empty where none ran."""
+    engines = [candidate.engine for candidate in report.candidates if not candidate.emulated]
+    pairs = [(str(e.get("gpu") or ""), f"TensorRT {e['tensorrt']}" if e.get("tensorrt") else "") for e in engines]
+    return "; ".join(dict.fromkeys(", ".join(filter(None, pair)) for pair in pairs if any(pair)))
 
 
 def golden_name(golden: dict[str, Any]) -> str:
@@ -174,6 +185,7 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
     link = el("a", {"href": f"#candidate-{index}"}, candidate.name)
     noise = worst_snr(candidate)
     achieved = achieved_text(candidate)
+    little = any(remarkable(f) and f.check == "achievedPrecision" for f in findings_of(report, candidate.name))
     return [
         (link, candidate.name),
         ([badge(verdict), el("span", {"class": "tag ship"}, "ship") if shipped else None], SEVERITY[verdict]),
@@ -185,7 +197,7 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
         _optional(rate, latency.throughput if latency else None),
         _optional(size, candidate.size),
         _optional(size, candidate.memory),
-        (achieved or NOT_MEASURED, achieved or None),
+        (el("span", {"class": "trouble"}, achieved) if little else achieved or NOT_MEASURED, achieved or None),
     ]
 
 

@@ -12,31 +12,26 @@ from dataclasses import dataclass
 from assay_api.report import CandidateReport, Report
 from assay_runner.report.drawing import percent_of, scale
 from assay_runner.report.figures import figure, milliseconds, number, percent
+from assay_runner.report.labels import SCREENS, Label, Screen, labels
 from assay_runner.report.markup import Child, Html, el, icon, tone
-from assay_runner.report.wording import candidate_verdict, shortened
+from assay_runner.report.wording import SEVERITY, candidate_verdict
 
 _SHAPE = {"x": -10, "y": -10, "width": 20, "height": 20}
 NAMED = 16
 """Marks that carry their names; among more, names would cover each other."""
-_NAME = 22
-_ROOM = 0.055
-"""Least distance of two names, of the plot's height."""
-_LETTER, _GAP = 0.035, 0.07
-"""Width of a letter, and of the room before a name, on a narrow screen: of the plot's width."""
-_LEFTWARDS = 0.65
-"""Place from which on a name stands left of its mark."""
+_FAR = 0.4
+"""Latencies begin at zero unless the lowest is this share of the highest: then the plot shows where they lie."""
 _ACCURACY = {True: "top-1 accuracy, %", False: "worst SNR of the outputs, dB"}
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A candidate's place: x and y from 0 to 1, y upwards, and where its name stands."""
+    """A candidate's place: x and y from 0 to 1, y upwards."""
 
     index: int
     candidate: CandidateReport
     x: float
     y: float
-    name_y: float
 
 
 def worst_snr(candidate: CandidateReport) -> float | None:
@@ -80,7 +75,9 @@ def _figure(report: Report, shown: list[CandidateReport], values: dict[str, floa
     finite = [v for v in values.values() if math.isfinite(v)]
     scaled = [v * 100 for v in finite] if labelled else finite
     low, high, ticks = scale(scaled or [0.0], fine=labelled)
-    left, right, stops = scale([0.0, *times.values()], fine=True)
+    near = min(times.values()) > _FAR * max(times.values())
+    # Hardly different times must not fill the plot.
+    left, right, stops = scale([0.9 * min(times.values()) if near else 0.0, *times.values()], fine=True)
     unit = 100 if labelled else 1
     places = {
         name: (
@@ -89,13 +86,17 @@ def _figure(report: Report, shown: list[CandidateReport], values: dict[str, floa
         )
         for name, value in values.items()
     }
-    marks = _marks(report, [c for c in report.candidates if c.name in places], places)
-    inside = [
+    marks = [Mark(i, c, *places[c.name]) for i, c in enumerate(report.candidates) if c.name in places]
+    names = [_names(marks, screen) for screen in SCREENS] if len(marks) <= NAMED else []
+    # What failed is painted last: no mark that passed may lie over it.
+    painted = sorted(enumerate(marks), key=lambda item: -SEVERITY[candidate_verdict(report, item[1].candidate)])
+    inside: list[Child] = [
         _grid(low, high, ticks, "y"),
         _grid(left, right, stops, "x"),
-        [_mark(report, m, values, labelled) for m in marks],
+        [_leader(label, screen) for each, screen in zip(names, SCREENS, strict=False) for label in each],
+        [_mark(report, m, values, labelled, [each[i] for each in names]) for i, m in painted],
     ]
-    labels = [el("text", {"x": "100%", "y": percent_of(1 - (t - low) / (high - low))}, f"{t:g}") for t in ticks]
+    heights = [el("text", {"x": "100%", "y": percent_of(1 - (t - low) / (high - low))}, f"{t:g}") for t in ticks]
     return el(
         "figure",
         {"class": "chart tradeoff"},
@@ -104,7 +105,7 @@ def _figure(report: Report, shown: list[CandidateReport], values: dict[str, floa
             "div",
             {"class": "plot snr"},
             el("p", {"class": "unit"}, f"{_ACCURACY[labelled]}; higher is better"),
-            el("svg", {"class": "labels", "aria-hidden": "true"}, labels),
+            el("svg", {"class": "labels", "aria-hidden": "true"}, heights),
             el(
                 "div",
                 {"class": "area"},
@@ -112,63 +113,46 @@ def _figure(report: Report, shown: list[CandidateReport], values: dict[str, floa
             ),
         ),
         _axis(left, right, stops),
-        el("p", {"class": "unit centred"}, f"latency{' of one sample' if each else ''}, ms; further left is faster"),
+        el(
+            "p",
+            {"class": "unit centred"},
+            f"latency{' of one sample' if each else ''}, ms; further left is faster{', not from 0' if left else ''}",
+        ),
     )
 
 
-def _marks(report: Report, shown: list[CandidateReport], places: dict[str, tuple[float, float]]) -> list[Mark]:
-    """Each candidate's place; names that would cover each other are moved apart."""
-    index = {c.name: i for i, c in enumerate(report.candidates)}
-    marks: list[Mark] = []
-    for candidate in sorted(shown, key=lambda c: -places[c.name][1]):
-        x, y = places[candidate.name]
-        taken = [m.name_y for m in marks if _meet(_span(x, candidate.name), _span(m.x, m.candidate.name))]
-        marks.append(Mark(index[candidate.name], candidate, x, y, _free(y, taken)))
-    return marks
+def _names(marks: Sequence[Mark], screen: Screen) -> list[Label]:
+    return labels([m.candidate.name for m in marks], [(m.x, m.y) for m in marks], screen)
 
 
-def _span(x: float, name: str) -> tuple[float, float]:
-    """What a name covers across, at most."""
-    reach = _GAP + _LETTER * min(len(name), _NAME)
-    return (x - reach, x) if x > _LEFTWARDS else (x, x + reach)
+def _leader(label: Label, screen: Screen) -> Html | None:
+    """A line from the mark to a name that does not stand beside it."""
+    x, y = label.mark
+    if abs(label.y - y) < 0.02:
+        return None
+    end = label.x + (0.15 if label.leftwards else -0.15) * screen.gap
+    ends = {"x1": percent_of(x), "y1": percent_of(1 - y), "x2": percent_of(end), "y2": percent_of(1 - label.y)}
+    return el("line", {**ends, "class": f"leader {screen.name}", "aria-hidden": "true"})
 
 
-def _meet(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    return a[0] < b[1] and b[0] < a[1]
-
-
-def _free(y: float, taken: Sequence[float]) -> float:
-    """The height nearest to `y` at which a name covers none of those nearby; `y` itself where there is none."""
-    heights = (y + step * _ROOM for step in sorted(range(-2 * NAMED, 2 * NAMED + 1), key=abs))
-    free = (h for h in heights if 0 <= h <= 1 and all(abs(h - other) > 0.99 * _ROOM for other in taken))
-    return next(free, y)
-
-
-def _mark(report: Report, mark: Mark, values: dict[str, float], labelled: bool) -> Html:
+def _mark(report: Report, mark: Mark, values: dict[str, float], labelled: bool, names: Sequence[Label]) -> Html:
     candidate = mark.candidate
     verdict = candidate_verdict(report, candidate)
     value = values[candidate.name]
     accuracy = percent(value) if labelled else figure("snr", value)
     told = f"{candidate.name}: {verdict}, {accuracy}, {milliseconds(_time(candidate))}"
-    leftwards = mark.x > _LEFTWARDS
-    name = el(
-        "text",
-        {
-            "x": percent_of(mark.x),
-            "y": percent_of(1 - mark.name_y),
-            "dx": -18 if leftwards else 18,
-            "dy": 4,
-            "text-anchor": "end" if leftwards else None,
-        },
-        shortened(candidate.name, _NAME),
-    )
     shape = el("svg", {"x": percent_of(mark.x), "y": percent_of(1 - mark.y), "class": "place"}, icon(verdict, _SHAPE))
-    named = name if len(values) <= NAMED else None
     chosen = report.recommendation is not None and candidate.name == report.recommendation.candidate
     ring = el("circle", {"class": "ring", "cx": percent_of(mark.x), "cy": percent_of(1 - mark.y), "r": 14})
     link = {"href": f"#candidate-{mark.index}", "aria-label": told}
-    inside = el("a", link, el("title", None, told), ring if chosen else None, shape, named)
+    texts = [_text(label, screen) for label, screen in zip(names, SCREENS, strict=False)]
+    inside = el("a", link, el("title", None, told), ring if chosen else None, shape, texts)
     return el("g", {"role": "listitem", "class": tone(verdict)}, inside)
+
+
+def _text(label: Label, screen: Screen) -> Html:
+    place = {"x": percent_of(label.x), "y": percent_of(1 - label.y), "text-anchor": "end" if label.leftwards else None}
+    return el("text", {**place, "dy": 4, "class": screen.name}, label.text)
 
 
 def _grid(low: float, high: float, ticks: list[float], along: str) -> list[Html]:
