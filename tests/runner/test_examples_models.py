@@ -16,7 +16,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from assay_api.audit import AccuracyAudit
 from assay_api.model import parse
-from assay_api.report import Report
+from assay_api.report import Report, Verdict
 from examples.train import cnn_graph, data, vit_graph
 from examples.train.graph import Weights
 from tests.cli.audits import assay
@@ -286,3 +286,15 @@ def test_the_audit_of_every_way_to_8_bits_passes_and_names_the_more_accurate(
     assert report.recommendation
     assert "in int8, " in report.recommendation.message
     assert all(word in report.recommendation.message for word in ("qat (QAT)", "(PTQ, the best of 4)", "accurate"))
+
+
+def test_without_a_gpu_the_engines_are_emulated_and_only_their_layers_are_not_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(DIGITS / "engines.yaml")
+    ended = assay(capsys, "run", "-f", file, "--backend", "onnxruntime", "--out", str(tmp_path))
+    assert ended.code == 2
+    report = parse(Report, json.loads((tmp_path / "report.json").read_bytes()))
+    assert {c.precision for c in report.candidates} == {"fp32", "fp16", "bf16", "int8", "fp8"}
+    assert all(c.emulated and c.accuracy["top1"] > 0.98 for c in report.candidates)
+    assert {f.check for f in report.findings if f.verdict is not Verdict.PASSED} == {"achievedPrecision"}
