@@ -15,9 +15,10 @@ from assay_api.audit import Candidate
 from assay_api.model import parse
 from assay_runner.backends.tensorrt.building import Recipe
 from assay_runner.backends.tensorrt.configuration import settings
-from assay_runner.backends.tensorrt.pieces import CutGraph
+from assay_runner.backends.tensorrt.pieces import CutGraph, PiecesSession
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.graphs.fed import element_types
+from assay_runner.graphs.pieces import cut
 from assay_runner.graphs.taps import sites, tapped
 from assay_runner.tensors import Array
 from tests.models import Heard, loaded
@@ -59,17 +60,17 @@ def golden(name: str) -> dict[str, Array]:
 )
 def test_pieces_make_what_golden_has(name: str, fields: dict[str, Any], least: float, tmp_path: Path) -> None:
     tensors = golden(name)
-    cut = CutGraph(recipe(name, tmp_path, **fields), {*KEPT[name], "no such tensor"}, tmp_path / "pieces")
-    assert set(cut.results) == set(KEPT[name])
-    assert cut.needs == {"image", *KEPT[name][:-1]}
-    path = cut.write({needed: tensors[needed].shape for needed in cut.needs})
+    pieces = CutGraph(recipe(name, tmp_path, **fields), {*KEPT[name], "no such tensor"}, tmp_path / "pieces")
+    assert set(pieces.results) == set(KEPT[name])
+    assert pieces.needs == {"image", *KEPT[name][:-1]}
+    path = pieces.write({needed: tensors[needed].shape for needed in pieces.needs})
     fed = onnx.load(str(path), load_external_data=False).graph
     assert {value.type.tensor_type.elem_type for value in fed.input} == {TensorProto.FLOAT}
     assert all(dim.dim_value > 0 for value in fed.input for dim in value.type.tensor_type.shape.dim)
     assert all(value.type.tensor_type.elem_type for value in fed.output)
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    results = [cut.results[tensor] for tensor in KEPT[name]]
-    for tensor, found in zip(KEPT[name], session.run(results, {n: tensors[n] for n in cut.needs}), strict=True):
+    results = [pieces.results[tensor] for tensor in KEPT[name]]
+    for tensor, found in zip(KEPT[name], session.run(results, {n: tensors[n] for n in pieces.needs}), strict=True):
         noise = ((found.astype(np.float64) - tensors[tensor]) ** 2).sum()
         assert 10 * np.log10((tensors[tensor].astype(np.float64) ** 2).sum() / max(noise, 1e-300)) > least, tensor
 
@@ -77,16 +78,36 @@ def test_pieces_make_what_golden_has(name: str, fields: dict[str, Any], least: f
 def test_pieces_in_bf16_are_well_typed(tmp_path: Path) -> None:
     """No runtime on a CPU has all kernels of BF16; the types that TensorRT's parser asks for can be checked."""
     kept = KEPT["digits-vit"]
-    cut = CutGraph(recipe("digits-vit", tmp_path, precision="bf16", typing="strong"), kept, tmp_path / "pieces")
-    shapes = {needed: golden("digits-vit")[needed].shape for needed in cut.needs}
-    made = onnx.load(str(cut.write(shapes)))
+    pieces = CutGraph(recipe("digits-vit", tmp_path, precision="bf16", typing="strong"), kept, tmp_path / "pieces")
+    shapes = {needed: golden("digits-vit")[needed].shape for needed in pieces.needs}
+    made = onnx.load(str(pieces.write(shapes)))
     types = element_types(made)
-    inner = [cut.results[name] for name in kept if name != "logits"]
+    inner = [pieces.results[name] for name in kept if name != "logits"]
     assert {types[name] for name in inner} == {TensorProto.BFLOAT16}
-    assert {types[name] for name in cut.needs} == {TensorProto.FLOAT}
+    assert {types[name] for name in pieces.needs} == {TensorProto.FLOAT}
+
+
+def test_what_golden_lacks_is_no_place_to_cut(tmp_path: Path) -> None:
+    def nothing(_: Recipe) -> Path:
+        raise AssertionError("nothing is to be built")
+
+    kept = {*KEPT["digits-cnn"], "relu3.out"}
+    pieces = PiecesSession(recipe("digits-cnn", tmp_path, precision="fp32"), kept, tmp_path / "pieces", nothing, 0)
+    there = {"image", *KEPT["digits-cnn"]}
+    assert set(pieces.cut(there).results) == there - {"image"}
+    assert "relu3.out" not in pieces.cut(there).needs
+
+
+def test_nodes_without_names_are_called_in_pieces_as_in_the_whole(tmp_path: Path) -> None:
+    proto = onnx.load(str(DIGITS / "digits-cnn.onnx"))
+    for each in proto.graph.node:
+        each.name = ""
+    whole = {site.node for site in sites(proto)}
+    [piece] = cut(proto, dict.fromkeys(KEPT["digits-cnn"], TensorProto.FLOAT), KEPT["digits-cnn"], {}, 1 << 40)
+    assert {site.node for site in sites(piece.model)} <= whole
 
 
 def test_nothing_shared_is_nothing_cut(tmp_path: Path) -> None:
-    cut = CutGraph(recipe("digits-cnn", tmp_path, precision="fp32"), {"no such tensor"}, tmp_path / "pieces")
-    assert not cut.results
-    assert not cut.needs
+    pieces = CutGraph(recipe("digits-cnn", tmp_path, precision="fp32"), {"no such tensor"}, tmp_path / "pieces")
+    assert not pieces.results
+    assert not pieces.needs

@@ -70,6 +70,8 @@ def _piece(
         if any(output in wanted for output in node.output):
             copy = piece.graph.node.add()
             copy.CopyFrom(node)
+            # As `taps.sites` calls it, whatever its outputs are called here: by that name it is held to a precision.
+            copy.name = node.name or f"{node.op_type}:{next(filter(None, node.output))}"
             for index, output in enumerate(copy.output):
                 if output in shared:
                     copy.output[index] = results.get(output) or name(f"{output}__aside")

@@ -224,8 +224,9 @@ class TensorRT:
         """The engine's layers as one more engine, each on tensors from elsewhere: all at once, whatever the limit."""
         probes = self._probes_of(built)
         with stream() as handle:
-            cut, session = probes.pieces(shared.keys() & set(probes.fusion.kept), handle)
+            session = probes.pieces(shared.keys() & set(probes.fusion.kept), handle)
             try:
+                cut = session.cut(shared)
                 yield (Piece(cut.needs, {name: name for name in cut.results}, session),)
             finally:
                 session.close()

@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 
 from assay_runner.backends.tensorrt.device import Buffers, DeviceArray, synchronize, to_device
+from assay_runner.backends.tensorrt.kernels import Machine
 from assay_runner.backends.tensorrt.pieces import PiecesSession
 from assay_runner.backends.tensorrt.reductions import Reductions
 from assay_runner.backends.tensorrt.session import EngineSession
-from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Batch, Progress
@@ -35,6 +36,7 @@ class DeviceComparison:
         outputs: Collection[str],
         fused: Collection[str],
         progress: Progress,
+        machine: Machine | None = None,
     ) -> None:
         """Compare what `probe` shows.
 
@@ -45,6 +47,7 @@ class DeviceComparison:
             outputs: names of the model's own outputs.
             fused: tensors that the engine never makes.
             progress: told when local errors cannot be had.
+            machine: what reduces; None: the GPU.
         """
         self._probe, self._pieces, self._outputs = probe, pieces, frozenset(outputs)
         self._progress = progress
@@ -52,8 +55,8 @@ class DeviceComparison:
         self._left_out = False
         self.shown = probe.shown.intersection(names)
         self.fused = frozenset(fused)
-        self._accumulated, self._local = Reductions(), Reductions()
-        self._golden, self._wide = Buffers(), Buffers()
+        self._accumulated, self._local = Reductions(machine), Reductions(machine)
+        self._golden, self._narrow = Buffers(), Buffers()
 
     def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
         """Run the engine on a batch, and its pieces on golden's tensors; the model's outputs, on the host.
@@ -62,8 +65,7 @@ class DeviceComparison:
             InvalidInput: the engine, or its pieces, cannot be run on these inputs.
             Unavailable: device memory ran out, or the device failed.
         """
-        wanted = self.shown if self._pieces is None else self.shown | self._pieces.needs
-        placed = {name: self._copied(self._golden, name, array) for name, array in golden.items() if name in wanted}
+        placed = {name: self._copied(self._golden, name, array) for name, array in golden.items() if name in self.shown}
         found = self._probe.launch(batch.inputs)
         for name in self.shown & found.keys():
             self._reduce(self._accumulated, name, placed.get(name), found[name], batch)
@@ -106,7 +108,7 @@ class DeviceComparison:
     def close(self) -> None:
         """Give device memory back; the sessions are closed by who opened them."""
         synchronize(self._probe.stream)
-        for held in (self._golden, self._wide):
+        for held in (self._golden, self._narrow):
             held.free()
         for reductions in (self._accumulated, self._local):
             reductions.close()
@@ -123,9 +125,12 @@ class DeviceComparison:
         fed = {name: self._fed(name, golden[name], array) for name, array in placed.items()}
         try:
             found = pieces.launch({**fed, **batch.inputs})
-        except (InvalidInput, Unsupported) as error:
-            self.notes += (f"local errors are measured before sample {batch.start} only: {error}",)
+        except (InvalidInput, Unavailable) as error:
+            known = f"are measured before sample {batch.start} only" if self.local() else "are not measured"
+            self.notes += (f"local errors {known}: {error}",)
             self._progress.note(self.notes[-1])
+            # Its memory may be what the rest lacks.
+            pieces.close()
             self._pieces = None
             return
         if not found and pieces.built and not self._left_out:
@@ -138,9 +143,12 @@ class DeviceComparison:
 
     def _fed(self, name: str, array: Array, placed: DeviceArray) -> DeviceArray:
         """What pieces take: FP32 whatever golden computes in."""
-        if array.dtype.kind not in "f" or array.dtype == np.float32:
+        if array.dtype == np.float32:
             return placed
-        return self._copied(self._wide, name, array.astype(np.float32))
+        narrow = array.astype(np.float32)
+        fed = self._copied(self._narrow, name, narrow)
+        synchronize(self._probe.stream)  # Until then it must live.
+        return fed
 
     def _copied(self, to: Buffers, name: str, array: Array) -> DeviceArray:
         dense = np.ascontiguousarray(array)

@@ -1,8 +1,9 @@
 """Every layer of an engine on golden's inputs: one engine more, whose layers do not feed one another.
 
 The graph is cut at the tensors that the engine keeps between its layers, so each piece is fused as it is in the engine.
-Golden's tensors are its inputs, and what each layer makes of them its outputs. It is built for the shapes of the first
-batch: a builder that knows all shapes needs no profile of a hundred inputs, and a last, shorter batch is left out.
+Golden's tensors are its inputs, and what each layer makes of them its outputs; where golden has no such tensor, as with
+a candidate's own model, nothing is cut. It is built for the shapes of the first batch: a builder that knows all shapes
+needs no profile of a hundred inputs, and a last, shorter batch is left out.
 """
 
 from __future__ import annotations
@@ -68,18 +69,31 @@ class CutGraph:
 
 
 class PiecesSession:
-    """Runs the pieces; builds them when the shapes of the first batch are known."""
+    """Runs the pieces; cuts and builds them when the tensors and shapes of the first batch are known."""
 
-    def __init__(self, graph: CutGraph, recipe: Recipe, build: Callable[[Recipe], Path], stream: int) -> None:
-        """Nothing is built yet."""
-        self._graph, self._recipe, self._build, self._stream = graph, recipe, build, stream
+    def __init__(
+        self, recipe: Recipe, shared: Collection[str], folder: Path, build: Callable[[Recipe], Path], stream: int
+    ) -> None:
+        """Nothing is built yet.
+
+        Args:
+            recipe: of the engine.
+            shared: tensors that it keeps between its layers.
+            folder: where the pieces may be written.
+            build: builds an engine.
+            stream: what they run on.
+        """
+        self._recipe, self._shared, self._folder, self._build = recipe, frozenset(shared), folder, build
+        self._stream = stream
+        self._graph: CutGraph | None = None
         self._session: EngineSession | None = None
         self._shapes: Shapes = {}
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Tensors and graph inputs that a launch takes."""
-        return self._graph.needs
+    def cut(self, there: Collection[str]) -> CutGraph:
+        """The pieces, cut at those of their tensors that are there when they are first asked for."""
+        if self._graph is None:
+            self._graph = CutGraph(self._recipe, self._shared.intersection(there), self._folder)
+        return self._graph
 
     @property
     def built(self) -> bool:
@@ -93,17 +107,18 @@ class PiecesSession:
             InvalidInput: the pieces cannot be built.
             Unavailable: device memory ran out.
         """
-        given = {name: inputs[name] for name in self._graph.needs if name in inputs}
-        if not self._graph.results or len(given) < len(self._graph.needs):
+        graph = self.cut(inputs)
+        given = {name: inputs[name] for name in graph.needs if name in inputs}
+        if not graph.results or len(given) < len(graph.needs):
             return {}
         shapes = {name: tuple(array.shape) for name, array in given.items()}
         if self._session is None:
-            plan = self._build(replace(self._recipe, source=self._graph.write(shapes), extents={}, outputs=()))
+            plan = self._build(replace(self._recipe, source=graph.write(shapes), extents={}, outputs=()))
             self._session, self._shapes = EngineSession(plan, self._stream), shapes
         if shapes != self._shapes:
             return {}
         found = self._session.launch(given)
-        return {name: found[result] for name, result in self._graph.results.items() if result in found}
+        return {name: found[result] for name, result in graph.results.items() if result in found}
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """The same on the host."""

@@ -22,7 +22,7 @@ from assay_runner.backends.tensorrt.fusion import Fusion, fusion
 from assay_runner.backends.tensorrt.kernels import check_compiler
 from assay_runner.backends.tensorrt.library import shows_unfused
 from assay_runner.backends.tensorrt.listening import ListeningSession
-from assay_runner.backends.tensorrt.pieces import CutGraph, PiecesSession
+from assay_runner.backends.tensorrt.pieces import PiecesSession
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.errors import AuditError
 from assay_runner.evidence import EngineLayer, FusedLayer, Site
@@ -87,11 +87,11 @@ class Probes:
             handle = stack.enter_context(stream())
             probe = EngineSession(self.marked(kept), handle) if whole else self._shown(kept, handle)
             stack.callback(probe.close)
-            notes: list[str] = []
-            pieces = self._pieces(probe.shown & kept, handle, stack, notes) if local else None
-            fused = names - (probe.shown if isinstance(probe, ListeningSession) else kept)
-            comparison = DeviceComparison(probe, pieces, names, outputs, fused, self.progress)
-            comparison.notes = tuple(notes)
+            pieces = self.pieces(probe.shown & kept, handle) if local else None
+            if pieces:
+                stack.callback(pieces.close)
+            # What the engine keeps and the probe does not show is not inside a layer: it was not looked at.
+            comparison = DeviceComparison(probe, pieces, names, outputs, names - kept - probe.shown, self.progress)
             stack.callback(comparison.close)
             yield comparison
 
@@ -107,32 +107,24 @@ class Probes:
             stack.callback(comparison.close)
             yield comparison
 
-    def pieces(self, shared: Collection[str], handle: int) -> tuple[CutGraph, PiecesSession]:
+    def pieces(self, shared: Collection[str], handle: int) -> PiecesSession:
         """What lies between these tensors, on tensors from elsewhere: the engine's layers, where it keeps them."""
-        cut = CutGraph(self.recipe, shared, self.folder / "pieces")
-        return cut, PiecesSession(cut, self.recipe, self._pieces_plan, handle)
+        return PiecesSession(self.recipe, shared, self.folder / "pieces", self._pieces_plan, handle)
 
     def _shown(self, kept: Collection[str], handle: int) -> EngineSession:
         if not shows_unfused():
             return EngineSession(self.marked(kept), handle)
+        session: ListeningSession | None = None
         try:
             plan = self._plan("probe-unfused", replace(self.recipe, unfused=True), "build probe")
             session = ListeningSession(plan, handle)
             session.rehearse({name: extents.opt for name, extents in self.recipe.extents.items()})
             return session
         except AuditError as error:
+            if session:
+                session.close()
             self.progress.note(f"unfused tensors are shown as outputs instead: {error}")
             return EngineSession(self.marked(kept), handle)
-
-    def _pieces(self, kept: Collection[str], handle: int, stack: ExitStack, notes: list[str]) -> PiecesSession | None:
-        try:
-            _, session = self.pieces(kept, handle)
-        except AuditError as error:
-            notes.append(f"local errors are not measured: {error}")
-            self.progress.note(notes[-1])
-            return None
-        stack.callback(session.close)
-        return session
 
     def _pieces_plan(self, recipe: Recipe) -> Path:
         return self._plan(f"pieces-{file_sha256(recipe.source)[:12]}", recipe, "build pieces")
