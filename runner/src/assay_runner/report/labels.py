@@ -85,22 +85,17 @@ def labels(names: Sequence[str], marks: Sequence[tuple[float, float]], screen: S
 def _place(text: str, mark: tuple[float, float], taken: Sequence[_Box], screen: Screen) -> tuple[Label, _Box]:
     x, y = mark
     width = screen.letter * len(text)
-    options = []
-    for leftwards in (x > 0.5, x <= 0.5):
+    options: list[tuple[tuple[float, bool, float], Label, _Box]] = []
+    for side, leftwards in enumerate((x > 0.5, x <= 0.5)):
         start = x - screen.gap if leftwards else x + screen.gap
         left = start - width if leftwards else start
+        beyond = max(0.0, -left, left + width - 1.03)
         for step in range(-_STEPS, _STEPS + 1):
             at = y + step * _ROW / 2
             box = _Box(left, left + width, at - _ROW / 2 + 1e-9, at + _ROW / 2 - 1e-9)
-            # Beyond a side a name would be cut; the other side of the mark costs a little.
-            beyond = max(0.0, -left, left + width - 1.03)
             if 0 <= at <= 1:
-                cost = (
-                    beyond > 0,
-                    beyond,
-                    any(box.meets(other) for other in taken),
-                    abs(at - y) + 0.03 * len(options) / 1e3,
-                )
+                # First no name is cut at a side, then none lies over another, then it stands near; right before left.
+                cost = (beyond, any(box.meets(other) for other in taken), abs(at - y) + side / 1e4)
                 options.append((cost, Label(text, start, at, leftwards, mark), box))
     _, label, box = min(options, key=lambda option: option[0])
     return label, box
