@@ -12,7 +12,7 @@ from assay_runner.backends.tensorrt.inspector import engine_layers
 from assay_runner.engine_evidence import EngineLayer
 from assay_runner.graphs.documents import load_graph
 from tests.bench.networks import resnet50
-from tests.models import constant, model, node, random, value
+from tests.models import branching, constant, model, node, random, value
 
 RECORDED = Path(__file__).with_name("recorded")
 DIGITS = Path("examples/digits")
@@ -87,6 +87,29 @@ def two_products() -> onnx.ModelProto:
 )
 def test_small_engines(layers: list[EngineLayer], kept: tuple[str, ...]) -> None:
     assert fusion(two_products(), layers).kept == kept
+
+
+def test_what_is_in_no_layer_and_computes_is_not_taken_for_fused() -> None:
+    layers = [
+        EngineLayer("one", nodes=("h.node", "total.node", "positive.node")),
+        EngineLayer("two", nodes=("z.node",)),
+    ]
+    assert fusion(branching(), layers).kept == ("h", "positive", "y", "z")
+    weights = two_products()
+    weights.graph.node.insert(0, node("Mul", "w w", "v"))
+    weights.graph.node[3].input[1] = "v"
+    told = [EngineLayer("one", nodes=("a.node", "b.node")), EngineLayer("two", nodes=("y.node",))]
+    assert fusion(weights, told).kept == ("b", "y")
+
+
+def test_nodes_of_one_name_are_not_taken_for_one_layer() -> None:
+    graph = two_products()
+    for each in graph.graph.node:
+        each.name = "layer"
+    told = [EngineLayer("one", nodes=("layer",)), EngineLayer("two", nodes=("layer",))]
+    assert fusion(graph, told).kept == ("a", "b", "y")
+    graph.graph.node[0].name = "other"
+    assert fusion(graph, [EngineLayer("one", nodes=("other", "layer"))]).kept == ("a", "b", "y")
 
 
 def test_a_nameless_node_is_known_by_its_output() -> None:

@@ -7,6 +7,7 @@ showing it costs a copy and changes least.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +15,14 @@ import onnx
 
 from assay_runner.engine_evidence import EngineLayer
 from assay_runner.graphs.documents import captured
+from assay_runner.graphs.operators import MOVES
+from assay_runner.graphs.upstream import fed
 
 THROUGH = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast", "Identity"})
 """Operators that change how numbers are held: a layer takes its inputs, or gives its outputs, through them."""
+
+VANISHING = THROUGH | MOVES | {"Dropout"}
+"""Operators of which nothing may be left in an engine."""
 
 COPY = "Reformatting CopyNode"
 """How the inspector calls a layer that changes the layout of what another one takes, whose name follows."""
@@ -40,7 +46,9 @@ class Fusion:
 def fusion(model: onnx.ModelProto, layers: Sequence[EngineLayer]) -> Fusion:
     """Where the tensors of the model that was parsed lie in the engine that was made of it.
 
-    A node that no layer names was optimised away, as a Reshape is that moves nothing: it is looked through.
+    A node that no layer names was optimised away, as a Reshape is that moves nothing: it is looked through. But of one
+    that computes from the data, as an If, or whose name another one bears too, it is not known where it is: what it
+    makes and reads counts as kept, for to be excused a tensor must be known to lie inside a layer.
 
     Args:
         model: the ONNX model that TensorRT's parser was given.
@@ -50,11 +58,11 @@ def fusion(model: onnx.ModelProto, layers: Sequence[EngineLayer]) -> Fusion:
     outputs = {output.name for output in model.graph.output}
     readers = _readers(model)
     makers = {name: index for index, node in enumerate(model.graph.node) for name in node.output if name}
-    told = any(homes)
+    told, astray = any(homes), _astray(model, homes)
     kept = tuple(
         name
         for name, index in makers.items()
-        if name in outputs or not told or _leaves(name, index, model, homes, readers)
+        if name in outputs or not told or _leaves(name, index, model, homes, readers, astray)
     )
     inside = {name: _inside(homes[makers[name]], homes, model, kept) for name in kept}
     named = {name: tuple(layers[place].name for place in sorted(homes[makers[name]])) for name in kept}
@@ -70,6 +78,18 @@ def _homes(model: onnx.ModelProto, layers: Sequence[EngineLayer]) -> list[frozen
         for name in layer.nodes:
             places.setdefault(name, set()).add(number)
     return [frozenset(places.get(_known_as(node), ())) for node in model.graph.node]
+
+
+def _astray(model: onnx.ModelProto, homes: Sequence[frozenset[int]]) -> frozenset[int]:
+    """Nodes, by index, that are somewhere in the engine, but not told where."""
+    data = fed(model)
+    bearers = Counter(_known_as(node) for node in model.graph.node)
+    return frozenset(
+        index
+        for index, (node, home) in enumerate(zip(model.graph.node, homes, strict=True))
+        if bearers[_known_as(node)] > 1
+        or (not home and node.op_type not in VANISHING and not data.isdisjoint(node.output))
+    )
 
 
 def _known_as(node: onnx.NodeProto) -> str:
@@ -91,9 +111,14 @@ def _leaves(
     model: onnx.ModelProto,
     homes: Sequence[frozenset[int]],
     readers: Mapping[str, Collection[int]],
+    astray: Collection[int],
 ) -> bool:
-    """Whether a tensor is read in a layer that has no part in making it."""
-    if not homes[maker] or model.graph.node[maker].op_type in THROUGH:
+    """Whether a tensor is read in a layer that has no part in making it, or may be."""
+    if model.graph.node[maker].op_type in THROUGH:
+        return False
+    if maker in astray:
+        return True
+    if not homes[maker]:
         return False
     seen: set[int] = set()
     ends = list(readers.get(name, ()))
@@ -103,9 +128,9 @@ def _leaves(
             continue
         seen.add(reader)
         node = model.graph.node[reader]
-        if node.op_type in THROUGH or not homes[reader]:
+        if node.op_type in THROUGH or not (homes[reader] or reader in astray):
             ends += [index for output in node.output for index in readers.get(output, ())]
-        elif not homes[maker] & homes[reader]:
+        elif reader in astray or not homes[maker] & homes[reader]:
             return True
     return False
 
