@@ -46,6 +46,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT")
     asked = parser.parse_args()
+    if missing := [str(path) for path in asked.reports if not path.is_file()]:
+        parser.error(f"{missing[0]} is no file: name report.json of one audit or several")
     print(table(parse(Report, json.loads(path.read_bytes())) for path in asked.reports))
 
 

@@ -130,6 +130,19 @@ def test_what_is_no_plan_is_one_sentence(folder: Path) -> None:
     assert told.code != 0
 
 
+@pytest.mark.parametrize("typing", ["weak", "strong"])
+def test_weights_beside_the_model_are_built_in(typing: str, folder: Path) -> None:
+    """In the engine that is served, and in those that look inside it."""
+    where = {"save_as_external_data": True, "location": "model.weights", "size_threshold": 0}
+    onnx.save(convolutions(), str(folder / "model.onnx"), **where)
+    told = audited(folder, trt("fp16", typing=typing), (*DRIFT, "layerDrift"))
+    found = told.candidate("fp16")
+    if found.error and "no longer has" in found.error:
+        return  # a TensorRT without weak typing
+    assert told.verdict("outputDrift") is Verdict.PASSED, found.error
+    assert found.layers
+
+
 @pytest.mark.parametrize(("precision", "held"), [("fp16", "fp32"), ("fp32", "fp16")])
 def test_nodes_held_to_a_precision_run_in_it_to_the_last_layer(precision: str, held: str, folder: Path) -> None:
     """The bias of a Gemm is a layer without a name: it alone in FP16 costs 60 dB."""

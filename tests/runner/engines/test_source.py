@@ -1,0 +1,53 @@
+"""What TensorRT's parser is given of a model whose weights lie beside it: a file that finds them all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from assay_api.audit import Candidate
+from assay_api.model import parse
+from assay_runner.backends.tensorrt.configuration import Offered, settings
+from assay_runner.backends.tensorrt.source import source_model
+from tests.models import Heard, Samples, load, mlp, random
+
+OFFERED = Offered(weak=True, implicit=True, capability=(9, 0), version="10.6.0")
+CALIBRATION = {"uri": "file:///calibration/", "quantization": "explicit"}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"precision": "fp32"},
+        {"precision": "fp16", "typing": "weak"},
+        {"precision": "fp16", "typing": "strong"},
+        {"precision": "fp16", "typing": "strong", "layers": [{"nodes": "MatMul", "precision": "fp32"}]},
+        {"precision": "int8", "calibration": CALIBRATION},
+        {"precision": "int8", "calibration": CALIBRATION | {"quantization": "implicit"}},
+        {"precision": "int8", "typing": "strong", "calibration": CALIBRATION},
+        {"precision": "fp8", "calibration": CALIBRATION},
+    ],
+    ids=lambda asked: "-".join(map(str, (asked["precision"], asked.get("typing", "weak"), len(asked)))),
+)
+def test_weights_beside_the_model_are_found(asked: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir()
+    file = tmp_path / "given" / "m.onnx"
+    onnx.save(mlp(), str(file), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", **asked})
+    x = random(16, 8)
+    path, _ = source_model(
+        load(file, tmp_path), candidate, settings(candidate, OFFERED), Samples({"x": x}), tmp_path / "out", Heard()
+    )
+    options = ort.SessionOptions()
+    # A CPU's own kernels must not take the place of Q/DQ pairs.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    found, expected = (
+        ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+        for model in (str(path), mlp().SerializeToString())
+    )
+    assert np.abs(found - expected).max() < 0.3 * np.abs(expected).max()
