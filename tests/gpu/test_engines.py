@@ -133,8 +133,8 @@ def test_what_is_no_plan_is_one_sentence(folder: Path) -> None:
 @pytest.mark.parametrize("typing", ["weak", "strong"])
 def test_weights_beside_the_model_are_built_in(typing: str, folder: Path) -> None:
     """In the engine that is served, and in those that look inside it."""
-    where = {"save_as_external_data": True, "location": "model.weights", "size_threshold": 0}
-    onnx.save(convolutions(), str(folder / "model.onnx"), **where)
+    file = str(folder / "model.onnx")
+    onnx.save(convolutions(), file, save_as_external_data=True, location="model.weights", size_threshold=0)
     told = audited(folder, trt("fp16", typing=typing), (*DRIFT, "layerDrift"))
     found = told.candidate("fp16")
     if found.error and "no longer has" in found.error:
