@@ -267,6 +267,20 @@ def test_a_graph_that_is_mostly_unseen_is_no_pass(skipped: int, verdict: Verdict
     assert f"1 of {skipped + 1} tensors" in found.message
 
 
+@pytest.mark.parametrize(
+    ("unshown", "verdict", "told"),
+    [
+        (4, Verdict.PASSED, "all 4 tensors are finite on 9 samples (4 could not be shown)"),
+        (5, Verdict.INCONCLUSIVE, "only 4 of 9 tensors could be shown"),
+    ],
+)
+def test_tensors_that_could_not_be_shown_are_not_said_to_be_finite(unshown: int, verdict: Verdict, told: str) -> None:
+    seen = Evidence(candidate="c", samples=9, tensors=TensorFaults(4, (), 20, unshown))
+    [found] = CHECKS["finite"]().judge(seen)
+    assert found.verdict is verdict
+    assert told in found.message.replace(" (20 more lie inside fused layers and are never made)", "")
+
+
 def test_tensors_that_are_never_made_do_not_count_as_unseen() -> None:
     seen = evidence(good=True)
     assert seen.layers

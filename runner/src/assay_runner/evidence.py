@@ -135,11 +135,13 @@ class TensorFaults:
         looked_at: tensors looked at.
         faults: in topological order.
         fused: tensors inside fused layers, which the candidate never makes.
+        unshown: tensors computed from the data that could not be shown for another reason.
     """
 
     looked_at: int
     faults: tuple[Fault, ...]
     fused: int = 0
+    unshown: int = 0
 
 
 @dataclass(frozen=True)

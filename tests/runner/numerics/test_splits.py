@@ -148,6 +148,23 @@ def test_where_no_tensor_can_be_shown_the_outputs_are_judged_all_the_same(tmp_pa
     assert finding(result, "finite").message == "an existing plan shows its outputs only"
 
 
+def test_what_is_neither_shown_nor_fused_was_not_looked_at(tmp_path: Path) -> None:
+    class Silent(Fusing):
+        """Shows as little, and knows of no fused layer."""
+
+        @contextmanager
+        def open_comparison(self, built: Built, *, local: bool, whole: bool = False) -> Iterator[Kept]:
+            with super().open_comparison(built, local=local, whole=whole) as kept:
+                kept._fused = frozenset()
+                yield kept
+
+    calm = Samples({"x": random(20, 16, seed=4)}, batch=8)
+    result = measured(layer_norm(), "fp16", calm, tmp_path, Finite(), LayerDrift(), backend=Silent(NORM))
+    for check in ("finite", "layerDrift"):
+        assert finding(result, check).verdict is Verdict.INCONCLUSIVE
+        assert "only 3 of 7 tensors could be" in finding(result, check).message
+
+
 def test_what_lies_inside_fused_layers_is_told_and_does_not_count_as_unseen(tmp_path: Path) -> None:
     calm = Samples({"x": random(20, 16, seed=4)}, batch=8)
     result = measured(layer_norm(), "fp16", calm, tmp_path, Finite(), LayerDrift(), backend=Fusing(NORM))

@@ -12,6 +12,10 @@ from assay_runner.evidence import Evidence, Need, Site
 REPRODUCES_DB = 20.0
 """Where the run that shows every tensor agrees less with the plain run, its tensors are not those that are served."""
 
+MOST_UNSEEN = 0.5
+"""Part of a graph may go unseen (what is no number, or cannot be shown) and is told; beyond half of it a pass would be
+a guess."""
+
 
 class Check(Model):
     """A frozen model of a check's parameters, what it needs measured, and a pure judgement over the evidence.

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import Check, misleading, place, unseen
+from assay_runner.checks.check import MOST_UNSEEN, Check, misleading, place, unseen
 from assay_runner.checks.inner import explained, inner_details
 from assay_runner.evidence import Evidence, Fault, InnerTensor, Need, OutputDrifts, Overflow, Site
 
@@ -49,15 +49,21 @@ class Finite(Check):
             return (self.inconclusive(evidence, reason),)
         if not evidence.tensors.looked_at:
             return (self.inconclusive(evidence, "the candidate shows no tensor that could be looked at"),)
+        looked_at, unshown = evidence.tensors.looked_at, evidence.tensors.unshown
+        if unshown > MOST_UNSEEN * (looked_at + unshown):
+            reason = f"only {looked_at} of {looked_at + unshown} tensors could be shown, and they are finite"
+            return (self.inconclusive(evidence, reason),)
         shared = evidence.tensors.faults
-        message = f"all {evidence.tensors.looked_at} tensors are finite on {evidence.samples} samples"
+        message = f"all {looked_at} tensors are finite on {evidence.samples} samples"
         if evidence.tensors.fused:
             message += f" ({evidence.tensors.fused} more lie inside fused layers and are never made)"
+        if unshown:
+            message += f" ({unshown} could not be shown)"
         if shared:
             message += f", but for {len(shared)} that golden has the same values in, such as {place(shared[0].site)}"
         if evidence.overflows:
             message += f"; {_overflow(evidence.overflows[0])}, but no tensor after it is infinite for that"
-        details: dict[str, Any] = {"lookedAt": evidence.tensors.looked_at, "asGolden": _listed(shared)}
+        details: dict[str, Any] = {"lookedAt": looked_at, "asGolden": _listed(shared)}
         return (self.finding(evidence, Verdict.PASSED, message, metric="nonFinite", value=0, limit=0, details=details),)
 
     def _failed(self, evidence: Evidence, own: Sequence[Fault]) -> Finding:

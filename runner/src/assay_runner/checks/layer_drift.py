@@ -8,13 +8,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import Check, misleading, place, unseen
+from assay_runner.checks.check import MOST_UNSEEN, Check, misleading, place, unseen
 from assay_runner.checks.inner import explained, inner_details
 from assay_runner.evidence import Error, Evidence, InnerTensor, LayerError, LayerErrors, Need
-
-# Part of a graph may go unseen (what a fusion swallows, what is no number) and is told; beyond half of it a pass would
-# be a guess.
-MOST_UNSEEN = 0.5
 
 
 class LayerDrift(Check):

@@ -14,6 +14,7 @@ def tensor_faults(
     settled: Mapping[str, int],
     shown: Collection[str],
     fused: Collection[str],
+    data: Collection[str],
 ) -> TensorFaults:
     """What was found, in topological order.
 
@@ -23,6 +24,7 @@ def tensor_faults(
         settled: samples in which golden has another value, where golden was asked afterwards.
         shown: those it showed.
         fused: those it never makes.
+        data: those computed from the data: what it folds it need not show.
     """
     faults = tuple(
         Fault(site, f.samples, f.nan, f.positive, f.negative, f.first, settled.get(site.tensor, f.own))
@@ -30,4 +32,5 @@ def tensor_faults(
         if (f := figures.get(site.tensor)) and f.samples
     )
     unseen = {site.tensor for site in sites}.difference(shown)
-    return TensorFaults(len(shown), faults, len(unseen.intersection(fused)))
+    unshown = unseen.intersection(data).difference(fused)
+    return TensorFaults(len(shown), faults, len(unseen.intersection(fused)), len(unshown))

@@ -15,6 +15,8 @@ from typing import Literal
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.evidence import Histogram, LayerErrors, Overflow, Reproduction, Site, TensorFaults
 from assay_runner.golden import BACKEND, golden_model
+from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.upstream import fed
 from assay_runner.models import LoadedModel
 from assay_runner.passes.counts import own_samples
 from assay_runner.passes.faults import tensor_faults
@@ -63,6 +65,7 @@ class TappedPass:
         self._notes: tuple[str, ...] = ()
         self.histograms: tuple[Histogram, ...] = ()
         self.reproduction: Reproduction | None = None
+        self._data = fed(load_outline(built.source))
         self._names = frozenset(site.tensor for site in self._sites)
         self._golden = self._open_golden(self._comparison.shown or self._names, stack) if layers else None
         self._empty: set[str] = set()
@@ -108,7 +111,7 @@ class TappedPass:
     def tensors(self) -> TensorFaults:
         """What is not finite."""
         seen = self._comparison
-        return tensor_faults(self._sites, seen.accumulated(), self._settled, seen.shown, seen.fused)
+        return tensor_faults(self._sites, seen.accumulated(), self._settled, seen.shown, seen.fused, self._data)
 
     @property
     def notes(self) -> tuple[str, ...]:
