@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from assay_api.audit import Candidate
 from assay_api.model import parse
 from assay_runner.backends.tensorrt.configuration import Offered, settings
 from assay_runner.backends.tensorrt.source import source_model
+from assay_runner.errors import InvalidInput
 from tests.models import Heard, Samples, load, mlp, random
 
 OFFERED = Offered(weak=True, implicit=True, capability=(9, 0), version="10.6.0")
@@ -51,3 +53,13 @@ def test_weights_beside_the_model_are_found(asked: dict[str, Any], tmp_path: Pat
         for model in (str(path), mlp().SerializeToString())
     )
     assert np.abs(found - expected).max() < 0.3 * np.abs(expected).max()
+
+
+def test_the_builders_own_calibrator_is_not_given_what_was_trained_for_8_bits(tmp_path: Path) -> None:
+    given = load(Path("examples/digits/digits-cnn-qat.onnx").absolute(), tmp_path)
+    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": "int8", "calibration": CALIBRATION})
+    implicit = replace(settings(candidate, OFFERED), implicit=True)
+    with pytest.raises(
+        InvalidInput, match="has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing"
+    ):
+        source_model(given, candidate, implicit, Samples({"image": random(4, 1, 8, 8)}), tmp_path / "out", Heard())

@@ -102,6 +102,19 @@ def own_pairs(path: Path, kind: EightBit) -> None:
     )
 
 
+def no_pairs(path: Path) -> None:
+    """Do nothing if the model has no Q/DQ pairs inside.
+
+    Raises:
+        InvalidInput: it has some, so that the builder would take their scales and calibrate nothing.
+    """
+    if _stored(path):
+        raise InvalidInput(
+            f"{path.name} has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing: remove calibration, "
+            "and the model is taken as it was trained, or set calibration.quantization: explicit"
+        )
+
+
 def _stored(path: Path) -> set[int]:
     """Element types that the model's own pairs hold."""
     return {kind for graph in _graphs(load_outline(path).graph) for kind in _stored_types(graph)}

@@ -10,7 +10,7 @@ from assay_api.audit import Candidate
 from assay_runner.backends.emulation import fp32_model, listed, localised
 from assay_runner.backends.held import held_nodes
 from assay_runner.backends.inspection import inspect
-from assay_runner.backends.quantisation import own_pairs, quantised_model
+from assay_runner.backends.quantisation import no_pairs, own_pairs, quantised_model
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import Site
@@ -45,6 +45,7 @@ def source_model(
             if calibration is None:
                 raise InvalidInput("the candidate needs its calibration inputs to be built")
             if settings.implicit:
+                no_pairs(model.path)
                 return model.path, ()
             path, notes = quantised_model(model.path, candidate.calibration, calibration, folder, progress, kind)
             return path, (*notes, *_bodies(model.path))
