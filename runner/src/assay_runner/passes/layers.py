@@ -63,9 +63,14 @@ def _error(site: Site, found: Figures, local: Sums | None) -> LayerError:
 
 
 def _share(local: Sums | None, accumulated: Sums) -> float | None:
-    """Share of the accumulated error's power that the local one accounts for; None where there is no error."""
+    """Share of the accumulated error's power that the local one accounts for; None where there is no error.
+
+    Power per element: an engine's pieces may leave out a last, shorter batch.
+    """
     if local is None or (not accumulated.bad and accumulated.noise == 0):
         return None
     if local.bad or accumulated.bad:
         return 1.0 if local.bad else 0.0
-    return min(1.0, local.noise / accumulated.noise)
+    if not local.elements:
+        return None
+    return min(1.0, (local.noise / local.elements) / (accumulated.noise / accumulated.elements))
