@@ -110,8 +110,8 @@ def no_pairs(path: Path) -> None:
     """
     if _stored(path):
         raise InvalidInput(
-            f"{path.name} has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing: remove calibration, "
-            "and the model is taken as it was trained, or set calibration.quantization: explicit"
+            f"{path.name} has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing: remove "
+            "calibration, and the model is taken as it was trained, or set calibration.quantization: explicit"
         )
 
 
