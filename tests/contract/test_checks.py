@@ -281,6 +281,11 @@ def test_tensors_that_could_not_be_shown_are_not_said_to_be_finite(unshown: int,
     assert told in found.message.replace(" (20 more lie inside fused layers and are never made)", "")
 
 
+def test_one_tensor_is_told_in_the_singular() -> None:
+    [found] = CHECKS["finite"]().judge(Evidence(candidate="c", samples=9, tensors=TensorFaults(1, (), 0, 0)))
+    assert found.message == "the only tensor is finite on 9 samples"
+
+
 def test_tensors_that_are_never_made_do_not_count_as_unseen() -> None:
     seen = evidence(good=True)
     assert seen.layers

@@ -54,7 +54,8 @@ class Finite(Check):
             reason = f"only {looked_at} of {looked_at + unshown} tensors could be shown, and they are finite"
             return (self.inconclusive(evidence, reason),)
         shared = evidence.tensors.faults
-        message = f"all {looked_at} tensors are finite on {evidence.samples} samples"
+        what = f"all {looked_at} tensors are" if looked_at > 1 else "the only tensor is"
+        message = f"{what} finite on {evidence.samples} samples"
         if evidence.tensors.fused:
             message += f" ({evidence.tensors.fused} more lie inside fused layers and are never made)"
         if unshown:
