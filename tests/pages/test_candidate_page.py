@@ -47,7 +47,7 @@ def test_range_answers_to_keys_and_leads_to_the_row(browser: Browser, pages: Pag
     slider = browser.one(".chart.range [role=slider]")
     slider.send_keys(Keys.HOME, *[Keys.ARROW_RIGHT] * 4)
     spoken = str(slider.get_attribute("aria-valuetext"))
-    assert spoken.startswith("bn2.out; tensor 5 of 13, BatchNormalization; largest magnitude 101210, smallest ")
+    assert spoken.startswith("bn2.out; tensor 5 of 13, BatchNormalization; largest magnitude 101,210, smallest ")
     assert "41 elements overflow" in spoken
     slider.send_keys(Keys.ENTER)
     assert browser.one("tr.marked code").text == "bn2.out"
@@ -60,7 +60,7 @@ def test_range_answers_to_keys_and_leads_to_the_row(browser: Browser, pages: Pag
 def test_limits_of_the_format_are_drawn_where_they_are(browser: Browser, pages: Pages) -> None:
     browser.open(pages["candidate"])
     labels = browser.texts(".chart.range .zones text")
-    assert labels == ["FP16 largest 65504", "smallest normal 6.1e-5", "smallest subnormal 6e-8"]
+    assert labels == ["FP16 largest 65,504", "smallest normal 6.1e-5", "smallest subnormal 6e-8"]
     for figure in browser.all(".chart.histogram"):
         lines = [line.rect["x"] for line in figure.find_elements(By.CSS_SELECTOR, ".zones line")]
         area = figure.find_element(By.CSS_SELECTOR, ".area").rect
@@ -77,7 +77,7 @@ def test_histograms_have_their_counts_as_a_table(browser: Browser, pages: Pages)
     figure.find_element(By.CSS_SELECTOR, "summary").send_keys(Keys.ENTER)
     rows = [row.text for row in figure.find_elements(By.CSS_SELECTOR, "tbody tr")]
     assert "512 4,000,000 4,000,000 +0" in rows
-    assert "65536 355,774 0 -355,774" in rows
+    assert "65,536 355,774 0 -355,774" in rows
 
 
 def test_layers_of_the_engine_filter_by_precision_and_word_and_sort(browser: Browser, pages: Pages) -> None:

@@ -107,6 +107,8 @@ class CandidateReport(Model):
     A tensor whose range was judged by the candidate's format has `smallest`, golden's smallest magnitude other than
     zero, and `overflow`, `underflow` and `subnormal`, elements of the whole dataset that the format cannot hold.
     """
+    fused: int = 0
+    """Tensors inside fused layers, which the engine never makes; they are not among `layers`."""
     histograms: tuple[dict[str, Any], ...] = ()
     """Magnitudes of the worst tensors, golden's against the candidate's, counted by powers of two.
 

@@ -61,6 +61,7 @@ def candidate_report(
         accuracy=accuracy(evidence),
         outputs=tuple(_output(drifts, request) for drifts in evidence.outputs),
         layers=_layers(evidence),
+        fused=len(evidence.layers.fused) if evidence.layers else 0,
         histograms=tuple(map(_histogram, evidence.histograms)),
         notes=(*request.built.notes, *dict.fromkeys(notes), *_reproduces(evidence.reproduction)),
         **fields,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from assay_api.report import CandidateReport, Latency, Recommendation, Report, Verdict
 from assay_runner.report import render_html
+from assay_runner.report.engine import layer_text
 from assay_runner.report.formats import FORMATS, format_of
 from assay_runner.report.labels import SCREENS, Screen, labels
 from assay_runner.report.tradeoff import tradeoff
@@ -202,6 +203,30 @@ def test_near_latencies_are_drawn_where_they_lie_and_far_ones_from_zero() -> Non
     crowd = tradeoff(engines.crowd())
     assert "further left is faster, not from 0" in str(crowd)
     assert "not from 0" not in str(tradeoff(engines.fleet()))
+
+
+def test_what_lies_inside_fused_layers_is_told_where_it_is_missing() -> None:
+    report = engines.candidate()
+    (whole,) = report.candidates
+    for fused, words in ((7, "7 more lie inside fused layers"), (1, "1 more lies inside fused layers")):
+        changed = whole.model_copy(update={"fused": fused})
+        tree = main(report.model_copy(update={"candidates": (changed,)}))
+        for kind in ("layers", "range"):
+            assert words in tree.one("figure", id=f"{kind}-0").one("figcaption").text
+        assert "Every tensor that the engine makes" in tree.text
+    assert "fused" not in main(report).text
+
+
+def test_what_they_ran_on_stands_at_the_top() -> None:
+    assert "Ran on NVIDIA H200, TensorRT 10.6.0" in main(engines.fleet()).all("dl")[0].text
+    assert "Ran on" not in main(samples.emulated()).text
+
+
+def test_a_layer_without_a_tactic_has_none() -> None:
+    layer = {"name": "copy", "type": "NoOp", "tactic": "0x0000000000000000"}
+    assert (layer_text(layer, "tactic"), layer_text({"tactic": "0x00000000000003e8"}, "tactic")) == (
+        "", "0x00000000000003e8",
+    )  # fmt: skip
 
 
 def test_a_line_falls_where_the_error_is_no_number_any_more() -> None:

@@ -15,7 +15,8 @@ from assay_runner.report.figures import bound, breaches, excess, figure, millise
     [
         (None, "not measured"), ("x", "not measured"), (True, "not measured"), ([], "not measured"),
         ("NaN", "NaN"), (math.inf, "∞"), ("-Infinity", "-∞"), (0, "0"), (-0.0, "0"), (5, "5"), (-1.5, "-1.5"),
-        (0.0612345, "0.06123"), (101210.0, "101210"), (65504.4, "65504"), (3e-7, "3e-7"), (1.5e9, "1.5e9"),
+        (0.0612345, "0.06123"), (101210.0, "101,210"), (65504.4, "65,504"), (-9999, "-9999"),
+            (3e-7, "3e-7"), (1.5e9, "1.5e9"),
         (1e400, "∞"),
     ],
 )  # fmt: skip

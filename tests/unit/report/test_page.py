@@ -123,8 +123,41 @@ def test_first_tensor_with_nan_leads() -> None:
 
 def test_details_of_a_finding_are_shown_as_tables_and_facts() -> None:
     item = main(samples.failed()).all("li", class_="finding")[1].one("details")
-    assert item.one("dl").text == "startsHere 0.55"
-    assert [row.text for row in item.one("table").all("tr")] == ["tensor snr", "bn2.out 23.1"]
+    assert item.one("dl").text == "starts here 0.55"
+    assert [row.text for row in item.one("table").all("tr")] == ["tensor SNR", "bn2.out 23.1"]
+
+
+def test_details_of_all_kinds_are_read_as_words_and_numbers() -> None:
+    candidate, found = samples.fp16()
+    details = {
+        "insideFusedLayers": 6,
+        "underflow": [],
+        "how": {"weights": "measured", "sums inside products": "not measured"},
+        "insideLayer": [{"tensor": "squared", "accumulatedSnr": "-Infinity", "notFinite": 16}],
+        "snr": {"worst": 1.5, "p99": "NaN"},
+        "largest": 1523178.75,
+        "elements": 262144,
+    }
+    failed = found[0].model_copy(update={"verdict": Verdict.FAILED, "details": details})
+    item = main(samples.report((candidate, [failed]))).all("li", class_="finding")[0].one("details")
+    single, how = item.all("dl")
+    assert single.text == "inside fused layers 6 underflow none largest 1.52318e6 elements 262,144"
+    assert how.text == "weights measured sums inside products not measured"
+    assert "tensor accumulated SNR not finite squared -∞ 16" in item.text
+    assert "worst p99 snr 1.5 NaN" in item.text
+
+
+def test_where_it_starts_stands_beside_the_verdict_before_what_an_output_lacks() -> None:
+    candidate, found = samples.fp16()
+    output = found[0].model_copy(update={"check": "outputDrift", "verdict": Verdict.FAILED, "message": "snr is 0"})
+    cause = found[0].model_copy(
+        update={"check": "fp16Range", "verdict": Verdict.FAILED, "message": "squared overflows", "value": None}
+    )
+    failed = candidate.model_copy(update={"verdict": Verdict.FAILED})
+    assert main(samples.report((failed, [output]))).one("p", class_="leading").text == "fp16: snr is 0"
+    assert main(samples.report((failed, [output, cause]))).one("p", class_="leading").text == "fp16: squared overflows"
+    passed = cause.model_copy(update={"verdict": Verdict.PASSED})
+    assert main(samples.report((failed, [output, passed]))).one("p", class_="leading").text == "fp16: snr is 0"
 
 
 def test_odd_entries_are_shown_as_not_measured() -> None:

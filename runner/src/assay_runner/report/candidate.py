@@ -114,9 +114,13 @@ def parts_of(candidate: CandidateReport, index: int, *, level: int, whole: bool)
     parts = [
         Part("run", "", [_trouble(candidate), _facts(candidate)]),
         Part("drift", "Outputs and labels against golden", [_labels(candidate), _outputs(candidate)]),
-        Part("depth", "Error along the network's depth", [chart(layers, along)] if layers else []),
+        Part("depth", "Error along the network's depth", [chart(layers, along, candidate.fused)] if layers else []),
         Part("range", f"Range of every tensor{limits}", [range_chart(candidate, f"range-{index}")] if whole else []),
-        Part("tensors", "Every tensor", [tensors_table(layers)] if layers else []),
+        Part(
+            "tensors",
+            "Every tensor that the engine makes" if candidate.fused else "Every tensor",
+            [tensors_table(layers)] if layers else [],
+        ),
         Part("histograms", "The worst tensors, value by value", histograms(candidate, level) if whole else []),
         Part("engine", "What the engine is made of", engine_parts(candidate, whole=whole)),
     ]

@@ -27,12 +27,13 @@ BARS = 60.0
 _TOPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-def chart(layers: Sequence[Layer], identity: str) -> Html | None:
+def chart(layers: Sequence[Layer], identity: str, fused: int = 0) -> Html | None:
     """The figure: local and accumulated SNR per tensor, below it how much of each tensor's error its own node adds.
 
     Args:
         layers: the candidate's layers in topological order.
         identity: unique id on the page.
+        fused: tensors inside fused layers, which are not among them.
 
     Returns:
         None where neither was measured.
@@ -54,7 +55,7 @@ def chart(layers: Sequence[Layer], identity: str) -> Html | None:
     return el(
         "figure",
         {"class": "chart depth", "id": identity},
-        el("figcaption", None, _caption(layers, accumulated, local, broken), _keys(bool(broken), dense)),
+        el("figcaption", None, _caption(layers, accumulated, local, broken, fused), _keys(bool(broken), dense)),
         plot("SNR, dB", labels, drawing(lines), "snr"),
         _shares(starts),
         ends(len(layers)),
@@ -116,9 +117,12 @@ def _keys(broken: bool, dense: bool) -> Html:
     return el("ul", {"class": "keys"}, [el("li", {"class": kind}, text) for kind, text in entries])
 
 
-def _caption(layers: Sequence[Layer], accumulated: Values, local: Values, broken: Sequence[int]) -> Html:
+def _caption(layers: Sequence[Layer], accumulated: Values, local: Values, broken: Sequence[int], fused: int) -> Html:
     """What the drawing shows, in words: for those who cannot see it, and those who have no time to."""
-    said: list[Html | str] = ["Signal-to-noise ratio of every tensor against golden; higher is better. "]
+    which = "tensor that the engine makes" if fused else "tensor"
+    said: list[Html | str] = [f"Signal-to-noise ratio of every {which} against golden; higher is better. "]
+    if fused:
+        said.append(f"{inside_fused(fused)}, so {'it is' if fused == 1 else 'they are'} not drawn. ")
     if broken:
         first = layers[broken[0]]
         said += [
@@ -129,7 +133,8 @@ def _caption(layers: Sequence[Layer], accumulated: Values, local: Values, broken
     lowest = _extreme(accumulated, min)
     if lowest is not None:
         value = f"{accumulated[lowest]:.1f} dB"
-        said += [f"The lowest accumulated SNR is {value}, at ", code(name_of(layers[lowest])) or "", ". "]
+        which = "lowest accumulated SNR that is finite" if broken else "lowest accumulated SNR"
+        said += [f"The {which} is {value}, at ", code(name_of(layers[lowest])) or "", ". "]
     noisiest = _extreme(local, min)
     if noisiest is not None and not broken:
         share = number(layers[noisiest].get("startsHere"))
@@ -137,6 +142,11 @@ def _caption(layers: Sequence[Layer], accumulated: Values, local: Values, broken
         name = code(name_of(layers[noisiest])) or ""
         said += ["The node that adds most noise makes ", name, f" (local SNR {local[noisiest]:.1f} dB{much})."]
     return el("p", None, said)
+
+
+def inside_fused(fused: int) -> str:
+    """How many tensors of the network no run of the engine shows."""
+    return f"{fused:,} more {'lies' if fused == 1 else 'lie'} inside fused layers, which the engine never hands out"
 
 
 def _extreme(values: Values, choose: Callable[..., int]) -> int | None:

@@ -20,7 +20,10 @@ function plain(raw, digits = 3) {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "-∞";
   const size = Math.abs(value);
-  if (size < 1e6 && (Number.isInteger(value) || size >= 10 ** digits)) return value.toFixed(0);
+  if (size < 1e6 && (Number.isInteger(value) || size >= 10 ** digits)) {
+    const whole = value.toFixed(0);
+    return size >= 1e4 ? whole.replace(/\B(?=(\d{3})+$)/g, ",") : whole;
+  }
   const text = size < 1e-4 || size >= 1e6 ? value.toExponential(digits - 1) : value.toPrecision(digits);
   return text.replace(/(\.\d*?)0+(?=e|$)/, "$1").replace(/\.(?=e|$)/, "").replace("e+", "e");
 }

@@ -102,7 +102,7 @@ def plain(value: Any, digits: int = 4) -> str:
     if math.isinf(given):
         return "∞" if given > 0 else "-∞"
     if abs(given) < 1e6 and (given == int(given) or abs(given) >= 10**digits):
-        return f"{given + 0.0:.0f}"
+        return f"{given + 0.0:,.0f}" if abs(given) >= 1e4 else f"{given + 0.0:.0f}"
     mantissa, _, exponent = f"{given:.{digits}g}".partition("e")
     return mantissa + (f"e{int(exponent)}" if exponent else "")
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from assay_api.report import CandidateReport
-from assay_runner.report.chart import ends
+from assay_runner.report.chart import ends, inside_fused
 from assay_runner.report.drawing import WIDTH, buckets, drawing, plot, strokes
 from assay_runner.report.figures import count, number, percent, plain
 from assay_runner.report.formats import Format, format_of
@@ -106,14 +106,22 @@ def _caption(candidate: CandidateReport, format_: Format | None, largest: Sequen
     said: list[Child] = [f"The largest magnitude is {plain(value)}, in ", code(name_of(layers[top]))]
     if format_ is None:
         why = "INT8 takes a scale per tensor, so no one limit holds for all" if candidate.precision == "int8" else ""
-        return el("p", None, said, f". {why}." if why else ".")
+        return el("p", None, said, f". {why}." if why else ".", _hidden(candidate.fused))
     share = value / format_.largest
     held = f"{percent(share, 1)} of" if share >= 0.001 else "far below"
     said.append(f": {'beyond' if share > 1 else held} {format_.name}'s largest value, {plain(format_.largest, 5)}. ")
     beyond = sum(v > format_.largest for v in largest if v is not None)
     if beyond:
         said.append(f"{beyond} of {len(layers)} tensors {'reaches' if beyond == 1 else 'reach'} beyond it. ")
-    return el("p", None, said, _counted(layers))
+    return el("p", None, said, _counted(layers), _hidden(candidate.fused))
+
+
+def _hidden(fused: int) -> str:
+    """That what lies inside fused layers is not drawn, and where it is judged."""
+    if not fused:
+        return ""
+    which = "is not drawn: fp16Range judges it too" if fused == 1 else "are not drawn: fp16Range judges them too"
+    return f" {inside_fused(fused)}, and {which}."
 
 
 def _counted(layers: Sequence[Layer]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from assay_api.report import Finding, Report, Verdict
 from assay_runner.report.figures import bound, excess, figure, number
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, join, tone
-from assay_runner.report.values import cell
+from assay_runner.report.values import cell, words
 from assay_runner.report.wording import remarkable, sentence, sorted_findings
 
 SHOWN = 200
@@ -88,9 +88,11 @@ def _details(details: Mapping[str, Any]) -> Html | None:
     """Single values as facts, records of the same kind in one table, the rest each for itself."""
     if not details:
         return None
-    single = [(key, cell(value)) for key, value in details.items() if not isinstance(value, list | tuple | Mapping)]
-    records = {key: value for key, value in details.items() if isinstance(value, Mapping) and value}
-    lists = [(key, cell(value)) for key, value in details.items() if isinstance(value, list | tuple)]
+    single = [(words(key), cell(value)) for key, value in details.items() if not value or not _holds_more(value)]
+    texts = {key: value for key, value in details.items() if isinstance(value, Mapping) and _all_texts(value)}
+    records = {k: v for k, v in details.items() if isinstance(v, Mapping) and v and k not in texts}
+    lists = [(words(key), cell(value)) for key, value in details.items() if isinstance(value, list | tuple) and value]
+    lists += [(words(key), facts((name, text) for name, text in value.items())) for key, value in texts.items()]
     return el(
         "details",
         None,
@@ -99,6 +101,14 @@ def _details(details: Mapping[str, Any]) -> Html | None:
         cell(records) if records else None,
         [[el("p", {"class": "quiet"}, key), shown] for key, shown in lists],
     )
+
+
+def _holds_more(value: Any) -> bool:
+    return isinstance(value, list | tuple | Mapping)
+
+
+def _all_texts(value: Mapping[str, Any]) -> bool:
+    return bool(value) and all(isinstance(text, str) and number(text) is None for text in value.values())
 
 
 def _passed(passed: list[Finding], anchors: Mapping[str, str], *, remarked: bool) -> Html:

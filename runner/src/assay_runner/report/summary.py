@@ -62,12 +62,19 @@ def hero(report: Report) -> Html:
     )
 
 
+_CAUSES = ("finite", "fp16Range", "layerDrift")
+"""Checks that name where it starts, which says more than what an output lacks; the surest first."""
+
+
 def _leading(report: Report) -> Html | None:
     """The sentence of the worst finding, so that the cause stands beside the verdict."""
     unhappy = [f for c in report.candidates if (f := worst_finding(report, c.name)) and SEVERITY[f.verdict] < 2]
     if not unhappy:
         return None
     first = min(unhappy, key=lambda f: SEVERITY[f.verdict])
+    same = [f for f in findings_of(report, first.candidate) if f.verdict is first.verdict]
+    causes = (f for check in _CAUSES for f in same if f.check == check)
+    first = next(causes, first)
     return el("p", {"class": "leading"}, el("b", None, f"{first.candidate}: "), sentence(first))
 
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from assay_api.report import NON_FINITE
 from assay_runner.report.figures import plain
 from assay_runner.report.markup import Html, code, el, join
 
 LONGEST = 2_000
 """Characters of one value; the whole of it is in report.json."""
 ROWS, COLUMNS = 50, 12
+
+
+_NEXT_WORD = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+_SPELLED = {"snr": "SNR", "psnr": "PSNR", "rms": "RMS", "fp16": "FP16", "fp32": "FP32", "mb": "MB", "ms": "ms"}
+
+
+def words(key: str) -> str:
+    """A key of report.json as words: "insideFusedLayers" is "inside fused layers"."""
+    return " ".join(_SPELLED.get(word.lower(), word.lower()) for word in _NEXT_WORD.sub(" ", key).split(" "))
 
 
 def cell(value: Any) -> Html:
@@ -43,7 +54,7 @@ def _records(value: Any) -> list[tuple[str | None, Mapping[str, Any]]]:
 def _table(records: Sequence[tuple[str | None, Mapping[str, Any]]]) -> Html:
     keys = list(dict.fromkeys(str(key) for _, fields in records for key in fields))[:COLUMNS]
     named = any(name is not None for name, _ in records)
-    heads = [el("th", {"scope": "col"}, head) for head in ([""] if named else []) + keys]
+    heads = [el("th", {"scope": "col"}, head) for head in ([""] if named else []) + [words(key) for key in keys]]
     rows = []
     for name, fields in records[:ROWS]:
         head = el("th", {"scope": "row"}, code(name)) if named else None
@@ -61,6 +72,8 @@ def _table(records: Sequence[tuple[str | None, Mapping[str, Any]]]) -> Html:
 
 
 def _flat(value: Any) -> str:
+    if isinstance(value, str) and value in NON_FINITE:
+        return plain(value)
     if isinstance(value, bool | int | float):
         return plain(value) if not isinstance(value, bool) else ("yes" if value else "no")
     return _cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
