@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay_runner.backends.tensorrt import timing
-from assay_runner.backends.tensorrt.calibrator import raise_swallowed
+from assay_runner.backends.tensorrt.calibrator import end
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.backends.tensorrt.holding import hold
 from assay_runner.backends.tensorrt.library import (
@@ -63,13 +63,11 @@ class Product:
         plan: its bytes.
         seconds: the build took.
         warnings: what the builder had to say.
-        shown: tensors that became outputs; those that TensorRT's network does not have are missing.
     """
 
     plan: bytes
     seconds: float
     warnings: tuple[str, ...]
-    shown: tuple[str, ...] = ()
 
 
 def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
@@ -86,7 +84,7 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     builder = new_builder()
     network = builder.create_network(_creation_flags(trt, recipe.settings))
     _parse(trt, network, recipe.source, mark)
-    shown = _show(trt, network, recipe.outputs)
+    _show(network, recipe.outputs)
     if recipe.unfused and not network.mark_unfused_tensors_as_debug_tensors():
         raise Unsupported(f"TensorRT {trt.__version__} cannot mark unfused tensors")
     hold(trt, network, recipe.held, recipe.source)
@@ -94,12 +92,12 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     config.progress_monitor = monitor(progress, what)
     plan = builder.build_serialized_network(network, config)
     if recipe.calibrator is not None:
-        raise_swallowed(config.int8_calibrator)
+        end(config.int8_calibrator)
     if plan is None:
         raise _failure(mark)
     if timings := _timing_cache(config, recipe):
         timing.keep(config, timings)
-    return Product(bytes(plan), time.monotonic() - start, said(mark)[:MOST_WARNINGS], shown)
+    return Product(bytes(plan), time.monotonic() - start, said(mark)[:MOST_WARNINGS])
 
 
 def _creation_flags(trt: Any, settings: Settings) -> int:
@@ -124,24 +122,17 @@ def _parse(trt: Any, network: Any, source: Path, mark: int) -> None:
     raise InvalidInput(f"TensorRT's parser refuses {source.name}{where}: {text}")
 
 
-def _show(trt: Any, network: Any, wanted: Collection[str]) -> tuple[str, ...]:
+def _show(network: Any, wanted: Collection[str]) -> None:
     """Make tensors outputs, as far as the network has them; the model's own outputs stay the first."""
-    if not wanted:
-        return ()
     names = {network.get_output(index).name for index in range(network.num_outputs)}
-    shown = []
-    for index in range(network.num_layers):
+    for index in range(network.num_layers if wanted else 0):
         layer = network.get_layer(index)
         for number in range(layer.num_outputs):
             tensor = layer.get_output(number)
-            if tensor is None or tensor.name not in wanted:
+            if tensor is None or tensor.name not in wanted or tensor.name in names or tensor.is_shape_tensor:
                 continue
-            if tensor.name not in names and not tensor.is_shape_tensor:
-                network.mark_output(tensor)
-                names.add(tensor.name)
-            if tensor.name in names:
-                shown.append(tensor.name)
-    return tuple(shown)
+            network.mark_output(tensor)
+            names.add(tensor.name)
 
 
 def _config(trt: Any, builder: Any, network: Any, recipe: Recipe) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from assay_runner.backends.tensorrt.device import Buffers, synchronize, to_device
 from assay_runner.backends.tensorrt.library import tensorrt
-from assay_runner.errors import AuditError, InvalidInput
+from assay_runner.errors import InvalidInput
 from assay_runner.tensors import Batch, Batches, Progress
 
 
@@ -100,10 +100,8 @@ def check_shapes(given: Mapping[str, tuple[int, ...]], first: Mapping[str, tuple
             )
 
 
-def raise_swallowed(made: Any) -> None:
-    """Raise what a calibrator met, if anything."""
-    error = made.error
-    if isinstance(error, AuditError):
-        raise error
-    if error is not None:
-        raise error
+def end(made: Any) -> None:
+    """Give a calibrator's device memory back, and raise what it met, if anything."""
+    made.close()
+    if made.error is not None:
+        raise made.error
