@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ from assay_runner.errors import Unavailable
 from assay_runner.graphs.documents import load_graph
 from assay_runner.graphs.taps import custom_sites
 from assay_runner.graphs.upstream import upstream
+from assay_runner.passes.load import busy
 from assay_runner.passes.repeats import repeat
+from assay_runner.tensors import Array, Arrays
 from tests.fusing import Fusing
 from tests.models import Heard, Samples, branching, loaded, mlp, model, node, random, value
 from tests.runner.numerics.candidates import ORT, build, candidate, measured
@@ -306,3 +309,26 @@ def test_operators_that_are_not_onnx_are_plugins(tmp_path: Path) -> None:
     proto.graph.node.append(helper.make_node("Mine", ["logits"], ["z"], name="z.node", domain="my.plugins"))
     onnx.save(proto, str(tmp_path / "m.onnx"))
     assert [site.node for site in custom_sites(load_graph(tmp_path / "m.onnx"))] == ["z.node"]
+
+
+def test_the_load_is_there_before_the_run_and_its_end_is_told() -> None:
+    class Counting:
+        runs = 0
+        gone = Event()
+
+        def run(self, inputs: Arrays) -> dict[str, Array]:
+            self.runs += 1
+            if self.runs == 3:
+                self.gone.set()
+                raise RuntimeError("the driver is gone")
+            return {}
+
+    session = Counting()
+
+    def beside() -> None:
+        with busy(session, list(DATA)):
+            assert session.runs
+            assert session.gone.wait(60)
+
+    with pytest.raises(RuntimeError, match="the driver is gone"):
+        beside()

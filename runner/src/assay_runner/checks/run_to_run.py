@@ -116,7 +116,7 @@ def _inside(output: Difference, inside: Inside) -> str:
         return f"which tensor inside is the first to differ is not known ({inside.reason}); "
     ways = ", ".join(f"{count} x {WORDS[condition]}" for condition, count in inside.tried.items())
     return (
-        f"{shown}, none differs ({ways}), so showing tensors changes what runs, and "
+        f"{shown}, none differs ({ways}), so showing tensors changes what runs, and"
         " which of them is the first to differ in what is served is not known; "
     )
 
