@@ -159,7 +159,7 @@ def test_nan_by_the_model_itself_is_no_fault_of_the_candidate(tmp_path: Path) ->
 
 OVERFLOWS: dict[str, tuple[onnx.ModelProto, float, str, str]] = {
     "input": (scaled(1e-3), 1e6, "x", "graph input 'x' overflows in fp16 in 40 samples, first in sample 0"),
-    "weight": (scaled(1e6), 1.0, "f", "weight 'f' overflows in fp16 with 1e+06 (the largest number is 65504)"),
+    "weight": (scaled(1e6), 1.0, "f", "weight 'f' overflows in fp16 with 1,000,000 (the largest number is 65,504)"),
 }
 
 

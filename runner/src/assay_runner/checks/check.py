@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any, ClassVar
 
@@ -60,6 +61,21 @@ def place(site: Site) -> str:
     return f"tensor {site.tensor!r} of node {site.node!r}" + (f" ({site.op})" if site.op else "")
 
 
+def spoken(value: float) -> str:
+    """A measured value in a sentence: all digits where they can be read, else four."""
+    if 1e4 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:.4g}".replace("e+", "e").replace("e-0", "e-")
+
+
+def decibels(value: float, limit: float) -> str:
+    """A ratio in dB, to as many digits as tell it from its limit."""
+    if value == math.inf:
+        return "infinite (bitwise equal)"
+    short = f"{value:.4g}"
+    return f"{f'{value:.6g}' if float(short) == limit else short} dB"
+
+
 def unseen(evidence: Evidence) -> str:
     """Why not all float tensors were looked at; empty where they were."""
     if not evidence.hidden:
@@ -89,7 +105,10 @@ def misleading(evidence: Evidence) -> str:
     seen = evidence.reproduction
     if seen is None or seen.bitwise or seen.snr >= REPRODUCES_DB:
         return ""
+    found = f"{seen.snr:.1f} dB" if math.isfinite(seen.snr) else "one of them is not finite"
+    weak = evidence.engine is not None and evidence.engine.typing == "weak"
+    way_out = ": under typing: strong showing tensors changes less of what is built" if weak else ""
     return (
-        f"the run that shows every tensor does not reproduce the plain run's outputs ({seen.snr:.1f} dB), so its "
-        "tensors are not those that are served"
+        f"the run that shows every tensor does not reproduce the plain run's outputs ({found}), so its tensors are not "
+        f"those that are served{way_out}"
     )

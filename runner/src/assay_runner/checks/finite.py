@@ -7,14 +7,14 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import MOST_UNSEEN, Check, misleading, place, unseen
+from assay_runner.checks.check import MOST_UNSEEN, Check, misleading, place, spoken, unseen
 from assay_runner.checks.inner import explained, inner_details
 from assay_runner.evidence import Evidence, Fault, InnerTensor, Need, OutputDrifts, Overflow, Site
 
 LISTED = 20
 PARTED = "keep one of these nodes in a wider precision, so that they are not fused"
 BF16 = 3.38e38
-LARGEST: Mapping[str, str] = MappingProxyType({"fp16": "65504", "bf16": "3.38953e+38"})
+LARGEST: Mapping[str, str] = MappingProxyType({"fp16": "65,504", "bf16": "3.38953e38"})
 
 
 class Finite(Check):
@@ -132,7 +132,7 @@ def _overflow(overflow: Overflow) -> str:
     """What overflows, in words."""
     where = "" if overflow.samples is None else f" in {overflow.samples} samples, first in sample {overflow.first},"
     return (
-        f"{overflow.kind} {overflow.tensor!r} overflows in {overflow.precision}{where} with {overflow.value:.6g} "
+        f"{overflow.kind} {overflow.tensor!r} overflows in {overflow.precision}{where} with {spoken(overflow.value)} "
         f"(the largest number is {LARGEST[overflow.precision]})"
     )
 

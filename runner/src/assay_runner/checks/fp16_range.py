@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import Check, misleading, unseen
+from assay_runner.checks.check import Check, misleading, spoken, unseen
 from assay_runner.checks.ran_wider import RanWider
 from assay_runner.evidence import Evidence, Need
 from assay_runner.range_evidence import Accumulation, Ranges, TensorRange
@@ -114,8 +114,8 @@ class Fp16Range(Check):
         first = lost[0]
         live = max(1, first.elements - first.zeros)
         message = (
-            f"{_place(first)} loses small values in fp16: of {live} elements that are not zero {first.underflow} "
-            f"become zero and {first.subnormal} subnormal, and its largest is {first.largest:.3g}; tensors that do: "
+            f"{_place(first)} loses small values in fp16: of {live:,} elements that are not zero {first.underflow:,} "
+            f"become zero and {first.subnormal:,} subnormal, and its largest is {first.largest:.3g}; tensors that do: "
             f"{len(lost)}; scale it up, or keep its node in a wider precision such as bf16"
         )
         fields = {"metric": "underflow", "value": first.underflow / live, "limit": self.underflow}
@@ -161,19 +161,19 @@ def _spared(spared: Sequence[TensorRange], evidence: Evidence) -> str:
     first = spared[0]
     what = "its node" if first.kind == "tensor" else "all that reads it"
     more = f"; others that would, and do not: {len(spared) - 1}" if len(spared) > 1 else ""
-    return (
-        f"{_place(first)} would overflow in fp16, {_how(first, evidence)}, but the engine runs {what} wider{more}; "
-        f"another build or GPU need not, so {_way_out(first)}"
-    )
+    told = f"{_place(first)} would overflow in fp16, {_how(first, evidence)}, but the engine runs {what} wider{more}"
+    return f"{told}; another build or GPU need not, so {_way_out(first)}"
 
 
 def _unharmed(evidence: Evidence) -> str:
-    """That the candidate got away with it, where every tensor of it was looked at."""
-    if evidence.tensors is None or not evidence.tensors.looked_at or misleading(evidence):
+    """That the candidate got away with it, where every tensor of it was looked at; fused layers may hide it."""
+    seen = evidence.tensors
+    if seen is None or not seen.looked_at or misleading(evidence) or any(fault.own != 0 for fault in seen.faults):
         return ""
-    if any(fault.own != 0 for fault in evidence.tensors.faults):
-        return ""
-    return "; no tensor of this candidate was infinite for it, so what ran it computes wider or saturates"
+    if not seen.fused:
+        return "; no tensor of this candidate was infinite for it, so what ran it computes wider or saturates"
+    made = f"; none of the {seen.looked_at} tensors that the engine makes is infinite for it"
+    return f"{made}, but {seen.fused} lie inside fused layers, where it may be"
 
 
 def _place(entry: TensorRange) -> str:
@@ -184,9 +184,9 @@ def _place(entry: TensorRange) -> str:
 
 
 def _how(entry: TensorRange, evidence: Evidence) -> str:
-    where = "" if entry.samples is None else f" in {entry.samples} of {evidence.samples} samples, first in sample "
-    where += "" if entry.samples is None else f"{entry.first}"
-    return f"{entry.overflow} of {entry.elements} elements{where}, the largest {entry.largest:.6g} (FP16 ends at 65504)"
+    where = f" in {entry.samples} of {evidence.samples} samples, first in sample {entry.first}"
+    found = f"{entry.overflow:,} of {entry.elements:,} elements{'' if entry.samples is None else where}"
+    return f"{found}, the largest {spoken(entry.largest)} (FP16 ends at 65,504)"
 
 
 def _way_out(entry: TensorRange) -> str:
@@ -202,14 +202,14 @@ def _way_out(entry: TensorRange) -> str:
 
 def _sum(entry: Accumulation, evidence: Evidence) -> str:
     return (
-        f"{entry.what} inside node {entry.site.node!r} ({entry.site.op}) reaches {entry.largest:.6g} in "
-        f"{entry.samples} of {evidence.samples} samples, and FP16 ends at 65504"
+        f"{entry.what} inside node {entry.site.node!r} ({entry.site.op}) reaches {spoken(entry.largest)} in "
+        f"{entry.samples} of {evidence.samples} samples, and FP16 ends at 65,504"
     )
 
 
 def _largest(tensors: Sequence[TensorRange]) -> str:
     entry = max(tensors, key=lambda entry: abs(entry.largest))
-    return f"; the largest value is {entry.largest:.6g}, in {entry.kind} {entry.site.tensor!r}"
+    return f"; the largest value is {spoken(entry.largest)}, in {entry.kind} {entry.site.tensor!r}"
 
 
 def _details(ranges: Ranges, over: Sequence[TensorRange]) -> dict[str, Any]:

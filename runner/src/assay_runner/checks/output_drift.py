@@ -12,12 +12,14 @@ from pydantic import Field
 
 from assay_api.fields import ArrayName, Share
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import Check
+from assay_runner.checks.check import Check, decibels
 from assay_runner.evidence import Evidence, Floats, Need, OutputDrifts
 from assay_runner.statistics.quantiles import bad_end, worst_index
 
 DEFAULT_SNR = 17.0
 """Noise of 2 % of golden's power: for small errors that of cosine 0.99, but it also sees scale and single numbers."""
+
+DECIBELS = frozenset({"psnr", "snr"})
 
 Flags = NDArray[np.bool_]
 Judged = tuple[Verdict, dict[str, Any]]
@@ -164,11 +166,12 @@ class OutputDrift(Check):
                 continue
             sample = drifts.measured[worst_index(values, metric.more_is_better)]
             sign = "at least" if metric.more_is_better else "at most"
-            where = f"{metric.name} {worst:.6g} in sample {sample}, the worst of {values.size}"
+            where = f"{metric.name} {_said(metric.name, worst, limit)} in sample {sample}, the worst of {values.size:,}"
+            bar = f"{limit:g}{' dB' if metric.name in DECIBELS else ''}"
             if metric.breached(worst, limit):
-                yield Verdict.FAILED, fields | {"message": f"{where}, must be {sign} {limit:g}"}
+                yield Verdict.FAILED, fields | {"message": f"{where}, must be {sign} {bar}"}
             else:
-                yield Verdict.PASSED, fields | {"message": f"{where}, is within the limit {limit:g}"}
+                yield Verdict.PASSED, fields | {"message": f"{where}, is within the limit {bar}"}
 
     def _top_k(self, drifts: OutputDrifts) -> Iterator[Judged]:
         limit = self.top_k_agreement
@@ -188,6 +191,10 @@ class OutputDrift(Check):
             yield Verdict.PASSED, fields | {"message": f"{message}, within the limit {limit:g}", "value": share}
         else:
             yield Verdict.FAILED, fields | {"message": f"{message}, must in a share of {limit:g}", "value": share}
+
+
+def _said(metric: str, value: float, limit: float) -> str:
+    return decibels(value, limit) if metric in DECIBELS else f"{value:.6g}"
 
 
 def _broken(drifts: OutputDrifts) -> str:

@@ -1,0 +1,45 @@
+"""Values in the sentences of checks: as people write them, and never the same as a limit that they miss."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from assay_runner.checks.check import decibels, misleading, spoken
+from assay_runner.evidence import EngineFacts, Evidence, Reproduction
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (247918.953, "247,919"), (1523178.75, "1,523,179"), (-1e12, "-1e12"), (9.04, "9.04"), (9999.4, "9999"),
+        (1.04713e8, "104,713,000"), (3e-7, "3e-7"), (math.inf, "inf"),
+    ],
+)  # fmt: skip
+def test_spoken(value: float, text: str) -> None:
+    assert spoken(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(42.737639, "42.74 dB"), (16.9999, "16.9999 dB"), (17.004, "17.004 dB"), (0.0, "0 dB"), (-3.21, "-3.21 dB"),
+     (math.inf, "infinite (bitwise equal)")],
+)  # fmt: skip
+def test_decibels(value: float, text: str) -> None:
+    assert decibels(value, 17.0) == text
+
+
+@pytest.mark.parametrize(
+    ("snr", "typing", "said"),
+    [
+        (12.34, "weak", "(12.3 dB), so"),
+        (-math.inf, "weak", "(one of them is not finite), so"),
+        (3.0, "strong", "3.0 dB"),
+    ],
+)
+def test_tensors_of_another_engine_lead_out(snr: float, typing: str, said: str) -> None:
+    evidence = Evidence("c", 4, "fp16", reproduction=Reproduction(False, snr), engine=EngineFacts(typing=typing))
+    told = misleading(evidence)
+    assert said in told
+    assert told.endswith("under typing: strong showing tensors changes less of what is built") is (typing == "weak")
