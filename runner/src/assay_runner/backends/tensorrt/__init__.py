@@ -22,6 +22,7 @@ from assay_runner.backends.tensorrt.calibrator import calibrator
 from assay_runner.backends.tensorrt.configuration import Offered, Settings, extents, settings
 from assay_runner.backends.tensorrt.description import engine_facts, inspected
 from assay_runner.backends.tensorrt.device import device, stream
+from assay_runner.backends.tensorrt.interface import check_layouts
 from assay_runner.backends.tensorrt.library import (
     check_available,
     implicit_calibration,
@@ -142,7 +143,10 @@ class TensorRT:
             session = EngineSession(plan, handle)
             missing = [name for name in names(model.outputs) if name not in session.outputs]
             extra = [name for name in session.inputs if name not in names(model.inputs)]
-            session.close()
+            try:
+                check_layouts(tensorrt(), session.engine, (*session.inputs, *session.outputs))
+            finally:
+                session.close()
         if missing or extra:
             what = f"lacks output {missing[0]!r}" if missing else f"takes input {extra[0]!r}"
             raise InvalidInput(

@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from assay_runner.backends.tensorrt.device import Buffers, DeviceArray, Timer, stream, synchronize, to_device, to_host
+from assay_runner.backends.tensorrt.interface import check_places
 from assay_runner.backends.tensorrt.library import logger, reason, tensorrt
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.tensors import Array, Arrays
@@ -77,7 +78,7 @@ class EngineSession:
         """Load a plan.
 
         Raises:
-            InvalidInput: the plan cannot be loaded.
+            InvalidInput: the plan cannot be loaded, or takes or gives shapes.
             Unavailable: device memory ran out.
         """
         self._runtime, self._engine = load(plan)
@@ -88,6 +89,7 @@ class EngineSession:
         self._stream, self._buffers, self._types = stream, Buffers(), dtypes()
         mode = tensorrt().TensorIOMode
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
+        check_places(tensorrt(), self._engine, names)
         self.inputs = [name for name in names if self._engine.get_tensor_mode(name) == mode.INPUT]
         self.outputs = [name for name in names if self._engine.get_tensor_mode(name) == mode.OUTPUT]
         if self._engine.num_optimization_profiles > 0:
