@@ -37,8 +37,9 @@ class Doubling:
     shown = frozenset({"y"})
     needs = frozenset({"y"})
 
-    def __init__(self, runtime: HostRuntime, fails: AuditError | None = None, at: int = 0) -> None:
+    def __init__(self, runtime: HostRuntime, fails: AuditError | None = None, at: int = 0, flat: bool = False) -> None:
         self._runtime, self._fails, self._at, self._memory = runtime, fails, at, Buffers()
+        self._flat = flat
         self.runs, self.closed = 0, False
         self.built = False
 
@@ -56,7 +57,7 @@ class Doubling:
         pointer = self._memory["y"].reserve(made.nbytes)
         to_device(made, pointer, 0)
         synchronize(0)
-        return {"y": DeviceArray(pointer, made.dtype, made.shape)}
+        return {"y": DeviceArray(pointer, made.dtype, (made.size,) if self._flat else made.shape)}
 
     def fetch(self, arrays: Mapping[str, DeviceArray]) -> dict[str, Array]:
         found = {name: to_host(a.pointer, a.shape, a.dtype, 0) for name, a in arrays.items()}
@@ -83,6 +84,16 @@ def test_golden_of_any_width_is_compared_and_fed_in_fp32(golden: type[np.floatin
         assert np.array_equal(outputs["y"], 2 * X)
     assert comparison.accumulated()["y"].sums.elements == comparison.local()["y"].elements == 2 * X.size
     assert comparison.local()["y"].noise == 0
+    for each in (comparison, probe, pieces):
+        each.close()
+
+
+def test_a_piece_of_another_shape_is_not_measured(runtime: HostRuntime) -> None:
+    probe, pieces = Doubling(runtime), Doubling(runtime, flat=True)
+    comparison = compared(probe, pieces)
+    comparison.add(BATCH, {"y": 2 * X})
+    assert comparison.accumulated()["y"].sums.elements == X.size
+    assert not comparison.local()
     for each in (comparison, probe, pieces):
         each.close()
 
