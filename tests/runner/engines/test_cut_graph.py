@@ -21,7 +21,7 @@ from assay_runner.graphs.fed import element_types
 from assay_runner.graphs.pieces import cut
 from assay_runner.graphs.taps import sites, tapped
 from assay_runner.tensors import Array
-from tests.models import Heard, loaded
+from tests.models import Heard, loaded, model, node, value
 from tests.runner.engines.test_strong import OFFERED
 
 DIGITS = Path("examples/digits")
@@ -85,6 +85,23 @@ def test_pieces_in_bf16_are_well_typed(tmp_path: Path) -> None:
     inner = [pieces.results[name] for name in kept if name != "logits"]
     assert {types[name] for name in inner} == {TensorProto.BFLOAT16}
     assert {types[name] for name in pieces.needs} == {TensorProto.FLOAT}
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken"), [(TensorProto.INT64, TensorProto.INT64), (TensorProto.FLOAT16, TensorProto.FLOAT)]
+)
+def test_graph_inputs_keep_their_integers(kind: int, taken: int, tmp_path: Path) -> None:
+    nodes = [node("Cast", "x", "wide", to=TensorProto.FLOAT), node("Exp", "wide", "e"), node("Neg", "e", "y")]
+    proto = model(nodes, [value("x", "N", 3, kind=kind)], [value("y", "N", 3)])
+    chosen = settings(parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": "fp32"}), OFFERED)
+    pieces = CutGraph(Recipe(loaded(proto, tmp_path).path, chosen, {}), {"e", "y"}, tmp_path / "pieces")
+    path = pieces.write(dict.fromkeys(pieces.needs, (2, 3)))
+    made = onnx.load(str(path))
+    assert {v.name: v.type.tensor_type.elem_type for v in made.graph.input} == {"x": taken, "e": TensorProto.FLOAT}
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    x = np.array([[0, 1, 2], [3, 4, 5]], onnx.helper.tensor_dtype_to_np_dtype(taken))
+    [found] = session.run([pieces.results["e"]], {"x": x, "e": np.zeros((2, 3), np.float32)})
+    assert np.allclose(found, np.exp(x))
 
 
 def test_what_golden_lacks_is_no_place_to_cut(tmp_path: Path) -> None:

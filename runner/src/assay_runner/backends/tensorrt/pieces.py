@@ -52,6 +52,7 @@ class CutGraph:
             for name in shared
             if name in made and types.get(name, TensorProto.FLOAT) in FLOATS
         }
+        self._given = {value.name: types[value.name] for value in model.graph.input if value.name in types}
         taken = self._types.keys()
         pieces = list(cut(model, self._types, taken, {}, UNLIMITED)) if taken else []
         self._pieces: Pieces | None = pieces[0] if pieces else None
@@ -63,7 +64,7 @@ class CutGraph:
         model = onnx.ModelProto()
         if self._pieces:
             model.CopyFrom(self._pieces.model)
-        fed_in_fp32(model, self._types, shapes)
+        fed_in_fp32(model, self._given | self._types, shapes)
         typed_outputs(model, {result: self._types[name] for name, result in self.results.items()})
         return save(model, self._folder / "pieces.onnx")
 
