@@ -100,6 +100,22 @@ def test_layers_of_the_engine_filter_by_precision_and_word_and_sort(browser: Bro
     assert kinds == sorted(kinds)
 
 
+def test_scripts_shorten_the_tensors_of_a_layer_as_the_page_without_them(browser: Browser, tmp_path: Path) -> None:
+    many = [{"name": f"/encoder/a/rather/long/name/of/a/tensor/{'x' * 30}/{i}", "format": "Half"} for i in range(7)]
+    report = engines.candidate()
+    layer = {**report.candidates[0].engine_layers[0], "inputs": many, "nodes": list("abcdef")}
+    changed = report.candidates[0].model_copy(update={"engine_layers": (layer,)})
+    page = write_page(tmp_path / "page.html", report.model_copy(update={"candidates": (changed,)}))
+    browser.scripts(enabled=False)
+    browser.open(page)
+    without = browser.texts(LAYERS + "tbody td.long")
+    browser.scripts(enabled=True)
+    browser.open(page)
+    assert browser.texts(LAYERS + "tbody td.long") == without
+    assert any(text.endswith(" and 3 more") for text in without)
+    assert "a, b, c, d and 2 more" in without
+
+
 def test_achieved_precision_is_said_in_words(browser: Browser, pages: Pages) -> None:
     browser.open(pages["candidate"])
     assert browser.one(".achieved caption").text == "Precision the engine's layers ran in; fp16 was asked for"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assay_api.report import CandidateReport, Latency, Recommendation, Report, Verdict
 from assay_runner.report import render_html
-from assay_runner.report.engine import layer_text
+from assay_runner.report.engine import layer_text, listed
 from assay_runner.report.formats import FORMATS, format_of
 from assay_runner.report.labels import SCREENS, Screen, labels
 from assay_runner.report.tradeoff import tradeoff
@@ -220,6 +220,12 @@ def test_what_lies_inside_fused_layers_is_told_where_it_is_missing() -> None:
 def test_what_they_ran_on_stands_at_the_top() -> None:
     assert "Ran on NVIDIA H200, TensorRT 10.6.0" in main(engines.fleet()).all("dl")[0].text
     assert "Ran on" not in main(samples.emulated()).text
+
+
+def test_of_many_tensors_of_a_layer_the_first_are_named_and_the_rest_counted() -> None:
+    assert listed("a, b, c") == "a, b, c"
+    assert listed(", ".join("abcdefg")) == "a, b, c, d and 3 more"
+    assert listed("n" * 90 + ", b") == f"{'n' * 15}…{'n' * 32}, b"
 
 
 def test_a_layer_without_a_tactic_has_none() -> None:

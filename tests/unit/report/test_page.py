@@ -137,13 +137,20 @@ def test_details_of_all_kinds_are_read_as_words_and_numbers() -> None:
         "snr": {"worst": 1.5, "p99": "NaN"},
         "largest": 1523178.75,
         "elements": 262144,
+        "achieved": {"FP32": 24, "INT8": 1},
+        "inside": {"tried": {"sameSession": 9}, "first": {"tensor": "y", "maxAbs": 0.0029296875}},
+        "untried": {},
+        "remark": True,
     }
     failed = found[0].model_copy(update={"verdict": Verdict.FAILED, "details": details})
     item = main(samples.report((candidate, [failed]))).all("li", class_="finding")[0].one("details")
     single, how = item.all("dl")
-    assert single.text == "inside fused layers 6 underflow none largest 1.52318e6 elements 262,144"
+    assert single.text == "inside fused layers 6 underflow none largest 1.52318e6 elements 262,144 untried none"
     assert how.text == "weights measured sums inside products not measured"
     assert "tensor accumulated SNR not finite squared -∞ 16" in item.text
+    assert "same session 9" in item.text
+    assert "tensor y, max abs 0.00293" in item.text
+    assert "INT8" in item.text
     assert "worst p99 snr 1.5 NaN" in item.text
 
 

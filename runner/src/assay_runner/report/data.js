@@ -29,8 +29,15 @@ function plain(raw, digits = 3) {
 }
 
 /** A name; where it is very long, its middle is left out, as in the rest of the page. */
-function shortened(name) {
-  return name.length > 120 ? `${name.slice(0, 39)}…${name.slice(-80)}` : name;
+function shortened(name, width = 120) {
+  const head = Math.floor((width - 1) / 3);
+  return name.length > width ? `${name.slice(0, head)}…${name.slice(head + 1 - width)}` : name;
+}
+
+/** The first of many tensors or nodes, each shortened by itself. */
+function listed(text) {
+  const items = text.split(", "), more = items.length > 4 ? ` and ${items.length - 4} more` : "";
+  return items.slice(0, 4).map((item) => shortened(item, 48)).join(", ") + more;
 }
 
 function named(name) {

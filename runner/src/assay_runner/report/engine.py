@@ -141,10 +141,20 @@ def _layers(layers: Sequence[Mapping[str, Any]]) -> Html:
 def _cell(key: str, text: str) -> Html:
     if key == "name":
         return el("th", {"scope": "row"}, code(text))
-    return el("td", {"class": "long" if key in _LONG else None}, shortened(text))
+    shown = listed(text) if key in _LISTS else shortened(text)
+    return el("td", {"class": "long" if key in _LONG else None, "title": text if shown != text else None}, shown)
 
 
-_LONG = ("inputs", "outputs", "tactic", "nodes")
+def listed(text: str) -> str:
+    """The first of many tensors or nodes, each shortened by itself; scripts do the same."""
+    items = text.split(", ")
+    more = f" and {len(items) - _ITEMS} more" if len(items) > _ITEMS else ""
+    return ", ".join(shortened(item, _ITEM) for item in items[:_ITEMS]) + more
+
+
+_LISTS = ("inputs", "outputs", "nodes")
+_LONG = (*_LISTS, "tactic")
+_ITEMS, _ITEM = 4, 48
 
 
 def layer_text(layer: Mapping[str, Any], key: str) -> str:

@@ -24,7 +24,7 @@ class Html(str):
 Child: TypeAlias = "str | Html | Iterable[Child] | None"
 Attributes = Mapping[str, "str | int | float | bool | None"]
 
-_WIDE = 40
+_WIDE = 60
 """Characters beyond which a fact has a line of its own."""
 _VOID = ("br", "hr", "meta", "link")
 _ICONS = {

@@ -86,11 +86,15 @@ def _link(candidate: str, anchors: Mapping[str, str]) -> Html:
 
 def _details(details: Mapping[str, Any]) -> Html | None:
     """Single values as facts, records of the same kind in one table, the rest each for itself."""
+    details = {key: value for key, value in details.items() if key != "remark"}
     if not details:
         return None
     single = [(words(key), cell(value)) for key, value in details.items() if not value or not _holds_more(value)]
     texts = {key: value for key, value in details.items() if isinstance(value, Mapping) and _all_texts(value)}
-    records = {k: v for k, v in details.items() if isinstance(v, Mapping) and v and k not in texts}
+    records: dict[tuple[str, ...], dict[str, Any]] = {}
+    for key, value in details.items():
+        if isinstance(value, Mapping) and value and key not in texts:
+            records.setdefault(tuple(value), {})[key] = value
     lists = [(words(key), cell(value)) for key, value in details.items() if isinstance(value, list | tuple) and value]
     lists += [(words(key), facts((name, text) for name, text in value.items())) for key, value in texts.items()]
     return el(
@@ -98,7 +102,7 @@ def _details(details: Mapping[str, Any]) -> Html | None:
         None,
         el("summary", None, "Everything this check measured"),
         facts(single),
-        cell(records) if records else None,
+        [cell(alike) for alike in records.values()],
         [[el("p", {"class": "quiet"}, key), shown] for key, shown in lists],
     )
 

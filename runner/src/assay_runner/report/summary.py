@@ -182,10 +182,11 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
     """(content, sort key) per column of `candidates_table`."""
     verdict = candidate_verdict(report, candidate)
     latency = candidate.latency
-    precision = " ".join(word for word in (candidate.precision, candidate.typing) if word) or "as built"
+    precision = candidate.precision or "as built"
+    how = " ".join(word for word in (candidate.typing, candidate.backend) if word)
     emulated = el("span", {"class": "tag"}, "emulated") if candidate.emulated else None
     metrics = label_metrics(candidate)
-    shown = milliseconds(latency.median_ms) if latency else NOT_MEASURED
+    shown = _whole(milliseconds(latency.median_ms)) if latency else NOT_MEASURED
     timing: Child = [shown, _small(f"batch {latency.batch}") if latency else None]
     worst, strain = _worst(report, candidate)
     shipped = report.recommendation is not None and report.recommendation.candidate == candidate.name
@@ -196,7 +197,7 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
     return [
         (link, candidate.name),
         ([badge(verdict), el("span", {"class": "tag ship"}, "ship") if shipped else None], SEVERITY[verdict]),
-        ([precision, _small([candidate.backend, emulated])], precision),
+        ([precision, _small([how, emulated])], precision),
         (_accuracy(candidate), number(metrics[0][1]) if metrics else None),
         (NOT_MEASURED if noise is None else "NaN or Inf" if noise == -math.inf else figure("snr", noise), noise),
         (worst, strain),
@@ -209,7 +210,12 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
 
 
 def _optional(written: Callable[[Any], str], value: float | None) -> tuple[Child, float | None]:
-    return (NOT_MEASURED if value is None else written(value), value)
+    return (NOT_MEASURED if value is None else _whole(written(value)), value)
+
+
+def _whole(figure_: str) -> Html:
+    """A figure that keeps its unit on its line."""
+    return el("span", {"class": "whole"}, figure_)
 
 
 def _accuracy(candidate: CandidateReport) -> Child:
@@ -217,8 +223,8 @@ def _accuracy(candidate: CandidateReport) -> Child:
     if not metrics:
         return NOT_MEASURED
     metric, value, golden = metrics[0]
-    note = f"{metric}, golden {percent(golden)}" if golden is not None else metric
-    return [label_figure(metric, value), _small(note)]
+    note = [f"{metric}, golden ", _whole(percent(golden))] if golden is not None else metric
+    return [_whole(label_figure(metric, value)), _small(note)]
 
 
 def _worst(report: Report, candidate: CandidateReport) -> tuple[Child, float | None]:

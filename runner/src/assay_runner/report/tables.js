@@ -169,8 +169,8 @@ class EngineTable extends PagedTable {
     const cells = this.keys.map((key) => {
       if (key === "index") return make("td", { className: "n" }, `${index + 1}`);
       if (key === "name") return make("th", { scope: "row" }, named(this.columns.name[index]));
-      const text = this.columns[key][index], short = shortened(text);
-      const long = ["inputs", "outputs", "tactic", "nodes"].includes(key) ? "long" : "";
+      const text = this.columns[key][index], lists = ["inputs", "outputs", "nodes"].includes(key);
+      const short = lists ? listed(text) : shortened(text), long = lists || key === "tactic" ? "long" : "";
       return make("td", { className: long, ...(short === text ? {} : { title: text }) }, short);
     });
     return make("tr", { "data-index": index }, ...cells);

@@ -17,12 +17,14 @@ ROWS, COLUMNS = 50, 12
 
 
 _NEXT_WORD = re.compile("(?<=[a-z0-9])(?=[A-Z])")
-_SPELLED = {"snr": "SNR", "psnr": "PSNR", "rms": "RMS", "fp16": "FP16", "fp32": "FP32", "mb": "MB", "ms": "ms"}
+_SPELLED = {"snr": "SNR", "Snr": "SNR", "psnr": "PSNR", "Rms": "RMS", "Fp32": "FP32"}
 
 
 def words(key: str) -> str:
     """A key of report.json as words: "insideFusedLayers" is "inside fused layers"."""
-    return " ".join(_SPELLED.get(word.lower(), word.lower()) for word in _NEXT_WORD.sub(" ", key).split(" "))
+    return " ".join(
+        word if word.isupper() else _SPELLED.get(word, word.lower()) for word in _NEXT_WORD.sub(" ", key).split(" ")
+    )
 
 
 def cell(value: Any) -> Html:
@@ -30,6 +32,8 @@ def cell(value: Any) -> Html:
     records = _records(value)
     if records:
         return _table(records)
+    if value in ({}, [], ()):
+        return join(["none"])
     if value is None or isinstance(value, bool):
         return join([{True: "yes", False: "no", None: "none"}[value]])
     if isinstance(value, int | float):
@@ -76,6 +80,8 @@ def _flat(value: Any) -> str:
         return plain(value)
     if isinstance(value, bool | int | float):
         return plain(value) if not isinstance(value, bool) else ("yes" if value else "no")
+    if isinstance(value, Mapping):
+        return _cut(", ".join(f"{words(str(key))} {_flat(item)}" for key, item in value.items()))
     return _cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
 
 
