@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from assay_runner.candidate_report import reproduces
 from assay_runner.checks.check import decibels, misleading, spoken
 from assay_runner.evidence import EngineFacts, Evidence, Reproduction
 
@@ -43,3 +44,19 @@ def test_tensors_of_another_engine_lead_out(snr: float, typing: str, said: str) 
     told = misleading(evidence)
     assert said in told
     assert told.endswith("under typing: strong showing tensors changes less of what is built") is (typing == "weak")
+
+
+@pytest.mark.parametrize(
+    ("snr", "said"),
+    [
+        (147.2, "gives the plain run's outputs within rounding (at least 147 dB)"),
+        (63.04, "only to 63.0 dB, so what it shows of the tensors is near what is served, not equal"),
+        (12.34, "does not reproduce the plain run's outputs (12.3 dB), so what it shows of the tensors is not what"),
+        (-math.inf, "(one of them is not finite), so what it shows of the tensors is not what is served"),
+        (math.nan, "(one of them is not finite)"),
+    ],
+)
+def test_a_note_tells_how_near_the_tensors_are_to_those_served(snr: float, said: str) -> None:
+    [note] = reproduces(Reproduction(False, snr))
+    assert said in note
+    assert reproduces(Reproduction(True, snr)) == reproduces(None) == ()

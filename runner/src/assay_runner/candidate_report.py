@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay_api.report import CandidateReport, Finding, Latency, Verdict, worst
+from assay_runner.checks.check import REPRODUCES_DB
 from assay_runner.checks.latency import summary
 from assay_runner.checks.output_drift import METRICS, OutputDrift
 from assay_runner.evidence import EngineFacts, Evidence, Histogram, LayerError, OutputDrifts, Reproduction
@@ -63,7 +64,7 @@ def candidate_report(
         layers=_layers(evidence),
         fused=len(evidence.layers.fused) if evidence.layers else 0,
         histograms=tuple(map(_histogram, evidence.histograms)),
-        notes=(*request.built.notes, *dict.fromkeys(notes), *_reproduces(evidence.reproduction)),
+        notes=(*request.built.notes, *dict.fromkeys(notes), *reproduces(evidence.reproduction)),
         **fields,
     )
     return report, ordered
@@ -179,13 +180,20 @@ def _layer(layer: LayerError) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def _reproduces(reproduction: Reproduction | None) -> tuple[str, ...]:
+def reproduces(reproduction: Reproduction | None) -> tuple[str, ...]:
+    """What a reader of the tensors must know of the run that showed them; nothing where it gave the same bits."""
     if reproduction is None or reproduction.bitwise:
         return ()
     if reproduction.snr >= SAME_DB:
         return (
             "the run that shows every tensor has no optimisation and gives the plain run's outputs within rounding "
             f"(at least {reproduction.snr:.0f} dB)",
+        )
+    if not reproduction.snr >= REPRODUCES_DB:
+        how = f"{reproduction.snr:.1f} dB" if np.isfinite(reproduction.snr) else "one of them is not finite"
+        return (
+            f"the run that shows every tensor does not reproduce the plain run's outputs ({how}), so what it shows of "
+            "the tensors is not what is served",
         )
     return (
         f"the run that shows every tensor reproduces the plain run's outputs only to {reproduction.snr:.1f} dB, so "

@@ -42,6 +42,7 @@ class Finite(Check):
             return (self._failed(evidence, own),)
         if hidden:
             why = "it is finite in the run that shows every tensor: showing them changes what is computed"
+            why += "; fp16Range names what FP16 cannot hold" if evidence.precision == "fp16" else ""
             return (self._hidden(evidence, hidden, why),)
         if reason := misleading(evidence):
             return (self.inconclusive(evidence, reason),)

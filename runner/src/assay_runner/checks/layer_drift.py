@@ -72,15 +72,16 @@ class LayerDrift(Check):
             first = local[0]
             error = first.local or first.accumulated
             message = (
-                f"the error starts at {place(first.site)}: on golden inputs it {_power(error)}, must have "
-                f"{self.local_snr:g} dB; tensors that start such errors: {len(local)}, that breach a limit: {breaches}"
+                f"the error starts at {place(first.site)}: on golden inputs it {_power(error)}, must have at "
+                f"least {self.local_snr:g} dB; tensors that start such errors: {len(local)}, that breach a limit: "
+                f"{breaches}"
             )
             fields = {"metric": "localSnr", "value": error.snr, "limit": self.local_snr}
         else:
             first = min(passed_on, key=lambda layer: layer.accumulated.snr)
             message = (
-                f"{place(first.site)} is farthest from golden: it {_power(first.accumulated)}, must have "
-                f"{self.snr:g} dB; {self._origin(passed_on)}; breaches: {breaches} tensors"
+                f"{place(first.site)} is farthest from golden: it {_power(first.accumulated)}, must have at "
+                f"least {self.snr:g} dB; {self._origin(passed_on)}; breaches: {breaches} tensors"
             )
             fields = {"metric": "accumulatedSnr", "value": first.accumulated.snr, "limit": self.snr}
         said, more = self._inside(evidence, first, bool(local))
