@@ -86,6 +86,20 @@ def test_twelve_candidates_are_a_line_each(width: int) -> None:
         assert figures in [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
 
 
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_long_names_give_way_and_figures_keep_their_units(width: int) -> None:
+    report = engines.crowd()
+    named = [c.model_copy(update={"name": f"digits-vit-{c.name}@NVIDIA-H200-141GB"}) for c in report.candidates]
+    findings = [
+        f.model_copy(update={"candidate": f"digits-vit-{f.candidate}@NVIDIA-H200-141GB"}) for f in report.findings
+    ]
+    text = printed(report.model_copy(update={"candidates": tuple(named), "findings": tuple(findings)}), width=width)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[1].endswith("Worst figure Latency")
+    for _, _, ms, top1 in engines.CROWD:
+        assert any(line.endswith(f"top1 {top1 * 100:.2f} % (≥ 96.53 %) {ms:.4f} ms") for line in lines)
+
+
 def test_what_passed_with_a_remark_is_told() -> None:
     text = printed(engines.crowd())
     assert "✔ fp8-mse: fp8 was asked for, and only 1 of 10 layers that compute ran in it: 9 FP32, 1 FP8" in text

@@ -78,9 +78,7 @@ def _finding(console: Console, finding: Finding) -> None:
 
 
 def _table(report: Report, console: Console) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, expand=False, collapse_padding=True
-    )
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, collapse_padding=True, show_edge=False)
     table.add_column("Candidate", overflow="fold", min_width=9)
     table.add_column("Verdict", no_wrap=True)
     # A figure must not lose its unit; names and sentences give way.
@@ -89,6 +87,8 @@ def _table(report: Report, console: Console) -> Table:
     table.add_column("Latency", justify="right", no_wrap=True)
     for candidate in report.candidates:
         table.add_row(*_row(report, candidate, console))
+    # Without the last column's padding, a table that must shrink shrinks by too little, and cuts a unit.
+    table.pad_edge = table.__rich_measure__(console, console.options.update(max_width=9999)).maximum > console.width
     return table
 
 
