@@ -56,7 +56,10 @@ class Finding(Model):
     limit: Number | None = None
     """The limit it was judged by."""
     details: dict[str, Any] = {}
-    """Everything else the check measured, for the page and for scripts."""
+    """Everything else the check measured, for the page and for scripts.
+
+    `remark` is true where a finding that passed says what must not be overlooked.
+    """
 
 
 class Latency(Model):

@@ -228,6 +228,15 @@ def test_of_many_tensors_of_a_layer_the_first_are_named_and_the_rest_counted() -
     assert listed("n" * 90 + ", b") == f"{'n' * 15}…{'n' * 32}, b"
 
 
+def test_the_environment_names_every_gpu_and_library_that_engines_ran_on() -> None:
+    (one, found), (two, more) = (engines.on_gpu(n, "fp16", 1.0, 0.9, 40.0, Verdict.PASSED) for n in ("a@x", "a@y"))
+    other = two.model_copy(update={"engine": {**two.engine, "gpu": "NVIDIA L40S", "driverCuda": "13.0"}})
+    run = main(samples.report((one, found), (other, more))).one("section", **{"aria-labelledby": "run"}).text
+    assert "GPU NVIDIA H200 | NVIDIA L40S TensorRT 10.6.0 CUDA of the driver 13.0" in run
+    emulated = main(samples.emulated()).one("section", **{"aria-labelledby": "run"}).text
+    assert "TensorRT" not in emulated
+
+
 def test_a_layer_without_a_tactic_has_none() -> None:
     layer = {"name": "copy", "type": "NoOp", "tactic": "0x0000000000000000"}
     assert (layer_text(layer, "tactic"), layer_text({"tactic": "0x00000000000003e8"}, "tactic")) == (

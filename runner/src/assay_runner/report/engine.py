@@ -72,6 +72,17 @@ def fact(key: str, value: Any) -> Html:
     return cell(moment(value) if key == "built" and isinstance(value, str) else value)
 
 
+def machines(candidates: Sequence[CandidateReport]) -> dict[str, str]:
+    """GPU, TensorRT and driver of the engines that ran, different ones beside each other."""
+    ran = [candidate.engine for candidate in candidates if not candidate.emulated]
+    found: dict[str, str] = {}
+    for key in ("gpu", "tensorrt", "computeCapability", "driver", "driverCuda", "cuda"):
+        values = dict.fromkeys(str(engine[key]) for engine in ran if engine.get(key) is not None)
+        if values:
+            found[_LABELS[key]] = " | ".join(values)
+    return found
+
+
 def achieved_text(candidate: CandidateReport) -> str:
     """Layers by precision in a few words, most first, for example "40 FP16, 3 FP32"."""
     ordered = sorted(candidate.achieved.items(), key=lambda item: -item[1])

@@ -19,6 +19,7 @@ import yaml
 from assay_api.report import Report, Verdict
 from assay_runner.report.candidate import candidate_section, candidate_sheets, parts_of
 from assay_runner.report.embedded import carries, embedded, json_values
+from assay_runner.report.engine import machines
 from assay_runner.report.markup import Html, data_block, el, facts, join
 from assay_runner.report.results import findings_list
 from assay_runner.report.summary import candidates_table, hero
@@ -174,7 +175,7 @@ def _run(report: Report) -> Html:
     for title, values in (
         ("Dataset", report.dataset),
         ("Golden", report.golden),
-        ("Environment", report.environment),
+        ("Environment", {**machines(report.candidates), **report.environment}),
     ):
         if values:
             parts += [el("h3", None, title), facts((_LABELS.get(key, key), cell(v)) for key, v in values.items())]
