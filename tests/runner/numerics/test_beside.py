@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import onnx
 import pytest
@@ -12,7 +12,9 @@ import pytest
 from assay_api.report import Verdict
 from assay_runner.backends import Built
 from assay_runner.checks.finite import Finite
+from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
+from assay_runner.passes.host import SHOWN_BYTES
 from tests.fusing import Fusing, Kept
 from tests.models import Samples, layer_norm, mlp, model, node, random, value
 from tests.runner.numerics.candidates import measured
@@ -67,6 +69,27 @@ def test_an_output_that_is_not_finite_fails_though_no_tensor_is_shown(tmp_path: 
     [found] = measured(proto, "fp16", loud, tmp_path, Finite(), backend=backend).findings
     assert (found.verdict, found.tensor) == (Verdict.FAILED, "y")
     assert found.message.endswith("which tensor is the first is not known: the GPU's memory ran out")
+
+
+@pytest.mark.parametrize(("golden", "limit"), [("fp32", SHOWN_BYTES), ("fp64", SHOWN_BYTES // 2)])
+def test_golden_in_fp64_takes_twice_the_memory(golden: Literal["fp32", "fp64"], limit: int, tmp_path: Path) -> None:
+    asked = []
+
+    class Asked(Fusing):
+        @contextmanager
+        def open_comparison(self, built: Built, *, local: bool, whole: bool = False) -> Iterator[Kept]:
+            with super().open_comparison(built, local=local, whole=whole) as kept:
+                fits = kept.fits
+
+                def told(batch: Batch, limit: int) -> int:
+                    asked.append(limit)
+                    return fits(batch, limit)
+
+                kept.fits = told  # type: ignore[method-assign]
+                yield kept
+
+    measured(layer_norm(), "fp16", DATA, tmp_path, LayerDrift(), golden=golden, backend=Asked({}))
+    assert asked == [limit]
 
 
 def test_a_batch_that_golden_cannot_take_apart_is_left_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

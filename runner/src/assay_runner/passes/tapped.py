@@ -76,7 +76,8 @@ class TappedPass:
         """Take a batch in; `plain` are the outputs of the plain run, where it ran."""
         self._overflows.add(batch)
         if self._size is None:
-            self._size = self._comparison.fits(batch, SHOWN_BYTES)
+            # A comparison counts in FP32.
+            self._size = self._comparison.fits(batch, SHOWN_BYTES // (2 if self._precision == "fp64" else 1))
         for part in parts(batch, self._size or None):
             golden = self._golden_tensors(part)
             outputs = self._comparison.add(part, golden)
