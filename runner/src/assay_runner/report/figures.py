@@ -121,7 +121,7 @@ def figure(metric: str | None, value: Any) -> str:
         return NOT_MEASURED
     if row.unit == "share":
         return percent(given)
-    if row.unit == "dB":
+    if row.unit == "dB" and not math.isnan(given):
         return "∞ dB (bitwise equal)" if given == math.inf else f"{plain(round(given, 2))} dB"
     return plain(given, 6 if row.more_is_better else 4)
 
