@@ -30,11 +30,21 @@ def parts(batch: Batch, size: int | None) -> Iterator[Batch]:
     if size is None or size >= batch.count:
         yield batch
         return
-    for start in range(0, batch.count, size):
-        chosen = slice(start, min(start + size, batch.count))
+    step = _even(batch.count, size)
+    for start in range(0, batch.count, step):
+        chosen = slice(start, min(start + step, batch.count))
         inputs = {name: array[chosen] for name, array in batch.inputs.items()}
         labels = None if batch.labels is None else batch.labels[chosen]
         yield Batch(batch.start + start, chosen.stop - start, inputs, labels)
+
+
+def _even(count: int, size: int) -> int:
+    """Samples of a part: all parts alike, if twice as many as there must be are enough for that.
+
+    An engine built for one shape can then run all of them.
+    """
+    least = -(-count // size)
+    return next((count // number for number in range(least, 2 * least + 1) if count % number == 0), size)
 
 
 def is_float(array: Array) -> bool:
