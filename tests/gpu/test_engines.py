@@ -143,6 +143,13 @@ def test_weights_beside_the_model_are_built_in(typing: str, folder: Path) -> Non
     assert found.layers
 
 
+def test_plugins_of_a_plan_that_are_not_here_are_named(folder: Path) -> None:
+    (folder / "given.plan").write_bytes(b"ftrt but nothing else")
+    engine = {"uri": f"file://{folder}/given.plan", "plugins": ["/opt/none/libnone.so"]}
+    told = audited(folder, {"name": "given", "backend": "tensorrt", "engine": engine})
+    assert "/opt/none/libnone.so" in told_why(told, "given")
+
+
 @pytest.mark.parametrize(("precision", "held"), [("fp16", "fp32"), ("fp32", "fp16")])
 def test_nodes_held_to_a_precision_run_in_it_to_the_last_layer(precision: str, held: str, folder: Path) -> None:
     """The bias of a Gemm is a layer without a name: it alone in FP16 costs 60 dB."""

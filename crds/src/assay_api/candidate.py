@@ -68,6 +68,10 @@ class EngineRef(Model):
     """Where the plan lies. A version-compatible plan carries code, which the runner runs: give one that you trust."""
     sha256: Sha256 | None = None
     """SHA-256 of the plan."""
+    plugins: tuple[ImagePath, ...] = Field(
+        default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}
+    )
+    """Plugin libraries that the plan needs and does not carry, absolute paths in the runner's image."""
 
 
 class ShapeProfile(Model):

@@ -10,8 +10,14 @@ from assay_runner.backends.tensorrt.session import unloadable
 @pytest.mark.parametrize(
     ("why", "way"),
     [
-        ("Cannot find plugin: Swish, version: 1, namespace: acme", "build the model here with build.plugins"),
-        ("getPluginCreator could not find plugin: Swish version: 1", "build the model here with build.plugins"),
+        (
+            "Cannot find plugin: Swish, version: 1, namespace: acme",
+            "name their libraries in engine.plugins, or serialize them into it",
+        ),
+        (
+            "getPluginCreator could not find plugin: Swish version: 1",
+            "name their libraries in engine.plugins, or serialize them into it",
+        ),
         (
             "[stdArchiveReader.cpp::stdArchiveReaderInitCommon::45] Error Code 1: Serialization (Serialization "
             "assertion magicTagRead == kMAGIC_TAG failed.Magic tag does not match)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
@@ -93,8 +93,8 @@ class Keeping(Protocol):
 class Adopting(Protocol):
     """A backend that can run what somebody else has built."""
 
-    def adopt(self, plan: Path, model: LoadedModel, workdir: Path) -> Built:
-        """An existing plan as it is.
+    def adopt(self, plan: Path, model: LoadedModel, workdir: Path, plugins: Sequence[str] = ()) -> Built:
+        """An existing plan as it is, which may need the libraries of plugins.
 
         Raises:
             InvalidInput: it cannot be loaded here, or its inputs or outputs are not the model's.

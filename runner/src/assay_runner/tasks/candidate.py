@@ -97,7 +97,7 @@ def _adopted(backend: Backend, ref: EngineRef, model: LoadedModel, workdir: Path
     context.progress.stage("fetch", unit="plans")
     plan = workdir / "existing.plan"
     fetch_pinned(context.store, ref.uri, ref.sha256, plan, "plan")
-    return backend.adopt(plan, model, workdir)
+    return backend.adopt(plan, model, workdir, ref.plugins)
 
 
 def _same_inputs(candidate: Candidate, own: LoadedModel, model: LoadedModel, dataset: Dataset) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -98,15 +98,17 @@ class TensorRT:
             engine=facts,
         )
 
-    def adopt(self, plan: Path, model: LoadedModel, workdir: Path) -> Built:
+    def adopt(self, plan: Path, model: LoadedModel, workdir: Path, plugins: Sequence[str] = ()) -> Built:
         """An existing plan as it is.
 
         Raises:
             InvalidInput: it cannot be loaded on this version and GPU, or its inputs or outputs are not the model's.
         """
-        load_plugins(())
+        load_plugins(plugins)
         check_plan(plan, model)
-        facts = engine_facts(inspected(plan), None, {"taken": "as it is"}, model)
+        facts = engine_facts(
+            inspected(plan), None, {"taken": "as it is", **({"plugins": list(plugins)} if plugins else {})}, model
+        )
         note = "an existing plan, audited as it is"
         if not any(layer.type for layer in facts.layers):
             note += "; it was built without detailed profiling verbosity, so its layers show names only"
