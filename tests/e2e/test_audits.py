@@ -105,7 +105,7 @@ def test_applying_again_runs_nothing_again(shared: Room, digits: Manifest) -> No
     assert "unchanged" in shared.apply(audit("digits", shared.place.inside, *PRECISIONS))
     shared.kubectl("label", "audit", "digits", "team=vision")
     shared.kubectl("patch", "audit", "digits", "--type=merge", "--patch", '{"spec": {"onBreach": "Report"}}')
-    shared.kubectl("wait", "--for=jsonpath={.status.observedGeneration}=2", "audit/digits", "--timeout=30s")
+    shared.kubectl("wait", "--for=jsonpath={.status.observedGeneration}=2", "audit/digits", "--timeout=120s")
     after = shared.wait("digits", "Complete", 30)
     assert after["status"]["run"] == digits["status"]["run"]
     assert after["status"]["completionTime"] == digits["status"]["completionTime"]

@@ -16,7 +16,7 @@ def patch(room: Room, name: str, text: str) -> None:
 
 def test_suspend_holds_and_resumes(room: Room) -> None:
     room.apply(audit("held", room.place.inside, "fp32", suspend=True))
-    room.kubectl("wait", "--for=jsonpath={.status.phase}=Suspended", "audit/held", "--timeout=30s")
+    room.kubectl("wait", "--for=jsonpath={.status.phase}=Suspended", "audit/held", "--timeout=120s")
     assert not room.objects("pods")
     assert not [job for job in room.objects("jobs") if not job["spec"].get("suspend")]
     patch(room, "held", '{"spec": {"suspend": false}}')
@@ -51,5 +51,5 @@ def test_a_changed_spec_is_a_new_run_and_ends_the_old(room: Room) -> None:
 def test_deletion_takes_jobs_and_pods_along(room: Room) -> None:
     room.apply(audit("gone", room.place.inside, "bf16", dataset=LONG))
     room.running_pod("assay.dev/audit=gone")
-    room.kubectl("delete", "audit", "gone", "--timeout=30s")
+    room.kubectl("delete", "audit", "gone", "--timeout=120s")
     wait_until(lambda: not [*room.objects("jobs"), *room.objects("pods")], "Jobs and pods gone", 60, every=0.3)

@@ -86,7 +86,7 @@ def start_versitygw(program: Path, data: Path, log: Path, host: str, port: int, 
     data.mkdir(parents=True, exist_ok=True)
     server = Server([program, f"--port={host}:{port}", f"--region={REGION}", "posix", data], log, env)
     try:
-        server.wait_ready(lambda: accepts(host, port), seconds=20)
+        server.wait_ready(lambda: accepts(host, port), seconds=60)
     except BaseException:
         server.stop()
         raise
