@@ -52,6 +52,7 @@ def base() -> Path:
     """
     if os.geteuid() != 0:
         raise Unavailable("debootstrap needs root to make a base image: run as root, or set BASE_IMAGE")
+    toolchain.require_mounts()
     mirror = os.environ.get("ASSAY_DEBIAN_MIRROR", "http://deb.debian.org/debian")
 
     def make(folder: Path) -> None:

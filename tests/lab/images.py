@@ -37,7 +37,8 @@ def require_buildah() -> None:
     """Raise `Unavailable` unless images can be built here."""
     if os.geteuid() != 0:
         raise Unavailable("building images without a container engine needs root: run as root")
-    toolchain.debian("buildah", "util-linux")
+    toolchain.require_mounts()
+    toolchain.debian("buildah")
 
 
 def default_base() -> str:

@@ -41,6 +41,7 @@ DEBIAN_PROOF = {
     "containernetworking-plugins": "/usr/lib/cni/bridge",
     "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
     "debootstrap": "debootstrap",
+    "g++": "g++",
     "iproute2": "ip",
     "openssl": "openssl",
     "runc": "runc",
@@ -74,6 +75,14 @@ def debian(*packages: str) -> None:
             if done.returncode:
                 last = (done.stderr or done.stdout).strip().splitlines()[-1:]
                 raise Unavailable(f"apt-get {argv[0]} could not install {names}: {''.join(last)}")
+
+
+def require_mounts() -> None:
+    """Raise `Unavailable` unless this process may mount for itself: in a container, or a chroot, it may not."""
+    debian("util-linux")
+    probe = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True, check=False)
+    if probe.returncode:
+        raise Unavailable(f"building images needs a mount namespace of one's own: {probe.stderr.strip()}")
 
 
 @contextmanager

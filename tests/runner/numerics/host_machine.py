@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,8 @@ import assay_runner.backends.tensorrt as package
 from assay_runner.backends.tensorrt.device import DeviceArray
 from assay_runner.backends.tensorrt.kernels import SIGNATURE
 from assay_runner.tensors import Array
-from tests.lab import Unavailable, cache_dir, digest_of
+from tests.lab import cache_dir, digest_of
+from tests.lab.toolchain import debian
 
 KERNEL = Path(package.__file__).with_name("reductions.cu")
 HARNESS = Path(__file__).with_name("host_kernel.cpp")
@@ -71,8 +71,7 @@ class HostMachine:
 
 
 def _library(options: Mapping[str, int]) -> Path:
-    if shutil.which("g++") is None:
-        raise Unavailable("the kernel is compiled for the CPU by g++, which is not here: install it (apt install g++)")
+    debian("g++")
     macros = [f"-D{name}={value}" for name, value in {**options, "THREADS": THREADS}.items()]
     folder = cache_dir("host-kernels")
     library = folder / f"{digest_of([*macros, KERNEL.read_bytes(), HARNESS.read_bytes()])}.so"
