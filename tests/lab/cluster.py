@@ -40,10 +40,8 @@ def require_namespaces() -> None:
     """Raise `Unavailable` unless this process may make the namespaces that the cluster lives in."""
     if os.geteuid() != 0:
         raise Unavailable("a cluster of one's own needs root: run as root, or name a cluster by ASSAY_E2E_KUBECONFIG")
-    toolchain.debian("util-linux", "iproute2", "runc", "containernetworking-plugins")
-    probe = subprocess.run(["unshare", *NAMESPACES, "true"], capture_output=True, text=True, check=False)
-    if probe.returncode:
-        raise Unavailable(f"a cluster of one's own needs network and mount namespaces: {probe.stderr.strip()}")
+    toolchain.debian("iproute2", "runc", "containernetworking-plugins")
+    toolchain.require_namespaces("a cluster of one's own needs network and mount namespaces", *NAMESPACES)
 
 
 def remove(folder: Path) -> None:

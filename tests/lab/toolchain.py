@@ -77,12 +77,20 @@ def debian(*packages: str) -> None:
                 raise Unavailable(f"apt-get {argv[0]} could not install {names}: {''.join(last)}")
 
 
-def require_mounts() -> None:
-    """Raise `Unavailable` unless this process may mount for itself: in a container, or a chroot, it may not."""
+def require_namespaces(needs: str, *flags: str) -> None:
+    """Raise `Unavailable`, saying what needs them, unless `unshare` may make the namespaces that its flags name.
+
+    In a container, or a chroot, it may not.
+    """
     debian("util-linux")
-    probe = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True, check=False)
+    probe = subprocess.run(["unshare", *flags, "true"], capture_output=True, text=True, check=False)
     if probe.returncode:
-        raise Unavailable(f"building images needs a mount namespace of one's own: {probe.stderr.strip()}")
+        raise Unavailable(f"{needs}: {probe.stderr.strip()}")
+
+
+def require_mounts() -> None:
+    """Raise `Unavailable` unless this process may mount for itself."""
+    require_namespaces("building images needs a mount namespace of one's own", "--mount")
 
 
 @contextmanager

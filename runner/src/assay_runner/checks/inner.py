@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from assay_runner.checks.check import place
-from assay_runner.evidence import InnerTensor, SplitLayer
+from assay_runner.evidence import InnerTensor, LayerError, SplitLayer
 
 LISTED = 20
 NAMED = 4
@@ -45,7 +45,7 @@ def inner_details(split: SplitLayer | None, fails: Callable[[InnerTensor], bool]
     return {
         "fusedLayer": ", ".join(split.layer.names),
         "failsWhenSplit": fails(split.split),
-        "insideLayer": [_entry(inner) for inner in split.tensors[:LISTED]],
+        "insideLayer": [{**errors_of(inner), "notFinite": inner.not_finite} for inner in split.tensors[:LISTED]],
     }
 
 
@@ -55,12 +55,12 @@ def _layer(split: SplitLayer) -> str:
     return f"the fused layer of nodes {', '.join(map(repr, nodes[:NAMED]))}{more}"
 
 
-def _entry(inner: InnerTensor) -> dict[str, Any]:
+def errors_of(found: InnerTensor | LayerError) -> dict[str, Any]:
+    """A tensor and its two errors, for a finding's details."""
     return {
-        "tensor": inner.site.tensor,
-        "node": inner.site.node,
-        "op": inner.site.op,
-        "accumulatedSnr": inner.accumulated.snr,
-        "localSnr": inner.local.snr if inner.local else None,
-        "notFinite": inner.not_finite,
+        "tensor": found.site.tensor,
+        "node": found.site.node,
+        "op": found.site.op,
+        "accumulatedSnr": found.accumulated.snr,
+        "localSnr": found.local.snr if found.local else None,
     }

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import MOST_UNSEEN, Check, misleading, place, unseen
-from assay_runner.checks.inner import explained, inner_details
+from assay_runner.checks.inner import errors_of, explained, inner_details
 from assay_runner.evidence import Error, Evidence, InnerTensor, LayerError, LayerErrors, Need
 
 
@@ -141,11 +141,4 @@ def _power(error: Error) -> str:
 
 
 def _entry(layer: LayerError) -> dict[str, Any]:
-    return {
-        "tensor": layer.site.tensor,
-        "node": layer.site.node,
-        "op": layer.site.op,
-        "accumulatedSnr": layer.accumulated.snr,
-        "localSnr": layer.local.snr if layer.local else None,
-        "startsHere": layer.starts_here,
-    }
+    return {**errors_of(layer), "startsHere": layer.starts_here}

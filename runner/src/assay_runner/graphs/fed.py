@@ -29,19 +29,18 @@ def fed_in_fp32(model: onnx.ModelProto, types: Mapping[str, int], shapes: Mappin
         types: `TensorProto` element type of the inputs, as its nodes want them.
         shapes: of its inputs.
     """
-    name, casts = fresh(model), []
+    name, inner = fresh(model), dict[str, str]()
     for value in model.graph.input:
         kind = types.get(value.name, TensorProto.FLOAT)
         if kind in (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE):
-            inside = name(f"{value.name}__cast")
-            for node in model.graph.node:
-                rename_uses(node, {value.name: inside})
-            casts.append(helper.make_node("Cast", [value.name], [inside], name=inside, to=kind))
+            inner[value.name] = name(f"{value.name}__cast")
             kind = TensorProto.FLOAT
         if value.name in shapes:
             value.CopyFrom(helper.make_tensor_value_info(value.name, kind, shapes[value.name]))
-    for cast in reversed(casts):
-        model.graph.node.insert(0, cast)
+    for node in model.graph.node:
+        rename_uses(node, inner)
+    for outer, inside in reversed(inner.items()):
+        model.graph.node.insert(0, helper.make_node("Cast", [outer], [inside], name=inside, to=types[outer]))
 
 
 def typed_outputs(model: onnx.ModelProto, types: Mapping[str, int]) -> None:

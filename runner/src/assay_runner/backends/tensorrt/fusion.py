@@ -64,7 +64,8 @@ def fusion(model: onnx.ModelProto, layers: Sequence[EngineLayer]) -> Fusion:
         for name, index in makers.items()
         if name in outputs or not told or _leaves(name, index, model, homes, readers, astray)
     )
-    inside = {name: _inside(homes[makers[name]], homes, model, kept) for name in kept}
+    swallowed = _swallowed(model, homes, kept)
+    inside = {name: _inside(homes[makers[name]], swallowed) for name in kept}
     named = {name: tuple(layers[place].name for place in sorted(homes[makers[name]])) for name in kept}
     return Fusion(kept, inside, named)
 
@@ -135,14 +136,22 @@ def _leaves(
     return False
 
 
-def _inside(
-    made_in: frozenset[int], homes: Sequence[frozenset[int]], model: onnx.ModelProto, kept: Collection[str]
-) -> tuple[str, ...]:
+def _swallowed(
+    model: onnx.ModelProto, homes: Sequence[frozenset[int]], kept: Collection[str]
+) -> dict[int, list[tuple[int, str]]]:
+    """Tensors that are not kept, each with its place in topological order, by the layers that have a part in them."""
+    found: dict[int, list[tuple[int, str]]] = {}
     there = set(kept)
-    return tuple(
-        output
-        for node, home in zip(model.graph.node, homes, strict=True)
-        if home & made_in and node.op_type not in THROUGH
-        for output in node.output
-        if output and output not in there
-    )
+    for order, (node, home) in enumerate(zip(model.graph.node, homes, strict=True)):
+        if node.op_type not in THROUGH:
+            for output in node.output:
+                if output and output not in there:
+                    for layer in home:
+                        found.setdefault(layer, []).append((order, output))
+    return found
+
+
+def _inside(layers: frozenset[int], swallowed: Mapping[int, Sequence[tuple[int, str]]]) -> tuple[str, ...]:
+    there = dict.fromkeys(entry for layer in layers for entry in swallowed.get(layer, ()))
+    # By the node alone: its outputs stand in their own order already.
+    return tuple(name for _, name in sorted(there, key=lambda entry: entry[0]))

@@ -60,9 +60,8 @@ class Probes:
 
     def marked(self, wanted: Collection[str]) -> Path:
         """A plan with these tensors among its outputs."""
-        return self._plan(
-            marked_plan(self.folder, wanted).stem, replace(self.recipe, outputs=frozenset(wanted)), "build probe"
-        )
+        recipe = replace(self.recipe, outputs=frozenset(wanted))
+        return self._plan(marked_plan(self.folder, wanted), recipe, "build probe")
 
     def fused_layer(self, tensor: str) -> FusedLayer | None:
         """The layers that make a tensor, where there are tensors inside them."""
@@ -116,7 +115,9 @@ class Probes:
             return EngineSession(self.marked(kept), handle)
         session: ListeningSession | None = None
         try:
-            plan = self._plan("probe-unfused", replace(self.recipe, unfused=True), "build probe")
+            plan = self._plan(
+                self.folder / KEPT / "probe-unfused.plan", replace(self.recipe, unfused=True), "build probe"
+            )
             session = ListeningSession(plan, handle)
             session.rehearse({name: extents.opt for name, extents in self.recipe.extents.items()})
             return session
@@ -127,10 +128,10 @@ class Probes:
             return EngineSession(self.marked(kept), handle)
 
     def _pieces_plan(self, recipe: Recipe) -> Path:
-        return self._plan(f"pieces-{file_sha256(recipe.source)[:12]}", recipe, "build pieces")
+        path = self.folder / KEPT / f"pieces-{file_sha256(recipe.source)[:12]}.plan"
+        return self._plan(path, recipe, "build pieces")
 
-    def _plan(self, name: str, recipe: Recipe, what: str) -> Path:
-        path = self.folder / KEPT / f"{name}.plan"
+    def _plan(self, path: Path, recipe: Recipe, what: str) -> Path:
         if not path.is_file():
             path.write_bytes(build(recipe, self.progress, what).plan)
         return path
