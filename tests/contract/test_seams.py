@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from assay_runner.backends import BACKENDS, Backend, Built
-from assay_runner.backends.seams import LEAST, Extensible, Streamed, Timed, Weighed, conditions_of
+from assay_runner.backends.seams import LEAST, Extensible, Spoiling, Streamed, Timed, Weighed, conditions_of
 from assay_runner.behaviour_evidence import CONDITIONS
 from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.repeats import repeat
@@ -31,6 +31,12 @@ def test_conditions_are_those_there_are(name: str) -> None:
     offered = conditions_of(BACKENDS[name])
     assert LEAST <= offered <= set(CONDITIONS)
     assert ("otherStream" in offered) == isinstance(BACKENDS[name], Streamed)
+
+
+def test_sessions_can_be_spoilt_where_used_memory_is_offered(backend: Backend, built: Built) -> None:
+    with backend.open(built) as session, backend.open_tapped(built) as tapped:
+        for opened in (session, tapped):
+            assert isinstance(opened, Spoiling) == ("usedMemory" in conditions_of(backend))
 
 
 def test_every_condition_that_is_offered_can_be_run(backend: Backend, built: Built) -> None:

@@ -94,6 +94,21 @@ class Bare:
             kind = cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
             check(cuda.cudaMemcpy(array.ctypes.data, addresses[name], array.nbytes, kind))
 
+    @contextlib.contextmanager
+    def in_own_memory(self) -> Iterator[int]:
+        """Another context, which computes in memory of ours: its address, of `device_memory_size_v2` bytes."""
+        from cuda.bindings import runtime as cuda
+
+        before, size = self.context, self.engine.device_memory_size_v2
+        self.context = self.engine.create_execution_context(self.trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        address = int(check(cuda.cudaMalloc(max(size, 1))))
+        try:
+            self.context.set_device_memory(address, size)
+            yield address
+        finally:
+            self.context = before
+            check(cuda.cudaFree(address))
+
     def over(self, arrays: Arrays, batch: int) -> dict[str, NDArray[Any]]:
         """The outputs of all samples, run in batches; the last one is filled up with the last sample."""
         samples = len(next(iter(arrays.values())))

@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from assay_api.report import Verdict
 from tests.gpu.audits import audit, run, trt
+from tests.gpu.bare import Bare, check, inputs_and_outputs, opened
 from tests.gpu.table import table
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 KEEP = 0.98
-CHECKS = ({"labelAccuracy": {"metric": "top1", "keep": KEEP}}, "achievedPrecision", "latency")
+REPEATS = {"runToRun": {"batches": 1, "conditions": ["sameSession", "newSession", "usedMemory"]}}
+CHECKS = ({"labelAccuracy": {"metric": "top1", "keep": KEEP}}, "achievedPrecision", "latency", REPEATS)
 BATCH = 64
 DATA: dict[str, Any] = {"labels": "label", "batch": BATCH}
 
@@ -61,3 +64,40 @@ def test_every_precision_is_measured_or_says_why_not(model: str, tmp_path: Path)
         accuracy = told.candidate(name).accuracy
         assert accuracy["top1"] == pytest.approx(accuracy["goldenTop1"], abs=0.005), name
     assert len(table([told.report]).splitlines()) == len(wanted) + 2
+
+
+def test_an_engine_that_reads_what_nothing_has_written_is_caught_or_cleared(tmp_path: Path) -> None:
+    """FP8 attention did, with TensorRT 10.6: the same engine gave 97.6 % in one audit and 91 % in the next."""
+    model = DIGITS / "digits-vit.onnx"
+    told = run(
+        audit("unwritten", model, DIGITS / "data", [ptq("fp8", "fp8", method="mse")], (REPEATS,), **DATA), tmp_path
+    )
+    if told.candidate("fp8").error:
+        assert told.report.verdict is Verdict.INCONCLUSIVE
+        return
+    [image] = inputs_and_outputs(model)[0]
+    with np.load(DIGITS / "data" / "part-000.npz") as part:
+        batch = {image: part[image][:BATCH]}
+    outputs = in_filled_memory(opened(told.plans(), *inputs_and_outputs(model)), batch)
+    steady = all(len(set(found)) == 1 for found in outputs)
+    follows = steady and len({found[0] for found in outputs}) > 1
+    print(f"steady: {steady}, follows what lay in memory: {follows}")
+    [found] = told.findings("runToRun")
+    if follows:
+        assert (found.verdict, found.details["unwrittenMemory"]) == (Verdict.FAILED, True), found.message
+    elif steady:
+        assert found.verdict is Verdict.PASSED, found.message
+
+
+def in_filled_memory(bare: Bare, batch: dict[str, Any]) -> list[list[bytes]]:
+    """The outputs of a batch, three runs each in memory full of NaN, zeros, large and small numbers."""
+    from cuda.bindings import runtime as cuda
+
+    found: list[list[bytes]] = []
+    with bare.in_own_memory() as address:
+        for byte in (0xFF, 0x00, 0x7E, 0x3C):
+            found.append([])
+            for _ in range(3):
+                check(cuda.cudaMemset(address, byte, bare.engine.device_memory_size_v2))
+                found[-1].append(b"".join(array.tobytes() for array in bare.run(batch).values()))
+    return found

@@ -13,6 +13,8 @@ import onnx
 import pytest
 
 from assay_api.report import Verdict
+from assay_runner.backends.tensorrt.device import synchronize, to_host
+from assay_runner.backends.tensorrt.session import opened as session_of
 from tests.bench.counted import counting
 from tests.gpu.audits import Audited, audit, run
 from tests.gpu.audits import trt as candidate_of
@@ -159,7 +161,9 @@ def test_nodes_held_to_a_precision_run_in_it_to_the_last_layer(precision: str, h
         return  # a TensorRT without weak typing
     assert set(found.achieved) == {held.upper()}, found.engine_layers
     snr = float(found.outputs[0]["metrics"]["snr"]["worst"])
-    assert (snr > 100) is (held == "fp32"), snr
+    # TensorRT 10.6 reads the input of a kernel that computes in FP32 from a reformat to FP16: then that is told.
+    slipped = any("reads its input rounded to FP16" in note for note in found.notes)
+    assert (snr > 100) is (held == "fp32" and not slipped), (snr, found.notes)
 
 
 @pytest.mark.parametrize(
@@ -213,3 +217,34 @@ def test_what_is_not_there_is_named(options: dict[str, Any], word: str, folder: 
     told = audited(folder, trt("fp16") | {"build": options})
     assert word in told_why(told, "fp16")
     assert told.code not in (0, 1)
+
+
+class Idle:
+    """An execution context that does as if it had run."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def execute_async_v3(self, stream: int) -> bool:
+        return True
+
+
+def test_spoilt_memory_holds_what_it_was_filled_with_and_changes_no_output(folder: Path) -> None:
+    told = audited(folder, trt("fp16"))
+    batch = {"x": random(16, 4, 9, 9, seed=1)}
+    plan = next(p for p in told.plans() if set(Bare(p).of_mode("OUTPUT")) == {"logits"})
+    with session_of(plan) as session:
+        before = session.run(batch)["logits"]
+        for filling in range(4):
+            session.spoil(filling)
+            assert session.run(batch)["logits"].tobytes() == before.tobytes()
+        session.spoil(0)
+        session._context = Idle(session._context)
+        assert np.isnan(session.run(batch)["logits"]).all()
+        scratch = to_host(session._scratch.pointer, (session._scratch.size,), np.dtype(np.uint8), session.stream)
+        synchronize(session.stream)
+        assert (scratch == 0xFF).all()
+        assert len(scratch) >= session.device_memory

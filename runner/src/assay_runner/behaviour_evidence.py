@@ -10,7 +10,7 @@ import numpy as np
 
 from assay_runner.output_evidence import OutputDrifts, Site
 
-Condition = Literal["sameSession", "newSession", "newProcess", "otherStream", "underLoad"]
+Condition = Literal["sameSession", "newSession", "newProcess", "otherStream", "usedMemory", "underLoad"]
 CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 
 
@@ -87,6 +87,8 @@ class Repeats:
         untried: conditions asked for that could not be run, and why.
         inside: what running again with every tensor shown gave; None where no output differs.
         suspects: what may be the cause, upstream of the first tensor that differs.
+        unwritten: whether outputs follow what lay in memory before the run: equal bits there give equal outputs, other
+            bits others.
     """
 
     batches: int
@@ -97,6 +99,7 @@ class Repeats:
     untried: Mapping[Condition, str] = field(default_factory=dict)
     inside: Inside | None = None
     suspects: Suspects = field(default_factory=Suspects)
+    unwritten: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assay_runner.backends.tensorrt.holding import NetworkLayer, owners, said_node
+from assay_runner.backends.tensorrt.holding import NetworkLayer, owners, said_node, slips
+from assay_runner.engine_evidence import EngineLayer, EngineTensor
 
 
 def layer(name: str, kind: str, inputs: str, output: str, says: str = "", makes: str = "FLOAT") -> NetworkLayer:
@@ -115,3 +116,48 @@ def test_a_loop_ends() -> None:
 )
 def test_metadata_name_the_node(metadata: str, node: str) -> None:
     assert said_node(metadata) == node
+
+
+def engine_layer(name: str, kind: str, precision: str, reads: str, makes: str, *nodes: str) -> EngineLayer:
+    inputs, outputs = ((EngineTensor(text.partition(":")[0], text.partition(":")[2]),) for text in (reads, makes))
+    return EngineLayer(name, kind, precision, inputs, outputs, name, nodes)
+
+
+# As TensorRT 10.6.0 builds pooling -> Flatten -> MatMul, weak FP16, every node held to FP32.
+POOL = engine_layer("p", "CaskPooling", "FP32", "r:Float", "p:Float", "p.node")
+REFORMAT = engine_layer("Reformatting CopyNode for Input Tensor 0", "Reformat", "", "p:Float", "q:Half")
+KERNEL = engine_layer("__myl_ResCas_myl3_1", "kgen", "", "q:Half", "wide:Float", "f.node", "logits.node")
+GEMM_FP32 = engine_layer("gemm", "gemm", "FP32", "wide:Float", "logits:Float", "logits.node")
+HALF = engine_layer("gemm", "gemm", "FP16", "q:Half", "l:Half", "logits.node")
+
+
+@pytest.mark.parametrize(
+    ("layers", "held", "told"),
+    [
+        (
+            (POOL, REFORMAT, KERNEL, GEMM_FP32),
+            {"logits.node": "fp32"},
+            ["'logits.node' is held to FP32, and reads its input rounded to FP16"],
+        ),
+        (
+            (POOL, REFORMAT, KERNEL, GEMM_FP32),
+            {"logits.node": "fp16"},
+            ["'logits.node' is held to FP16, and runs in FP32"],
+        ),
+        ((POOL, REFORMAT, KERNEL, GEMM_FP32), {"p.node": "fp32"}, []),
+        ((POOL, REFORMAT, HALF), {"logits.node": "fp32"}, ["'logits.node' is held to FP32, and runs in FP16"]),
+        ((POOL, REFORMAT, HALF), {"logits.node": "fp16"}, []),
+        (
+            (POOL, REFORMAT, KERNEL, GEMM_FP32),
+            {"f.node": "fp16", "logits.node": "fp32"},
+            ["'logits.node' is held to FP32, and reads"],
+        ),
+        ((POOL, REFORMAT, KERNEL, GEMM_FP32), {}, []),
+    ],
+)
+def test_what_an_engine_does_not_keep_to_is_told(
+    layers: tuple[EngineLayer, ...], held: dict[str, str], told: list[str]
+) -> None:
+    found = slips(layers, held)
+    assert len(found) == len(told)
+    assert all(part in sentence for part, sentence in zip(told, found, strict=True))

@@ -32,7 +32,7 @@ from assay_runner.tensors import Array, Arrays
 from tests.fusing import Fusing
 from tests.models import Heard, Samples, branching, loaded, mlp, model, node, random, value
 from tests.runner.numerics.candidates import ORT, build, candidate, measured
-from tests.runner.numerics.unsteady import Altering, Wavering, Whim, stateful
+from tests.runner.numerics.unsteady import Altering, Forgetful, Wavering, Whim, stateful
 
 PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
 DEFECT = "for the same input that is a defect of what runs it"
@@ -171,6 +171,52 @@ def test_a_difference_stands_where_nothing_can_be_shown(kind: Any, reason: str, 
     found = judged(stateful(), DATA, tmp_path, kind(lambda at: 0.5 * (at.run % 2)), conditions=["sameSession"])
     assert (found.verdict, found.tensor) == (FAILED, "y")
     assert f"which tensor inside is the first to differ is not known ({reason}); {DEFECT}" in found.message
+
+
+UNWRITTEN = "something it runs reads memory that nothing has written"
+
+
+def test_memory_that_nothing_has_written_is_told(tmp_path: Path) -> None:
+    found = judged(stateful(), DATA, tmp_path, Forgetful(lambda at: max(0.0, at.filling * 0.5)))
+    assert (found.verdict, found.tensor, found.node) == (FAILED, "moved", "moved.node")
+    assert "in 3 of 5 runs in memory that held something else" in found.message
+    assert UNWRITTEN in found.message
+    assert found.details["unwrittenMemory"] is True
+    assert {d["condition"] for d in found.details["differences"]} == {"usedMemory"}
+
+
+@pytest.mark.parametrize(
+    "whim",
+    [
+        lambda at: 0.5 * (at.run % 2),  # from run to run, whatever lay in memory
+        lambda at: 0.5 * (at.filling >= 0),  # in memory of its own, whatever lay in it
+        lambda at: 0.5 * at.filling * (at.run % 2),  # both
+    ],
+)
+def test_memory_is_not_blamed_for_what_differs_anyhow(whim: Whim, tmp_path: Path) -> None:
+    found = judged(stateful(), DATA, tmp_path, Forgetful(whim), conditions=["sameSession", "usedMemory"])
+    assert found.verdict is FAILED
+    assert "memory that held something else" in found.message
+    assert UNWRITTEN not in found.message
+    assert found.details["unwrittenMemory"] is False
+
+
+def test_what_heeds_no_memory_passes_in_any(tmp_path: Path) -> None:
+    found = judged(stateful(), DATA, tmp_path, Forgetful(lambda _: 0.0))
+    assert found.verdict is PASSED
+    assert "a new process, memory that held something else, under load)" in found.message
+
+
+class Sealed(Forgetful, Served):
+    """Shows what it keeps between its layers in a way that cannot be spoilt."""
+
+
+def test_tensors_that_cannot_be_shown_in_used_memory_are_no_proof(tmp_path: Path) -> None:
+    whim = Sealed(lambda at: 0.5 * (at.filling == 1) * (at.kind == "plain"))
+    found = judged(stateful(), DATA, tmp_path, whim, conditions=["usedMemory"])
+    assert found.verdict is FAILED
+    assert "with 5 tensors shown, none differs (5 x memory that held something else)" in found.message
+    assert UNWRITTEN in found.message
 
 
 def test_memory_does_not_grow_with_the_runs(tmp_path: Path) -> None:

@@ -53,12 +53,16 @@ class Altered:
 
 @dataclass(frozen=True)
 class Moment:
-    """A run of a session: of which kind, the how many-th session of that kind, its run, and sessions open beside it."""
+    """A run of a session: of which kind, the how many-th session of that kind, its run, and sessions open beside it.
+
+    `filling`: what its memory was filled with, -1 where it was not.
+    """
 
     kind: Literal["plain", "shown"]
     session: int
     run: int
     beside: int
+    filling: int = -1
 
 
 Whim = Callable[[Moment], float]
@@ -87,10 +91,10 @@ class Wavering(OnnxRuntime):
         self._open += 1
         number, run = self._sessions[kind], 0
 
-        def state(kept: bool) -> float:
+        def state(kept: bool, filling: int) -> float:
             nonlocal run
             run += kept
-            return self._whim(Moment(kind, number, run, self._open - 1))
+            return self._whim(Moment(kind, number, run, self._open - 1, filling))
 
         try:
             yield Stateful(session, state, self._lent)
@@ -107,13 +111,22 @@ class Wavering(OnnxRuntime):
         self.held -= size
 
 
+class Forgetful(Wavering):
+    """Reads memory that it has not written: what it gives follows what its session was spoilt with."""
+
+    conditions = OnnxRuntime.conditions | {"usedMemory"}
+
+
 class Stateful:
-    def __init__(self, session: Session, state: Callable[[bool], float], lent: Callable[[Array], None]) -> None:
-        self._session, self._state, self._lent = session, state, lent
+    def __init__(self, session: Session, state: Callable[[bool, int], float], lent: Callable[[Array], None]) -> None:
+        self._session, self._state, self._lent, self._filling = session, state, lent, -1
+
+    def spoil(self, filling: int) -> None:
+        self._filling = filling
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         # Runs of one sample, by which the size of a run is found out, do not count.
-        state = self._state(len(inputs["x"]) > 1)
+        state, self._filling = self._state(len(inputs["x"]) > 1, self._filling), -1
         found = self._session.run({**inputs, "state": np.full_like(inputs["state"], state)})
         for array in found.values():
             self._lent(array)

@@ -36,6 +36,23 @@ class Weighed(Protocol):
 
 
 @runtime_checkable
+class Spoiling(Protocol):
+    """A session, or a comparison, that can spoil the memory its next run uses: condition usedMemory."""
+
+    def spoil(self, filling: int) -> None:
+        """Fill what the next run computes in and writes to with bits that no run left there.
+
+        Args:
+            filling: which bits; equal numbers mean equal bits, 0 and 1 never do.
+
+        Raises:
+            Unavailable: memory of its own cannot be had.
+            Unsupported: it runs in memory that cannot be filled.
+        """
+        ...
+
+
+@runtime_checkable
 class Conditioned(Protocol):
     """A backend that says under which conditions it can run a candidate again."""
 

@@ -106,9 +106,12 @@ def misleading(evidence: Evidence) -> str:
     if seen is None or seen.bitwise or seen.snr >= REPRODUCES_DB:
         return ""
     found = f"{seen.snr:.1f} dB" if math.isfinite(seen.snr) else "one of them is not finite"
+    shown = (
+        f"the run that shows every tensor does not reproduce the plain run's outputs ({found}), so its tensors are not "
+        "those that are served"
+    )
+    if any(repeats.differences for repeats in evidence.behaviour.repeats.values()):
+        return f"{shown}; nor does the candidate reproduce itself, see runToRun"
     weak = evidence.engine is not None and evidence.engine.typing == "weak"
     way_out = ": under typing: strong showing tensors changes less of what is built" if weak else ""
-    return (
-        f"the run that shows every tensor does not reproduce the plain run's outputs ({found}), so its tensors are not "
-        f"those that are served{way_out}"
-    )
+    return f"{shown}{way_out}"

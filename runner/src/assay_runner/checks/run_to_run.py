@@ -21,6 +21,7 @@ WORDS: Mapping[Condition, str] = MappingProxyType(
         "newSession": "a new session",
         "newProcess": "a new process",
         "otherStream": "another stream",
+        "usedMemory": "memory that held something else",
         "underLoad": "under load",
     }
 )
@@ -29,7 +30,7 @@ SCATTERS = frozenset({"Scatter", "ScatterElements", "ScatterND"})
 
 
 class RunToRun(Check):
-    """Does the same input give the same bits, again in one session, in a new session, in a new process, under load?
+    """Does the same input give the same bits: again, in a new session, in a new process, in used memory, under load?
 
     Anything else is a defect: it is run again with its tensors shown, to name the first that differs; where that one
     comes from random numbers, or from custom operators (plugins), it says so.
@@ -43,10 +44,11 @@ class RunToRun(Check):
     batches: int = Field(default=4, ge=1, le=1000)
     """How many batches are run again, from the dataset's start. Default 4."""
     conditions: tuple[Condition, ...] = Field(
-        default=(), max_length=5, json_schema_extra={"x-kubernetes-list-type": "set"}
+        default=(), max_length=6, json_schema_extra={"x-kubernetes-list-type": "set"}
     )
-    """How they are run again: sameSession, newSession, newProcess, otherStream (of the device), underLoad (while
-    another session runs the same). Default: all that the backend offers."""
+    """How they are run again: sameSession, newSession, newProcess, otherStream (of the device), usedMemory (what they
+    compute in and write to is filled with NaN, zeros and other numbers beforehand), underLoad (while another session
+    runs the same). Default: all that the backend offers."""
 
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding: the first difference in graph order, or that all bits are equal."""
@@ -80,6 +82,7 @@ class RunToRun(Check):
             **listed(repeats.suspects),
             "tried": list(repeats.tried),
             "untried": dict(repeats.untried),
+            "unwrittenMemory": repeats.unwritten,
         }
         site, count = (inside.first or first).site, len(repeats.differences)
         return self.finding(
@@ -123,6 +126,12 @@ def _inside(output: Difference, inside: Inside) -> str:
 
 def _cause(repeats: Repeats, site: Site) -> str:
     suspected = cause(repeats.suspects, site)
+    if repeats.unwritten:
+        return (
+            "its outputs follow what lay in its memory before: equal bits there give equal outputs, other bits give "
+            "others, so something it runs reads memory that nothing has written; do not ship it: build it with another "
+            "typing, precision or TensorRT version, and report it with this audit"
+        )
     if repeats.suspects.random:
         return suspected
     if suspected:

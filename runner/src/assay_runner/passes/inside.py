@@ -17,14 +17,15 @@ from functools import partial
 import numpy as np
 
 from assay_runner.backends import Backend, Built, Capability, Session
-from assay_runner.backends.seams import Comparing, Comparison
+from assay_runner.backends.seams import Comparing, Comparison, Spoiling
 from assay_runner.behaviour_evidence import CONDITIONS, Condition, Difference, Inside
-from assay_runner.errors import AuditError
+from assay_runner.errors import AuditError, Unsupported
 from assay_runner.evidence import Site
 from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.host import SHOWN_BYTES, affordable
 from assay_runner.passes.load import busy
 from assay_runner.passes.rows import bits_equal, distance, judged, parts
+from assay_runner.passes.spoilt import Spoilt
 from assay_runner.tensors import Array, Arrays, Batch, Progress
 
 SESSIONS = 3
@@ -130,6 +131,12 @@ class _Shown:
         """The tensors of one batch."""
         return self._comparison.show(Batch(0, len(next(iter(inputs.values()))), inputs), self._names)
 
+    def spoil(self, filling: int) -> None:
+        """See `Spoiling.spoil`."""
+        if not isinstance(self._comparison, Spoiling):
+            raise Unsupported("what shows them runs in memory that cannot be filled")
+        self._comparison.spoil(filling)
+
 
 class _Look:
     """The tensors of the first run, and the first of them that differed in another one."""
@@ -152,6 +159,7 @@ class _Look:
             "newSession": self._anew,
             "newProcess": self._elsewhere,
             "otherStream": self._anew,  # Beside the first session, which has its own stream.
+            "usedMemory": lambda: self._spoilt(runs),
             "underLoad": lambda: self._loaded(runs),
         }
         try:
@@ -188,6 +196,11 @@ class _Look:
     def _again(self, runs: int) -> Iterator[dict[str, Array]]:
         for _ in range(runs):
             yield self._session.run(self._batch.inputs)
+
+    def _spoilt(self, runs: int) -> Iterator[dict[str, Array]]:
+        spoilt = Spoilt(self._session)
+        for _ in range(runs):
+            yield spoilt.run(self._batch.inputs)
 
     def _anew(self) -> Iterator[dict[str, Array]]:
         for _ in range(SESSIONS):

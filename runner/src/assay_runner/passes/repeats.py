@@ -1,4 +1,4 @@
-"""The same input again: in one session, in a new one, in a new process, in another stream, under load."""
+"""The same input again: in one session, a new one, a new process, another stream, in spoilt memory, under load."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.inside import look_inside
 from assay_runner.passes.load import busy
 from assay_runner.passes.rows import bits_equal, distance, judged
+from assay_runner.passes.spoilt import Spoilt, follows_memory
 from assay_runner.passes.suspects import Suspected
 from assay_runner.tensors import Arrays, Batch, Batches, Progress
 
@@ -63,7 +64,9 @@ def repeat(
         return found
     inside = look_inside(backend, built, again.chosen, again.found, runs, splits, progress)
     first = inside.first or again.found[0]
-    return replace(found, inside=inside, suspects=suspected.of(first.site.tensor))
+    return replace(
+        found, inside=inside, suspects=suspected.of(first.site.tensor), unwritten=_unwritten(backend, built, again)
+    )
 
 
 class _Again:
@@ -119,6 +122,7 @@ def _ways(backend: Backend, built: Built, again: _Again, runs: int) -> dict[Cond
         "newSession": lambda: _new_session(backend, built, again),
         "newProcess": lambda: again.hold("newProcess", 1, run_elsewhere(built, [b.inputs for b in again.chosen])),
         "otherStream": lambda: _other_stream(backend, built, again),
+        "usedMemory": lambda: _in_used_memory(backend, built, again, runs),
         "underLoad": lambda: _under_load(backend, built, again, runs),
     }
 
@@ -132,6 +136,23 @@ def _other_stream(backend: Backend, built: Built, again: _Again) -> None:
     assert isinstance(backend, Streamed), "a backend that names otherStream offers it"
     with backend.open_on_other_stream(built) as session:
         again.run("otherStream", session)
+
+
+def _in_used_memory(backend: Backend, built: Built, again: _Again, runs: int) -> None:
+    with backend.open(built) as session:
+        again.run("usedMemory", Spoilt(session), runs)
+
+
+def _unwritten(backend: Backend, built: Built, again: _Again) -> bool:
+    """Whether what differed in used memory differs by that memory alone."""
+    index = next((found.batch for found in again.found if found.condition == "usedMemory"), None)
+    if index is None:
+        return False
+    try:
+        with backend.open(built) as session:
+            return follows_memory(session, again.chosen[index])
+    except AuditError:  # The difference stands; what it comes from is not known then.
+        return False
 
 
 def _under_load(backend: Backend, built: Built, again: _Again, runs: int) -> None:

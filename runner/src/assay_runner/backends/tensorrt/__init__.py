@@ -14,6 +14,7 @@ from assay_runner.backends.seams import KEPT, Comparison
 from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.description import engine_facts, inspected
 from assay_runner.backends.tensorrt.device import stream
+from assay_runner.backends.tensorrt.holding import slips
 from assay_runner.backends.tensorrt.library import check_available, load_plugins
 from assay_runner.backends.tensorrt.plans import INSPECTED, PLAN, check_plan, made
 from assay_runner.backends.tensorrt.probes import Probes, marked_plan
@@ -35,7 +36,7 @@ class TensorRT:
 
     name: ClassVar[str] = "tensorrt"
     conditions: ClassVar[frozenset[Condition]] = frozenset(
-        {"sameSession", "newSession", "newProcess", "otherStream", "underLoad"}
+        {"sameSession", "newSession", "newProcess", "otherStream", "usedMemory", "underLoad"}
     )
 
     def __init__(self) -> None:
@@ -93,7 +94,7 @@ class TensorRT:
             source=model.path,
             folder=workdir,
             emulated=False,
-            notes=notes,
+            notes=(*notes, *_slipped(slips(facts.layers, recipe.held))),
             hidden=hidden(load_outline(model.path)),
             engine=facts,
         )
@@ -204,6 +205,14 @@ def _runnable(built: Built) -> Path:
     """The plan, with its plugins loaded: where another process built it, this one has none yet."""
     load_plugins(built.engine.facts.get("plugins", ()) if built.engine else ())
     return built.path
+
+
+def _slipped(slipped: Sequence[str]) -> tuple[str, ...]:
+    """One note of all of them."""
+    if not slipped:
+        return ()
+    more = f" ({len(slipped) - 1} more nodes likewise)" if slipped[1:] else ""
+    return (f"TensorRT does not keep to layers: {slipped[0]}{more}; typing: strong writes precisions into the graph",)
 
 
 def _outputs(built: Built) -> tuple[str, ...]:

@@ -92,6 +92,10 @@ class DeviceComparison:
         found = self._probe.launch(batch.inputs)
         return self._probe.fetch({name: array for name, array in found.items() if name in names})
 
+    def spoil(self, filling: int) -> None:
+        """See `EngineSession.spoil`."""
+        self._probe.spoil(filling)
+
     def accumulated(self) -> Mapping[str, Figures]:
         """By tensor, of the engine's own run."""
         return self._accumulated.result()

@@ -191,6 +191,12 @@ def on_device(source: int, target: int, size: int, handle: int) -> None:
         call("cudaMemcpyAsync", target, source, size, runtime().cudaMemcpyKind.cudaMemcpyDeviceToDevice, handle)
 
 
+def fill(pointer: int, byte: int, size: int, handle: int) -> None:
+    """Set every byte of device memory."""
+    if size:
+        call("cudaMemsetAsync", pointer, byte, size, handle)
+
+
 class Timer:
     """Device time between two points of a stream."""
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from assay_runner.engine_evidence import EngineLayer
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import sites
 
 KINDS: Final[Mapping[str, str]] = MappingProxyType({"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"})
+REFORMAT: Final = "reformat"
 NEVER: Final = frozenset({"SHAPE"})
 """Layers that have no precision of their own."""
 FIXED: Final = frozenset({"CAST", "CONSTANT"})
@@ -107,6 +109,40 @@ def hold(trt: Any, network: Any, held: Mapping[str, str], source: Path) -> None:
             layer.set_output_type(number, kind)
         if outputs:
             layer.precision = kind
+
+
+def slips(layers: Sequence[EngineLayer], held: Mapping[str, str]) -> tuple[str, ...]:
+    """Where an engine does not keep to what its nodes are held to, a sentence per node.
+
+    TensorRT obeys what is set of a layer, and may all the same round the tensor between two of them: a fused kernel
+    that computes in FP32 reads its input from a reformat to FP16 where that is faster.
+
+    Args:
+        layers: of the engine.
+        held: precision by node name.
+    """
+    maker = {tensor.name: layer for layer in layers for tensor in layer.outputs}
+    found: dict[str, str] = {}
+    for layer in layers:
+        kinds = {node: held[node].upper() for node in layer.nodes if node in held}
+        if not kinds or layer.type.lower().startswith(REFORMAT):
+            continue
+        rounded = next((name for tensor in layer.inputs if (name := _rounded(tensor.name, maker))), "")
+        for node, kind in kinds.items():
+            if layer.computes and layer.precision and layer.precision not in kinds.values():
+                found.setdefault(node, f"node {node!r} is held to {kind}, and runs in {layer.precision}")
+            elif rounded and kind == "FP32":
+                found.setdefault(node, f"node {node!r} is held to {kind}, and reads its input rounded to {rounded}")
+    return tuple(found.values())
+
+
+def _rounded(tensor: str, maker: Mapping[str, EngineLayer]) -> str:
+    """The type to which a reformat rounds FP32 on the way to a tensor; empty where none does."""
+    before = maker.get(tensor)
+    if before is None or not before.type.lower().startswith(REFORMAT):
+        return ""
+    made = next((output.type for output in before.outputs if output.name == tensor), "")
+    return made if made in ("FP16", "BF16") and any(read.type == "FP32" for read in before.inputs) else ""
 
 
 def _described(layer: Any) -> NetworkLayer:

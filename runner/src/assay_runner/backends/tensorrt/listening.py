@@ -41,9 +41,7 @@ class ListeningSession(EngineSession):
         self._copies, self._heard = Buffers(), dict[str, DeviceArray]()
         self._error: Exception | None = None
         self._listener = self._make_listener()
-        if not self._context.set_debug_listener(self._listener):
-            raise Unsupported("TensorRT refuses a listener for debug tensors")
-        self._context.unfused_tensors_debug_state = True
+        self._listen()
 
     @property
     def shown(self) -> frozenset[str]:
@@ -69,10 +67,20 @@ class ListeningSession(EngineSession):
             raise self._error
         return {**self._heard, **found}
 
+    def spoil(self, filling: int) -> None:
+        """See `EngineSession.spoil`; its context may be another one then, which is listened to as well."""
+        super().spoil(filling)
+        self._listen()
+
     def close(self) -> None:
         """Give device memory back."""
         super().close()
         self._copies.free()
+
+    def _listen(self) -> None:
+        if not self._context.set_debug_listener(self._listener):
+            raise Unsupported("TensorRT refuses a listener for debug tensors")
+        self._context.unfused_tensors_debug_state = True
 
     def _take(self, pointer: int, kind: Any, shape: tuple[int, ...], name: str, stream: int) -> None:
         dtype = self._types.get(kind)

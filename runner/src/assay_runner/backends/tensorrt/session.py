@@ -10,13 +10,25 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from assay_runner.backends.tensorrt.device import Buffers, DeviceArray, Timer, stream, synchronize, to_device, to_host
+from assay_runner.backends.tensorrt.device import (
+    Buffer,
+    Buffers,
+    DeviceArray,
+    Timer,
+    fill,
+    stream,
+    synchronize,
+    to_device,
+    to_host,
+)
 from assay_runner.backends.tensorrt.interface import check_places
 from assay_runner.backends.tensorrt.library import logger, reason, tensorrt
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.tensors import Array, Arrays
 
 WARM_UP = 3
+FILLINGS = (0xFF, 0x00, 0x7E, 0x3C)
+"""Bytes to fill memory with: NaN in every floating-point type, zeros, large numbers (NaN in FP16), numbers near one."""
 
 
 def dtypes() -> dict[Any, np.dtype[Any]]:
@@ -82,18 +94,15 @@ class EngineSession:
             Unavailable: device memory ran out.
         """
         self._runtime, self._engine = load(plan)
-        mark = len(logger().lines)
-        self._context = self._engine.create_execution_context()
-        if self._context is None:
-            raise Unavailable(f"the engine's context cannot be made: {reason(mark)}")
         self._stream, self._buffers, self._types = stream, Buffers(), dtypes()
+        self._scratch, self._filling = Buffer(), -1
+        self._context = self._new_context()
         mode = tensorrt().TensorIOMode
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         check_places(tensorrt(), self._engine, names)
         self.inputs = [name for name in names if self._engine.get_tensor_mode(name) == mode.INPUT]
         self.outputs = [name for name in names if self._engine.get_tensor_mode(name) == mode.OUTPUT]
-        if self._engine.num_optimization_profiles > 0:
-            self._context.set_optimization_profile_async(0, stream)
+        self._take_profile()
 
     @property
     def engine(self) -> Any:
@@ -171,11 +180,46 @@ class EngineSession:
         del kept
         return tuple(found)
 
+    def spoil(self, filling: int) -> None:
+        """Fill the memory that the next run computes in, and that of its outputs, with bits that no run left there.
+
+        From the first time on the engine computes in memory of this session, where TensorRT itself would take some.
+
+        Raises:
+            Unavailable: device memory ran out.
+        """
+        if not self._scratch.pointer:
+            # Before the other one is made: memory need not hold both.
+            synchronize(self._stream)
+            self._context = None
+            self._context = self._new_context(own=True)
+            self._take_profile()
+        self._filling = filling % len(FILLINGS)
+
     def close(self) -> None:
         """Give device memory back."""
         synchronize(self._stream)
         self._buffers.free()
         del self._context, self._engine, self._runtime
+        self._scratch.free()
+
+    def _new_context(self, own: bool = False) -> Any:
+        """A context; `own`: that computes in memory of this session."""
+        mark, strategies = len(logger().lines), tensorrt().ExecutionContextAllocationStrategy
+        context = self._engine.create_execution_context(strategies.USER_MANAGED if own else strategies.STATIC)
+        if context is None:
+            raise Unavailable(f"the engine's context cannot be made: {reason(mark)}")
+        if own:
+            pointer = self._scratch.reserve(self.device_memory)
+            if hasattr(context, "set_device_memory"):
+                context.set_device_memory(pointer, self._scratch.size)
+            else:
+                context.device_memory = pointer
+        return context
+
+    def _take_profile(self) -> None:
+        if self._engine.num_optimization_profiles > 0:
+            self._context.set_optimization_profile_async(0, self._stream)
 
     def _feed(self, inputs: Mapping[str, Array | DeviceArray]) -> list[Array]:
         """Put the inputs on the device; what is returned must live until the stream is synchronised."""
@@ -216,6 +260,10 @@ class EngineSession:
 
     def _execute(self) -> None:
         mark = len(logger().lines)
+        if self._filling >= 0:
+            for memory in (self._scratch, *(self._buffers[name] for name in self.outputs)):
+                fill(memory.pointer, FILLINGS[self._filling], memory.size, self._stream)
+            self._filling = -1
         if not self._context.execute_async_v3(self._stream):
             raise Unavailable(f"the engine did not run: {reason(mark)}")
 
