@@ -65,6 +65,7 @@ class Inside:
         samples: samples of the batch that they were shown of.
         tried: runs held against the first one, by condition.
         reason: why there is no more.
+        before: tensors that were shown before, by a probe that changes less, none of which differed.
     """
 
     first: Difference | None = None
@@ -72,6 +73,7 @@ class Inside:
     samples: int = 0
     tried: Mapping[Condition, int] = field(default_factory=dict)
     reason: str = ""
+    before: int = 0
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,8 @@ def _far(difference: Difference) -> str:
 
 def _inside(output: Difference, inside: Inside) -> str:
     """What was seen inside, to be followed by the cause."""
-    shown = f"with {inside.tensors} tensor{'' if inside.tensors == 1 else 's'} shown"
+    first = f"{inside.before}, then " if inside.before else ""
+    shown = f"with {first}{inside.tensors} tensor{'' if inside.tensors == 1 else 's'} shown"
     if inside.first:
         found = inside.first
         what = "it is also the first" if found.site == output.site else f"{place(found.site)} is the first"
@@ -159,4 +160,6 @@ def _looked(inside: Inside) -> dict[str, Any]:
     found: dict[str, Any] = {"tensors": inside.tensors, "samples": inside.samples, "tried": dict(inside.tried)}
     if inside.first:
         found["first"] = {"tensor": inside.first.site.tensor, "node": inside.first.site.node, **_entry(inside.first)}
+    if inside.before:
+        found["before"] = inside.before
     return found | ({"reason": inside.reason} if inside.reason else {})

@@ -110,7 +110,7 @@ def _looked(
                 if not look.first:
                     look.under(condition, runs)
                     progress.advance()
-            return look.result()
+            return replace(look.result(), before=before.tensors)
     except AuditError as error:
         return replace(before, reason="; ".join(filter(None, (before.reason, str(error)))))
 
