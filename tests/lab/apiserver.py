@@ -64,17 +64,18 @@ class ApiServer:
     def start(self) -> ApiServer:
         """Start it and wait until it is ready; `LabError` with the log's end, or `Unavailable`, when it cannot be."""
         binaries = toolchain.control_plane()
-        manager = toolchain.kubernetes() if self.controllers else None
         self.folder = Path(tempfile.mkdtemp(prefix="assay-api-"))
         try:
-            self._start(binaries, manager)
+            self._start(binaries)
+            if self.controllers:
+                self.start_controllers()
         except BaseException:
             self.stop()
             raise
         return self
 
-    def _start(self, binaries: Path, manager: Path | None) -> None:
-        credentials = Credentials.create(self.folder / "pki", ["127.0.0.1", "10.96.0.1"])
+    def _start(self, binaries: Path) -> None:
+        self.credentials = credentials = Credentials.create(self.folder / "pki", ["127.0.0.1", "10.96.0.1"])
         etcd, peer, port = free_port(), free_port(), free_port()
         self.url = f"https://127.0.0.1:{port}"
         self.kubeconfig = write_kubeconfig(
@@ -100,10 +101,15 @@ class ApiServer:
         )
         self.servers.append(server)
         server.wait_ready(lambda: answers(f"{self.url}/readyz", credentials.authority, credentials.token))
-        if manager:
-            self.servers.append(
-                start_controller_manager(manager, self.folder, self.kubeconfig, credentials, ",".join(CONTROLLERS))
-            )
+
+    def start_controllers(self) -> None:
+        """Start the kube-controller-manager of an API server that began without.
+
+        Garbage collection looks for new kinds every half a minute only: one that is defined before it starts is
+        collected from the start.
+        """
+        manager, names = toolchain.kubernetes(), ",".join(CONTROLLERS)
+        self.servers.append(start_controller_manager(manager, self.folder, self.kubeconfig, self.credentials, names))
 
     def stop(self) -> None:
         """Stop what runs, the API server before its etcd (alone it would linger), and delete its folder."""

@@ -176,14 +176,15 @@ def jobs_of(namespace: Namespace) -> set[Any]:
 
 @contextmanager
 def ready(api: ApiServer, folder: Path) -> Iterator[Namespace]:
-    """An operator at work, and a namespace for it."""
+    """Controllers and an operator at work, and a namespace for them."""
     install(api)
+    api.start_controllers()
     with running(api, folder), Namespace(api.kubectl, "team") as namespace:
         yield namespace
 
 
 def test_with_real_controllers_from_start_to_deletion(folder: Path) -> None:
-    with ApiServer(controllers=True) as api, ready(api, folder) as namespace:
+    with ApiServer() as api, ready(api, folder) as namespace:
         namespace.apply_audit("digits")
         for task, result in (
             ("golden", {}),
