@@ -15,16 +15,13 @@ from tests.lab import LabError, step
 
 
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest) -> Iterator[Place]:
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A cluster with both images and the data within its reach: the lab's, or the one that the environment names."""
-    if given := given_kubeconfig():
-        place = given_place(given)
-        upload(place.s3)
-        yield place
-        return
+    given = given_kubeconfig()
     with ExitStack() as stack:
         with shown(request):
-            place = stack.enter_context(lab_place())
+            found = given_place(given, tmp_path_factory.mktemp("cluster")) if given else lab_place()
+            place = stack.enter_context(found)
         upload(place.s3)
         yield place
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 
 from tests.lab import Unavailable, images, toolchain
 from tests.lab.cluster import Cluster
-from tests.lab.kubectl import Kubectl
+from tests.lab.kubectl import Kubectl, Proxy
 from tests.lab.processes import run, wait_until
 from tests.lab.s3 import S3Access
 
@@ -23,6 +24,8 @@ CHART = ROOT / "charts" / "assay"
 SYSTEM = "assay-system"
 RELEASE = "assay"
 OWN = "ASSAY_E2E_KUBECONFIG"
+
+APIS = {"jobs": "/apis/batch/v1", "pods": "/api/v1", "events": "/api/v1"}
 
 Manifest = dict[str, Any]
 
@@ -39,6 +42,7 @@ class Place:
         s3: the S3 server as this process reaches it.
         inside: the same as pods reach it.
         image_values: chart values that name the images.
+        proxy: what is looked at again and again is read through it.
         lab: the lab's own cluster, or None where another is used.
     """
 
@@ -46,6 +50,7 @@ class Place:
     s3: S3Access
     inside: S3Access
     image_values: Mapping[str, str]
+    proxy: Proxy
     lab: Cluster | None = None
     kubectl: Kubectl = field(init=False)
 
@@ -72,10 +77,15 @@ class Place:
         where = ("--address", self.lab.folder / "containerd.sock", "--namespace", "k8s.io")
         run([toolchain.containerd() / "ctr", *where, "task", "kill", "--signal", "SIGKILL", container])
 
+    def objects(self, kind: str, namespace: str, selector: str = "", field: str = "") -> list[Manifest]:
+        """The objects of a kind in a namespace, by labels and by a field."""
+        path = f"{APIS[kind]}/namespaces/{namespace}/{kind}"
+        items: list[Manifest] = self.proxy.json(path, labelSelector=selector, fieldSelector=field)["items"]
+        return items
+
     def operators(self) -> list[Manifest]:
         """The operator's pods that are not on their way out."""
-        selector = ("--selector", "app.kubernetes.io/name=assay,app.kubernetes.io/component=operator")
-        pods: list[Manifest] = self.kubectl.json("get", "pods", "--namespace", SYSTEM, *selector)["items"]
+        pods = self.objects("pods", SYSTEM, "app.kubernetes.io/name=assay,app.kubernetes.io/component=operator")
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def operator_log(self) -> str:
@@ -91,12 +101,15 @@ class Place:
 @contextmanager
 def lab_place() -> Iterator[Place]:
     """A one-node cluster of the lab's with both images built and loaded."""
-    archives = [images.build(Path(dockerfile), tag) for tag, dockerfile in images.OURS.items()]
-    with Cluster() as cluster:
-        for archive in archives:
-            cluster.load_image(archive)
+    # Building waits for the disk, a cluster for itself. It starts in this thread, for it dies with the one that did it.
+    with ThreadPoolExecutor() as beside, ExitStack() as stack:
+        built = [beside.submit(images.build, Path(dockerfile), tag) for tag, dockerfile in images.OURS.items()]
+        cluster = stack.enter_context(Cluster())
+        for loaded in [beside.submit(lambda image: cluster.load_image(image.result()), image) for image in built]:
+            loaded.result()
         # The chart's own defaults name these images.
-        yield Place(cluster.kubeconfig, cluster.s3, cluster.s3_inside, {}, cluster)
+        proxy = stack.enter_context(Proxy(cluster.kubeconfig, cluster.folder / "proxy.log"))
+        yield Place(cluster.kubeconfig, cluster.s3, cluster.s3_inside, {}, proxy, cluster)
 
 
 def given_kubeconfig() -> Path | None:
@@ -113,7 +126,8 @@ def given_kubeconfig() -> Path | None:
     return Path(current) if str(context).startswith("kind-") else None
 
 
-def given_place(kubeconfig: Path) -> Place:
+@contextmanager
+def given_place(kubeconfig: Path, folder: Path) -> Iterator[Place]:
     """That cluster, with images and an S3 server that it can reach."""
     needed = ("ASSAY_E2E_OPERATOR_IMAGE", "ASSAY_E2E_RUNNER_IMAGE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID",
               "AWS_SECRET_ACCESS_KEY")  # fmt: skip
@@ -126,7 +140,8 @@ def given_place(kubeconfig: Path) -> Place:
     named = {"image.repository": operator[0], "image.tag": operator[1]}
     named |= {"runner.image.repository": runner[0], "runner.image.tag": runner[1]}
     access = S3Access(*(os.environ[name] for name in needed[2:]))
-    return Place(kubeconfig, access, access, named)
+    with Proxy(kubeconfig, folder / "proxy.log") as proxy:
+        yield Place(kubeconfig, access, access, named, proxy)
 
 
 @dataclass(frozen=True)
@@ -152,9 +167,7 @@ class Room:
 
     def objects(self, kind: str, selector: str = "", *, field: str = "") -> Sequence[Manifest]:
         """The objects of a kind, by labels and by a field."""
-        flags = (*(("--selector", selector) if selector else ()), *(("--field-selector", field) if field else ()))
-        items: list[Manifest] = self.place.kubectl.json("get", kind, "--namespace", self.name, *flags)["items"]
-        return items
+        return self.place.objects(kind, self.name, selector, field)
 
     def apply(self, *manifests: Manifest) -> str:
         """Apply manifests in the namespace."""

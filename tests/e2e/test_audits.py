@@ -19,19 +19,27 @@ PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 @pytest.fixture(scope="module")
-def digits(shared: Room) -> Manifest:
-    """The digits audit in every precision that a CPU can emulate, applied and waited for."""
-    shared.apply(audit("digits", shared.place.inside, *PRECISIONS))
-    return shared.wait("digits", "Complete", 240)
+def applied(shared: Room) -> Room:
+    """Two audits at once, of the digits in every precision that a CPU can emulate, and of a poisoned model."""
+    model = {"uri": f"s3://{MODELS}/digits-cnn-overflow.onnx"}
+    checks = [{"finite": {}}, {"labelAccuracy": {"metric": "top1", "keep": 0.98}}]
+    shared.apply(
+        audit("digits", shared.place.inside, *PRECISIONS),
+        audit("poisoned", shared.place.inside, "fp16", "bf16", model=model, checks=checks),
+    )
+    return shared
 
 
 @pytest.fixture(scope="module")
-def poisoned(shared: Room, digits: Manifest) -> Manifest:
-    """The model with a tensor beyond the range of fp16."""
-    model = {"uri": f"s3://{MODELS}/digits-cnn-overflow.onnx"}
-    checks = [{"finite": {}}, {"labelAccuracy": {"metric": "top1", "keep": 0.98}}]
-    shared.apply(audit("poisoned", shared.place.inside, "fp16", "bf16", model=model, checks=checks))
-    return shared.wait("poisoned", "Complete", 180)
+def digits(applied: Room) -> Manifest:
+    """The digits audit, waited for."""
+    return applied.wait("digits", "Complete", 240)
+
+
+@pytest.fixture(scope="module")
+def poisoned(applied: Room) -> Manifest:
+    """The audit of the model with a tensor beyond the range of fp16, waited for."""
+    return applied.wait("poisoned", "Complete", 180)
 
 
 def fetch(place: Place, uri: str) -> bytes:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
+import re
 import subprocess
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from tests.lab import LabError
 from tests.lab.credentials import write_kubeconfig
+from tests.lab.processes import Server
 from tests.lab.toolchain import kubectl
 
-__all__ = ["Kubectl"]
+__all__ = ["Kubectl", "Proxy"]
 
 
 class Kubectl:
@@ -56,3 +61,48 @@ class Kubectl:
         authority.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
         token = self("create", "token", name, "--namespace", namespace).strip()
         return write_kubeconfig(folder / f"{namespace}-{name}.kubeconfig", cluster["server"], authority, token)
+
+
+class Proxy:
+    """`kubectl proxy`: looking again and again through it does not take the CPU from what is looked at.
+
+    Args:
+        kubeconfig: of any cluster, with whatever credentials.
+        log: where it writes.
+    """
+
+    def __init__(self, kubeconfig: Path, log: Path) -> None:
+        self.kubeconfig, self.log = kubeconfig, log
+
+    def __enter__(self) -> Proxy:
+        env = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        self.server = Server([kubectl(), "proxy", "--port=0"], self.log, env)
+        try:
+            self.server.wait_ready(lambda: self._port() is not None)
+        except BaseException:
+            self.server.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.server.stop()
+
+    def _port(self) -> int | None:
+        said = re.search(r"serve on 127\.0\.0\.1:(\d+)\n", self.log.read_text())
+        return int(said[1]) if said else None
+
+    def json(self, path: str, **query: str) -> Any:
+        """Return the JSON that the API server answers; `LabError` with its message when it refuses."""
+        asked = urllib.parse.urlencode({key: value for key, value in query.items() if value})
+        connection = http.client.HTTPConnection("127.0.0.1", self._port(), timeout=60)
+        try:
+            connection.request("GET", f"{path}?{asked}")
+            answer = connection.getresponse()
+            body = answer.read()
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise LabError(f"GET {path}: {answer.status}: {body[:500].decode(errors='replace')}")
+        return json.loads(body)
