@@ -38,9 +38,12 @@ demo: .venv/.demo ## Audit the shipped digits models on this machine; the last l
 	@.venv/bin/assay run -f examples/digits/digits-cnn.yaml --out build/demo/digits-cnn
 	@.venv/bin/assay run -f examples/digits/digits-vit.yaml --out build/demo/digits-vit
 
+# More than the cores of a small machine: one of them mostly waits for the cluster (tests/lanes.py). 0: one process.
+WORKERS ?= 3
+
 .PHONY: test
 test: .venv/.dev ## Everything: units, contracts, a real API server, S3, images, a real one-node cluster
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: test-unit
 test-unit: .venv/.dev ## The pure tests only (seconds)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import settings
 
+from tests import lanes
 from tests.lab import not_run
 from tests.lab.apiserver import ApiServer
 from tests.lab.cluster import Cluster
@@ -22,6 +23,7 @@ if os.environ.get("CI"):
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(not_run, "assay-not-run")
+    config.pluginmanager.register(lanes, "assay-lanes")
 
 
 @contextmanager
@@ -62,9 +64,9 @@ def s3(request: pytest.FixtureRequest) -> Iterator[S3Server]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A one-node cluster with an S3 server in its network; shared by the session: use own namespaces and buckets."""
+    """A one-node cluster with an S3 server in its network; shared by a module: use own namespaces and buckets."""
     with shown(request):
         node = Cluster().start()
     yield node

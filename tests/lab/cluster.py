@@ -48,7 +48,8 @@ def remove(folder: Path) -> None:
     """Delete what a cluster that runs no more leaves: its cgroups and its files."""
     root = Path("/sys/fs/cgroup")
     for top in (parent / folder.name for parent in [root, *root.iterdir()]):
-        for group in sorted((path for path in [top, *top.rglob("*")] if path.is_dir()), reverse=True):
+        # Deepest first; what goes away by itself, or by another's hand, meanwhile is no error to `os.walk`.
+        for group in (Path(path) for path, _, _ in os.walk(top, topdown=False)):
             with contextlib.suppress(LabError):
                 wait_until(functools.partial(is_removed, group), f"{group} empty", 5)
     shutil.rmtree(folder, ignore_errors=True)

@@ -13,7 +13,7 @@ from tests.operator.lab import Namespace, Operator, install, running
 numbers = count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bare_api() -> Iterator[ApiServer]:
     """An API server without controllers: the tests play the Job controller and the kubelet."""
     with ApiServer() as api:

@@ -1,0 +1,51 @@
+"""How several workers share the tests (`pytest -n`): in lanes, of which each runs whole and in order in one worker.
+
+What needs the same server is one lane, so that no worker starts a second one; every other file is a lane of its own.
+The longest begin first: while the cluster waits for its pods, other workers compute, and short lanes fill the end. A
+run in one process keeps the order of `testpaths`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+# What runs beside each other though it lies in one folder, or together though it does not; the longest first.
+LANES = {
+    "a cluster": ("tests/e2e/",),
+    "an operator": ("tests/operator/",),
+    "clusters of the lab": ("tests/lab/test_cluster.py",),
+    "an API server": ("tests/api/", "tests/chart/", "tests/lab/test_servers.py"),
+    "a browser": ("tests/pages/",),
+    "S3": ("tests/s3/",),
+}
+# Reads the images that the cluster runs, and needs no cluster: by then they are built.
+APART = ("tests/e2e/test_images.py",)
+
+
+def lane(nodeid: str) -> str:
+    """The lane of a test: of its own file, unless a row of the table names it."""
+    file = nodeid.split("::")[0]
+    named = (name for name, paths in LANES.items() if file.startswith(paths) and file not in APART)
+    return next(named, file)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest lanes first where several workers take them in turn."""
+    if hasattr(config, "workerinput"):
+        rank = {name: place for place, name in enumerate(LANES)}
+        items.sort(key=lambda item: rank.get(lane(item.nodeid), len(rank)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out lanes, in the order of the tests."""
+    # A machine with a GPU may have no more than pytest.
+    from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = lane
+    return scheduler
