@@ -30,10 +30,12 @@ const rgb = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return [n[
 const over = (top, under) => [0, 1, 2].map((i) => top[i] * top[3] + under[i] * (1 - top[3])).concat(1);
 const light = (c) => { const [r, g, b] = c.slice(0, 3).map((v) => { v /= 255;
   return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+const known = new Map();
 function behind(element) {
-  const layers = [];
-  for (let e = element; e; e = e.parentElement) layers.push(rgb(getComputedStyle(e).backgroundColor));
-  return layers.reverse().reduce((under, top) => over(top, under), [255, 255, 255, 1]);
+  if (!element) return [255, 255, 255, 1];
+  if (!known.has(element))
+    known.set(element, over(rgb(getComputedStyle(element).backgroundColor), behind(element.parentElement)));
+  return known.get(element);
 }
 const bad = [];
 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
