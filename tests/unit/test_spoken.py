@@ -35,7 +35,7 @@ def test_decibels(value: float, text: str) -> None:
     ("snr", "typing", "said"),
     [
         (12.34, "weak", "(12.3 dB), so"),
-        (-math.inf, "weak", "(one of them is not finite), so"),
+        (-math.inf, "weak", "(one of them is not finite or has another shape), so"),
         (3.0, "strong", "3.0 dB"),
     ],
 )
@@ -52,8 +52,11 @@ def test_tensors_of_another_engine_lead_out(snr: float, typing: str, said: str) 
         (147.2, "gives the plain run's outputs within rounding (at least 147 dB)"),
         (63.04, "only to 63.0 dB, so what it shows of the tensors is near what is served, not equal"),
         (12.34, "does not reproduce the plain run's outputs (12.3 dB), so what it shows of the tensors is not what"),
-        (-math.inf, "(one of them is not finite), so what it shows of the tensors is not what is served"),
-        (math.nan, "(one of them is not finite)"),
+        (
+            -math.inf,
+            "(one of them is not finite or has another shape), so what it shows of the tensors is not what is served",
+        ),
+        (math.nan, "(one of them is not finite or has another shape)"),
     ],
 )
 def test_a_note_tells_how_near_the_tensors_are_to_those_served(snr: float, said: str) -> None:

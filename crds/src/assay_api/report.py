@@ -110,6 +110,8 @@ class CandidateReport(Model):
     A tensor whose range was judged by the candidate's format has `smallest`, golden's smallest magnitude other than
     zero, and `overflow`, `underflow` and `subnormal`, elements of the whole dataset that the format cannot hold.
     """
+    layers_served: bool = True
+    """Whether `layers` are of what is served; false where the run that showed them does not give its outputs."""
     fused: int = 0
     """Tensors inside fused layers, which the engine never makes; they are not among `layers`."""
     histograms: tuple[dict[str, Any], ...] = ()

@@ -128,6 +128,17 @@ def test_showing_tensors_may_take_the_difference_away(tmp_path: Path) -> None:
     assert DEFECT in found.message
 
 
+def test_tensors_of_a_candidate_that_does_not_reproduce_itself_are_not_what_is_served(tmp_path: Path) -> None:
+    whim = Wavering(lambda at: 5.0 * (at.run % 2) * (at.kind == "plain"))
+    checks = [parse(CHECKS["layerDrift"], {}), parse(CHECKS["runToRun"], {"conditions": ["sameSession"]})]
+    found = measured(stateful(), "fp32", DATA, tmp_path, *checks, backend=whim)
+    [drift] = [finding for finding in found.findings if finding.check == "layerDrift"]
+    assert drift.verdict is INCONCLUSIVE
+    assert "nor does the candidate reproduce itself, see runToRun" in drift.message
+    assert found.report.layers
+    assert not found.report.layers_served
+
+
 class Served(Wavering, Fusing):
     """Computes `moved` and `y` as one layer, and can show its tensors without taking that apart."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay_api.report import Verdict
-from tests.unit.report import samples
+from tests.unit.report import engines, samples
 from tests.unit.report.documents import carried
 from tests.unit.report.test_page import main, page
 
@@ -31,3 +31,13 @@ def test_a_figure_that_decides_nothing_says_so() -> None:
     row = main(samples.report((judged, [*found[:2], unsure]))).one("table", class_="cards").one("tbody").text
     assert "top1 97.50 % limit ≥ 96.53 % not decided" in row
     assert "not decided" not in main(samples.failed()).text
+
+
+def test_a_line_of_tensors_that_are_not_served_says_so() -> None:
+    report = engines.fleet(layers=12)
+    first, *rest = report.candidates
+    astray = report.model_copy(update={"candidates": (first.model_copy(update={"layers_served": False}), *rest)})
+    figure = main(astray).one("figure", id="compared")
+    assert f"{first.name} (not as served)" in figure.one("ul", class_="line-keys").text
+    assert "dB in a run that does not give the served outputs; " in figure.one("figcaption").text
+    assert "served" not in main(report).one("figure", id="compared").text

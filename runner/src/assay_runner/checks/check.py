@@ -105,7 +105,7 @@ def misleading(evidence: Evidence) -> str:
     seen = evidence.reproduction
     if seen is None or seen.bitwise or seen.snr >= REPRODUCES_DB:
         return ""
-    found = f"{seen.snr:.1f} dB" if math.isfinite(seen.snr) else "one of them is not finite"
+    found = f"{seen.snr:.1f} dB" if math.isfinite(seen.snr) else "one of them is not finite or has another shape"
     shown = (
         f"the run that shows every tensor does not reproduce the plain run's outputs ({found}), so its tensors are not "
         "those that are served"

@@ -170,11 +170,18 @@ class TappedPass:
         bitwise, snr = True, float("inf")
         for name in plain.keys() & outputs.keys():
             if not bits_equal(plain[name], outputs[name]):
-                sums = Sums()
-                sums.add(plain[name], outputs[name])
-                bitwise, snr = False, min(snr, sums.snr)
+                bitwise, snr = False, min(snr, _reproduced(plain[name], outputs[name]))
         before = self.reproduction or Reproduction(True, float("inf"))
         self.reproduction = Reproduction(before.bitwise and bitwise, min(before.snr, snr))
+
+
+def _reproduced(plain: Array, shown: Array) -> float:
+    """Signal-to-noise ratio in dB; minus infinity where the data decide the shape, and another came out."""
+    if plain.shape != shown.shape:
+        return float("-inf")
+    sums = Sums()
+    sums.add(plain, shown)
+    return sums.snr
 
 
 def _chosen(outputs: Arrays, batch: Batch, part: Batch) -> dict[str, Array]:

@@ -42,7 +42,7 @@ def compared(report: Report) -> Html | None:
             "li",
             {"class": f"line-{order % STYLES}", "data-line": index, "hidden": index not in chosen},
             _sample(),
-            c.name,
+            c.name if c.layers_served else f"{c.name} (not as served)",
         )
         for order, (index, c) in enumerate(first)
     ]
@@ -116,8 +116,9 @@ def _words(report: Report, chosen: Sequence[int]) -> str:
         lowest = _lowest(values_of(candidate.layers, "accumulatedSnr"))
         broken = next((layer for layer in candidate.layers if non_finite(layer)), None)
         until = f" before NaN or Inf from {shortened(name_of(broken))} on, where its line falls" if broken else ""
+        astray = "" if candidate.layers_served else " in a run that does not give the served outputs"
         if lowest is not None:
-            told.append(f"{candidate.name} {lowest:.1f} dB{until}")
+            told.append(f"{candidate.name} {lowest:.1f} dB{astray}{until}")
     return f"Lowest: {'; '.join(told)}." if told else ""
 
 
