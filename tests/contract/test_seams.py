@@ -8,11 +8,22 @@ import numpy as np
 import pytest
 
 from assay_runner.backends import BACKENDS, Backend, Built
-from assay_runner.backends.seams import LEAST, Extensible, Spoiling, Streamed, Timed, Weighed, conditions_of
+from assay_runner.backends.seams import (
+    FILLINGS,
+    LEAST,
+    Comparing,
+    Extensible,
+    Spoiling,
+    Streamed,
+    Timed,
+    Weighed,
+    conditions_of,
+)
 from assay_runner.behaviour_evidence import CONDITIONS
 from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.repeats import repeat
 from assay_runner.passes.rows import bits_equal
+from assay_runner.passes.spoilt import Spoilt
 from assay_runner.tensors import Extents
 from tests.contract.builds import Build, asked
 from tests.lab import Unavailable
@@ -35,8 +46,22 @@ def test_conditions_are_those_there_are(name: str) -> None:
 
 def test_sessions_can_be_spoilt_where_used_memory_is_offered(backend: Backend, built: Built) -> None:
     with backend.open(built) as session, backend.open_tapped(built) as tapped:
+        offered = "usedMemory" in conditions_of(backend)
         for opened in (session, tapped):
-            assert isinstance(opened, Spoiling) == ("usedMemory" in conditions_of(backend))
+            assert isinstance(opened, Spoiling) == offered
+    if offered and isinstance(backend, Comparing):
+        with backend.open_comparison(built, local=False) as comparison:
+            assert isinstance(comparison, Spoiling)
+
+
+def test_a_session_that_is_spoilt_gives_the_same_bits(backend: Backend, built: Built) -> None:
+    if "usedMemory" not in conditions_of(backend):
+        raise Unavailable(f"{backend.name} cannot fill the memory it computes in")
+    inputs = next(iter(DATA)).inputs
+    with backend.open(built) as session:
+        plain = np.array(session.run(inputs)["logits"])
+        for filling in range(FILLINGS):
+            assert bits_equal(plain, Spoilt(session, filling).run(inputs)["logits"])
 
 
 def test_every_condition_that_is_offered_can_be_run(backend: Backend, built: Built) -> None:

@@ -163,7 +163,10 @@ def test_nodes_held_to_a_precision_run_in_it_to_the_last_layer(precision: str, h
     snr = float(found.outputs[0]["metrics"]["snr"]["worst"])
     # TensorRT 10.6 reads the input of a kernel that computes in FP32 from a reformat to FP16: then that is told.
     slipped = any("reads its input rounded to FP16" in note for note in found.notes)
-    assert (snr > 100) is (held == "fp32" and not slipped), (snr, found.notes)
+    if held == "fp32":
+        assert snr > (60 if slipped else 100), (snr, found.notes)
+    else:
+        assert snr < 100, snr
 
 
 @pytest.mark.parametrize(

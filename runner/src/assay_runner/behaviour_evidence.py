@@ -65,7 +65,8 @@ class Inside:
         samples: samples of the batch that they were shown of.
         tried: runs held against the first one, by condition.
         reason: why there is no more.
-        before: tensors that were shown before, by a probe that changes less, none of which differed.
+        before: tensors that were shown before under all of these conditions, by a probe that changes less, none of
+            which differed.
     """
 
     first: Difference | None = None
@@ -90,7 +91,7 @@ class Repeats:
         inside: what running again with every tensor shown gave; None where no output differs.
         suspects: what may be the cause, upstream of the first tensor that differs.
         unwritten: whether outputs follow what lay in memory before the run: equal bits there give equal outputs, other
-            bits others.
+            bits others; None where they did not differ in used memory, or it is not known.
     """
 
     batches: int
@@ -101,7 +102,7 @@ class Repeats:
     untried: Mapping[Condition, str] = field(default_factory=dict)
     inside: Inside | None = None
     suspects: Suspects = field(default_factory=Suspects)
-    unwritten: bool = False
+    unwritten: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,11 @@ class HostRuntime:
         self.waiting.append((target, source, size))
         return (OK,)
 
+    def cudaMemsetAsync(self, pointer: int, byte: int, size: int, stream: int) -> tuple[int]:  # noqa: N802
+        self.cudaStreamSynchronize(stream)
+        ctypes.memset(pointer, byte, size)
+        return (OK,)
+
     def cudaStreamSynchronize(self, stream: int) -> tuple[int]:  # noqa: N802
         for target, source, size in self.waiting:
             ctypes.memmove(target, source, size)

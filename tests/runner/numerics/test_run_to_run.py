@@ -184,7 +184,7 @@ def test_a_difference_stands_where_nothing_can_be_shown(kind: Any, reason: str, 
     assert f"which tensor inside is the first to differ is not known ({reason}); {DEFECT}" in found.message
 
 
-UNWRITTEN = "something it runs reads memory that nothing has written"
+UNWRITTEN = "something that is run reads memory that nothing has written"
 
 
 def test_memory_that_nothing_has_written_is_told(tmp_path: Path) -> None:
@@ -202,6 +202,7 @@ def test_memory_that_nothing_has_written_is_told(tmp_path: Path) -> None:
         lambda at: 0.5 * (at.run % 2),  # from run to run, whatever lay in memory
         lambda at: 0.5 * (at.filling >= 0),  # in memory of its own, whatever lay in it
         lambda at: 0.5 * at.filling * (at.run % 2),  # both
+        lambda at: 0.5 * (at.run > 3) * (at.filling >= 0),  # once and for all
     ],
 )
 def test_memory_is_not_blamed_for_what_differs_anyhow(whim: Whim, tmp_path: Path) -> None:
@@ -226,8 +227,56 @@ def test_tensors_that_cannot_be_shown_in_used_memory_are_no_proof(tmp_path: Path
     whim = Sealed(lambda at: 0.5 * (at.filling == 1) * (at.kind == "plain"))
     found = judged(stateful(), DATA, tmp_path, whim, conditions=["usedMemory"])
     assert found.verdict is FAILED
-    assert "with 4, then 5 tensors shown, none differs (5 x memory that held something else)" in found.message
+    assert "with 5 tensors shown, none differs (5 x memory that held something else)" in found.message
+    assert found.details["inside"]["reason"] == (
+        "usedMemory could not be tried with tensors shown: what shows them runs in memory that cannot be filled"
+    )
     assert UNWRITTEN in found.message
+
+
+@pytest.mark.parametrize("filling", range(4))
+@pytest.mark.parametrize("runs", [2, 5])
+def test_every_batch_is_run_with_every_filling(filling: int, runs: int, tmp_path: Path) -> None:
+    data = Samples({"x": random(32, 8), "state": np.zeros((32, 1), np.float32)})
+    whim = Forgetful(lambda at: 0.5 * (at.filling == filling))
+    found = judged(stateful(), data, tmp_path, whim, conditions=["usedMemory"], runs=runs)
+    assert [d["batch"] for d in found.details["differences"]] == [0, 1, 2, 3]
+    assert found.details["unwrittenMemory"] is True
+
+
+def test_only_the_output_that_differs_is_asked_whether_it_follows_memory(tmp_path: Path) -> None:
+    whim = Forgetful(lambda at: 0.5 * (at.filling == 1))
+    found = judged(stateful(noise=True), DATA, tmp_path, whim, conditions=["usedMemory"])
+    assert found.details["unwrittenMemory"] is True
+
+
+def test_a_plugin_that_may_read_such_memory_is_named(tmp_path: Path) -> None:
+    proto = stateful()
+    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    proto.graph.node[0].CopyFrom(helper.make_node("Gelu", ["x"], ["steady"], name="mine", domain="com.microsoft"))
+    found = judged(proto, DATA, tmp_path, Forgetful(lambda at: 0.5 * (at.filling == 1)), conditions=["usedMemory"])
+    assert f"{UNWRITTEN}; do not ship it: tensor 'steady' of node 'mine' (Gelu) is a custom operator" in found.message
+
+
+class Full(Forgetful):
+    """Has no memory for more sessions once it has run under all conditions."""
+
+    @contextmanager
+    def open(self, built: Built) -> Iterator[Session]:
+        if self.opened == 3:  # measured, referred to, spoilt
+            raise Unavailable("device memory ran out")
+        self.opened += 1
+        with super().open(built) as session:
+            yield session
+
+    opened = 0
+
+
+def test_a_difference_stands_where_its_cause_cannot_be_asked_for(tmp_path: Path) -> None:
+    whim = Full(lambda at: 0.5 * (at.filling == 1))
+    found = judged(stateful(), DATA, tmp_path, whim, conditions=["usedMemory"])
+    assert found.verdict is FAILED
+    assert "unwrittenMemory" not in found.details
 
 
 def test_memory_does_not_grow_with_the_runs(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import onnx
 
 from assay_runner.backends import Built, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
+from assay_runner.backends.seams import FILLINGS
 from assay_runner.tensors import Array, Arrays
 from tests.models import constant, model, node, random, value
 
@@ -122,7 +123,7 @@ class Stateful:
         self._session, self._state, self._lent, self._filling = session, state, lent, -1
 
     def spoil(self, filling: int) -> None:
-        self._filling = filling
+        self._filling = filling % FILLINGS
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         # Runs of one sample, by which the size of a run is found out, do not count.

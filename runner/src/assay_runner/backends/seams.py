@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 from assay_runner.backends.backend import Backend, Built, Session
 from assay_runner.behaviour_evidence import Condition
@@ -35,6 +35,10 @@ class Weighed(Protocol):
         ...
 
 
+FILLINGS: Final = 4
+"""Fillings that memory can be spoilt with."""
+
+
 @runtime_checkable
 class Spoiling(Protocol):
     """A session, or a comparison, that can spoil the memory its next run uses: condition usedMemory."""
@@ -43,7 +47,7 @@ class Spoiling(Protocol):
         """Fill what the next run computes in and writes to with bits that no run left there.
 
         Args:
-            filling: which bits; equal numbers mean equal bits, 0 and 1 never do.
+            filling: which bits; each of the first FILLINGS numbers means others, and then they begin anew.
 
         Raises:
             Unavailable: memory of its own cannot be had.

@@ -40,7 +40,7 @@ class RunToRun(Check):
     needs: ClassVar[frozenset[Need]] = frozenset({Need.RUNS})
 
     runs: int = Field(default=5, ge=2, le=1000)
-    """Runs of each batch in one session, and under load. Default 5."""
+    """Runs of each batch in one session, in used memory (at least 4 there), and under load. Default 5."""
     batches: int = Field(default=4, ge=1, le=1000)
     """How many batches are run again, from the dataset's start. Default 4."""
     conditions: tuple[Condition, ...] = Field(
@@ -82,8 +82,9 @@ class RunToRun(Check):
             **listed(repeats.suspects),
             "tried": list(repeats.tried),
             "untried": dict(repeats.untried),
-            "unwrittenMemory": repeats.unwritten,
         }
+        if repeats.unwritten is not None:
+            details["unwrittenMemory"] = repeats.unwritten
         site, count = (inside.first or first).site, len(repeats.differences)
         return self.finding(
             evidence, Verdict.FAILED, message, site, metric="differences", value=count, limit=0, details=details
@@ -128,10 +129,10 @@ def _inside(output: Difference, inside: Inside) -> str:
 def _cause(repeats: Repeats, site: Site) -> str:
     suspected = cause(repeats.suspects, site)
     if repeats.unwritten:
+        way_out = suspected or "build it with another typing, precision or TensorRT version, and report it"
         return (
-            "its outputs follow what lay in its memory before: equal bits there give equal outputs, other bits give "
-            "others, so something it runs reads memory that nothing has written; do not ship it: build it with another "
-            "typing, precision or TensorRT version, and report it with this audit"
+            "it follows what lay in memory before: equal bits there give equal ones here, other bits give others, so "
+            f"something that is run reads memory that nothing has written; do not ship it: {way_out}"
         )
     if repeats.suspects.random:
         return suspected

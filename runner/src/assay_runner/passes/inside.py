@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from assay_runner.backends import Backend, Built, Capability, Session
-from assay_runner.backends.seams import Comparing, Comparison, Spoiling
+from assay_runner.backends.seams import FILLINGS, Comparing, Comparison, Spoiling
 from assay_runner.behaviour_evidence import CONDITIONS, Condition, Difference, Inside
 from assay_runner.errors import AuditError, Unsupported
 from assay_runner.evidence import Site
@@ -110,9 +110,15 @@ def _looked(
                 if not look.first:
                     look.under(condition, runs)
                     progress.advance()
-            return replace(look.result(), before=before.tensors)
+            return _after(before, look.result())
     except AuditError as error:
         return replace(before, reason="; ".join(filter(None, (before.reason, str(error)))))
+
+
+def _after(before: Inside, found: Inside) -> Inside:
+    """What a second probe found; that the first one found nothing counts where it tried as much."""
+    reason = "; ".join(filter(None, (before.reason, found.reason)))
+    return replace(found, before=before.tensors if found.tried.keys() <= before.tried.keys() else 0, reason=reason)
 
 
 @contextmanager
@@ -174,6 +180,9 @@ class _Look:
         return Inside(first, self._tensors, self._batch.count, self._tried, "; ".join(self._reasons))
 
     def _hold(self, condition: Condition, found: dict[str, Array]) -> None:
+        if found.keys().isdisjoint(site.tensor for site in self._sites):
+            self._reasons.append(f"{condition} showed no tensor")
+            return
         run = self._tried[condition] = self._tried.get(condition, 0) + 1
         for number, site in enumerate(self._sites):
             array, kept = found.pop(site.tensor, None), self._kept[site.tensor]
@@ -198,9 +207,8 @@ class _Look:
             yield self._session.run(self._batch.inputs)
 
     def _spoilt(self, runs: int) -> Iterator[dict[str, Array]]:
-        spoilt = Spoilt(self._session)
-        for _ in range(runs):
-            yield spoilt.run(self._batch.inputs)
+        for run in range(max(runs, FILLINGS)):
+            yield Spoilt(self._session, run).run(self._batch.inputs)
 
     def _anew(self) -> Iterator[dict[str, Array]]:
         for _ in range(SESSIONS):

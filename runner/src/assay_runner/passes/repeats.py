@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from assay_runner.backends import Backend, Built, Session
-from assay_runner.backends.seams import Streamed, conditions_of
+from assay_runner.backends.seams import FILLINGS, Streamed, conditions_of
 from assay_runner.behaviour_evidence import CONDITIONS, Condition, Difference, Repeats
 from assay_runner.errors import AuditError
 from assay_runner.evidence import Site
@@ -65,7 +65,10 @@ def repeat(
     inside = look_inside(backend, built, again.chosen, again.found, runs, splits, progress)
     first = inside.first or again.found[0]
     return replace(
-        found, inside=inside, suspects=suspected.of(first.site.tensor), unwritten=_unwritten(backend, built, again)
+        found,
+        inside=inside,
+        suspects=suspected.of(first.site.tensor),
+        unwritten=_unwritten(backend, built, again, progress),
     )
 
 
@@ -139,20 +142,23 @@ def _other_stream(backend: Backend, built: Built, again: _Again) -> None:
 
 
 def _in_used_memory(backend: Backend, built: Built, again: _Again, runs: int) -> None:
+    """Every batch with every filling."""
     with backend.open(built) as session:
-        again.run("usedMemory", Spoilt(session), runs)
+        for run in range(max(runs, FILLINGS)):
+            again.hold("usedMemory", run + 1, map(Spoilt(session, run).run, [batch.inputs for batch in again.chosen]))
 
 
-def _unwritten(backend: Backend, built: Built, again: _Again) -> bool:
-    """Whether what differed in used memory differs by that memory alone."""
-    index = next((found.batch for found in again.found if found.condition == "usedMemory"), None)
-    if index is None:
-        return False
+def _unwritten(backend: Backend, built: Built, again: _Again, progress: Progress) -> bool | None:
+    """Whether what differed in used memory differs by that memory alone; None where nothing did, or it is not known."""
+    found = next((found for found in again.found if found.condition == "usedMemory"), None)
+    if found is None:
+        return None
     try:
         with backend.open(built) as session:
-            return follows_memory(session, again.chosen[index])
-    except AuditError:  # The difference stands; what it comes from is not known then.
-        return False
+            return follows_memory(session, again.chosen[found.batch], found.site.tensor)
+    except AuditError as error:  # The difference stands all the same.
+        progress.note(f"whether outputs follow what lay in memory is not known: {error}")
+        return None
 
 
 def _under_load(backend: Backend, built: Built, again: _Again, runs: int) -> None:

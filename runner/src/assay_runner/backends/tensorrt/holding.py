@@ -129,9 +129,9 @@ def slips(layers: Sequence[EngineLayer], held: Mapping[str, str]) -> tuple[str, 
             continue
         rounded = next((name for tensor in layer.inputs if (name := _rounded(tensor.name, maker))), "")
         for node, kind in kinds.items():
-            if layer.computes and layer.precision and layer.precision not in kinds.values():
-                found.setdefault(node, f"node {node!r} is held to {kind}, and runs in {layer.precision}")
-            elif rounded and kind == "FP32":
+            if layer.computes and layer.precision and layer.precision != kind:
+                found.setdefault(node, f"node {node!r} is held to {kind}, and its layer runs in {layer.precision}")
+            elif rounded and all(held.get(each) == "fp32" for each in layer.nodes):
                 found.setdefault(node, f"node {node!r} is held to {kind}, and reads its input rounded to {rounded}")
     return tuple(found.values())
 

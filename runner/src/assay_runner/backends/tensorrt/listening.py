@@ -37,11 +37,12 @@ class ListeningSession(EngineSession):
             Unavailable: device memory ran out.
             Unsupported: this TensorRT tells nothing of unfused tensors.
         """
+        self._listener: Any = None
         super().__init__(plan, stream)
         self._copies, self._heard = Buffers(), dict[str, DeviceArray]()
         self._error: Exception | None = None
         self._listener = self._make_listener()
-        self._listen()
+        self._listen(self._context)
 
     @property
     def shown(self) -> frozenset[str]:
@@ -67,20 +68,21 @@ class ListeningSession(EngineSession):
             raise self._error
         return {**self._heard, **found}
 
-    def spoil(self, filling: int) -> None:
-        """See `EngineSession.spoil`; its context may be another one then, which is listened to as well."""
-        super().spoil(filling)
-        self._listen()
-
     def close(self) -> None:
         """Give device memory back."""
         super().close()
         self._copies.free()
 
-    def _listen(self) -> None:
-        if not self._context.set_debug_listener(self._listener):
+    def _new_context(self, own: bool = False) -> Any:
+        context = super()._new_context(own)
+        if self._listener is not None:
+            self._listen(context)
+        return context
+
+    def _listen(self, context: Any) -> None:
+        if not context.set_debug_listener(self._listener):
             raise Unsupported("TensorRT refuses a listener for debug tensors")
-        self._context.unfused_tensors_debug_state = True
+        context.unfused_tensors_debug_state = True
 
     def _take(self, pointer: int, kind: Any, shape: tuple[int, ...], name: str, stream: int) -> None:
         dtype = self._types.get(kind)

@@ -23,11 +23,11 @@ from assay_runner.backends.tensorrt.device import (
 )
 from assay_runner.backends.tensorrt.interface import check_places
 from assay_runner.backends.tensorrt.library import logger, reason, tensorrt
-from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.errors import AuditError, InvalidInput, Unavailable
 from assay_runner.tensors import Array, Arrays
 
 WARM_UP = 3
-FILLINGS = (0xFF, 0x00, 0x7E, 0x3C)
+BYTES = (0xFF, 0x00, 0x7E, 0x3C)
 """Bytes to fill memory with: NaN in every floating-point type, zeros, large numbers (NaN in FP16), numbers near one."""
 
 
@@ -95,7 +95,7 @@ class EngineSession:
         """
         self._runtime, self._engine = load(plan)
         self._stream, self._buffers, self._types = stream, Buffers(), dtypes()
-        self._scratch, self._filling = Buffer(), -1
+        self._scratch, self._filling, self._own = Buffer(), -1, False
         self._context = self._new_context()
         mode = tensorrt().TensorIOMode
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
@@ -188,13 +188,9 @@ class EngineSession:
         Raises:
             Unavailable: device memory ran out.
         """
-        if not self._scratch.pointer:
-            # Before the other one is made: memory need not hold both.
-            synchronize(self._stream)
-            self._context = None
-            self._context = self._new_context(own=True)
-            self._take_profile()
-        self._filling = filling % len(FILLINGS)
+        if not self._own:
+            self._compute_in_own_memory()
+        self._filling = filling % len(BYTES)
 
     def close(self) -> None:
         """Give device memory back."""
@@ -202,6 +198,20 @@ class EngineSession:
         self._buffers.free()
         del self._context, self._engine, self._runtime
         self._scratch.free()
+
+    def _compute_in_own_memory(self) -> None:
+        synchronize(self._stream)
+        # Before the other context is made: memory need not hold both.
+        self._context = None
+        try:
+            self._context, self._own = self._new_context(own=True), True
+        except AuditError:
+            self._scratch.free()
+            self._context = self._new_context()
+            raise
+        finally:
+            if self._context is not None:
+                self._take_profile()
 
     def _new_context(self, own: bool = False) -> Any:
         """A context; `own`: that computes in memory of this session."""
@@ -224,6 +234,8 @@ class EngineSession:
     def _feed(self, inputs: Mapping[str, Array | DeviceArray]) -> list[Array]:
         """Put the inputs on the device; what is returned must live until the stream is synchronised."""
         kept = []
+        if self._context is None:
+            raise Unavailable("the engine has no context any more: device memory ran out when it was made again")
         for name in self.inputs:
             if name not in inputs:
                 raise InvalidInput(f"the engine takes an input {name!r}, which the dataset does not have")
@@ -262,7 +274,7 @@ class EngineSession:
         mark = len(logger().lines)
         if self._filling >= 0:
             for memory in (self._scratch, *(self._buffers[name] for name in self.outputs)):
-                fill(memory.pointer, FILLINGS[self._filling], memory.size, self._stream)
+                fill(memory.pointer, BYTES[self._filling], memory.size, self._stream)
             self._filling = -1
         if not self._context.execute_async_v3(self._stream):
             raise Unavailable(f"the engine did not run: {reason(mark)}")
