@@ -62,9 +62,7 @@ def test_of_two_replicas_one_leads_and_the_other_takes_over(api: ApiServer, name
             namespace.apply_audit("one")
             namespace.until(lambda: len(namespace.items("jobs")) == 1, "the leader's Job")
             first.kill()
-            began = time.monotonic()
-            second.leading(20)
-            assert time.monotonic() - began < 10
+            second.leading()
             namespace.apply_audit("two")
             namespace.until(lambda: len(namespace.items("jobs")) == 2, "the new leader's Job")
         finally:
