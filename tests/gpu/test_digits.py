@@ -81,27 +81,23 @@ def test_an_engine_that_reads_what_nothing_has_written_is_caught_or_cleared(tmp_
     with np.load(DIGITS / "data" / "part-000.npz") as part:
         batch = {image: part[image][:BATCH]}
     outputs = in_filled_memory(opened(told.plans(), *inputs_and_outputs(model)), batch)
-    steady = all(len(set(found)) == 1 for found in outputs)
-    follows = steady and len({found[0] for found in outputs}) > 1
-    print(f"steady: {steady}, follows what lay in memory: {follows}")
+    follows = all(len(set(found)) == 1 for found in outputs) and len({found[0] for found in outputs}) > 1
+    print(f"follows what lay in memory: {follows}")
     [found] = told.findings("runToRun")
-    if follows:
-        assert (found.verdict, found.details["unwrittenMemory"]) == (Verdict.FAILED, True), found.message
-    elif steady:
-        assert found.verdict is Verdict.PASSED, found.message
-    else:
-        assert not found.details.get("unwrittenMemory"), found.message
+    # By luck an engine that wavers may agree with itself: then nothing is known but that memory is not to blame.
+    assert found.details.get("unwrittenMemory", False) is follows, found.message
+    assert not follows or found.verdict is Verdict.FAILED
 
 
 def in_filled_memory(bare: Bare, batch: dict[str, Any]) -> list[list[bytes]]:
-    """The outputs of a batch, three runs each in memory full of NaN, zeros, large and small numbers."""
+    """The outputs of a batch, five runs each in memory full of NaN, zeros, large and small numbers, in turns."""
     from cuda.bindings import runtime as cuda
 
-    found: list[list[bytes]] = []
+    fillings = (0xFF, 0x00, 0x7E, 0x3C)
+    found: dict[int, list[bytes]] = {byte: [] for byte in fillings}
     with bare.in_own_memory() as address:
-        for byte in (0xFF, 0x00, 0x7E, 0x3C):
-            found.append([])
-            for _ in range(3):
+        for turn in range(5):
+            for byte in fillings if turn % 2 == 0 else reversed(fillings):
                 check(cuda.cudaMemset(address, byte, bare.engine.device_memory_size_v2))
-                found[-1].append(b"".join(array.tobytes() for array in bare.run(batch).values()))
-    return found
+                found[byte].append(b"".join(array.tobytes() for array in bare.run(batch).values()))
+    return list(found.values())

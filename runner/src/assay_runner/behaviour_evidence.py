@@ -78,20 +78,33 @@ class Inside:
 
 
 @dataclass(frozen=True)
+class Unwritten:
+    """What was found out of outputs that differ in used memory.
+
+    Attributes:
+        site: first output that follows what lay in memory before the run: equal bits there give equal ones in it, other
+            bits others; None where none does.
+        suspects: what may be the cause, upstream of it.
+    """
+
+    site: Site | None = None
+    suspects: Suspects = field(default_factory=Suspects)
+
+
+@dataclass(frozen=True)
 class Repeats:
     """What running again showed.
 
     Attributes:
         batches: batches run again.
-        runs: runs of each in one session, and under load.
+        runs: runs of each in one session, in used memory, and under load.
         differences: outputs that differ: the first one per batch and condition, by condition.
         random: nodes of the model that draw random numbers.
         tried: conditions that were run.
         untried: conditions asked for that could not be run, and why.
         inside: what running again with every tensor shown gave; None where no output differs.
         suspects: what may be the cause, upstream of the first tensor that differs.
-        unwritten: whether outputs follow what lay in memory before the run: equal bits there give equal outputs, other
-            bits others; None where they did not differ in used memory, or it is not known.
+        memory: what was found out of outputs that differ in used memory; None where none does, or it is not known.
     """
 
     batches: int
@@ -102,7 +115,7 @@ class Repeats:
     untried: Mapping[Condition, str] = field(default_factory=dict)
     inside: Inside | None = None
     suspects: Suspects = field(default_factory=Suspects)
-    unwritten: bool | None = None
+    memory: Unwritten | None = None
 
 
 @dataclass(frozen=True)

@@ -185,6 +185,8 @@ def reproduces(reproduction: Reproduction | None) -> tuple[str, ...]:
     """What a reader of the tensors must know of the run that showed them; nothing where it gave the same bits."""
     if reproduction is None or reproduction.bitwise:
         return ()
+    if reproduction.snr == np.inf:
+        return ("the run that shows every tensor gives the numbers of the plain run, but other indices or shapes",)
     if reproduction.snr >= SAME_DB:
         return (
             "the run that shows every tensor has no optimisation and gives the plain run's outputs within rounding "

@@ -75,7 +75,8 @@ class Reproduction:
 
     Attributes:
         bitwise: the outputs are equal bit by bit.
-        snr: the worst output's signal-to-noise ratio in dB, the plain run's power over the difference's.
+        snr: the worst output's signal-to-noise ratio in dB, the plain run's power over the difference's; of integers,
+            and of shapes that the data decide, only where there are no floating-point numbers.
     """
 
     bitwise: bool

@@ -131,6 +131,8 @@ GEMM_FP32 = engine_layer("gemm", "gemm", "FP32", "wide:Float", "logits:Float", "
 HALF = engine_layer("gemm", "gemm", "FP16", "q:Half", "l:Half", "logits.node")
 
 
+BOTH = engine_layer("__myl_AddCasMulSqr_myl0_1", "kgen", "FP16", "x:Half", "y:Float", "a", "b")
+FUSED = engine_layer("a + b", "CaskConvolution", "FP16", "x:Half", "y:Half", "a", "b")
 ENGINE = (POOL, REFORMAT, KERNEL, GEMM_FP32)
 ROUNDED = "is held to FP32, and reads its input rounded to FP16"
 
@@ -154,6 +156,15 @@ ROUNDED = "is held to FP32, and reads its input rounded to FP16"
         # The reformat may well feed the other node of the kernel.
         (ENGINE, {"f.node": "fp16", "logits.node": "fp32"}, []),
         (ENGINE, {"logits.node": "fp32"}, []),
+        # One kernel computes one of its nodes as it is held, and casts for the other.
+        ((BOTH,), {"a": "fp16", "b": "fp32"}, []),
+        ((BOTH,), {"b": "fp32"}, []),
+        (
+            (BOTH,),
+            {"a": "fp32", "b": "fp32"},
+            ["'a' is held to FP32, and its layer runs in FP16", "'b' is held to FP32"],
+        ),
+        ((FUSED,), {"a": "fp32"}, ["'a' is held to FP32, and its layer runs in FP16"]),
         (ENGINE, {}, []),
     ],
 )

@@ -139,6 +139,21 @@ def test_tensors_of_a_candidate_that_does_not_reproduce_itself_are_not_what_is_s
     assert not found.report.layers_served
 
 
+@pytest.mark.parametrize(("by", "shown"), [(0.0, 100), (0.0, 10_000), (1e-6, 10_000)])
+def test_indices_that_follow_from_the_numbers_say_nothing_of_the_tensors(
+    by: float, shown: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One element more in what NonZero gives, or its first axis as long as the batch, is no other engine."""
+    monkeypatch.setattr("assay_runner.passes.tapped.SHOWN_BYTES", shown)
+    x = random(8, 8)
+    x[0] = -1  # Rows of y that are exactly 0: positive in the run that is a little off.
+    data = Samples({"x": x, "state": np.zeros((8, 1), np.float32)}, batch=2)
+    backend = Wavering(lambda at: by * (at.kind == "shown")) if by else ORT
+    found = measured(stateful(), "fp32", data, tmp_path, parse(CHECKS["layerDrift"], {}), backend=backend)
+    assert [finding.verdict for finding in found.findings] == [PASSED], found.findings[0].message
+    assert found.report.layers_served
+
+
 class Served(Wavering, Fusing):
     """Computes `moved` and `y` as one layer, and can show its tensors without taking that apart."""
 
@@ -244,10 +259,21 @@ def test_every_batch_is_run_with_every_filling(filling: int, runs: int, tmp_path
     assert found.details["unwrittenMemory"] is True
 
 
-def test_only_the_output_that_differs_is_asked_whether_it_follows_memory(tmp_path: Path) -> None:
-    whim = Forgetful(lambda at: 0.5 * (at.filling == 1))
+@pytest.mark.parametrize("filling", range(4))
+def test_each_output_that_differs_is_asked_whether_it_follows_memory(filling: int, tmp_path: Path) -> None:
+    whim = Forgetful(lambda at: 0.5 * (at.filling == filling))
     found = judged(stateful(noise=True), DATA, tmp_path, whim, conditions=["usedMemory"])
     assert found.details["unwrittenMemory"] is True
+    times = 2 if filling == 0 else 1
+    assert f"output 'y' of batch 0 has other bits in {times} of 5 runs in memory that held something" in found.message
+    assert "output 'y' follows what lay in memory before the run" in found.message
+
+
+def test_memory_is_blamed_for_its_own_output_beside_random_numbers(tmp_path: Path) -> None:
+    whim = Forgetful(lambda at: 0.5 * (at.filling == 1))
+    found = judged(stateful(noise=True), DATA, tmp_path, whim, conditions=["sameSession", "usedMemory"])
+    assert "output 'noise' of batch 0 has other bits in 4 of 4 further runs" in found.message
+    assert "feed the numbers as an input; output 'y' follows what lay in memory before the run" in found.message
 
 
 def test_a_plugin_that_may_read_such_memory_is_named(tmp_path: Path) -> None:

@@ -39,5 +39,5 @@ def test_a_line_of_tensors_that_are_not_served_says_so() -> None:
     astray = report.model_copy(update={"candidates": (first.model_copy(update={"layers_served": False}), *rest)})
     figure = main(astray).one("figure", id="compared")
     assert f"{first.name} (not as served)" in figure.one("ul", class_="line-keys").text
-    assert "dB in a run that does not give the served outputs; " in figure.one("figcaption").text
+    assert "dB, in a run that does not give the served outputs; " in figure.one("figcaption").text
     assert "served" not in main(report).one("figure", id="compared").text

@@ -83,8 +83,8 @@ class RunToRun(Check):
             "tried": list(repeats.tried),
             "untried": dict(repeats.untried),
         }
-        if repeats.unwritten is not None:
-            details["unwrittenMemory"] = repeats.unwritten
+        if repeats.memory is not None:
+            details["unwrittenMemory"] = repeats.memory.site is not None
         site, count = (inside.first or first).site, len(repeats.differences)
         return self.finding(
             evidence, Verdict.FAILED, message, site, metric="differences", value=count, limit=0, details=details
@@ -128,12 +128,9 @@ def _inside(output: Difference, inside: Inside) -> str:
 
 def _cause(repeats: Repeats, site: Site) -> str:
     suspected = cause(repeats.suspects, site)
-    if repeats.unwritten:
-        way_out = suspected or "build it with another typing, precision or TensorRT version, and report it"
-        return (
-            "it follows what lay in memory before: equal bits there give equal ones here, other bits give others, so "
-            f"something that is run reads memory that nothing has written; do not ship it: {way_out}"
-        )
+    if repeats.memory and repeats.memory.site:
+        unwritten = _unwritten(repeats.memory.site, repeats.memory.suspects)
+        return f"{suspected}; {unwritten}" if repeats.suspects.random else unwritten
     if repeats.suspects.random:
         return suspected
     if suspected:
@@ -144,6 +141,16 @@ def _cause(repeats: Repeats, site: Site) -> str:
             "make them unique; if they are, it is a defect of what runs it, so report it with this audit"
         )
     return "for the same input that is a defect of what runs it, so report it with this audit"
+
+
+def _unwritten(site: Site, suspects: Suspects) -> str:
+    plugin = cause(Suspects(custom=suspects.custom), site)
+    way_out = plugin or "build it with another typing, precision or TensorRT version, and report it with this audit"
+    return (
+        f"output {site.tensor!r} follows what lay in memory before the run: equal bits there give equal ones in it, "
+        "other bits give others, so something that is run reads memory that nothing has written; do not ship it: "
+        f"{way_out}"
+    )
 
 
 def _entry(difference: Difference) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def look_inside(
         built: the candidate.
         chosen: batches that were run again.
         differences: what differed in them.
-        runs: runs in one session, and under load.
+        runs: runs in one session, in used memory, and under load.
         splits: whether the model takes batches of any size; then a batch whose tensors are too many is shown in part.
         progress: told how far it is.
     """
@@ -117,7 +117,9 @@ def _looked(
 
 def _after(before: Inside, found: Inside) -> Inside:
     """What a second probe found; that the first one found nothing counts where it tried as much."""
-    reason = "; ".join(filter(None, (before.reason, found.reason)))
+    reason = "; ".join(dict.fromkeys(filter(None, (before.reason, found.reason))))
+    if before.tried and not found.tried:
+        return replace(before, reason=reason)
     return replace(found, before=before.tensors if found.tried.keys() <= before.tried.keys() else 0, reason=reason)
 
 
@@ -177,7 +179,7 @@ class _Look:
     def result(self) -> Inside:
         """What was found."""
         first = self.first and replace(self.first, runs=self._tried[self.first.condition])
-        return Inside(first, self._tensors, self._batch.count, self._tried, "; ".join(self._reasons))
+        return Inside(first, self._tensors, self._batch.count, self._tried, "; ".join(dict.fromkeys(self._reasons)))
 
     def _hold(self, condition: Condition, found: dict[str, Array]) -> None:
         if found.keys().isdisjoint(site.tensor for site in self._sites):

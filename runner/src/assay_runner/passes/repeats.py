@@ -11,7 +11,7 @@ import numpy as np
 
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import FILLINGS, Streamed, conditions_of
-from assay_runner.behaviour_evidence import CONDITIONS, Condition, Difference, Repeats
+from assay_runner.behaviour_evidence import CONDITIONS, Condition, Difference, Repeats, Unwritten
 from assay_runner.errors import AuditError
 from assay_runner.evidence import Site
 from assay_runner.passes.again import run_elsewhere
@@ -39,7 +39,8 @@ def repeat(
         built: the candidate.
         dataset: inputs.
         outputs: what is compared, in graph order.
-        asked: runs of each batch in one session and under load, batches, and conditions; none: all the backend has.
+        asked: runs of each batch in one session, in used memory and under load, batches, and conditions; none: all that
+            the backend has.
         progress: told how far it is.
         splits: whether the model takes batches of any size.
     """
@@ -68,7 +69,7 @@ def repeat(
         found,
         inside=inside,
         suspects=suspected.of(first.site.tensor),
-        unwritten=_unwritten(backend, built, again, progress),
+        memory=_memory(backend, built, again, suspected, progress),
     )
 
 
@@ -76,16 +77,25 @@ class _Again:
     """The outputs that the first run of each batch gave, and what differed from them."""
 
     def __init__(self, chosen: Sequence[Batch], outputs: Mapping[str, Site], progress: Progress) -> None:
-        self.chosen, self._outputs, self._progress = chosen, outputs, progress
+        self.chosen, self.outputs, self._progress = chosen, outputs, progress
         self._first: list[Arrays] = []
-        self._found: dict[tuple[Condition, int], Difference] = {}
+        self._found: dict[tuple[Condition, int, str], Difference] = {}
         self._held: Counter[tuple[Condition, int]] = Counter()
 
     @property
     def found(self) -> tuple[Difference, ...]:
-        """The first difference per condition and batch, conditions in their order."""
-        found = [replace(difference, runs=self._held[key]) for key, difference in self._found.items()]
-        return tuple(sorted(found, key=lambda difference: CONDITIONS.index(difference.condition)))
+        """The first output that differs, in graph order, per condition and batch; conditions in their order."""
+        first: dict[tuple[Condition, int], Difference] = {}
+        for difference in self.all:
+            first.setdefault((difference.condition, difference.batch), difference)
+        return tuple(first.values())
+
+    @property
+    def all(self) -> tuple[Difference, ...]:
+        """Every output that differs, by condition, batch, and its place in the graph."""
+        places = {name: place for place, name in enumerate(self.outputs)}
+        found = [replace(difference, runs=self._held[key[:2]]) for key, difference in self._found.items()]
+        return tuple(sorted(found, key=lambda d: (CONDITIONS.index(d.condition), d.batch, places[d.site.tensor])))
 
     def refer(self, session: Session, runs: int) -> None:
         """Run each batch; further runs in the same session are held against the first."""
@@ -108,15 +118,14 @@ class _Again:
                 self._progress.advance()
 
     def _compare(self, condition: Condition, index: int, run: int, again: Arrays) -> None:
-        key, batch, first = (condition, index), self.chosen[index], self._first[index]
-        self._held[key] += 1
-        for name in (n for n in self._outputs if n in first):
+        batch, first = self.chosen[index], self._first[index]
+        self._held[condition, index] += 1
+        for name in (n for n in self.outputs if n in first):
             array = judged(again[name], batch)
             if not bits_equal(first[name], array):
-                far, before = distance(first[name], array), self._found.get(key)
-                new = Difference(self._outputs[name], condition, index, run, far)
+                key, far = (condition, index, name), distance(first[name], array)
+                before, new = self._found.get(key), Difference(self.outputs[name], condition, index, run, far)
                 self._found[key] = before.once_more(far) if before else new
-                return
 
 
 def _ways(backend: Backend, built: Built, again: _Again, runs: int) -> dict[Condition, Callable[[], None]]:
@@ -148,14 +157,19 @@ def _in_used_memory(backend: Backend, built: Built, again: _Again, runs: int) ->
             again.hold("usedMemory", run + 1, map(Spoilt(session, run).run, [batch.inputs for batch in again.chosen]))
 
 
-def _unwritten(backend: Backend, built: Built, again: _Again, progress: Progress) -> bool | None:
+def _memory(
+    backend: Backend, built: Built, again: _Again, suspected: Suspected, progress: Progress
+) -> Unwritten | None:
     """Whether what differed in used memory differs by that memory alone; None where nothing did, or it is not known."""
-    found = next((found for found in again.found if found.condition == "usedMemory"), None)
-    if found is None:
+    differing = {found.site.tensor: found for found in reversed(again.all) if found.condition == "usedMemory"}
+    if not differing:
         return None
     try:
         with backend.open(built) as session:
-            return follows_memory(session, again.chosen[found.batch], found.site.tensor)
+            for name in (name for name in again.outputs if name in differing):
+                if follows_memory(session, again.chosen[differing[name].batch], name):
+                    return Unwritten(differing[name].site, suspected.of(name))
+        return Unwritten()
     except AuditError as error:  # The difference stands all the same.
         progress.note(f"whether outputs follow what lay in memory is not known: {error}")
         return None

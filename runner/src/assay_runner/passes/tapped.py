@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.evidence import Histogram, LayerErrors, Overflow, Reproduction, Site, TensorFaults
@@ -27,6 +27,8 @@ from assay_runner.passes.overflows import OverflowsPass
 from assay_runner.passes.rows import bits_equal, has_samples, is_float, parts
 from assay_runner.statistics.blocks import Sums
 from assay_runner.tensors import Array, Arrays, Batch, Batches
+
+INF: Final = float("inf")
 
 
 class TappedPass:
@@ -82,7 +84,7 @@ class TappedPass:
             golden = self._golden_tensors(part)
             outputs = self._comparison.add(part, golden)
             if plain is not None:
-                self._compare(plain if part is batch else _chosen(plain, batch, part), outputs)
+                self._compare(plain if part is batch else _chosen(plain, outputs, batch, part), outputs)
             del outputs  # Not to be held while the next part runs.
 
     def settle(self, dataset: Batches) -> None:
@@ -167,24 +169,30 @@ class TappedPass:
         return stack.enter_context(BACKEND.open_tapped(built, names))
 
     def _compare(self, plain: Arrays, outputs: Arrays) -> None:
-        bitwise, snr = True, float("inf")
-        for name in plain.keys() & outputs.keys():
-            if not bits_equal(plain[name], outputs[name]):
-                bitwise, snr = False, min(snr, _reproduced(plain[name], outputs[name]))
-        before = self.reproduction or Reproduction(True, float("inf"))
+        """Numbers tell how near the outputs are; indices, and shapes that the data decide, only that they differ."""
+        both = [name for name in plain if name in outputs]
+        bitwise = all(bits_equal(plain[name], outputs[name]) for name in both)
+        alike = [name for name in both if plain[name].shape == outputs[name].shape]
+        numbers = [name for name in alike if is_float(plain[name])] or alike
+        snr = min((_snr(plain[name], outputs[name]) for name in numbers), default=INF if bitwise else -INF)
+        before = self.reproduction or Reproduction(True, INF)
         self.reproduction = Reproduction(before.bitwise and bitwise, min(before.snr, snr))
 
 
-def _reproduced(plain: Array, shown: Array) -> float:
-    """Signal-to-noise ratio in dB; minus infinity where the data decide the shape, and another came out."""
-    if plain.shape != shown.shape:
-        return float("-inf")
+def _snr(plain: Array, shown: Array) -> float:
+    """Signal-to-noise ratio of equal shapes, in dB."""
+    if bits_equal(plain, shown):
+        return INF
     sums = Sums()
     sums.add(plain, shown)
     return sums.snr
 
 
-def _chosen(outputs: Arrays, batch: Batch, part: Batch) -> dict[str, Array]:
-    """Outputs of some samples of a batch; those without a sample axis are left out."""
+def _chosen(plain: Arrays, shown: Arrays, batch: Batch, part: Batch) -> dict[str, Array]:
+    """The plain run's outputs of some samples of a batch; those without a sample axis are left out.
+
+    An axis whose length the data decide may be as long as the batch by chance: then it is not as long as the part.
+    """
     start = part.start - batch.start
-    return {name: a[start : start + part.count] for name, a in outputs.items() if has_samples(a, batch)}
+    rows = [name for name, array in shown.items() if has_samples(array, part)]
+    return {name: plain[name][start : start + part.count] for name in rows if has_samples(plain[name], batch)}

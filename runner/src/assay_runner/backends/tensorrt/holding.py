@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from assay_runner.engine_evidence import EngineLayer
+from assay_runner.engine_evidence import EngineLayer, kernel_steps
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import sites
 
@@ -127,11 +127,14 @@ def slips(layers: Sequence[EngineLayer], held: Mapping[str, str]) -> tuple[str, 
         kinds = {node: held[node].upper() for node in layer.nodes if node in held}
         if not kinds or layer.type.lower().startswith(REFORMAT):
             continue
+        whole = all(node in kinds for node in layer.nodes)
         rounded = next((name for tensor in layer.inputs if (name := _rounded(tensor.name, maker))), "")
         for node, kind in kinds.items():
-            if layer.computes and layer.precision and layer.precision != kind:
+            # A generated kernel casts inside, and may well compute each of its nodes in another precision.
+            told = layer.computes and layer.precision and (whole or not kernel_steps(layer.tactic))
+            if told and layer.precision not in kinds.values():
                 found.setdefault(node, f"node {node!r} is held to {kind}, and its layer runs in {layer.precision}")
-            elif rounded and all(held.get(each) == "fp32" for each in layer.nodes):
+            elif rounded and whole and set(kinds.values()) == {"FP32"}:
                 found.setdefault(node, f"node {node!r} is held to {kind}, and reads its input rounded to {rounded}")
     return tuple(found.values())
 
