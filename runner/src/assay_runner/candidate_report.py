@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay_api.report import CandidateReport, Finding, Latency, Verdict, worst
-from assay_runner.checks.check import REPRODUCES_DB, misleading
+from assay_runner.checks.check import astray
 from assay_runner.checks.latency import summary
 from assay_runner.checks.output_drift import METRICS, OutputDrift
 from assay_runner.evidence import EngineFacts, Evidence, Histogram, LayerError, OutputDrifts, Reproduction
@@ -62,7 +62,7 @@ def candidate_report(
         accuracy=accuracy(evidence),
         outputs=tuple(_output(drifts, request) for drifts in evidence.outputs),
         layers=_layers(evidence),
-        layers_served=not misleading(evidence),
+        layers_served=not astray(evidence.reproduction),
         fused=len(evidence.layers.fused) if evidence.layers else 0,
         histograms=tuple(map(_histogram, evidence.histograms)),
         notes=(*request.built.notes, *dict.fromkeys(notes), *reproduces(evidence.reproduction)),
@@ -192,16 +192,8 @@ def reproduces(reproduction: Reproduction | None) -> tuple[str, ...]:
             "the run that shows every tensor has no optimisation and gives the plain run's outputs within rounding "
             f"(at least {reproduction.snr:.0f} dB)",
         )
-    if not reproduction.snr >= REPRODUCES_DB:
-        how = (
-            f"{reproduction.snr:.1f} dB"
-            if np.isfinite(reproduction.snr)
-            else "one of them is not finite or has another shape"
-        )
-        return (
-            f"the run that shows every tensor does not reproduce the plain run's outputs ({how}), so what it shows of "
-            "the tensors is not what is served",
-        )
+    if told := astray(reproduction):
+        return (f"{told}, so what it shows of the tensors is not what is served",)
     return (
         f"the run that shows every tensor reproduces the plain run's outputs only to {reproduction.snr:.1f} dB, so "
         "what it shows of the tensors is near what is served, not equal",

@@ -18,6 +18,7 @@ from assay_api.plan import Task
 from assay_api.report import CandidateReport, Finding, Report, Verdict, to_json
 from assay_api.result import StoredReport, TaskResult, WorstFigure
 from assay_runner.report import first, render_html, render_junit
+from assay_runner.report.engine import achieved_text
 from assay_runner.stores import join
 
 if TYPE_CHECKING:
@@ -67,19 +68,13 @@ def task_result(task: Task, report: Report, stored: StoredReport) -> TaskResult:
         findings=dict(counts),
         latency_ms=f"{one.latency.median_ms:.3f}" if one and one.latency else None,
         typing=one.typing if one else None,
-        achieved=_achieved(one) if one else None,
+        achieved=(achieved_text(one) or None) if one else None,
         emulated=report.emulated,
         accuracy={name: f"{value:.4f}" for name, value in one.accuracy.items()} if one else {},
         recommendation=recommendation,
         recommended_because=report.recommendation.message if report.recommendation else "",
         message=_message(report),
     )
-
-
-def _achieved(candidate: CandidateReport) -> str | None:
-    """Most layers first."""
-    counts = sorted(candidate.achieved.items(), key=lambda item: -item[1])
-    return ", ".join(f"{count} {name}" for name, count in counts) or None
 
 
 def _worst(report: Report) -> WorstFigure | None:

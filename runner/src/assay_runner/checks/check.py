@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from assay_api.model import Model
 from assay_api.report import Finding, Verdict
-from assay_runner.evidence import Evidence, Need, Site
+from assay_runner.evidence import Evidence, Need, Reproduction, Site
 
 REPRODUCES_DB = 20.0
 """Where the run that shows every tensor agrees less with the plain run, its tensors are not those that are served."""
@@ -100,16 +100,20 @@ def doubted(finding: Finding, evidence: Evidence) -> Finding:
     return finding.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "message": message})
 
 
-def misleading(evidence: Evidence) -> str:
-    """Why the tensors that were shown say nothing about the plain run; empty where they do."""
-    seen = evidence.reproduction
+def astray(seen: Reproduction | None) -> str:
+    """That the run that shows tensors is another one than the plain run, and how far; empty where it is not."""
     if seen is None or seen.bitwise or seen.snr >= REPRODUCES_DB:
         return ""
     found = f"{seen.snr:.1f} dB" if math.isfinite(seen.snr) else "one of them is not finite or has another shape"
-    shown = (
-        f"the run that shows every tensor does not reproduce the plain run's outputs ({found}), so its tensors are not "
-        "those that are served"
-    )
+    return f"the run that shows every tensor does not reproduce the plain run's outputs ({found})"
+
+
+def misleading(evidence: Evidence) -> str:
+    """Why the tensors that were shown say nothing about the plain run; empty where they do."""
+    told = astray(evidence.reproduction)
+    if not told:
+        return ""
+    shown = f"{told}, so its tensors are not those that are served"
     if any(repeats.differences for repeats in evidence.behaviour.repeats.values()):
         return f"{shown}; nor does the candidate reproduce itself, see runToRun"
     weak = evidence.engine is not None and evidence.engine.typing == "weak"

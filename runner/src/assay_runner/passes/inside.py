@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from assay_runner.backends import Backend, Built, Capability, Session
-from assay_runner.backends.seams import FILLINGS, Comparing, Comparison, Spoiling
+from assay_runner.backends.seams import Comparing, Comparison, Spoiling
 from assay_runner.behaviour_evidence import CONDITIONS, Condition, Difference, Inside
 from assay_runner.errors import AuditError, Unsupported
 from assay_runner.evidence import Site
@@ -25,7 +25,7 @@ from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.host import SHOWN_BYTES, affordable
 from assay_runner.passes.load import busy
 from assay_runner.passes.rows import bits_equal, distance, judged, parts
-from assay_runner.passes.spoilt import Spoilt
+from assay_runner.passes.spoilt import in_turn
 from assay_runner.tensors import Array, Arrays, Batch, Progress
 
 SESSIONS = 3
@@ -209,8 +209,8 @@ class _Look:
             yield self._session.run(self._batch.inputs)
 
     def _spoilt(self, runs: int) -> Iterator[dict[str, Array]]:
-        for run in range(max(runs, FILLINGS)):
-            yield Spoilt(self._session, run).run(self._batch.inputs)
+        for spoilt in in_turn(self._session, runs):
+            yield spoilt.run(self._batch.inputs)
 
     def _anew(self) -> Iterator[dict[str, Array]]:
         for _ in range(SESSIONS):

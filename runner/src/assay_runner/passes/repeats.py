@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from assay_runner.backends import Backend, Built, Session
-from assay_runner.backends.seams import FILLINGS, Streamed, conditions_of
+from assay_runner.backends.seams import Streamed, conditions_of
 from assay_runner.behaviour_evidence import CONDITIONS, Condition, Difference, Repeats, Unwritten
 from assay_runner.errors import AuditError
 from assay_runner.evidence import Site
@@ -18,7 +18,7 @@ from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.inside import look_inside
 from assay_runner.passes.load import busy
 from assay_runner.passes.rows import bits_equal, distance, judged
-from assay_runner.passes.spoilt import Spoilt, follows_memory
+from assay_runner.passes.spoilt import follows_memory, in_turn
 from assay_runner.passes.suspects import Suspected
 from assay_runner.tensors import Arrays, Batch, Batches, Progress
 
@@ -153,22 +153,22 @@ def _other_stream(backend: Backend, built: Built, again: _Again) -> None:
 def _in_used_memory(backend: Backend, built: Built, again: _Again, runs: int) -> None:
     """Every batch with every filling."""
     with backend.open(built) as session:
-        for run in range(max(runs, FILLINGS)):
-            again.hold("usedMemory", run + 1, map(Spoilt(session, run).run, [batch.inputs for batch in again.chosen]))
+        for run, spoilt in enumerate(in_turn(session, runs), 1):
+            again.hold("usedMemory", run, (spoilt.run(batch.inputs) for batch in again.chosen))
 
 
 def _memory(
     backend: Backend, built: Built, again: _Again, suspected: Suspected, progress: Progress
 ) -> Unwritten | None:
     """Whether what differed in used memory differs by that memory alone; None where nothing did, or it is not known."""
-    differing = {found.site.tensor: found for found in reversed(again.all) if found.condition == "usedMemory"}
+    differing = {found.site.tensor: found.batch for found in reversed(again.all) if found.condition == "usedMemory"}
     if not differing:
         return None
     try:
         with backend.open(built) as session:
-            for name in (name for name in again.outputs if name in differing):
-                if follows_memory(session, again.chosen[differing[name].batch], name):
-                    return Unwritten(differing[name].site, suspected.of(name))
+            for name, site in again.outputs.items():
+                if name in differing and follows_memory(session, again.chosen[differing[name]], name):
+                    return Unwritten(site, suspected.of(name))
         return Unwritten()
     except AuditError as error:  # The difference stands all the same.
         progress.note(f"whether outputs follow what lay in memory is not known: {error}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from assay_runner.statistics.blocks import Sums
+from assay_runner.statistics.blocks import sums_of
 from assay_runner.tensors import Array, Batch
 
 
@@ -66,6 +66,4 @@ def distance(first: Array, second: Array) -> float:
     """Largest absolute difference; Inf where one alone holds NaN or Inf, NaN where the shapes differ."""
     if first.shape != second.shape:
         return float("nan")
-    sums = Sums()
-    sums.add(first, second)
-    return sums.max_abs
+    return sums_of(first, second).max_abs

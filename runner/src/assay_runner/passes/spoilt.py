@@ -6,6 +6,7 @@ engine that reads some of it gives the right outputs here, and others there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,11 @@ class Spoilt:
         """Outputs of one batch."""
         self._spoiling.spoil(self._filling)
         return self._session.run(inputs)
+
+
+def in_turn(session: Session, runs: int) -> Iterator[Spoilt]:
+    """The session with one filling after the other, as often as asked and with each at least once."""
+    return (Spoilt(session, run) for run in range(max(runs, FILLINGS)))
 
 
 def follows_memory(session: Session, batch: Batch, output: str) -> bool:

@@ -25,7 +25,7 @@ from assay_runner.passes.host import SHOWN_BYTES, comparison
 from assay_runner.passes.layers import layer_errors
 from assay_runner.passes.overflows import OverflowsPass
 from assay_runner.passes.rows import bits_equal, has_samples, is_float, parts
-from assay_runner.statistics.blocks import Sums
+from assay_runner.statistics.blocks import sums_of
 from assay_runner.tensors import Array, Arrays, Batch, Batches
 
 INF: Final = float("inf")
@@ -171,21 +171,13 @@ class TappedPass:
     def _compare(self, plain: Arrays, outputs: Arrays) -> None:
         """Numbers tell how near the outputs are; indices, and shapes that the data decide, only that they differ."""
         both = [name for name in plain if name in outputs]
-        bitwise = all(bits_equal(plain[name], outputs[name]) for name in both)
+        other = {name for name in both if not bits_equal(plain[name], outputs[name])}
         alike = [name for name in both if plain[name].shape == outputs[name].shape]
         numbers = [name for name in alike if is_float(plain[name])] or alike
-        snr = min((_snr(plain[name], outputs[name]) for name in numbers), default=INF if bitwise else -INF)
+        ratios = [sums_of(plain[name], outputs[name]).snr for name in numbers if name in other]
+        snr = min(ratios, default=INF if numbers or not other else -INF)
         before = self.reproduction or Reproduction(True, INF)
-        self.reproduction = Reproduction(before.bitwise and bitwise, min(before.snr, snr))
-
-
-def _snr(plain: Array, shown: Array) -> float:
-    """Signal-to-noise ratio of equal shapes, in dB."""
-    if bits_equal(plain, shown):
-        return INF
-    sums = Sums()
-    sums.add(plain, shown)
-    return sums.snr
+        self.reproduction = Reproduction(before.bitwise and not other, min(before.snr, snr))
 
 
 def _chosen(plain: Arrays, shown: Arrays, batch: Batch, part: Batch) -> dict[str, Array]:

@@ -93,6 +93,13 @@ class Sums:
         return float(cosine(*sums))
 
 
+def sums_of(golden: Array, candidate: Array) -> Sums:
+    """The sums of two tensors of one size; see `Sums.add`."""
+    sums = Sums()
+    sums.add(golden, candidate)
+    return sums
+
+
 def plain(array: Array) -> Array:
     """bfloat16 as float32, for which numpy has all operations; else the array itself."""
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

@@ -95,14 +95,13 @@ class EngineSession:
         """
         self._runtime, self._engine = load(plan)
         self._stream, self._buffers, self._types = stream, Buffers(), dtypes()
-        self._scratch, self._filling, self._own = Buffer(), -1, False
+        self._scratch, self._filling = Buffer(), -1
         self._context = self._new_context()
         mode = tensorrt().TensorIOMode
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         check_places(tensorrt(), self._engine, names)
         self.inputs = [name for name in names if self._engine.get_tensor_mode(name) == mode.INPUT]
         self.outputs = [name for name in names if self._engine.get_tensor_mode(name) == mode.OUTPUT]
-        self._take_profile()
 
     @property
     def engine(self) -> Any:
@@ -188,7 +187,7 @@ class EngineSession:
         Raises:
             Unavailable: device memory ran out.
         """
-        if not self._own:
+        if not self._scratch.pointer:
             self._compute_in_own_memory()
         self._filling = filling % len(BYTES)
 
@@ -204,14 +203,11 @@ class EngineSession:
         # Before the other context is made: memory need not hold both.
         self._context = None
         try:
-            self._context, self._own = self._new_context(own=True), True
+            self._context = self._new_context(own=True)
         except AuditError:
             self._scratch.free()
             self._context = self._new_context()
             raise
-        finally:
-            if self._context is not None:
-                self._take_profile()
 
     def _new_context(self, own: bool = False) -> Any:
         """A context; `own`: that computes in memory of this session."""
@@ -225,11 +221,9 @@ class EngineSession:
                 context.set_device_memory(pointer, self._scratch.size)
             else:
                 context.device_memory = pointer
-        return context
-
-    def _take_profile(self) -> None:
         if self._engine.num_optimization_profiles > 0:
-            self._context.set_optimization_profile_async(0, self._stream)
+            context.set_optimization_profile_async(0, self._stream)
+        return context
 
     def _feed(self, inputs: Mapping[str, Array | DeviceArray]) -> list[Array]:
         """Put the inputs on the device; what is returned must live until the stream is synchronised."""
