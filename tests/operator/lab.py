@@ -218,6 +218,10 @@ class Namespace:
         wait_until(lambda: task in self.jobs(), f"a Job for {task}", seconds)
         return self.jobs()[task]
 
+    def wait(self, condition: str, *what: str) -> None:
+        """Wait for a condition as a user does, by `kubectl wait`; of the audit called digits unless told otherwise."""
+        self("wait", f"--for=condition={condition}", *(what or ("audit/digits",)), f"--timeout={PATIENCE:g}s")
+
     def events(self) -> list[str]:
         return [f"{event['reason']}: {event['message']}" for event in self.items("events")]
 

@@ -44,7 +44,7 @@ def test_killed_in_the_middle_it_goes_on_and_doubles_nothing(
     with running(api, folder):
         kubelet.finish(namespace.job("bf16"), verdict="Passed", report=report("bf16"))
         kubelet.finish(namespace.job("summary"), verdict="Passed", recommendation="fp16")
-        namespace("wait", "--for=condition=Complete", "audit/digits", "--timeout=90s")
+        namespace.wait("Complete")
         after = {name: job["metadata"]["uid"] for name, job in namespace.jobs().items()}
     assert {name: after[name] for name in before} == before
     assert len(namespace.items("jobs")) == 4
@@ -191,10 +191,10 @@ def test_with_real_controllers_from_start_to_deletion(folder: Path) -> None:
             ("summary", {"verdict": "Inconclusive"}),
         ):
             end_pod_of(namespace, namespace.job(task), result)
-        namespace("wait", "--for=condition=Complete", "audit/digits", "--timeout=90s")
+        namespace.wait("Complete")
         assert namespace.condition("digits", "Complete")["reason"] == "Inconclusive"
         assert namespace.condition("digits", "Stalled")["status"] == "True"
-        namespace("wait", "--for=condition=Complete", "jobs", "--all", "--timeout=90s")
+        namespace.wait("Complete", "jobs", "--all")
         namespace("delete", "audit", "digits")
         namespace.until(
             lambda: not (namespace.items("jobs") or namespace.items("pods")), "everything it owned to go", 60

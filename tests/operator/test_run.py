@@ -31,7 +31,7 @@ def test_a_run_that_passes(operator: Operator, namespace: Namespace, kubelet: Ku
     kubelet.finish(
         namespace.job("summary"), verdict="Passed", recommendation="fp16", message="the fastest", report=report("all")
     )
-    namespace("wait", "--for=condition=Complete", "audit/digits", "--timeout=90s")
+    namespace.wait("Complete")
     audit = namespace.audit("digits")
     status = audit["status"]
     assert status["verdict"] == "Passed"
@@ -55,13 +55,13 @@ def test_a_breach_stalls_and_report_mode_does_not(operator: Operator, namespace:
     namespace.apply_audit("digits")
     finish_candidates(namespace, kubelet, {"fp16": "Passed", "bf16": "Failed"})
     kubelet.finish(namespace.job("summary"), verdict="Failed", report=report("all"))
-    namespace("wait", "--for=condition=Stalled", "audit/digits", "--timeout=90s")
+    namespace.wait("Stalled")
     assert namespace.condition("digits", "Complete")["reason"] == "Breached"
     assert namespace.condition("digits", "Passed")["status"] == "False"
     assert "/block1/Mul_output_0" in namespace.audit("digits")["status"]["worst"]
     jobs = set(namespace.jobs())
     namespace("patch", "audit", "digits", "--type=merge", "-p", '{"spec":{"onBreach":"Report"}}')
-    namespace("wait", "--for=condition=Ready", "audit/digits", "--timeout=90s")
+    namespace.wait("Ready")
     assert namespace.condition("digits", "Stalled")["status"] == "False"
     assert namespace.audit("digits")["status"]["verdict"] == "Failed"
     assert set(namespace.jobs()) == jobs
@@ -71,7 +71,7 @@ def test_wrong_input_ends_the_run_at_once(operator: Operator, namespace: Namespa
     namespace.apply_audit("digits")
     sentence = "s3://models/digits.onnx is not an ONNX model"
     kubelet.finish(namespace.job("golden"), code=64, error={"reason": "InvalidInput", "message": sentence})
-    namespace("wait", "--for=condition=Stalled", "audit/digits", "--timeout=90s")
+    namespace.wait("Stalled")
     assert namespace.condition("digits", "Complete")["reason"] == "InvalidInput"
     assert sentence in namespace.condition("digits", "Stalled")["message"]
     assert list(namespace.jobs()) == ["golden"]
@@ -79,7 +79,7 @@ def test_wrong_input_ends_the_run_at_once(operator: Operator, namespace: Namespa
 
 def test_a_spec_that_admission_could_not_judge_stalls(operator: Operator, namespace: Namespace) -> None:
     namespace.apply_audit("digits", artifacts={"uri": "file:///out"})
-    namespace("wait", "--for=condition=Stalled", "audit/digits", "--timeout=90s")
+    namespace.wait("Stalled")
     assert namespace.condition("digits", "Stalled")["reason"] == "InvalidInput"
     assert "use s3://" in namespace.condition("digits", "Stalled")["message"]
     assert namespace.jobs() == {}
@@ -170,7 +170,7 @@ def test_a_pod_that_does_not_start_is_told_at_once_and_given_up_in_the_end(
     kubelet.pod(namespace.job("golden"), **status)
     namespace.until(lambda: namespace.condition("digits", "Reconciling").get("reason") == reason, reason, 5)
     assert words in namespace.condition("digits", "Ready")["message"]
-    namespace("wait", "--for=condition=Stalled", "audit/digits", "--timeout=90s")
+    namespace.wait("Stalled")
     assert namespace.condition("digits", "Stalled")["reason"] == reason
     assert words in namespace.condition("digits", "Stalled")["message"]
     namespace.until(lambda: namespace.jobs() == {}, "the Job to go")
@@ -203,7 +203,7 @@ def test_a_job_that_cannot_be_made_ends_the_run_at_once(
     operator: Operator, namespace: Namespace, target: dict[str, object], words: str
 ) -> None:
     namespace.apply_audit("digits", target=target)
-    namespace("wait", "--for=condition=Stalled", "audit/digits", "--timeout=90s")
+    namespace.wait("Stalled")
     complete = namespace.condition("digits", "Complete")
     assert (complete["status"], complete["reason"]) == ("True", "InvalidInput")
     assert complete["message"].startswith("golden: its Job was refused: Job.batch")
@@ -220,7 +220,7 @@ def test_a_job_refused_for_too_long_stalls(operator: Operator, namespace: Namesp
     namespace.apply_audit("digits", pendingDeadlineSeconds=4)
     namespace.until(lambda: namespace.condition("digits", "Ready").get("reason") == "ConfigError", "the refusal")
     assert namespace.condition("digits", "Stalled")["status"] == "False"
-    namespace("wait", "--for=condition=Stalled", "audit/digits", "--timeout=90s")
+    namespace.wait("Stalled")
     stalled = namespace.condition("digits", "Stalled")
     assert stalled["reason"] == "ConfigError"
     assert "exceeded quota" in stalled["message"]

@@ -19,10 +19,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from assay_api.audit import Candidate
 from assay_api.model import parse
-from assay_runner.backends.tensorrt.configuration import Offered, settings
+from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.tensors import Array
 from tests.models import Heard, load
+from tests.runner.engines.versions import TEN
 from tests.scenarios import SCENARIOS, Scenario, write
 
 OTHERS = ("tiny", "meeting-scatter", "scatter-behind-a-product", "layer-norm-8-bits")
@@ -38,7 +39,7 @@ def strong(name: str, precision: str, folder: Path) -> tuple[Scenario, onnx.Mode
     scenario = write(name, folder)
     fields = {"name": "a", "backend": "tensorrt", "typing": "strong", "precision": precision}
     candidate = parse(Candidate, fields)
-    chosen = settings(candidate, Offered(weak=True, implicit=True, capability=(9, 0), version="10.6.0"))
+    chosen = settings(candidate, TEN)
     given = load(folder / "model.onnx", folder)
     path, notes = source_model(given, candidate, chosen, None, folder / "out", Heard())
     assert not any("stay in FP32" in note for note in notes), notes

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from importlib import import_module
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,6 @@ from tests.runner.numerics.host_machine import HostMachine
 
 X = random(4, 3)
 BATCH = Batch(0, 4, {"x": X})
-
-
-@pytest.fixture
-def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostRuntime]:
-    made = HostRuntime()
-    # The package has a function by the name of the module.
-    monkeypatch.setattr(import_module("assay_runner.backends.tensorrt.device"), "runtime", lambda: made)
-    yield made
-    assert not made.held, "device memory is left"
 
 
 class Doubling:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
 from enum import IntEnum
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,14 +101,6 @@ class Engine:
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         return (-1, 4)
-
-
-@pytest.fixture
-def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostRuntime]:
-    made = HostRuntime()
-    monkeypatch.setattr(import_module("assay_runner.backends.tensorrt.device"), "runtime", lambda: made)
-    yield made
-    assert not made.held, "device memory is left"
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ from assay_runner.backends.tensorrt.configuration import Offered, extents, quant
 from assay_runner.backends.tensorrt.library import missing_library
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.tensors import Extents, TensorSpec
+from tests.runner.engines.versions import ELEVEN, TEN
 
-TEN = Offered(weak=True, implicit=True, capability=(9, 0), version="10.6.0")
-ELEVEN = Offered(weak=False, implicit=False, capability=(9, 0), version="11.2.1")
 CALIBRATION = {"calibration": {"uri": "file:///c.npz"}}
 IMAGE = TensorSpec("x", np.dtype(np.float32), ("n", 3, "h", "w"))
 SEEN = {"x": Extents((1, 3, 32, 32), (8, 3, 32, 32), (8, 3, 64, 64))}

@@ -13,12 +13,12 @@ import pytest
 
 from assay_api.audit import Candidate
 from assay_api.model import parse
-from assay_runner.backends.tensorrt.configuration import Offered, settings
+from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.errors import InvalidInput
 from tests.models import Heard, Samples, load, mlp, random
+from tests.runner.engines.versions import TEN
 
-OFFERED = Offered(weak=True, implicit=True, capability=(9, 0), version="10.6.0")
 CALIBRATION = {"uri": "file:///calibration/", "quantization": "explicit"}
 
 
@@ -43,7 +43,7 @@ def test_weights_beside_the_model_are_found(asked: dict[str, Any], tmp_path: Pat
     candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", **asked})
     x = random(16, 8)
     path, _ = source_model(
-        load(file, tmp_path), candidate, settings(candidate, OFFERED), Samples({"x": x}), tmp_path / "out", Heard()
+        load(file, tmp_path), candidate, settings(candidate, TEN), Samples({"x": x}), tmp_path / "out", Heard()
     )
     options = ort.SessionOptions()
     # A CPU's own kernels must not take the place of Q/DQ pairs.
@@ -58,7 +58,7 @@ def test_weights_beside_the_model_are_found(asked: dict[str, Any], tmp_path: Pat
 def test_the_builders_own_calibrator_is_not_given_what_was_trained_for_8_bits(tmp_path: Path) -> None:
     given = load(Path("examples/digits/digits-cnn-qat.onnx").absolute(), tmp_path)
     candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": "int8", "calibration": CALIBRATION})
-    implicit = replace(settings(candidate, OFFERED), implicit=True)
+    implicit = replace(settings(candidate, TEN), implicit=True)
     with pytest.raises(
         InvalidInput, match="has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing"
     ):

@@ -13,20 +13,20 @@ from onnx import TensorProto, helper
 
 from assay_api.audit import Candidate
 from assay_api.model import parse
-from assay_runner.backends.tensorrt.configuration import Offered, settings
+from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.errors import Unsupported
 from assay_runner.graphs.strong import wide_nodes
 from tests.models import Heard, Samples, constant, loaded, model, node, random, value
+from tests.runner.engines.versions import TEN
 
-OFFERED = Offered(weak=True, implicit=True, capability=(9, 0), version="10.6.0")
 MODELS = Path("examples/digits")
 
 
 def source(name: str, folder: Path, **fields: object) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     given = loaded(onnx.load(str(MODELS / name)), folder)
     candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", "typing": "strong", **fields})
-    path, notes = source_model(given, candidate, settings(candidate, OFFERED), None, folder / "out", Heard())
+    path, notes = source_model(given, candidate, settings(candidate, TEN), None, folder / "out", Heard())
     return onnx.load(str(path)), notes
 
 
@@ -112,6 +112,6 @@ def test_a_body_that_takes_the_place_of_a_plugin_is_told(fields: dict[str, Any],
     given = loaded(cube(), tmp_path)
     candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", "typing": "strong", **fields})
     calibration = Samples({"x": random(16, 8, seed=1)})
-    path, notes = source_model(given, candidate, settings(candidate, OFFERED), calibration, tmp_path / "out", Heard())
+    path, notes = source_model(given, candidate, settings(candidate, TEN), calibration, tmp_path / "out", Heard())
     assert ("Cube" in {each.op_type for each in onnx.load(str(path)).graph.node}) is kept
     assert any("not as plugins: acme:Cube" in note for note in notes) is not kept

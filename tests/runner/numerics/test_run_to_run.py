@@ -16,12 +16,10 @@ import onnx
 import pytest
 from onnx import helper
 
-from assay_api.model import parse
-from assay_api.report import Finding, Verdict
-from assay_runner.backends import Backend, Built, Capability, Session
+from assay_api.report import Verdict
+from assay_runner.backends import Built, Capability, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.behaviour_evidence import Condition
-from assay_runner.checks import CHECKS
 from assay_runner.errors import Unavailable
 from assay_runner.graphs.documents import load_graph
 from assay_runner.graphs.taps import custom_sites
@@ -29,21 +27,12 @@ from assay_runner.graphs.upstream import upstream
 from assay_runner.passes.load import busy
 from assay_runner.passes.repeats import repeat
 from assay_runner.tensors import Array, Arrays
-from tests.fusing import Fusing
 from tests.models import Heard, Samples, branching, loaded, mlp, model, node, random, value
-from tests.runner.numerics.candidates import ORT, build, candidate, measured
-from tests.runner.numerics.unsteady import Altering, Forgetful, Wavering, Whim, stateful
+from tests.runner.numerics.candidates import ORT, build, candidate
+from tests.runner.numerics.unsteady import DATA, Altering, Served, Wavering, Whim, judged, plugged, stateful
 
 PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
 DEFECT = "for the same input that is a defect of what runs it"
-DATA = Samples({"x": random(8, 8), "state": np.zeros((8, 1), np.float32)})
-
-
-def judged(proto: onnx.ModelProto, data: Samples, folder: Path, backend: Backend = ORT, **given: Any) -> Finding:
-    [found] = measured(proto, "fp32", data, folder, parse(CHECKS["runToRun"], given), backend=backend).findings
-    assert ". " not in found.message, "one sentence"
-    assert Finding.model_validate_json(found.model_dump_json(by_alias=True)).message == found.message
-    return found
 
 
 @dataclass(frozen=True)
@@ -128,40 +117,6 @@ def test_showing_tensors_may_take_the_difference_away(tmp_path: Path) -> None:
     assert DEFECT in found.message
 
 
-def test_tensors_of_a_candidate_that_does_not_reproduce_itself_are_not_what_is_served(tmp_path: Path) -> None:
-    whim = Wavering(lambda at: 5.0 * (at.run % 2) * (at.kind == "plain"))
-    checks = [parse(CHECKS["layerDrift"], {}), parse(CHECKS["runToRun"], {"conditions": ["sameSession"]})]
-    found = measured(stateful(), "fp32", DATA, tmp_path, *checks, backend=whim)
-    [drift] = [finding for finding in found.findings if finding.check == "layerDrift"]
-    assert drift.verdict is INCONCLUSIVE
-    assert "nor does the candidate reproduce itself, see runToRun" in drift.message
-    assert found.report.layers
-    assert not found.report.layers_served
-
-
-@pytest.mark.parametrize(("by", "shown"), [(0.0, 100), (0.0, 10_000), (1e-6, 10_000)])
-def test_indices_that_follow_from_the_numbers_say_nothing_of_the_tensors(
-    by: float, shown: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One element more in what NonZero gives, or its first axis as long as the batch, is no other engine."""
-    monkeypatch.setattr("assay_runner.passes.tapped.SHOWN_BYTES", shown)
-    x = random(8, 8)
-    x[0] = -1  # Rows of y that are exactly 0: positive in the run that is a little off.
-    data = Samples({"x": x, "state": np.zeros((8, 1), np.float32)}, batch=2)
-    backend = Wavering(lambda at: by * (at.kind == "shown")) if by else ORT
-    found = measured(stateful(), "fp32", data, tmp_path, parse(CHECKS["layerDrift"], {}), backend=backend)
-    assert [finding.verdict for finding in found.findings] == [PASSED], found.findings[0].message
-    assert found.report.layers_served
-
-
-class Served(Wavering, Fusing):
-    """Computes `moved` and `y` as one layer, and can show its tensors without taking that apart."""
-
-    def __init__(self, whim: Whim) -> None:
-        Wavering.__init__(self, whim)
-        Fusing.__init__(self, {"y": ("moved",)})
-
-
 @pytest.mark.parametrize(
     ("least", "condition", "tensor", "shown"),
     [(1, "sameSession", "y", "4"), (2, "sameSession", "moved", "4, then 5"), (1, "newProcess", "moved", "5")],
@@ -197,112 +152,6 @@ def test_a_difference_stands_where_nothing_can_be_shown(kind: Any, reason: str, 
     found = judged(stateful(), DATA, tmp_path, kind(lambda at: 0.5 * (at.run % 2)), conditions=["sameSession"])
     assert (found.verdict, found.tensor) == (FAILED, "y")
     assert f"which tensor inside is the first to differ is not known ({reason}); {DEFECT}" in found.message
-
-
-UNWRITTEN = "something that is run reads memory that nothing has written"
-
-
-def test_memory_that_nothing_has_written_is_told(tmp_path: Path) -> None:
-    found = judged(stateful(), DATA, tmp_path, Forgetful(lambda at: max(0.0, at.filling * 0.5)))
-    assert (found.verdict, found.tensor, found.node) == (FAILED, "moved", "moved.node")
-    assert "in 3 of 5 runs in memory that held something else" in found.message
-    assert UNWRITTEN in found.message
-    assert found.details["unwrittenMemory"] is True
-    assert {d["condition"] for d in found.details["differences"]} == {"usedMemory"}
-
-
-@pytest.mark.parametrize(
-    "whim",
-    [
-        lambda at: 0.5 * (at.run % 2),  # from run to run, whatever lay in memory
-        lambda at: 0.5 * (at.filling >= 0),  # in memory of its own, whatever lay in it
-        lambda at: 0.5 * at.filling * (at.run % 2),  # both
-        lambda at: 0.5 * (at.run > 3) * (at.filling >= 0),  # once and for all
-    ],
-)
-def test_memory_is_not_blamed_for_what_differs_anyhow(whim: Whim, tmp_path: Path) -> None:
-    found = judged(stateful(), DATA, tmp_path, Forgetful(whim), conditions=["sameSession", "usedMemory"])
-    assert found.verdict is FAILED
-    assert "memory that held something else" in found.message
-    assert UNWRITTEN not in found.message
-    assert found.details["unwrittenMemory"] is False
-
-
-def test_what_heeds_no_memory_passes_in_any(tmp_path: Path) -> None:
-    found = judged(stateful(), DATA, tmp_path, Forgetful(lambda _: 0.0))
-    assert found.verdict is PASSED
-    assert "a new process, memory that held something else, under load)" in found.message
-
-
-class Sealed(Forgetful, Served):
-    """Shows what it keeps between its layers in a way that cannot be spoilt."""
-
-
-def test_tensors_that_cannot_be_shown_in_used_memory_are_no_proof(tmp_path: Path) -> None:
-    whim = Sealed(lambda at: 0.5 * (at.filling == 1) * (at.kind == "plain"))
-    found = judged(stateful(), DATA, tmp_path, whim, conditions=["usedMemory"])
-    assert found.verdict is FAILED
-    assert "with 5 tensors shown, none differs (5 x memory that held something else)" in found.message
-    assert found.details["inside"]["reason"] == (
-        "usedMemory could not be tried with tensors shown: what shows them runs in memory that cannot be filled"
-    )
-    assert UNWRITTEN in found.message
-
-
-@pytest.mark.parametrize("filling", range(4))
-@pytest.mark.parametrize("runs", [2, 5])
-def test_every_batch_is_run_with_every_filling(filling: int, runs: int, tmp_path: Path) -> None:
-    data = Samples({"x": random(32, 8), "state": np.zeros((32, 1), np.float32)})
-    whim = Forgetful(lambda at: 0.5 * (at.filling == filling))
-    found = judged(stateful(), data, tmp_path, whim, conditions=["usedMemory"], runs=runs)
-    assert [d["batch"] for d in found.details["differences"]] == [0, 1, 2, 3]
-    assert found.details["unwrittenMemory"] is True
-
-
-@pytest.mark.parametrize("filling", range(4))
-def test_each_output_that_differs_is_asked_whether_it_follows_memory(filling: int, tmp_path: Path) -> None:
-    whim = Forgetful(lambda at: 0.5 * (at.filling == filling))
-    found = judged(stateful(noise=True), DATA, tmp_path, whim, conditions=["usedMemory"])
-    assert found.details["unwrittenMemory"] is True
-    times = 2 if filling == 0 else 1
-    assert f"output 'y' of batch 0 has other bits in {times} of 5 runs in memory that held something" in found.message
-    assert "output 'y' follows what lay in memory before the run" in found.message
-
-
-def test_memory_is_blamed_for_its_own_output_beside_random_numbers(tmp_path: Path) -> None:
-    whim = Forgetful(lambda at: 0.5 * (at.filling == 1))
-    found = judged(stateful(noise=True), DATA, tmp_path, whim, conditions=["sameSession", "usedMemory"])
-    assert "output 'noise' of batch 0 has other bits in 4 of 4 further runs" in found.message
-    assert "feed the numbers as an input; output 'y' follows what lay in memory before the run" in found.message
-
-
-def test_a_plugin_that_may_read_such_memory_is_named(tmp_path: Path) -> None:
-    proto = stateful()
-    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    proto.graph.node[0].CopyFrom(helper.make_node("Gelu", ["x"], ["steady"], name="mine", domain="com.microsoft"))
-    found = judged(proto, DATA, tmp_path, Forgetful(lambda at: 0.5 * (at.filling == 1)), conditions=["usedMemory"])
-    assert f"{UNWRITTEN}; do not ship it: tensor 'steady' of node 'mine' (Gelu) is a custom operator" in found.message
-
-
-class Full(Forgetful):
-    """Has no memory for more sessions once it has run under all conditions."""
-
-    @contextmanager
-    def open(self, built: Built) -> Iterator[Session]:
-        if self.opened == 3:  # measured, referred to, spoilt
-            raise Unavailable("device memory ran out")
-        self.opened += 1
-        with super().open(built) as session:
-            yield session
-
-    opened = 0
-
-
-def test_a_difference_stands_where_its_cause_cannot_be_asked_for(tmp_path: Path) -> None:
-    whim = Full(lambda at: 0.5 * (at.filling == 1))
-    found = judged(stateful(), DATA, tmp_path, whim, conditions=["usedMemory"])
-    assert found.verdict is FAILED
-    assert "unwrittenMemory" not in found.details
 
 
 def test_memory_does_not_grow_with_the_runs(tmp_path: Path) -> None:
@@ -365,10 +214,7 @@ def test_random_numbers_are_named_where_they_are_drawn(tmp_path: Path) -> None:
 
 
 def test_a_custom_operator_upstream_is_named(tmp_path: Path) -> None:
-    proto = stateful()
-    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    proto.graph.node[0].CopyFrom(helper.make_node("Gelu", ["x"], ["steady"], name="mine", domain="com.microsoft"))
-    found = judged(proto, DATA, tmp_path, Wavering(lambda at: 0.5 * (at.run % 2)), conditions=["sameSession"])
+    found = judged(plugged(), DATA, tmp_path, Wavering(lambda at: 0.5 * (at.run % 2)), conditions=["sameSession"])
     assert found.tensor == "moved"
     assert "tensor 'steady' of node 'mine' (Gelu) is a custom operator (plugin), whose code may be" in found.message
     assert found.details["custom"] == [{"tensor": "steady", "node": "mine", "op": "Gelu"}]

@@ -6,16 +6,23 @@ import weakref
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import onnx
+from onnx import helper
 
-from assay_runner.backends import Built, Session
+from assay_api.model import parse
+from assay_api.report import Finding
+from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.seams import FILLINGS
+from assay_runner.checks import CHECKS
 from assay_runner.tensors import Array, Arrays
-from tests.models import constant, model, node, random, value
+from tests.fusing import Fusing
+from tests.models import Samples, constant, model, node, random, value
+from tests.runner.numerics.candidates import ORT, measured
 
 
 class Altering(OnnxRuntime):
@@ -118,6 +125,14 @@ class Forgetful(Wavering):
     conditions = OnnxRuntime.conditions | {"usedMemory"}
 
 
+class Served(Wavering, Fusing):
+    """Computes `moved` and `y` as one layer, and can show its tensors without taking that apart."""
+
+    def __init__(self, whim: Whim) -> None:
+        Wavering.__init__(self, whim)
+        Fusing.__init__(self, {"y": ("moved",)})
+
+
 class Stateful:
     def __init__(self, session: Session, state: Callable[[bool, int], float], lent: Callable[[Array], None]) -> None:
         self._session, self._state, self._lent, self._filling = session, state, lent, -1
@@ -154,3 +169,22 @@ def stateful(noise: bool = False) -> onnx.ModelProto:
         [*outputs, *([value("noise", "N", 8)] if noise else [])],
         [constant("w", random(8, 4, seed=3)), constant("zero", np.float32(0))],
     )
+
+
+def plugged() -> onnx.ModelProto:
+    """The same, its first node an operator that is none of ONNX's own."""
+    proto = stateful()
+    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    proto.graph.node[0].CopyFrom(helper.make_node("Gelu", ["x"], ["steady"], name="mine", domain="com.microsoft"))
+    return proto
+
+
+DATA = Samples({"x": random(8, 8), "state": np.zeros((8, 1), np.float32)})
+
+
+def judged(proto: onnx.ModelProto, data: Samples, folder: Path, backend: Backend = ORT, **given: Any) -> Finding:
+    """What `runToRun` finds, with the parameters given."""
+    [found] = measured(proto, "fp32", data, folder, parse(CHECKS["runToRun"], given), backend=backend).findings
+    assert ". " not in found.message, "one sentence"
+    assert Finding.model_validate_json(found.model_dump_json(by_alias=True)).message == found.message
+    return found
