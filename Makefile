@@ -51,7 +51,7 @@ test-unit: .venv/.dev ## The pure tests only (seconds)
 
 .PHONY: generate
 generate: .venv/.dev ## Write the CRD, the chart's copy and the reference from the types
-	@.venv/bin/python crds/generate.py
+	@.venv/bin/python tools/generate.py
 
 .PHONY: lint
 lint: .venv/.dev ## Formatting, lint, types and import layers

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from assay_api.audit import ModelRef, Storage
-from assay_runner.models import LoadedModel, load_model
+from assay_runner.models.loading import LoadedModel, load_model
 from assay_runner.stores import open_store
 from assay_runner.tensors import Array, Batch
 

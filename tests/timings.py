@@ -14,7 +14,7 @@ from typing import Final
 
 from assay_runner.backends import Backend
 from assay_runner.backends.seams import SHARED, Keeping
-from assay_runner.build_cache import TIMINGS, shared_uri
+from assay_runner.builds.cache import TIMINGS, shared_uri
 
 __all__ = ["shared_by_audits", "shared_by_builds"]
 

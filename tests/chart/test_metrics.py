@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assay_operator.metrics import Metrics
+from assay_operator.process.metrics import Metrics
 from tests.chart.conftest import Chart, kinds, named
 
 BOTH = "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from assay_operator.settings import Settings, from_environment
+from assay_operator.process.settings import Settings, from_environment
 from tests.chart.conftest import CHART, NAMESPACE, ROOT, Chart, kinds, named
 from tests.lab import images
 
@@ -133,7 +133,7 @@ def test_notes_tell_the_next_three_commands(chart: Chart) -> None:
 def test_operator_is_told_its_settings_and_nothing_it_does_not_read(default: list[dict[str, Any]]) -> None:
     (container,) = named(default, "Deployment")["spec"]["template"]["spec"]["containers"]
     told = {variable["name"] for variable in container["env"]}
-    source = (ROOT / "operator" / "src" / "assay_operator" / "settings.py").read_text()
+    source = (ROOT / "operator" / "src" / "assay_operator" / "process" / "settings.py").read_text()
     assert told - {"POD_NAME", "POD_NAMESPACE"} == set(re.findall(r'"(ASSAY_[A-Z_]+)"', source))
 
 

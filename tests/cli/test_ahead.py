@@ -8,13 +8,13 @@ import threading
 
 import pytest
 
-from assay_runner.cli.ahead import loading
+from assay_runner.cli.preload import loading
 
 PROGRAM = """
 import sys, threading
-from assay_runner.cli.ahead import loading
+from assay_runner.cli.preload import loading
 with loading({"onnxruntime"}):
-    assert "assay_runner.golden" in sys.modules
+    assert "assay_runner.golden.run" in sys.modules
     [ahead] = [thread for thread in threading.enumerate() if thread.name == "ahead"]
     ahead.join()
 print(all(name in sys.modules for name in ("assay_runner.tasks.candidate", "assay_runner.tasks.summary", "rich.table")))

@@ -186,8 +186,8 @@ def test_the_report_is_what_its_digest_says(tmp_path: Path, capsys: pytest.Captu
     from assay_api.audit import Storage
     from assay_api.plan import cache_folder, plan
     from assay_runner.cli.documents import read_audit
-    from assay_runner.publish import published, task_result
     from assay_runner.stores import open_store
+    from assay_runner.tasks.publish import published, task_result
 
     good(tmp_path)
     run(tmp_path, capsys)

@@ -12,19 +12,9 @@ import pytest
 from assay_api.audit import AuditSpec
 from assay_api.model import parse, to_wire
 from assay_api.report import Finding, Verdict
-from assay_runner.behaviour_evidence import (
-    Behaviour,
-    Comparison,
-    Difference,
-    ExtraOutput,
-    Invariance,
-    Repeats,
-    Timing,
-)
 from assay_runner.checks import CHECKS, Check, parse_checks
 from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.output_drift import OutputDrift
-from assay_runner.eight_bit_evidence import EightBitRead
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import (
     EightBitReads,
@@ -44,7 +34,17 @@ from assay_runner.evidence import (
     Site,
     TensorFaults,
 )
-from assay_runner.range_evidence import TensorRange
+from assay_runner.evidence.eight_bit import EightBitRead
+from assay_runner.evidence.ranges import TensorRange
+from assay_runner.evidence.reruns import (
+    Behaviour,
+    Comparison,
+    Difference,
+    ExtraOutput,
+    Invariance,
+    Repeats,
+    Timing,
+)
 
 SITE = Site("t", "n", "Op")
 INF = float("inf")

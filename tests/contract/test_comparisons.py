@@ -15,7 +15,7 @@ from assay_api.model import parse
 from assay_runner import errors
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.backends.seams import Comparing, Opening
-from assay_runner.golden import BACKEND, golden_model
+from assay_runner.golden.run import BACKEND, golden_model
 from assay_runner.passes.counts import Counts
 from assay_runner.passes.host import comparison
 from assay_runner.tensors import Array, Batch, Extents

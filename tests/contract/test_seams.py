@@ -19,8 +19,8 @@ from assay_runner.backends.seams import (
     Weighed,
     conditions_of,
 )
-from assay_runner.behaviour_evidence import CONDITIONS
-from assay_runner.passes.again import run_elsewhere
+from assay_runner.evidence.reruns import CONDITIONS
+from assay_runner.passes.in_subprocess import run_elsewhere
 from assay_runner.passes.repeats import repeat
 from assay_runner.passes.rows import bits_equal
 from assay_runner.passes.spoilt import Spoilt

@@ -11,16 +11,16 @@ from kubernetes.aio.client.api_client import ApiClient
 
 from assay_api.model import to_wire
 from assay_api.status import AuditStatus
-from assay_operator.api import AUDITS, Api, ApiError, Fenced
-from assay_operator.cache import Cache
-from assay_operator.crd import WrongDefinition, check_definition
-from assay_operator.events import Event
-from assay_operator.hints import Hints
-from assay_operator.metrics import Metrics
-from assay_operator.observed import Audit, Job, Key
-from assay_operator.poster import Poster
-from assay_operator.queue import WorkQueue
-from assay_operator.resync import Feed, Resync
+from assay_operator.audits.events import Event
+from assay_operator.cluster.api import AUDITS, Api, ApiError, Fenced
+from assay_operator.cluster.cache import Cache
+from assay_operator.cluster.crd import WrongDefinition, check_definition
+from assay_operator.cluster.hints import Hints
+from assay_operator.cluster.observed import Audit, Job, Key
+from assay_operator.cluster.poster import Poster
+from assay_operator.cluster.queue import WorkQueue
+from assay_operator.cluster.resync import Feed, Resync
+from assay_operator.process.metrics import Metrics
 from tests.lab.apiserver import ApiServer
 from tests.operator.lab import Namespace
 from tests.operator.through import through

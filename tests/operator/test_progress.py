@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 
 from assay_api.names import PROGRESS_PATH
-from assay_operator.cache import Cache
-from assay_operator.observed import Audit, Pod
-from assay_operator.progress import Poller
-from assay_operator.queue import WorkQueue
+from assay_operator.cluster.cache import Cache
+from assay_operator.cluster.observed import Audit, Pod
+from assay_operator.cluster.progress import Poller
+from assay_operator.cluster.queue import WorkQueue
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 

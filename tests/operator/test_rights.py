@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from assay_operator.api import Api
-from assay_operator.cache import Cache
-from assay_operator.queue import WorkQueue
-from assay_operator.resync import Feed, Resync
+from assay_operator.cluster.api import Api
+from assay_operator.cluster.cache import Cache
+from assay_operator.cluster.queue import WorkQueue
+from assay_operator.cluster.resync import Feed, Resync
 from tests.chart.conftest import Chart
 from tests.lab import toolchain
 from tests.lab.apiserver import ApiServer

@@ -12,7 +12,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.config import load_kube_config
 
-from assay_operator.api import Api
+from assay_operator.cluster.api import Api
 
 T = TypeVar("T")
 

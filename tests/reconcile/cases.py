@@ -21,13 +21,13 @@ from assay_api.model import to_wire
 from assay_api.names import LABEL_RUN, LABEL_TASK
 from assay_api.plan import Task
 from assay_api.result import Progress
-from assay_operator.jobs import job_manifest
-from assay_operator.observed import Audit, Job, Observed, Pod
-from assay_operator.raw import time
-from assay_operator.reconcile import Decision, reconcile
-from assay_operator.refusals import Refusal
-from assay_operator.run import Refused, run_of
-from assay_operator.settings import Settings
+from assay_operator.audits.jobs import job_manifest
+from assay_operator.audits.reconcile import Decision, reconcile
+from assay_operator.audits.run import Refused, run_of
+from assay_operator.cluster.observed import Audit, Job, Observed, Pod
+from assay_operator.cluster.raw import time
+from assay_operator.cluster.refusals import Refusal
+from assay_operator.process.settings import Settings
 
 FOLDER = Path(__file__).parent
 SETTINGS = Settings(runner_image="registry.example/assay-runner:1")

@@ -4,7 +4,7 @@ import pytest
 
 from assay_api.model import to_wire
 from assay_api.names import STATUS_BYTES
-from assay_operator.observed import compact
+from assay_operator.cluster.observed import compact
 from tests.reconcile.cases import Case, names, observed, status_after
 
 
@@ -35,7 +35,7 @@ def test_the_same_again_changes_nothing(name: str) -> None:
     """Once carried out, a decision has no status left to write, and tells no event twice."""
     from datetime import UTC, datetime
 
-    from assay_operator.reconcile import reconcile
+    from assay_operator.audits.reconcile import reconcile
     from tests.reconcile.cases import SETTINGS
 
     case = Case(name)

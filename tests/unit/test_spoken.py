@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from assay_runner.candidate_report import reproduces
 from assay_runner.checks.check import decibels, misleading, spoken
 from assay_runner.evidence import EngineFacts, Evidence, Reproduction
+from assay_runner.trial.report import reproduces
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,15 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from assay_api.names import ExitCode
-from assay_operator import logs
-from assay_operator.api import Api, ApiError
+from assay_operator.cluster.api import Api, ApiError
+from assay_operator.cluster.crd import WrongDefinition, check_definition
 from assay_operator.controller import Controller, measure_lag
-from assay_operator.crd import WrongDefinition, check_definition
-from assay_operator.health import Health
-from assay_operator.leader import Leader
-from assay_operator.metrics import Metrics
-from assay_operator.probes import Endpoints
-from assay_operator.settings import Settings, SettingsError, from_environment
+from assay_operator.process import logs
+from assay_operator.process.health import Health
+from assay_operator.process.leader import Leader
+from assay_operator.process.metrics import Metrics
+from assay_operator.process.probes import Endpoints
+from assay_operator.process.settings import Settings, SettingsError, from_environment
 
 log = logging.getLogger(__name__)
 

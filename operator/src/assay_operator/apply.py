@@ -13,13 +13,13 @@ from typing import Any
 
 from assay_api.model import to_wire
 from assay_api.names import LABEL_KIND
-from assay_operator.api import JOBS, Api, ApiError
-from assay_operator.cache import Cache
-from assay_operator.events import Event
-from assay_operator.metrics import Metrics
-from assay_operator.observed import Audit, Job, Observed
-from assay_operator.reconcile import Decision
-from assay_operator.refusals import REFUSALS, Refusal
+from assay_operator.audits.events import Event
+from assay_operator.audits.reconcile import Decision
+from assay_operator.cluster.api import JOBS, Api, ApiError
+from assay_operator.cluster.cache import Cache
+from assay_operator.cluster.observed import Audit, Job, Observed
+from assay_operator.cluster.refusals import REFUSALS, Refusal
+from assay_operator.process.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

@@ -11,21 +11,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from assay_operator.api import Api, ApiError
 from assay_operator.apply import Applier, JobRefused
-from assay_operator.cache import Cache
-from assay_operator.handlers import watch
-from assay_operator.health import Health
-from assay_operator.hints import Hints
-from assay_operator.metrics import Metrics
-from assay_operator.observed import Key, Observed
-from assay_operator.poster import Poster
-from assay_operator.progress import Poller
-from assay_operator.queue import WorkQueue
-from assay_operator.reconcile import reconcile
-from assay_operator.resync import Feed, Resync
-from assay_operator.settings import Settings
-from assay_operator.troubles import silent
+from assay_operator.audits.reconcile import reconcile
+from assay_operator.audits.troubles import silent
+from assay_operator.cluster.api import Api, ApiError
+from assay_operator.cluster.cache import Cache
+from assay_operator.cluster.handlers import watch
+from assay_operator.cluster.hints import Hints
+from assay_operator.cluster.observed import Key, Observed
+from assay_operator.cluster.poster import Poster
+from assay_operator.cluster.progress import Poller
+from assay_operator.cluster.queue import WorkQueue
+from assay_operator.cluster.resync import Feed, Resync
+from assay_operator.process.health import Health
+from assay_operator.process.metrics import Metrics
+from assay_operator.process.settings import Settings
 
 log = logging.getLogger(__name__)
 

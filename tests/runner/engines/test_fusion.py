@@ -9,7 +9,7 @@ import pytest
 
 from assay_runner.backends.tensorrt.fusion import Fusion, fusion
 from assay_runner.backends.tensorrt.inspector import engine_layers
-from assay_runner.engine_evidence import EngineLayer
+from assay_runner.evidence.engine import EngineLayer
 from assay_runner.graphs.documents import load_graph
 from tests.bench.networks import resnet50
 from tests.models import branching, constant, model, node, random, value

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assay_runner.backends.tensorrt.holding import NetworkLayer, owners, said_node, slips
-from assay_runner.engine_evidence import EngineLayer, EngineTensor
+from assay_runner.backends.tensorrt.hold_layers import NetworkLayer, owners, said_node, slips
+from assay_runner.evidence.engine import EngineLayer, EngineTensor
 
 
 def layer(name: str, kind: str, inputs: str, output: str, says: str = "", makes: str = "FLOAT") -> NetworkLayer:

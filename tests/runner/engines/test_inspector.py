@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from assay_runner.backends.tensorrt.inspector import engine_layers
-from assay_runner.engine_evidence import EngineFacts, EngineLayer, element_type
+from assay_runner.evidence.engine import EngineFacts, EngineLayer, element_type
 
 RECORDED = Path(__file__).parent / "recorded"
 

@@ -9,7 +9,7 @@ import pytest
 
 from assay_api.audit import Candidate, ShapeProfile
 from assay_api.model import parse
-from assay_runner.backends.held import held
+from assay_runner.backends.layer_precisions import held
 from assay_runner.backends.tensorrt.calibrator import check_shapes
 from assay_runner.backends.tensorrt.configuration import Offered, extents, quantity, settings
 from assay_runner.backends.tensorrt.library import missing_library

@@ -10,8 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from assay_api.audit import ModelRef, Storage
-from assay_runner.datasets import Dataset, Source, open_dataset
-from assay_runner.models import LoadedModel, load_model
+from assay_runner.data.datasets import Dataset, Source, open_dataset
+from assay_runner.models.loading import LoadedModel, load_model
 from assay_runner.stores import Store, open_store
 from assay_runner.tensors import Array
 

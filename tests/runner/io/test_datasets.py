@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from assay_runner.datasets import Dataset, Source, open_dataset
+from assay_runner.data.datasets import Dataset, Source, open_dataset
+from assay_runner.data.npz import ArrayHeader
+from assay_runner.data.streams import Shard, batch_counts
 from assay_runner.errors import InvalidInput
-from assay_runner.npz import ArrayHeader
-from assay_runner.row_streams import Shard, batch_counts
 from assay_runner.stores.memory import MemoryStore
 from assay_runner.tensors import Array, Batch
 from tests.runner.io.made import info, linear, loaded, opened, pooled, rows, save, shard
@@ -158,7 +158,7 @@ def test_remote_shards_are_fetched_and_small_ones_kept(tmp_path: Path) -> None:
 
 
 def test_large_remote_shards_go_when_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay_runner.shards.KEEP_BYTES", 0)
+    monkeypatch.setattr("assay_runner.data.shards.KEEP_BYTES", 0)
     memory = MemoryStore()
     for number in range(4):
         memory.put(f"memory://d/{number}.npz", shard(tmp_path / f"{number}.npz", x=rows(4, seed=number)))

@@ -10,11 +10,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from assay_runner.datasets import Dataset, Source, open_dataset
+from assay_runner.data.datasets import Dataset, Source, open_dataset
 from assay_runner.errors import InvalidInput, Unavailable
-from assay_runner.golden_cache import INDEX, Aligned, GoldenWriter, cache_key, open_cached, read_index
-from assay_runner.models import LoadedModel
-from assay_runner.stored_outputs import open_stored_outputs
+from assay_runner.golden.cache import INDEX, Aligned, GoldenWriter, cache_key, open_cached, read_index
+from assay_runner.golden.stored import open_stored_outputs
+from assay_runner.models.loading import LoadedModel
 from assay_runner.stores.memory import MemoryStore
 from assay_runner.tensors import Array
 from tests.runner.io.made import linear, loaded, rows, shard, store
@@ -43,7 +43,7 @@ def filled(memory: MemoryStore, scratch: Path, batches: list[dict[str, Array]]) 
 
 @pytest.mark.parametrize("shard_bytes", [1, 60, 1 << 20])
 def test_what_was_cached_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard_bytes: int) -> None:
-    monkeypatch.setattr("assay_runner.golden_cache.SHARD_BYTES", shard_bytes)
+    monkeypatch.setattr("assay_runner.golden.cache.SHARD_BYTES", shard_bytes)
     memory = MemoryStore()
     batches: list[dict[str, Array]] = [
         {"y": rows(4, width, seed=width), "odd/name": rows(4, 2).astype(dtype)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assay_runner.datasets import Source, open_dataset
+from assay_runner.data.datasets import Source, open_dataset
 from assay_runner.stores import Store
 from assay_runner.stores.memory import MemoryStore
 from tests.runner.io.made import linear, loaded, shard, store

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from assay_api.audit import ModelRef
 from assay_runner.errors import InvalidInput
-from assay_runner.models import load_model
+from assay_runner.models.loading import load_model
 from assay_runner.stores.memory import MemoryStore
 from tests.runner.io.made import info, linear, loaded, save, store
 

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from assay_runner.graphs.documents import load_graph, load_outline
 from assay_runner.graphs.taps import sites
-from assay_runner.outlines import FEW, read_outline, tensors
+from assay_runner.models.outline import FEW, read_outline, tensors
 from tests.runner.io.made import info, save
 
 

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from assay_runner.progress import INTERVAL, PlainView, Tracker, served, shown_on
+from assay_runner.progress.tracker import INTERVAL, PlainView, Tracker, served, shown_on
 
 
 class Clock:

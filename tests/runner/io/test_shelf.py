@@ -10,13 +10,13 @@ import pytest
 
 from assay_api.audit import Candidate, Storage
 from assay_api.model import parse
-from assay_runner import build_cache
 from assay_runner.backends.backend import NOTHING, Built
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.seams import KEPT, SHARED, Keeping
-from assay_runner.build_cache import Order, Shelf, build_or_take, shared_uri
+from assay_runner.builds import cache as build_cache
+from assay_runner.builds.cache import Order, Shelf, build_or_take, shared_uri
 from assay_runner.errors import InvalidInput
-from assay_runner.models import LoadedModel
+from assay_runner.models.loading import LoadedModel
 from assay_runner.stores import Stat, Store, open_store
 from assay_runner.tensors import Batches, Extents, Progress
 from tests.models import Heard, convolutions, loaded

@@ -7,7 +7,7 @@ from assay_api.model import parse
 from assay_api.plan import Task, plan
 from assay_api.report import CandidateReport, Latency, Report, Verdict
 from assay_api.result import StoredReport, TaskResult, to_termination_message
-from assay_runner.publish import task_result
+from assay_runner.tasks.publish import task_result
 
 SPEC = {
     "model": {"uri": "s3://models/a.onnx"},

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from assay_runner.datasets import Source
+from assay_runner.data.datasets import Source
 from assay_runner.errors import InvalidInput
 from assay_runner.tensors import Array
 from tests.runner.io.made import info, linear, opened, rows, save, shard

@@ -12,10 +12,10 @@ from assay_api.model import parse
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.checks import CHECKS, Check
 from assay_runner.checks.run_to_run import RunToRun
-from assay_runner.golden import golden_outputs
-from assay_runner.measure import Measured, MeasureRequest, measure
-from assay_runner.models import LoadedModel
+from assay_runner.golden.run import golden_outputs
+from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Array, Arrays
+from assay_runner.trial.measure import Measured, MeasureRequest, measure
 from tests.models import Heard, Samples, loaded
 
 USUAL: tuple[Check, ...] = (

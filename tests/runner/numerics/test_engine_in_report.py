@@ -8,8 +8,8 @@ from pathlib import Path
 from assay_api.report import CandidateReport, Verdict
 from assay_runner.checks.achieved_precision import AchievedPrecision
 from assay_runner.evidence import EngineFacts, EngineLayer, EngineTensor
-from assay_runner.golden import golden_outputs
-from assay_runner.measure import MeasureRequest, measure
+from assay_runner.golden.run import golden_outputs
+from assay_runner.trial.measure import MeasureRequest, measure
 from tests.models import Heard, Samples, loaded, mlp, random
 from tests.runner.numerics.candidates import ORT, build, candidate
 

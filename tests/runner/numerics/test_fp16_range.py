@@ -25,8 +25,8 @@ from assay_runner.evidence import (
     Site,
     TensorFaults,
 )
+from assay_runner.evidence.ranges import Accumulation, TensorRange
 from assay_runner.passes.ranges import RangesPass
-from assay_runner.range_evidence import Accumulation, TensorRange
 from assay_runner.statistics.ranges import RangeCounts
 from tests.models import Samples, constant, layer_norm, loaded, mlp, model, node, random, value
 from tests.runner.numerics.candidates import measured

@@ -11,8 +11,8 @@ from onnx import helper
 
 from assay_api.report import Verdict
 from assay_runner.checks.layer_constraints import LayerConstraints
-from assay_runner.eight_bit_evidence import EightBitReads
 from assay_runner.evidence import EngineLayer, EngineTensor, Evidence
+from assay_runner.evidence.eight_bit import EightBitReads
 from assay_runner.graphs.eight_bit_reads import engine_reads, graph_reads
 from assay_runner.graphs.taps import sites
 from tests.models import Samples, constant, layer_norm, mlp, model, node, random, value

@@ -16,7 +16,7 @@ from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.errors import InvalidInput
-from assay_runner.measure import Measured
+from assay_runner.trial.measure import Measured
 from tests.models import (
     Samples,
     branching,

@@ -19,12 +19,12 @@ from onnx import helper
 from assay_api.report import Verdict
 from assay_runner.backends import Built, Capability, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
-from assay_runner.behaviour_evidence import Condition
 from assay_runner.errors import Unavailable
+from assay_runner.evidence.reruns import Condition
 from assay_runner.graphs.documents import load_graph
 from assay_runner.graphs.taps import custom_sites
 from assay_runner.graphs.upstream import upstream
-from assay_runner.passes.load import busy
+from assay_runner.passes.background_load import busy
 from assay_runner.passes.repeats import repeat
 from assay_runner.tensors import Array, Arrays
 from tests.models import Heard, Samples, branching, loaded, mlp, model, node, random, value
@@ -165,7 +165,7 @@ def test_memory_does_not_grow_with_the_runs(tmp_path: Path) -> None:
 
 
 def test_a_batch_too_large_to_be_shown_is_shown_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay_runner.passes.inside.SHOWN_BYTES", 300)
+    monkeypatch.setattr("assay_runner.passes.first_difference.SHOWN_BYTES", 300)
     found = judged(stateful(), DATA, tmp_path, Wavering(lambda at: 0.5 * (at.run % 2)), conditions=["sameSession"])
     assert found.tensor == "moved"
     assert 1 < found.details["inside"]["samples"] < 8

@@ -15,7 +15,7 @@ from assay_runner.backends import Built
 from assay_runner.checks.finite import Finite
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.errors import Unsupported
-from assay_runner.measure import Measured
+from assay_runner.trial.measure import Measured
 from tests.fusing import Fusing, Kept
 from tests.models import Samples, constant, layer_norm, loaded, model, node, random, value
 from tests.runner.numerics.candidates import build, candidate, measured

@@ -15,8 +15,8 @@ from assay_api.report import Finding, Verdict
 from assay_runner.backends import Backend
 from assay_runner.checks import CHECKS, Check
 from assay_runner.evidence import EngineFacts
-from assay_runner.measure import Measured
 from assay_runner.passes.timing import timed
+from assay_runner.trial.measure import Measured
 from tests.models import Heard, Samples, loaded, mlp, random
 from tests.runner.numerics.candidates import ORT, build, candidate, measured
 from tests.runner.numerics.unsteady import Altering

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assay_api.result import Progress
-from assay_operator.cache import Cache
-from assay_operator.observed import Audit, Job, Pod
-from assay_operator.refusals import Refusal
+from assay_operator.cluster.cache import Cache
+from assay_operator.cluster.observed import Audit, Job, Pod
+from assay_operator.cluster.refusals import Refusal
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 AUDIT = Audit("team", "digits", "u1", 1, "5", False, None, "", b"{}", b"{}", "", "", False)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from assay_operator.crd import missing_fields
+from assay_operator.cluster.crd import missing_fields
 
 CRD = yaml.safe_load((Path(__file__).parents[3] / "crds" / "accuracyaudits.yaml").read_text())
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from assay_operator.health import Health
+from assay_operator.process.health import Health
 
 
 @pytest.mark.parametrize(

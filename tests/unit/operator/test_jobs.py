@@ -10,10 +10,10 @@ import pytest
 
 from assay_api import names
 from assay_api.plan import Task
-from assay_operator.jobs import job_manifest, job_name, label_value
-from assay_operator.observed import Audit, Job, is_gpu
-from assay_operator.run import Run, run_of
-from assay_operator.settings import Settings
+from assay_operator.audits.jobs import job_manifest, job_name, label_value
+from assay_operator.audits.run import Run, run_of
+from assay_operator.cluster.observed import Audit, Job, is_gpu
+from assay_operator.process.settings import Settings
 
 SETTINGS = Settings(runner_image="runner:1", runner_pull_policy="Never", runner_service_account="tasks")
 Raw = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from assay_operator.metrics import Metrics
+from assay_operator.process.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
@@ -20,7 +20,7 @@ def test_every_metric_is_listed() -> None:
 
 
 def test_every_setting_is_listed() -> None:
-    source = (ROOT / "operator" / "src" / "assay_operator" / "settings.py").read_text()
+    source = (ROOT / "operator" / "src" / "assay_operator" / "process" / "settings.py").read_text()
     rows = [row.split("|")[1] for row in OPERATIONS.splitlines() if row.startswith("| `ASSAY_")]
     listed = [name for row in rows for name in re.findall(r"`(ASSAY_[A-Z_]+)`", row)]
     assert sorted(listed) == sorted(re.findall(r'"(ASSAY_[A-Z_]+)"', source))

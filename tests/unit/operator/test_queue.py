@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from assay_operator.queue import WorkQueue
+from assay_operator.cluster.queue import WorkQueue
 
 
 class Clock:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assay_api.names import Reason
-from assay_operator.observed import Audit, Job, Observed, Pod
-from assay_operator.troubles import Trouble, how_it_ended, read_result, silent
+from assay_operator.audits.troubles import Trouble, how_it_ended, read_result, silent
+from assay_operator.cluster.observed import Audit, Job, Observed, Pod
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 POD = Pod("p", "pod-uid", "1", job="j", audit="a", task="t", created=THEN)

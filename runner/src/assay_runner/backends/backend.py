@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 
 from assay_api.audit import Candidate
 from assay_runner.evidence import EngineFacts, Overflow, Site
-from assay_runner.models import LoadedModel
+from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Array, Arrays, Batches, Extents, Progress
 
 NOTHING: Mapping[str, Extents] = MappingProxyType({})

@@ -15,8 +15,8 @@ from onnx import TensorProto
 from assay_runner.backends.inspection import inspect
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Overflow, Site
+from assay_runner.graphs.control_flow import control_flow
 from assay_runner.graphs.documents import load_graph, load_outline, localise, opset, save
-from assay_runner.graphs.inside import control_flow
 from assay_runner.graphs.retype import Retyped, converter, retype
 from assay_runner.graphs.rounding import Rounded, emulate, rounder, weights_to_round
 from assay_runner.graphs.taps import uses

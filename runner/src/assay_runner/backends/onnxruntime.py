@@ -11,19 +11,19 @@ from typing import ClassVar
 from assay_api.audit import Candidate
 from assay_runner.backends.backend import NOTHING, Built, Capability, Piece, Session
 from assay_runner.backends.emulation import Emulation, fp32_model, localised, rounded_model
-from assay_runner.backends.held import held_nodes
 from assay_runner.backends.inspection import inspect
+from assay_runner.backends.layer_precisions import held_nodes
 from assay_runner.backends.quantisation import own_pairs, quantised_model
 from assay_runner.backends.sessions import OrtSession, Purpose
-from assay_runner.behaviour_evidence import Condition
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence import Site
+from assay_runner.evidence.reruns import Condition
+from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline, save
 from assay_runner.graphs.eight_bit import EightBit
-from assay_runner.graphs.inside import hidden
 from assay_runner.graphs.pieces import cut
 from assay_runner.graphs.taps import random_sites, sites, tapped
-from assay_runner.models import LoadedModel
+from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress
 
 OPTIMISED = ("fp32", "fp64")

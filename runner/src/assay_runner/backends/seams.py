@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
 from assay_runner.backends.backend import Backend, Built, Session
-from assay_runner.behaviour_evidence import Condition
 from assay_runner.evidence import FusedLayer
-from assay_runner.models import LoadedModel
+from assay_runner.evidence.reruns import Condition
+from assay_runner.models.loading import LoadedModel
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Arrays, Batch

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check
-from assay_runner.engine_evidence import UNKNOWN
 from assay_runner.evidence import Evidence, Need
+from assay_runner.evidence.engine import UNKNOWN
 
 WIDE: Mapping[str, frozenset[str]] = MappingProxyType(
     {

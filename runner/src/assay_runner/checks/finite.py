@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import MOST_UNSEEN, Check, misleading, place, spoken, unseen
-from assay_runner.checks.inner import explained, inner_details
+from assay_runner.checks.fused_layer import explained, inner_details
 from assay_runner.evidence import Evidence, Fault, InnerTensor, Need, OutputDrifts, Overflow, Site
 
 LISTED = 20

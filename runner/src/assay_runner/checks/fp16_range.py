@@ -12,7 +12,7 @@ from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, misleading, spoken, unseen
 from assay_runner.checks.ran_wider import RanWider
 from assay_runner.evidence import Evidence, Need
-from assay_runner.range_evidence import Accumulation, Ranges, TensorRange
+from assay_runner.evidence.ranges import Accumulation, Ranges, TensorRange
 
 LISTED = 12
 LARGEST = 65504.0

@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from assay_api.report import Finding, Latency, Verdict
-from assay_runner.behaviour_evidence import Timing
 from assay_runner.checks.check import Check
 from assay_runner.evidence import Evidence, Need
+from assay_runner.evidence.reruns import Timing
 
 MB = 1e6
 

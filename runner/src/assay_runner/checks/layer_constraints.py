@@ -9,8 +9,8 @@ from pydantic import Field
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check
-from assay_runner.eight_bit_evidence import EightBitRead
 from assay_runner.evidence import Evidence, Need
+from assay_runner.evidence.eight_bit import EightBitRead
 
 LISTED = 20
 KEEP_WIDE = (

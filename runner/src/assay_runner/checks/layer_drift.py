@@ -9,7 +9,7 @@ from pydantic import Field
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import MOST_UNSEEN, Check, misleading, place, unseen
-from assay_runner.checks.inner import errors_of, explained, inner_details
+from assay_runner.checks.fused_layer import errors_of, explained, inner_details
 from assay_runner.evidence import Error, Evidence, InnerTensor, LayerError, LayerErrors, Need
 
 

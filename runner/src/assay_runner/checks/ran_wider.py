@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from assay_runner.engine_evidence import EngineLayer
-from assay_runner.range_evidence import Accumulation, TensorRange
+from assay_runner.evidence.engine import EngineLayer
+from assay_runner.evidence.ranges import Accumulation, TensorRange
 
 WIDE = frozenset({"FP32", "TF32", "BF16"})
 HALF = "FP16"

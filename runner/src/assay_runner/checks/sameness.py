@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from assay_api.report import Finding, Verdict
-from assay_runner.behaviour_evidence import Comparison, Suspects
 from assay_runner.checks.check import Check
 from assay_runner.checks.output_drift import DEFAULT_SNR, OutputDrift
 from assay_runner.checks.suspicion import although, cause, listed
 from assay_runner.evidence import Evidence, OutputDrifts, Site
+from assay_runner.evidence.reruns import Comparison, Suspects
 from assay_runner.statistics.quantiles import worst_index
 
 EQUAL = float(OutputDrift.model_fields["equal"].default)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from assay_runner.behaviour_evidence import Suspects
 from assay_runner.checks.check import place
 from assay_runner.evidence import Site
+from assay_runner.evidence.reruns import Suspects
 
 
 def cause(suspects: Suspects, named: Site) -> str:

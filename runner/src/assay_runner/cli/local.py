@@ -19,13 +19,13 @@ from assay_api.names import REPORT_HTML
 from assay_api.plan import Task, cache_folder, plan
 from assay_api.report import Report
 from assay_runner import interruption
-from assay_runner.cli.ahead import loading
 from assay_runner.cli.documents import base_folder
 from assay_runner.cli.failures import debug, exit_code, say
 from assay_runner.cli.leftovers import remove_reports
+from assay_runner.cli.preload import loading
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.errors import AuditError, Internal, as_audit_error
-from assay_runner.progress import Tracker, shown_on
+from assay_runner.progress.tracker import Tracker, shown_on
 from assay_runner.stores import open_store
 from assay_runner.stores.files import disk_error
 from assay_runner.tasks import Context, run_task
@@ -44,8 +44,8 @@ def run_audit(audit: AccuracyAudit, arguments: argparse.Namespace) -> int:
         tasks = _tasks(audit, out, arguments.backend)
         failures = run_all(tasks, context)
         # Pages and tables, loaded ahead by now: see `loading`.
-        from assay_runner.publish import published
         from assay_runner.report import print_verdicts
+        from assay_runner.tasks.publish import published
 
         found = published(tasks[-1], context.store)
     if found is None:

@@ -17,7 +17,7 @@ import onnx.inliner
 from onnx import numpy_helper
 
 from assay_runner.errors import InvalidInput
-from assay_runner.outlines import read_outline
+from assay_runner.models.outline import read_outline
 from assay_runner.tensors import Array
 
 WEIGHTS = "weights.bin"

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import onnx
 from onnx import TensorProto
 
-from assay_runner.eight_bit_evidence import EightBitRead
 from assay_runner.evidence import EngineLayer, Site
+from assay_runner.evidence.eight_bit import EightBitRead
 from assay_runner.graphs.operators import MOVES, PRODUCTS
 
 Q, DQ = "QuantizeLinear", "DequantizeLinear"

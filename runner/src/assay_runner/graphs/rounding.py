@@ -23,8 +23,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from assay_runner.graphs.control_flow import FLOATS, element_types, learn_types
 from assay_runner.graphs.documents import captured, fresh, rename_uses, subgraphs, weight
-from assay_runner.graphs.inside import FLOATS, element_types, learn_types
 from assay_runner.graphs.operators import MOVES, PRODUCTS
 from assay_runner.graphs.shapes import shape_tensors
 from assay_runner.tensors import Array

@@ -21,8 +21,8 @@ import onnx
 from onnx import helper
 
 from assay_runner.evidence import Site
+from assay_runner.evidence.ranges import Accumulation
 from assay_runner.passes.rows import has_samples, is_float
-from assay_runner.range_evidence import Accumulation
 from assay_runner.statistics.blocks import plain
 from assay_runner.tensors import Array, Arrays, Batch
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay_runner.backends import Built
-from assay_runner.eight_bit_evidence import EightBitReads
+from assay_runner.evidence.eight_bit import EightBitReads
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.eight_bit_reads import engine_reads, graph_reads
 from assay_runner.graphs.taps import sites

@@ -14,14 +14,14 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 
 from assay_runner.evidence import Site
-from assay_runner.golden import BACKEND, golden_model
+from assay_runner.evidence.ranges import Kind, Ranges, TensorRange
+from assay_runner.golden.run import BACKEND, golden_model
 from assay_runner.graphs.documents import load_graph
 from assay_runner.graphs.taps import uses
-from assay_runner.models import LoadedModel
+from assay_runner.models.loading import LoadedModel
 from assay_runner.passes.accumulations import AccumulationsPass
 from assay_runner.passes.host import affordable
 from assay_runner.passes.rows import has_samples, is_float, judged, parts
-from assay_runner.range_evidence import Kind, Ranges, TensorRange
 from assay_runner.statistics.blocks import plain
 from assay_runner.statistics.ranges import OVERFLOW, RangeCounts
 from assay_runner.tensors import Array, Batch

@@ -10,9 +10,9 @@ import numpy as np
 
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import Extensible
-from assay_runner.behaviour_evidence import Comparison, ExtraOutput, Invariance
 from assay_runner.errors import InvalidInput, Unavailable, Unsupported
 from assay_runner.evidence import Site
+from assay_runner.evidence.reruns import Comparison, ExtraOutput, Invariance
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
 from assay_runner.passes.outputs import OutputsPass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay_runner.backends import Backend, Built
-from assay_runner.behaviour_evidence import Suspects
+from assay_runner.evidence.reruns import Suspects
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import custom_sites
 from assay_runner.graphs.upstream import upstream

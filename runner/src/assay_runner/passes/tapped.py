@@ -14,10 +14,10 @@ from typing import Final, Literal
 
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.evidence import Histogram, LayerErrors, Overflow, Reproduction, Site, TensorFaults
-from assay_runner.golden import BACKEND, golden_model
+from assay_runner.golden.run import BACKEND, golden_model
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
-from assay_runner.models import LoadedModel
+from assay_runner.models.loading import LoadedModel
 from assay_runner.passes.counts import own_samples
 from assay_runner.passes.faults import tensor_faults
 from assay_runner.passes.histograms import MOST, HistogramsPass, worst_sites

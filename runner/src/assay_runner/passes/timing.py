@@ -7,8 +7,8 @@ from pathlib import Path
 
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import Timed, Weighed
-from assay_runner.behaviour_evidence import Timing
-from assay_runner.outlines import read_outline
+from assay_runner.evidence.reruns import Timing
+from assay_runner.models.outline import read_outline
 from assay_runner.passes.rows import length
 from assay_runner.tensors import Batches, Progress
 

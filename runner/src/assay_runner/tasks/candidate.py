@@ -9,19 +9,19 @@ from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.backends.seams import Adopting
-from assay_runner.build_cache import Order, Shelf, build_or_take
+from assay_runner.builds.cache import Order, Shelf, build_or_take
 from assay_runner.checks import parse_checks
-from assay_runner.datasets import Dataset, Source
+from assay_runner.data.datasets import Dataset, Source
 from assay_runner.errors import InvalidInput, Unsupported
-from assay_runner.measure import MeasureRequest, measure
-from assay_runner.model_files import fetch_pinned
-from assay_runner.models import LoadedModel
-from assay_runner.publish import publish, published, task_result
+from assay_runner.models.files import fetch_pinned
+from assay_runner.models.loading import LoadedModel
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of, open_golden
+from assay_runner.tasks.publish import publish, published, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import candidate_report
+from assay_runner.trial.measure import MeasureRequest, measure
 
 
 def run_candidate(task: Task, context: Context) -> TaskResult:

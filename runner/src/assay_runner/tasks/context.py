@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from assay_api.audit import ModelRef
 from assay_api.plan import Task
-from assay_runner.datasets import Dataset, Source, open_dataset
-from assay_runner.models import LoadedModel, load_model
+from assay_runner.data.datasets import Dataset, Source, open_dataset
+from assay_runner.models.loading import LoadedModel, load_model
 
 if TYPE_CHECKING:
-    from assay_runner.progress import Tracker
+    from assay_runner.progress.tracker import Tracker
     from assay_runner.stores import Store
 
 

@@ -10,11 +10,11 @@ from typing import Literal
 
 from assay_api.plan import Task
 from assay_api.result import TaskResult
-from assay_runner.datasets import Dataset, Source
+from assay_runner.data.datasets import Dataset, Source
 from assay_runner.errors import InvalidInput, Unavailable
-from assay_runner.golden_cache import Aligned, GoldenWriter, cache_key, open_cached, read_index
-from assay_runner.models import LoadedModel
-from assay_runner.stored_outputs import open_stored_outputs
+from assay_runner.golden.cache import Aligned, GoldenWriter, cache_key, open_cached, read_index
+from assay_runner.golden.stored import open_stored_outputs
+from assay_runner.models.loading import LoadedModel
 from assay_runner.stores import join
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import made_by
@@ -64,7 +64,7 @@ def _stored(task: Task, uri: str, model: LoadedModel, dataset: Dataset, context:
 
 
 def _computed(task: Task, model: LoadedModel, dataset: Dataset, context: Context) -> GoldenRecord:
-    from assay_runner.golden import golden_outputs
+    from assay_runner.golden.run import golden_outputs
 
     precision: Literal["fp32", "fp64"] = task.spec.golden.precision or "fp32"
     key = cache_key(model=model.identity, dataset=dataset.identity, precision=precision, **made_by())

@@ -7,9 +7,9 @@ from assay_api.model import to_wire
 from assay_api.plan import Task
 from assay_api.report import CandidateReport, Finding, Report
 from assay_api.result import TaskResult
-from assay_runner.publish import by_severity, publish, task_result, unmeasured
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
+from assay_runner.tasks.publish import by_severity, publish, task_result, unmeasured
 from assay_runner.tasks.records import GoldenRecord
 
 

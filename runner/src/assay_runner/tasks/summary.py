@@ -6,9 +6,9 @@ from assay_api.plan import GOLDEN, Task
 from assay_api.report import CandidateReport, Report, worst
 from assay_api.result import TaskResult
 from assay_runner.errors import Unavailable
-from assay_runner.publish import publish, published, task_result, unmeasured
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
+from assay_runner.tasks.publish import publish, published, task_result, unmeasured
 from assay_runner.tasks.recommendation import recommend
 from assay_runner.tasks.records import read_record
 from assay_runner.tasks.sections import golden_section, spec_section

@@ -14,20 +14,20 @@ from assay_runner.backends.seams import KEPT, Comparison
 from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.description import engine_facts, inspected
 from assay_runner.backends.tensorrt.device import stream
-from assay_runner.backends.tensorrt.holding import slips
+from assay_runner.backends.tensorrt.hold_layers import slips
 from assay_runner.backends.tensorrt.library import check_available, load_plugins
 from assay_runner.backends.tensorrt.plans import INSPECTED, PLAN, check_plan, made
 from assay_runner.backends.tensorrt.probes import Probes, marked_plan
 from assay_runner.backends.tensorrt.recipes import fingerprint, identity, recipe_of
 from assay_runner.backends.tensorrt.session import opened
-from assay_runner.behaviour_evidence import Condition
 from assay_runner.errors import Unsupported
 from assay_runner.evidence import FusedLayer, Site
+from assay_runner.evidence.reruns import Condition
+from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline
-from assay_runner.graphs.inside import hidden
 from assay_runner.graphs.strong import wide_nodes
 from assay_runner.graphs.taps import random_sites, sites
-from assay_runner.models import LoadedModel
+from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.calibrator import end
 from assay_runner.backends.tensorrt.configuration import Settings
-from assay_runner.backends.tensorrt.holding import hold
+from assay_runner.backends.tensorrt.hold_layers import hold
 from assay_runner.backends.tensorrt.library import (
     excuse,
     has_flag,

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from assay_runner.backends.held import nodes
+from assay_runner.backends.layer_precisions import nodes
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.backends.tensorrt.device import device
 from assay_runner.backends.tensorrt.inspector import engine_layers
 from assay_runner.backends.tensorrt.library import tensorrt
 from assay_runner.backends.tensorrt.session import opened
-from assay_runner.engine_evidence import EngineFacts
-from assay_runner.models import LoadedModel
+from assay_runner.evidence.engine import EngineFacts
+from assay_runner.models.loading import LoadedModel
 
 
 def inspected(plan: Path, told: Path | None = None) -> dict[str, Any]:

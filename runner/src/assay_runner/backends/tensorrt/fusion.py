@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from assay_runner.engine_evidence import EngineLayer
+from assay_runner.evidence.engine import EngineLayer
 from assay_runner.graphs.documents import captured
 from assay_runner.graphs.operators import MOVES
 from assay_runner.graphs.upstream import fed

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from assay_runner.engine_evidence import EIGHT_BITS, EngineLayer, EngineTensor, element_type, kernel_steps
+from assay_runner.evidence.engine import EIGHT_BITS, EngineLayer, EngineTensor, element_type, kernel_steps
 
 _NARROW: Final = ("FP4", "INT4", "FP8", "INT8", "BF16", "FP16", "FP32")
 _OPERANDS: Final = {

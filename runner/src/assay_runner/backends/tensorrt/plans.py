@@ -13,7 +13,7 @@ from assay_runner.backends.tensorrt.interface import check_layouts
 from assay_runner.backends.tensorrt.library import tensorrt
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.errors import InvalidInput
-from assay_runner.models import LoadedModel
+from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Progress, names
 
 PLAN: Final = "engine.plan"

@@ -27,7 +27,7 @@ from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.errors import AuditError
 from assay_runner.evidence import EngineLayer, FusedLayer, Site
 from assay_runner.graphs.documents import load_outline
-from assay_runner.model_files import file_sha256
+from assay_runner.models.files import file_sha256
 from assay_runner.tensors import Progress
 
 

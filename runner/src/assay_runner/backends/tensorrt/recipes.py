@@ -11,7 +11,7 @@ from typing import Any
 
 from assay_api.audit import BuildOptions, Candidate
 from assay_api.model import to_wire
-from assay_runner.backends.held import held_nodes
+from assay_runner.backends.layer_precisions import held_nodes
 from assay_runner.backends.seams import KEPT, SHARED
 from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.building import Recipe
@@ -22,8 +22,8 @@ from assay_runner.backends.tensorrt.library import implicit_calibration, load_pl
 from assay_runner.backends.tensorrt.plans import RANGES
 from assay_runner.backends.tensorrt.session import dtypes
 from assay_runner.backends.tensorrt.source import source_model
-from assay_runner.model_files import file_sha256
-from assay_runner.models import LoadedModel
+from assay_runner.models.files import file_sha256
+from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress
 
 

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 from assay_api.audit import Candidate
 from assay_runner.backends.emulation import fp32_model, listed, localised
-from assay_runner.backends.held import held_nodes
 from assay_runner.backends.inspection import inspect
+from assay_runner.backends.layer_precisions import held_nodes
 from assay_runner.backends.quantisation import no_pairs, own_pairs, quantised_model
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.errors import InvalidInput, Unsupported
@@ -17,8 +17,8 @@ from assay_runner.evidence import Site
 from assay_runner.graphs.documents import localise, save
 from assay_runner.graphs.retype import converter
 from assay_runner.graphs.strong import HALVES, strong
-from assay_runner.models import LoadedModel
-from assay_runner.outlines import read_outline
+from assay_runner.models.loading import LoadedModel
+from assay_runner.models.outline import read_outline
 from assay_runner.tensors import Batches, Progress
 
 

@@ -1,0 +1,1 @@
+"""Audits: decisions, pure, from what is observed to what is to be done."""

@@ -1,0 +1,111 @@
+"""From an audit to the run that its spec means: the tasks, or the sentences that say why it cannot be run.
+
+Admission has refused most mistakes already. What is left is what a schema cannot know: an old definition of the
+resource, a file:// URI that means nothing in a cluster, a matrix too large to be told in one status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pydantic import ValidationError
+
+from assay_api.audit import AuditSpec
+from assay_api.model import problems
+from assay_api.plan import Task, cache_folder, plan, run_digest, run_folder
+from assay_operator.audits.jobs import TASK_BYTES, task_json
+from assay_operator.cluster.observed import Audit
+
+MOST_CANDIDATES = 128
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its spec, its digest and its tasks, golden first and summary last."""
+
+    spec: AuditSpec
+    digest: str
+    tasks: tuple[Task, ...]
+
+    @property
+    def golden(self) -> Task:
+        """The task that makes the reference outputs."""
+        return self.tasks[0]
+
+    @property
+    def candidates(self) -> tuple[Task, ...]:
+        """The tasks that build and judge."""
+        return self.tasks[1:-1]
+
+    @property
+    def summary(self) -> Task:
+        """The task that writes the audit's report."""
+        return self.tasks[-1]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a spec cannot be run, one sentence per problem."""
+
+    sentences: tuple[str, ...]
+
+
+def run_of(audit: Audit) -> Run | Refused:
+    """The run that the audit's spec means now."""
+    return _run_of(audit.namespace, audit.name, audit.uid, audit.rerun, audit.spec)
+
+
+@lru_cache(maxsize=256)
+def _run_of(namespace: str, name: str, uid: str, rerun: str, spec_json: bytes) -> Run | Refused:
+    try:
+        spec = AuditSpec.model_validate_json(spec_json)
+        if sentences := tuple(_not_in_a_cluster(spec)):
+            return Refused(sentences)
+        digest = run_digest(spec, rerun)
+        uri = spec.artifacts.uri
+        output = run_folder(uri, namespace, name, digest, uid)
+        tasks = plan(spec, f"{namespace}/{name}", output=output, cache=cache_folder(uri), rerun=rerun)
+    except ValidationError as error:
+        return Refused(tuple(f"spec.{sentence}" for sentence in problems(error)))
+    except ValueError as error:
+        return Refused((f"spec cannot be planned: {error}",))
+    if len(tasks) - 2 > MOST_CANDIDATES:
+        return Refused(
+            (
+                f"candidates times target.gpuProducts make {len(tasks) - 2}, more than {MOST_CANDIDATES}: "
+                "split the audit in two",
+            )
+        )
+    if len(task_json(tasks[0])) > TASK_BYTES:
+        return Refused((f"spec is larger than {TASK_BYTES // 1024} KiB: split the audit in two",))
+    return Run(spec, digest, tasks)
+
+
+def _not_in_a_cluster(spec: AuditSpec) -> Iterator[str]:
+    for path, uri in _uris(spec):
+        if uri.startswith("file://") and not uri.startswith("file:///"):
+            yield (
+                f"{path}: {uri} is relative to the audit's file, which only `assay run` knows: "
+                "use s3://, or file:///path of a file in the runner's image"
+            )
+    if spec.artifacts.uri.startswith("file:///"):
+        yield f"artifacts.uri: {spec.artifacts.uri} would go with the Pod that wrote it: use s3://"
+    gpus = spec.target.resources.get("nvidia.com/gpu", "1")
+    if not gpus.isdigit():
+        yield f"target.resources: nvidia.com/gpu takes a whole number, got {gpus}"
+    elif int(gpus) == 0 and any(candidate.backend == "tensorrt" for candidate in spec.candidates):
+        yield "target.resources: nvidia.com/gpu is 0 and a tensorrt candidate needs one: leave it out, or say how many"
+
+
+def _uris(spec: AuditSpec) -> Iterator[tuple[str, str]]:
+    yield "model.uri", spec.model.uri
+    yield "dataset.uri", spec.dataset.uri
+    yield "artifacts.uri", spec.artifacts.uri
+    if spec.golden.uri:
+        yield "golden.uri", spec.golden.uri
+    for candidate in spec.candidates:
+        for field in ("model", "calibration", "engine"):
+            if part := getattr(candidate, field):
+                yield f"candidates[{candidate.name}].{field}.uri", part.uri

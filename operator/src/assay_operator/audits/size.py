@@ -1,0 +1,76 @@
+"""Keeping a status below 16 KiB: sentences are shortened, then details go, then the candidates that matter least.
+
+A status is read by every client that lists audits and is stored with each change; the whole story is in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from assay_api.model import to_wire
+from assay_api.names import STATUS_BYTES
+from assay_api.result import shorten
+from assay_api.status import AuditStatus, CandidateStatus
+from assay_operator.cluster.observed import compact
+
+# Room for what the API server adds: blanks, defaults, the conditions' own growth.
+BUDGET = STATUS_BYTES - 1024
+Step = Callable[[CandidateStatus], CandidateStatus]
+
+
+def size(status: AuditStatus) -> int:
+    """Bytes of the status as JSON."""
+    return len(compact(to_wire(status)))
+
+
+def fitted(status: AuditStatus) -> AuditStatus:
+    """The status, made small enough; the worst candidates are kept longest and in their order."""
+    if size(status) <= BUDGET:
+        return status
+    for step in STEPS:
+        status = status.model_copy(update={"candidates": tuple(map(step, status.candidates))})
+        if size(status) <= BUDGET:
+            return status
+    keep = sorted(range(len(status.candidates)), key=lambda index: (_importance(status.candidates[index]), index))
+    while keep and size(status) > BUDGET:
+        keep = keep[: len(keep) * 9 // 10]
+        chosen = tuple(status.candidates[index] for index in sorted(keep))
+        status = status.model_copy(update={"candidates": chosen})
+    return status
+
+
+def _importance(candidate: CandidateStatus) -> int:
+    if candidate.state == "Failed":
+        return 0
+    return {"Failed": 1, "Inconclusive": 2, None: 3, "Passed": 4}[candidate.verdict]
+
+
+def _shorter(limit: int) -> Step:
+    def step(candidate: CandidateStatus) -> CandidateStatus:
+        update: dict[str, object] = {"message": shorten(candidate.message, limit) if candidate.message else None}
+        if candidate.worst:
+            texts = {key: shorten(text, limit) for key, text in candidate.worst if isinstance(text, str)}
+            update["worst"] = candidate.worst.model_copy(update=texts)
+        return candidate.model_copy(update=update)
+
+    return step
+
+
+def _without(*fields: str, only_passed: bool) -> Step:
+    def step(candidate: CandidateStatus) -> CandidateStatus:
+        if only_passed and candidate.verdict != "Passed":
+            return candidate
+        return candidate.model_copy(update=dict.fromkeys(fields))
+
+    return step
+
+
+STEPS: tuple[Step, ...] = (
+    _shorter(200),
+    _without("worst", "accuracy", only_passed=True),
+    _shorter(80),
+    _without("report_uri", "report_sha256", "latency_ms", "typing", "achieved", only_passed=True),
+    _without("accuracy", "report_uri", "report_sha256", only_passed=False),
+    _without("worst", only_passed=False),
+    _shorter(32),
+)

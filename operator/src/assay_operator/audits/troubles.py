@@ -1,0 +1,188 @@
+"""Why a task does not start, or how its Pod ended: the scheduler's and the kubelet's own words, under one reason.
+
+A Pod that nobody can schedule, an image that does not come and a Secret that is not there look alike from the Job.
+They differ in the Pod's status, and some only in an event about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from pydantic import ValidationError
+
+from assay_api.names import LABEL_GPU_PRODUCT, Reason
+from assay_api.plan import Task
+from assay_api.result import TaskResult, shorten
+from assay_operator.audits.jobs import gpu_request
+from assay_operator.cluster.observed import Job, Observed, Pod
+from assay_operator.cluster.refusals import Refusal
+
+IMAGE_REASONS = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
+CONFIG_REASONS = frozenset(
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+        "PreCreateHookError",
+        "PreStartHookError",
+        "PostStartHookError",
+    }
+)
+START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
+# A Pod that has said nothing for so long may have an event that does.
+SILENCE_SECONDS = 15.0
+WORDS = 600
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A reason for machines and a sentence for people."""
+
+    reason: Reason
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
+
+    @staticmethod
+    def read(text: str) -> Trouble:
+        """The trouble behind its own text, as a status keeps it; an unknown reason is an Error."""
+        head, _, tail = text.partition(": ")
+        return Trouble(Reason(head), tail) if head in set(Reason) and tail else Trouble(Reason.ERROR, text)
+
+
+def pod_trouble(pod: Pod, task: Task, hint: str | None) -> Trouble | None:
+    """What keeps a pending Pod from starting, as far as it is known."""
+    if pod.unscheduled is not None:
+        return Trouble(Reason.UNSCHEDULABLE, _unschedulable(pod.unscheduled, task))
+    if pod.waiting in IMAGE_REASONS:
+        return Trouble(Reason.IMAGE_UNAVAILABLE, f"image {pod.image}: {_image_words(pod)}")
+    if pod.waiting in CONFIG_REASONS:
+        return Trouble(Reason.CONFIG_ERROR, _clean(f"{pod.waiting}: {pod.waiting_message}"))
+    return Trouble(Reason.CONFIG_ERROR, _clean(hint)) if hint else None
+
+
+def job_trouble(hint: str | None) -> Trouble | None:
+    """What keeps a Job from having a Pod, as far as it is known."""
+    return Trouble(Reason.CONFIG_ERROR, _clean(hint)) if hint else None
+
+
+def refusal_trouble(refusal: Refusal, limit: int, now: datetime) -> tuple[Trouble, float]:
+    """What a Job that was refused means, and the seconds until it is given up: 0 where that is now.
+
+    Args:
+        refusal: what the API server said.
+        limit: seconds that a task may be kept from starting.
+        now: the time.
+    """
+    words = _clean(f"its Job was refused: {refusal.message}")
+    if refusal.for_good:
+        return Trouble(Reason.INVALID_INPUT, words), 0.0
+    left = limit - _age(refusal.since, now)
+    if left > 0:
+        return Trouble(Reason.CONFIG_ERROR, words), left
+    return Trouble(Reason.CONFIG_ERROR, f"{words} (waited {limit} s, spec.pendingDeadlineSeconds)"), 0.0
+
+
+def silent(observed: Observed, now: datetime) -> tuple[str, ...]:
+    """UIDs of Jobs and Pods that have not come up for a while and do not say why."""
+    pods = [p for p in observed.pods if p.phase == "Pending" and p.unscheduled is None and _tells_nothing(p)]
+    bare = [j for j in observed.jobs if not (j.finished or j.suspended or j.active or _has_pods(j, observed.pods))]
+    old_pods = (p.uid for p in pods if _age(p.created, now) >= SILENCE_SECONDS)
+    return (*old_pods, *(j.uid for j in bare if _age(j.started or j.created, now) >= SILENCE_SECONDS))
+
+
+def how_it_ended(pod: Pod) -> str:
+    """How a Pod failed, in a few words."""
+    if (result := read_result(pod.message)) and result.error:
+        return result.error.message
+    if pod.disrupted:
+        return f"its Pod was disrupted ({pod.disrupted})"
+    if pod.out_of_memory:
+        return out_of_memory(pod)
+    if pod.exit_reason in START_REASONS:
+        return _clean(f"the container could not start: {pod.message}")
+    if pod.message.startswith("{"):
+        return _unreadable(pod)
+    if pod.exit_code is None:
+        return f"its Pod ended ({pod.reason})" if pod.reason else "its Pod went away"
+    detail = f" ({pod.exit_reason})" if pod.exit_reason not in ("", "Error") else ""
+    return f"exit code {pod.exit_code}{detail}, see `kubectl logs {pod.name}`"
+
+
+def answer_lost(job: Job, last: Pod | None) -> str:
+    """Why a task that was asked a second time for its stored report has no result."""
+    if last and not job.failure and last.message:
+        return _unreadable(last)
+    why = how_it_ended(last) if last and job.failure else "it ended without an answer"
+    return f"its result went before it was read: {why}"
+
+
+def out_of_memory(pod: Pod) -> str:
+    """What a kill for memory means, and the way out."""
+    if pod.exit_reason != "OOMKilled":
+        limit = f" at its memory limit of {pod.memory}" if pod.memory else " because its node ran out of memory"
+        return f"killed (exit code 137), most likely{limit}: raise spec.target.resources.memory"
+    if pod.memory:
+        return f"killed at its memory limit of {pod.memory}: raise spec.target.resources.memory"
+    return "killed because its node ran out of memory: give spec.target.resources.memory"
+
+
+@lru_cache(maxsize=512)
+def read_result(message: str) -> TaskResult | None:
+    """The TaskResult in a termination message; None for anything else, an empty message among it."""
+    try:
+        return TaskResult.model_validate_json(message) if message.startswith("{") else None
+    except ValidationError:
+        return None
+
+
+def _unreadable(pod: Pod) -> str:
+    return (
+        f"the runner's result could not be read: image {pod.image} speaks another version: "
+        "upgrade operator and runner image together"
+    )
+
+
+def _unschedulable(words: str, task: Task) -> str:
+    if not task.gpus or not (task.gpu_product or "gpu" in words):
+        return f"no node can take it: {_clean(words)}"
+    product = f" with {LABEL_GPU_PRODUCT}={task.gpu_product}" if task.gpu_product else ""
+    return f"no node offers {gpu_request(task.spec)}{product}: {_clean(words)}"
+
+
+def _image_words(pod: Pod) -> str:
+    """The cause without the back-off around it, so that the sentence stays the same from one try to the next."""
+    words = pod.waiting_message
+    for lead in (f'Back-off pulling image "{pod.image}": ', "ErrImagePull: "):
+        words = words.removeprefix(lead)
+    return _clean(words) or str(pod.waiting)
+
+
+def _clean(words: str) -> str:
+    return shorten(" ".join(words.split()), WORDS)
+
+
+def _tells_nothing(pod: Pod) -> bool:
+    return pod.waiting is None or pod.waiting not in IMAGE_REASONS | CONFIG_REASONS
+
+
+def _has_pods(job: Job, pods: Iterable[Pod]) -> bool:
+    return any(pod.job == job.name for pod in pods)
+
+
+def _age(since: datetime, now: datetime) -> float:
+    return (now - since).total_seconds()

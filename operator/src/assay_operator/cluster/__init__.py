@@ -1,0 +1,1 @@
+"""The cluster: what is seen of it, and how it is spoken to."""

@@ -1,0 +1,110 @@
+"""Whether the cluster's definition of AccuracyAudit is ours.
+
+An API server with an older definition silently drops the fields it does not know, of specs and of statuses alike.
+That must be said at the start, not be found out from a status that stays empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from assay_api.audit import AuditSpec
+from assay_api.model import Model
+from assay_api.names import API_VERSION, GROUP, PLURAL, VERSION
+from assay_api.status import AuditStatus
+from assay_operator.cluster.api import Api, ApiError
+
+log = logging.getLogger(__name__)
+
+PATH = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
+HELP = "install the one of this version: kubectl apply --server-side -f crds/accuracyaudits.yaml, or helm upgrade"
+
+
+class WrongDefinition(Exception):
+    """The cluster has no AccuracyAudit, or another one; the message is one sentence with the way out."""
+
+
+async def check_definition(api: Api, *, tries: int = 30, pause: float = 2.0) -> None:
+    """Compare the cluster's definition with ours, giving it some time to appear.
+
+    Raises:
+        WrongDefinition: it is missing or lacks fields.
+        ApiError: it could not be asked for.
+    """
+    for left in range(tries - 1, -1, -1):
+        try:
+            await _check(api)
+            return
+        except (WrongDefinition, ApiError) as error:
+            if left == 0 or (isinstance(error, ApiError) and error.status in (401, 403)):
+                raise
+            if left == tries - 1:
+                log.warning("waiting for the definition of AccuracyAudit", extra={"error": str(error)})
+        await asyncio.sleep(pause)
+
+
+async def _check(api: Api) -> None:
+    try:
+        definition = await api.get(PATH)
+    except ApiError as error:
+        if error.status == 404:
+            raise WrongDefinition(f"The cluster has no {PLURAL}.{GROUP}: {HELP}.") from error
+        if error.status != 403:
+            raise
+        await _check_served(api)
+        return
+    missing = sorted(missing_fields(definition))
+    if missing:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise WrongDefinition(f"The cluster's {PLURAL}.{GROUP} does not know {shown}: {HELP}.")
+
+
+async def _check_served(api: Api) -> None:
+    """All that a Role of a namespace lets us see: whether the resource is served."""
+    try:
+        served = await api.get(f"/apis/{API_VERSION}")
+    except ApiError as error:
+        if error.status == 404:
+            raise WrongDefinition(f"The cluster has no {PLURAL}.{GROUP}: {HELP}.") from error
+        raise
+    if not any(resource.get("name") == PLURAL for resource in served.get("resources") or ()):
+        raise WrongDefinition(f"The cluster's {API_VERSION} has no {PLURAL}: {HELP}.")
+    log.info("the definition may not be read here, so its fields are not compared with ours")
+
+
+def missing_fields(definition: Mapping[str, Any]) -> Iterator[str]:
+    """Paths of the fields that our types have and the served schema lacks."""
+    versions = (definition.get("spec") or {}).get("versions") or ()
+    for version in versions:
+        if version.get("name") == VERSION:
+            schema = ((version.get("schema") or {}).get("openAPIV3Schema") or {}).get("properties") or {}
+            yield from _missing(AuditSpec, schema.get("spec") or {}, "spec")
+            yield from _missing(AuditStatus, schema.get("status") or {}, "status")
+            return
+    yield VERSION
+
+
+def _missing(model: type[Model], schema: Mapping[str, Any], path: str) -> Iterator[str]:
+    properties = schema.get("properties") or {}
+    for name, field in model.model_fields.items():
+        alias = field.alias or name
+        here = f"{path}.{alias}"
+        if alias not in properties:
+            yield here
+            continue
+        inner = properties[alias]
+        for part in _models(field.annotation):
+            yield from _missing(part, inner.get("items") or inner, here)
+
+
+def _models(annotation: Any) -> Iterator[type[Model]]:
+    if isinstance(annotation, type) and not typing.get_origin(annotation):
+        if issubclass(annotation, Model):
+            yield annotation
+        return
+    for argument in typing.get_args(annotation):
+        yield from _models(argument)

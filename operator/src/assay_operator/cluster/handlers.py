@@ -1,0 +1,121 @@
+"""kopf as the source of events, and nothing more: each one goes into the cache, and its audit into the queue.
+
+No handler decides, writes or waits. kopf's own state (annotations, finalizers, its Events) is left off: a watch that
+only spies leaves no trace on an object. This is the only file that knows kopf.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import kopf
+
+from assay_api.names import GROUP, LABEL_MANAGED, PLURAL, VERSION
+from assay_operator.cluster.api import AUDITS, CHUNK, JOBS, PODS, Resource
+from assay_operator.cluster.resync import Feed
+from assay_operator.process.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SERVER_SECONDS, CLIENT_SECONDS, CONNECT_SECONDS, SILENT_SECONDS = 240, 300, 10, 70
+WATCHED: tuple[tuple[tuple[str, ...], Resource], ...] = (
+    ((GROUP, VERSION, PLURAL), AUDITS),
+    (("batch", "v1", "jobs"), JOBS),
+    (("", "v1", "pods"), PODS),
+)
+
+
+async def watch(settings: Settings, configuration: Any, feed: Feed, stop: asyncio.Event) -> None:
+    """Feed the cluster's events until `stop` is set or a signal comes; an exception where watching cannot go on.
+
+    Args:
+        settings: which namespaces.
+        configuration: the official client's configuration, for address and credentials.
+        feed: takes the events.
+        stop: ends it.
+    """
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry, id="login")(_login(configuration))
+    for selector, resource in WATCHED:
+        kopf.on.event(*selector, registry=registry, id=resource.plural)(_handler(resource, feed))
+    await kopf.operator(
+        registry=registry,
+        settings=kopf_settings(),
+        clusterwide=not settings.namespaces,
+        namespaces=list(settings.namespaces),
+        # Else kopf looks for a user's name, and a container's user has none.
+        identity=cast(Any, settings.identity),
+        stop_flag=stop,
+    )
+
+
+class NoDifferences(kopf.DiffBaseStorage):
+    """Keeps nothing of an object: no handler asks what changed, and copying each to find out costs much of an event."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        """Nothing."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Nothing."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is written."""
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """kopf, told to watch and to keep its hands off everything."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = NoDifferences()
+    settings.watching.server_timeout = SERVER_SECONDS
+    settings.watching.client_timeout = CLIENT_SECONDS
+    settings.watching.connect_timeout = CONNECT_SECONDS
+    settings.watching.inactivity_timeout = SILENT_SECONDS
+    settings.watching.chunk_size = CHUNK
+    settings.watching.label_selectors["batch", "v1", "jobs"] = LABEL_MANAGED
+    settings.watching.label_selectors["", "v1", "pods"] = LABEL_MANAGED
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = CONNECT_SECONDS
+    # A worker waits for more events of its object; with many objects at once, waiting long is memory.
+    settings.queueing.idle_timeout = 0.5
+    settings.process.ultimate_exiting_timeout = 60
+    return settings
+
+
+def _handler(resource: Resource, feed: Feed) -> Callable[..., Awaitable[None]]:
+    async def handle(event: Any, **_: Any) -> None:
+        raw = event["object"]
+        if event["type"] == "DELETED":
+            feed.lose(resource, raw)
+        else:
+            feed.take(resource, raw)
+
+    return handle
+
+
+def _login(configuration: Any) -> Callable[..., Awaitable[kopf.ConnectionInfo]]:
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        key = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        scheme, _blank, token = (key or "").rpartition(" ")
+        return kopf.ConnectionInfo(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            ca_data=configuration.ca_cert_data,
+            insecure=not configuration.verify_ssl,
+            username=configuration.username or None,
+            password=configuration.password or None,
+            scheme=(scheme or "Bearer") if token else None,
+            token=token or None,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+            proxy_url=configuration.proxy,
+        )
+
+    return login

@@ -1,0 +1,85 @@
+"""Events are posted in the background, after the work: they are told to people, nothing waits for them.
+
+While audits wait to be worked on, events stand back for a moment, so that a thousand audits created at once get their
+Jobs first and their stories after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+from assay_operator.audits.events import Event, event_manifest
+from assay_operator.cluster.api import EVENTS, Api, ApiError, Fenced
+from assay_operator.cluster.observed import Audit
+from assay_operator.process.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+MOST = 20_000
+PAUSE_SECONDS = 0.2
+PATIENCE_SECONDS = 5.0
+
+
+class Poster:
+    """Posts events.
+
+    Args:
+        api: the API server.
+        metrics: counts what became of them.
+        idle: whether there is nothing better to do.
+    """
+
+    def __init__(self, api: Api, metrics: Metrics, idle: Callable[[], bool]) -> None:
+        self._api, self._metrics, self._idle = api, metrics, idle
+        self._waiting: deque[tuple[Audit, Event, datetime]] = deque()
+        self._wake = asyncio.Event()
+
+    def post(self, audit: Audit, events: tuple[Event, ...], now: datetime) -> None:
+        """Take events; where too many wait, the newest are dropped."""
+        for event in events:
+            log.info(event.message, extra={"audit": f"{audit.namespace}/{audit.name}", "reason": str(event.reason)})
+            if len(self._waiting) >= MOST:
+                self._metrics.events.labels("dropped").inc()
+                continue
+            self._waiting.append((audit, event, now))
+        self._wake.set()
+
+    async def work(self) -> None:
+        """Post events as they come, for ever."""
+        while True:
+            self._wake.clear()
+            while self._waiting:
+                await self._stand_back()
+                await self._post(*self._waiting.popleft())
+            await self._wake.wait()
+
+    async def flush(self, seconds: float) -> None:
+        """Post what waits, for a limited time."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._waiting:
+                    await self._post(*self._waiting.popleft())
+        except TimeoutError:
+            self._metrics.events.labels("dropped").inc(len(self._waiting))
+
+    async def _stand_back(self) -> None:
+        waited = 0.0
+        while not self._idle() and waited < PATIENCE_SECONDS:
+            await asyncio.sleep(PAUSE_SECONDS)
+            waited += PAUSE_SECONDS
+
+    async def _post(self, audit: Audit, event: Event, now: datetime) -> None:
+        try:
+            await self._api.create(EVENTS, audit.namespace, event_manifest(audit, event, now))
+            self._metrics.events.labels("posted").inc()
+        except Fenced:
+            self._waiting.clear()
+        except ApiError as error:
+            known = error.status == 409
+            self._metrics.events.labels("known" if known else "failed").inc()
+            if not known:
+                log.debug("an event could not be posted", extra={"error": error.message})

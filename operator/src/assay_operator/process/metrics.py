@@ -1,0 +1,81 @@
+"""What the operator tells Prometheus.
+
+Every name begins with `assay_`; a counter ends in `_total`. The audits are counted when asked for, from the cache.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from assay_operator.cluster.observed import Audit
+
+
+class Audits(Collector):
+    """Audits by phase and verdict, counted at the time of asking."""
+
+    def __init__(self, audits: Callable[[], Iterable[Audit]]) -> None:
+        self._audits = audits
+
+    def collect(self) -> Iterator[Metric]:
+        """The one family of metrics."""
+        family = GaugeMetricFamily("assay_audits", "Audits by phase and verdict.", labels=["phase", "verdict"])
+        for (phase, verdict), count in sorted(Tally((a.phase, a.verdict) for a in self._audits()).items()):
+            family.add_metric([phase or "New", verdict or "None"], count)
+        yield family
+
+
+class Metrics:
+    """The operator's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        registry = self.registry
+        self.reconciles = Counter("assay_reconciles_total", "Passes over an audit.", ["result"], registry=registry)
+        self.seconds = Histogram(
+            "assay_reconcile_seconds",
+            "Seconds of one pass over an audit.",
+            registry=registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )
+        self.depth = Gauge("assay_queue_depth", "Audits that are due and wait for a pass.", registry=registry)
+        self.jobs = Counter("assay_jobs_created_total", "Jobs created.", ["kind"], registry=registry)
+        self.statuses = Counter("assay_status_writes_total", "Statuses written.", registry=registry)
+        self.events = Counter("assay_events_total", "Events by what became of them.", ["result"], registry=registry)
+        self.errors = Counter(
+            "assay_api_errors_total", "Requests the API server refused.", ["verb", "code"], registry=registry
+        )
+        self.leader = Gauge("assay_operator_leader", "1 where this replica leads.", registry=registry)
+        self.lag = Gauge("assay_operator_loop_lag_seconds", "Lateness of the event loop.", registry=registry)
+        self.progress = Gauge(
+            "assay_operator_last_progress_timestamp_seconds", "When the operator last got on.", registry=registry
+        )
+        self.healed = Counter(
+            "assay_resync_healed_total", "Objects that the watch had missed and a listing brought.", registry=registry
+        )
+
+    def watch(self, audits: Callable[[], Iterable[Audit]], depth: Callable[[], float]) -> None:
+        """Count the audits and the depth of the queue from now on."""
+        self.registry.register(Audits(audits))
+        self.depth.set_function(depth)
+
+    def failed(self, verb: str, code: int) -> None:
+        """Count a request that failed."""
+        self.errors.labels(verb, str(code)).inc()
+
+    def got_on(self) -> None:
+        """Remember that the operator got on now."""
+        self.progress.set(time.time())
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,1 @@
+"""Builds: what is ordered, what was made before, where it is kept."""

@@ -1,0 +1,1 @@
+"""Datasets: shards to rows to batches, and the rules they must keep."""

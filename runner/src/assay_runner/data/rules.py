@@ -1,0 +1,159 @@
+"""What a shard must hold, said in one sentence where it does not. Pure functions over headers and rows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from assay_runner.data.npz import ArrayHeader
+from assay_runner.errors import InvalidInput
+from assay_runner.tensors import Array, TensorSpec
+
+_LARGEST_LABEL: Final = np.iinfo(np.int64).max
+
+
+def wanted(
+    headers: Mapping[str, ArrayHeader], inputs: Iterable[TensorSpec], labels: str | None, shard: str
+) -> dict[str, ArrayHeader]:
+    """The headers of a shard's inputs and labels; labels last, unless they are an input too.
+
+    Raises:
+        InvalidInput: an array is missing, of another type or shape, or the arrays' first axes differ.
+    """
+    found: dict[str, ArrayHeader] = {}
+    for spec in inputs:
+        header = _named(headers, spec.name, "input", shard)
+        _check_input(header, spec, shard)
+        found[spec.name] = header
+    if labels is not None:
+        header = _named(headers, labels, "labels", shard)
+        _check_labels(header, shard)
+        found[labels] = header
+    rows = {name: header.shape[0] for name, header in found.items()}
+    if len(set(rows.values())) > 1:
+        shown = ", ".join(f"{name}: {count}" for name, count in rows.items())
+        raise InvalidInput(
+            f"the arrays of {shard} disagree on the number of samples, their first axis ({shown}): "
+            "store one row per sample in each"
+        )
+    return found
+
+
+def _named(headers: Mapping[str, ArrayHeader], name: str, role: str, shard: str) -> ArrayHeader:
+    if name in headers:
+        return headers[name]
+    close = difflib.get_close_matches(name, headers, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    there = ", ".join(repr(n) for n in sorted(headers)[:12]) or "no arrays"
+    what = f"for the model's input {name!r}" if role == "input" else f"of labels {name!r} (dataset.labels)"
+    raise InvalidInput(f"{shard} has no array {what}: it holds {there}{hint}")
+
+
+def _check_input(header: ArrayHeader, spec: TensorSpec, shard: str) -> None:
+    if not same_type(header.dtype, spec.dtype):
+        raise InvalidInput(
+            f"array {header.name!r} of {shard} is {type_name(header.dtype)}, and the model's input takes "
+            f"{spec.dtype.name}: store it by .astype({spec.dtype.name!r})"
+        )
+    if not header.shape or not fits(header.shape[1:], spec.shape[1:]):
+        raise InvalidInput(
+            f"array {header.name!r} of {shard} has shape {shown(header.shape)}, and the model's input takes "
+            f"{shown(('samples', *spec.shape[1:]))}: store it in that shape"
+        )
+
+
+def _check_labels(header: ArrayHeader, shard: str) -> None:
+    if header.dtype.kind not in "iu":
+        raise InvalidInput(
+            f"the labels {header.name!r} of {shard} are {type_name(header.dtype)}, and class labels are integers: "
+            "store them by .astype('int64')"
+        )
+    if len(header.shape) != 1:
+        raise InvalidInput(
+            f"the labels {header.name!r} of {shard} have shape {shown(header.shape)}, and there is one per sample: "
+            "store them in the shape (samples,)"
+        )
+
+
+def other_file(name: str) -> str:
+    """What to do about a file that is there and no .npz, as the end of a sentence that names it."""
+    if name.endswith(".npy"):
+        target = name.removesuffix(".npy")
+        return (
+            f"is a single .npy array, and a dataset is an .npz with one array per model input: make it one by "
+            f"numpy.savez('{target}.npz', NAME=numpy.load('{name}')), NAME being the input's name"
+        )
+    return "is a file whose name does not end in .npz: store it by numpy.savez, or rename it if it is an .npz already"
+
+
+def same_type(stored: np.dtype[Any], taken: np.dtype[Any]) -> bool:
+    """Whether stored elements are the ones taken; NumPy stores bfloat16 and its kin as bare bytes."""
+    if stored.newbyteorder("=") == taken:
+        return True
+    return stored.kind == "V" and taken.kind == "V" and stored.names is None and stored.itemsize == taken.itemsize
+
+
+def type_name(dtype: np.dtype[Any]) -> str:
+    """An element type as people call it; NumPy calls text by its length in bits."""
+    return "text" if dtype.kind in "SUT" else dtype.name
+
+
+def fits(trailing: tuple[int, ...], dims: tuple[int | str | None, ...]) -> bool:
+    """Whether a row's shape fits dimensions of which a name or None is free."""
+    return len(trailing) == len(dims) and all(
+        not isinstance(dim, int) or dim == size for size, dim in zip(trailing, dims, strict=True)
+    )
+
+
+def shown(shape: tuple[int | str | None, ...]) -> str:
+    """A shape as people write it."""
+    inside = ", ".join("?" if d is None else str(d) for d in shape)
+    return f"({inside},)" if len(shape) == 1 else f"({inside})"
+
+
+def check_numbers(name: str, rows: Array, shard: str, in_shard: int, in_all: int, what: str) -> int:
+    """Refuse NaN among rows; count the samples that hold an infinity, which an additive mask may mean.
+
+    Args:
+        name: of the array.
+        rows: of the shard, in the type that the model takes.
+        shard: what to call it.
+        in_shard: index of the first row in the shard.
+        in_all: the same in the whole of `what`.
+        what: for example dataset.
+
+    Returns:
+        Samples with an infinity among their values.
+
+    Raises:
+        InvalidInput: a value is NaN.
+    """
+    if rows.dtype.kind in "iub" or np.isfinite(rows).all():
+        return 0
+    nan = np.argwhere(np.isnan(rows))
+    if len(nan):
+        row = int(nan[0][0])
+        raise InvalidInput(
+            f"array {name!r} of {shard} holds NaN in sample {in_shard + row} (sample {in_all + row} of the {what}): "
+            "repair or remove the sample, for nothing can be judged on it"
+        )
+    return int(np.isinf(rows).reshape(len(rows), -1).any(axis=1).sum())
+
+
+def checked_labels(name: str, rows: Array, shard: str, in_shard: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Labels as int64.
+
+    Raises:
+        InvalidInput: a label is negative or beyond int64.
+    """
+    bad = np.flatnonzero((rows < 0) | (rows > _LARGEST_LABEL))
+    if bad.size:
+        first = int(bad[0])
+        raise InvalidInput(
+            f"label {int(rows[first])} of sample {in_shard + first} in array {name!r} of {shard} is out of range: "
+            "labels count classes from 0"
+        )
+    return rows.astype(np.int64)

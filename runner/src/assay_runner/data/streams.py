@@ -1,0 +1,139 @@
+"""Samples in order, across the borders of shards.
+
+Inference wants batches of constant size; shards hold whatever their writer put in them. A stream takes any number of
+rows, from as many shards as that needs, and keeps one shard open at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from assay_runner.data.npz import ArrayHeader, corruption, open_rows, verify
+from assay_runner.data.shards import ShardFiles, ShardSession
+from assay_runner.errors import InvalidInput
+from assay_runner.tensors import Array
+
+Inspect = Callable[[int, int, Mapping[str, Array]], None]
+"""Called with the shard's index, the first row's index in the shard, and the rows read."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard, as its headers describe it.
+
+    Attributes:
+        name: what to call it in a sentence.
+        rows: rows to be read of it.
+        headers: of the arrays to be read, by name.
+    """
+
+    name: str
+    rows: int
+    headers: Mapping[str, ArrayHeader]
+
+    @property
+    def trailing(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of one row of each array; rows of one batch must share them."""
+        return tuple(h.shape[1:] for h in self.headers.values())
+
+
+def batch_counts(shards: tuple[Shard, ...], batch: int) -> Iterator[int]:
+    """Rows of each batch: `batch` each, fewer only before the shape of a row changes and at the end."""
+    waiting = 0
+    trailing: tuple[tuple[int, ...], ...] | None = None
+    for shard in shards:
+        if not shard.rows:
+            continue
+        if waiting and shard.trailing != trailing:
+            yield waiting
+            waiting = 0
+        trailing = shard.trailing
+        waiting += shard.rows
+        while waiting >= batch:
+            yield batch
+            waiting -= batch
+    if waiting:
+        yield waiting
+
+
+class RowStream:
+    """Rows of all shards, one pass."""
+
+    def __init__(self, pieces: Generator[dict[str, Array], int, None]) -> None:
+        """Take rows from a generator that is sent how many it may give at most."""
+        self._pieces = pieces
+        self._started = False
+
+    def take(self, count: int) -> dict[str, Array]:
+        """The next `count` rows of every array.
+
+        Raises:
+            InvalidInput: the shards end before, are corrupt, or change the shape of a row within these rows.
+        """
+        parts: list[dict[str, Array]] = []
+        missing = count
+        while missing:
+            try:
+                if not self._started:
+                    next(self._pieces)
+                    self._started = True
+                part = self._pieces.send(missing)
+            except StopIteration:
+                raise InvalidInput(f"the shards end {missing} samples too early: store them again") from None
+            parts.append(part)
+            missing -= len(next(iter(part.values())))
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _joined(parts: list[dict[str, Array]]) -> dict[str, Array]:
+    joined = {}
+    for name in parts[0]:
+        arrays = [part[name] for part in parts]
+        if len({a.shape[1:] for a in arrays}) > 1:
+            shapes = " and ".join(str(a.shape[1:]) for a in arrays)
+            raise InvalidInput(f"array {name!r} changes the shape of a sample within one batch: {shapes}")
+        joined[name] = np.concatenate(arrays)
+    return joined
+
+
+@contextmanager
+def open_stream(files: ShardFiles, shards: tuple[Shard, ...], inspect: Inspect | None = None) -> Iterator[RowStream]:
+    """A stream from the first row on; whatever was fetched for it is removed when the block ends."""
+    with files.session() as session:
+        pieces = _pieces(files, session, shards, inspect)
+        try:
+            yield RowStream(pieces)
+        finally:
+            pieces.close()
+
+
+def _pieces(
+    files: ShardFiles, session: ShardSession, shards: tuple[Shard, ...], inspect: Inspect | None
+) -> Generator[dict[str, Array], int, None]:
+    wanted = yield {}
+    last = max((i for i, shard in enumerate(shards) if shard.rows), default=-1)
+    for index, shard in enumerate(shards):
+        if not shard.rows:
+            continue
+        with (
+            session.shard(index, last) as path,
+            open_rows(path, shard.headers, shard.name, files.workdir) as readers,
+        ):
+            done = 0
+            while done < shard.rows:
+                count = min(wanted, shard.rows - done)
+                with corruption(shard.name):
+                    rows = {name: reader.take(count) for name, reader in readers.items()}
+                if inspect:
+                    try:
+                        inspect(index, done, rows)
+                    except InvalidInput:
+                        # A damaged file shows as odd numbers before its checksum is reached: say what is the cause.
+                        verify(path, shard.name)
+                        raise
+                done += count
+                wanted = yield rows

@@ -1,0 +1,42 @@
+"""Which operators of a candidate read values of 8 bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from assay_runner.evidence.outputs import Site
+
+
+@dataclass(frozen=True)
+class EightBitRead:
+    """A node that reads activations of 8 bits.
+
+    Attributes:
+        site: the node, as the site of its first output.
+        operator: its operator, or the one it is a part of: "LayerNormalization" for the nodes that spell one out.
+        tensor: what was quantised.
+        format: "INT8" or "FP8".
+        where: whether the Q/DQ graph says so or the engine.
+    """
+
+    site: Site
+    operator: str
+    tensor: str
+    format: str
+    where: Literal["graph", "engine"]
+
+
+@dataclass(frozen=True)
+class EightBitReads:
+    """Every such node that was found.
+
+    Attributes:
+        reads: in topological order.
+        engine: whether an engine's layers were looked at too.
+        operators: of the nodes of the candidate's graph.
+    """
+
+    reads: tuple[EightBitRead, ...]
+    engine: bool = False
+    operators: frozenset[str] = frozenset()

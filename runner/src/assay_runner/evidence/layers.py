@@ -1,0 +1,132 @@
+"""Every tensor of a candidate against golden's, and what lies inside a fused layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assay_runner.evidence.outputs import Site
+
+
+@dataclass(frozen=True)
+class Error:
+    """Difference of two tensors over all samples.
+
+    Attributes:
+        max_abs: largest absolute difference; Inf where one is not finite and the other differs.
+        rms: root of the mean squared difference.
+        snr: dB, golden power over the power of the difference; -Inf where not finite.
+        cosine: cosine similarity.
+    """
+
+    max_abs: float
+    rms: float
+    snr: float
+    cosine: float
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """One tensor: its range in the golden run, and the candidate's errors.
+
+    Attributes:
+        site: the tensor.
+        elements: elements compared, all samples.
+        low: smallest finite value of the candidate.
+        high: largest finite value of the candidate.
+        golden_low: smallest golden value.
+        golden_high: largest golden value.
+        not_finite: samples in which the candidate is not finite.
+        accumulated: the candidate's tensor in its own run, against golden's.
+        local: what the candidate's own operation makes of golden inputs, against golden's; None where it cannot be run
+            alone.
+        starts_here: share of the accumulated error's power that the local error accounts for, in [0, 1].
+    """
+
+    site: Site
+    elements: int
+    low: float
+    high: float
+    golden_low: float
+    golden_high: float
+    not_finite: int
+    accumulated: Error
+    local: Error | None
+    starts_here: float | None
+
+
+@dataclass(frozen=True)
+class LayerErrors:
+    """Every tensor that candidate and golden share.
+
+    Attributes:
+        layers: in topological order of the candidate.
+        skipped: names of tensors that only one of the two has, or that are no numbers.
+        fused: names of tensors inside fused layers, which the candidate never makes.
+    """
+
+    layers: tuple[LayerError, ...]
+    skipped: tuple[str, ...]
+    fused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Whether the run that showed every tensor gave the outputs of the plain run: to show may be to change.
+
+    Attributes:
+        bitwise: the outputs are equal bit by bit.
+        snr: the worst output's signal-to-noise ratio in dB, the plain run's power over the difference's; of integers,
+            and of shapes that the data decide, only where there are no floating-point numbers.
+    """
+
+    bitwise: bool
+    snr: float
+
+
+@dataclass(frozen=True)
+class FusedLayer:
+    """Nodes of the model that a candidate computes as one.
+
+    Attributes:
+        names: of the layers that they are, as the engine has them.
+        tensors: those between the nodes, which it never makes, in topological order.
+    """
+
+    names: tuple[str, ...]
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InnerTensor:
+    """A tensor in the few samples that were looked into.
+
+    Attributes:
+        site: the tensor.
+        not_finite: samples in which it is not finite where golden has another value.
+        accumulated: its error in the candidate's own run.
+        local: what its own operation makes of golden inputs; None where it cannot be run alone.
+    """
+
+    site: Site
+    not_finite: int
+    accumulated: Error
+    local: Error | None = None
+
+
+@dataclass(frozen=True)
+class SplitLayer:
+    """A fused layer, split by building the candidate again: the same samples run on it as it was, and split.
+
+    Attributes:
+        layer: what was split.
+        samples: samples that were run.
+        served: the tensor that the layer makes, from the run that leaves the layer fused.
+        split: the same tensor, with the layer split; it may no longer be what it was.
+        tensors: those inside that could be shown and the one it makes, in topological order, with the layer split.
+    """
+
+    layer: FusedLayer
+    samples: int
+    served: InnerTensor
+    split: InnerTensor
+    tensors: tuple[InnerTensor, ...]

@@ -1,0 +1,102 @@
+"""What golden's values and weights ask of a format's range, and what sums inside operators do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from assay_runner.evidence.outputs import Site
+
+Kind = Literal["graph input", "weight", "tensor"]
+
+
+@dataclass(frozen=True)
+class TensorRange:
+    """One tensor of the golden run, or one weight, against FP16.
+
+    Attributes:
+        site: the tensor; a weight or a graph input stands with the first node that reads it.
+        kind: what it is.
+        elements: finite elements seen, over all samples.
+        overflow: of them, those that become infinite: |x| ≥ 65520.
+        underflow: those that become zero and are not: |x| ≤ 2^-25.
+        subnormal: those with fewer significant bits: 2^-25 < |x| < 2^-14.
+        zeros: those that are zero.
+        largest: the value of largest magnitude, with its sign.
+        smallest: smallest magnitude other than zero; 0 where there is none.
+        samples: samples in which it overflows; None for a weight, which is the same in all.
+        first: index of the first such sample; -1 where there is none.
+        readers: names of the outer nodes that read it.
+    """
+
+    site: Site
+    kind: Kind
+    elements: int
+    overflow: int
+    underflow: int
+    subnormal: int
+    zeros: int
+    largest: float
+    smallest: float
+    samples: int | None
+    first: int = -1
+    readers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Elements of one tensor by magnitude, golden's against the candidate's, in some of the samples.
+
+    Attributes:
+        site: the tensor.
+        low: power of two at which the lists start.
+        golden: element i counts golden's elements with 2^(low+i) ≤ |x| < 2^(low+i+1).
+        candidate: the candidate's, likewise.
+        golden_zeros: golden's elements that are zero.
+        candidate_zeros: the candidate's.
+        not_finite: the candidate's that are NaN or infinite.
+    """
+
+    site: Site
+    low: int
+    golden: tuple[int, ...]
+    candidate: tuple[int, ...]
+    golden_zeros: int
+    candidate_zeros: int
+    not_finite: int
+
+
+@dataclass(frozen=True)
+class Accumulation:
+    """A sum inside an operator, which no tensor shows, that exceeds FP16's largest number.
+
+    Attributes:
+        site: what the operator makes.
+        what: the sum, in words.
+        largest: its largest total, from golden's values; partial sums may be larger.
+        samples: samples in which it exceeds 65504.
+        first: index of the first such sample.
+        wide: whether the operator sums in FP32 by its definition, whatever its type.
+    """
+
+    site: Site
+    what: str
+    largest: float
+    samples: int
+    first: int
+    wide: bool
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Every weight and every tensor of the golden run, over the whole dataset.
+
+    Attributes:
+        tensors: in topological order, weights before the node that reads them first.
+        accumulations: those that exceed FP16, in topological order.
+        summed: operators whose inner sums were measured.
+    """
+
+    tensors: tuple[TensorRange, ...]
+    accumulations: tuple[Accumulation, ...]
+    summed: int

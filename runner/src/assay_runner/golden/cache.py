@@ -1,0 +1,212 @@
+"""Golden outputs kept in the artifact store, so that they are computed once for all candidates and runs.
+
+They lie in shards of bounded size, each an .npz with the arrays of whole batches, named `batch.output`; the index is
+written last and says that everything before it is there. Where they lie is a digest of all they depend on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.lib import format as npy
+from pydantic import ValidationError
+
+from assay_api.model import Model, parse
+from assay_runner.data.shards import ShardFiles
+from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.stores import join
+from assay_runner.stores.files import disk_error
+from assay_runner.tensors import Array
+
+if TYPE_CHECKING:
+    from assay_runner.data.datasets import Dataset
+    from assay_runner.stores import Store
+
+SHARD_BYTES: Final = 64 << 20
+INDEX: Final = "index.json"
+FORMAT: Final = 1
+
+
+class GoldenIndex(Model):
+    """What a folder of golden outputs holds."""
+
+    format: int
+    """Version of this layout."""
+    samples: int
+    """Samples in all."""
+    outputs: tuple[str, ...]
+    """Names of the outputs."""
+    dtypes: tuple[str, ...]
+    """NumPy's names of their element types."""
+    shards: tuple[int, ...]
+    """Batches in each shard."""
+    notes: tuple[str, ...] = ()
+    """What the golden run has to tell the reader of the report."""
+    details: dict[str, Any] = {}
+    """How the golden run was made."""
+
+
+def cache_key(**parts: str) -> str:
+    """Digest of everything a cached result depends on."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def read_index(store: Store, folder: str) -> GoldenIndex | None:
+    """The index of a folder, or None where none was finished or this version cannot read it."""
+    uri = join(folder, INDEX)
+    if store.stat(uri) is None:
+        return None
+    try:
+        index = parse(GoldenIndex, json.loads(store.read(uri)))
+    except (ValidationError, ValueError):
+        return None
+    return index if index.format == FORMAT else None
+
+
+class GoldenWriter:
+    """Writes golden outputs batch by batch; at most one shard lies on disk."""
+
+    def __init__(self, store: Store, folder: str, scratch: Path) -> None:
+        """Write below the URI `folder`, by way of the directory `scratch`."""
+        self._store = store
+        self._folder = folder
+        self._path = scratch / "golden-shard.npz"
+        self._archive: zipfile.ZipFile | None = None
+        self._batches = 0
+        self._bytes = 0
+        self._shards: list[int] = []
+        self._samples = 0
+        self._outputs: dict[str, str] = {}
+
+    def add(self, count: int, outputs: Mapping[str, Array]) -> None:
+        """The outputs of the next batch of `count` samples."""
+        if not self._outputs:
+            self._outputs = {name: array.dtype.name for name, array in outputs.items()}
+        try:
+            if self._archive is None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._archive = zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED)
+            for position, name in enumerate(self._outputs):
+                with self._archive.open(f"{self._batches}.{position}.npy", "w", force_zip64=True) as member:
+                    npy.write_array(member, np.ascontiguousarray(outputs[name]), allow_pickle=False)
+        except OSError as error:
+            raise disk_error(error, self._path) from error
+        self._samples += count
+        self._batches += 1
+        self._bytes += sum(a.nbytes for a in outputs.values())
+        if self._bytes >= SHARD_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._archive is None:
+            return
+        try:
+            self._archive.close()
+        except OSError as error:
+            raise disk_error(error, self._path) from error
+        self._store.put(join(self._folder, _shard_name(len(self._shards))), self._path)
+        self._path.unlink()
+        self._shards.append(self._batches)
+        self._archive, self._batches, self._bytes = None, 0, 0
+
+    def finish(self, notes: tuple[str, ...], details: dict[str, Any]) -> GoldenIndex:
+        """Store what is left, then the index."""
+        self._flush()
+        index = GoldenIndex(
+            format=FORMAT,
+            samples=self._samples,
+            outputs=tuple(self._outputs),
+            dtypes=tuple(self._outputs.values()),
+            shards=tuple(self._shards),
+            notes=notes,
+            details=details,
+        )
+        content = index.model_dump_json(by_alias=True).encode()
+        self._store.put(join(self._folder, INDEX), content, "application/json")
+        return index
+
+
+@dataclass(frozen=True)
+class CachedOutputs:
+    """Golden outputs of the cache, one mapping per batch; iterate them as often as needed."""
+
+    folder: str
+    index: GoldenIndex
+    files: ShardFiles
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        """Outputs of each batch, in the dataset's order."""
+        with self.files.session() as session:
+            for number, batches in enumerate(self.index.shards):
+                with session.shard(number, len(self.index.shards) - 1) as path:
+                    yield from self._shard(path, number, batches)
+
+    def _shard(self, path: Path, number: int, batches: int) -> Iterator[Mapping[str, Array]]:
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                for batch in range(batches):
+                    yield {
+                        name: _typed(archive[f"{batch}.{position}"], dtype)
+                        for position, (name, dtype) in enumerate(
+                            zip(self.index.outputs, self.index.dtypes, strict=True)
+                        )
+                    }
+        except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+            where = join(self.folder, _shard_name(number))
+            raise Unavailable(f"the cached golden outputs {where} are corrupt: delete {self.folder}") from error
+
+
+def open_cached(store: Store, folder: str, index: GoldenIndex, scratch: Path) -> CachedOutputs:
+    """Golden outputs of a finished folder.
+
+    Raises:
+        Unavailable: a shard of it is gone.
+    """
+    stats = []
+    for number in range(len(index.shards)):
+        uri = join(folder, _shard_name(number))
+        stat = store.stat(uri)
+        if stat is None:
+            raise Unavailable(f"the cached golden outputs {uri} are gone: delete {folder} and run the audit again")
+        stats.append(stat)
+    return CachedOutputs(folder, index, ShardFiles(store, tuple(stats), scratch))
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Golden outputs held against the dataset's batches while they are read; iterate them as often as needed."""
+
+    dataset: Dataset
+    outputs: Iterable[Mapping[str, Array]]
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        """The outputs of each batch.
+
+        Raises:
+            InvalidInput: they do not match the batches, so the dataset is not the one they were made of.
+        """
+        feed = iter(self.outputs)
+        for count in self.dataset.counts():
+            batch = next(feed, None)
+            if batch is None or any(len(a) != count for a in batch.values()):
+                raise InvalidInput("the dataset changed while the audit ran: run the audit again")
+            yield batch
+
+
+def _typed(array: Array, dtype: str) -> Array:
+    if array.dtype.name == dtype:
+        return array
+    import ml_dtypes  # registers bfloat16 and its kin with NumPy
+
+    return array.view(getattr(ml_dtypes, dtype))
+
+
+def _shard_name(number: int) -> str:
+    return f"part-{number:05d}.npz"

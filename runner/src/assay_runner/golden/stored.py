@@ -1,0 +1,99 @@
+"""Golden outputs that the user stored: .npz shards with one array per model output, in the dataset's order."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay_runner.data.datasets import Dataset, find_shards, headers_of
+from assay_runner.data.npz import ArrayHeader
+from assay_runner.data.rules import fits, shown, type_name
+from assay_runner.data.shards import ShardFiles
+from assay_runner.data.streams import Shard, open_stream
+from assay_runner.errors import InvalidInput
+from assay_runner.stores import basename
+from assay_runner.tensors import Array, TensorSpec
+
+if TYPE_CHECKING:
+    from assay_runner.models.loading import LoadedModel
+    from assay_runner.stores import Store
+
+
+@dataclass(frozen=True)
+class StoredOutputs:
+    """Stored outputs, cut into the dataset's batches; iterate them as often as needed.
+
+    Attributes:
+        uri: where they lie.
+        dataset: whose batches they follow.
+        shards: the shards that are read.
+        ignored: arrays that match no output.
+    """
+
+    uri: str
+    dataset: Dataset
+    shards: tuple[Shard, ...]
+    ignored: tuple[str, ...]
+    _files: ShardFiles = field(repr=False)
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        """One mapping per batch of the dataset, one array per output, rows = the batch's samples."""
+        with open_stream(self._files, self.shards) as stream:
+            for count in self.dataset.counts():
+                yield stream.take(count)
+
+
+def open_stored_outputs(store: Store, uri: str, model: LoadedModel, dataset: Dataset, scratch: Path) -> StoredOutputs:
+    """Check by their headers that stored outputs fit the model and the dataset.
+
+    Raises:
+        InvalidInput: nothing there, an output missing, of another kind or shape, or not one row per sample.
+        Unavailable: the store does not answer.
+    """
+    stats = find_shards(store, uri, "stored golden outputs")
+    shards: list[Shard] = []
+    ignored: dict[str, None] = {}
+    for stat in stats:
+        name = f"golden shard {basename(stat.uri)}"
+        headers = headers_of(store, stat)
+        found = {o.name: _output(headers, o, name) for o in model.outputs}
+        rows = {n: h.shape[0] for n, h in found.items()}
+        if len(set(rows.values())) > 1:
+            counts = ", ".join(f"{n}: {count}" for n, count in rows.items())
+            raise InvalidInput(
+                f"the arrays of {name} disagree on the number of samples, their first axis ({counts}): store them again"
+            )
+        ignored.update(dict.fromkeys(n for n in headers if n not in found))
+        shards.append(Shard(name, next(iter(rows.values())), found))
+    total = sum(s.rows for s in shards)
+    exact = dataset.source.samples is None
+    if total < dataset.samples or (exact and total != dataset.samples):
+        raise InvalidInput(
+            f"the stored golden outputs {uri} hold {total} samples, and the dataset {dataset.source.uri} has "
+            f"{dataset.samples}: store one row per sample, in the dataset's order"
+        )
+    return StoredOutputs(uri, dataset, tuple(shards), tuple(ignored), ShardFiles(store, stats, scratch))
+
+
+def _output(headers: Mapping[str, ArrayHeader], spec: TensorSpec, shard: str) -> ArrayHeader:
+    header = headers.get(spec.name)
+    if header is None:
+        close = difflib.get_close_matches(spec.name, headers, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        there = ", ".join(repr(n) for n in sorted(headers)[:12]) or "no arrays"
+        raise InvalidInput(f"{shard} has no array for the model's output {spec.name!r}: it holds {there}{hint}")
+    if (header.dtype.kind == "f") != (spec.dtype.kind in "fV") or header.dtype.kind not in "fiub":
+        raise InvalidInput(
+            f"array {spec.name!r} of {shard} is {type_name(header.dtype)}, and the model's output is "
+            f"{spec.dtype.name}: store the outputs in that type, or in a wider one of the kind"
+        )
+    known = spec.shape != (None,)
+    if not header.shape or (known and not fits(header.shape[1:], spec.shape[1:])):
+        raise InvalidInput(
+            f"array {spec.name!r} of {shard} has shape {shown(header.shape)}, and the model's output has "
+            f"{shown(('samples', *spec.shape[1:]))}: store the outputs in that shape"
+        )
+    return header

@@ -1,0 +1,1 @@
+"""Models: fetched, checked, outlined."""

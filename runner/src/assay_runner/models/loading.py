@@ -1,0 +1,146 @@
+"""An ONNX model on disk, checked once when it is fetched and trusted from then on.
+
+Whatever is wrong with a model is found here, before any minute of compute is spent, and said in one sentence: what is
+no ONNX, what is cut off, what belongs to it and is not there, what ONNX Runtime cannot run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay_api.audit import ModelRef
+from assay_runner.errors import InvalidInput
+from assay_runner.models.files import fetch_external, fetch_model, identity_of, pinned_sha256, read_proto
+from assay_runner.models.rules import check_graph, check_runs
+from assay_runner.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from assay_runner.stores import Store
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that passed every check of `load_model`.
+
+    Attributes:
+        path: the ONNX file; external data lie beside it.
+        sha256: of the ONNX file.
+        identity: digest of the ONNX file and its external data; equal identities compute the same.
+        inputs: graph inputs without initialisers, in order.
+        outputs: graph outputs, in order; an output of unknown rank has the shape (None,).
+        opset: version of the default operator set.
+        batch: the fixed batch of the inputs' first axis, or None where it is free.
+    """
+
+    path: Path
+    sha256: str
+    identity: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    opset: int
+    batch: int | None
+
+
+def load_model(store: Store, ref: ModelRef, scratch: Path) -> LoadedModel:
+    """Fetch a model with its external data and check everything that can be known before it runs.
+
+    Args:
+        store: where it lies.
+        ref: its URI and, where given, its SHA-256.
+        scratch: folder for it; each URI gets a folder of its own below.
+
+    Raises:
+        InvalidInput: missing, empty, not ONNX, truncated, wrong digest, external data missing, no inputs, operators
+            or versions that ONNX Runtime does not run.
+        Unavailable: the store does not answer, the disk is full, memory is short.
+    """
+    folder = scratch / "models" / hashlib.sha256(ref.uri.encode()).hexdigest()[:16]
+    path = fetch_model(store, ref, folder)
+    # Side by side, for each reads all of the file: a digest and ONNX Runtime leave the interpreter to the others.
+    with ThreadPoolExecutor(2, "check") as beside:
+        digest = beside.submit(pinned_sha256, path, ref.uri, ref.sha256, "model")
+        if ref.sha256:
+            digest.result()  # What is not the file that was meant need not be looked at.
+        proto = read_proto(path, ref.uri)
+        external = fetch_external(store, proto, ref.uri, folder)
+        shown = beside.submit(check_runs, path, ref.uri)
+        check_graph(path, proto, ref.uri)
+        shapes, sha256 = shown.result(), digest.result()
+    inputs = _inputs(proto, ref.uri)
+    opsets = {o.domain: int(o.version) for o in proto.opset_import}
+    return LoadedModel(
+        path=path,
+        sha256=sha256,
+        identity=identity_of(sha256, external),
+        inputs=inputs,
+        outputs=tuple(_output(o, shapes.get(o.name)) for o in proto.graph.output),
+        opset=opsets.get("", opsets.get("ai.onnx", 1)),
+        batch=_batch(inputs, ref.uri),
+    )
+
+
+def _inputs(proto: Any, uri: str) -> tuple[TensorSpec, ...]:
+    constants = {t.name for t in proto.graph.initializer} | {t.values.name for t in proto.graph.sparse_initializer}
+    inputs = tuple(_input(i, uri) for i in proto.graph.input if i.name not in constants)
+    if not inputs:
+        raise InvalidInput(f"the model {uri} has no inputs, so no dataset can be fed to it: export it with its inputs")
+    return inputs
+
+
+def _input(info: Any, uri: str) -> TensorSpec:
+    dtype = _dtype(info)
+    if dtype is None or dtype.hasobject:
+        raise InvalidInput(
+            f"input {info.name!r} of the model {uri} is no tensor of numbers, and datasets hold nothing else: "
+            "export the model without the steps before its first numeric tensor"
+        )
+    if not info.type.tensor_type.HasField("shape"):
+        raise InvalidInput(f"input {info.name!r} of the model {uri} has no shape: export the model with input shapes")
+    shape = _dims(info)
+    if not shape:
+        raise InvalidInput(
+            f"input {info.name!r} of the model {uri} is a scalar, and datasets hold one row per sample: "
+            "make it an initializer or give it a first axis"
+        )
+    return TensorSpec(info.name, dtype, shape)
+
+
+def _output(info: Any, runtime_shape: tuple[int | str | None, ...] | None) -> TensorSpec:
+    import numpy as np
+
+    dtype = _dtype(info)
+    shape = _dims(info) if info.type.tensor_type.HasField("shape") else runtime_shape or (None,)
+    return TensorSpec(info.name, np.dtype(object) if dtype is None else dtype, shape)
+
+
+def _dtype(info: Any) -> Any:
+    from onnx import helper
+
+    if not info.type.HasField("tensor_type"):
+        return None
+    try:
+        return helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
+    except KeyError:
+        return None
+
+
+def _dims(info: Any) -> tuple[int | str | None, ...]:
+    return tuple(
+        int(d.dim_value) if d.HasField("dim_value") and d.dim_value > 0 else d.dim_param or None
+        for d in info.type.tensor_type.shape.dim
+    )
+
+
+def _batch(inputs: tuple[TensorSpec, ...], uri: str) -> int | None:
+    fixed = {i.name: i.shape[0] for i in inputs if isinstance(i.shape[0], int)}
+    if len(set(fixed.values())) > 1:
+        shown = ", ".join(f"{name}: {size}" for name, size in fixed.items())
+        raise InvalidInput(
+            f"the inputs of the model {uri} disagree on the batch, their first axis ({shown}): "
+            "export it with one batch, or with a free first axis"
+        )
+    return next((size for size in fixed.values() if isinstance(size, int)), None)

@@ -1,0 +1,113 @@
+"""Does the model hold together, and can ONNX Runtime run it? Both libraries are asked; their answers become sentences.
+
+ONNX Runtime is the reference for every audit, so a model it cannot open cannot be audited, whatever else could run it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from assay_runner.errors import AuditError, InvalidInput, Unavailable
+from assay_runner.models.outline import tensors
+
+Shape = tuple[int | str | None, ...]
+
+_OUT_OF_MEMORY: Final = re.compile(r"bad_alloc|failed to allocate|out of memory|cannot allocate", re.IGNORECASE)
+_NOT_REGISTERED: Final = re.compile(r"Fatal error: ([\w.]*:?[\w.]+)\(-?\d+\) is not a registered function/op")
+_NO_SCHEMA: Final = re.compile(r"No Op registered for (\S+) with domain_version of (\d+)")
+_NO_KERNEL: Final = re.compile(r"Could not find an implementation for (\w+)\((\d+)\) node with name '([^']*)'")
+_OPSET: Final = re.compile(r"Opset (\d+) is under development.*?domain (\S+) is till opset (\d+)", re.DOTALL)
+_IR: Final = re.compile(r"(?:ir_version|IR version:?) (\d+)[^\d]+(\d+)")
+_NO_SHAPE: Final = "Field 'shape' of 'type' is required but missing"
+_NODE: Final = re.compile(r"Name: (\S*) OpType: (\S+)")
+_BOILERPLATE: Final = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed: ?|This is an invalid model\. "
+)
+_SOURCE: Final = re.compile(r"^/\S+:\d+ .*?\) (?=[A-Z])", re.DOTALL)
+
+
+def check_graph(path: Path, proto: Any, uri: str) -> None:
+    """Run ONNX's own checker, external data included.
+
+    Raises:
+        InvalidInput: what the checker refuses.
+    """
+    import onnx
+
+    if not proto.graph.output:
+        raise InvalidInput(f"the model {uri} has no outputs, so there is nothing to compare: export it with outputs")
+    # By path it sees external data, so that models above 2 GiB pass too; but it reads files several times slower.
+    outside = any(tensor.data_location == tensor.EXTERNAL for tensor in tensors(proto))
+    try:
+        onnx.checker.check_model(str(path) if outside else path.read_bytes())
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        # Some exporters leave out an output's shape, and ONNX Runtime infers it; inputs are looked at elsewhere.
+        if _NO_SHAPE not in str(error):
+            raise refusal(str(error), uri) from error
+
+
+def check_runs(path: Path, uri: str) -> Mapping[str, Shape]:
+    """Open the model in ONNX Runtime, unoptimised, and give the shapes that it infers for the outputs.
+
+    Raises:
+        InvalidInput: an operator, operator set or format version that it does not run.
+        Unavailable: memory is short.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    # It never runs: weights need not be laid out for kernels, nor threads be started.
+    options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    # The runtime's own exception classes have no public base but Exception.
+    except Exception as error:
+        raise refusal(str(error), uri) from error
+    return {o.name: tuple(o.shape) for o in session.get_outputs() if isinstance(o.shape, list) and o.shape}
+
+
+def refusal(text: str, uri: str) -> AuditError:
+    """The sentence for what onnx or ONNX Runtime said of a model."""
+    if _OUT_OF_MEMORY.search(text):
+        return Unavailable(f"out of memory while opening the model {uri}: give the task more (spec.target.resources)")
+    if found := _NO_SCHEMA.search(text):
+        node = _NODE.search(text)
+        where = f" (node {node[1]!r})" if node and node[1] else ""
+        return InvalidInput(
+            f"the model {uri} uses operator {found[1]}{where}, which opset {found[2]} does not have: "
+            "export it for an opset that has it, or without it"
+        )
+    if found := _NOT_REGISTERED.search(text):
+        return InvalidInput(
+            f"the model {uri} uses operator {found[1]}, which ONNX Runtime does not have: export the model without it, "
+            "or give the operator as an ONNX function inside the model"
+        )
+    if found := _NO_KERNEL.search(text):
+        return InvalidInput(
+            f"the model {uri} uses operator {found[1]}, version {found[2]} (node {found[3]!r}), which ONNX Runtime "
+            "does not run on CPU with these types: export the model for another opset or element type"
+        )
+    if found := _OPSET.search(text):
+        return InvalidInput(
+            f"the model {uri} is of opset {found[1]} (domain {found[2]}), and ONNX Runtime runs opsets up to "
+            f"{found[3]}: export it for one of these"
+        )
+    if found := _IR.search(text):
+        return InvalidInput(
+            f"the model {uri} has ONNX format version (IR) {found[1]}, and the newest known is {found[2]}: "
+            "export it with an older onnx package"
+        )
+    return InvalidInput(f"the model {uri} is not valid ONNX: {_plain(text)}; export it again")
+
+
+def _plain(text: str) -> str:
+    """The first sentence of a library's message, on one line, without its prefixes."""
+    text = _SOURCE.sub("", _BOILERPLATE.sub("", text.strip()))
+    head = text.split("==> Context")[0]
+    return " ".join(head.split())[:300].rstrip(".") or "the checker gives no reason"

@@ -1,0 +1,1 @@
+"""Progress: who is told how far the work is."""

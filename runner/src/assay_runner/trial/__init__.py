@@ -1,0 +1,1 @@
+"""One trial: a built candidate measured against the reference, and judged."""

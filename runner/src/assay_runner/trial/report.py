@@ -1,0 +1,200 @@
+"""One candidate's part of the report, from evidence and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay_api.report import CandidateReport, Finding, Latency, Verdict, worst
+from assay_runner.checks.check import astray
+from assay_runner.checks.latency import summary
+from assay_runner.checks.output_drift import METRICS, OutputDrift
+from assay_runner.evidence import EngineFacts, Evidence, Histogram, LayerError, OutputDrifts, Reproduction
+from assay_runner.statistics.quantiles import bad_end, worst_index
+
+if TYPE_CHECKING:
+    from assay_runner.trial.measure import MeasureRequest
+
+SAME_DB = 80.0
+ORDER = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
+
+
+def candidate_report(
+    request: MeasureRequest,
+    evidence: Evidence,
+    findings: Iterable[Finding],
+    batch: int,
+    milliseconds: Sequence[float],
+    notes: tuple[str, ...],
+) -> tuple[CandidateReport, tuple[Finding, ...]]:
+    """The report and the findings, worst first.
+
+    Args:
+        request: what was asked.
+        evidence: what was measured.
+        findings: what the checks found.
+        batch: samples per timed run.
+        milliseconds: time of each timed run.
+        notes: of the passes.
+    """
+    ordered = tuple(sorted(findings, key=lambda finding: ORDER[finding.verdict]))
+    fields: dict[str, Any] = {}
+    timing = next(iter(evidence.behaviour.timings.values()), None)
+    if timed := summary(timing) if timing else latency(batch, milliseconds):
+        fields["latency"] = timed
+    if timing and timing.memory is not None:
+        fields["memory"] = timing.memory
+    if not request.built.emulated:  # an emulation's file says nothing about an engine's size
+        fields["size"] = request.built.path.stat().st_size
+    if evidence.engine:
+        fields |= _engine(evidence.engine)
+    report = CandidateReport(
+        name=request.key,
+        verdict=worst(finding.verdict for finding in ordered),
+        backend=request.backend.name,
+        precision=request.built.precision,
+        emulated=request.built.emulated,
+        samples=evidence.samples,
+        accuracy=accuracy(evidence),
+        outputs=tuple(_output(drifts, request) for drifts in evidence.outputs),
+        layers=_layers(evidence),
+        layers_served=not astray(evidence.reproduction),
+        fused=len(evidence.layers.fused) if evidence.layers else 0,
+        histograms=tuple(map(_histogram, evidence.histograms)),
+        notes=(*request.built.notes, *dict.fromkeys(notes), *reproduces(evidence.reproduction)),
+        **fields,
+    )
+    return report, ordered
+
+
+def _engine(engine: EngineFacts) -> dict[str, Any]:
+    fields = {"memory": engine.memory, "typing": engine.typing}
+    return {key: value for key, value in fields.items() if value is not None} | {
+        "achieved": engine.achieved(),
+        "engine": dict(engine.facts),
+        "engine_layers": tuple(map(asdict, engine.layers)),
+    }
+
+
+def latency(batch: int, milliseconds: Sequence[float]) -> Latency | None:
+    """Median and 99th percentile; the first run warms up and does not count, unless it is the only one."""
+    kept = np.array(milliseconds[1:] or milliseconds, np.float64)
+    if not kept.size:
+        return None
+    p99 = float(np.quantile(kept, 0.99, method="higher"))
+    return Latency(median_ms=float(np.median(kept)), p99_ms=p99, batch=batch, runs=len(kept))
+
+
+def accuracy(evidence: Evidence) -> dict[str, float]:
+    """Top-1 and top-5 of candidate and golden; of the first output judged, where there are several."""
+    found: dict[str, float] = {}
+    for ranks in list(evidence.labels.values())[:1]:
+        for name, k in (("top1", 1), ("top5", 5)):
+            if k < ranks.classes:
+                found[name] = float((ranks.candidate < k).mean())
+                found[f"golden{name.capitalize()}"] = float((ranks.golden < k).mean())
+    return found
+
+
+def _output(drifts: OutputDrifts, request: MeasureRequest) -> dict[str, Any]:
+    judging = [c for c in request.checks if isinstance(c, OutputDrift) and c.judges(drifts.site.tensor)]
+    limits: Mapping[str, float] = {name: limit for check in judging for name, limit in check.limits().items()}
+    metrics: dict[str, Any] = {}
+    if drifts.equal is not None:
+        metrics["equal"] = _share(drifts.equal, np.arange(drifts.samples), judging[0].equal if judging else None)
+    for metric in METRICS:
+        values = metric.values(drifts)[drifts.measured]
+        if not values.size or (metric.name == "cosine" and drifts.elements == 1):
+            continue
+        entry: dict[str, Any] = {
+            "worst": bad_end(values, 1.0, metric.more_is_better),
+            "p50": bad_end(values, 0.5, metric.more_is_better),
+            "p99": bad_end(values, 0.99, metric.more_is_better),
+            "worstSample": int(drifts.measured[worst_index(values, metric.more_is_better)]),
+        }
+        metrics[metric.name] = entry | ({"limit": limits[metric.name]} if metric.name in limits else {})
+    for check in judging:
+        if drifts.classes > check.top_k and drifts.measured.size:
+            agreement = drifts.top_k[check.top_k][drifts.measured]
+            metrics["topKAgreement"] = _share(agreement, drifts.measured, check.top_k_agreement) | {"k": check.top_k}
+    return {"name": drifts.site.tensor, "metrics": metrics}
+
+
+def _share(flags: NDArray[np.bool_], samples: NDArray[np.intp], limit: float | None) -> dict[str, Any]:
+    """A metric that is a share of samples; its worst sample is the first that has not."""
+    entry: dict[str, Any] = {"worst": float(flags.mean())}
+    if not flags.all():
+        entry["worstSample"] = int(samples[np.argmin(flags)])
+    return entry | ({} if limit is None else {"limit": limit})
+
+
+def _layers(evidence: Evidence) -> tuple[dict[str, Any], ...]:
+    """Entries per tensor, with golden's counts against FP16 where that is the candidate's format."""
+    if evidence.layers is None:
+        return ()
+    counted: dict[str, dict[str, Any]] = {}
+    if evidence.ranges and evidence.precision == "fp16":
+        for entry in evidence.ranges.tensors:
+            counts = {"overflow": entry.overflow, "underflow": entry.underflow, "subnormal": entry.subnormal}
+            counted[entry.site.tensor] = ({"smallest": entry.smallest} if entry.smallest else {}) | counts
+    return tuple(_layer(layer) | counted.get(layer.site.tensor, {}) for layer in evidence.layers.layers)
+
+
+def _histogram(histogram: Histogram) -> dict[str, Any]:
+    return {
+        "tensor": histogram.site.tensor,
+        "node": histogram.site.node,
+        "op": histogram.site.op,
+        "low": histogram.low,
+        "golden": histogram.golden,
+        "candidate": histogram.candidate,
+        "goldenZeros": histogram.golden_zeros,
+        "candidateZeros": histogram.candidate_zeros,
+        "nonFinite": histogram.not_finite,
+    }
+
+
+def _layer(layer: LayerError) -> dict[str, Any]:
+    local = layer.local
+    fields = {
+        "name": layer.site.tensor,
+        "node": layer.site.node,
+        "op": layer.site.op,
+        "localSnr": local.snr if local else None,
+        "localRms": local.rms if local else None,
+        "localMaxAbs": local.max_abs if local else None,
+        "accumulatedSnr": layer.accumulated.snr,
+        "accumulatedRms": layer.accumulated.rms,
+        "accumulatedMaxAbs": layer.accumulated.max_abs,
+        "accumulatedCosine": layer.accumulated.cosine,
+        "startsHere": layer.starts_here,
+        "min": layer.low,
+        "max": layer.high,
+        "goldenMin": layer.golden_low,
+        "goldenMax": layer.golden_high,
+        "nonFinite": layer.not_finite,
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def reproduces(reproduction: Reproduction | None) -> tuple[str, ...]:
+    """What a reader of the tensors must know of the run that showed them; nothing where it gave the same bits."""
+    if reproduction is None or reproduction.bitwise:
+        return ()
+    if reproduction.snr == np.inf:
+        return ("the run that shows every tensor gives the numbers of the plain run, but other indices or shapes",)
+    if reproduction.snr >= SAME_DB:
+        return (
+            "the run that shows every tensor has no optimisation and gives the plain run's outputs within rounding "
+            f"(at least {reproduction.snr:.0f} dB)",
+        )
+    if told := astray(reproduction):
+        return (f"{told}, so what it shows of the tensors is not what is served",)
+    return (
+        f"the run that shows every tensor reproduces the plain run's outputs only to {reproduction.snr:.1f} dB, so "
+        "what it shows of the tensors is near what is served, not equal",
+    )
