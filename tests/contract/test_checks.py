@@ -31,7 +31,6 @@ from assay_runner.evidence import (
     Ranges,
     Reproduction,
     Scores,
-    Site,
     TensorFaults,
 )
 from assay_runner.evidence.eight_bit import EightBitRead
@@ -45,6 +44,7 @@ from assay_runner.evidence.reruns import (
     Repeats,
     Timing,
 )
+from assay_runner.tensors import Site
 
 SITE = Site("t", "n", "Op")
 INF = float("inf")

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from assay_runner.checks.ran_wider import RanWider
-from assay_runner.evidence import Site
 from assay_runner.evidence.engine import EngineLayer, EngineTensor
 from assay_runner.evidence.ranges import Accumulation, TensorRange
+from assay_runner.tensors import Site
 
 KERNEL = EngineLayer(
     "l", "kgen", "FP32", (EngineTensor("x", "Float"),), (EngineTensor("y", "Float"),), nodes=("pow", "sum", "sqrt")

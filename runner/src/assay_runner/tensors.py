@@ -11,6 +11,22 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a tensor comes from.
+
+    Attributes:
+        tensor: name of the tensor.
+        node: name of the node that makes it, or None for a graph input.
+        op: operator of that node.
+    """
+
+    tensor: str
+    node: str | None = None
+    op: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,11 @@ from assay_api.report import Finding, Verdict
 from assay_runner.checks.finite import Finite
 from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.checks.layer_drift import LayerDrift
-from assay_runner.evidence import (
-    EngineFacts,
-    EngineLayer,
-    EngineTensor,
-    Evidence,
-    Fault,
-    Ranges,
-    Site,
-    TensorFaults,
-)
+from assay_runner.evidence import EngineFacts, EngineLayer, EngineTensor, Evidence, Fault, Ranges, TensorFaults
 from assay_runner.evidence.ranges import Accumulation, TensorRange
 from assay_runner.passes.ranges import RangesPass
 from assay_runner.statistics.ranges import RangeCounts
+from assay_runner.tensors import Site
 from tests.models import Samples, constant, layer_norm, loaded, mlp, model, node, random, value
 from tests.runner.numerics.candidates import measured
 

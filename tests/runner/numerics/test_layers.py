@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from assay_runner.evidence import Site
 from assay_runner.passes.counts import Counts
 from assay_runner.passes.layers import layer_errors
 from assay_runner.statistics.blocks import Sums
-from assay_runner.tensors import Batch
+from assay_runner.tensors import Batch, Site
 from tests.models import random
 
 GOLDEN = random(8, 64)

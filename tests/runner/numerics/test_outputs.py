@@ -16,9 +16,9 @@ from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
-from assay_runner.evidence import Evidence, Fault, Reproduction, Site, TensorFaults
+from assay_runner.evidence import Evidence, Fault, Reproduction, TensorFaults
 from assay_runner.passes.outputs import OutputsPass
-from assay_runner.tensors import Array, Batch
+from assay_runner.tensors import Array, Batch, Site
 from tests.models import Samples, constant, model, node, random, value
 from tests.runner.numerics.candidates import measured
 

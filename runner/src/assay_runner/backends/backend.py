@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import ClassVar, Protocol
 
 from assay_api.audit import Candidate
-from assay_runner.evidence import EngineFacts, Overflow, Site
+from assay_runner.evidence import EngineFacts, Overflow
 from assay_runner.models.loading import LoadedModel
-from assay_runner.tensors import Array, Arrays, Batches, Extents, Progress
+from assay_runner.tensors import Array, Arrays, Batches, Extents, Progress, Site
 
 NOTHING: Mapping[str, Extents] = MappingProxyType({})
 

@@ -14,13 +14,13 @@ from onnx import TensorProto
 
 from assay_runner.backends.inspection import inspect
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import Overflow, Site
+from assay_runner.evidence import Overflow
 from assay_runner.graphs.control_flow import control_flow
 from assay_runner.graphs.documents import load_graph, load_outline, localise, opset, save
 from assay_runner.graphs.retype import Retyped, converter, retype
 from assay_runner.graphs.rounding import Rounded, emulate, rounder, weights_to_round
 from assay_runner.graphs.taps import uses
-from assay_runner.tensors import Array
+from assay_runner.tensors import Array, Site
 
 # The oldest operator sets that have the operators used here.
 OLDEST = {"fp32": 1, "fp16": 7, "bf16": 13, "tf32": 9, "fp64": 11, "int8": 13, "fp8": 19}

@@ -16,7 +16,6 @@ from assay_runner.backends.layer_precisions import held_nodes
 from assay_runner.backends.quantisation import own_pairs, quantised_model
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput, Unsupported
-from assay_runner.evidence import Site
 from assay_runner.evidence.reruns import Condition
 from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline, save
@@ -24,7 +23,7 @@ from assay_runner.graphs.eight_bit import EightBit
 from assay_runner.graphs.pieces import cut
 from assay_runner.graphs.taps import random_sites, sites, tapped
 from assay_runner.models.loading import LoadedModel
-from assay_runner.tensors import Batches, Extents, Progress
+from assay_runner.tensors import Batches, Extents, Progress, Site
 
 OPTIMISED = ("fp32", "fp64")
 

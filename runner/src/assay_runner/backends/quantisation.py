@@ -19,13 +19,12 @@ from assay_runner.backends.emulation import fp32_model, listed, localised, upgra
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import Site
 from assay_runner.graphs.control_flow import containing
 from assay_runner.graphs.documents import load_outline, localise, save, subgraphs
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.pairs import insert, slots
 from assay_runner.graphs.taps import sites, tapped
-from assay_runner.tensors import Batches, Progress
+from assay_runner.tensors import Batches, Progress, Site
 
 INSIDE_LIMIT = 1 << 30
 STORED = {

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from assay_api.model import Model
 from assay_api.report import Finding, Verdict
-from assay_runner.evidence import Evidence, Need, Reproduction, Site
+from assay_runner.evidence import Evidence, Need, Reproduction
+from assay_runner.tensors import Site
 
 REPRODUCES_DB = 20.0
 """Where the run that shows every tensor agrees less with the plain run, its tensors are not those that are served."""

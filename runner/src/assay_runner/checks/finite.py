@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import MOST_UNSEEN, Check, misleading, place, spoken, unseen
 from assay_runner.checks.fused_layer import explained, inner_details
-from assay_runner.evidence import Evidence, Fault, InnerTensor, Need, OutputDrifts, Overflow, Site
+from assay_runner.evidence import Evidence, Fault, InnerTensor, Need, OutputDrifts, Overflow
+from assay_runner.tensors import Site
 
 LISTED = 20
 PARTED = "keep one of these nodes in a wider precision, so that they are not fused"

@@ -13,8 +13,9 @@ from pydantic import Field
 from assay_api.fields import ArrayName, Share
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, decibels
-from assay_runner.evidence import Evidence, Floats, Need, OutputDrifts
+from assay_runner.evidence import Evidence, Need, OutputDrifts
 from assay_runner.statistics.quantiles import bad_end, worst_index
+from assay_runner.tensors import Floats
 
 DEFAULT_SNR = 17.0
 """Noise of 2 % of golden's power: for small errors that of cosine 0.99, but it also sees scale and single numbers."""

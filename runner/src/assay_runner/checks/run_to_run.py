@@ -12,8 +12,9 @@ from pydantic import Field
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, place
 from assay_runner.checks.suspicion import although, cause, listed
-from assay_runner.evidence import Evidence, Need, Site
+from assay_runner.evidence import Evidence, Need
 from assay_runner.evidence.reruns import Condition, Difference, Inside, Repeats, Suspects
+from assay_runner.tensors import Site
 
 WORDS: Mapping[Condition, str] = MappingProxyType(
     {

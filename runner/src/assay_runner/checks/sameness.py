@@ -10,9 +10,10 @@ from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check
 from assay_runner.checks.output_drift import DEFAULT_SNR, OutputDrift
 from assay_runner.checks.suspicion import although, cause, listed
-from assay_runner.evidence import Evidence, OutputDrifts, Site
+from assay_runner.evidence import Evidence, OutputDrifts
 from assay_runner.evidence.reruns import Comparison, Suspects
 from assay_runner.statistics.quantiles import worst_index
+from assay_runner.tensors import Site
 
 EQUAL = float(OutputDrift.model_fields["equal"].default)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from assay_runner.checks.check import place
-from assay_runner.evidence import Site
 from assay_runner.evidence.reruns import Suspects
+from assay_runner.tensors import Site
 
 
 def cause(suspects: Suspects, named: Site) -> str:

@@ -21,9 +21,10 @@ from assay_runner.evidence.layers import (
     Reproduction,
     SplitLayer,
 )
-from assay_runner.evidence.outputs import Floats, LabelRanks, OutputDrifts, Scores, Site
+from assay_runner.evidence.outputs import LabelRanks, OutputDrifts, Scores
 from assay_runner.evidence.ranges import Histogram, Ranges
 from assay_runner.evidence.reruns import Behaviour
+from assay_runner.tensors import Floats, Site
 
 __all__ = [
     "Behaviour",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from assay_runner.evidence.outputs import Site
+from assay_runner.tensors import Site
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where a tensor comes from.
-
-    Attributes:
-        tensor: name of the tensor.
-        node: name of the node that makes it, or None for a graph input.
-        op: operator of that node.
-    """
-
-    tensor: str
-    node: str | None = None
-    op: str | None = None
+from assay_runner.tensors import Floats, Site
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from assay_runner.evidence.outputs import Site
+from assay_runner.tensors import Site
 
 Kind = Literal["graph input", "weight", "tensor"]
 

@@ -8,7 +8,8 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
-from assay_runner.evidence.outputs import OutputDrifts, Site
+from assay_runner.evidence.outputs import OutputDrifts
+from assay_runner.tensors import Site
 
 Condition = Literal["sameSession", "newSession", "newProcess", "otherStream", "usedMemory", "underLoad"]
 CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)

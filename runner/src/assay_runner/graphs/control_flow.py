@@ -12,9 +12,9 @@ from types import MappingProxyType
 import onnx
 from onnx import TensorProto, helper
 
-from assay_runner.evidence import Site
 from assay_runner.graphs.documents import subgraphs
 from assay_runner.graphs.operators import MOVES
+from assay_runner.tensors import Site
 
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16})
 NOTHING: Mapping[str, int] = MappingProxyType({})

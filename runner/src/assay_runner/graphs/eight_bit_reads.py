@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import onnx
 from onnx import TensorProto
 
-from assay_runner.evidence import EngineLayer, Site
+from assay_runner.evidence import EngineLayer
 from assay_runner.evidence.eight_bit import EightBitRead
 from assay_runner.graphs.operators import MOVES, PRODUCTS
+from assay_runner.tensors import Site
 
 Q, DQ = "QuantizeLinear", "DequantizeLinear"
 LAYER_NORM = "LayerNormalization"

@@ -14,7 +14,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from assay_runner.evidence import Site
 from assay_runner.graphs.convolution import (
     FIRST_OPSET,
     Rewrite,
@@ -25,7 +24,7 @@ from assay_runner.graphs.convolution import (
 )
 from assay_runner.graphs.documents import Convert, captured, fresh, opset, rename_uses, subgraphs
 from assay_runner.graphs.kernels import Kernels
-from assay_runner.tensors import Array
+from assay_runner.tensors import Array, Site
 
 FLOAT_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype")

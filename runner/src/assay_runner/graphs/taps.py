@@ -8,8 +8,8 @@ from types import MappingProxyType
 import onnx
 import onnx.defs
 
-from assay_runner.evidence import Site
 from assay_runner.graphs.documents import captured, subgraphs
+from assay_runner.tensors import Site
 
 FLOATS: Mapping[str, int] = MappingProxyType(
     {

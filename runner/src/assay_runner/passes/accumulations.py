@@ -20,11 +20,10 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from assay_runner.evidence import Site
 from assay_runner.evidence.ranges import Accumulation
 from assay_runner.passes.rows import has_samples, is_float
 from assay_runner.statistics.blocks import plain
-from assay_runner.tensors import Array, Arrays, Batch
+from assay_runner.tensors import Array, Arrays, Batch, Site
 
 LARGEST = 65504.0
 Attributes = Mapping[str, Any]

@@ -10,12 +10,11 @@ from assay_runner.checks.batch_invariance import BatchInvariance
 from assay_runner.checks.extra_output import ExtraOutputCheck
 from assay_runner.checks.latency import LatencyCheck
 from assay_runner.checks.run_to_run import RunToRun
-from assay_runner.evidence import Site
 from assay_runner.evidence.reruns import Behaviour
 from assay_runner.passes.repeats import repeat
 from assay_runner.passes.sameness import extra_output, invariance
 from assay_runner.passes.timing import timed
-from assay_runner.tensors import Batches, Progress
+from assay_runner.tensors import Batches, Progress, Site
 
 
 def behaviour(

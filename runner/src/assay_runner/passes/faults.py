@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from assay_runner.evidence import Fault, Site, TensorFaults
+from assay_runner.evidence import Fault, TensorFaults
 from assay_runner.statistics.figures import Figures
+from assay_runner.tensors import Site
 
 
 def tensor_faults(

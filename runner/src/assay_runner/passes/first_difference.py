@@ -19,14 +19,13 @@ import numpy as np
 from assay_runner.backends import Backend, Built, Capability, Session
 from assay_runner.backends.seams import Comparing, Comparison, Spoiling
 from assay_runner.errors import AuditError, Unsupported
-from assay_runner.evidence import Site
 from assay_runner.evidence.reruns import CONDITIONS, Condition, Difference, Inside
 from assay_runner.passes.background_load import busy
 from assay_runner.passes.host import SHOWN_BYTES, affordable
 from assay_runner.passes.in_subprocess import run_elsewhere
 from assay_runner.passes.rows import bits_equal, distance, judged, parts
 from assay_runner.passes.spoilt import in_turn
-from assay_runner.tensors import Array, Arrays, Batch, Progress
+from assay_runner.tensors import Array, Arrays, Batch, Progress, Site
 
 SESSIONS = 3
 """Sessions that are opened anew: each costs as much as loading the candidate, or building its probe."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from assay_runner.evidence import Error, LayerError, LayerErrors, Site
+from assay_runner.evidence import Error, LayerError, LayerErrors
 from assay_runner.passes.counts import Counts
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.figures import Figures
+from assay_runner.tensors import Site
 
 
 def layer_errors(

@@ -10,9 +10,9 @@ import numpy as np
 
 from assay_runner.checks.metric import MetricCheck
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import Floats, Scores, Site
+from assay_runner.evidence import Scores
 from assay_runner.passes.rows import has_samples, judged
-from assay_runner.tensors import Array, Arrays, Batch
+from assay_runner.tensors import Array, Arrays, Batch, Floats, Site
 
 GROUP: Final = "assay.metrics"
 

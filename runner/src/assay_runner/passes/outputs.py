@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import LabelRanks, OutputDrifts, Site
+from assay_runner.evidence import LabelRanks, OutputDrifts
 from assay_runner.passes.rows import has_samples, judged
 from assay_runner.statistics.samples import Drift, drift, identical, ranks
-from assay_runner.tensors import Array, Arrays, Batch
+from assay_runner.tensors import Array, Arrays, Batch, Site
 
 EXACT = "biu"
 """Kinds of integers and booleans, which are compared for equality."""

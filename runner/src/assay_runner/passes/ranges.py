@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
-from assay_runner.evidence import Site
 from assay_runner.evidence.ranges import Kind, Ranges, TensorRange
 from assay_runner.golden.run import BACKEND, golden_model
 from assay_runner.graphs.documents import load_graph
@@ -24,7 +23,7 @@ from assay_runner.passes.host import affordable
 from assay_runner.passes.rows import has_samples, is_float, judged, parts
 from assay_runner.statistics.blocks import plain
 from assay_runner.statistics.ranges import OVERFLOW, RangeCounts
-from assay_runner.tensors import Array, Batch
+from assay_runner.tensors import Array, Batch, Site
 
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 

@@ -12,7 +12,6 @@ import numpy as np
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import Streamed, conditions_of
 from assay_runner.errors import AuditError
-from assay_runner.evidence import Site
 from assay_runner.evidence.reruns import CONDITIONS, Condition, Difference, Repeats, Unwritten
 from assay_runner.passes.background_load import busy
 from assay_runner.passes.first_difference import look_inside
@@ -20,7 +19,7 @@ from assay_runner.passes.in_subprocess import run_elsewhere
 from assay_runner.passes.rows import bits_equal, distance, judged
 from assay_runner.passes.spoilt import follows_memory, in_turn
 from assay_runner.passes.suspects import Suspected
-from assay_runner.tensors import Arrays, Batch, Batches, Progress
+from assay_runner.tensors import Arrays, Batch, Batches, Progress, Site
 
 
 def repeat(

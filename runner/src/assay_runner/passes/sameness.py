@@ -11,14 +11,13 @@ import numpy as np
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import Extensible
 from assay_runner.errors import InvalidInput, Unavailable, Unsupported
-from assay_runner.evidence import Site
 from assay_runner.evidence.reruns import Comparison, ExtraOutput, Invariance
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
 from assay_runner.passes.outputs import OutputsPass
 from assay_runner.passes.rows import bits_equal, has_samples, judged, length, parts
 from assay_runner.passes.suspects import Suspected
-from assay_runner.tensors import Array, Arrays, Batch, Batches, Progress
+from assay_runner.tensors import Array, Arrays, Batch, Batches, Progress, Site
 
 NOT_ADDED: Final = (
     "is not among the outputs of the candidate that was built with it, for what runs it does not compute it by itself: "

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from assay_runner.backends import Backend, Built, Session
-from assay_runner.evidence import Histogram, LayerErrors, Overflow, Reproduction, Site, TensorFaults
+from assay_runner.evidence import Histogram, LayerErrors, Overflow, Reproduction, TensorFaults
 from assay_runner.golden.run import BACKEND, golden_model
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
@@ -26,7 +26,7 @@ from assay_runner.passes.layers import layer_errors
 from assay_runner.passes.overflows import OverflowsPass
 from assay_runner.passes.rows import bits_equal, has_samples, is_float, parts
 from assay_runner.statistics.blocks import sums_of
-from assay_runner.tensors import Array, Arrays, Batch, Batches
+from assay_runner.tensors import Array, Arrays, Batch, Batches, Site
 
 INF: Final = float("inf")
 

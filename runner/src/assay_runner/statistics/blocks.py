@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay_runner.evidence import Floats
-from assay_runner.tensors import Array
+from assay_runner.tensors import Array, Floats
 
 BLOCK = 1 << 16
 RESOLVED = 1e-12

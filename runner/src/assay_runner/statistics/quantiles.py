@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from assay_runner.evidence import Floats
+from assay_runner.tensors import Floats
 
 
 def bad_end(values: Floats, share: float, more_is_better: bool) -> float:

@@ -22,9 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from assay_runner.evidence import Floats
 from assay_runner.statistics.blocks import BLOCK, cosine, matched, plain, snr
-from assay_runner.tensors import Array
+from assay_runner.tensors import Array, Floats
 
 FLOOR = 1e-3
 

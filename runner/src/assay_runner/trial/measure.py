@@ -24,7 +24,7 @@ from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.metric import MetricCheck
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import Behaviour, Evidence, Need, Site
+from assay_runner.evidence import Behaviour, Evidence, Need
 from assay_runner.models.loading import LoadedModel
 from assay_runner.passes.behaviour import behaviour
 from assay_runner.passes.eight_bit import eight_bit
@@ -34,7 +34,7 @@ from assay_runner.passes.ranges import RangesPass
 from assay_runner.passes.rows import length
 from assay_runner.passes.tapped import TappedPass
 from assay_runner.passes.tolerant import Beside
-from assay_runner.tensors import Array, Arrays, Batches, Progress, names
+from assay_runner.tensors import Array, Arrays, Batches, Progress, Site, names
 from assay_runner.trial.report import candidate_report
 from assay_runner.trial.split_layers import split_layers
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from assay_api.report import Finding, Verdict
 from assay_runner.backends.seams import Comparison, Opening
 from assay_runner.errors import InvalidInput, Unavailable
-from assay_runner.evidence import Evidence, FusedLayer, InnerTensor, Need, Site, SplitLayer
+from assay_runner.evidence import Evidence, FusedLayer, InnerTensor, Need, SplitLayer
 from assay_runner.golden.run import BACKEND, golden_model
 from assay_runner.passes.counts import Counts
 from assay_runner.passes.host import SHOWN_BYTES, comparison
@@ -22,7 +22,7 @@ from assay_runner.passes.layers import summary
 from assay_runner.passes.rows import is_float, parts
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.figures import Figures
-from assay_runner.tensors import Array, Batch, Progress
+from assay_runner.tensors import Array, Batch, Progress, Site
 
 if TYPE_CHECKING:
     from assay_runner.trial.measure import MeasureRequest

@@ -21,14 +21,14 @@ from assay_runner.backends.tensorrt.probes import Probes, marked_plan
 from assay_runner.backends.tensorrt.recipes import fingerprint, identity, recipe_of
 from assay_runner.backends.tensorrt.session import opened
 from assay_runner.errors import Unsupported
-from assay_runner.evidence import FusedLayer, Site
+from assay_runner.evidence import FusedLayer
 from assay_runner.evidence.reruns import Condition
 from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.strong import wide_nodes
 from assay_runner.graphs.taps import random_sites, sites
 from assay_runner.models.loading import LoadedModel
-from assay_runner.tensors import Batches, Extents, Progress
+from assay_runner.tensors import Batches, Extents, Progress, Site
 
 
 class TensorRT:

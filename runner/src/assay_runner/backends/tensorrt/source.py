@@ -13,13 +13,12 @@ from assay_runner.backends.layer_precisions import held_nodes
 from assay_runner.backends.quantisation import no_pairs, own_pairs, quantised_model
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.errors import InvalidInput, Unsupported
-from assay_runner.evidence import Site
 from assay_runner.graphs.documents import localise, save
 from assay_runner.graphs.retype import converter
 from assay_runner.graphs.strong import HALVES, strong
 from assay_runner.models.loading import LoadedModel
 from assay_runner.models.outline import read_outline
-from assay_runner.tensors import Batches, Progress
+from assay_runner.tensors import Batches, Progress, Site
 
 
 def source_model(
