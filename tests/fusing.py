@@ -9,6 +9,7 @@ from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import FusedLayer
+from assay_runner.passes.budgets import DEFAULT
 from assay_runner.passes.host import HostComparison
 
 
@@ -21,12 +22,13 @@ class Kept(HostComparison):
         built: Built,
         session: Session,
         local: bool,
+        limit: int,
         stack: ExitStack,
         kept: Collection[str],
         fused: Collection[str],
     ) -> None:
         """`kept`: what the session shows; `fused`: what is never made."""
-        super().__init__(backend, built, session, local, stack)
+        super().__init__(backend, built, session, local, limit, stack)
         self._kept, self._fused = frozenset(kept), frozenset(fused)
 
     @property
@@ -76,4 +78,4 @@ class Fusing(OnnxRuntime):
         kept = {site.tensor for site in self.sites(built)} - fused
         with ExitStack() as stack:
             session = stack.enter_context(self.open_tapped(built, kept))
-            yield Kept(self, built, session, local, stack, kept, fused)
+            yield Kept(self, built, session, local, DEFAULT.pieces, stack, kept, fused)

@@ -13,8 +13,8 @@ from assay_api.model import parse
 from assay_runner import errors
 from assay_runner.backends import BACKENDS, Backend, Capability
 from assay_runner.backends.seams import Comparing
+from assay_runner.data.rows import bits_equal
 from assay_runner.errors import InvalidInput
-from assay_runner.passes.rows import bits_equal
 from assay_runner.statistics.blocks import Sums
 from assay_runner.tensors import Array
 from tests.contract.builds import Build, X, asked

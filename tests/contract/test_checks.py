@@ -26,17 +26,19 @@ from assay_runner.evidence import (
     LabelRanks,
     LayerError,
     LayerErrors,
-    Need,
     OutputDrifts,
+    OutputsFound,
+    OutputsWanted,
     Ranges,
     Reproduction,
     Scores,
+    ShownTensors,
     TensorFaults,
+    TensorsWanted,
 )
 from assay_runner.evidence.eight_bit import EightBitRead
 from assay_runner.evidence.ranges import TensorRange
 from assay_runner.evidence.reruns import (
-    Behaviour,
     Comparison,
     Difference,
     ExtraOutput,
@@ -45,6 +47,7 @@ from assay_runner.evidence.reruns import (
     Timing,
 )
 from assay_runner.tensors import Site
+from tests.evidence import proof
 
 SITE = Site("t", "n", "Op")
 INF = float("inf")
@@ -73,8 +76,8 @@ def made(name: str, given: dict[str, Any]) -> Check:
     return parse(CHECKS[name], given)
 
 
-def evidence(good: bool, samples: int = 1000) -> Evidence:
-    """Everything measured: all as it should be, or all NaN."""
+def evidence(check: Check, good: bool, samples: int = 1000, reproduction: Reproduction | None = None) -> Evidence:
+    """Everything measured that the check asks for: all as it should be, or all NaN."""
     values = np.full(samples, 0.0 if good else np.nan)
     high = np.full(samples, INF if good else np.nan)
     drifts = OutputDrifts(
@@ -100,26 +103,23 @@ def evidence(good: bool, samples: int = 1000) -> Evidence:
     repeats = Repeats(4, 5, () if good else (Difference(SITE, "sameSession", 0, 2, INF),))
     rows = tuple(range(samples))
     same = Comparison((drifts,), tuple(f"sample {row}" for row in rows), {"t": () if good else rows})
-    timing = Timing((1.0 if good else np.nan,) * 5, 8, device=True, emulated=False, engine=1000)
-    behaviour = Behaviour(
-        repeats={(5, 4, ()): repeats, (2, 1, ("newProcess",)): repeats},
-        invariance=dict.fromkeys((2, 3), Invariance(same, same)),
-        extra=dict.fromkeys((("", 2), ("t", 3)), ExtraOutput(SITE, same)),
-        timings=dict.fromkeys(((100, 10), (5, 0)), timing),
+    shown = ShownTensors(
+        TensorFaults(1, () if good else (fault,)), LayerErrors((layer,), ()), reproduction or Reproduction(True, INF)
     )
-    return Evidence(
-        candidate="c",
+    return proof(
+        OutputsFound((drifts,)),
+        LabelRanks("t", 10, zeros, zeros if good else zeros + 10),
+        Scores(SITE, np.ones(samples), values + 1),
+        shown,
+        repeats,
+        Invariance(same, same),
+        ExtraOutput(SITE, same),
+        Timing((1.0 if good else np.nan,) * 5, 8, device=True, emulated=False, engine=1000),
+        Ranges((TensorRange(SITE, "tensor", 9, 0 if good else 9, 0, 0, 0, 1, 1, 0, 0),), (), 0),
+        EightBitReads(() if good else (EightBitRead(SITE, "Softmax", "x", "INT8", "graph"),)),
+        check=check,
         samples=samples,
         precision="fp16",
-        outputs=(drifts,),
-        labels={"t": LabelRanks("t", 10, zeros, zeros if good else zeros + 10)},
-        tensors=TensorFaults(1, () if good else (fault,)),
-        layers=LayerErrors((layer,), ()),
-        scores=dict.fromkeys((("m", ""), ("m", "t")), Scores(SITE, np.ones(samples), values + 1)),
-        behaviour=behaviour,
-        reproduction=Reproduction(True, INF),
-        ranges=Ranges((TensorRange(SITE, "tensor", 9, 0 if good else 9, 0, 0, 0, 1, 1, 0, 0),), (), 0),
-        eight_bit=EightBitReads(() if good else (EightBitRead(SITE, "Softmax", "x", "INT8", "graph"),)),
         engine=EngineFacts((EngineLayer("l", "gemm", "FP16" if good else "FP32"),)),
     )
 
@@ -130,7 +130,9 @@ def verdicts(findings: tuple[Finding, ...]) -> set[Verdict]:
 
 def test_every_check_is_tried() -> None:
     assert PARAMETERS.keys() == CHECKS.keys()
-    assert all(check.name == name and check.needs and check.__doc__ for name, check in CHECKS.items())
+    assert all(check.name == name and check.__doc__ for name, check in CHECKS.items())
+    # What an engine is made of is always there.
+    assert [name for name, given in CASES if not made(name, given).needs] == ["achievedPrecision", "achievedPrecision"]
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
@@ -141,28 +143,30 @@ def test_nothing_measured_is_inconclusive(name: str, given: dict[str, Any]) -> N
 
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_what_is_missing_is_said(name: str, given: dict[str, Any]) -> None:
-    missing = dict.fromkeys(Need, "the probe broke")
-    found = made(name, given).judge(Evidence(candidate="c", samples=5, missing=missing))
+    check = made(name, given)
+    missing = dict.fromkeys(check.needs, "the probe broke")
+    found = check.judge(Evidence(candidate="c", samples=5, missing=missing))
     assert verdicts(found) == {Verdict.INCONCLUSIVE}
-    assert all("the probe broke" in finding.message for finding in found)
+    assert all(not missing or "the probe broke" in finding.message for finding in found)
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_perfect_evidence_passes(name: str, given: dict[str, Any]) -> None:
     check = made(name, given)
-    enough = evidence(good=True, samples=5000)
-    assert verdicts(check.judge(enough)) == {Verdict.PASSED}
+    assert verdicts(check.judge(evidence(check, good=True, samples=5000))) == {Verdict.PASSED}
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_nan_never_passes(name: str, given: dict[str, Any]) -> None:
-    assert verdicts(made(name, given).judge(evidence(good=False))) == {Verdict.FAILED}
+    check = made(name, given)
+    assert verdicts(check.judge(evidence(check, good=False))) == {Verdict.FAILED}
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_findings_are_one_sentence_about_this_candidate(name: str, given: dict[str, Any]) -> None:
-    for proof in (evidence(True), evidence(False), Evidence(candidate="c")):
-        for finding in made(name, given).judge(proof):
+    check = made(name, given)
+    for seen in (evidence(check, True), evidence(check, False), Evidence(candidate="c")):
+        for finding in check.judge(seen):
             assert (finding.candidate, finding.check) == ("c", name)
             assert finding.message
             assert "\n" not in finding.message
@@ -179,10 +183,10 @@ def test_parameters_come_back_from_json(name: str, given: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize(("name", "given"), CASES)
 def test_tensors_that_are_not_those_served_pass_nothing(name: str, given: dict[str, Any]) -> None:
-    proof = evidence(good=True, samples=5000)
-    other = Evidence(**{**vars(proof), "reproduction": Reproduction(False, 3.0)})
-    shown = made(name, given).needs & {Need.TENSORS, Need.LAYERS}
-    assert verdicts(made(name, given).judge(other)) == {Verdict.INCONCLUSIVE if shown else Verdict.PASSED}
+    check = made(name, given)
+    other = evidence(check, good=True, samples=5000, reproduction=Reproduction(False, 3.0))
+    shown = any(isinstance(need, TensorsWanted) for need in check.needs)
+    assert verdicts(check.judge(other)) == {Verdict.INCONCLUSIVE if shown else Verdict.PASSED}
 
 
 def spec(*checks: dict[str, Any], labels: str | None = "label") -> AuditSpec:
@@ -222,47 +226,57 @@ def test_what_is_refused_is_named(case: str) -> None:
 
 
 def test_too_few_samples_are_inconclusive_with_the_number_that_would_do() -> None:
-    [found] = LabelAccuracy(keep=0.999).judge(evidence(good=True, samples=12))
+    check = LabelAccuracy(keep=0.999)
+    [found] = check.judge(evidence(check, good=True, samples=12))
     assert found.verdict is Verdict.INCONCLUSIVE
     assert found.details["samplesToSettle"] > 2995
     assert str(found.details["samplesToSettle"]) in found.message
 
 
 def test_a_fixed_validation_set_needs_no_interval() -> None:
-    [found] = LabelAccuracy(keep=0.999, interval="none").judge(evidence(good=True, samples=12))
+    check = LabelAccuracy(keep=0.999, interval="none")
+    [found] = check.judge(evidence(check, good=True, samples=12))
     assert found.verdict is Verdict.PASSED
 
 
 def test_golden_that_hits_nothing_tells_nothing() -> None:
     missed = np.full(50, 3)
-    proof = Evidence(candidate="c", samples=50, labels={"t": LabelRanks("t", 10, missed, missed)})
-    [found] = LabelAccuracy().judge(proof)
+    [found] = LabelAccuracy().judge(proof(LabelRanks("t", 10, missed, missed), samples=50))
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "golden's top1 is 0" in found.message
 
 
 def test_one_bad_sample_decides() -> None:
-    proof = evidence(good=True, samples=400)
+    check = OutputDrift()
+    drifts = evidence(check, good=True, samples=400).of(OutputsWanted(1))
+    assert drifts
     snr = np.full(400, 30.0)
     snr[123] = 3
-    worse = OutputDrifts(**{**vars(proof.outputs[0]), "snr": snr})
-    [found] = OutputDrift().judge(Evidence(candidate="c", samples=400, outputs=(worse,)))
+    worse = OutputsFound((replace(drifts.drifts[0], snr=snr),))
+    [found] = check.judge(proof(worse, check=check, samples=400))
     assert (found.verdict, found.value, found.limit) == (Verdict.FAILED, 3, 17)
     assert "sample 123" in found.message
 
 
 def test_golden_without_the_tensor_is_no_excuse() -> None:
     fault = Fault(SITE, 3, 3, 0, 0, 0, None)
-    [found] = CHECKS["finite"]().judge(Evidence(candidate="c", samples=9, tensors=TensorFaults(4, (fault,))))
+    [found] = CHECKS["finite"]().judge(proof(ShownTensors(TensorFaults(4, (fault,))), samples=9))
     assert found.verdict is Verdict.FAILED
+
+
+def perfect() -> tuple[LayerError, ...]:
+    error = Error(0, 0, INF, 1)
+    return (LayerError(SITE, 9, 0, 1, 0, 1, 0, error, error, None),)
+
+
+def drift_of(layers: LayerErrors) -> tuple[Finding, ...]:
+    check = CHECKS["layerDrift"]()
+    return check.judge(proof(ShownTensors(TensorFaults(1, ()), layers), check=check, samples=9))
 
 
 @pytest.mark.parametrize(("skipped", "verdict"), [(1, Verdict.PASSED), (2, Verdict.INCONCLUSIVE)])
 def test_a_graph_that_is_mostly_unseen_is_no_pass(skipped: int, verdict: Verdict) -> None:
-    seen = evidence(good=True)
-    assert seen.layers
-    layers = LayerErrors(seen.layers.layers, tuple(f"t{i}" for i in range(skipped)))
-    [found] = CHECKS["layerDrift"]().judge(replace(seen, layers=layers))
+    [found] = drift_of(LayerErrors(perfect(), tuple(f"t{i}" for i in range(skipped))))
     assert found.verdict is verdict
     assert f"1 of {skipped + 1} tensors" in found.message
 
@@ -275,22 +289,18 @@ def test_a_graph_that_is_mostly_unseen_is_no_pass(skipped: int, verdict: Verdict
     ],
 )
 def test_tensors_that_could_not_be_shown_are_not_said_to_be_finite(unshown: int, verdict: Verdict, told: str) -> None:
-    seen = Evidence(candidate="c", samples=9, tensors=TensorFaults(4, (), 20, unshown))
-    [found] = CHECKS["finite"]().judge(seen)
+    [found] = CHECKS["finite"]().judge(proof(ShownTensors(TensorFaults(4, (), 20, unshown)), samples=9))
     assert found.verdict is verdict
     assert told in found.message.replace(" (20 more lie inside fused layers and are never made)", "")
 
 
 def test_one_tensor_is_told_in_the_singular() -> None:
-    [found] = CHECKS["finite"]().judge(Evidence(candidate="c", samples=9, tensors=TensorFaults(1, (), 0, 0)))
+    [found] = CHECKS["finite"]().judge(proof(ShownTensors(TensorFaults(1, (), 0, 0)), samples=9))
     assert found.message == "the only tensor is finite on 9 samples"
 
 
 def test_tensors_that_are_never_made_do_not_count_as_unseen() -> None:
-    seen = evidence(good=True)
-    assert seen.layers
-    layers = LayerErrors(seen.layers.layers, ("a",), tuple(f"t{i}" for i in range(9)))
-    [found] = CHECKS["layerDrift"]().judge(replace(seen, layers=layers))
+    [found] = drift_of(LayerErrors(perfect(), ("a",), tuple(f"t{i}" for i in range(9))))
     assert found.verdict is Verdict.PASSED
     assert "1 of 2 tensors compared, all within the limits (9 more lie inside fused layers" in found.message
     assert (found.details["notCompared"], found.details["insideFusedLayers"]) == (1, 9)
@@ -298,12 +308,10 @@ def test_tensors_that_are_never_made_do_not_count_as_unseen() -> None:
 
 @pytest.mark.parametrize("measured", [True, False])
 def test_an_error_is_said_to_add_up_only_where_local_errors_are_known(measured: bool) -> None:
-    seen = evidence(good=True)
-    assert seen.layers
     small, large = Error(0, 0, 60, 1), Error(1, 1, 5, 0.9)
     sites = (Site("first", "f", "Op"), Site("second", "s", "Op"))
     layers = tuple(LayerError(site, 9, 0, 1, 0, 1, 0, large, small if measured else None, None) for site in sites)
-    [found] = CHECKS["layerDrift"]().judge(replace(seen, layers=LayerErrors(layers, ())))
+    [found] = drift_of(LayerErrors(layers, ()))
     assert (found.verdict, found.tensor) == (Verdict.FAILED, "first")
     assert ("it adds up" in found.message) == measured
     assert ("the first below the limit is tensor 'first'" in found.message) != measured

@@ -19,15 +19,17 @@ from assay_runner.backends.seams import (
     Weighed,
     conditions_of,
 )
+from assay_runner.data.rows import bits_equal
+from assay_runner.evidence import RerunsWanted
 from assay_runner.evidence.reruns import CONDITIONS
 from assay_runner.passes.in_subprocess import run_elsewhere
 from assay_runner.passes.repeats import repeat
-from assay_runner.passes.rows import bits_equal
 from assay_runner.passes.spoilt import Spoilt
 from assay_runner.tensors import Extents
 from tests.contract.builds import Build, asked
 from tests.lab import Unavailable
-from tests.models import Heard, Samples, branching, loaded, random
+from tests.models import Heard, Samples, branching, convolutions, loaded, random
+from tests.runner.numerics.candidates import setting
 
 DATA = Samples({"x": random(6, 4, 9, 9, seed=1)}, batch=3)
 
@@ -64,9 +66,8 @@ def test_a_session_that_is_spoilt_gives_the_same_bits(backend: Backend, built: B
             assert bits_equal(plain, Spoilt(session, filling).run(inputs)["logits"])
 
 
-def test_every_condition_that_is_offered_can_be_run(backend: Backend, built: Built) -> None:
-    sites = {site.tensor: site for site in backend.sites(built) if site.tensor == "logits"}
-    found = repeat(backend, built, DATA, sites, (2, 2, ()), Heard())
+def test_every_condition_that_is_offered_can_be_run(backend: Backend, built: Built, tmp_path: Path) -> None:
+    found = repeat(setting(loaded(convolutions(), tmp_path), built, DATA, tmp_path, backend), RerunsWanted(2, 2))
     assert not found.untried
     assert set(found.tried) == conditions_of(backend)
     assert not found.differences

@@ -6,9 +6,10 @@ import math
 
 import pytest
 
-from assay_runner.checks.check import decibels, misleading, spoken
-from assay_runner.evidence import EngineFacts, Evidence, Reproduction
+from assay_runner.checks.check import decibels, spoken, why_not_served
+from assay_runner.evidence import EngineFacts, Reproduction, ShownTensors, TensorFaults
 from assay_runner.trial.report import reproduces
+from tests.evidence import proof
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,13 @@ def test_decibels(value: float, text: str) -> None:
     ],
 )
 def test_tensors_of_another_engine_lead_out(snr: float, typing: str, said: str) -> None:
-    evidence = Evidence("c", 4, "fp16", reproduction=Reproduction(False, snr), engine=EngineFacts(typing=typing))
-    told = misleading(evidence)
+    evidence = proof(
+        ShownTensors(TensorFaults(1, ()), reproduction=Reproduction(False, snr)),
+        samples=4,
+        precision="fp16",
+        engine=EngineFacts(typing=typing),
+    )
+    told = why_not_served(evidence)
     assert said in told
     assert told.endswith("under typing: strong showing tensors changes less of what is built") is (typing == "weak")
 

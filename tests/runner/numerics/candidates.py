@@ -10,12 +10,16 @@ import onnx
 from assay_api.audit import Candidate
 from assay_api.model import parse
 from assay_runner.backends import BACKENDS, Backend, Built
+from assay_runner.backends.subject import Subject
 from assay_runner.checks import CHECKS, Check
 from assay_runner.checks.run_to_run import RunToRun
+from assay_runner.golden.reference import Reference
 from assay_runner.golden.run import golden_outputs
 from assay_runner.models.loading import LoadedModel
+from assay_runner.passes.budgets import DEFAULT, Budgets
+from assay_runner.passes.setting import Setting
 from assay_runner.tensors import Array, Arrays
-from assay_runner.trial.measure import Measured, MeasureRequest, measure
+from assay_runner.trial.measure import Measured, measure
 from tests.models import Heard, Samples, loaded
 
 USUAL: tuple[Check, ...] = (
@@ -54,23 +58,18 @@ def measured(
     golden: Literal["fp32", "fp64"] = "fp32",
     own: onnx.ModelProto | None = None,
     backend: Backend = ORT,
+    budgets: Budgets = DEFAULT,
 ) -> Measured:
     """The whole way from a model to findings; the usual checks where none is given."""
     asked = candidate(asked) if isinstance(asked, str) else asked
     model = loaded(proto, folder)
     mine = loaded(own, folder / "own") if own else None
     outputs = [kept for _, kept in golden_outputs(model, data, golden, folder / "golden", Heard())]
-    request = MeasureRequest(
-        model=model,
-        candidate=asked,
-        candidate_model=mine,
-        key=asked.name,
-        built=build(mine or model, asked, folder, calibration),
-        dataset=data,
-        golden=outputs,
-        golden_precision=golden,
-        checks=checks or USUAL,
-        backend=backend,
-        workdir=folder,
-    )
-    return measure(request, Heard())
+    subject = Subject(asked.name, backend, build(mine or model, asked, folder, calibration), mine or model)
+    reference = Reference(model, data, outputs, golden, folder)
+    return measure(Setting(subject, reference, Heard(), budgets), checks or USUAL)
+
+
+def setting(model: LoadedModel, built: Built, data: Samples, folder: Path, backend: Backend = ORT) -> Setting:
+    """Where a pass that asks for no golden outputs can work."""
+    return Setting(Subject("c", backend, built, model), Reference(model, data, (), "fp32", folder), Heard())

@@ -14,7 +14,7 @@ from assay_runner.backends import Built
 from assay_runner.checks.finite import Finite
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
-from assay_runner.passes.host import SHOWN_BYTES
+from assay_runner.passes.budgets import Budgets
 from tests.fusing import Fusing, Kept
 from tests.models import Samples, layer_norm, mlp, model, node, random, value
 from tests.runner.numerics.candidates import measured
@@ -71,32 +71,35 @@ def test_an_output_that_is_not_finite_fails_though_no_tensor_is_shown(tmp_path: 
     assert found.message.endswith("which tensor is the first is not known: the GPU's memory ran out")
 
 
-@pytest.mark.parametrize(("golden", "limit"), [("fp32", SHOWN_BYTES), ("fp64", SHOWN_BYTES // 2)])
-def test_golden_in_fp64_takes_twice_the_memory(golden: Literal["fp32", "fp64"], limit: int, tmp_path: Path) -> None:
-    asked = []
+@pytest.mark.parametrize("golden", ["fp32", "fp64"])
+def test_golden_in_fp64_takes_twice_the_memory(golden: Literal["fp32", "fp64"], tmp_path: Path) -> None:
+    """Parts are as large as the larger of golden's tensors and the candidate's allow."""
+    parts: list[int] = []
 
-    class Asked(Fusing):
+    class Parted(Fusing):
         @contextmanager
         def open_comparison(self, built: Built, *, local: bool, whole: bool = False) -> Iterator[Kept]:
             with super().open_comparison(built, local=local, whole=whole) as kept:
-                fits = kept.fits
+                add = kept.add
 
-                def told(batch: Batch, limit: int) -> int:
-                    asked.append(limit)
-                    return fits(batch, limit)
+                def noted(batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
+                    parts.append(batch.count)
+                    return add(batch, golden)
 
-                kept.fits = told  # type: ignore[method-assign]
+                kept.add = noted  # type: ignore[method-assign]
                 yield kept
 
-    measured(layer_norm(), "fp16", DATA, tmp_path, LayerDrift(), golden=golden, backend=Asked({}))
-    assert asked == [limit]
+    one_sample = 4 * (3 * 16 + 4)  # Bytes of the layer norm's tensors in FP32.
+    budgets = Budgets(shown=4 * one_sample)
+    measured(layer_norm(), "fp16", DATA, tmp_path, LayerDrift(), golden=golden, backend=Parted({}), budgets=budgets)
+    assert max(parts) == (4 if golden == "fp32" else 2)
 
 
-def test_a_batch_that_golden_cannot_take_apart_is_left_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_golden_cannot_take_apart_is_left_whole(tmp_path: Path) -> None:
     fixed = mlp()
     for each in (*fixed.graph.input, *fixed.graph.output):
         each.type.tensor_type.shape.dim[0].dim_value = 4
-    monkeypatch.setattr("assay_runner.passes.tapped.SHOWN_BYTES", 1)
     data = Samples({"x": random(8, 8)}, batch=4, fixed=True)
-    result = measured(onnx.ModelProto.FromString(fixed.SerializeToString()), "fp32", data, tmp_path, own=mlp())
+    proto = onnx.ModelProto.FromString(fixed.SerializeToString())
+    result = measured(proto, "fp32", data, tmp_path, own=mlp(), budgets=Budgets(shown=1))
     assert {each.verdict for each in result.findings} == {Verdict.PASSED}

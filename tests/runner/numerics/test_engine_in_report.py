@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from assay_api.report import CandidateReport, Verdict
+from assay_runner.backends.subject import Subject
 from assay_runner.checks.achieved_precision import AchievedPrecision
 from assay_runner.evidence import EngineFacts, EngineLayer, EngineTensor
+from assay_runner.golden.reference import Reference
 from assay_runner.golden.run import golden_outputs
-from assay_runner.trial.measure import MeasureRequest, measure
+from assay_runner.passes.setting import Setting
+from assay_runner.trial.measure import measure
 from tests.models import Heard, Samples, loaded, mlp, random
 from tests.runner.numerics.candidates import ORT, build, candidate
 
@@ -22,20 +25,10 @@ LAYERS = (
 def test_engine_facts_are_reported_and_judged(tmp_path: Path) -> None:
     model, data = loaded(mlp(), tmp_path), Samples({"x": random(9, 8)})
     facts = EngineFacts(LAYERS, {"tensorrt": "10.6", "buildSeconds": 2.5, "warnings": ["w"]}, 4096, "weak")
-    request = MeasureRequest(
-        model=model,
-        candidate=candidate("fp16"),
-        candidate_model=None,
-        key="fp16",
-        built=replace(build(model, candidate("fp16"), tmp_path), engine=facts),
-        dataset=data,
-        golden=[kept for _, kept in golden_outputs(model, data, "fp32", tmp_path / "golden", Heard())],
-        golden_precision="fp32",
-        checks=(AchievedPrecision(),),
-        backend=ORT,
-        workdir=tmp_path,
-    )
-    report, [found] = measure(request, Heard())
+    built = replace(build(model, candidate("fp16"), tmp_path), engine=facts)
+    outputs = [kept for _, kept in golden_outputs(model, data, "fp32", tmp_path / "golden", Heard())]
+    reference = Reference(model, data, outputs, "fp32", tmp_path)
+    report, [found] = measure(Setting(Subject("fp16", ORT, built, model), reference, Heard()), (AchievedPrecision(),))
     assert found.verdict is Verdict.FAILED
     assert "its one layer ran in FP32" in found.message
     read = CandidateReport.model_validate_json(report.model_dump_json(by_alias=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,31 @@ import onnx
 import pytest
 
 from assay_api.report import Finding, Verdict
+from assay_runner.backends.subject import Subject
 from assay_runner.checks.finite import Finite
 from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.checks.layer_drift import LayerDrift
-from assay_runner.evidence import EngineFacts, EngineLayer, EngineTensor, Evidence, Fault, Ranges, TensorFaults
+from assay_runner.evidence import (
+    EngineFacts,
+    EngineLayer,
+    EngineTensor,
+    Evidence,
+    Fault,
+    Ranges,
+    RangesWanted,
+    ShownTensors,
+    TensorFaults,
+)
 from assay_runner.evidence.ranges import Accumulation, TensorRange
-from assay_runner.passes.ranges import RangesPass
+from assay_runner.golden.reference import Reference
+from assay_runner.golden.run import golden_outputs
+from assay_runner.passes.setting import Setting
 from assay_runner.statistics.ranges import RangeCounts
 from assay_runner.tensors import Site
-from tests.models import Samples, constant, layer_norm, loaded, mlp, model, node, random, value
-from tests.runner.numerics.candidates import measured
+from assay_runner.trial.trial import trial
+from tests.evidence import proof
+from tests.models import Heard, Samples, constant, layer_norm, loaded, mlp, model, node, random, value
+from tests.runner.numerics.candidates import ORT, build, candidate, measured
 
 LONG = 65536
 WIDE = np.where(np.arange(16) % 2, 300, -300).astype(np.float32) * np.ones((9, 1), np.float32)
@@ -148,9 +162,13 @@ SQUARED = TensorRange(Site("squared", "squared.node", "Pow"), "tensor", 9, 9, 0,
 )
 def test_a_node_that_the_engine_ran_wider_is_spared(precision: str, made: str, verdict: Verdict) -> None:
     layer = EngineLayer("l", "kgen", precision, outputs=(EngineTensor("squared", made),), nodes=("squared.node",))
-    proof = Evidence("c", 3, "fp16", ranges=Ranges((SQUARED,), (), 0), engine=EngineFacts((layer,)))
+    proof = judged_on(Ranges((SQUARED,), (), 0), engine=EngineFacts((layer,)))
     [found] = Fp16Range().judge(proof)
     assert (found.verdict, found.node) == (verdict, "squared.node")
+
+
+def judged_on(*found: Any, **facts: Any) -> Evidence:
+    return proof(*found, samples=3, precision="fp16", **facts)
 
 
 def engine(*layers: tuple[str, str, str, str, str]) -> EngineFacts:
@@ -205,13 +223,15 @@ CUT = engine(
 def test_a_chain_that_ran_in_fp32_is_named_and_spared(
     built: EngineFacts, verdict: Verdict, said: str, tmp_path: Path
 ) -> None:
-    with ExitStack() as stack:
-        ranges = RangesPass(loaded(layer_norm(), tmp_path), "fp32", tmp_path / "golden", True, stack)
-        for batch in Samples({"x": WIDE}):
-            ranges.add(batch)
-        found = ranges.result()
+    made = loaded(layer_norm(), tmp_path)
+    data = Samples({"x": WIDE})
+    outputs = [kept for _, kept in golden_outputs(made, data, "fp32", tmp_path / "golden", Heard())]
+    subject = Subject("c", ORT, build(made, candidate("fp16"), tmp_path), made)
+    evidence = trial(Setting(subject, Reference(made, data, outputs, "fp32", tmp_path), Heard()), [RangesWanted()])
+    found = evidence.of(RangesWanted())
+    assert found
     assert [total.site.node for total in found.accumulations] == ["variance.node"]
-    [told] = Fp16Range().judge(Evidence("c", 9, "fp16", ranges=found, engine=built))
+    [told] = Fp16Range().judge(replace(evidence, engine=built))
     assert told.verdict is verdict, told.message
     assert said in told.message
 
@@ -228,7 +248,7 @@ def test_a_weight_is_spared_where_all_that_reads_it_ran_wider(readers: tuple[str
         ("kgen", "FP16", "y Half", "z Half", "other.node"),
     )
     ranges = Ranges((replace(NEVER, readers=readers),), (), 0)
-    [found] = Fp16Range().judge(Evidence("c", 3, "fp16", ranges=ranges, engine=built))
+    [found] = Fp16Range().judge(judged_on(ranges, engine=built))
     assert (found.verdict, found.node) == (verdict, "mask.node")
     assert ("but the engine runs all that reads it wider" in found.message) is (verdict is Verdict.PASSED)
 
@@ -240,7 +260,7 @@ def test_nameless_nodes_are_those_that_the_parser_names_after_their_output() -> 
     built = engine(
         ("Reduce", "FP32", "x Float", "m Float", "node_of_m"), ("kgen", "FP32", "m Float", "c Float", "node_of_c")
     )
-    [found] = Fp16Range().judge(Evidence("c", 3, "fp16", ranges=Ranges((tensor,), (total,), 1), engine=built))
+    [found] = Fp16Range().judge(judged_on(Ranges((tensor,), (total,), 1), engine=built))
     assert (found.verdict, found.node) == (Verdict.PASSED, "ReduceMean:m")
 
 
@@ -249,18 +269,18 @@ def test_a_sum_inside_a_node_that_ran_in_fp32_fits(precision: str, verdict: Verd
     total = Accumulation(Site("m", "mean.node", "ReduceMean"), "the sum before the division", 1e6, 3, 0, wide=False)
     small = replace(SQUARED, overflow=0, largest=9.0)
     built = engine(("Reduce", precision, "x Float", "m Float", "mean.node"))
-    [found] = Fp16Range().judge(Evidence("c", 3, "fp16", ranges=Ranges((small,), (total,), 1), engine=built))
+    [found] = Fp16Range().judge(judged_on(Ranges((small,), (total,), 1), engine=built))
     assert found.verdict is verdict
     assert ("which fits because the engine runs the node wider" in found.message) is (verdict is Verdict.PASSED)
 
 
 @pytest.mark.parametrize(("faults", "said"), [((), True), ((Fault(SQUARED.site, 3, 0, 3, 0, 0, 3),), False)])
 def test_a_candidate_that_got_away_with_it_is_told(faults: tuple[Fault, ...], said: bool) -> None:
-    proof = Evidence("c", 3, "fp16", ranges=Ranges((SQUARED,), (), 0), tensors=TensorFaults(4, faults))
-    [found] = Fp16Range().judge(proof)
+    ranges = Ranges((SQUARED,), (), 0)
+    [found] = Fp16Range().judge(judged_on(ranges, ShownTensors(TensorFaults(4, faults))))
     assert found.verdict is Verdict.FAILED
     assert ("no tensor of this candidate was infinite" in found.message) is said
-    hidden = replace(proof, tensors=TensorFaults(2, faults, fused=6))
+    hidden = judged_on(ranges, ShownTensors(TensorFaults(2, faults, fused=6)))
     [found] = Fp16Range().judge(hidden)
     told = "none of the 2 tensors that the engine makes is infinite for it, but 6 lie inside fused layers, where it may"
     assert (told in found.message) is said

@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from assay_api.report import Verdict
+from assay_runner.data.rows import bits_equal
 from assay_runner.graphs.documents import subgraphs
-from assay_runner.passes.rows import bits_equal
 from tests.models import Samples, constant, loaded, model, node, random, value
 from tests.runner.numerics.candidates import build, candidate, int8, measured, tapped
 

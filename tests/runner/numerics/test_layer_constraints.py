@@ -11,10 +11,11 @@ from onnx import helper
 
 from assay_api.report import Verdict
 from assay_runner.checks.layer_constraints import LayerConstraints
-from assay_runner.evidence import EngineLayer, EngineTensor, Evidence
+from assay_runner.evidence import EngineLayer, EngineTensor
 from assay_runner.evidence.eight_bit import EightBitReads
 from assay_runner.graphs.eight_bit_reads import engine_reads, graph_reads
 from assay_runner.graphs.taps import sites
+from tests.evidence import proof
 from tests.models import Samples, constant, layer_norm, mlp, model, node, random, value
 from tests.runner.numerics.candidates import candidate, int8, measured
 
@@ -76,7 +77,7 @@ def test_a_layer_norm_spelt_out_is_known(tensor: str, users: tuple[str, ...], na
     reads = graph_reads(quantised(layer_norm(), tensor, users))
     assert {read.site.node for read in reads} == named
     assert {(read.operator, read.tensor) for read in reads} == {("LayerNormalization", tensor)}
-    evidence = Evidence("c", samples=3, precision="int8", eight_bit=EightBitReads(reads))
+    evidence = proof(EightBitReads(reads), samples=3, precision="int8")
     [found] = LayerConstraints(keep_wide=("LayerNormalization",)).judge(evidence)
     assert found.verdict is Verdict.FAILED
     assert "part of a LayerNormalization" in found.message
@@ -114,9 +115,7 @@ def test_without_pairs_nothing_reads_8_bits(tmp_path: Path) -> None:
 )
 def test_an_operator_spelt_wrong_is_found_or_told(wide: str, verdict: Verdict, said: str) -> None:
     reads = graph_reads(quantised(softmaxed(), "scores", ("y.node",)))
-    evidence = Evidence(
-        "c", samples=3, precision="int8", eight_bit=EightBitReads(reads, operators=frozenset({"MatMul", "Softmax"}))
-    )
+    evidence = proof(EightBitReads(reads, operators=frozenset({"MatMul", "Softmax"})), samples=3, precision="int8")
     [found] = LayerConstraints(keep_wide=(wide,)).judge(evidence)
     assert found.verdict is verdict
     assert said in found.message
@@ -138,12 +137,12 @@ def test_layers_of_an_engine(kind: str, format_: str, nodes: tuple[str, ...], fo
     layer = EngineLayer("l", kind, "INT8", (EngineTensor("scores", format_),), nodes=nodes)
     reads = engine_reads([layer], sites(softmaxed()))
     assert [read.site.node for read in reads] == found
-    evidence = Evidence("c", samples=3, precision="int8", eight_bit=EightBitReads(reads, engine=True))
+    evidence = proof(EightBitReads(reads, engine=True), samples=3, precision="int8")
     [judged] = LayerConstraints().judge(evidence)
     assert judged.verdict is (Verdict.FAILED if found else Verdict.PASSED)
 
 
 def test_int8_of_which_nothing_is_seen_is_inconclusive() -> None:
-    evidence = Evidence("c", samples=3, precision="int8", eight_bit=EightBitReads(()))
+    evidence = proof(EightBitReads(()), samples=3, precision="int8")
     [found] = LayerConstraints().judge(evidence)
     assert found.verdict is Verdict.INCONCLUSIVE

@@ -16,6 +16,7 @@ from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.errors import InvalidInput
+from assay_runner.passes.budgets import Budgets
 from assay_runner.trial.measure import Measured
 from tests.models import (
     Samples,
@@ -219,22 +220,19 @@ def test_every_report_survives_its_own_format(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layers", [True, False])
-def test_tensors_beyond_what_memory_affords_are_shown_in_parts(
-    layers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tensors_beyond_what_memory_affords_are_shown_in_parts(layers: bool, tmp_path: Path) -> None:
     x = random(10, 16, seed=1)
     x[[6, 9]] *= 3000
     data, checks = Samples({"x": x}, batch=8), (Finite(), *((LayerDrift(),) if layers else ()))
     whole = measured(layer_norm(), "fp16", data, tmp_path / "whole", *checks)
-    monkeypatch.setattr("assay_runner.passes.tapped.SHOWN_BYTES", 1000)
-    split = measured(layer_norm(), "fp16", data, tmp_path / "split", *checks)
+    split = measured(layer_norm(), "fp16", data, tmp_path / "split", *checks, budgets=Budgets(shown=1000))
     assert finding(split, "finite") == finding(whole, "finite")
     assert [layer["name"] for layer in split.report.layers] == [layer["name"] for layer in whole.report.layers]
 
 
-def test_a_model_of_one_batch_only_is_shown_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay_runner.passes.tapped.SHOWN_BYTES", 1)
+def test_a_model_of_one_batch_only_is_shown_whole(tmp_path: Path) -> None:
     proto = model(
         [node("Reshape", "x s", "y")], [value("x", "N", 4)], [value("y", "N", 2)], [constant("s", np.array([6, 4]))]
     )
-    assert measured(proto, "fp16", Samples({"x": random(6, 4)}, batch=6), tmp_path).report.verdict is Verdict.PASSED
+    data = Samples({"x": random(6, 4)}, batch=6)
+    assert measured(proto, "fp16", data, tmp_path, budgets=Budgets(shown=1)).report.verdict is Verdict.PASSED

@@ -16,9 +16,10 @@ from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
-from assay_runner.evidence import Evidence, Fault, Reproduction, TensorFaults
-from assay_runner.passes.outputs import OutputsPass
+from assay_runner.evidence import Fault, OutputsFound, Reproduction, ShownTensors, TensorFaults
+from assay_runner.passes.outputs import Drifts
 from assay_runner.tensors import Array, Batch, Site
+from tests.evidence import proof
 from tests.models import Samples, constant, model, node, random, value
 from tests.runner.numerics.candidates import measured
 
@@ -91,10 +92,12 @@ def _array(rows: Any) -> Array:
 def judged(golden: Any, candidate: Any, check: OutputDrift | None = None) -> Finding:
     """What the check says of an output y, one row per sample."""
     arrays = [_array(rows) for rows in (golden, candidate)]
-    outputs = OutputsPass({"y": Site("y")}, {1})
+    outputs = Drifts({"y": Site("y")}, {1})
     outputs.add(Batch(0, len(arrays[0]), {"x": arrays[0]}), {"y": arrays[0]}, {"y": arrays[1]})
-    proof = Evidence("c", len(arrays[0]), outputs=outputs.result(), unmeasured=outputs.unmeasured)
-    [found] = (check or OutputDrift()).judge(proof)
+    check = check or OutputDrift()
+    [found] = check.judge(
+        proof(OutputsFound(outputs.result(), outputs.unmeasured), check=check, samples=len(arrays[0]))
+    )
     return found
 
 
@@ -204,11 +207,13 @@ def test_a_seed_is_not_advised_where_it_does_not_help(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("served", "verdict"), [(2.0, Verdict.INCONCLUSIVE), (NAN, Verdict.FAILED)])
 def test_what_is_infinite_only_when_it_is_shown_is_not_known_of_the_candidate(served: float, verdict: Verdict) -> None:
     """A fused kernel keeps in wider registers what overflows once it has to be written out."""
-    outputs = OutputsPass({"y": Site("y")}, {1})
+    outputs = Drifts({"y": Site("y")}, {1})
     outputs.add(Batch(0, 1, {"x": _array([[1.0]])}), {"y": _array([[1.0, 2.0]])}, {"y": _array([[1.0, served]])})
     shown = TensorFaults(1, (Fault(Site("squared", "pow", "Pow"), 1, 0, 1, 0, 0, 1),))
     other = Reproduction(bitwise=False, snr=-INF)
-    proof = Evidence("c", 1, precision="fp16", outputs=outputs.result(), tensors=shown, reproduction=other)
-    [found] = Finite().judge(proof)
+    evidence = proof(
+        OutputsFound(outputs.result()), ShownTensors(shown, reproduction=other), samples=1, precision="fp16"
+    )
+    [found] = Finite().judge(evidence)
     assert (found.verdict, found.node) == (verdict, "pow")
     assert ("when it is shown" in found.message) is (verdict is Verdict.INCONCLUSIVE)

@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
+from assay_runner.data.rows import bits_equal
 from assay_runner.graphs.pieces import cut
 from assay_runner.graphs.taps import random_sites, sites, tapped
-from assay_runner.passes.rows import bits_equal
 from assay_runner.tensors import Array
 from tests.models import branching, constant, convolutions, layer_norm, loaded, mlp, model, node, noisy, random, value
 from tests.runner.numerics.candidates import ORT, build, candidate

@@ -16,9 +16,9 @@ from onnx import TensorProto, numpy_helper
 
 from assay_api.audit import Candidate
 from assay_api.model import parse
+from assay_runner.data.rows import bits_equal
 from assay_runner.errors import InvalidInput
 from assay_runner.graphs.rounding import rounder
-from assay_runner.passes.rows import bits_equal
 from assay_runner.tensors import Array, Arrays
 from tests.models import (
     branching,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from assay_runner.passes.rows import parts
+from assay_runner.data.rows import parts
 from assay_runner.tensors import Batch
 
 

@@ -20,15 +20,16 @@ from assay_api.report import Verdict
 from assay_runner.backends import Built, Capability, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.errors import Unavailable
-from assay_runner.evidence.reruns import Condition
+from assay_runner.evidence import RerunsWanted
 from assay_runner.graphs.documents import load_graph
 from assay_runner.graphs.taps import custom_sites
 from assay_runner.graphs.upstream import upstream
 from assay_runner.passes.background_load import busy
+from assay_runner.passes.budgets import Budgets
 from assay_runner.passes.repeats import repeat
 from assay_runner.tensors import Array, Arrays
-from tests.models import Heard, Samples, branching, loaded, mlp, model, node, random, value
-from tests.runner.numerics.candidates import ORT, build, candidate
+from tests.models import Samples, branching, loaded, mlp, model, node, random, value
+from tests.runner.numerics.candidates import build, candidate, setting
 from tests.runner.numerics.unsteady import DATA, Altering, Served, Wavering, Whim, judged, plugged, stateful
 
 PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
@@ -158,15 +159,15 @@ def test_memory_does_not_grow_with_the_runs(tmp_path: Path) -> None:
     most = []
     for runs in (3, 40):
         backend = Wavering(lambda at: 0.5 * (at.run % 2))
-        given = {"conditions": ["sameSession"], "runs": runs, "batches": 1}
+        given: dict[str, Any] = {"conditions": ["sameSession"], "runs": runs, "batches": 1}
         assert judged(stateful(), DATA, tmp_path / str(runs), backend, **given).verdict is FAILED
         most.append(backend.most)
     assert most[0] == most[1]
 
 
-def test_a_batch_too_large_to_be_shown_is_shown_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay_runner.passes.first_difference.SHOWN_BYTES", 300)
-    found = judged(stateful(), DATA, tmp_path, Wavering(lambda at: 0.5 * (at.run % 2)), conditions=["sameSession"])
+def test_a_batch_too_large_to_be_shown_is_shown_in_part(tmp_path: Path) -> None:
+    whim, small = Wavering(lambda at: 0.5 * (at.run % 2)), Budgets(shown=300)
+    found = judged(stateful(), DATA, tmp_path, whim, small, conditions=["sameSession"])
     assert found.tensor == "moved"
     assert 1 < found.details["inside"]["samples"] < 8
 
@@ -265,7 +266,6 @@ def test_a_process_that_fails_is_one_sentence(tmp_path: Path) -> None:
     made = loaded(mlp(), tmp_path)
     built = build(made, candidate("fp32"), tmp_path)
     built = replace(built, path=Path(shutil.copy(built.path, tmp_path / "run.onnx")))
-    sites = {site.tensor: site for site in ORT.sites(built)}
 
     class Vanishing(OnnxRuntime):
         @contextmanager
@@ -274,8 +274,8 @@ def test_a_process_that_fails_is_one_sentence(tmp_path: Path) -> None:
                 os.replace(built.path, tmp_path / "elsewhere.onnx")
                 yield session
 
-    only: tuple[Condition, ...] = ("newProcess",)
-    found = repeat(Vanishing(), built, Samples({"x": random(9, 8)}), sites, (2, 1, only), Heard())
+    where = setting(made, built, Samples({"x": random(9, 8)}), tmp_path, Vanishing())
+    found = repeat(where, RerunsWanted(2, 1, ("newProcess",)))
     assert not found.differences
     assert not found.tried
     assert found.untried["newProcess"].startswith("a new process could not run the candidate: ")

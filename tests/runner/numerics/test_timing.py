@@ -13,8 +13,9 @@ import pytest
 from assay_api.model import parse
 from assay_api.report import Finding, Verdict
 from assay_runner.backends import Backend
+from assay_runner.backends.subject import Subject
 from assay_runner.checks import CHECKS, Check
-from assay_runner.evidence import EngineFacts
+from assay_runner.evidence import EngineFacts, TimingWanted
 from assay_runner.passes.timing import timed
 from assay_runner.trial.measure import Measured
 from tests.models import Heard, Samples, loaded, mlp, random
@@ -66,13 +67,17 @@ def test_limits_of_time_and_memory(case: str, tmp_path: Path) -> None:
     assert message in found.message
 
 
+DATA = Samples({"x": random(8, 8)})
+
+
 def test_weights_beside_the_model_are_part_of_its_size(tmp_path: Path) -> None:
-    built = build(loaded(mlp(), tmp_path), candidate("fp32"), tmp_path)
+    made = loaded(mlp(), tmp_path)
+    built = build(made, candidate("fp32"), tmp_path)
     outside = tmp_path / "outside"
     outside.mkdir()
     proto = onnx.load(str(built.path))
     onnx.save(proto, str(outside / "m.onnx"), save_as_external_data=True, location="w.bin", size_threshold=0)
-    found = timed(ORT, replace(built, path=outside / "m.onnx"), Samples({"x": random(8, 8)}), 1, 0, Heard())
+    found = timed(Subject("c", ORT, replace(built, path=outside / "m.onnx"), made), DATA, TimingWanted(1, 0), Heard())
     assert found.engine == sum(path.stat().st_size for path in outside.iterdir())
 
 
@@ -84,12 +89,13 @@ def test_an_emulation_meets_no_limit(given: dict[str, Any], verdict: Verdict, tm
 
 
 def test_without_a_clock_the_wall_clock_counts(tmp_path: Path) -> None:
-    built = build(loaded(mlp(), tmp_path), candidate("fp32"), tmp_path)
-    found = timed(ORT, built, Samples({"x": random(8, 8)}), 4, 2, Heard())
+    made = loaded(mlp(), tmp_path)
+    built = build(made, candidate("fp32"), tmp_path)
+    found = timed(Subject("c", ORT, built, made), DATA, TimingWanted(4, 2), Heard())
     assert (len(found.milliseconds), found.rows, found.device, found.memory) == (4, 8, False, None)
     assert min(found.milliseconds) > 0
     engine = replace(built, engine=EngineFacts((), memory=7))
-    assert timed(ORT, engine, Samples({"x": random(8, 8)}), 1, 0, Heard()).memory == 7
+    assert timed(Subject("c", ORT, engine, made), DATA, TimingWanted(1, 0), Heard()).memory == 7
     unknown = check("latency", deviceMemoryMB=5, runs=3)
     [judgement] = judged(mlp(), Samples({"x": random(8, 8)}), tmp_path / "again", unknown)
     assert judgement.verdict is INCONCLUSIVE

@@ -19,6 +19,7 @@ from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.seams import FILLINGS
 from assay_runner.checks import CHECKS
+from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.tensors import Array, Arrays
 from tests.fusing import Fusing
 from tests.models import Samples, constant, model, node, random, value
@@ -182,9 +183,17 @@ def plugged() -> onnx.ModelProto:
 DATA = Samples({"x": random(8, 8), "state": np.zeros((8, 1), np.float32)})
 
 
-def judged(proto: onnx.ModelProto, data: Samples, folder: Path, backend: Backend = ORT, **given: Any) -> Finding:
+def judged(
+    proto: onnx.ModelProto,
+    data: Samples,
+    folder: Path,
+    backend: Backend = ORT,
+    budgets: Budgets = DEFAULT,
+    **given: Any,
+) -> Finding:
     """What `runToRun` finds, with the parameters given."""
-    [found] = measured(proto, "fp32", data, folder, parse(CHECKS["runToRun"], given), backend=backend).findings
+    check = parse(CHECKS["runToRun"], given)
+    [found] = measured(proto, "fp32", data, folder, check, backend=backend, budgets=budgets).findings
     assert ". " not in found.message, "one sentence"
     assert Finding.model_validate_json(found.model_dump_json(by_alias=True)).message == found.message
     return found

@@ -37,7 +37,11 @@ class AchievedPrecision(Check):
     """
 
     name: ClassVar[str] = "achievedPrecision"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.ENGINE})
+
+    @property
+    def needs(self) -> tuple[Need[Any], ...]:
+        """Nothing: what an engine is made of its builder tells."""
+        return ()
 
     share: float = Field(default=0, ge=0, le=1)
     """Smallest share of the layers that compute which must have run in it. Default 0: one layer is enough, and below

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.sameness import Sameness
-from assay_runner.evidence import Evidence, Need
+from assay_runner.evidence import Evidence, InvarianceWanted
 
 
 class BatchInvariance(Sameness):
@@ -20,16 +20,20 @@ class BatchInvariance(Sameness):
     """
 
     name: ClassVar[str] = "batchInvariance"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.BATCHING})
 
     batches: int = Field(default=2, ge=1, le=1000)
     """How many batches are looked at, from the dataset's start. Default 2."""
+
+    @property
+    def needs(self) -> tuple[InvarianceWanted]:
+        """The same samples in other batches."""
+        return (InvarianceWanted(self.batches),)
 
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding per output and comparison."""
         if reason := self.unmeasured(evidence):
             return (self.inconclusive(evidence, reason),)
-        found = evidence.behaviour.invariance.get(self.batches)
+        found = evidence.of(*self.needs)
         if found is None:
             return (self.inconclusive(evidence, "no batch was run for it"),)
         note = "; ".join(found.notes)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from assay_api.model import Model
 from assay_api.report import Finding, Verdict
-from assay_runner.evidence import Evidence, Need, Reproduction
+from assay_runner.evidence import Evidence, Need, Reproduction, RerunsWanted, TensorsWanted
 from assay_runner.tensors import Site
 
 REPRODUCES_DB = 20.0
@@ -28,8 +29,20 @@ class Check(Model):
 
     name: ClassVar[str]
     """Key in `spec.checks`."""
-    needs: ClassVar[frozenset[Need]]
-    """What must be measured."""
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[Need[Any], ...]:
+        """What must be measured."""
+
+    @property
+    def outputs_read(self) -> tuple[str, ...]:
+        """Names of outputs that its parameters name: each must be one of the model's."""
+        return ()
+
+    def limits_on(self, output: str) -> Mapping[str, float]:
+        """Limits that it holds the figures of an output against, by metric, for the report to show beside them."""
+        return {}
 
     @abstractmethod
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
@@ -89,7 +102,7 @@ def unseen(evidence: Evidence) -> str:
     )
 
 
-def doubted(finding: Finding, evidence: Evidence) -> Finding:
+def inconclusive_if_unrounded(finding: Finding, evidence: Evidence) -> Finding:
     """The finding; nothing passes where the candidate's precision did not reach a part of its graph."""
     if finding.verdict is not Verdict.PASSED or not evidence.unrounded:
         return finding
@@ -101,7 +114,7 @@ def doubted(finding: Finding, evidence: Evidence) -> Finding:
     return finding.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "message": message})
 
 
-def astray(seen: Reproduction | None) -> str:
+def probe_disagrees(seen: Reproduction | None) -> str:
     """That the run that shows tensors is another one than the plain run, and how far; empty where it is not."""
     if seen is None or seen.bitwise or seen.snr >= REPRODUCES_DB:
         return ""
@@ -109,14 +122,15 @@ def astray(seen: Reproduction | None) -> str:
     return f"the run that shows every tensor does not reproduce the plain run's outputs ({found})"
 
 
-def misleading(evidence: Evidence) -> str:
+def why_not_served(evidence: Evidence) -> str:
     """Why the tensors that were shown say nothing about the plain run; empty where they do."""
-    told = astray(evidence.reproduction)
+    shown = evidence.any(TensorsWanted)
+    told = probe_disagrees(shown.reproduction) if shown else ""
     if not told:
         return ""
-    shown = f"{told}, so its tensors are not those that are served"
-    if any(repeats.differences for repeats in evidence.behaviour.repeats.values()):
-        return f"{shown}; nor does the candidate reproduce itself, see runToRun"
+    said = f"{told}, so its tensors are not those that are served"
+    if any(repeats.differences for repeats in evidence.each(RerunsWanted)):
+        return f"{said}; nor does the candidate reproduce itself, see runToRun"
     weak = evidence.engine is not None and evidence.engine.typing == "weak"
     way_out = ": under typing: strong showing tensors changes less of what is built" if weak else ""
-    return f"{shown}{way_out}"
+    return f"{said}{way_out}"

@@ -10,7 +10,7 @@ from assay_api.fields import ArrayName
 from assay_api.report import Finding
 from assay_runner.checks.check import place
 from assay_runner.checks.sameness import Sameness
-from assay_runner.evidence import Evidence, Need
+from assay_runner.evidence import Evidence, ExtraOutputWanted
 
 
 class ExtraOutputCheck(Sameness):
@@ -21,18 +21,22 @@ class ExtraOutputCheck(Sameness):
     """
 
     name: ClassVar[str] = "extraOutput"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.EXTRA_OUTPUT})
 
     tensor: ArrayName | None = None
     """The tensor that is added. Default: one in the middle of the graph."""
     batches: int = Field(default=2, ge=1, le=1000)
     """How many batches are run, from the dataset's start. Default 2."""
 
+    @property
+    def needs(self) -> tuple[ExtraOutputWanted]:
+        """Outputs with one more among them."""
+        return (ExtraOutputWanted(self.tensor or "", self.batches),)
+
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding per output."""
         if reason := self.unmeasured(evidence):
             return (self.inconclusive(evidence, reason),)
-        found = evidence.behaviour.extra.get((self.tensor or "", self.batches))
+        found = evidence.of(*self.needs)
         if found is None:
             return (self.inconclusive(evidence, "no batch was run with one more output"),)
         if found.same is None or found.site is None:

@@ -7,12 +7,23 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import MOST_UNSEEN, Check, misleading, place, spoken, unseen
+from assay_runner.checks.check import MOST_UNSEEN, Check, place, spoken, unseen, why_not_served
 from assay_runner.checks.fused_layer import explained, inner_details
-from assay_runner.evidence import Evidence, Fault, InnerTensor, Need, OutputDrifts, Overflow
+from assay_runner.evidence import (
+    Evidence,
+    Fault,
+    InnerTensor,
+    Need,
+    OutputDrifts,
+    OutputsWanted,
+    Overflow,
+    ShownTensors,
+    TensorsWanted,
+)
 from assay_runner.tensors import Site
 
 LISTED = 20
+OUTPUTS, TENSORS = OutputsWanted(), TensorsWanted()
 PARTED = "keep one of these nodes in a wider precision, so that they are not fused"
 BF16 = 3.38e38
 LARGEST: Mapping[str, str] = MappingProxyType({"fp16": "65,504", "bf16": "3.38953e38"})
@@ -26,57 +37,65 @@ class Finite(Check):
     """
 
     name: ClassVar[str] = "finite"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.OUTPUTS, Need.TENSORS})
+
+    @property
+    def needs(self) -> tuple[Need[Any], ...]:
+        """Every tensor; and the outputs as they are served, which showing tensors may change."""
+        return (OUTPUTS, TENSORS)
 
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """Failed at the first tensor with a value that is not finite and that golden does not have."""
-        hidden = next((o for o in evidence.outputs if o.broken.any()), None)
-        if evidence.tensors is None or evidence.samples < 1:
+        outputs, shown = evidence.of(OUTPUTS), evidence.of(TENSORS)
+        hidden = next((o for o in (outputs.drifts if outputs else ()) if o.broken.any()), None)
+        if shown is None or evidence.samples < 1:
             reason = self.unmeasured(evidence) or "the tensors of the candidate were not looked at"
             if hidden:
                 return (self._hidden(evidence, hidden, f"which tensor is the first is not known: {reason}"),)
             return (self.inconclusive(evidence, reason),)
-        own = [fault for fault in evidence.tensors.faults if fault.own is None or fault.own > 0]
-        if own and not hidden and (reason := misleading(evidence)):
+        own = [fault for fault in shown.faults.faults if fault.own is None or fault.own > 0]
+        if own and not hidden and (reason := why_not_served(evidence)):
             return (self._doubtful(evidence, own[0], reason),)
         if own:
-            return (self._failed(evidence, own),)
+            return (self._failed(evidence, shown, own),)
         if hidden:
             why = "it is finite in the run that shows every tensor: showing them changes what is computed"
             why += "; fp16Range names what FP16 cannot hold" if evidence.precision == "fp16" else ""
             return (self._hidden(evidence, hidden, why),)
-        if reason := misleading(evidence):
+        if reason := why_not_served(evidence):
             return (self.inconclusive(evidence, reason),)
         if reason := unseen(evidence):
             return (self.inconclusive(evidence, reason),)
-        if not evidence.tensors.looked_at:
+        seen, overflows = shown.faults, _overflows(evidence, shown)
+        if not seen.looked_at:
             return (self.inconclusive(evidence, "the candidate shows no tensor that could be looked at"),)
-        looked_at, unshown = evidence.tensors.looked_at, evidence.tensors.unshown
+        looked_at, unshown = seen.looked_at, seen.unshown
         if unshown > MOST_UNSEEN * (looked_at + unshown):
             reason = f"only {looked_at} of {looked_at + unshown} tensors could be shown, and they are finite"
             return (self.inconclusive(evidence, reason),)
-        shared = evidence.tensors.faults
+        shared = seen.faults
         what = f"all {looked_at} tensors are" if looked_at > 1 else "the only tensor is"
         message = f"{what} finite on {evidence.samples} samples"
-        if evidence.tensors.fused:
-            message += f" ({evidence.tensors.fused} more lie inside fused layers and are never made)"
+        if seen.fused:
+            message += f" ({seen.fused} more lie inside fused layers and are never made)"
         if unshown:
             message += f" ({unshown} could not be shown)"
         if shared:
             message += f", but for {len(shared)} that golden has the same values in, such as {place(shared[0].site)}"
-        if evidence.overflows:
-            message += f"; {_overflow(evidence.overflows[0])}, but no tensor after it is infinite for that"
+        if overflows:
+            message += f"; {_overflow(overflows[0])}, but no tensor after it is infinite for that"
         details: dict[str, Any] = {"lookedAt": looked_at, "asGolden": _listed(shared)}
         return (self.finding(evidence, Verdict.PASSED, message, metric="nonFinite", value=0, limit=0, details=details),)
 
-    def _failed(self, evidence: Evidence, own: Sequence[Fault]) -> Finding:
+    def _failed(self, evidence: Evidence, shown: ShownTensors, own: Sequence[Fault]) -> Finding:
         first = own[0]
-        users = [over for over in evidence.overflows if any(site.node == first.site.node for site in over.users)]
+        users = [
+            over for over in _overflows(evidence, shown) if any(site.node == first.site.node for site in over.users)
+        ]
         if users:
             return self._overflown(evidence, users[0], own)
         known = "golden has other values there" if first.own is not None else "golden has no such tensor"
         others = f"; later tensors follow: {len(own) - 1}" if len(own) > 1 else ""
-        split = evidence.split_layers.get(first.site.tensor)
+        split = shown.split_layers.get(first.site.tensor)
         inside = explained(split, _not_finite, _not_finite)
         message = (
             f"{place(first.site)} is the first that is not finite: {_what(first)} in {first.own or first.samples} of "
@@ -113,8 +132,8 @@ class Finite(Check):
         samples: int,
         more: Mapping[str, Any] = MappingProxyType({}),
     ) -> Finding:
-        tensors = evidence.tensors
-        shared = [fault for fault in tensors.faults if fault.own == 0] if tensors else []
+        shown = evidence.of(TENSORS)
+        shared = [fault for fault in shown.faults.faults if fault.own == 0] if shown else []
         details = {"tensors": _listed(own), "asGolden": _listed(shared), "inAll": len(own), **more}
         return self.finding(
             evidence, Verdict.FAILED, message, site, metric="nonFinite", value=samples, limit=0, details=details
@@ -124,6 +143,11 @@ class Finite(Check):
         samples = int(output.broken.sum())
         message = f"output {output.site.tensor!r} is not finite in {samples} of {evidence.samples} samples; {why}"
         return self.finding(evidence, Verdict.FAILED, message, output.site, metric="nonFinite", value=samples, limit=0)
+
+
+def _overflows(evidence: Evidence, shown: ShownTensors) -> tuple[Overflow, ...]:
+    """Graph inputs, then weights."""
+    return (*shown.overflows, *evidence.overflows)
 
 
 def _not_finite(inner: InnerTensor) -> bool:

@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import Check, misleading, spoken, unseen
+from assay_runner.checks.check import Check, spoken, unseen, why_not_served
 from assay_runner.checks.ran_wider import RanWider
-from assay_runner.evidence import Evidence, Need
+from assay_runner.evidence import Evidence, RangesWanted, TensorsWanted
 from assay_runner.evidence.ranges import Accumulation, Ranges, TensorRange
 
 LISTED = 12
+RANGES = RangesWanted()
 LARGEST = 65504.0
 # An element this much smaller than the largest of its tensor is lost in rounding to 11 bits anyway.
 MATTERS = 2.0**11
@@ -39,7 +40,6 @@ class Fp16Range(Check):
     """
 
     name: ClassVar[str] = "fp16Range"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.RANGES})
 
     underflow: float = Field(default=0.01, ge=0, le=1)
     """Largest share of a tensor's elements that may become zero, where its largest value is small enough for them to
@@ -50,11 +50,16 @@ class Fp16Range(Check):
     """What sums inside operators are taken in: a total that exceeds FP16 is Failed with fp16, told with fp32, and
     Inconclusive with unknown, the default. A node that the engine ran wider is excused."""
 
+    @property
+    def needs(self) -> tuple[RangesWanted]:
+        """Golden's values."""
+        return (RANGES,)
+
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding: the first overflow, else what underflows, else a sum that may overflow, else that all fits."""
         if reason := self.unmeasured(evidence):
             return (self.inconclusive(evidence, reason),)
-        ranges = evidence.ranges
+        ranges = evidence.of(RANGES)
         if ranges is None or not ranges.tensors:
             return (self.inconclusive(evidence, "the ranges of golden's tensors were not measured"),)
         over = [entry for entry in ranges.tensors if entry.overflow]
@@ -167,8 +172,9 @@ def _spared(spared: Sequence[TensorRange], evidence: Evidence) -> str:
 
 def _unharmed(evidence: Evidence) -> str:
     """That the candidate got away with it, where every tensor of it was looked at; fused layers may hide it."""
-    seen = evidence.tensors
-    if seen is None or not seen.looked_at or misleading(evidence) or any(fault.own != 0 for fault in seen.faults):
+    shown = evidence.any(TensorsWanted)
+    seen = shown.faults if shown else None
+    if seen is None or not seen.looked_at or why_not_served(evidence) or any(fault.own != 0 for fault in seen.faults):
         return ""
     if not seen.fused:
         return "; no tensor of this candidate was infinite for it, so what ran it computes wider or saturates"

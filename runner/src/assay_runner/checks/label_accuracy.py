@@ -9,7 +9,7 @@ from pydantic import Field
 from assay_api.fields import ArrayName, Share
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check
-from assay_runner.evidence import Evidence, LabelRanks, Need
+from assay_runner.evidence import Evidence, LabelRanks, LabelsWanted
 from assay_runner.statistics.paired import Pairs, bounds, keeps, samples_to_settle
 
 
@@ -21,7 +21,6 @@ class LabelAccuracy(Check):
     """
 
     name: ClassVar[str] = "labelAccuracy"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.LABELS})
 
     metric: Literal["top1", "top5"] = "top1"
     """Share of samples whose label is the largest (top1), or among the five largest (top5), elements of the output.
@@ -34,11 +33,21 @@ class LabelAccuracy(Check):
     output: ArrayName | None = None
     """Output that holds the class scores, last axis = classes. Default: the first."""
 
+    @property
+    def needs(self) -> tuple[LabelsWanted]:
+        """How labels rank in the output."""
+        return (LabelsWanted(self.output or ""),)
+
+    @property
+    def outputs_read(self) -> tuple[str, ...]:
+        """The output that scores are read from."""
+        return (self.output,) if self.output else ()
+
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding: the share of golden's metric that remains, against `keep`."""
         if reason := self.unmeasured(evidence):
             return (self.inconclusive(evidence, reason),)
-        ranks = evidence.labels.get(self.output) if self.output else next(iter(evidence.labels.values()), None)
+        ranks = evidence.of(*self.needs)
         if ranks is None or not ranks.golden.size:
             return (self.inconclusive(evidence, "the labels were not compared with any output"),)
         if ranks.classes == 1:

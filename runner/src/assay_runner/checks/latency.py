@@ -9,7 +9,7 @@ from pydantic import Field
 
 from assay_api.report import Finding, Latency, Verdict
 from assay_runner.checks.check import Check
-from assay_runner.evidence import Evidence, Need
+from assay_runner.evidence import Evidence, TimingWanted
 from assay_runner.evidence.reruns import Timing
 
 MB = 1e6
@@ -24,7 +24,6 @@ class LatencyCheck(Check):
     """
 
     name: ClassVar[str] = "latency"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.TIME})
 
     median_ms: float | None = Field(default=None, gt=0)
     """Longest median time of a batch in milliseconds."""
@@ -41,6 +40,11 @@ class LatencyCheck(Check):
     warm_up: int = Field(default=10, ge=0, le=10000)
     """Runs before, which do not count. Default 10."""
 
+    @property
+    def needs(self) -> tuple[TimingWanted]:
+        """The time of a batch."""
+        return (TimingWanted(self.runs, self.warm_up),)
+
     def limits(self) -> dict[str, float]:
         """Limits by metric."""
         given = {
@@ -56,7 +60,7 @@ class LatencyCheck(Check):
         """One finding: the first limit that is breached, or all figures."""
         if reason := self.unmeasured(evidence):
             return (self.inconclusive(evidence, reason),)
-        timing = evidence.behaviour.timings.get((self.runs, self.warm_up))
+        timing = evidence.of(*self.needs)
         if timing is None or not timing.milliseconds:
             return (self.inconclusive(evidence, "no run was timed"),)
         found, limits = figures(timing), self.limits()

@@ -9,10 +9,11 @@ from pydantic import Field
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check
-from assay_runner.evidence import Evidence, Need
+from assay_runner.evidence import EightBitWanted, Evidence, Need, OutputsWanted
 from assay_runner.evidence.eight_bit import EightBitRead
 
 LISTED = 20
+READS, OUTPUTS = EightBitWanted(), OutputsWanted()
 KEEP_WIDE = (
     "LayerNormalization",
     "InstanceNormalization",
@@ -40,17 +41,21 @@ class LayerConstraints(Check):
     """
 
     name: ClassVar[str] = "layerConstraints"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.GRAPH, Need.OUTPUTS})
 
     keep_wide: tuple[str, ...] = Field(default=KEEP_WIDE, min_length=1, max_length=64)
     """Operators that must read no 8-bit activations. Default: normalisations, softmax, GELU, Erf, Sigmoid, Tanh, Exp,
     Log, Sqrt and Pow."""
 
+    @property
+    def needs(self) -> tuple[Need[Any], ...]:
+        """What reads 8 bits, and the outputs, to say what harm it does."""
+        return (READS, OUTPUTS)
+
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding: the first such node, or that there is none."""
         if reason := self.unmeasured(evidence):
             return (self.inconclusive(evidence, reason),)
-        found = evidence.eight_bit
+        found = evidence.of(READS)
         if found is None:
             return (self.inconclusive(evidence, "the candidate's graph was not looked at"),)
         wide = {name.casefold() for name in self.keep_wide}
@@ -89,7 +94,10 @@ class LayerConstraints(Check):
 
 def _harm(evidence: Evidence) -> str:
     """The worst output's signal-to-noise ratio, where there is one."""
-    worst = [(float(o.snr[o.measured].min()), o.site.tensor) for o in evidence.outputs if o.measured.size]
+    found = evidence.of(OUTPUTS)
+    worst = [
+        (float(o.snr[o.measured].min()), o.site.tensor) for o in (found.drifts if found else ()) if o.measured.size
+    ]
     if not worst:
         return ""
     snr, name = min(worst)

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import MOST_UNSEEN, Check, misleading, place, unseen
+from assay_runner.checks.check import MOST_UNSEEN, Check, place, unseen, why_not_served
 from assay_runner.checks.fused_layer import errors_of, explained, inner_details
-from assay_runner.evidence import Error, Evidence, InnerTensor, LayerError, LayerErrors, Need
+from assay_runner.evidence import Error, Evidence, InnerTensor, LayerError, LayerErrors, TensorsWanted
 
 
 class LayerDrift(Check):
@@ -21,7 +21,6 @@ class LayerDrift(Check):
     """
 
     name: ClassVar[str] = "layerDrift"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.LAYERS})
 
     snr: float = Field(default=10, ge=-1000, le=1000)
     """Smallest signal-to-noise ratio of a tensor in dB, accumulated error. Default 10."""
@@ -33,31 +32,37 @@ class LayerDrift(Check):
     worst: int = Field(default=10, ge=1, le=1000)
     """How many of the worst tensors are listed. Default 10."""
 
+    @property
+    def needs(self) -> tuple[TensorsWanted]:
+        """Every tensor, against golden's."""
+        return (TensorsWanted(compared=True, whole=self.tensors == "all"),)
+
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding: the first tensor at which a breach starts, or that there is none."""
         if reason := self.unmeasured(evidence):
             return (self.inconclusive(evidence, reason),)
-        if evidence.layers is None:
+        shown = evidence.of(*self.needs)
+        if shown is None or shown.layers is None:
             return (self.inconclusive(evidence, "the tensors were not compared with golden's"),)
-        layers = [layer for layer in evidence.layers.layers if layer.elements]
+        layers = [layer for layer in shown.layers.layers if layer.elements]
         if not layers:
             reason = "candidate and golden share no tensor by name: build the candidate from the same graph"
             return (self.inconclusive(evidence, reason),)
-        if reason := misleading(evidence):
+        if reason := why_not_served(evidence):
             return (self.inconclusive(evidence, reason),)
-        details = self._details(layers, evidence.layers)
+        details = self._details(layers, shown.layers)
         local = [layer for layer in layers if layer.local and not layer.local.snr >= self.local_snr]
         passed_on = [layer for layer in layers if not layer.accumulated.snr >= self.snr]
         if local or passed_on:
             return (self._failed(evidence, local, passed_on, details),)
-        if reason := _unmeasured(layers, evidence.layers.skipped):
+        if reason := _unmeasured(layers, shown.layers.skipped):
             return (self.inconclusive(evidence, reason, details=details),)
         if reason := unseen(evidence):
             return (self.inconclusive(evidence, reason, details=details),)
         worst = min(layers, key=lambda layer: layer.accumulated.snr)
-        fused = len(evidence.layers.fused)
+        fused = len(shown.layers.fused)
         message = (
-            f"{len(layers)} of {len(layers) + len(evidence.layers.skipped)} tensors compared, all within the limits"
+            f"{len(layers)} of {len(layers) + len(shown.layers.skipped)} tensors compared, all within the limits"
             + (f" ({fused} more lie inside fused layers and are never made)" if fused else "")
             + f"; the farthest is {place(worst.site)} with {worst.accumulated.snr:.1f} dB"
         )
@@ -95,7 +100,8 @@ class LayerDrift(Check):
 
     def _inside(self, evidence: Evidence, first: LayerError, local: bool) -> tuple[str, dict[str, Any]]:
         """What is known of the inside of the layer that makes the tensor; `local`: it breaches the local limit."""
-        split = evidence.split_layers.get(first.site.tensor)
+        shown = evidence.of(*self.needs)
+        split = shown.split_layers.get(first.site.tensor) if shown else None
         limit = self.local_snr if local else self.snr
 
         def fails(inner: InnerTensor) -> bool:

@@ -11,7 +11,7 @@ from assay_api.fields import ArrayName, Share
 from assay_api.model import Rule
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check
-from assay_runner.evidence import Evidence, Need, Scores
+from assay_runner.evidence import Evidence, Scores, ScoresWanted
 
 MetricName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
@@ -25,7 +25,6 @@ class MetricCheck(Check):
     """
 
     name: ClassVar[str] = "metric"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.METRICS})
     RULES: ClassVar = (
         Rule(
             "!(has(self.keep) && has(self.atLeast))",
@@ -43,11 +42,21 @@ class MetricCheck(Check):
     output: ArrayName | None = None
     """Output that is scored. Default: the first."""
 
+    @property
+    def needs(self) -> tuple[ScoresWanted]:
+        """The metric's scores."""
+        return (ScoresWanted(self.metric, self.output or ""),)
+
+    @property
+    def outputs_read(self) -> tuple[str, ...]:
+        """The output that is scored."""
+        return (self.output,) if self.output else ()
+
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding."""
         if reason := self.unmeasured(evidence):
             return (self.inconclusive(evidence, reason),)
-        scores = evidence.scores.get((self.metric, self.output or ""))
+        scores = evidence.of(*self.needs)
         if scores is None or not scores.candidate.size:
             return (self.inconclusive(evidence, f"metric {self.metric!r} was not measured"),)
         golden, mean = float(scores.golden.mean()), float(scores.candidate.mean())

@@ -13,7 +13,7 @@ from pydantic import Field
 from assay_api.fields import ArrayName, Share
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, decibels
-from assay_runner.evidence import Evidence, Need, OutputDrifts
+from assay_runner.evidence import Evidence, OutputDrifts, OutputsWanted
 from assay_runner.statistics.quantiles import bad_end, worst_index
 from assay_runner.tensors import Floats
 
@@ -56,7 +56,6 @@ class OutputDrift(Check):
     """
 
     name: ClassVar[str] = "outputDrift"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.OUTPUTS})
 
     outputs: tuple[ArrayName, ...] = Field(
         default=(), max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"}
@@ -82,6 +81,16 @@ class OutputDrift(Check):
     """Share of samples whose integer or boolean output must be identical to the golden one. Applies to such outputs
     only. Default 0.99."""
 
+    @property
+    def needs(self) -> tuple[OutputsWanted]:
+        """The outputs, and the agreement of their k largest elements."""
+        return (OutputsWanted(self.top_k),)
+
+    @property
+    def outputs_read(self) -> tuple[str, ...]:
+        """The outputs that are judged."""
+        return self.outputs
+
     def limits(self) -> dict[str, float]:
         """Limits of float outputs by metric, without topKAgreement's; the default where none is given."""
         given = {
@@ -94,6 +103,13 @@ class OutputDrift(Check):
         found = {name: limit for name, limit in given.items() if limit is not None}
         return found if found or self.top_k_agreement is not None else {"snr": DEFAULT_SNR}
 
+    def limits_on(self, output: str) -> dict[str, float]:
+        """Limits by metric, those of integers and of topKAgreement among them."""
+        if not self.judges(output):
+            return {}
+        agreement = {} if self.top_k_agreement is None else {"topKAgreement": self.top_k_agreement}
+        return {**self.limits(), "equal": self.equal, **agreement}
+
     def judges(self, output: str) -> bool:
         """Whether this output is judged."""
         return not self.outputs or output in self.outputs
@@ -102,13 +118,16 @@ class OutputDrift(Check):
         """One finding per output: its worst breach, or that it is within all limits."""
         if reason := self.unmeasured(evidence):
             return (self.inconclusive(evidence, reason),)
-        measured = {drifts.site.tensor: drifts for drifts in evidence.outputs if self.judges(drifts.site.tensor)}
+        found = evidence.of(*self.needs)
+        if found is None:
+            return (self.inconclusive(evidence, "no output was compared with a golden one"),)
+        measured = {drifts.site.tensor: drifts for drifts in found.drifts if self.judges(drifts.site.tensor)}
         findings = [self._output(evidence, drifts) for drifts in measured.values()]
-        for name, reason in evidence.unmeasured.items():
+        for name, reason in found.unmeasured.items():
             if self.judges(name):
                 hint = "name the outputs to be judged in outputDrift.outputs"
                 findings.append(self.inconclusive(evidence, f"{reason}; {hint}", tensor=name))
-        missing = [name for name in self.outputs if name not in measured and name not in evidence.unmeasured]
+        missing = [name for name in self.outputs if name not in measured and name not in found.unmeasured]
         findings += [self.inconclusive(evidence, f"output {name!r} was not measured", tensor=name) for name in missing]
         return tuple(findings) or (self.inconclusive(evidence, "no output was compared with a golden one"),)
 

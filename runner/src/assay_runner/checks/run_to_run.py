@@ -12,7 +12,7 @@ from pydantic import Field
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, place
 from assay_runner.checks.suspicion import although, cause, listed
-from assay_runner.evidence import Evidence, Need
+from assay_runner.evidence import Evidence, RerunsWanted
 from assay_runner.evidence.reruns import Condition, Difference, Inside, Repeats, Suspects
 from assay_runner.tensors import Site
 
@@ -38,7 +38,6 @@ class RunToRun(Check):
     """
 
     name: ClassVar[str] = "runToRun"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.RUNS})
 
     runs: int = Field(default=5, ge=2, le=1000)
     """Runs of each batch in one session, in used memory (at least 4 there), and under load. Default 5."""
@@ -51,11 +50,16 @@ class RunToRun(Check):
     compute in and write to is filled with NaN, zeros and other numbers beforehand), underLoad (while another session
     runs the same). Default: all that the backend offers."""
 
+    @property
+    def needs(self) -> tuple[RerunsWanted]:
+        """The same batches again."""
+        return (RerunsWanted(self.runs, self.batches, self.conditions),)
+
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding: the first difference in graph order, or that all bits are equal."""
         if reason := self.unmeasured(evidence):
             return (self.inconclusive(evidence, reason),)
-        repeats = evidence.behaviour.repeats.get((self.runs, self.batches, self.conditions))
+        repeats = evidence.of(*self.needs)
         if repeats is None or repeats.batches < 1:
             return (self.inconclusive(evidence, "no batch was run again"),)
         if repeats.differences:

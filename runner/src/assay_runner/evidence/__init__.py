@@ -1,55 +1,68 @@
-"""Evidence: everything that is measured of a candidate, as values."""
+"""Evidence: everything that is measured of a candidate, as values, and how it is asked for."""
 
-from assay_runner.evidence.evidence import (
-    Behaviour,
-    EightBitReads,
-    EngineFacts,
-    EngineLayer,
-    EngineTensor,
+from assay_runner.evidence.eight_bit import EightBitReads
+from assay_runner.evidence.engine import EngineFacts, EngineLayer, EngineTensor
+from assay_runner.evidence.evidence import BatchTimes, Evidence
+from assay_runner.evidence.faults import Fault, Overflow, TensorFaults
+from assay_runner.evidence.layers import (
     Error,
-    Evidence,
-    Fault,
-    Floats,
     FusedLayer,
-    Histogram,
     InnerTensor,
-    LabelRanks,
     LayerError,
     LayerErrors,
-    Need,
-    OutputDrifts,
-    Overflow,
-    Ranges,
     Reproduction,
-    Scores,
-    Site,
     SplitLayer,
-    TensorFaults,
 )
+from assay_runner.evidence.needs import (
+    EightBitWanted,
+    ExtraOutputWanted,
+    InvarianceWanted,
+    LabelsWanted,
+    Need,
+    OutputsWanted,
+    RangesWanted,
+    RerunsWanted,
+    ScoresWanted,
+    TensorsWanted,
+    TimingWanted,
+)
+from assay_runner.evidence.outputs import LabelRanks, OutputDrifts, OutputsFound, Scores
+from assay_runner.evidence.ranges import Histogram, Ranges
+from assay_runner.evidence.shown import ShownTensors
 
 __all__ = [
-    "Behaviour",
+    "BatchTimes",
     "EightBitReads",
+    "EightBitWanted",
     "EngineFacts",
     "EngineLayer",
     "EngineTensor",
     "Error",
     "Evidence",
+    "ExtraOutputWanted",
     "Fault",
-    "Floats",
     "FusedLayer",
     "Histogram",
     "InnerTensor",
+    "InvarianceWanted",
     "LabelRanks",
+    "LabelsWanted",
     "LayerError",
     "LayerErrors",
     "Need",
     "OutputDrifts",
+    "OutputsFound",
+    "OutputsWanted",
     "Overflow",
     "Ranges",
+    "RangesWanted",
     "Reproduction",
+    "RerunsWanted",
     "Scores",
-    "Site",
+    "ScoresWanted",
+    "ShownTensors",
     "SplitLayer",
     "TensorFaults",
+    "TensorsWanted",
+    "TimingWanted",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,19 @@ class OutputDrifts:
     def measured(self) -> NDArray[np.intp]:
         """Indices of the samples whose figures mean something, broken ones among them."""
         return np.flatnonzero((self.compared > 0) & (self.broken | ~self.void))
+
+
+@dataclass(frozen=True)
+class OutputsFound:
+    """What was measured on the outputs.
+
+    Attributes:
+        drifts: one per output that could be compared, in graph order.
+        unmeasured: outputs that could not be, and why.
+    """
+
+    drifts: tuple[OutputDrifts, ...]
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -187,20 +187,3 @@ class Timing:
     emulated: bool
     engine: int
     memory: int | None = None
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """What was measured so, by the parameters asked for.
-
-    Attributes:
-        repeats: by (runs, batches, conditions).
-        invariance: by batches.
-        extra: by (tensor, or empty for the default; batches).
-        timings: by (runs, warm-up runs).
-    """
-
-    repeats: Mapping[tuple[int, int, tuple[Condition, ...]], Repeats] = field(default_factory=dict)
-    invariance: Mapping[int, Invariance] = field(default_factory=dict)
-    extra: Mapping[tuple[str, int], ExtraOutput] = field(default_factory=dict)
-    timings: Mapping[tuple[int, int], Timing] = field(default_factory=dict)

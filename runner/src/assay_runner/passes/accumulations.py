@@ -20,8 +20,8 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from assay_runner.data.rows import has_samples, is_float
 from assay_runner.evidence.ranges import Accumulation
-from assay_runner.passes.rows import has_samples, is_float
 from assay_runner.statistics.blocks import plain
 from assay_runner.tensors import Array, Arrays, Batch, Site
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from assay_runner.passes.rows import is_float, judged
+from assay_runner.data.rows import is_float, judged
 from assay_runner.statistics.blocks import Sums, plain
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Batch

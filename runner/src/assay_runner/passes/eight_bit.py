@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from assay_runner.backends import Built
+from assay_runner.evidence import EightBitWanted
 from assay_runner.evidence.eight_bit import EightBitReads
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.eight_bit_reads import engine_reads, graph_reads
 from assay_runner.graphs.taps import sites
+from assay_runner.passes.setting import Pass
+
+
+class EightBitPass(Pass[EightBitWanted]):
+    """Looks at the graph; runs nothing."""
+
+    def result(self) -> Mapping[EightBitWanted, EightBitReads]:
+        """The same for all."""
+        return dict.fromkeys(self.needs, eight_bit(self.setting.subject.built))
 
 
 def eight_bit(built: Built) -> EightBitReads:

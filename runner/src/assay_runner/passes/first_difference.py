@@ -18,39 +18,29 @@ import numpy as np
 
 from assay_runner.backends import Backend, Built, Capability, Session
 from assay_runner.backends.seams import Comparing, Comparison, Spoiling
+from assay_runner.data.rows import affordable, bits_equal, distance, judged, parts
 from assay_runner.errors import AuditError, Unsupported
 from assay_runner.evidence.reruns import CONDITIONS, Condition, Difference, Inside
 from assay_runner.passes.background_load import busy
-from assay_runner.passes.host import SHOWN_BYTES, affordable
 from assay_runner.passes.in_subprocess import run_elsewhere
-from assay_runner.passes.rows import bits_equal, distance, judged, parts
+from assay_runner.passes.setting import Setting
 from assay_runner.passes.spoilt import in_turn
-from assay_runner.tensors import Array, Arrays, Batch, Progress, Site
+from assay_runner.tensors import Array, Arrays, Batch, Site
 
 SESSIONS = 3
 """Sessions that are opened anew: each costs as much as loading the candidate, or building its probe."""
 
 
-def look_inside(
-    backend: Backend,
-    built: Built,
-    chosen: Sequence[Batch],
-    differences: Sequence[Difference],
-    runs: int,
-    splits: bool,
-    progress: Progress,
-) -> Inside:
+def look_inside(setting: Setting, chosen: Sequence[Batch], differences: Sequence[Difference], runs: int) -> Inside:
     """The first tensor that differs, under the first condition under which one does.
 
     Args:
-        backend: what runs the candidate.
-        built: the candidate.
+        setting: the candidate; a batch whose tensors are too many is shown in part, if its model takes any batch.
         chosen: batches that were run again.
         differences: what differed in them.
         runs: runs in one session, in used memory, and under load.
-        splits: whether the model takes batches of any size; then a batch whose tensors are too many is shown in part.
-        progress: told how far it is.
     """
+    backend, built, progress = setting.subject.backend, setting.subject.built, setting.progress
     if not backend.can(Capability.TENSORS):
         return Inside(reason=f"backend {backend.name} cannot show tensors here")
     differing = {difference.condition for difference in differences}
@@ -61,7 +51,7 @@ def look_inside(
     for probe in _probes(backend, built):
         wanted = [condition for condition in conditions if condition not in probe.beside]
         if wanted and not found.first:
-            found = _looked(probe, found, chosen[index], index, wanted, runs, splits, progress)
+            found = _looked(setting, probe, found, chosen[index], index, wanted, runs)
     return found
 
 
@@ -91,24 +81,23 @@ def _probes(backend: Backend, built: Built) -> Iterator[_Probe]:
 
 
 def _looked(
+    setting: Setting,
     probe: _Probe,
     before: Inside,
     batch: Batch,
     index: int,
     conditions: Sequence[Condition],
     runs: int,
-    splits: bool,
-    progress: Progress,
 ) -> Inside:
     """What a probe shows; what was found before it, where it cannot be opened."""
     try:
         with probe.opened() as session:
-            size = affordable(session, batch, SHOWN_BYTES) if splits else 0
+            size = affordable(session.run, batch, setting.budgets.shown) if setting.splits else 0
             look = _Look(probe, session, next(parts(batch, size or None)), index)
             for condition in conditions:
                 if not look.first:
                     look.under(condition, runs)
-                    progress.advance()
+                    setting.progress.advance()
             return _after(before, look.result())
     except AuditError as error:
         return replace(before, reason="; ".join(filter(None, (before.reason, str(error)))))

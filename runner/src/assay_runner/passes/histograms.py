@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from assay_runner.data.rows import judged
 from assay_runner.evidence import LayerErrors
 from assay_runner.evidence.ranges import Histogram
-from assay_runner.passes.rows import judged
 from assay_runner.statistics.magnitudes import LEAST, Magnitudes
 from assay_runner.tensors import Array, Batch, Site
 

@@ -10,27 +10,26 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from assay_runner.backends import Backend, Built, Capability, Piece, Session
 from assay_runner.backends.seams import Comparing, Comparison
-from assay_runner.errors import InvalidInput
+from assay_runner.data.rows import affordable, is_float, judged
 from assay_runner.graphs.documents import load_outline
+from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.passes.counts import Counts
-from assay_runner.passes.rows import is_float, judged, parts
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Arrays, Batch
 
-SHOWN_BYTES = 1 << 30
-"""What the tensors of one run may take, unless one sample takes more."""
-
-PIECE_BYTES = 96 << 20
 NOWHERE: frozenset[str] = frozenset()
 
 
 class HostComparison:
     """The seam over any backend that shows its tensors, and runs its pieces, in host memory."""
 
-    def __init__(self, backend: Backend, built: Built, session: Session, local: bool, stack: ExitStack) -> None:
-        """Compare what a session shows; `stack` closes what is opened later."""
+    def __init__(
+        self, backend: Backend, built: Built, session: Session, local: bool, limit: int, stack: ExitStack
+    ) -> None:
+        """Compare what a session shows; `limit`: bytes of a piece's results. `stack` closes what is opened later."""
         self._backend, self._built, self._session, self._stack = backend, built, session, stack
+        self._limit = limit
         self._names = [site.tensor for site in backend.sites(built)]
         self._outputs = [output.name for output in load_outline(built.source).graph.output]
         self._pieces: tuple[Piece, ...] | None = None if local and backend.can(Capability.PIECES) else ()
@@ -61,7 +60,7 @@ class HostComparison:
 
     def fits(self, batch: Batch, limit: int) -> int:
         """By the tensors of one sample."""
-        return affordable(self._session, batch, limit)
+        return affordable(self._session.run, batch, limit)
 
     def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
         """Run the pieces on golden's tensors, then the candidate, and compare."""
@@ -93,7 +92,7 @@ class HostComparison:
     def _add_local(self, golden: Arrays, batch: Batch) -> None:
         if self._pieces is None:
             sizes = {name: array.nbytes for name, array in golden.items()}
-            self._pieces = self._stack.enter_context(self._backend.pieces(self._built, sizes, PIECE_BYTES))
+            self._pieces = self._stack.enter_context(self._backend.pieces(self._built, sizes, self._limit))
         for piece in self._pieces:
             results = piece.session.run({**{n: golden[n] for n in piece.needs & golden.keys()}, **batch.inputs})
             for name, result in piece.gives.items():
@@ -104,26 +103,19 @@ class HostComparison:
 
 
 def comparison(
-    backend: Backend, built: Built, *, local: bool, whole: bool = False
+    backend: Backend, built: Built, budgets: Budgets = DEFAULT, *, local: bool, whole: bool = False
 ) -> AbstractContextManager[Comparison]:
     """The backend's own comparison, or one in host memory, which always shows every tensor."""
     if isinstance(backend, Comparing):
         return backend.open_comparison(built, local=local, whole=whole)
-    return compared_here(backend, built, local=local)
+    return compared_here(backend, built, budgets, local=local)
 
 
 @contextmanager
-def compared_here(backend: Backend, built: Built, *, local: bool) -> Iterator[HostComparison]:
+def compared_here(
+    backend: Backend, built: Built, budgets: Budgets = DEFAULT, *, local: bool
+) -> Iterator[HostComparison]:
     """A comparison in host memory; `local`: also run pieces of the candidate, if the backend can."""
     with ExitStack() as stack:
         session = stack.enter_context(backend.open_tapped(built))
-        yield HostComparison(backend, built, session, local, stack)
-
-
-def affordable(session: Session, batch: Batch, limit: int = SHOWN_BYTES) -> int:
-    """Samples whose tensors fit into the limit; 0, all of a batch, where the model will not run on one alone."""
-    try:
-        tensors = session.run(next(parts(batch, 1)).inputs)
-    except InvalidInput:
-        return 0
-    return max(1, limit // max(1, sum(array.nbytes for array in tensors.values())))
+        yield HostComparison(backend, built, session, local, budgets.pieces, stack)

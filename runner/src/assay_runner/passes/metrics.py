@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from importlib.metadata import entry_points
 from typing import Any, Final
 
 import numpy as np
 
-from assay_runner.checks.metric import MetricCheck
+from assay_runner.data.rows import has_samples, judged
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import Scores
-from assay_runner.passes.rows import has_samples, judged
-from assay_runner.tensors import Array, Arrays, Batch, Floats, Site
+from assay_runner.evidence import Scores, ScoresWanted
+from assay_runner.passes.setting import Pass, Setting, Step
+from assay_runner.tensors import Array, Arrays, Batch, Floats
 
 GROUP: Final = "assay.metrics"
 
@@ -45,28 +46,36 @@ def load_metric(name: str) -> Score:
     return score
 
 
-class MetricsPass:
+class MetricsPass(Pass[ScoresWanted]):
     """Scores golden outputs against themselves and the candidate's against golden, batch by batch."""
 
-    def __init__(self, checks: Iterable[MetricCheck], outputs: Mapping[str, Site]) -> None:
-        """Load what the checks name.
+    reads_outputs = True
+
+    def __init__(self, needs: Sequence[ScoresWanted], setting: Setting, stack: ExitStack) -> None:
+        """Load what is named.
 
         Raises:
             InvalidInput: a metric cannot be loaded.
         """
-        self._sites = outputs
-        self._checks = {(check.metric, check.output or ""): load_metric(check.metric) for check in checks}
-        self._golden: dict[tuple[str, str], list[Floats]] = {key: [] for key in self._checks}
-        self._candidate: dict[tuple[str, str], list[Floats]] = {key: [] for key in self._checks}
+        super().__init__(needs, setting, stack)
+        self._sites = setting.subject.outputs
+        self._scores = {need: load_metric(need.metric) for need in needs}
+        self._golden: dict[ScoresWanted, list[Floats]] = {need: [] for need in needs}
+        self._candidate: dict[ScoresWanted, list[Floats]] = {need: [] for need in needs}
 
-    def add(self, batch: Batch, golden: Arrays, candidate: Arrays) -> None:
+    def add(self, step: Step) -> None:
+        """Score a batch."""
+        if step.found is not None:
+            self._add(step.batch, step.golden, step.found)
+
+    def _add(self, batch: Batch, golden: Arrays, candidate: Arrays) -> None:
         """Take a batch in.
 
         Raises:
             InvalidInput: a metric fails, or does not give one number per sample; or the output has no samples.
         """
-        for key, score in self._checks.items():
-            name, output = key[0], self._output(key)
+        for need, score in self._scores.items():
+            name, output = need.metric, self._output(need)
             if name_missing := [
                 who for who, a in (("golden", golden), ("the candidate", candidate)) if output not in a
             ]:
@@ -77,19 +86,19 @@ class MetricsPass:
                     f"{list(candidate[output].shape)}"
                 )
             wanted, found = _locked(golden[output]), _locked(judged(candidate[output], batch))
-            self._golden[key].append(_scored(name, score, wanted, wanted, batch))
-            self._candidate[key].append(_scored(name, score, wanted, found, batch))
+            self._golden[need].append(_scored(name, score, wanted, wanted, batch))
+            self._candidate[need].append(_scored(name, score, wanted, found, batch))
 
-    def result(self) -> dict[tuple[str, str], Scores]:
-        """What was measured, by name and output asked for."""
+    def result(self) -> Mapping[ScoresWanted, Scores]:
+        """What was measured."""
         return {
-            key: Scores(self._sites[self._output(key)], np.concatenate(parts), np.concatenate(self._candidate[key]))
-            for key, parts in self._golden.items()
+            need: Scores(self._sites[self._output(need)], np.concatenate(parts), np.concatenate(self._candidate[need]))
+            for need, parts in self._golden.items()
             if parts
         }
 
-    def _output(self, key: tuple[str, str]) -> str:
-        return key[1] or next(iter(self._sites))
+    def _output(self, need: ScoresWanted) -> str:
+        return need.output or next(iter(self._sites))
 
 
 def _locked(array: Array) -> Array:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assay_runner.data.rows import has_samples, judged
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import LabelRanks, OutputDrifts
-from assay_runner.passes.rows import has_samples, judged
+from assay_runner.evidence import LabelRanks, LabelsWanted, OutputDrifts, OutputsFound, OutputsWanted
+from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.statistics.samples import Drift, drift, identical, ranks
 from assay_runner.tensors import Array, Arrays, Batch, Site
 
@@ -20,8 +22,8 @@ EXACT = "biu"
 NOTHING = drift(np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32))
 
 
-class OutputsPass:
-    """Gathers the drift of each output, batch by batch."""
+class Drifts:
+    """Outputs of one run against those of another, gathered batch by batch."""
 
     def __init__(self, sites: Mapping[str, Site], ks: Collection[int]) -> None:
         """Look at these outputs, in this order; `ks` are the k of top-k agreement."""
@@ -72,16 +74,45 @@ class OutputsPass:
         return ""
 
 
-class LabelsPass:
+class OutputsPass(Pass[OutputsWanted]):
+    """The candidate's outputs against golden's."""
+
+    reads_outputs = True
+
+    def __init__(self, needs: Sequence[OutputsWanted], setting: Setting, stack: ExitStack) -> None:
+        """Compare every output, once for all needs."""
+        super().__init__(needs, setting, stack)
+        self._drifts = Drifts(setting.subject.outputs, {need.top_k for need in needs if need.top_k})
+
+    def add(self, step: Step) -> None:
+        """Compare the outputs of a batch."""
+        if step.found is not None:
+            self._drifts.add(step.batch, step.golden, step.found)
+
+    def result(self) -> Mapping[OutputsWanted, OutputsFound]:
+        """The same for all."""
+        return dict.fromkeys(self.needs, OutputsFound(self._drifts.result(), self._drifts.unmeasured))
+
+
+class LabelsPass(Pass[LabelsWanted]):
     """Gathers how labels rank in an output of classes."""
 
-    def __init__(self, outputs: Collection[str]) -> None:
-        """Look at these outputs."""
-        self._golden: dict[str, list[NDArray[np.int64]]] = {name: [] for name in outputs}
-        self._candidate: dict[str, list[NDArray[np.int64]]] = {name: [] for name in outputs}
+    reads_outputs = True
+
+    def __init__(self, needs: Sequence[LabelsWanted], setting: Setting, stack: ExitStack) -> None:
+        """Look at the outputs that are asked for."""
+        super().__init__(needs, setting, stack)
+        self._output = {need: need.output or next(iter(setting.subject.outputs)) for need in needs}
+        self._golden: dict[str, list[NDArray[np.int64]]] = {name: [] for name in self._output.values()}
+        self._candidate: dict[str, list[NDArray[np.int64]]] = {name: [] for name in self._output.values()}
         self._classes: dict[str, int] = {}
 
-    def add(self, batch: Batch, golden: Arrays, candidate: Arrays) -> None:
+    def add(self, step: Step) -> None:
+        """Rank the labels of a batch."""
+        if step.found is not None:
+            self._add(step.batch, step.golden, step.found)
+
+    def _add(self, batch: Batch, golden: Arrays, candidate: Arrays) -> None:
         """Take a batch in.
 
         Raises:
@@ -111,14 +142,13 @@ class LabelsPass:
             self._golden[name].append(ranks(scores[0], labels))
             self._candidate[name].append(ranks(scores[1], labels))
 
-    def result(self) -> dict[str, LabelRanks]:
-        """What was measured, by output."""
-        return {
-            name: LabelRanks(
-                name, self._classes[name], np.concatenate(self._golden[name]), np.concatenate(self._candidate[name])
-            )
-            for name in self._classes
-        }
+    def result(self) -> Mapping[LabelsWanted, LabelRanks]:
+        """What was measured."""
+        return {need: self._ranks(name) for need, name in self._output.items() if name in self._classes}
+
+    def _ranks(self, name: str) -> LabelRanks:
+        golden, candidate = np.concatenate(self._golden[name]), np.concatenate(self._candidate[name])
+        return LabelRanks(name, self._classes[name], golden, candidate)
 
 
 def _whose(name: str, golden: Arrays) -> str:

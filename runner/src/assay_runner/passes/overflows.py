@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from assay_runner.backends import Built
+from assay_runner.data.rows import judged
 from assay_runner.evidence import Overflow
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.rounding import LARGEST
 from assay_runner.graphs.taps import uses
-from assay_runner.passes.rows import judged
 from assay_runner.tensors import Batch
 
 

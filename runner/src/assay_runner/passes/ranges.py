@@ -5,22 +5,20 @@ Golden's and not the candidate's: behind the first overflow a candidate shows on
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
+from assay_runner.data.rows import has_samples, is_float, judged
+from assay_runner.evidence import RangesWanted
 from assay_runner.evidence.ranges import Kind, Ranges, TensorRange
-from assay_runner.golden.run import BACKEND, golden_model
 from assay_runner.graphs.documents import load_graph
 from assay_runner.graphs.taps import uses
-from assay_runner.models.loading import LoadedModel
 from assay_runner.passes.accumulations import AccumulationsPass
-from assay_runner.passes.host import affordable
-from assay_runner.passes.rows import has_samples, is_float, judged, parts
+from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.statistics.blocks import plain
 from assay_runner.statistics.ranges import OVERFLOW, RangeCounts
 from assay_runner.tensors import Array, Batch, Site
@@ -35,36 +33,41 @@ class _Seen:
     first: int = -1
 
 
-class RangesPass:
-    """Runs golden with every tensor shown and counts."""
+class RangesPass(Pass[RangesWanted]):
+    """Looks at every tensor of golden and counts."""
 
-    def __init__(
-        self, model: LoadedModel, precision: Literal["fp32", "fp64"], workdir: Path, splits: bool, stack: ExitStack
-    ) -> None:
-        """Open the golden run; `stack` closes it. `splits`: whether the model takes batches of any size."""
-        built, _ = golden_model(model, precision, workdir)
-        self._path = model.path
-        self._graph = load_graph(model.path)
+    tolerant = True
+    takes_parts = True
+    of_golden = True
+
+    def __init__(self, needs: Sequence[RangesWanted], setting: Setting, stack: ExitStack) -> None:
+        """Read the graph; weights are read at the end."""
+        super().__init__(needs, setting, stack)
+        self._path = setting.reference.model.path
+        self._graph = load_graph(self._path)
         self._users = uses(self._graph)
-        self._sites = BACKEND.sites(built)
-        self._session = stack.enter_context(BACKEND.open_tapped(built))
+        self._sites = setting.reference.sites
         self._order = {site.node: index for index, site in reversed(list(enumerate(self._sites)))}
         self._sums = AccumulationsPass(self._graph)
         self._seen: dict[str, _Seen] = {}
-        self._size: int | None = None if splits else 0
 
-    def add(self, batch: Batch) -> None:
-        """Take a batch in, in parts small enough that all tensors fit into memory."""
-        if self._size is None:
-            self._size = affordable(self._session, batch)
-        for part in parts(batch, self._size or None):
-            tensors = {**part.inputs, **self._session.run(part.inputs)}
-            self._sums.add(tensors, part)
-            for name, array in tensors.items():
-                if is_float(array) and array.size:
-                    self._add(name, array, part)
+    def golden_names(self) -> Collection[str]:
+        """All."""
+        return self.setting.reference.names
 
-    def result(self) -> Ranges:
+    def add_part(self, step: Step, part: Batch, golden: dict[str, Array]) -> None:
+        """Count what golden computed of a part, and what it was fed."""
+        tensors = {**part.inputs, **golden}
+        self._sums.add(tensors, part)
+        for name, array in tensors.items():
+            if is_float(array) and array.size:
+                self._add(name, array, part)
+
+    def result(self) -> Mapping[RangesWanted, Ranges]:
+        """The same for all."""
+        return dict.fromkeys(self.needs, self._ranges())
+
+    def _ranges(self) -> Ranges:
         """What was measured; reads the weights one by one."""
         entries = self._weights()
         for name in self._users.keys() & self._seen.keys() - {site.tensor for site in self._sites}:

@@ -11,43 +11,27 @@ import numpy as np
 
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import Streamed, conditions_of
+from assay_runner.data.rows import bits_equal, distance, judged
 from assay_runner.errors import AuditError
+from assay_runner.evidence import RerunsWanted
 from assay_runner.evidence.reruns import CONDITIONS, Condition, Difference, Repeats, Unwritten
 from assay_runner.passes.background_load import busy
 from assay_runner.passes.first_difference import look_inside
 from assay_runner.passes.in_subprocess import run_elsewhere
-from assay_runner.passes.rows import bits_equal, distance, judged
+from assay_runner.passes.setting import Setting
 from assay_runner.passes.spoilt import follows_memory, in_turn
 from assay_runner.passes.suspects import Suspected
-from assay_runner.tensors import Arrays, Batch, Batches, Progress, Site
+from assay_runner.tensors import Arrays, Batch, Progress, Site
 
 
-def repeat(
-    backend: Backend,
-    built: Built,
-    dataset: Batches,
-    outputs: Mapping[str, Site],
-    asked: tuple[int, int, tuple[Condition, ...]],
-    progress: Progress,
-    splits: bool = True,
-) -> Repeats:
-    """Run the first batches again under each condition, and compare the bits of the outputs; if some differ, look why.
-
-    Args:
-        backend: what runs the candidate.
-        built: the candidate.
-        dataset: inputs.
-        outputs: what is compared, in graph order.
-        asked: runs of each batch in one session, in used memory and under load, batches, and conditions; none: all that
-            the backend has.
-        progress: told how far it is.
-        splits: whether the model takes batches of any size.
-    """
-    runs, batches, named = asked
+def repeat(setting: Setting, asked: RerunsWanted) -> Repeats:
+    """Run the first batches again under each condition; where bits of the outputs differ, look why."""
+    subject, progress, runs = setting.subject, setting.progress, asked.runs
+    backend, built = subject.backend, subject.built
     there = conditions_of(backend)
-    wanted = [condition for condition in CONDITIONS if condition in (named or there)]
+    wanted = [condition for condition in CONDITIONS if condition in (asked.conditions or there)]
     untried: dict[Condition, str] = {c: f"backend {backend.name} does not offer it" for c in wanted if c not in there}
-    again = _Again(list(islice(dataset, batches)), outputs, progress)
+    again = _Again(list(islice(setting.reference.dataset, asked.batches)), subject.outputs, progress)
     progress.stage("run to run", len(again.chosen) * len(wanted), "batches")
     with backend.open(built) as session:
         again.refer(session, runs if "sameSession" in wanted else 1)
@@ -58,11 +42,11 @@ def repeat(
             except AuditError as error:
                 untried[condition] = str(error)
     tried = tuple(condition for condition in wanted if condition not in untried)
-    suspected = Suspected(backend, built)
+    suspected = Suspected(subject)
     found = Repeats(len(again.chosen), runs, again.found, suspected.all.random, tried, untried)
     if not again.found:
         return found
-    inside = look_inside(backend, built, again.chosen, again.found, runs, splits, progress)
+    inside = look_inside(setting, again.chosen, again.found, runs)
     first = inside.first or again.found[0]
     return replace(
         found,

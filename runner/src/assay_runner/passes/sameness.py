@@ -8,16 +8,19 @@ from typing import Final
 
 import numpy as np
 
-from assay_runner.backends import Backend, Built, Session
+from assay_runner.backends import Session
 from assay_runner.backends.seams import Extensible
+from assay_runner.backends.subject import Subject
+from assay_runner.data.rows import bits_equal, has_samples, judged, length, parts
 from assay_runner.errors import InvalidInput, Unavailable, Unsupported
+from assay_runner.evidence import ExtraOutputWanted, InvarianceWanted
 from assay_runner.evidence.reruns import Comparison, ExtraOutput, Invariance
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
-from assay_runner.passes.outputs import OutputsPass
-from assay_runner.passes.rows import bits_equal, has_samples, judged, length, parts
+from assay_runner.passes.outputs import Drifts
+from assay_runner.passes.setting import Setting
 from assay_runner.passes.suspects import Suspected
-from assay_runner.tensors import Array, Arrays, Batch, Batches, Progress, Site
+from assay_runner.tensors import Array, Arrays, Batch, Site
 
 NOT_ADDED: Final = (
     "is not among the outputs of the candidate that was built with it, for what runs it does not compute it by itself: "
@@ -25,12 +28,12 @@ NOT_ADDED: Final = (
 )
 
 
-class SamenessPass:
+class Sameness:
     """Compares outputs of two runs, batch by batch."""
 
     def __init__(self, outputs: Mapping[str, Site], suspected: Suspected) -> None:
         """Compare these outputs."""
-        self._outputs, self._suspected = OutputsPass(outputs, ()), suspected
+        self._outputs, self._suspected = Drifts(outputs, ()), suspected
         self._names = outputs
         self._places: list[str] = []
         self._other: dict[str, list[int]] = {}
@@ -53,32 +56,16 @@ class SamenessPass:
         return Comparison(self._outputs.result(), tuple(self._places), other, self._outputs.unmeasured, suspects)
 
 
-def invariance(
-    backend: Backend,
-    built: Built,
-    fixed: int | None,
-    dataset: Batches,
-    outputs: Mapping[str, Site],
-    batches: int,
-    progress: Progress,
-) -> Invariance:
-    """Run copies of one sample as a batch, and each sample of a batch alone.
-
-    Args:
-        backend: what runs the candidate.
-        built: the candidate.
-        fixed: the model's batch where it is fixed: then no sample can run alone.
-        dataset: inputs.
-        outputs: what is compared.
-        batches: batches looked at, from the dataset's start.
-        progress: told how far it is.
-    """
-    suspected = Suspected(backend, built)
-    rows, alone, notes = SamenessPass(outputs, suspected), SamenessPass(outputs, suspected), dict[str, None]()
-    progress.stage("batch invariance", batches, "batches")
+def invariance(setting: Setting, asked: InvarianceWanted) -> Invariance:
+    """Run copies of one sample as a batch, and each sample of a batch alone, if the model takes any batch."""
+    subject, progress = setting.subject, setting.progress
+    suspected, fixed = Suspected(subject), subject.batch
+    rows, alone = Sameness(subject.outputs, suspected), Sameness(subject.outputs, suspected)
+    notes = dict[str, None]()
+    progress.stage("batch invariance", asked.batches, "batches")
     several = False
-    with backend.open(built) as session:
-        for batch in islice(dataset, batches):
+    with subject.backend.open(subject.built) as session:
+        for batch in islice(setting.reference.dataset, asked.batches):
             if length(batch) > 1:
                 several = True
                 _copies(session, batch, rows)
@@ -94,7 +81,7 @@ def invariance(
     return Invariance(rows.result(), None if notes else alone.result(), tuple(notes))
 
 
-def _copies(session: Session, batch: Batch, rows: SamenessPass) -> None:
+def _copies(session: Session, batch: Batch, rows: Sameness) -> None:
     """Feed a batch of copies of its first sample; every row is held against the first one."""
     size = length(batch)
     inputs = {name: np.repeat(array[:1], size, axis=0) for name, array in batch.inputs.items()}
@@ -104,7 +91,7 @@ def _copies(session: Session, batch: Batch, rows: SamenessPass) -> None:
     rows.add(copies, first, found, [f"row {row} of copies of sample {batch.start}" for row in range(size)])
 
 
-def _alone(session: Session, batch: Batch, alone: SamenessPass) -> Iterator[str]:
+def _alone(session: Session, batch: Batch, alone: Sameness) -> Iterator[str]:
     """Feed every sample of a batch alone; gives the reason where that cannot be run."""
     whole = _kept(session.run(batch.inputs))
     single: dict[str, list[Array]] = {}
@@ -120,40 +107,25 @@ def _alone(session: Session, batch: Batch, alone: SamenessPass) -> Iterator[str]
     alone.add(batch, first, whole, [f"sample {batch.start + row}" for row in range(batch.count)])
 
 
-def extra_output(
-    backend: Backend,
-    built: Built,
-    dataset: Batches,
-    outputs: Mapping[str, Site],
-    asked: tuple[str, int],
-    progress: Progress,
-) -> ExtraOutput:
-    """Run the first batches as they are, and with one more output.
-
-    Args:
-        backend: what runs the candidate.
-        built: the candidate.
-        dataset: inputs.
-        outputs: what is compared.
-        asked: the tensor to add, empty for one in the middle of the graph; and how many batches.
-        progress: told how far it is.
-    """
-    tensor, batches = asked
+def extra_output(setting: Setting, asked: ExtraOutputWanted) -> ExtraOutput:
+    """Run the first batches as they are, and with one more output."""
+    subject, dataset, progress = setting.subject, setting.reference.dataset, setting.progress
+    backend, tensor, batches = subject.backend, asked.tensor, asked.batches
     if not isinstance(backend, Extensible):
         return ExtraOutput(None, None, f"backend {backend.name} cannot add an output here")
-    added = _added(backend, built, outputs, tensor)
+    added = _added(subject, tensor)
     if added is None:
         named = f"the candidate has no tensor {tensor!r}" if tensor else "the candidate has no tensor but its outputs"
         return ExtraOutput(None, None, f"{named}, so there is none to add: name another in extraOutput.tensor")
     progress.stage("extra output", 2 * batches, "batches")
-    same = SamenessPass(outputs, Suspected(backend, built))
+    same = Sameness(subject.outputs, Suspected(subject))
     plain: list[Arrays] = []
-    with backend.open(built) as session:
+    with backend.open(subject.built) as session:
         for batch in islice(dataset, batches):
             plain.append({name: judged(a, batch) for name, a in _kept(session.run(batch.inputs)).items()})
             progress.advance()
     try:
-        with backend.open_with_output(built, added.tensor) as session:
+        with backend.open_with_output(subject.built, added.tensor) as session:
             for batch, first in zip(islice(dataset, batches), plain, strict=True):
                 places = [f"sample {batch.start + row}" for row in range(batch.count)]
                 found = session.run(batch.inputs)
@@ -166,12 +138,12 @@ def extra_output(
     return ExtraOutput(added, same.result())
 
 
-def _added(backend: Backend, built: Built, outputs: Collection[str], tensor: str) -> Site | None:
+def _added(subject: Subject, tensor: str) -> Site | None:
     """The tensor of this name; of none, the middle one of those that a builder cannot compute ahead."""
-    sites = [site for site in backend.sites(built) if site.tensor not in outputs]
+    sites = [site for site in subject.backend.sites(subject.built) if site.tensor not in subject.outputs]
     if tensor:
         return next((site for site in sites if site.tensor == tensor), None)
-    data = fed(load_outline(built.source))
+    data = fed(load_outline(subject.built.source))
     sites = [site for site in sites if site.tensor in data] or sites
     return sites[len(sites) // 2] if sites else None
 

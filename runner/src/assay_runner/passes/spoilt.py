@@ -13,7 +13,7 @@ import numpy as np
 
 from assay_runner.backends import Session
 from assay_runner.backends.seams import FILLINGS, Spoiling
-from assay_runner.passes.rows import bits_equal, judged
+from assay_runner.data.rows import bits_equal, judged
 from assay_runner.tensors import Array, Arrays, Batch
 
 AGAIN: Final = 5

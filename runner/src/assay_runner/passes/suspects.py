@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay_runner.backends import Backend, Built
+from assay_runner.backends.subject import Subject
 from assay_runner.evidence.reruns import Suspects
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import custom_sites
@@ -12,10 +12,10 @@ from assay_runner.graphs.upstream import upstream
 class Suspected:
     """The suspects of a candidate."""
 
-    def __init__(self, backend: Backend, built: Built) -> None:
+    def __init__(self, subject: Subject) -> None:
         """Look for them in the model that it was built from."""
-        self._graph = load_outline(built.source)
-        self.all = Suspects(backend.random(built), custom_sites(self._graph))
+        self._graph = load_outline(subject.built.source)
+        self.all = Suspects(subject.backend.random(subject.built), custom_sites(self._graph))
 
     def of(self, tensor: str) -> Suspects:
         """Those that a tensor is computed by."""

@@ -7,166 +7,157 @@ candidate's lie, and are compared with them, is the backend's to say.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from assay_runner.backends import Backend, Built, Session
-from assay_runner.evidence import Histogram, LayerErrors, Overflow, Reproduction, TensorFaults
-from assay_runner.golden.run import BACKEND, golden_model
+from assay_runner.backends import Capability
+from assay_runner.data.rows import bits_equal, has_samples, is_float, parts
+from assay_runner.errors import Unsupported
+from assay_runner.evidence import Histogram, Reproduction, ShownTensors, TensorFaults, TensorsWanted
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
-from assay_runner.models.loading import LoadedModel
 from assay_runner.passes.counts import own_samples
 from assay_runner.passes.faults import tensor_faults
 from assay_runner.passes.histograms import MOST, HistogramsPass, worst_sites
-from assay_runner.passes.host import SHOWN_BYTES, comparison
+from assay_runner.passes.host import comparison
 from assay_runner.passes.layers import layer_errors
 from assay_runner.passes.overflows import OverflowsPass
-from assay_runner.passes.rows import bits_equal, has_samples, is_float, parts
+from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.statistics.blocks import sums_of
-from assay_runner.tensors import Array, Arrays, Batch, Batches, Site
+from assay_runner.tensors import Array, Arrays, Batch, Site
 
 INF: Final = float("inf")
 
 
-class TappedPass:
-    """Runs the candidate with every tensor shown, and golden with it where tensors are compared."""
+class TappedPass(Pass[TensorsWanted]):
+    """Runs the candidate with every tensor shown, held against golden's where tensors are compared."""
 
-    def __init__(
-        self,
-        *,
-        backend: Backend,
-        built: Built,
-        model: LoadedModel,
-        precision: Literal["fp32", "fp64"],
-        workdir: Path,
-        layers: bool,
-        whole: bool,
-        splits: bool,
-        stack: ExitStack,
-    ) -> None:
-        """Open what is needed; `stack` closes it.
+    tolerant = True
+    takes_parts = True
 
-        Args:
-            backend: what runs the candidate.
-            built: the candidate.
-            model: the audit's model.
-            precision: of the golden run that tensors are compared with.
-            workdir: where golden's derived models lie.
-            layers: whether tensors are compared with golden's.
-            whole: whether those inside fused layers are wanted too.
-            splits: whether the model takes batches of any size.
-            stack: closes what is opened.
+    def __init__(self, needs: Sequence[TensorsWanted], setting: Setting, stack: ExitStack) -> None:
+        """Open what shows the tensors.
+
+        Raises:
+            InvalidInput: it cannot be built so.
+            Unsupported: no tensor can be shown.
+            Unavailable: memory or the device gave out.
         """
-        self._model, self._precision, self._workdir = model, precision, workdir
-        self._sites = backend.sites(built)
-        self._comparison = stack.enter_context(comparison(backend, built, local=layers, whole=whole))
-        self._overflows = OverflowsPass(built)
-        self._notes: tuple[str, ...] = ()
-        self.histograms: tuple[Histogram, ...] = ()
-        self.reproduction: Reproduction | None = None
-        self._data = fed(load_outline(built.source))
+        super().__init__(needs, setting, stack)
+        subject, self._reference = setting.subject, setting.reference
+        if not subject.backend.can(Capability.TENSORS):
+            raise Unsupported(f"backend {subject.backend.name} cannot show tensors here")
+        self._compared, whole = any(need.compared for need in needs), any(need.whole for need in needs)
+        self._sites = subject.backend.sites(subject.built)
         self._names = frozenset(site.tensor for site in self._sites)
-        self._golden = self._open_golden(self._comparison.shown or self._names, stack) if layers else None
+        self._data = fed(load_outline(subject.built.source))
+        self._comparison = stack.enter_context(
+            comparison(subject.backend, subject.built, setting.budgets, local=self._compared, whole=whole)
+        )
+        self._overflows = OverflowsPass(subject.built)
+        self._reproduction: Reproduction | None = None
         self._empty: set[str] = set()
-        self._settled: dict[str, int] = {}
-        self._size: int | None = None if splits else 0
-
-    def add(self, batch: Batch, plain: Arrays | None) -> None:
-        """Take a batch in; `plain` are the outputs of the plain run, where it ran."""
-        self._overflows.add(batch)
-        if self._size is None:
-            # A comparison counts in FP32.
-            self._size = self._comparison.fits(batch, SHOWN_BYTES // (2 if self._precision == "fp64" else 1))
-        for part in parts(batch, self._size or None):
-            golden = self._golden_tensors(part)
-            outputs = self._comparison.add(part, golden)
-            if plain is not None:
-                self._compare(plain if part is batch else _chosen(plain, outputs, batch, part), outputs)
-            del outputs  # Not to be held while the next part runs.
-
-    def settle(self, dataset: Batches) -> None:
-        """Look whether golden has the values that are not finite too; runs only the batches that had any.
-
-        The worst tensors are counted for their histograms on the way.
-        """
-        if errors := self.errors():
-            self._draw(worst_sites(errors), dataset)
-            return
-        names = {fault.site.tensor for fault in self.tensors().faults}
-        if not names:
-            return
-        drawn = HistogramsPass([site for site in self._sites if site.tensor in names][:MOST])
-        starts = self._comparison.batches
-        with ExitStack() as stack:
-            golden = self._open_golden(names, stack)
-            for batch in self._parts(dataset, starts):
-                wanted, found = golden.run(batch.inputs), self._comparison.show(batch, names)
-                for name in names & wanted.keys() & found.keys():
-                    own = own_samples(found[name], wanted[name], batch)
-                    self._settled[name] = self._settled.get(name, 0) + own
-                    if name in drawn.names and batch.start == min(starts):
-                        drawn.add(name, wanted[name], found[name], batch)
-        self.histograms = drawn.result()
-
-    def tensors(self) -> TensorFaults:
-        """What is not finite."""
-        seen = self._comparison
-        return tensor_faults(self._sites, seen.accumulated(), self._settled, seen.shown, seen.fused, self._data)
+        self._size = 0
+        self._found: ShownTensors | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know of golden's run and of this one."""
-        return (*self._notes, *self._comparison.notes)
+        return (*(self._reference.notes if self._compared else ()), *self._comparison.notes)
 
-    def overflows(self) -> tuple[Overflow, ...]:
-        """Graph inputs that the candidate's precision cannot hold."""
-        return self._overflows.result()
+    def golden_names(self) -> Collection[str]:
+        """Those that the candidate shows, where they are compared."""
+        return (self._comparison.shown or self._names) if self._compared else ()
 
-    def errors(self) -> LayerErrors | None:
-        """Errors per tensor, where tensors were compared."""
-        if self._golden is None:
-            return None
+    def fits(self, batch: Batch, limit: int) -> int:
+        """As many as the comparison can hold."""
+        return self._comparison.fits(batch, limit)
+
+    def add(self, step: Step) -> None:
+        """Look at the graph inputs."""
+        self._size = step.size
+        self._overflows.add(step.batch)
+
+    def add_part(self, step: Step, part: Batch, golden: dict[str, Array]) -> None:
+        """Show the candidate's tensors of a part, and compare them."""
+        outputs = self._comparison.add(part, self._floats(golden))
+        if step.found is not None:
+            plain = step.found if part is step.batch else _chosen(step.found, outputs, step.batch, part)
+            self._compare(plain, outputs)
+
+    def finish(self) -> None:
+        """Look whether golden has what is not finite too, or count the worst tensors; and take the figures."""
         seen = self._comparison
-        return layer_errors(self._sites, seen.accumulated(), seen.local(), seen.fused, self._empty)
+        errors, settled, histograms = None, dict[str, int](), tuple[Histogram, ...]()
+        if self._compared:
+            errors = layer_errors(self._sites, seen.accumulated(), seen.local(), seen.fused, self._empty)
+            histograms = self._drawn(worst_sites(errors))
+        else:
+            settled, histograms = self._settled()
+        self._found = ShownTensors(
+            faults=self._faults(settled),
+            layers=errors,
+            reproduction=self._reproduction,
+            overflows=self._overflows.result(),
+            histograms=histograms,
+        )
 
-    def _draw(self, sites: tuple[Site, ...], dataset: Batches) -> None:
+    def result(self) -> Mapping[TensorsWanted, ShownTensors]:
+        """The same for all."""
+        return dict.fromkeys(self.needs, self._found) if self._found else {}
+
+    def _faults(self, settled: Mapping[str, int]) -> TensorFaults:
+        seen = self._comparison
+        return tensor_faults(self._sites, seen.accumulated(), settled, seen.shown, seen.fused, self._data)
+
+    def _floats(self, golden: dict[str, Array]) -> dict[str, Array]:
+        """Golden's floating-point tensors, taken out of what is given, so that nothing else holds them."""
+        taken = {name: golden.pop(name) for name in self._names & golden.keys()}
+        floats = {name: array for name, array in taken.items() if is_float(array)}
+        self._empty |= {name for name, array in floats.items() if array.size == 0}
+        return floats
+
+    def _settled(self) -> tuple[dict[str, int], tuple[Histogram, ...]]:
+        """Samples in which golden does not have what is not finite here, by tensor; the first ones' histograms.
+
+        Runs only the batches that had any.
+        """
+        names = {fault.site.tensor for fault in self._faults({}).faults}
+        if not names:
+            return {}, ()
+        own: dict[str, int] = {}
+        drawn = HistogramsPass([site for site in self._sites if site.tensor in names][:MOST])
+        starts = self._comparison.batches
+        for part in self._parts(starts):
+            wanted, found = self._reference.tensors(part, names), self._comparison.show(part, names)
+            for name in names & wanted.keys() & found.keys():
+                own[name] = own.get(name, 0) + own_samples(found[name], wanted[name], part)
+                if name in drawn.names and part.start == min(starts):
+                    drawn.add(name, wanted[name], found[name], part)
+        return own, drawn.result()
+
+    def _drawn(self, sites: tuple[Site, ...]) -> tuple[Histogram, ...]:
         """Count the worst tensors again: in the first part of the dataset, and in the first that is not finite."""
-        if not sites or self._golden is None:
-            return
+        if not sites:
+            return ()
         drawn = HistogramsPass(sites)
-        for batch in self._parts(dataset, {0, *sorted(self._comparison.batches)[:1]}):
-            golden = {name: array for name, array in self._golden.run(batch.inputs).items() if name in drawn.names}
-            found = self._comparison.show(batch, drawn.names)
+        for part in self._parts({0, *sorted(self._comparison.batches)[:1]}):
+            golden, found = self._reference.tensors(part, drawn.names), self._comparison.show(part, drawn.names)
             for name in drawn.names & golden.keys() & found.keys():
-                drawn.add(name, golden[name], found[name], batch)
-        self.histograms = drawn.result()
+                drawn.add(name, golden[name], found[name], part)
+        return drawn.result()
 
-    def _parts(self, dataset: Batches, starts: Collection[int]) -> Iterator[Batch]:
+    def _parts(self, starts: Collection[int]) -> Iterator[Batch]:
         """The parts that begin with these samples; reads no further than the last of them."""
         left = set(starts)
-        for whole in dataset:
+        for whole in self._reference.dataset:
             for part in parts(whole, self._size or None):
                 if part.start in left:
                     left.discard(part.start)
                     yield part
             if not left:
                 return
-
-    def _golden_tensors(self, batch: Batch) -> dict[str, Array]:
-        if self._golden is None:
-            return {}
-        tensors = self._golden.run(batch.inputs)
-        floats = {name: array for name, array in tensors.items() if name in self._names and is_float(array)}
-        self._empty |= {name for name, array in floats.items() if array.size == 0}
-        return floats
-
-    def _open_golden(self, names: Collection[str], stack: ExitStack) -> Session:
-        built, _ = golden_model(self._model, self._precision, self._workdir)
-        self._notes += built.notes
-        return stack.enter_context(BACKEND.open_tapped(built, names))
 
     def _compare(self, plain: Arrays, outputs: Arrays) -> None:
         """Numbers tell how near the outputs are; indices, and shapes that the data decide, only that they differ."""
@@ -176,8 +167,8 @@ class TappedPass:
         numbers = [name for name in alike if is_float(plain[name])] or alike
         ratios = [sums_of(plain[name], outputs[name]).snr for name in numbers if name in other]
         snr = min(ratios, default=INF if numbers or not other else -INF)
-        before = self.reproduction or Reproduction(True, INF)
-        self.reproduction = Reproduction(before.bitwise and not other, min(before.snr, snr))
+        before = self._reproduction or Reproduction(True, INF)
+        self._reproduction = Reproduction(before.bitwise and not other, min(before.snr, snr))
 
 
 def _chosen(plain: Arrays, shown: Arrays, batch: Batch, part: Batch) -> dict[str, Array]:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from assay_runner.backends import Backend, Built, Session
+from assay_runner.backends import Built, Session
 from assay_runner.backends.seams import Timed, Weighed
+from assay_runner.backends.subject import Subject
+from assay_runner.data.rows import length
+from assay_runner.evidence import TimingWanted
 from assay_runner.evidence.reruns import Timing
 from assay_runner.models.outline import read_outline
-from assay_runner.passes.rows import length
 from assay_runner.tensors import Batches, Progress
 
 
-def timed(backend: Backend, built: Built, dataset: Batches, runs: int, warm_up: int, progress: Progress) -> Timing:
-    """Time the dataset's first batch `runs` times in a session of its own, after `warm_up` runs that do not count."""
+def timed(subject: Subject, dataset: Batches, asked: TimingWanted, progress: Progress) -> Timing:
+    """Time the dataset's first batch in a session of its own, after runs that do not count."""
+    built, runs = subject.built, asked.runs
     progress.stage("latency", runs, "runs")
     batch = next(iter(dataset))
-    with backend.open(built) as session:
-        for _ in range(warm_up):
+    with subject.backend.open(built) as session:
+        for _ in range(asked.warm_up):
             session.run(batch.inputs)
         if isinstance(session, Timed):
             found = tuple(session.time(batch.inputs, runs))

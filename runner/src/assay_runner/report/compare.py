@@ -116,9 +116,9 @@ def _words(report: Report, chosen: Sequence[int]) -> str:
         lowest = _lowest(values_of(candidate.layers, "accumulatedSnr"))
         broken = next((layer for layer in candidate.layers if non_finite(layer)), None)
         until = f" before NaN or Inf from {shortened(name_of(broken))} on, where its line falls" if broken else ""
-        astray = "" if candidate.layers_served else ", in a run that does not give the served outputs"
+        unlike_served = "" if candidate.layers_served else ", in a run that does not give the served outputs"
         if lowest is not None:
-            told.append(f"{candidate.name} {lowest:.1f} dB{until}{astray}")
+            told.append(f"{candidate.name} {lowest:.1f} dB{until}{unlike_served}")
     return f"Lowest: {'; '.join(told)}." if told else ""
 
 

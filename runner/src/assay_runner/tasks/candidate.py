@@ -9,19 +9,22 @@ from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.backends.seams import Adopting
+from assay_runner.backends.subject import Subject
 from assay_runner.builds.cache import Order, Shelf, build_or_take
 from assay_runner.checks import parse_checks
 from assay_runner.data.datasets import Dataset, Source
 from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.golden.reference import Reference
 from assay_runner.models.files import fetch_pinned
 from assay_runner.models.loading import LoadedModel
+from assay_runner.passes.setting import Setting
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.publish import publish, published, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import candidate_report
-from assay_runner.trial.measure import MeasureRequest, measure
+from assay_runner.trial.measure import measure
 
 
 def run_candidate(task: Task, context: Context) -> TaskResult:
@@ -41,8 +44,8 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     record = read_record(task, context)
     model = context.load(task.spec.model)
     dataset = dataset_of(task, model, context)
-    request, notes, shelves = _request(task, context, backend, record, model, dataset)
-    measured = measure(request, context.progress)
+    setting, notes, shelves = _setting(task, context, backend, record, model, dataset)
+    measured = measure(setting, parse_checks(task.spec))
     context.progress.stage("publish")
     for shelf in shelves:
         shelf.keep()
@@ -51,11 +54,11 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     return task_result(task, report, publish(report, task.folder, context.store))
 
 
-def _request(
+def _setting(
     task: Task, context: Context, backend: Backend, record: GoldenRecord, model: LoadedModel, dataset: Dataset
-) -> tuple[MeasureRequest, tuple[str, ...], tuple[Shelf, ...]]:
+) -> tuple[Setting, tuple[str, ...], tuple[Shelf, ...]]:
     """What is to be measured, the candidate built; what the calibration set has to say; where builds are kept."""
-    checks = parse_checks(task.spec)
+    parse_checks(task.spec)  # Before anything is built for them.
     candidate = task.candidate_spec()
     own = context.load(candidate.model) if candidate.model else None
     if own:
@@ -63,20 +66,9 @@ def _request(
     golden = open_golden(record, model, dataset, context)
     calibration = _calibration(candidate, own or model, context)
     built, shelves = _built(task, context, backend, own or model, calibration, dataset)
-    request = MeasureRequest(
-        model=model,
-        candidate=candidate,
-        candidate_model=own,
-        key=task.key,
-        built=built,
-        dataset=dataset,
-        golden=golden,
-        golden_precision=record.precision,
-        checks=checks,
-        backend=backend,
-        workdir=context.workdir(task),
-    )
-    return request, calibration.notes if calibration else (), shelves
+    subject = Subject(task.key, backend, built, own or model)
+    reference = Reference(model, dataset, golden, record.precision, context.workdir(task))
+    return Setting(subject, reference, context.progress), calibration.notes if calibration else (), shelves
 
 
 def _built(

@@ -2,70 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay_api.report import CandidateReport, Finding, Latency, Verdict, worst
-from assay_runner.checks.check import astray
+from assay_runner.backends.subject import Subject
+from assay_runner.checks import Check
+from assay_runner.checks.check import probe_disagrees
 from assay_runner.checks.latency import summary
-from assay_runner.checks.output_drift import METRICS, OutputDrift
-from assay_runner.evidence import EngineFacts, Evidence, Histogram, LayerError, OutputDrifts, Reproduction
+from assay_runner.checks.output_drift import METRICS
+from assay_runner.evidence import (
+    BatchTimes,
+    EngineFacts,
+    Evidence,
+    Histogram,
+    LabelsWanted,
+    LayerError,
+    OutputDrifts,
+    OutputsWanted,
+    RangesWanted,
+    Reproduction,
+    ShownTensors,
+    TensorsWanted,
+    TimingWanted,
+)
 from assay_runner.statistics.quantiles import bad_end, worst_index
-
-if TYPE_CHECKING:
-    from assay_runner.trial.measure import MeasureRequest
 
 SAME_DB = 80.0
 ORDER = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
 
 
 def candidate_report(
-    request: MeasureRequest,
-    evidence: Evidence,
-    findings: Iterable[Finding],
-    batch: int,
-    milliseconds: Sequence[float],
-    notes: tuple[str, ...],
+    subject: Subject, checks: Sequence[Check], evidence: Evidence, findings: Iterable[Finding]
 ) -> tuple[CandidateReport, tuple[Finding, ...]]:
     """The report and the findings, worst first.
 
     Args:
-        request: what was asked.
+        subject: the candidate.
+        checks: what was judged.
         evidence: what was measured.
         findings: what the checks found.
-        batch: samples per timed run.
-        milliseconds: time of each timed run.
-        notes: of the passes.
     """
+    built, shown = subject.built, evidence.any(TensorsWanted)
+    reproduction, outputs = shown.reproduction if shown else None, evidence.any(OutputsWanted)
     ordered = tuple(sorted(findings, key=lambda finding: ORDER[finding.verdict]))
     fields: dict[str, Any] = {}
-    timing = next(iter(evidence.behaviour.timings.values()), None)
-    if timed := summary(timing) if timing else latency(batch, milliseconds):
+    timing = evidence.any(TimingWanted)
+    if timed := summary(timing) if timing else latency(evidence.times):
         fields["latency"] = timed
     if timing and timing.memory is not None:
         fields["memory"] = timing.memory
-    if not request.built.emulated:  # an emulation's file says nothing about an engine's size
-        fields["size"] = request.built.path.stat().st_size
+    if not built.emulated:  # an emulation's file says nothing about an engine's size
+        fields["size"] = built.path.stat().st_size
     if evidence.engine:
         fields |= _engine(evidence.engine)
     report = CandidateReport(
-        name=request.key,
+        name=subject.key,
         verdict=worst(finding.verdict for finding in ordered),
-        backend=request.backend.name,
-        precision=request.built.precision,
-        emulated=request.built.emulated,
+        backend=subject.backend.name,
+        precision=built.precision,
+        emulated=built.emulated,
         samples=evidence.samples,
         accuracy=accuracy(evidence),
-        outputs=tuple(_output(drifts, request) for drifts in evidence.outputs),
-        layers=_layers(evidence),
-        layers_served=not astray(evidence.reproduction),
-        fused=len(evidence.layers.fused) if evidence.layers else 0,
-        histograms=tuple(map(_histogram, evidence.histograms)),
-        notes=(*request.built.notes, *dict.fromkeys(notes), *reproduces(evidence.reproduction)),
+        outputs=tuple(_output(drifts, checks) for drifts in (outputs.drifts if outputs else ())),
+        layers=_layers(evidence, shown),
+        layers_served=not probe_disagrees(reproduction),
+        fused=len(shown.layers.fused) if shown and shown.layers else 0,
+        histograms=tuple(map(_histogram, shown.histograms if shown else ())),
+        notes=(*built.notes, *evidence.notes, *reproduces(reproduction)),
         **fields,
     )
     return report, ordered
@@ -80,19 +89,19 @@ def _engine(engine: EngineFacts) -> dict[str, Any]:
     }
 
 
-def latency(batch: int, milliseconds: Sequence[float]) -> Latency | None:
+def latency(times: BatchTimes) -> Latency | None:
     """Median and 99th percentile; the first run warms up and does not count, unless it is the only one."""
-    kept = np.array(milliseconds[1:] or milliseconds, np.float64)
+    kept = np.array(times.milliseconds[1:] or times.milliseconds, np.float64)
     if not kept.size:
         return None
     p99 = float(np.quantile(kept, 0.99, method="higher"))
-    return Latency(median_ms=float(np.median(kept)), p99_ms=p99, batch=batch, runs=len(kept))
+    return Latency(median_ms=float(np.median(kept)), p99_ms=p99, batch=times.rows, runs=len(kept))
 
 
 def accuracy(evidence: Evidence) -> dict[str, float]:
     """Top-1 and top-5 of candidate and golden; of the first output judged, where there are several."""
     found: dict[str, float] = {}
-    for ranks in list(evidence.labels.values())[:1]:
+    for ranks in islice(evidence.each(LabelsWanted), 1):
         for name, k in (("top1", 1), ("top5", 5)):
             if k < ranks.classes:
                 found[name] = float((ranks.candidate < k).mean())
@@ -100,12 +109,11 @@ def accuracy(evidence: Evidence) -> dict[str, float]:
     return found
 
 
-def _output(drifts: OutputDrifts, request: MeasureRequest) -> dict[str, Any]:
-    judging = [c for c in request.checks if isinstance(c, OutputDrift) and c.judges(drifts.site.tensor)]
-    limits: Mapping[str, float] = {name: limit for check in judging for name, limit in check.limits().items()}
+def _output(drifts: OutputDrifts, checks: Iterable[Check]) -> dict[str, Any]:
+    limits = {name: limit for check in checks for name, limit in check.limits_on(drifts.site.tensor).items()}
     metrics: dict[str, Any] = {}
     if drifts.equal is not None:
-        metrics["equal"] = _share(drifts.equal, np.arange(drifts.samples), judging[0].equal if judging else None)
+        metrics["equal"] = _share(drifts.equal, np.arange(drifts.samples), limits.get("equal"))
     for metric in METRICS:
         values = metric.values(drifts)[drifts.measured]
         if not values.size or (metric.name == "cosine" and drifts.elements == 1):
@@ -117,10 +125,10 @@ def _output(drifts: OutputDrifts, request: MeasureRequest) -> dict[str, Any]:
             "worstSample": int(drifts.measured[worst_index(values, metric.more_is_better)]),
         }
         metrics[metric.name] = entry | ({"limit": limits[metric.name]} if metric.name in limits else {})
-    for check in judging:
-        if drifts.classes > check.top_k and drifts.measured.size:
-            agreement = drifts.top_k[check.top_k][drifts.measured]
-            metrics["topKAgreement"] = _share(agreement, drifts.measured, check.top_k_agreement) | {"k": check.top_k}
+    for k, agreement in drifts.top_k.items():
+        if drifts.classes > k and drifts.measured.size:
+            share = _share(agreement[drifts.measured], drifts.measured, limits.get("topKAgreement"))
+            metrics["topKAgreement"] = share | {"k": k}
     return {"name": drifts.site.tensor, "metrics": metrics}
 
 
@@ -132,16 +140,17 @@ def _share(flags: NDArray[np.bool_], samples: NDArray[np.intp], limit: float | N
     return entry | ({} if limit is None else {"limit": limit})
 
 
-def _layers(evidence: Evidence) -> tuple[dict[str, Any], ...]:
+def _layers(evidence: Evidence, shown: ShownTensors | None) -> tuple[dict[str, Any], ...]:
     """Entries per tensor, with golden's counts against FP16 where that is the candidate's format."""
-    if evidence.layers is None:
+    if shown is None or shown.layers is None:
         return ()
     counted: dict[str, dict[str, Any]] = {}
-    if evidence.ranges and evidence.precision == "fp16":
-        for entry in evidence.ranges.tensors:
+    ranges = evidence.any(RangesWanted)
+    if ranges and evidence.precision == "fp16":
+        for entry in ranges.tensors:
             counts = {"overflow": entry.overflow, "underflow": entry.underflow, "subnormal": entry.subnormal}
             counted[entry.site.tensor] = ({"smallest": entry.smallest} if entry.smallest else {}) | counts
-    return tuple(_layer(layer) | counted.get(layer.site.tensor, {}) for layer in evidence.layers.layers)
+    return tuple(_layer(layer) | counted.get(layer.site.tensor, {}) for layer in shown.layers.layers)
 
 
 def _histogram(histogram: Histogram) -> dict[str, Any]:
@@ -192,7 +201,7 @@ def reproduces(reproduction: Reproduction | None) -> tuple[str, ...]:
             "the run that shows every tensor has no optimisation and gives the plain run's outputs within rounding "
             f"(at least {reproduction.snr:.0f} dB)",
         )
-    if told := astray(reproduction):
+    if told := probe_disagrees(reproduction):
         return (f"{told}, so what it shows of the tensors is not what is served",)
     return (
         f"the run that shows every tensor reproduces the plain run's outputs only to {reproduction.snr:.1f} dB, so "

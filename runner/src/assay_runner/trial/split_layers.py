@@ -8,45 +8,45 @@ so the tensor that the layer makes is looked at in both, on the same samples.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import Any
 
 from assay_api.report import Finding, Verdict
 from assay_runner.backends.seams import Comparison, Opening
+from assay_runner.checks import Check
+from assay_runner.data.rows import is_float, parts
 from assay_runner.errors import InvalidInput, Unavailable
-from assay_runner.evidence import Evidence, FusedLayer, InnerTensor, Need, SplitLayer
-from assay_runner.golden.run import BACKEND, golden_model
+from assay_runner.evidence import Evidence, FusedLayer, InnerTensor, Need, ShownTensors, SplitLayer, TensorsWanted
 from assay_runner.passes.counts import Counts
-from assay_runner.passes.host import SHOWN_BYTES, comparison
+from assay_runner.passes.host import comparison
 from assay_runner.passes.layers import summary
-from assay_runner.passes.rows import is_float, parts
+from assay_runner.passes.setting import Setting
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.figures import Figures
-from assay_runner.tensors import Array, Batch, Progress, Site
-
-if TYPE_CHECKING:
-    from assay_runner.trial.measure import MeasureRequest
+from assay_runner.tensors import Array, Batch, Site
 
 
 def split_layers(
-    request: MeasureRequest, evidence: Evidence, findings: Iterable[Finding], progress: Progress
-) -> tuple[dict[str, SplitLayer], tuple[str, ...]]:
-    """What is inside the fused layers at whose tensors a check of all tensors failed, by tensor.
+    setting: Setting, checks: Iterable[Check], evidence: Evidence, findings: Iterable[Finding]
+) -> Evidence:
+    """The evidence with what is inside the fused layers at whose tensors a check of all tensors failed.
 
-    Also notes: layers that could not be split, and why. Nothing where the backend fuses nothing, or splits nothing.
+    Notes tell layers that could not be split, and why. The same evidence where there is nothing to add: the backend
+    fuses nothing, or splits nothing.
     """
-    backend = request.backend
-    if not isinstance(backend, Opening) or not evidence.tensors or not evidence.tensors.fused:
-        return {}, ()
+    backend, built = setting.subject.backend, setting.subject.built
+    shown = evidence.any(TensorsWanted)
+    if not isinstance(backend, Opening) or not shown or not shown.faults.fused:
+        return evidence
     found: dict[str, SplitLayer] = {}
     notes = []
-    for tensor in _suspects(request, findings):
-        layer = backend.fused_layer(request.built, tensor)
+    for tensor in _suspects(checks, findings):
+        layer = backend.fused_layer(built, tensor)
         if layer is None:
             continue
-        progress.note(f"split the layer that makes {tensor}")
+        setting.progress.note(f"split the layer that makes {tensor}")
         try:
-            split = _Look(request, backend, layer, tensor).result(_first_sample(evidence, tensor))
+            split = _Look(setting, backend, layer, tensor).result(_first_sample(shown, tensor))
         except (InvalidInput, Unavailable) as error:
             # What was measured before stands without it.
             notes.append(f"the fused layer that makes tensor {tensor!r} could not be looked into: {error}")
@@ -55,35 +55,39 @@ def split_layers(
                 found[tensor] = split
             else:
                 notes.append(f"tensor {tensor!r} is not shown where the fused layer that makes it is split")
-    return found, tuple(notes)
+    if not found and not notes:
+        return evidence
+    closer: dict[Need[Any], Any] = {
+        need: replace(shown, split_layers=found) for need in evidence.found if isinstance(need, TensorsWanted)
+    }
+    return replace(evidence, found={**evidence.found, **closer}, notes=(*evidence.notes, *notes))
 
 
-def _suspects(request: MeasureRequest, findings: Iterable[Finding]) -> tuple[str, ...]:
-    names = {check.name for check in request.checks if check.needs & {Need.TENSORS, Need.LAYERS}}
+def _suspects(checks: Iterable[Check], findings: Iterable[Finding]) -> tuple[str, ...]:
+    names = {check.name for check in checks if any(isinstance(need, TensorsWanted) for need in check.needs)}
     failed = (f for f in findings if f.verdict is Verdict.FAILED and f.check in names)
     return tuple(dict.fromkeys(finding.tensor for finding in failed if finding.tensor))
 
 
-def _first_sample(evidence: Evidence, tensor: str) -> int:
+def _first_sample(shown: ShownTensors, tensor: str) -> int:
     """The first sample in which a tensor is not finite; the first of all where it is."""
-    faults = evidence.tensors.faults if evidence.tensors else ()
-    return next((fault.first for fault in faults if fault.site.tensor == tensor), 0)
+    return next((fault.first for fault in shown.faults.faults if fault.site.tensor == tensor), 0)
 
 
 @dataclass(frozen=True)
 class _Look:
-    request: MeasureRequest
+    setting: Setting
     backend: Opening
     layer: FusedLayer
     tensor: str
 
     def result(self, sample: int) -> SplitLayer | None:
         """The layer, split, in a part of the batch that holds the sample; None where its tensor cannot be shown."""
-        request, tensor = self.request, self.tensor
-        with comparison(request.backend, request.built, local=False) as fused:
+        subject, tensor = self.setting.subject, self.tensor
+        with comparison(subject.backend, subject.built, self.setting.budgets, local=False) as fused:
             batch = self._part(fused, sample)
             served = fused.show(batch, {tensor}).get(tensor)
-        with self.backend.open_inside(request.built, tensor) as split:
+        with self.backend.open_inside(subject.built, tensor) as split:
             golden = self._golden(split.shown, batch)
             wanted = golden.get(tensor)
             split.add(batch, golden)
@@ -93,23 +97,25 @@ class _Look:
         counts = Counts()
         counts.add(served, batch, wanted)
         names = {*self.layer.tensors, tensor}
-        shown = [site for site in request.backend.sites(request.built) if site.tensor in names & figures.keys()]
+        shown = [site for site in subject.backend.sites(subject.built) if site.tensor in names & figures.keys()]
         inner = {site.tensor: _inner(site, figures[site.tensor], local.get(site.tensor)) for site in shown}
         whole = _inner(inner[tensor].site, counts.figures(), None)
         return SplitLayer(self.layer, batch.count, whole, inner[tensor], tuple(inner.values()))
 
     def _part(self, fused: Comparison, sample: int) -> Batch:
-        request = self.request
-        batch = next(b for b in request.dataset if b.start <= sample < b.start + b.count)
-        size = fused.fits(batch, SHOWN_BYTES) if request.splits else 0
+        setting = self.setting
+        batch = next(b for b in setting.reference.dataset if b.start <= sample < b.start + b.count)
+        size = fused.fits(batch, setting.budgets.shown) if setting.splits else 0
         return next(part for part in parts(batch, size or None) if sample < part.start + part.count)
 
     def _golden(self, shown: Collection[str], batch: Batch) -> dict[str, Array]:
-        request = self.request
-        names = {site.tensor for site in request.backend.sites(request.built)}
-        built, _ = golden_model(request.model, request.golden_precision, request.workdir)
-        with BACKEND.open_tapped(built, shown or names) as session:
-            return {n: array for n, array in session.run(batch.inputs).items() if n in names and is_float(array)}
+        reference, subject = self.setting.reference, self.setting.subject
+        names = {site.tensor for site in subject.backend.sites(subject.built)}
+        try:
+            found = reference.tensors(batch, shown or names)
+        finally:
+            reference.rest()
+        return {name: array for name, array in found.items() if name in names and is_float(array)}
 
 
 def _inner(site: Site, figures: Figures, local: Sums | None) -> InnerTensor:

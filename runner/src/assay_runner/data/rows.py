@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from assay_runner.errors import InvalidInput
 from assay_runner.statistics.blocks import sums_of
-from assay_runner.tensors import Array, Batch
+from assay_runner.tensors import Array, Arrays, Batch
 
 
 def length(batch: Batch) -> int:
@@ -36,6 +37,18 @@ def parts(batch: Batch, size: int | None) -> Iterator[Batch]:
         inputs = {name: array[chosen] for name, array in batch.inputs.items()}
         labels = None if batch.labels is None else batch.labels[chosen]
         yield Batch(batch.start + start, chosen.stop - start, inputs, labels)
+
+
+def affordable(run: Callable[[Arrays], Arrays], batch: Batch, limit: int) -> int:
+    """Samples whose tensors, as `run` gives them, fit into `limit` bytes; at least 1.
+
+    0, all of a batch, where the model will not run on one sample alone.
+    """
+    try:
+        tensors = run(next(parts(batch, 1)).inputs)
+    except InvalidInput:
+        return 0
+    return max(1, limit // max(1, sum(array.nbytes for array in tensors.values())))
 
 
 def _even(count: int, size: int) -> int:

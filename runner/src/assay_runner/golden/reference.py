@@ -1,0 +1,145 @@
+"""Golden, held once for every trial and every pass: its outputs as they are stored, its tensors as they are computed.
+
+A tensor that a check wants to see is computed by one run of golden per part of the dataset, whoever asks for it. Where
+more than one trial is to come, parts are kept on disk as far as a budget lasts, and later trials run nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Literal
+
+from assay_runner.backends import Built, Session
+from assay_runner.data.rows import affordable
+from assay_runner.errors import InvalidInput
+from assay_runner.evidence import Need
+from assay_runner.golden.run import BACKEND, golden_model
+from assay_runner.golden.store import TensorStore
+from assay_runner.models.loading import LoadedModel
+from assay_runner.tensors import Array, Arrays, Batch, Batches, Site
+
+
+class Reference:
+    """What candidates are held against.
+
+    Attributes:
+        model: the audit's model.
+        dataset: inputs, and labels where there are any.
+        measured: what was measured of golden alone, by need: the same for every candidate.
+        runs: parts of the dataset that golden was run on to show tensors.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        dataset: Batches,
+        outputs: Iterable[Arrays],
+        precision: Literal["fp32", "fp64"],
+        workdir: Path,
+        *,
+        keep: int = 0,
+    ) -> None:
+        """Nothing is run yet.
+
+        Args:
+            model: the audit's model.
+            dataset: its inputs.
+            outputs: golden outputs, one mapping per batch of the dataset, rows of padding cut off; read once a trial.
+            precision: of the run that makes golden's tensors.
+            workdir: where derived models, and tensors that are kept, lie.
+            keep: bytes of tensors kept on disk; 0 where one trial is all there is to come.
+        """
+        self.model, self.dataset = model, dataset
+        self.measured: dict[Need[Any], Any] = {}
+        self.runs = 0
+        self._outputs, self._precision, self._workdir = outputs, precision, workdir
+        self._store = TensorStore(workdir / "golden-tensors", keep) if keep else None
+        self._sessions = ExitStack()
+        self._session: Session | None = None
+        self._opened: frozenset[str] = frozenset()
+
+    def __iter__(self) -> Iterator[tuple[Batch, Arrays]]:
+        """Each batch and its golden outputs.
+
+        Raises:
+            InvalidInput: there are more of the one than of the other.
+        """
+        for batch, golden in zip_longest(self.dataset, self._outputs):
+            if batch is None or golden is None:
+                raise InvalidInput("golden outputs and dataset have different numbers of batches: run the audit again")
+            yield batch, golden
+
+    @cached_property
+    def built(self) -> Built:
+        """Golden's model, as it is run.
+
+        Raises:
+            InvalidInput: ONNX Runtime refuses the model.
+        """
+        return golden_model(self.model, self._precision, self._workdir)[0]
+
+    @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """Every tensor of golden that can be shown, in topological order."""
+        return BACKEND.sites(self.built)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Their names."""
+        return frozenset(site.tensor for site in self.sites)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the run that shows tensors."""
+        return self.built.notes
+
+    def fits(self, batch: Batch, names: Collection[str], limit: int) -> int:
+        """Samples of a batch like this of which all of these tensors fit into memory.
+
+        Args:
+            batch: one of the dataset's.
+            names: of the tensors that are wanted.
+            limit: bytes.
+
+        Returns:
+            At least 1; 0, all of the batch, where the model fixes it or cannot be run on one sample.
+        """
+        if self.model.batch is not None:
+            return 0
+        return affordable(self._shown(names).run, batch, limit)
+
+    def tensors(self, part: Batch, names: Collection[str]) -> Mapping[str, Array]:
+        """Golden's tensors of these names, of those that it can show; the arrays are not to be written to.
+
+        Raises:
+            InvalidInput: the model cannot be run on these inputs.
+            Unavailable: memory ran out.
+        """
+        wanted = self.names & set(names)
+        key = (part.start, part.count)
+        found = self._store.get(key, wanted) if self._store else None
+        if found is None:
+            self.runs += 1
+            shown = self._shown(wanted).run(part.inputs)
+            found = {name: array for name, array in shown.items() if name in self.names}
+            if self._store:
+                self._store.put(key, found)
+        return found
+
+    def rest(self) -> None:
+        """Give back what a run holds; the next one opens it anew."""
+        self._sessions.close()
+        self._session, self._opened = None, frozenset()
+
+    def _shown(self, names: Collection[str]) -> Session:
+        """A session that shows at least these tensors."""
+        if self._session is None or not self._opened >= set(names):
+            opened = self._opened | set(names)
+            self.rest()
+            self._session = self._sessions.enter_context(BACKEND.open_tapped(self.built, opened))
+            self._opened = opened
+        return self._session

@@ -1,0 +1,22 @@
+"""How much memory measuring may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Bytes of host memory.
+
+    Attributes:
+        shown: what the tensors of one run may take, unless one sample takes more.
+        pieces: what one piece of a graph that is run by itself may give.
+    """
+
+    shown: int = 1 << 30
+    pieces: int = 96 << 20
+
+
+DEFAULT: Final = Budgets()

@@ -1,0 +1,115 @@
+"""Where a pass works, and what every pass is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from assay_runner.backends.subject import Subject
+from assay_runner.evidence import Need
+from assay_runner.golden.reference import Reference
+from assay_runner.passes.budgets import DEFAULT, Budgets
+from assay_runner.tensors import Array, Arrays, Batch, Progress
+
+N = TypeVar("N", bound=Need[Any])
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One candidate, and what it is held against.
+
+    Attributes:
+        subject: the candidate.
+        reference: golden, and the dataset.
+        progress: told how far the work is.
+        budgets: of memory.
+    """
+
+    subject: Subject
+    reference: Reference
+    progress: Progress
+    budgets: Budgets = DEFAULT
+
+    @property
+    def splits(self) -> bool:
+        """Whether a batch can be taken apart: golden's model and the candidate's take any."""
+        return self.reference.model.batch is None and self.subject.batch is None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One batch, run.
+
+    Attributes:
+        batch: what was fed.
+        golden: golden outputs, rows of padding cut off.
+        found: the candidate's, rows of padding included; None where no pass reads them.
+        size: samples of a part of it; 0: it is looked at as a whole.
+    """
+
+    batch: Batch
+    golden: Arrays
+    found: Arrays | None
+    size: int = 0
+
+
+class Pass(Generic[N]):
+    """Measures what needs of one type ask for, all of them at once: batch by batch, or in sessions of its own.
+
+    A trial makes it, feeds it every batch and every part of it, lets it finish while sessions are open, closes them,
+    and asks for its results.
+    """
+
+    reads_outputs: ClassVar[bool] = False
+    """Whether the candidate is to be run as it is served on every batch, for `Step.found`."""
+    tolerant: ClassVar[bool] = False
+    """Whether that it cannot be done, on this machine or with this model, leaves all other evidence as it is."""
+    takes_parts: ClassVar[bool] = False
+    """Whether `add_part` is to be called."""
+    of_golden: ClassVar[bool] = False
+    """Whether what it measures is golden's alone, and so the same for every candidate."""
+
+    def __init__(self, needs: Sequence[N], setting: Setting, stack: ExitStack) -> None:
+        """Open what is needed.
+
+        Args:
+            needs: what is asked for.
+            setting: where.
+            stack: closes what is opened.
+
+        Raises:
+            InvalidInput: a parameter names what is not there.
+            Unsupported: it cannot be measured here.
+        """
+        self.needs, self.setting = needs, setting
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of how it was done."""
+        return ()
+
+    def golden_names(self) -> Collection[str]:
+        """Names of golden's tensors that `add_part` wants to see."""
+        return ()
+
+    def fits(self, batch: Batch, limit: int) -> int | None:
+        """Samples of a batch like this that `add_part` can take within `limit` bytes; 0: the whole batch only.
+
+        None: any number.
+        """
+        return None
+
+    def add(self, step: Step) -> None:
+        """Take a batch in."""
+
+    def add_part(self, step: Step, part: Batch, golden: dict[str, Array]) -> None:
+        """Take a part of a batch in, with golden's tensors of it, in a mapping of its own to take them out of."""
+
+    def finish(self) -> None:
+        """Every batch was seen; sessions are still open."""
+
+    def result(self) -> Mapping[N, Any]:
+        """The evidence, by need; sessions of the trial are closed."""
+        raise NotImplementedError

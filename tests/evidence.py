@@ -1,0 +1,57 @@
+"""Evidence for a check, put together by hand: whatever its parameters ask for is there under just these needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any, Final
+
+from assay_runner.checks import Check
+from assay_runner.evidence import (
+    EightBitReads,
+    EightBitWanted,
+    Evidence,
+    ExtraOutputWanted,
+    InvarianceWanted,
+    LabelRanks,
+    LabelsWanted,
+    Need,
+    OutputsFound,
+    OutputsWanted,
+    Ranges,
+    RangesWanted,
+    RerunsWanted,
+    Scores,
+    ScoresWanted,
+    ShownTensors,
+    TensorsWanted,
+    TimingWanted,
+)
+from assay_runner.evidence.reruns import ExtraOutput, Invariance, Repeats, Timing
+
+ASKED: Final[Mapping[type, type[Need[Any]]]] = {
+    OutputsFound: OutputsWanted,
+    LabelRanks: LabelsWanted,
+    Scores: ScoresWanted,
+    ShownTensors: TensorsWanted,
+    Ranges: RangesWanted,
+    EightBitReads: EightBitWanted,
+    Repeats: RerunsWanted,
+    Invariance: InvarianceWanted,
+    ExtraOutput: ExtraOutputWanted,
+    Timing: TimingWanted,
+}
+"""What a need of each type is met with."""
+
+
+def proof(*found: Any, check: Check | None = None, candidate: str = "c", **facts: Any) -> Evidence:
+    """What was measured, under the needs of the check; where it has none of that type, under one with no parameters
+    given, if there can be such a one."""
+    wanted = check.needs if check else ()
+    keyed: dict[Need[Any], Any] = {}
+    for each in found:
+        kind = ASKED[type(each)]
+        needs = [need for need in wanted if type(need) is kind]
+        bare = all(field.default is not MISSING for field in fields(kind))
+        keyed |= dict.fromkeys(needs or ([kind()] if bare else []), each)
+    return Evidence(candidate, found=keyed, **facts)
