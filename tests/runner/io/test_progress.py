@@ -9,7 +9,9 @@ import urllib.request
 
 import pytest
 
-from assay_runner.progress.tracker import INTERVAL, PlainView, Tracker, served, shown_on
+from assay_runner.progress.server import served
+from assay_runner.progress.tracker import Tracker
+from assay_runner.progress.views import INTERVAL, PlainView, shown_on
 
 
 class Clock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -25,7 +26,8 @@ from assay_runner.cli.leftovers import remove_reports
 from assay_runner.cli.preload import loading
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.errors import AuditError, Internal, as_audit_error
-from assay_runner.progress.tracker import Tracker, shown_on
+from assay_runner.progress.tracker import Tracker
+from assay_runner.progress.views import shown_on
 from assay_runner.stores import open_store
 from assay_runner.stores.files import disk_error
 from assay_runner.tasks import Context, run_task
@@ -34,14 +36,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SUMMARY_WIDTH = 120
+MOST_KEPT = 8 << 30
+SHARE_KEPT = 0.25
+"""Of the free disk: what is not kept is computed again, which costs time and not the audit."""
 
 
 def run_audit(audit: AccuracyAudit, arguments: argparse.Namespace) -> int:
     """Run the audit, print its verdicts and, as the last line, the path of the page; returns the exit code."""
     out = _out(arguments.out, audit)
     with scratch_folder() as scratch, shown_on(sys.stderr) as tracker:
-        context = _context(arguments, audit.spec, scratch, tracker)
         tasks = _tasks(audit, out, arguments.backend)
+        context = _context(arguments, audit.spec, scratch, tracker, sum(task.kind == "candidate" for task in tasks))
         failures = run_all(tasks, context)
         # Pages and tables, loaded ahead by now: see `loading`.
         from assay_runner.report import print_verdicts
@@ -94,7 +99,9 @@ def _out(wanted: str | None, audit: AccuracyAudit) -> Path:
     return out
 
 
-def _context(arguments: argparse.Namespace, spec: AuditSpec, scratch: Path, tracker: Tracker) -> Context:
+def _context(
+    arguments: argparse.Namespace, spec: AuditSpec, scratch: Path, tracker: Tracker, candidates: int
+) -> Context:
     base = base_folder(arguments.filename)
     words = ["assay", "run", "-f", arguments.filename]
     words += ["--backend", arguments.backend] if arguments.backend else []
@@ -105,7 +112,13 @@ def _context(arguments: argparse.Namespace, spec: AuditSpec, scratch: Path, trac
         backend=arguments.backend,
         resume=False,
         reproduce=shlex.join(words),
+        keep=_kept(scratch) if candidates > 1 else 0,
     )
+
+
+def _kept(scratch: Path) -> int:
+    """Bytes of golden's tensors that the scratch disk may keep from one candidate to the next."""
+    return min(MOST_KEPT, int(SHARE_KEPT * shutil.disk_usage(scratch).free))
 
 
 def _tasks(audit: AccuracyAudit, out: Path, backend: str | None) -> tuple[Task, ...]:

@@ -59,7 +59,9 @@ def _task() -> Task:
 
 
 def _run(task: Task) -> TaskResult:
-    from assay_runner.progress.tracker import PlainView, Tracker, served
+    from assay_runner.progress.server import served
+    from assay_runner.progress.tracker import Tracker
+    from assay_runner.progress.views import PlainView
     from assay_runner.stores import open_store
     from assay_runner.tasks import Context, run_task
     from assay_runner.tasks.sections import publish_unmeasured

@@ -47,19 +47,30 @@ class TensorStore:
         freed = self._file(part).stat().st_size if part in self._places else 0
         if size > self._left + freed:
             return
+        try:
+            self._places[part] = self._written(part, tensors)
+            self._left += freed - size
+        except OSError:
+            # A full disk costs time: what is not kept is computed again.
+            self._left = 0
+            self._places.pop(part, None)
+
+    def _written(self, part: Part, tensors: Arrays) -> dict[str, _Place]:
         self._folder.mkdir(parents=True, exist_ok=True)
         places: dict[str, _Place] = {}
         beside = self._file(part).with_suffix(".new")
-        with beside.open("wb") as file:
-            for name, array in tensors.items():
-                places[name] = _Place(file.tell(), array.dtype, array.shape)
-                # Not ascontiguousarray, which gives a tensor without axes one.
-                file.write(np.asarray(array, order="C").data if array.dtype.kind in "biuf" else array.tobytes())
-                file.write(b"\0" * (-file.tell() % ALIGNED))
-        # A mapping that is still read keeps the file that it has.
-        beside.replace(self._file(part))
-        self._places[part] = places
-        self._left += freed - size
+        try:
+            with beside.open("wb") as file:
+                for name, array in tensors.items():
+                    places[name] = _Place(file.tell(), array.dtype, array.shape)
+                    # Not ascontiguousarray, which gives a tensor without axes one.
+                    file.write(np.asarray(array, order="C").data if array.dtype.kind in "biuf" else array.tobytes())
+                    file.write(b"\0" * (-file.tell() % ALIGNED))
+            # A mapping that is still read keeps the file that it has.
+            beside.replace(self._file(part))
+        finally:
+            beside.unlink(missing_ok=True)
+        return places
 
     def _file(self, part: Part) -> Path:
         return self._folder / f"{part[0]}-{part[1]}.tensors"

@@ -14,7 +14,6 @@ from assay_runner.builds.cache import Order, Shelf, build_or_take
 from assay_runner.checks import parse_checks
 from assay_runner.data.datasets import Dataset, Source
 from assay_runner.errors import InvalidInput, Unsupported
-from assay_runner.golden.reference import Reference
 from assay_runner.models.files import fetch_pinned
 from assay_runner.models.loading import LoadedModel
 from assay_runner.passes.setting import Setting
@@ -67,7 +66,7 @@ def _setting(
     calibration = _calibration(candidate, own or model, context)
     built, shelves = _built(task, context, backend, own or model, calibration, dataset)
     subject = Subject(task.key, backend, built, own or model)
-    reference = Reference(model, dataset, golden, record.precision, context.workdir(task))
+    reference = context.reference(model, dataset, golden, record.uri, record.precision)
     return Setting(subject, reference, context.progress), calibration.notes if calibration else (), shelves
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from assay_api.audit import ModelRef
 from assay_api.plan import Task
@@ -14,8 +14,12 @@ from assay_runner.data.datasets import Dataset, Source, open_dataset
 from assay_runner.models.loading import LoadedModel, load_model
 
 if TYPE_CHECKING:
+    from assay_runner.golden.reference import Reference
     from assay_runner.progress.tracker import Tracker
     from assay_runner.stores import Store
+    from assay_runner.tensors import Arrays
+
+Precision = Literal["fp32", "fp64"]
 
 
 def _utc() -> datetime:
@@ -33,6 +37,7 @@ class Context:
         backend: takes the place of every candidate's backend, or None.
         resume: take what this very task has already stored instead of doing it again.
         reproduce: command that runs the same audit again.
+        keep: bytes of golden's tensors kept on the scratch disk, for candidates to come in this process.
         now: the time in UTC.
     """
 
@@ -42,9 +47,11 @@ class Context:
     backend: str | None = None
     resume: bool = True
     reproduce: str = ""
+    keep: int = 0
     now: Callable[[], datetime] = _utc
     _models: dict[ModelRef, LoadedModel] = field(default_factory=dict, repr=False)
     _datasets: dict[tuple[Source, str], Dataset] = field(default_factory=dict, repr=False)
+    _references: dict[tuple[str, ...], Reference] = field(default_factory=dict, repr=False)
 
     def load(self, ref: ModelRef) -> LoadedModel:
         """A checked model; fetched once per process."""
@@ -60,6 +67,18 @@ class Context:
         if key not in self._datasets:
             self._datasets[key] = open_dataset(self.store, source, model, self.scratch)
         return self._datasets[key]
+
+    def reference(
+        self, model: LoadedModel, dataset: Dataset, golden: Iterable[Arrays], uri: str, precision: Precision
+    ) -> Reference:
+        """What candidates are held against; one for all that this process audits with the same golden outputs."""
+        from assay_runner.golden.reference import Reference
+
+        key = (model.identity, dataset.identity, uri, precision)
+        if key not in self._references:
+            folder = self.scratch / "golden" / str(len(self._references))
+            self._references[key] = Reference(model, dataset, golden, precision, folder, keep=self.keep)
+        return self._references[key]
 
     def workdir(self, task: Task) -> Path:
         """An empty-to-begin-with folder of the task's own."""
