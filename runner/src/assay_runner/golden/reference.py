@@ -29,6 +29,7 @@ class Reference:
     Attributes:
         model: the audit's model.
         dataset: inputs, and labels where there are any.
+        outputs: golden outputs, one mapping per batch of the dataset, rows of padding cut off; read once a trial.
         measured: what was measured of golden alone, by need: the same for every candidate.
         runs: parts of the dataset that golden was run on to show tensors.
     """
@@ -48,15 +49,15 @@ class Reference:
         Args:
             model: the audit's model.
             dataset: its inputs.
-            outputs: golden outputs, one mapping per batch of the dataset, rows of padding cut off; read once a trial.
+            outputs: see above.
             precision: of the run that makes golden's tensors.
             workdir: where derived models, and tensors that are kept, lie.
             keep: bytes of tensors kept on disk; 0 where one trial is all there is to come.
         """
-        self.model, self.dataset = model, dataset
+        self.model, self.dataset, self.outputs = model, dataset, outputs
         self.measured: dict[Need[Any], Any] = {}
         self.runs = 0
-        self._outputs, self._precision, self._workdir = outputs, precision, workdir
+        self._precision, self._workdir = precision, workdir
         self._store = TensorStore(workdir / "golden-tensors", keep) if keep else None
         self._sessions = ExitStack()
         self._session: Session | None = None
@@ -68,7 +69,7 @@ class Reference:
         Raises:
             InvalidInput: there are more of the one than of the other.
         """
-        for batch, golden in zip_longest(self.dataset, self._outputs):
+        for batch, golden in zip_longest(self.dataset, self.outputs):
             if batch is None or golden is None:
                 raise InvalidInput("golden outputs and dataset have different numbers of batches: run the audit again")
             yield batch, golden

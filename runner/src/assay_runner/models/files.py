@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from assay_api.audit import ModelRef
+from assay_runner.digests import file_sha256
 from assay_runner.errors import InvalidInput
 from assay_runner.models.outline import read_outline, tensors
 from assay_runner.stores import basename, beside
@@ -142,12 +143,6 @@ def fetch_external(store: Store, proto: Any, uri: str, folder: Path) -> tuple[st
 def identity_of(sha256: str, external: tuple[str, ...]) -> str:
     """Digest of an ONNX file and its external data, as `fetch_external` names them."""
     return hashlib.sha256("".join((sha256, *external)).encode()).hexdigest() if external else sha256
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _safe(location: str, uri: str) -> str:

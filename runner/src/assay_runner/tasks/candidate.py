@@ -10,7 +10,8 @@ from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.backends.seams import Adopting
 from assay_runner.backends.subject import Subject
-from assay_runner.builds.cache import Order, Shelf, build_or_take
+from assay_runner.builds.cache import Order, build_or_take
+from assay_runner.builds.shelves import Shelves
 from assay_runner.checks import parse_checks
 from assay_runner.data.datasets import Dataset, Source
 from assay_runner.errors import InvalidInput, Unsupported
@@ -43,7 +44,8 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     record = read_record(task, context)
     model = context.load(task.spec.model)
     dataset = dataset_of(task, model, context)
-    setting, notes, shelves = _setting(task, context, backend, record, model, dataset)
+    notes: list[str] = []
+    setting, shelves = _setting(task, context, backend, record, model, dataset, notes)
     measured = measure(setting, parse_checks(task.spec))
     context.progress.stage("publish")
     for shelf in shelves:
@@ -54,25 +56,35 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
 
 
 def _setting(
-    task: Task, context: Context, backend: Backend, record: GoldenRecord, model: LoadedModel, dataset: Dataset
-) -> tuple[Setting, tuple[str, ...], tuple[Shelf, ...]]:
-    """What is to be measured, the candidate built; what the calibration set has to say; where builds are kept."""
+    task: Task,
+    context: Context,
+    backend: Backend,
+    record: GoldenRecord,
+    model: LoadedModel,
+    dataset: Dataset,
+    notes: list[str],
+) -> tuple[Setting, Shelves]:
+    """What is to be measured, the candidate built; where builds are kept.
+
+    To `notes` comes what the calibration set has to say, and, while they are read, the golden outputs.
+    """
     parse_checks(task.spec)  # Before anything is built for them.
     candidate = task.candidate_spec()
     own = context.load(candidate.model) if candidate.model else None
     if own:
         _same_inputs(candidate, own, model, dataset)
-    golden = open_golden(record, model, dataset, context)
+    golden = open_golden(record, task, model, dataset, context, notes)
     calibration = _calibration(candidate, own or model, context)
+    notes.extend(calibration.notes if calibration else ())
     built, shelves = _built(task, context, backend, own or model, calibration, dataset)
     subject = Subject(task.key, backend, built, own or model)
     reference = context.reference(model, dataset, golden, record.uri, record.precision)
-    return Setting(subject, reference, context.progress), calibration.notes if calibration else (), shelves
+    return Setting(subject, reference, context.progress), shelves
 
 
 def _built(
     task: Task, context: Context, backend: Backend, model: LoadedModel, calibration: Dataset | None, dataset: Dataset
-) -> tuple[Built, tuple[Shelf, ...]]:
+) -> tuple[Built, Shelves]:
     candidate, workdir = task.candidate_spec(), context.workdir(task)
     if candidate.engine:
         return _adopted(backend, candidate.engine, model, workdir, context), ()

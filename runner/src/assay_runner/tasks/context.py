@@ -78,6 +78,8 @@ class Context:
         if key not in self._references:
             folder = self.scratch / "golden" / str(len(self._references))
             self._references[key] = Reference(model, dataset, golden, precision, folder, keep=self.keep)
+        # How the outputs were taken is told to whoever reads them now.
+        self._references[key].outputs = golden
         return self._references[key]
 
     def workdir(self, task: Task) -> Path:

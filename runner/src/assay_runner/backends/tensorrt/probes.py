@@ -24,10 +24,10 @@ from assay_runner.backends.tensorrt.library import shows_unfused
 from assay_runner.backends.tensorrt.listening import ListeningSession
 from assay_runner.backends.tensorrt.pieces import PiecesSession
 from assay_runner.backends.tensorrt.session import EngineSession
+from assay_runner.digests import file_sha256
 from assay_runner.errors import AuditError
 from assay_runner.evidence import EngineLayer, FusedLayer
 from assay_runner.graphs.documents import load_outline
-from assay_runner.models.files import file_sha256
 from assay_runner.tensors import Progress, Site
 
 

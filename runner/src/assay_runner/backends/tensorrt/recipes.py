@@ -22,7 +22,7 @@ from assay_runner.backends.tensorrt.library import implicit_calibration, load_pl
 from assay_runner.backends.tensorrt.plans import RANGES
 from assay_runner.backends.tensorrt.session import dtypes
 from assay_runner.backends.tensorrt.source import source_model
-from assay_runner.models.files import file_sha256
+from assay_runner.digests import file_sha256
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress
 
