@@ -6,9 +6,6 @@ CRD, `kubectl explain` and the reference, and the contract suite picks it up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from pydantic import ValidationError
 
 from assay_api.audit import AuditSpec
@@ -30,22 +27,20 @@ from assay_runner.errors import InvalidInput
 
 __all__ = ["CHECKS", "Check", "parse_checks"]
 
-CHECKS: Mapping[str, type[Check]] = MappingProxyType(
-    {
-        Finite.name: Finite,
-        OutputDrift.name: OutputDrift,
-        LabelAccuracy.name: LabelAccuracy,
-        LayerDrift.name: LayerDrift,
-        RunToRun.name: RunToRun,
-        AchievedPrecision.name: AchievedPrecision,
-        Fp16Range.name: Fp16Range,
-        LayerConstraints.name: LayerConstraints,
-        BatchInvariance.name: BatchInvariance,
-        ExtraOutputCheck.name: ExtraOutputCheck,
-        LatencyCheck.name: LatencyCheck,
-        MetricCheck.name: MetricCheck,
-    }
-)
+CHECKS: dict[str, type[Check]] = {
+    Finite.name: Finite,
+    OutputDrift.name: OutputDrift,
+    LabelAccuracy.name: LabelAccuracy,
+    LayerDrift.name: LayerDrift,
+    RunToRun.name: RunToRun,
+    AchievedPrecision.name: AchievedPrecision,
+    Fp16Range.name: Fp16Range,
+    LayerConstraints.name: LayerConstraints,
+    BatchInvariance.name: BatchInvariance,
+    ExtraOutputCheck.name: ExtraOutputCheck,
+    LatencyCheck.name: LatencyCheck,
+    MetricCheck.name: MetricCheck,
+}
 
 
 def parse_checks(spec: AuditSpec) -> tuple[Check, ...]:
