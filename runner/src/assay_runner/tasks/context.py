@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ class Context:
         resume: take what this very task has already stored instead of doing it again.
         reproduce: command that runs the same audit again.
         keep: bytes of golden's tensors kept on the scratch disk, for candidates to come in this process.
+        reports: SHA-256 that the report of a candidate has, by the candidate's key, where that is known.
         now: the time in UTC.
     """
 
@@ -48,6 +49,7 @@ class Context:
     resume: bool = True
     reproduce: str = ""
     keep: int = 0
+    reports: Mapping[str, str] = field(default_factory=dict)
     now: Callable[[], datetime] = _utc
     _models: dict[ModelRef, LoadedModel] = field(default_factory=dict, repr=False)
     _datasets: dict[tuple[Source, str], Dataset] = field(default_factory=dict, repr=False)
