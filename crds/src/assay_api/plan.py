@@ -2,31 +2,75 @@
 
     golden ──> candidate (one per candidate and GPU product) ──> summary
 
-`golden` and `summary` need no GPU. A run is named by a digest of what the spec means, a task by the run and its key:
-doing a thing twice gives it the same name, so it is done once.
+Tasks form a graph: each says what it comes after and on what condition it is done, and `graph.evaluate` says which may
+start. A run is named by a digest of what the spec means, a task by the run and its key: doing a thing twice gives it
+the same name, so it is done once.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal, Self
+
+from pydantic import model_validator
 
 from assay_api.audit import AuditSpec, Candidate
 from assay_api.model import Model, to_wire
 
-GOLDEN = "golden"
-SUMMARY = "summary"
+GOLDEN: Final = "golden"
+CANDIDATE: Final = "candidate"
+SUMMARY: Final = "summary"
 
 # Fields that steer how a run is carried out and what becomes of it, not what it measures.
 OPERATIONAL = ("suspend", "maxParallel", "onBreach", "ttlSecondsAfterFinished")
 
 
+@dataclass(frozen=True)
+class TaskKind:
+    """What sets a kind of task apart.
+
+    Attributes:
+        step: what it is in the story of a run, for example "golden outputs".
+        verb: what is being done while it is at work, with `makes`: "Making".
+        makes: what comes of it: "the golden outputs".
+        candidate: it is about one candidate: it carries it, it has an entry in the status, and where it fails the
+            others go on.
+        concludes: its report is the run's own. Every plan has one task that concludes it.
+    """
+
+    step: str
+    verb: str
+    makes: str
+    candidate: bool = False
+    concludes: bool = False
+
+
+KINDS: Final[dict[str, TaskKind]] = {
+    GOLDEN: TaskKind("golden outputs", "Making", "the golden outputs"),
+    CANDIDATE: TaskKind("candidate", "Auditing", "the candidate", candidate=True),
+    SUMMARY: TaskKind("the summary", "Writing", "the audit's report", concludes=True),
+}
+"""Every kind of task. What does it is in the runner's table of tasks."""
+
+
+class After(Model):
+    """A task that another comes after."""
+
+    task: str
+    """Its key."""
+    when: Literal["Finished", "Over"] = "Finished"
+    """Finished: its result is needed, so where there is none the other task is skipped. Over: however it ended."""
+
+
 class Task(Model):
     """One unit of work: one Job in a cluster, one step of `assay run`."""
 
-    kind: Literal["golden", "candidate", "summary"]
-    """What is to be done."""
+    kind: str
+    """What is to be done, one of `KINDS`."""
     key: str
     """Unique in the run: `golden`, `summary`, `name` or `name@gpu-product`."""
     audit: str
@@ -39,14 +83,31 @@ class Task(Model):
     """URI of the prefix of reusable results, addressed by content."""
     spec: AuditSpec
     """The spec."""
-    candidate: str | None = None
-    """Name of the candidate, for kind `candidate`."""
+    candidate: Candidate | None = None
+    """The candidate that the task is about, where its kind is about one."""
     gpu_product: str | None = None
     """GPU product asked for."""
     gpus: int = 0
     """GPUs the task needs."""
-    after: tuple[str, ...] = ()
-    """Keys of the tasks whose results it needs."""
+    after: tuple[After, ...] = ()
+    """The tasks that it comes after."""
+    condition: Literal["always", "aCandidateFailed"] = "always"
+    """What must have become of the tasks that it comes after; where it did not, the task is skipped."""
+
+    @model_validator(mode="after")
+    def _of_a_kind(self) -> Self:
+        if self.kind not in KINDS:
+            raise ValueError(f"no kind of task is called {self.kind!r}: there are {', '.join(KINDS)}")
+        if (self.candidate is not None) != KINDS[self.kind].candidate:
+            raise ValueError(
+                f"task {self.key} of kind {self.kind} carries {'no' if not self.candidate else 'a'} candidate"
+            )
+        return self
+
+    @property
+    def about(self) -> TaskKind:
+        """What sets its kind apart."""
+        return KINDS[self.kind]
 
     @property
     def digest(self) -> str:
@@ -55,21 +116,8 @@ class Task(Model):
 
     @property
     def folder(self) -> str:
-        """URI of the folder of the task's own report; the summary's is the run's folder."""
-        if self.kind == "summary":
-            return self.output
-        return f"{self.output.rstrip('/')}/{self.key.replace('@', '.')}"
-
-    def candidate_spec(self) -> Candidate:
-        """The candidate this task is about.
-
-        Raises:
-            LookupError: the task is not of kind `candidate`.
-        """
-        for candidate in self.spec.candidates:
-            if candidate.name == self.candidate:
-                return candidate
-        raise LookupError(f"task {self.key} has no candidate")
+        """URI of the folder of the task's own report; the run's folder where that is the run's report."""
+        return self.output if self.about.concludes else f"{self.output.rstrip('/')}/{self.key.replace('@', '.')}"
 
 
 def run_digest(spec: AuditSpec, rerun: str = "") -> str:
@@ -93,21 +141,57 @@ def plan(spec: AuditSpec, audit: str, *, output: str, cache: str, rerun: str = "
         cache: URI of the prefix of reusable results.
         rerun: value of the rerun annotation.
     """
-    run = run_digest(spec, rerun)
+    return _tasks(spec, audit=audit, run=run_digest(spec, rerun), output=output, cache=cache)
 
-    def task(kind: Literal["golden", "candidate", "summary"], key: str, after: tuple[str, ...], **more: Any) -> Task:
-        fields = {name: value for name, value in more.items() if value is not None}
-        return Task(
-            kind=kind, key=key, after=after, audit=audit, run=run, output=output, cache=cache, spec=spec, **fields
+
+def siblings(task: Task) -> dict[str, Task]:
+    """The tasks of a task's run by key, itself among them, as the plan that made it has them."""
+    planned = _tasks(task.spec, audit=task.audit, run=task.run, output=task.output, cache=task.cache)
+    return {each.key: each for each in planned}
+
+
+def concluding(tasks: Iterable[Task]) -> Task:
+    """The one task of a plan whose report is the run's."""
+    (found,) = (task for task in tasks if task.about.concludes)
+    return found
+
+
+def in_order(tasks: Iterable[Task]) -> tuple[Task, ...]:
+    """The tasks, each behind all that it comes after; otherwise in the order given.
+
+    Raises:
+        ValueError: two tasks have one key, one comes after a task that is not there, or some after one another.
+    """
+    left = list(tasks)
+    keys = {task.key for task in left}
+    if len(keys) < len(left):
+        raise ValueError("two tasks have one key")
+    for task in left:
+        if unknown := [after.task for after in task.after if after.task not in keys]:
+            raise ValueError(f"task {task.key} comes after {unknown[0]}, which is not planned")
+    ordered: dict[str, Task] = {}
+    while left:
+        free = next((task for task in left if all(after.task in ordered for after in task.after)), None)
+        if free is None:
+            raise ValueError(f"tasks wait for one another in a circle: {', '.join(task.key for task in left)}")
+        ordered[free.key] = free
+        left.remove(free)
+    return tuple(ordered.values())
+
+
+def _tasks(spec: AuditSpec, *, audit: str, run: str, output: str, cache: str) -> tuple[Task, ...]:
+    task = partial(Task, audit=audit, run=run, output=output, cache=cache, spec=spec)
+    reference = After(task=GOLDEN)
+    candidates = [
+        task(
+            kind=CANDIDATE, key=_key(candidate, product), candidate=candidate, gpu_product=product,
+            gpus=_gpus(candidate, spec), after=(reference,),
         )
-
-    candidates = tuple(
-        task("candidate", _key(c, product), (GOLDEN,), candidate=c.name, gpu_product=product, gpus=_gpus(c, spec))
-        for c in spec.candidates
-        for product in _products(c, spec)
-    )
-    summary = task("summary", SUMMARY, (GOLDEN, *(t.key for t in candidates)))
-    return (task("golden", GOLDEN, ()), *candidates, summary)
+        for candidate in spec.candidates
+        for product in _products(candidate, spec)
+    ]  # fmt: skip
+    every = (reference, *(After(task=each.key, when="Over") for each in candidates))
+    return in_order((task(kind=GOLDEN, key=GOLDEN), *candidates, task(kind=SUMMARY, key=SUMMARY, after=every)))
 
 
 def run_folder(artifacts: str, namespace: str, name: str, run: str, uid: str) -> str:

@@ -82,6 +82,10 @@ class CandidateReport(Model):
 
     name: str
     """Key of the candidate, `name` or `name@gpu-product`."""
+    candidate: str | None = None
+    """Name of the candidate, whatever the GPU product."""
+    gpu_product: str | None = None
+    """GPU product asked for."""
     verdict: Verdict
     """Its worst finding."""
     backend: str

@@ -24,7 +24,13 @@ def one(
 ) -> CandidateReport:
     latency = None if ms is None else Latency(median_ms=ms, p99_ms=ms, batch=batch, runs=9)
     return CandidateReport(
-        name=name, verdict=verdict, backend="tensorrt", precision=precision, emulated=emulated, latency=latency
+        name=name,
+        candidate=name.split("@")[0],
+        verdict=verdict,
+        backend="tensorrt",
+        precision=precision,
+        emulated=emulated,
+        latency=latency,
     )
 
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from assay_api.model import parse, to_wire
-from assay_api.plan import Task, plan, run_digest, run_folder
+from assay_api.plan import Task, concluding, plan, run_digest, run_folder, siblings
 from tests.unit.api.audits import spec
 
 
@@ -30,9 +31,30 @@ def test_a_task_comes_after_those_it_needs() -> None:
     planned = tasks()
     seen: set[str] = set()
     for key, task in planned.items():
-        assert set(task.after) <= seen
+        assert {after.task for after in task.after} <= seen
         seen.add(key)
-    assert set(planned["summary"].after) == seen - {"summary"}
+    assert {after.task for after in planned["summary"].after} == seen - {"summary"}
+    assert {after.task: after.when for after in planned["summary"].after}["golden"] == "Finished"
+
+
+def test_a_candidate_s_task_carries_its_candidate_and_no_other_does() -> None:
+    planned = tasks()
+    assert {task.candidate.name for task in planned.values() if task.candidate} == {"fp16", "int8-ptq", "qat"}
+    for task, kind in (("golden", "candidate"), ("int8-ptq", "golden")):
+        with pytest.raises(ValidationError, match=f"task {task} of kind {kind} carries"):
+            parse(Task, {**to_wire(planned[task]), "kind": kind})
+    with pytest.raises(
+        ValidationError, match="no kind of task is called 'magic': there are golden, candidate, summary"
+    ):
+        parse(Task, {**to_wire(planned["golden"]), "kind": "magic"})
+
+
+def test_any_task_knows_the_others_of_its_run() -> None:
+    planned = tasks()
+    for task in planned.values():
+        assert siblings(parse(Task, to_wire(task))) == planned
+    again = plan(spec(), "default/digits", output="s3://audits/run", cache="s3://audits/cache", rerun="2")
+    assert siblings(concluding(again)) == {task.key: task for task in again}
 
 
 def test_only_tensorrt_candidates_ask_for_gpus() -> None:

@@ -116,7 +116,7 @@ def job_labels(audit: Audit, task: Task) -> dict[str, str]:
         names.LABEL_KIND: task.kind,
     }
     if task.candidate:
-        labels[names.LABEL_CANDIDATE] = task.candidate
+        labels[names.LABEL_CANDIDATE] = task.candidate.name
     if audit.queue:
         labels[names.LABEL_QUEUE] = audit.queue
     return labels
@@ -191,7 +191,7 @@ def _environment(task: Task, settings: Settings, reports: Mapping[str, str]) -> 
         {"name": "TMPDIR", "value": SCRATCH},
         {"name": "AWS_REGION", "value": storage.region or "us-east-1"},
     ]
-    if task.kind == "summary" and reports:
+    if task.about.concludes and reports:
         env.append({"name": names.ENV_REPORTS, "value": json.dumps(reports, separators=(",", ":"))})
     if settings.storage_retry_seconds is not None:
         env.append({"name": names.ENV_RETRY_SECONDS, "value": f"{settings.storage_retry_seconds:g}"})

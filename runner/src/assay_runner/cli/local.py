@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay_api.audit import AccuracyAudit, AuditSpec
+from assay_api.graph import Outcome, evaluate
 from assay_api.names import REPORT_HTML
-from assay_api.plan import Task, cache_folder, plan
+from assay_api.plan import Task, cache_folder, concluding, plan
 from assay_api.report import Report
 from assay_runner import interruption
 from assay_runner.cli.documents import base_folder
@@ -46,13 +47,13 @@ def run_audit(audit: AccuracyAudit, arguments: argparse.Namespace) -> int:
     out = _out(arguments.out, audit)
     with scratch_folder() as scratch, shown_on(sys.stderr) as tracker:
         tasks = _tasks(audit, out, arguments.backend)
-        context = _context(arguments, audit.spec, scratch, tracker, sum(task.kind == "candidate" for task in tasks))
+        context = _context(arguments, audit.spec, scratch, tracker, sum(task.candidate is not None for task in tasks))
         failures = run_all(tasks, context)
         # Pages and tables, loaded ahead by now: see `loading`.
         from assay_runner.report import print_verdicts
         from assay_runner.tasks.publish import published
 
-        found = published(tasks[-1], context.store)
+        found = published(concluding(tasks), context.store)
     if found is None:
         raise Internal(f"the summary of {audit.metadata['name']} is not in {out}, where it was just written")
     report: Report = found[0]
@@ -64,26 +65,29 @@ def run_audit(audit: AccuracyAudit, arguments: argparse.Namespace) -> int:
 
 
 def run_all(tasks: Sequence[Task], context: Context) -> dict[str, AuditError]:
-    """Run the tasks one after the other; the errors of candidates by key.
+    """Run the tasks one after the other, each once it may start; the errors of candidates by key.
 
     Raises:
-        AuditError: the golden or the summary task failed, without which there is no answer.
+        AuditError: a task failed that is about no candidate, without which there is no answer.
     """
     failures: dict[str, AuditError] = {}
-    backends = {context.backend or t.candidate_spec().backend for t in tasks if t.kind == "candidate"}
-    for task in tasks:
+    outcomes: dict[str, Outcome] = {}
+    backends = {context.backend or task.candidate.backend for task in tasks if task.candidate}
+    while ready := evaluate(tasks, outcomes).ready:
+        task = ready[0]
         try:
-            with loading(backends) if task.kind == "golden" else nullcontext():
-                run_task(task, context)
+            # What comes later is loaded beside the first task.
+            with nullcontext() if outcomes else loading(backends):
+                outcomes[task.key] = Outcome("Finished", run_task(task, context).verdict)
         except Exception as error:
-            if task.kind != "candidate" or interruption.came():
+            if task.candidate is None or interruption.came():
                 raise
-            failure = as_audit_error(error)
+            failures[task.key] = as_audit_error(error)
             debug(error)
-            failures[task.key] = failure
+            outcomes[task.key] = Outcome("Failed")
             from assay_runner.tasks.sections import publish_unmeasured
 
-            publish_unmeasured(task, context, failure)
+            publish_unmeasured(task, context, failures[task.key])
     return failures
 
 

@@ -13,9 +13,10 @@ from assay_runner.cli.documents import read_audits
 def command(arguments: argparse.Namespace) -> int:
     """Print a table per audit of the file."""
     for audit in read_audits(arguments.filename):
-        tasks = _tasks(audit)
+        run = run_digest(audit.spec, _rerun(audit))
+        tasks = _tasks(audit, run)
         name = audit.metadata["name"]
-        print(f"{name}, run {tasks[0].run}")
+        print(f"{name}, run {run}")
         print("\n".join(_table(tasks)))
         gpus = [t.gpus for t in tasks if t.gpus]
         most = sum(sorted(gpus, reverse=True)[: audit.spec.max_parallel])
@@ -24,19 +25,22 @@ def command(arguments: argparse.Namespace) -> int:
     return ExitCode.PASSED
 
 
-def _tasks(audit: AccuracyAudit) -> tuple[Task, ...]:
+def _rerun(audit: AccuracyAudit) -> str:
+    annotations = audit.metadata.get("annotations")
+    return str(annotations.get(ANNOTATION_RERUN, "")) if isinstance(annotations, dict) else ""
+
+
+def _tasks(audit: AccuracyAudit, run: str) -> tuple[Task, ...]:
     spec, metadata = audit.spec, audit.metadata
     name, namespace = str(metadata["name"]), str(metadata.get("namespace") or "default")
-    annotations = metadata.get("annotations")
-    rerun = str(annotations.get(ANNOTATION_RERUN, "")) if isinstance(annotations, dict) else ""
-    artifacts = spec.artifacts.uri
-    folder = run_folder(artifacts, namespace, name, run_digest(spec, rerun), uid="uid")
-    return plan(spec, f"{namespace}/{name}", output=folder, cache=cache_folder(artifacts), rerun=rerun)
+    folder = run_folder(spec.artifacts.uri, namespace, name, run, uid="uid")
+    cache = cache_folder(spec.artifacts.uri)
+    return plan(spec, f"{namespace}/{name}", output=folder, cache=cache, rerun=_rerun(audit))
 
 
 def _table(tasks: tuple[Task, ...]) -> list[str]:
     rows = [("TASK", "KIND", "AFTER", "GPUS", "GPU PRODUCT")]
-    rows += [(t.key, t.kind, ", ".join(t.after) or "-", str(t.gpus), _product(t)) for t in tasks]
+    rows += [(t.key, t.kind, ", ".join(a.task for a in t.after) or "-", str(t.gpus), _product(t)) for t in tasks]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

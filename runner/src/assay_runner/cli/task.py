@@ -88,7 +88,7 @@ def _run(task: Task) -> TaskResult:
         try:
             return run_task(task, context)
         except Unsupported as error:
-            if task.kind != "candidate":
+            if task.candidate is None:
                 raise
             # A retry would hold a GPU only to say the same: the answer is that this could not be measured.
             debug(error)

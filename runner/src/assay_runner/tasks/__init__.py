@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import cast
+from collections.abc import Callable
+from typing import Final, cast
 
-from assay_api.plan import Task
+from assay_api.plan import CANDIDATE, GOLDEN, SUMMARY, Task
 from assay_api.result import TaskResult
 from assay_runner.tasks.context import Context
 
 __all__ = ["TASKS", "Context", "run_task"]
 
-TASKS: Mapping[str, str] = MappingProxyType(
-    {
-        "golden": "assay_runner.tasks.golden:run_golden",
-        "candidate": "assay_runner.tasks.candidate:run_candidate",
-        "summary": "assay_runner.tasks.summary:run_summary",
-    }
-)
-"""Kind of task → "module:function"; imported when first run, for a summary needs no ONNX Runtime."""
+TASKS: Final[dict[str, str]] = {
+    GOLDEN: "assay_runner.tasks.golden:run_golden",
+    CANDIDATE: "assay_runner.tasks.candidate:run_candidate",
+    SUMMARY: "assay_runner.tasks.summary:run_summary",
+}
+"""Every kind of task that can be planned → "module:function"; imported when first run, for a summary needs no ONNX
+Runtime."""
 
 
 def run_task(task: Task, context: Context) -> TaskResult:

@@ -21,7 +21,7 @@ from assay_runner.passes.setting import Setting
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of, open_golden
-from assay_runner.tasks.publish import publish, published, task_result
+from assay_runner.tasks.publish import candidate_of, publish, published, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import candidate_report
 from assay_runner.trial.measure import measure
@@ -39,7 +39,8 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     done = published(task, context.store) if context.resume else None
     if done:
         return task_result(task, *done)
-    backend = BACKENDS[context.backend or task.candidate_spec().backend]
+    candidate = candidate_of(task)
+    backend = BACKENDS[context.backend or candidate.backend]
     backend.available()
     record = read_record(task, context)
     model = context.load(task.spec.model)
@@ -50,7 +51,9 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     context.progress.stage("publish")
     for shelf in shelves:
         shelf.keep()
-    noted = measured.report.model_copy(update={"notes": (*measured.report.notes, *dataset.notes, *notes)})
+    notes = [*measured.report.notes, *dataset.notes, *notes]
+    whose = {"candidate": candidate.name, "gpu_product": task.gpu_product}
+    noted = measured.report.model_copy(update={**whose, "notes": tuple(notes)})
     report = candidate_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
 
@@ -69,7 +72,7 @@ def _setting(
     To `notes` comes what the calibration set has to say, and, while they are read, the golden outputs.
     """
     parse_checks(task.spec)  # Before anything is built for them.
-    candidate = task.candidate_spec()
+    candidate = candidate_of(task)
     own = context.load(candidate.model) if candidate.model else None
     if own:
         _same_inputs(candidate, own, model, dataset)
@@ -85,7 +88,7 @@ def _setting(
 def _built(
     task: Task, context: Context, backend: Backend, model: LoadedModel, calibration: Dataset | None, dataset: Dataset
 ) -> tuple[Built, Shelves]:
-    candidate, workdir = task.candidate_spec(), context.workdir(task)
+    candidate, workdir = candidate_of(task), context.workdir(task)
     if candidate.engine:
         return _adopted(backend, candidate.engine, model, workdir, context), ()
     order = Order(backend, model, candidate, calibration, versions(), dataset.extents())

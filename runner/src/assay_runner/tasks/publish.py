@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from assay_api.audit import Candidate
 from assay_api.model import parse
 from assay_api.names import REPORT_HTML, REPORT_JSON, REPORT_JUNIT
 from assay_api.plan import Task
@@ -56,7 +57,7 @@ def published(task: Task, store: Store) -> tuple[Report, StoredReport] | None:
 
 def task_result(task: Task, report: Report, stored: StoredReport) -> TaskResult:
     """What the task tells the operator."""
-    one = report.candidates[0] if task.kind == "candidate" and report.candidates else None
+    one = next(iter(report.candidates), None) if task.candidate else None
     counts = Counter(f.verdict.value for f in report.findings)
     recommendation = report.recommendation.candidate if report.recommendation else None
     return TaskResult(
@@ -111,11 +112,19 @@ def by_severity(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda f: _ORDER.index(f.verdict)))
 
 
+def candidate_of(task: Task) -> Candidate:
+    """The candidate that a task is about, which its kind says there is."""
+    assert task.candidate is not None, f"task {task.key} of kind {task.kind} is about no candidate"
+    return task.candidate
+
+
 def unmeasured(task: Task, error: str, *, emulated: bool = False) -> CandidateReport:
     """The candidate of a task that has no measurement, and why: never passed."""
-    candidate = task.candidate_spec()
+    candidate = candidate_of(task)
     return CandidateReport(
         name=task.key,
+        candidate=candidate.name,
+        gpu_product=task.gpu_product,
         verdict=Verdict.INCONCLUSIVE,
         backend=candidate.backend,
         precision=candidate.precision,

@@ -45,12 +45,17 @@ def recommend(candidates: tuple[CandidateReport, ...], asked: tuple[Candidate, .
     """
     by_name: dict[str, list[CandidateReport]] = {}
     for candidate in candidates:
-        by_name.setdefault(candidate.name.partition("@")[0], []).append(candidate)
+        by_name.setdefault(_name(candidate), []).append(candidate)
     found = _fastest(by_name)
-    chosen = [c for c in candidates if found.candidate in (c.name, c.name.partition("@")[0])]
+    chosen = [c for c in candidates if found.candidate in (c.name, _name(c))]
     little = next((said for c in chosen if (said := _little(c))), None)
     message = "; ".join([found.message, *([little] if little else []), *trained_or_not(by_name, asked)])
     return found.model_copy(update={"message": message})
+
+
+def _name(candidate: CandidateReport) -> str:
+    """Its name on whatever GPU product; its key where an earlier version made the report."""
+    return candidate.candidate or candidate.name
 
 
 def _fastest(by_name: dict[str, list[CandidateReport]]) -> Recommendation:

@@ -9,7 +9,7 @@ from assay_api.report import CandidateReport, Finding, Report
 from assay_api.result import TaskResult
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
-from assay_runner.tasks.publish import by_severity, publish, task_result, unmeasured
+from assay_runner.tasks.publish import by_severity, candidate_of, publish, task_result, unmeasured
 from assay_runner.tasks.records import GoldenRecord
 
 
@@ -41,7 +41,7 @@ def candidate_report(
 
 def publish_unmeasured(task: Task, context: Context, error: Exception) -> TaskResult:
     """Store the report of a candidate that could not be measured, which is Inconclusive, and say why."""
-    emulated = context.backend is not None and task.candidate_spec().backend != context.backend
+    emulated = context.backend is not None and candidate_of(task).backend != context.backend
     report = candidate_report(task, context, unmeasured(task, str(error), emulated=emulated))
     return task_result(task, report, publish(report, task.folder, context.store))
 

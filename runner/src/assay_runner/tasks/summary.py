@@ -7,7 +7,7 @@ short cut: it is made again from the candidates' reports, which costs little, an
 from __future__ import annotations
 
 from assay_api.names import REPORT_JSON
-from assay_api.plan import GOLDEN, Task
+from assay_api.plan import Task, siblings
 from assay_api.report import CandidateReport, Report, to_json, worst
 from assay_api.result import StoredReport, TaskResult
 from assay_runner.errors import Unavailable
@@ -55,15 +55,15 @@ def run_summary(task: Task, context: Context) -> TaskResult:
 
 def _gathered(task: Task, context: Context) -> tuple[list[Report], list[CandidateReport], list[str]]:
     """The reports there are, every candidate, measured or not, and what is told of reports that were changed."""
-    keys = [key for key in task.after if key != GOLDEN]
-    context.progress.stage("summarise", total=len(keys), unit="candidates")
+    run = siblings(task)
+    audited = [of for of in (run[after.task] for after in task.after) if of.candidate]
+    context.progress.stage("summarise", total=len(audited), unit="candidates")
     reports: list[Report] = []
     candidates: list[CandidateReport] = []
     changes: list[str] = []
-    for key in keys:
-        of = candidate_task(task, key)
+    for of in audited:
         found = published(of, context.store)
-        if change := _changed(of, found[1] if found else None, context.reports.get(key)):
+        if change := _changed(of, found[1] if found else None, context.reports.get(of.key)):
             changes.append(change)
             candidates.append(unmeasured(of, change))
         elif found:
@@ -83,14 +83,6 @@ def _changed(of: Task, stored: StoredReport | None, told: str | None) -> str | N
     uri = stored.uri if stored else join(of.folder, REPORT_JSON)
     now = f"has SHA-256 {stored.sha256}" if stored else "is gone or is no report of this task"
     return f"{uri} was changed: it {now}, and its task stored SHA-256 {told}"
-
-
-def candidate_task(summary: Task, key: str) -> Task:
-    """The task of one candidate, as the plan that made the summary made it."""
-    name, _, product = key.partition("@")
-    return summary.model_copy(
-        update={"kind": "candidate", "key": key, "candidate": name, "gpu_product": product or None, "after": (GOLDEN,)}
-    )
 
 
 def _golden(task: Task, context: Context) -> dict[str, object]:
