@@ -7,17 +7,20 @@ says, the API server refuses a repetition that comes all the same.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from assay_api.names import API_VERSION, FIELD_MANAGER, KIND, Condition, Phase, Reason
+from assay_api.plan import KINDS, Task
 from assay_api.result import shorten
 from assay_api.status import AuditStatus, CandidateStatus
 from assay_operator.audits.conditions import find
-from assay_operator.audits.outcome import REASONS, verdict_of
-from assay_operator.audits.status import RunStates, timestamp
+from assay_operator.audits.outcome import REASONS
+from assay_operator.audits.states import RunStates
+from assay_operator.audits.status import timestamp
 from assay_operator.audits.tasks import TaskState
 from assay_operator.cluster.observed import Audit
 
@@ -35,7 +38,7 @@ class Event:
 
 
 def run_events(
-    states: RunStates, old: AuditStatus, new: AuditStatus, created: Sequence[str], superseded: Sequence[str], jobs: int
+    states: RunStates, old: AuditStatus, new: AuditStatus, created: Sequence[str], superseded: Sequence[str]
 ) -> tuple[Event, ...]:
     """Events of one pass over a run.
 
@@ -45,9 +48,8 @@ def run_events(
         new: the status that is written now.
         created: names of the Jobs created, with the task's key, for example `fp16 (Job a-fp16-0123)`.
         superseded: names of the Jobs of earlier runs that are deleted.
-        jobs: most Jobs at once.
     """
-    return tuple(_run_events(states, old, new, created, superseded, jobs))
+    return tuple(_run_events(states, old, new, created, superseded))
 
 
 def end_events(old: AuditStatus, new: AuditStatus) -> tuple[Event, ...]:
@@ -95,22 +97,22 @@ def event_manifest(audit: Audit, event: Event, now: datetime) -> dict[str, Any]:
 
 
 def _run_events(
-    states: RunStates, old: AuditStatus, new: AuditStatus, created: Sequence[str], superseded: Sequence[str], jobs: int
+    states: RunStates, old: AuditStatus, new: AuditStatus, created: Sequence[str], superseded: Sequence[str]
 ) -> Iterator[Event]:
-    same = old.run == states.run
+    same = old.run == states.run.digest
     recorded = {candidate.name: candidate for candidate in old.candidates} if same else {}
     yield from superseded_events(superseded)
     if not same:
-        count = f"{len(states.candidates)} candidate{'s' if len(states.candidates) > 1 else ''}"
+        steps = ", then ".join(_steps(states.run.tasks))
         yield Event(
-            NORMAL, "Started", f"Run {states.run}: golden outputs, then {count}, then the summary; {jobs} Jobs at most."
+            NORMAL, "Started", f"Run {states.run.digest}: {steps}; {states.run.spec.max_parallel} Jobs at most."
         )
     held, was_held = (status.phase == Phase.SUSPENDED.value for status in (new, old))
     if held and not was_held:
         yield Event(NORMAL, Reason.SUSPENDED, "Suspended: no new task starts.")
     if same and was_held and not held:
         yield Event(NORMAL, "Resumed", "Resumed.")
-    yield from _helper_events(states, old, recorded)
+    yield from _other_events(states, old, recorded)
     for state in states.candidates:
         yield from _candidate_events(state, recorded.get(state.task.key), new)
     for name in created:
@@ -118,14 +120,25 @@ def _run_events(
     yield from end_events(old, new)
 
 
-def _helper_events(states: RunStates, old: AuditStatus, recorded: dict[str, CandidateStatus]) -> Iterator[Event]:
-    """Events of golden and summary, which have no entry of their own in the status."""
-    untouched = recorded and all(candidate.state == "Waiting" for candidate in recorded.values())
-    result = states.golden.result
-    if untouched and result and any(state.exists for state in states.candidates):
-        yield Event(NORMAL, "GoldenFinished", f"golden: {result.message or 'golden outputs are ready'}")
+def _steps(tasks: Sequence[Task]) -> Iterator[str]:
+    """What a run does, step by step; kinds that are only done on a condition are not told ahead."""
+    kinds = Counter(task.kind for task in tasks if task.condition == "always")
+    for kind, count in kinds.items():
+        step = KINDS[kind].step
+        yield f"{count} {step}{'s' if count > 1 else ''}" if KINDS[kind].candidate else step
+
+
+def _other_events(states: RunStates, old: AuditStatus, recorded: dict[str, CandidateStatus]) -> Iterator[Event]:
+    """Events of tasks that have no entry of their own in the status: that they finished shows in those after them."""
     said = find(old.conditions, Condition.RECONCILING)
-    for state in (states.golden, states.summary):
+    for state in states.others:
+        after = [s for s in states.candidates if state.task.key in (before.task for before in s.task.after)]
+        known = [recorded[s.task.key] for s in after if s.task.key in recorded]
+        untouched = known and all(candidate.state == "Waiting" for candidate in known)
+        if untouched and state.result and any(s.exists for s in after):
+            told = state.result.message or f"{state.task.about.step} are ready"
+            yield Event(NORMAL, f"{state.task.kind.capitalize()}Finished", f"{state.task.key}: {told}")
+    for state in states.others:
         if state.trouble and not state.over and state.trouble.reason not in (Reason.PENDING, Reason.SUSPENDED):
             message = f"{state.task.key}: {state.trouble.message}"
             if said is None or said.message != message:
@@ -138,8 +151,7 @@ def _candidate_events(state: TaskState, before: CandidateStatus | None, new: Aud
     if was_over or state.recorded:
         return
     if state.state == "Finished" and state.result:
-        verdict = verdict_of(state)
-        reason = REASONS[verdict] if verdict else Reason.INCONCLUSIVE
+        reason = REASONS[state.verdict] if state.verdict else Reason.INCONCLUSIVE
         kind = NORMAL if reason == Reason.PASSED else WARNING
         worst = state.result.worst
         said = (worst.message if worst else state.result.message) or str(reason).lower()

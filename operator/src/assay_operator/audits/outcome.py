@@ -14,6 +14,7 @@ from assay_api.names import ANNOTATION_RERUN, Reason
 from assay_api.report import Verdict, worst
 from assay_api.result import WorstFigure, shorten
 from assay_api.status import Worst
+from assay_operator.audits.states import RunStates
 from assay_operator.audits.tasks import TaskState
 from assay_operator.audits.troubles import Trouble
 
@@ -41,53 +42,45 @@ class Outcome:
     verdict: Verdict | None
 
 
-def outcome(golden: TaskState, candidates: Sequence[TaskState], summary: TaskState) -> Outcome | None:
+def outcome(states: RunStates) -> Outcome | None:
     """How the run ended, or None while it goes on."""
-    if golden.state == "Failed":
-        return _failed([golden], None)
-    if not (summary.over and all(state.over for state in candidates)):
+    if not states.standing.over:
         return None
-    verdict = _reckoned(candidates)
-    if verdict and summary.state == "Failed":
+    verdict = _reckoned(states.candidates)
+    failed = [state for state in states.all if state.state == "Failed"]
+    if verdict and any(state.state == "Failed" for state in states.others):
         verdict = worst((verdict, Verdict.INCONCLUSIVE))
-    failed = [state for state in (*candidates, summary) if state.state == "Failed"]
     if failed:
         return _failed(failed, verdict)
     judged = verdict or Verdict.INCONCLUSIVE
-    return Outcome(REASONS[judged], REASONS[judged], _sentence(judged, candidates, summary), judged)
+    return Outcome(REASONS[judged], REASONS[judged], _sentence(judged, states), judged)
 
 
-def held_against(candidates: Sequence[TaskState], summary: TaskState) -> TaskState:
-    """The summary, failed where its verdict is not the one that the candidates' own results make.
+def held_against_candidates(states: RunStates) -> RunStates:
+    """The run, its summary failed where its verdict is not the one that the candidates' own results make.
 
     Both come from the same reports: where they differ, an answer was forged or a report was changed. A candidate that
     failed may have stored a report all the same, so then nothing is held against anything.
     """
-    if summary.result is None or not all(state.state == "Finished" for state in candidates):
-        return summary
-    told, reckoned = summary.result.verdict, _reckoned(candidates) or Verdict.INCONCLUSIVE
+    summary = states.conclusion
+    if summary.result is None or not all(state.state == "Finished" for state in states.candidates):
+        return states
+    told, reckoned = summary.result.verdict, _reckoned(states.candidates) or Verdict.INCONCLUSIVE
     if told is reckoned:
-        return summary
+        return states
     report = f"the report {summary.result.report.uri}" if summary.result.report else "the summary"
     why = f" ({summary.result.message})" if summary.result.message else ""
     sentence = (
         f"{report} says {told.value if told else 'nothing'}{why}, the candidates' own results say {reckoned.value}: "
         f"one of them was changed, so neither is believed; annotate the audit with a new {ANNOTATION_RERUN}"
     )
-    return replace(summary, state="Failed", result=None, trouble=Trouble(Reason.ERROR, sentence))
+    return states.replaced(replace(summary, state="Failed", result=None, trouble=Trouble(Reason.ERROR, sentence)))
 
 
 def _reckoned(candidates: Sequence[TaskState]) -> Verdict | None:
     """The worst candidate's verdict; one without counts as inconclusive, and all of them without as none."""
-    verdicts = [verdict_of(state) for state in candidates]
+    verdicts = [state.verdict for state in candidates]
     return worst(verdict or Verdict.INCONCLUSIVE for verdict in verdicts) if any(verdicts) else None
-
-
-def verdict_of(state: TaskState) -> Verdict | None:
-    """The candidate's verdict, where there is one."""
-    if state.recorded:
-        return Verdict(state.recorded.verdict) if state.recorded.verdict else None
-    return state.result.verdict if state.result else None
 
 
 def report_digests(candidates: Sequence[TaskState]) -> dict[str, str]:
@@ -133,14 +126,15 @@ def _failed(failed: Sequence[TaskState], verdict: Verdict | None) -> Outcome:
     return Outcome(reason, trouble.reason, f"{state.task.key}: {trouble.message}{more}", verdict)
 
 
-def _sentence(verdict: Verdict, candidates: Sequence[TaskState], summary: TaskState) -> str:
+def _sentence(verdict: Verdict, states: RunStates) -> str:
+    candidates = states.candidates
+    first, *more = [state for state in candidates if state.verdict is verdict]
     if verdict is Verdict.PASSED:
-        count = f"All {len(candidates)} candidates" if len(candidates) > 1 else f"Candidate {candidates[0].task.key}"
-        ship = summary.result.recommendation if summary.result else None
+        count = f"All {len(candidates)} candidates" if len(candidates) > 1 else f"Candidate {first.task.key}"
+        ship = states.conclusion.result.recommendation if states.conclusion.result else None
         return f"{count} passed" + (f"; ship {ship}." if ship else ".")
-    bad = [state for state in candidates if verdict_of(state) is verdict]
-    found = worst_of(bad[0])
+    found = worst_of(first)
     word = "breached" if verdict is Verdict.FAILED else "could not be judged"
-    said = found.message if found else _message_of(bad[0])
+    said = found.message if found else _message_of(first)
     why = f": {said}" if said else ""
-    return f"{len(bad)} of {len(candidates)} candidates {word}; {bad[0].task.key}{why}"
+    return f"{1 + len(more)} of {len(candidates)} candidates {word}; {first.task.key}{why}"

@@ -1,9 +1,7 @@
 """The one decision: from what is observed of an audit to what is to be done, without doing it.
 
-    golden ──> candidates, at most maxParallel at once ──> summary
-
-Everything follows from what is there now, never from what happened: run it twice and the second time there is nothing
-left to do.
+Which tasks may start is the graph's to say (`assay_api.graph`), how many at once the spec's. Everything follows from
+what is there now, never from what happened: run it twice and the second time there is nothing left to do.
 """
 
 from __future__ import annotations
@@ -17,14 +15,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from assay_api.model import to_wire
-from assay_api.plan import Task
-from assay_api.status import AuditStatus, CandidateStatus
+from assay_api.status import AuditStatus
 from assay_operator.audits.events import Event, end_events, run_events, superseded_events
 from assay_operator.audits.jobs import job_manifest, job_name
-from assay_operator.audits.outcome import held_against, report_digests
+from assay_operator.audits.outcome import held_against_candidates, report_digests
 from assay_operator.audits.run import Refused, Run, run_of
-from assay_operator.audits.status import RunStates, ended_status, invalid_status, run_status
-from assay_operator.audits.tasks import TaskState, task_state
+from assay_operator.audits.states import RunStates, run_states
+from assay_operator.audits.status import ended_status, invalid_status, run_status
+from assay_operator.audits.tasks import TaskState
 from assay_operator.cluster.observed import Audit, Job, Observed, Pod
 from assay_operator.process.settings import Settings
 
@@ -85,14 +83,14 @@ def _run_decision(
     audit = observed.audit
     recorded = {candidate.name: candidate for candidate in old.candidates} if old.run == run.digest else {}
     foreign = _foreign(run, observed)
-    states = _states(run, observed, recorded, now)
-    wanted = [] if run.spec.suspend else [s for s in _next(run, states) if _name(audit, s) not in foreign]
+    states = held_against_candidates(run_states(run, observed, recorded, now))
+    wanted = [] if run.spec.suspend else [s for s in _next(states) if _name(audit, s) not in foreign]
     reports = report_digests(states.candidates)
     manifests = tuple(job_manifest(audit, s.task, settings, recovery=s.recover, reports=reports) for s in wanted)
     states = _with_created(states, {state.task.key for state in wanted}, observed)
-    new = run_status(run.spec, states, observed, old, now)
+    new = run_status(states, observed, old, now)
     created = [_created_words(state, m["metadata"]["name"]) for state, m in zip(wanted, manifests, strict=True)]
-    events = run_events(states, old, new, created, superseded, run.spec.max_parallel)
+    events = run_events(states, old, new, created, superseded)
     waits = [state.check_after for state in states.all if state.check_after is not None and not run.spec.suspend]
     return _decision(
         audit,
@@ -105,47 +103,20 @@ def _run_decision(
     )
 
 
-def _states(run: Run, observed: Observed, recorded: dict[str, CandidateStatus], now: datetime) -> RunStates:
-    candidates = tuple(task_state(task, observed, recorded.get(task.key), now) for task in run.candidates)
-    golden = task_state(run.golden, observed, None, now)
-    begun = any(state.exists or _begun(recorded.get(state.task.key)) for state in candidates)
-    if begun and golden.state in ("Waiting", "Failed"):
-        # No candidate starts before golden has finished, so its Job has been and gone.
-        golden = TaskState(run.golden, "Finished")
-    summary = held_against(candidates, task_state(run.summary, observed, None, now))
-    return RunStates(run.digest, golden, candidates, summary)
-
-
-def _begun(recorded: CandidateStatus | None) -> bool:
-    return recorded is not None and recorded.state != "Waiting"
-
-
-def _next(run: Run, states: RunStates) -> list[TaskState]:
+def _next(states: RunStates) -> list[TaskState]:
     """The tasks that get a Job now, in order, as many as maxParallel leaves room for."""
-    room = run.spec.max_parallel - sum(state.exists and not (state.over or state.recover) for state in states.all)
-    ready = [state for state in states.all if state.recover]
-    if not states.golden.exists:
-        ready.append(states.golden)
-    elif states.golden.state == "Finished":
-        ready += [state for state in states.candidates if not state.exists]
-        if all(state.over for state in states.candidates) and not states.summary.exists:
-            ready.append(states.summary)
-    return ready[: max(room, 0)]
+    busy = sum(state.exists and not (state.over or state.recover) for state in states.all)
+    keys = {task.key for task in states.standing.ready}
+    wanted = [state for state in states.all if state.recover]
+    wanted += [state for state in states.all if state.task.key in keys]
+    return wanted[: max(states.run.spec.max_parallel - busy, 0)]
 
 
 def _with_created(states: RunStates, created: set[str], observed: Observed) -> RunStates:
     """The states as they are once the Jobs exist; a Job that the API server refused before still waits."""
-
-    def after(state: TaskState) -> TaskState:
-        refused = _name(observed.audit, state) in observed.refused
-        return replace(state, state="Pending") if state.task.key in created and not refused else state
-
-    return replace(
-        states,
-        golden=after(states.golden),
-        candidates=tuple(after(state) for state in states.candidates),
-        summary=after(states.summary),
-    )
+    begun = [state for state in states.all if state.task.key in created]
+    there = [state for state in begun if _name(observed.audit, state) not in observed.refused]
+    return states.replaced(*(replace(state, state="Pending") for state in there))
 
 
 def _name(audit: Audit, state: TaskState) -> str:
@@ -166,8 +137,7 @@ def _suspensions(run: Run, jobs: Iterable[Job], audit: Audit) -> tuple[tuple[str
 
 def _foreign(run: Run, observed: Observed) -> tuple[str, ...]:
     """Jobs that bear a name of ours but belong to no audit, or to an earlier one of the same name."""
-    tasks: tuple[Task, ...] = run.tasks
-    names = {job_name(observed.audit.name, task, recovery=again) for task in tasks for again in (False, True)}
+    names = {job_name(observed.audit.name, task, recovery=again) for task in run.tasks for again in (False, True)}
     return tuple(job.name for job in observed.jobs if job.owner != observed.audit.uid and job.name in names)
 
 

@@ -6,43 +6,28 @@ resource, a file:// URI that means nothing in a cluster, a matrix too large to b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from pydantic import ValidationError
 
 from assay_api.audit import AuditSpec
-from assay_api.model import problems
+from assay_api.model import problems, to_wire
 from assay_api.plan import Task, cache_folder, plan, run_digest, run_folder
-from assay_operator.audits.jobs import TASK_BYTES, task_json
-from assay_operator.cluster.observed import Audit
+from assay_operator.audits.jobs import TASK_BYTES
+from assay_operator.cluster.observed import Audit, compact
 
 MOST_CANDIDATES = 128
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its spec, its digest and its tasks, golden first and summary last."""
+    """One run: its spec, its digest and its tasks, each behind those that it comes after."""
 
     spec: AuditSpec
     digest: str
     tasks: tuple[Task, ...]
-
-    @property
-    def golden(self) -> Task:
-        """The task that makes the reference outputs."""
-        return self.tasks[0]
-
-    @property
-    def candidates(self) -> tuple[Task, ...]:
-        """The tasks that build and judge."""
-        return self.tasks[1:-1]
-
-    @property
-    def summary(self) -> Task:
-        """The task that writes the audit's report."""
-        return self.tasks[-1]
 
 
 @dataclass(frozen=True)
@@ -71,16 +56,23 @@ def _run_of(namespace: str, name: str, uid: str, rerun: str, spec_json: bytes) -
         return Refused(tuple(f"spec.{sentence}" for sentence in problems(error)))
     except ValueError as error:
         return Refused((f"spec cannot be planned: {error}",))
-    if len(tasks) - 2 > MOST_CANDIDATES:
+    candidates = sum(task.candidate is not None for task in tasks)
+    if candidates > MOST_CANDIDATES:
         return Refused(
             (
-                f"candidates times target.gpuProducts make {len(tasks) - 2}, more than {MOST_CANDIDATES}: "
+                f"candidates times target.gpuProducts make {candidates}, more than {MOST_CANDIDATES}: "
                 "split the audit in two",
             )
         )
-    if len(task_json(tasks[0])) > TASK_BYTES:
+    if _largest(spec, tasks) > TASK_BYTES:
         return Refused((f"spec is larger than {TASK_BYTES // 1024} KiB: split the audit in two",))
     return Run(spec, digest, tasks)
+
+
+def _largest(spec: AuditSpec, tasks: Iterable[Task]) -> int:
+    """Bytes of the largest task as its Pod reads it, each of which holds the spec."""
+    own = (task.model_dump_json(by_alias=True, exclude={"spec"}, exclude_defaults=True) for task in tasks)
+    return len(compact(to_wire(spec))) + max(map(len, own))
 
 
 def _not_in_a_cluster(spec: AuditSpec) -> Iterator[str]:

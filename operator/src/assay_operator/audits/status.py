@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from assay_api.audit import AuditSpec
@@ -19,27 +18,13 @@ from assay_api.status import (
     Worst,
 )
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
-from assay_operator.audits.outcome import Outcome, figure, outcome, verdict_of
+from assay_operator.audits.outcome import Outcome, figure, outcome
 from assay_operator.audits.size import fitted
+from assay_operator.audits.states import RunStates
 from assay_operator.audits.tasks import TaskState
 from assay_operator.cluster.observed import Observed
 
 SEVERITY = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, None: 2, Verdict.PASSED: 3}
-
-
-@dataclass(frozen=True)
-class RunStates:
-    """The tasks of one run and what became of each."""
-
-    run: str
-    golden: TaskState
-    candidates: tuple[TaskState, ...]
-    summary: TaskState
-
-    @property
-    def all(self) -> tuple[TaskState, ...]:
-        """Every task, in the order of work."""
-        return (self.golden, *self.candidates, self.summary)
 
 
 def timestamp(now: datetime) -> str:
@@ -47,13 +32,13 @@ def timestamp(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def run_status(spec: AuditSpec, states: RunStates, observed: Observed, old: AuditStatus, now: datetime) -> AuditStatus:
+def run_status(states: RunStates, observed: Observed, old: AuditStatus, now: datetime) -> AuditStatus:
     """The status of a run, in progress or just ended."""
     setting = Setting(observed.audit.generation, timestamp(now), old.conditions)
-    same = old.run == states.run
-    end = outcome(states.golden, states.candidates, states.summary)
-    candidates = tuple(candidate_status(state, observed, end is not None) for state in states.candidates)
-    worst_first = sorted(states.candidates, key=lambda state: SEVERITY[verdict_of(state)])
+    spec, same = states.run.spec, old.run == states.run.digest
+    end = outcome(states)
+    candidates = tuple(candidate_status(state, observed, _why_never(state, states)) for state in states.candidates)
+    worst_first = sorted(states.candidates, key=lambda state: SEVERITY[state.verdict])
     figures = [text for state in worst_first if (text := figure(state))]
     return fitted(
         AuditStatus(
@@ -61,13 +46,13 @@ def run_status(spec: AuditSpec, states: RunStates, observed: Observed, old: Audi
             phase=_phase(spec, states, end).value,
             verdict=end.verdict.value if end and end.verdict else None,
             conditions=_conditions(spec, states, setting, end),
-            run=states.run,
+            run=states.run.digest,
             start_time=(old.start_time if same else None) or setting.now,
             completion_time=setting.now if end else None,
             finished=f"{sum(state.over for state in states.candidates)}/{len(candidates)}",
             worst=figures[0] if figures else None,
-            recommendation=_recommendation(states.summary) if end else None,
-            report=_report(states.summary) if end else None,
+            recommendation=_recommendation(states.conclusion) if end else None,
+            report=_report(states.conclusion) if end else None,
             progress=None if end else _progress(states, observed),
             candidates=candidates,
         )
@@ -127,15 +112,21 @@ def unwritable_status(
     )
 
 
-def candidate_status(state: TaskState, observed: Observed, run_ended: bool) -> CandidateStatus:
-    """One candidate's entry."""
+def candidate_status(state: TaskState, observed: Observed, never: str | None = None) -> CandidateStatus:
+    """One candidate's entry.
+
+    Args:
+        state: what became of its task.
+        observed: what is there.
+        never: why its task will never be done, where that is so.
+    """
     if state.recorded and state.over:
         return state.recorded
     result, retries = state.result, state.retries or None
     if result is None:
-        held = run_ended and state.state == "Waiting"
-        words = "not run, for the golden outputs failed" if held else _message(state, observed)
-        return CandidateStatus(name=state.task.key, state=state.state, message=words, retries=retries)
+        return CandidateStatus(
+            name=state.task.key, state=state.state, message=never or _message(state, observed), retries=retries
+        )
     found = result.worst
     return CandidateStatus(
         name=state.task.key,
@@ -154,6 +145,14 @@ def candidate_status(state: TaskState, observed: Observed, run_ended: bool) -> C
     )
 
 
+def _why_never(state: TaskState, states: RunStates) -> str | None:
+    cause = states.standing.skipped.get(state.task.key)
+    if cause is None:
+        return None
+    first = next(state for state in states.all if state.task.key == cause)
+    return f"not run, for {first.task.about.makes} {'failed' if first.over else 'had no reason to be made'}"
+
+
 def _conditions(
     spec: AuditSpec, states: RunStates, setting: Setting, end: Outcome | None
 ) -> tuple[ConditionStatus, ...]:
@@ -169,10 +168,9 @@ def _standing(spec: AuditSpec, states: RunStates) -> tuple[Reason, str]:
     for state in states.all:
         if state.trouble and state.state in ("Waiting", "Pending", "Retrying"):
             return state.trouble.reason, f"{state.task.key}: {state.trouble.message}"
-    if not states.golden.over:
-        return _busy(states.golden), "Making the golden outputs."
-    if all(state.over for state in states.candidates):
-        return _busy(states.summary), "Writing the audit's report."
+    at_work = next(state for state in states.all if not state.over)
+    if not at_work.task.candidate:
+        return _busy(at_work), f"{at_work.task.about.verb} {at_work.task.about.makes}."
     counts = {name: sum(s.state == name for s in states.candidates) for name in ("Finished", "Failed", "Running")}
     said = [f"{count} {name.lower()}" for name, count in counts.items() if count]
     reason = Reason.RUNNING if any(state.state != "Pending" for state in states.all if state.exists) else Reason.PENDING

@@ -14,6 +14,7 @@ from typing import Literal
 
 from assay_api.names import ExitCode, Reason
 from assay_api.plan import Task
+from assay_api.report import Verdict
 from assay_api.result import TaskResult
 from assay_api.status import CandidateStatus
 from assay_operator.audits.jobs import job_name
@@ -75,6 +76,13 @@ class TaskState:
     def exists(self) -> bool:
         """Whether it ever had a Job."""
         return self.state != "Waiting"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What it judged, where it did."""
+        if self.recorded:
+            return Verdict(self.recorded.verdict) if self.recorded.verdict else None
+        return self.result.verdict if self.result else None
 
 
 def task_state(task: Task, observed: Observed, recorded: CandidateStatus | None, now: datetime) -> TaskState:
