@@ -1,0 +1,145 @@
+"""What is known of one task: its Jobs, their Pods, what it answered, and what the status has on record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+from assay_api.plan import Task
+from assay_api.result import TaskResult
+from assay_api.status import CandidateStatus
+from assay_operator.audits.jobs import job_name
+from assay_operator.audits.troubles import read_result
+from assay_operator.cluster.observed import Job, Observed, Pod
+from assay_operator.cluster.refusals import Refusal
+
+# A Job may be seen as finished before its last Pod is: they come by different watches.
+GRACE_SECONDS = 10.0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a rule may look at.
+
+    Attributes:
+        task: the task.
+        observed: everything there is of its audit.
+        recorded: its entry of the status, where the status speaks of this run.
+        now: the time.
+        main: its Job.
+        recovery: the Job that asks for its stored report.
+    """
+
+    task: Task
+    observed: Observed
+    recorded: CandidateStatus | None
+    now: datetime
+    main: Job | None
+    recovery: Job | None
+
+    @staticmethod
+    def of(task: Task, observed: Observed, recorded: CandidateStatus | None, now: datetime) -> Facts:
+        """Look for them among what is observed."""
+        audit = observed.audit
+        jobs = {job.name: job for job in observed.jobs if job.task == task.digest and job.owner == audit.uid}
+        main, recovery = (jobs.get(job_name(audit.name, task, recovery=again)) for again in (False, True))
+        return Facts(task, observed, recorded, now, main, recovery)
+
+    @property
+    def made(self) -> bool:
+        """Whether the task has a Job."""
+        return bool(self.main or self.recovery)
+
+    @property
+    def job(self) -> Job:
+        """The Job that tells, where the task has one: the recovery Job where there is one."""
+        found = self.recovery or self.main
+        assert found is not None, f"task {self.task.key} has no Job"
+        return found
+
+    @property
+    def unfinished(self) -> Job | None:
+        """A Job that has not finished."""
+        return next((j for j in (self.recovery, self.main) if j and not (j.finished or j.deleting)), None)
+
+    @cached_property
+    def result(self) -> TaskResult | None:
+        """What the task answered, through a Pod of one of its Jobs."""
+        jobs = [job for job in (self.main, self.recovery) if job]
+        heard = (self.observed.results.get(job.uid, "") for job in jobs)
+        succeeded = (pod.message for job in jobs for pod in self._pods(job) if pod.phase == "Succeeded")
+        for message in (*heard, *succeeded):
+            result = read_result(message)
+            if result and result.task == self.task.digest and not result.error:
+                return result
+        return None
+
+    @cached_property
+    def pods(self) -> tuple[Pod, ...]:
+        """The Pods of the Job that tells."""
+        return self._pods(self.job)
+
+    @cached_property
+    def pod(self) -> Pod | None:
+        """The newest Pod that may still come to something."""
+        return newest(pod for pod in self.pods if not pod.over)
+
+    @cached_property
+    def failed(self) -> tuple[Pod, ...]:
+        """The Pods that failed."""
+        return tuple(pod for pod in self.pods if pod.phase == "Failed")
+
+    @property
+    def killed(self) -> tuple[Pod, ...]:
+        """The Pods that were killed for their memory."""
+        return tuple(pod for pod in self.failed if pod.out_of_memory)
+
+    @property
+    def retries(self) -> int:
+        """Pods of the Job that failed, of which some may have gone and some not be counted yet."""
+        return max(self.job.failed, len(self.failed))
+
+    @cached_property
+    def grace_left(self) -> float:
+        """Seconds to wait for the Pod that closed a finished Job; 0 where every Pod we know is over, or time is up."""
+        if self.pods and all(pod.over for pod in self.pods):
+            return 0.0
+        return max(GRACE_SECONDS - (self.now - (self.job.ended or self.job.created)).total_seconds(), 0.0)
+
+    @property
+    def hint(self) -> str | None:
+        """What an event says of the Pod or the Job that does not come up."""
+        return self.observed.hints.get(self.pod.uid if self.pod else self.job.uid)
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which nothing that this audit does has explained that the task does not start.
+
+        A Pod in want of room waits for its siblings first.
+        """
+        return (self.now - self._waits_since()).total_seconds()
+
+    def refusal(self, *, recovery: bool) -> Refusal | None:
+        """What the API server answered to the Job's creation."""
+        return self.observed.refused.get(job_name(self.observed.audit.name, self.task, recovery=recovery))
+
+    def _waits_since(self) -> datetime:
+        pod = self.pod
+        if pod is None:
+            return self.job.started or self.job.created
+        if "Insufficient" not in (pod.unscheduled or ""):
+            return pod.created
+        others = [p for p in self.observed.pods if p.job != self.job.uid and (p.gpu or not self.task.gpus)]
+        freed = [self.now if other.phase == "Running" else other.ended or pod.created for other in others]
+        return max([pod.created, *freed])
+
+    def _pods(self, job: Job) -> tuple[Pod, ...]:
+        return tuple(pod for pod in self.observed.pods if pod.job == job.uid)
+
+
+def newest(pods: Iterable[Pod]) -> Pod | None:
+    """The Pod that ended last, or began last where none has ended."""
+    return max(pods, key=lambda pod: (pod.ended or EPOCH, pod.created, pod.name), default=None)

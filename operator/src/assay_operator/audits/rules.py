@@ -1,0 +1,252 @@
+"""What became of one task: an ordered list of rules, of which the first that applies decides.
+
+A record of the same run stands: Jobs and Pods may be gone by then. A result counts once its Pod succeeded, and only
+where the task's own Job, by UID, controls that Pod. Where a Job succeeded and its Pod went before it was read, the task
+is asked again by a recovery Job, which finds the stored report and answers without measuring anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from assay_api.names import ExitCode, Reason
+from assay_api.plan import Task
+from assay_api.status import CandidateStatus
+from assay_operator.audits.facts import Facts, newest
+from assay_operator.audits.tasks import TaskState
+from assay_operator.audits.troubles import (
+    SILENCE_SECONDS,
+    Trouble,
+    answer_lost,
+    how_it_ended,
+    job_trouble,
+    out_of_memory,
+    pod_trouble,
+    read_result,
+    refusal_trouble,
+)
+from assay_operator.cluster.observed import Observed, Pod
+
+OUT_OF_MEMORY_KILLS = 2
+
+
+def task_state(task: Task, observed: Observed, recorded: CandidateStatus | None, now: datetime) -> TaskState:
+    """What became of a task."""
+    facts = Facts.of(task, observed, recorded, now)
+    return next(state for rule in RULES if (state := rule(facts)))
+
+
+def on_record(facts: Facts) -> TaskState | None:
+    """The status says how it ended."""
+    recorded, job = facts.recorded, facts.unfinished
+    if recorded is None or not (recorded.state == "Finished" or recorded.state == "Failed"):
+        return None
+    failed = recorded.state == "Failed"
+    return TaskState(
+        facts.task, recorded.state, facts.result, recorded=recorded, job=job, stop=failed and job is not None,
+        trouble=Trouble.read(recorded.message or "") if failed else None, retries=recorded.retries or 0,
+    )  # fmt: skip
+
+
+def answered(facts: Facts) -> TaskState | None:
+    """A Pod of its own Job succeeded and told the result."""
+    if facts.result is None:
+        return None
+    retries = facts.main.failed if facts.main else 0
+    return TaskState(facts.task, "Finished", result=facts.result, job=facts.unfinished, retries=retries)
+
+
+def unmade(facts: Facts) -> TaskState | None:
+    """It has no Job, perhaps because the API server would not have it."""
+    return None if facts.made else _in_want_of_a_job(TaskState(facts.task, "Waiting"), facts)
+
+
+def closing(facts: Facts) -> TaskState | None:
+    """Its Job is closed, and the Pod that closed it is not seen to be over: it is told by another watch."""
+    if not facts.job.finished or facts.grace_left <= 0:
+        return None
+    if facts.recovery or not facts.job.failure:
+        return TaskState(facts.task, "Running", job=facts.job, check_after=facts.grace_left)
+    if facts.job.failure == "DeadlineExceeded":
+        return None
+    return TaskState(facts.task, "Retrying", job=facts.job, check_after=facts.grace_left, retries=facts.job.failed)
+
+
+def asked_in_vain(facts: Facts) -> TaskState | None:
+    """Its recovery Job is closed and told nothing either."""
+    if not (facts.recovery and facts.job.finished):
+        return None
+    return TaskState(facts.task, "Failed", trouble=Trouble(Reason.ERROR, answer_lost(facts.job, newest(facts.pods))))
+
+
+def failed(facts: Facts) -> TaskState | None:
+    """Its Job failed: no Pod is tried any more."""
+    if not facts.job.failure:
+        return None
+    return TaskState(facts.task, "Failed", trouble=_failure(facts), retries=max(facts.job.failed - 1, 0))
+
+
+def told_an_error(facts: Facts) -> TaskState | None:
+    """Its Job succeeded, by a Pod that told an error."""
+    last = newest(facts.pods) if facts.job.succeeded else None
+    if not (last and (told := read_result(last.message)) and told.error):
+        return None
+    return TaskState(facts.task, "Failed", trouble=_failure(facts))
+
+
+def answer_unread(facts: Facts) -> TaskState | None:
+    """Its Job succeeded without an answer that can be read: it is asked for its stored report."""
+    if not facts.job.succeeded:
+        return None
+    again = Trouble(Reason.PENDING, "reading its stored report again")
+    return _in_want_of_a_job(TaskState(facts.task, "Running", recover=True, trouble=again), facts)
+
+
+def out_of_memory_again(facts: Facts) -> TaskState | None:
+    """Its Pods are killed for their memory one after another: more tries are a waste."""
+    kills = facts.killed
+    if len(kills) < OUT_OF_MEMORY_KILLS:
+        return None
+    trouble = Trouble(Reason.OUT_OF_MEMORY, f"{len(kills)} times {out_of_memory(_last(kills))}")
+    return TaskState(facts.task, "Failed", trouble=trouble, job=facts.job, stop=True, retries=len(kills) - 1)
+
+
+def queued(facts: Facts) -> TaskState | None:
+    """Its Job waits in a queue of Kueue's."""
+    if not (facts.job.suspended and facts.job.queue) or facts.observed.audit.deleting:
+        return None
+    trouble = Trouble(Reason.PENDING, f"queued in {facts.job.queue}: Kueue starts it when there is room")
+    return TaskState(facts.task, "Pending", job=facts.job, retries=facts.retries, trouble=trouble)
+
+
+def suspended(facts: Facts) -> TaskState | None:
+    """Its Job is suspended."""
+    return TaskState(facts.task, "Suspended", job=facts.job, retries=facts.retries) if facts.job.suspended else None
+
+
+def running(facts: Facts) -> TaskState | None:
+    """A Pod of it runs, perhaps not the first."""
+    if not (facts.pod and facts.pod.phase == "Running"):
+        return None
+    cause = Trouble(Reason.RETRYING, how_it_ended(_last(facts.failed))) if facts.failed else None
+    return TaskState(facts.task, "Running", job=facts.job, retries=facts.retries, trouble=cause)
+
+
+def input_refused(facts: Facts) -> TaskState | None:
+    """Its Pod refused the input, which is not tried again: the Job controller is about to close the Job."""
+    if facts.pod or not facts.failed or _last(facts.failed).exit_code != ExitCode.INVALID_INPUT:
+        return None
+    return TaskState(facts.task, "Running", job=facts.job)
+
+
+def retried(facts: Facts) -> TaskState | None:
+    """Its Pod failed, and the Job controller is about to make another."""
+    if facts.pod or not facts.failed:
+        return None
+    cause = Trouble(Reason.RETRYING, how_it_ended(_last(facts.failed)))
+    return TaskState(facts.task, "Retrying", job=facts.job, retries=facts.retries, trouble=cause)
+
+
+def done_unread(facts: Facts) -> TaskState | None:
+    """Its Pod succeeded without an answer that can be read, and the Job controller is about to close the Job."""
+    if facts.pod or not any(pod.phase == "Succeeded" for pod in facts.pods):
+        return None
+    return TaskState(facts.task, "Running", job=facts.job, retries=facts.retries)
+
+
+def pending_too_long(facts: Facts) -> TaskState | None:
+    """It has been kept from starting for longer than the spec allows."""
+    limit = facts.task.spec.pending_deadline_seconds
+    if facts.waited < limit:
+        return None
+    never = f"its Pod never started, see `kubectl describe job {facts.job.name}`"
+    known = _kept_by(facts) or Trouble(Reason.PENDING, never)
+    trouble = Trouble(known.reason, f"{known.message} (waited {limit} s, spec.pendingDeadlineSeconds)")
+    return TaskState(facts.task, "Failed", job=facts.job, stop=True, retries=facts.retries, trouble=trouble)
+
+
+def pending(facts: Facts) -> TaskState | None:
+    """It has not started yet; what keeps it may show only in an event, which is asked for after a silence."""
+    trouble, waited = _kept_by(facts), facts.waited
+    check = facts.task.spec.pending_deadline_seconds - waited
+    if trouble is None or facts.hint:
+        check = min(check, SILENCE_SECONDS - waited + 0.1 if waited <= SILENCE_SECONDS else 2 * SILENCE_SECONDS)
+    return TaskState(
+        facts.task, "Pending", job=facts.job, retries=facts.retries, trouble=trouble, check_after=check
+    )  # fmt: skip
+
+
+RULES: Final[tuple[Callable[[Facts], TaskState | None], ...]] = (
+    # What is settled stays settled, whatever is left of it.
+    on_record,
+    answered,
+    # Without a Job nothing else can be asked; every rule below this one has one.
+    unmade,
+    # A Job that is closed, once its Pods are known.
+    closing,
+    asked_in_vain,
+    failed,
+    told_an_error,
+    answer_unread,
+    # A Job that goes on: first what ends or holds it, then what its Pods do.
+    out_of_memory_again,
+    queued,
+    suspended,
+    running,
+    input_refused,
+    retried,
+    done_unread,
+    # Nothing has started.
+    pending_too_long,
+    pending,
+)
+"""Rules in their order; the last one always applies."""
+
+
+def _in_want_of_a_job(state: TaskState, facts: Facts) -> TaskState:
+    """A task in want of a Job, which the API server may have refused for good or for too long."""
+    refusal = facts.refusal(recovery=state.recover)
+    if refusal is None or facts.task.spec.suspend:
+        return state
+    trouble, left = refusal_trouble(refusal, facts.task.spec.pending_deadline_seconds, facts.now)
+    if left:
+        return replace(state, trouble=trouble, check_after=left)
+    return replace(state, state="Failed", recover=False, trouble=trouble)
+
+
+def _kept_by(facts: Facts) -> Trouble | None:
+    """What keeps it from starting, as far as that is known."""
+    return pod_trouble(facts.pod, facts.task, facts.hint) if facts.pod else job_trouble(facts.hint)
+
+
+def _failure(facts: Facts) -> Trouble:
+    """Why its Job failed, or told an error."""
+    job = facts.job
+    last = newest(facts.failed if job.failure else facts.pods)
+    result = read_result(last.message) if last else None
+    if result and result.error and result.error.reason == "InvalidInput":
+        return Trouble(Reason.INVALID_INPUT, result.error.message)
+    if job.failure == "DeadlineExceeded":
+        seconds = facts.task.spec.active_deadline_seconds
+        return Trouble(
+            Reason.DEADLINE_EXCEEDED,
+            f"not done within {seconds} s: raise spec.activeDeadlineSeconds, or give it less to do",
+        )
+    if last is None:
+        return Trouble(Reason.ERROR, job.failure_message or f"Job {job.name} failed ({job.failure})")
+    if last.exit_code == ExitCode.INVALID_INPUT:
+        return Trouble(Reason.INVALID_INPUT, f"it refused its input without a word, see `kubectl logs {last.name}`")
+    if last.out_of_memory:
+        return Trouble(Reason.OUT_OF_MEMORY, out_of_memory(last))
+    tries = f"{job.failed} tries failed, the last: " if job.failed > 1 else ""
+    return Trouble(Reason.ERROR, f"{tries}{how_it_ended(last)}")
+
+
+def _last(pods: Iterable[Pod]) -> Pod:
+    """The newest of some Pods, of which there is one."""
+    found = newest(pods)
+    assert found is not None, "there is no Pod"
+    return found
