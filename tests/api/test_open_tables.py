@@ -15,6 +15,7 @@ import yaml
 from pydantic import Field
 
 from assay_api.report import Finding, Report, Verdict
+from assay_api.resources import AUDIT
 from assay_api.schema import crd
 from assay_runner.checks import CHECKS
 from assay_runner.checks.check import Check
@@ -79,7 +80,7 @@ def extended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("extended")
 def test_a_new_check_stands_in_the_definition_and_the_reference() -> None:
-    definition = crd(CHECKS)
+    definition = crd(AUDIT, CHECKS)
     page = reference(definition)
     assert "peak" in page
     for text in (json.dumps(definition), page):
@@ -90,7 +91,7 @@ def test_a_new_check_stands_in_the_definition_and_the_reference() -> None:
 @pytest.mark.usefixtures("extended")
 def test_a_new_check_explains_itself(apiserver: ApiServer, tmp_path: Path) -> None:
     """Under a group of its own: other tests have the resource as it is."""
-    text = json.dumps(crd(CHECKS)).replace("assay.dev", "open.assay.dev").replace("accuracyaudit", "openaudit")
+    text = json.dumps(crd(AUDIT, CHECKS)).replace("assay.dev", "open.assay.dev").replace("accuracyaudit", "openaudit")
     file = tmp_path / "crd.yaml"
     file.write_text(yaml.safe_dump(json.loads(text)))
     apiserver.kubectl("apply", "--server-side", "-f", str(file))

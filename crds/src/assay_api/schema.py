@@ -13,10 +13,10 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from assay_api import names
-from assay_api.audit import AccuracyAudit, AuditSpec, once_rules
+from assay_api.audit import once_rules
 from assay_api.descriptions import descriptions
 from assay_api.model import Model
-from assay_api.status import AuditStatus
+from assay_api.resources import Column, CustomResource
 
 Schema = dict[str, Any]
 
@@ -52,95 +52,81 @@ def checks_schema(checks: Mapping[str, type[Model]]) -> Schema:
     }
 
 
-def spec_schema(checks: Mapping[str, type[Model]]) -> Schema:
-    """Schema of `spec`, the checks filled in from the runner's table."""
-    schema = structural(AuditSpec)
-    schema["properties"]["checks"]["items"] = checks_schema(checks)
-    schema["properties"]["checks"]["x-kubernetes-list-type"] = "atomic"
-    schema["x-kubernetes-validations"] += [{"rule": r.cel, "message": r.message} for r in once_rules(checks)]
+def spec_schema(spec: type[Model], checks: Mapping[str, type[Model]]) -> Schema:
+    """Schema of a `spec`; its checks, where it has some, are filled in from the runner's table."""
+    schema = structural(spec)
+    if "checks" in spec.model_fields:
+        schema["properties"]["checks"]["items"] = checks_schema(checks)
+        schema["properties"]["checks"]["x-kubernetes-list-type"] = "atomic"
+        schema["x-kubernetes-validations"] += [{"rule": r.cel, "message": r.message} for r in once_rules(checks)]
     return schema
 
 
-def crd(checks: Mapping[str, type[Model]]) -> Schema:
-    """The CustomResourceDefinition of AccuracyAudit."""
-    root = structural(AccuracyAudit)
-    status = structural(AuditStatus)
+def crd(resource: CustomResource, checks: Mapping[str, type[Model]]) -> Schema:
+    """The CustomResourceDefinition of a resource."""
+    root = structural(resource.model)
+    status = structural(resource.status)
     status["default"] = {"observedGeneration": -1}
     schema = {
         "type": "object",
-        "description": (
-            "An AccuracyAudit asks whether optimised builds of a model still compute what the model computes: "
-            "where they stop doing so, why, and which one to ship."
-        ),
+        "description": resource.description,
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string", "description": root["properties"]["apiVersion"]["description"]},
             "kind": {"type": "string", "description": root["properties"]["kind"]["description"]},
             "metadata": {"type": "object"},
-            "spec": spec_schema(checks),
+            "spec": spec_schema(resource.spec, checks),
             "status": status,
         },
+    }
+    version = {
+        "name": names.VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "selectableFields": [{"jsonPath": path} for path in resource.selectable],
+        "additionalPrinterColumns": [_column(column) for column in resource.columns],
+        "schema": {"openAPIV3Schema": schema},
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
+        "metadata": {"name": resource.definition},
         "spec": {
             "group": names.GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": names.KIND,
-                "listKind": f"{names.KIND}List",
-                "plural": names.PLURAL,
-                "singular": names.SINGULAR,
-                "shortNames": list(names.SHORT_NAMES),
+                "kind": resource.kind,
+                "listKind": f"{resource.kind}List",
+                "plural": resource.plural,
+                "singular": resource.singular,
+                "shortNames": list(resource.short_names),
                 "categories": list(names.CATEGORIES),
             },
-            "versions": [
-                {
-                    "name": names.VERSION,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "selectableFields": [{"jsonPath": ".status.verdict"}, {"jsonPath": ".status.phase"}],
-                    "additionalPrinterColumns": _columns(),
-                    "schema": {"openAPIV3Schema": schema},
-                }
-            ],
+            "versions": [version],
         },
     }
 
 
-def json_schema(checks: Mapping[str, type[Model]]) -> Schema:
-    """JSON Schema of an audit's file, for editors: strict about unknown fields where the API server is."""
-    root = structural(AccuracyAudit)
-    root["properties"]["spec"] = spec_schema(checks)
+def json_schema(resource: CustomResource, checks: Mapping[str, type[Model]]) -> Schema:
+    """JSON Schema of a resource's file, for editors: strict about unknown fields where the API server is."""
+    root = structural(resource.model)
+    root["properties"]["spec"] = spec_schema(resource.spec, checks)
     closed = _closed(root)
     assert isinstance(closed, dict)
     closed["properties"]["apiVersion"]["enum"] = [names.API_VERSION]
-    closed["properties"]["kind"]["enum"] = [names.KIND]
+    closed["properties"]["kind"]["enum"] = [resource.kind]
     closed["properties"]["metadata"] = {
         "type": "object",
         "required": ["name"],
         "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}},
     }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": names.KIND, **closed}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": resource.kind, **closed}
 
 
-def _columns() -> list[Schema]:
-    columns = (
-        ("Verdict", "string", ".status.verdict", "Worst candidate's verdict", 0),
-        ("Phase", "string", ".status.phase", "Where the run stands", 0),
-        ("Candidates", "string", ".status.finished", "Candidates finished of all", 0),
-        ("Worst", "string", ".status.worst", "The worst figure", 0),
-        ("Ship", "string", ".status.recommendation.candidate", "The fastest candidate that passed", 1),
-        ("Run", "string", ".status.run", "Digest of the run", 1),
-        ("Age", "date", ".metadata.creationTimestamp", "Time since creation", 0),
-    )
-    return [
-        {"name": n, "type": t, "jsonPath": p, "description": d} | ({"priority": prio} if prio else {})
-        for n, t, p, d, prio in columns
-    ]
+def _column(column: Column) -> Schema:
+    shown = {"name": column.name, "type": column.type, "jsonPath": column.path, "description": column.description}
+    return shown | ({"priority": column.priority} if column.priority else {})
 
 
 def _types(model: type[Model]) -> set[type[Model]]:

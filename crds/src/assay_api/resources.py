@@ -1,0 +1,92 @@
+"""The table of our resources: what Kubernetes is told of each, and the types that a user writes and reads.
+
+The definitions, their reference page and the operator's rights follow from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from assay_api import names
+from assay_api.audit import AccuracyAudit, AuditSpec
+from assay_api.model import Model
+from assay_api.status import AuditStatus
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `kubectl get`; one with a priority is shown by `-o wide` only."""
+
+    name: str
+    type: str
+    path: str
+    description: str
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class CustomResource:
+    """One of our resources.
+
+    Attributes:
+        kind: its kind.
+        plural: its name in URLs, roles and file names.
+        singular: its name for kubectl.
+        short_names: for those who type it often; the first is the word for it in logs and metrics.
+        description: what it is for.
+        model: the whole resource, as a file holds it.
+        spec: type of `spec`. Where it has `checks`, those of the runner's table are filled in.
+        status: type of `status`.
+        columns: of `kubectl get`.
+        selectable: paths that `--field-selector` takes.
+    """
+
+    kind: str
+    plural: str
+    singular: str
+    short_names: tuple[str, ...]
+    description: str
+    model: type[Model]
+    spec: type[Model]
+    status: type[Model]
+    columns: tuple[Column, ...] = ()
+    selectable: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """The word for it in logs and metrics."""
+        return self.short_names[0]
+
+    @property
+    def definition(self) -> str:
+        """Name of its CustomResourceDefinition."""
+        return f"{self.plural}.{names.GROUP}"
+
+
+AUDIT: Final = CustomResource(
+    kind=names.KIND,
+    plural=names.PLURAL,
+    singular=names.SINGULAR,
+    short_names=names.SHORT_NAMES,
+    description=(
+        "An AccuracyAudit asks whether optimised builds of a model still compute what the model computes: "
+        "where they stop doing so, why, and which one to ship."
+    ),
+    model=AccuracyAudit,
+    spec=AuditSpec,
+    status=AuditStatus,
+    columns=(
+        Column("Verdict", "string", ".status.verdict", "Worst candidate's verdict"),
+        Column("Phase", "string", ".status.phase", "Where the run stands"),
+        Column("Candidates", "string", ".status.finished", "Candidates finished of all"),
+        Column("Worst", "string", ".status.worst", "The worst figure"),
+        Column("Ship", "string", ".status.recommendation.candidate", "The fastest candidate that passed", 1),
+        Column("Run", "string", ".status.run", "Digest of the run", 1),
+        Column("Age", "date", ".metadata.creationTimestamp", "Time since creation"),
+    ),
+    selectable=(".status.verdict", ".status.phase"),
+)
+
+RESOURCES: Final[dict[str, CustomResource]] = {AUDIT.kind: AUDIT}
+"""Every resource by its kind."""
