@@ -19,9 +19,10 @@ NAMESPACE = "assay-system"
 
 @dataclass(frozen=True)
 class Chart:
-    """`charts/assay` and the helm that renders it."""
+    """A chart, `charts/assay` or a copy of it, and the helm that renders it."""
 
     helm: Path
+    folder: Path = CHART
 
     def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run helm and return how it ended."""
@@ -29,7 +30,7 @@ class Chart:
 
     def text(self, *arguments: str, release: str = "assay") -> str:
         """The rendered manifests as one YAML stream."""
-        done = self.attempt("template", release, str(CHART), "--namespace", NAMESPACE, *arguments)
+        done = self.attempt("template", release, str(self.folder), "--namespace", NAMESPACE, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

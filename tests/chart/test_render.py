@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from assay_operator.process.settings import Settings, from_environment
+from assay_api.resources import RESOURCES
+from assay_operator.settings import Settings, from_environment
 from tests.chart.conftest import CHART, NAMESPACE, ROOT, Chart, kinds, named
 from tests.lab import images
 
@@ -30,10 +34,21 @@ def test_default_render(default: list[dict[str, Any]]) -> None:
     assert {o["metadata"].get("namespace") for o in default if o["kind"] not in CLUSTER_WIDE} == {NAMESPACE}
 
 
-def test_crd_is_the_generated_one(default: list[dict[str, Any]]) -> None:
-    rendered = named(default, "CustomResourceDefinition")
-    assert rendered["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
-    assert rendered == yaml.safe_load((ROOT / "crds" / "accuracyaudits.yaml").read_text())
+def test_every_crd_of_the_table_is_the_generated_one(default: list[dict[str, Any]]) -> None:
+    rendered = [made for made in default if made["kind"] == "CustomResourceDefinition"]
+    assert [made["metadata"].pop("annotations") for made in rendered] == [{"helm.sh/resource-policy": "keep"}]
+    names = sorted(resource.plural for resource in RESOURCES.values())
+    assert rendered == [yaml.safe_load((ROOT / "crds" / f"{name}.yaml").read_text()) for name in names]
+
+
+def test_every_file_of_the_chart_is_rendered(chart: Chart, tmp_path: Path) -> None:
+    copy = tmp_path / "assay"
+    shutil.copytree(CHART, copy)
+    text = (copy / "files" / "accuracyaudits.yaml").read_text()
+    (copy / "files" / "dolls.yaml").write_text(text.replace("accuracyaudits.assay.dev", "dolls.assay.dev"))
+    made = [item for item in replace(chart, folder=copy).render() if item["kind"] == "CustomResourceDefinition"]
+    assert [item["metadata"]["name"] for item in made] == ["accuracyaudits.assay.dev", "dolls.assay.dev"]
+    assert all(item["metadata"]["annotations"] for item in made)
 
 
 def test_crd_stands_among_the_templates_so_that_upgrades_reach_it(chart: Chart) -> None:
@@ -133,7 +148,7 @@ def test_notes_tell_the_next_three_commands(chart: Chart) -> None:
 def test_operator_is_told_its_settings_and_nothing_it_does_not_read(default: list[dict[str, Any]]) -> None:
     (container,) = named(default, "Deployment")["spec"]["template"]["spec"]["containers"]
     told = {variable["name"] for variable in container["env"]}
-    source = (ROOT / "operator" / "src" / "assay_operator" / "process" / "settings.py").read_text()
+    source = (ROOT / "operator" / "src" / "assay_operator" / "settings.py").read_text()
     assert told - {"POD_NAME", "POD_NAMESPACE"} == set(re.findall(r'"(ASSAY_[A-Z_]+)"', source))
 
 

@@ -7,17 +7,12 @@ from typing import Any
 
 import pytest
 
+from assay_operator.kinds import KINDS
 from tests.chart.conftest import NAMESPACE, Chart, kinds, named
 
 # (API group, resource, resource name or "*") -> verbs. Whatever the chart grants beyond this is a defect.
-WATCHED = {
-    ("assay.dev", "accuracyaudits", "*"): {"get", "list", "watch"},
-    ("assay.dev", "accuracyaudits/status", "*"): {"patch"},
-    ("batch", "jobs", "*"): {"get", "list", "watch", "create", "patch", "delete"},
-    ("", "pods", "*"): {"get", "list", "watch"},
-    ("", "events", "*"): {"list", "create"},
-}
-CLUSTER = {("apiextensions.k8s.io", "customresourcedefinitions", "accuracyaudits.assay.dev"): {"get"}}
+WATCHED = {(group, resource, "*"): verbs for (group, resource), verbs in KINDS.rights().items()}
+CLUSTER = {("apiextensions.k8s.io", "customresourcedefinitions", kind.custom.definition): {"get"} for kind in KINDS}
 LEASE = {
     ("coordination.k8s.io", "leases", "*"): {"create"},
     ("coordination.k8s.io", "leases", "assay"): {"get", "update"},
@@ -43,6 +38,17 @@ def pod_templates(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         template = made.get("spec", {}).get("template") if made["kind"] != "CustomResourceDefinition" else None
         if template:
             yield template["spec"]
+
+
+def test_the_table_asks_for_just_this() -> None:
+    """What an operator may do is read by people who decide whether to let it in."""
+    assert KINDS.rights() == {
+        ("assay.dev", "accuracyaudits"): {"get", "list", "watch"},
+        ("assay.dev", "accuracyaudits/status"): {"patch"},
+        ("batch", "jobs"): {"get", "list", "watch", "create", "patch", "delete"},
+        ("", "pods"): {"get", "list", "watch"},
+        ("", "events"): {"list", "create"},
+    }
 
 
 def test_operator_may_do_just_this(default: list[dict[str, Any]]) -> None:
@@ -82,9 +88,10 @@ def test_people_roles_aggregate(default: list[dict[str, Any]], role: str, into: 
     made = named(default, "ClusterRole", role)
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
     assert {key.removeprefix(prefix) for key in made["metadata"]["labels"] if key.startswith(prefix)} == into
+    assert {kind.custom.plural for kind in KINDS} <= {resource for _, resource, _ in grants(made)}
     for (group, resource, _), granted in grants(made).items():
         assert group == "assay.dev"
-        assert resource.split("/")[0] == "accuracyaudits"
+        assert resource.split("/")[0] in {kind.custom.plural for kind in KINDS}
         assert granted == verbs
 
 

@@ -28,6 +28,8 @@ PATHS = {
     "jobs": "/apis/batch/v1",
     "pods": "/api/v1",
     "events": "/api/v1",
+    "configmaps": "/api/v1",
+    "toys": "/apis/assay.dev/v1alpha1",
 }
 Raw = dict[str, Any]
 
@@ -47,7 +49,9 @@ SPEC: Raw = {
 
 
 class Operator:
-    """One operator process."""
+    """One operator process; `module` is what is started."""
+
+    module = "assay_operator"
 
     def __init__(self, api: ApiServer, log: Path, **env: str) -> None:
         self.probe, self.metrics = free_port(), free_port()
@@ -68,7 +72,7 @@ class Operator:
     def start(self) -> Operator:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "assay_operator"], env=self._env, cwd="/", stderr=log, stdout=log
+                [sys.executable, "-m", self.module], env=self._env, cwd="/", stderr=log, stdout=log
             )
         return self
 

@@ -17,12 +17,17 @@ from assay_api.report import Verdict
 from assay_api.result import TaskError, TaskResult, WorstFigure, to_termination_message
 from assay_api.status import AuditStatus, RecommendationStatus
 from assay_operator.apply import Applier
-from assay_operator.audits.events import Event
+from assay_operator.audits.kind import AUDITS
+from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.reconcile import reconcile
 from assay_operator.cluster.api import Api
 from assay_operator.cluster.cache import Cache
-from assay_operator.cluster.observed import Audit, Job, Observed, Pod
 from assay_operator.cluster.poster import Poster
+from assay_operator.kinds import KINDS
+from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.events import Event
+from assay_operator.objects.resources import JOBS, PODS
+from assay_operator.objects.seen import Seen
 from assay_operator.process.metrics import Metrics
 from tests.lab.apiserver import ApiServer
 from tests.operator.kubelet import Kubelet
@@ -84,15 +89,15 @@ def test_any_text_reaches_the_status_and_is_written_once(
     metrics = Metrics()
 
     async def act(requests: Api) -> Raw:
-        poster = Poster(requests, metrics, lambda: True)
-        applier = Applier(requests, Cache(), metrics, poster.post)
+        poster = Poster(requests, KINDS, metrics, lambda: True)
+        applier = Applier(requests, KINDS, Cache(KINDS), metrics, poster.post)
         # As if it were new: what an earlier text made of it is no matter here.
-        seen = observed({**speech.audit("digits"), "status": {}}, messages, failed)
-        decision = reconcile(seen, NOW, SETTINGS)
+        there = observed({**speech.audit("digits"), "status": {}}, messages, failed)
+        decision = reconcile(there, NOW, SETTINGS)
         assert decision.status is not None
         wanted = to_wire(decision.status)
-        await applier.apply(seen, decision, NOW)
-        poster.post(seen.audit, (Event("Warning", "ConfigError", f"golden: {hint}"),), NOW)
+        await applier.apply(Seen(there.audit, {JOBS: there.jobs, PODS: there.pods}), decision, NOW)
+        poster.post(there.audit, (Event("Warning", "ConfigError", f"golden: {hint}"),), NOW)
         await poster.flush(30)
         return wanted
 
@@ -112,7 +117,7 @@ def test_a_status_is_kept_to_the_letter(bare_api: ApiServer, speech: Namespace, 
 
     async def write(requests: Api) -> Raw:
         status = AuditStatus(recommendation=RecommendationStatus(message=text))
-        return await requests.apply_status(speech.name, "digits", version, to_wire(status))
+        return await requests.apply_status(AUDITS.resource, speech.name, "digits", version, to_wire(status))
 
     halves = re.compile("[\ud800-\udfff]")
     assert through(bare_api.kubeconfig, write)["status"]["recommendation"]["message"] == halves.sub("\ufffd", text)

@@ -10,21 +10,30 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.api_client import ApiClient
 
 from assay_api.model import to_wire
+from assay_api.resources import AUDIT
 from assay_api.status import AuditStatus
-from assay_operator.audits.events import Event
-from assay_operator.cluster.api import AUDITS, Api, ApiError, Fenced
+from assay_operator.audits import kind
+from assay_operator.audits.observed import Audit
+from assay_operator.cluster.api import Api, ApiError, Fenced
 from assay_operator.cluster.cache import Cache
 from assay_operator.cluster.crd import WrongDefinition, check_definition
+from assay_operator.cluster.feed import Feed
 from assay_operator.cluster.hints import Hints
-from assay_operator.cluster.observed import Audit, Job, Key
 from assay_operator.cluster.poster import Poster
 from assay_operator.cluster.queue import WorkQueue
-from assay_operator.cluster.resync import Feed, Resync
+from assay_operator.cluster.resync import Resync
+from assay_operator.kinds import KINDS
+from assay_operator.objects.children import Job
+from assay_operator.objects.events import Event
+from assay_operator.objects.keys import Key
+from assay_operator.objects.kind import Item
+from assay_operator.objects.resources import JOBS
 from assay_operator.process.metrics import Metrics
 from tests.lab.apiserver import ApiServer
 from tests.operator.lab import Namespace
 from tests.operator.through import through
 
+AUDITS = kind.AUDITS.resource
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -34,11 +43,11 @@ def queue() -> WorkQueue[Key]:
 
 def test_a_cluster_without_our_definition_is_told_in_one_sentence() -> None:
     with ApiServer() as api, pytest.raises(WrongDefinition, match=r"has no accuracyaudits.assay.dev: install"):
-        through(api.kubeconfig, lambda requests: check_definition(requests, tries=1))
+        through(api.kubeconfig, lambda requests: check_definition(requests, AUDIT, tries=1))
 
 
 def test_our_definition_is_recognised(bare_api: ApiServer) -> None:
-    through(bare_api.kubeconfig, lambda requests: check_definition(requests, tries=1))
+    through(bare_api.kubeconfig, lambda requests: check_definition(requests, AUDIT, tries=1))
 
 
 def test_a_status_is_written_only_to_what_was_observed(bare_api: ApiServer, namespace: Namespace) -> None:
@@ -52,7 +61,7 @@ def test_a_status_is_written_only_to_what_was_observed(bare_api: ApiServer, name
         for audit in (before, Audit.of(namespace.audit("digits"))):
             status = to_wire(AuditStatus(observed_generation=1, run=audit.uid))
             try:
-                await requests.apply_status(namespace.name, "digits", audit.version, status)
+                await requests.apply_status(AUDITS, namespace.name, "digits", audit.version, status)
                 codes.append(200)
             except ApiError as error:
                 codes.append(error.status)
@@ -85,35 +94,35 @@ def test_a_server_that_cannot_be_reached_is_an_api_error(bare_api: ApiServer) ->
 def test_a_listing_heals_what_the_watch_has_missed(bare_api: ApiServer, namespace: Namespace) -> None:
     namespace.apply_audit("known", suspend=True)
     namespace.apply_audit("missed", suspend=True)
-    cache, line = Cache(), queue()
-    feed = Feed(cache, line)
+    cache, line = Cache(KINDS), queue()
+    feed = Feed(KINDS, cache, line)
     feed.take(AUDITS, namespace.audit("known"))
     ghost = Audit.of({"metadata": {"namespace": namespace.name, "name": "ghost", "uid": "g", "resourceVersion": "1"}})
-    cache.put_audit(ghost)
-    cache.jobs.put(namespace.name, Job("gone", "j", "1", owner="g", audit="ghost", run="r", task="t", created=THEN))
+    cache.put(Item(AUDITS, ghost.key.group, ghost, ghost.key))
+    cache.put(Item(JOBS, ghost.key.group, Job("gone", "j", "1", owner="g", run="r", task="t", created=THEN)))
 
     async def heal(requests: Api) -> tuple[int, int]:
-        resync = Resync(requests, cache, feed, (namespace.name,))
+        resync = Resync(requests, KINDS, cache, feed, (namespace.name,))
         return await resync.heal(catch_up=0), await resync.heal(catch_up=0)
 
     assert through(bare_api.kubeconfig, heal) == (3, 0)
-    assert sorted(name for _, name in cache.audits) == ["known", "missed"]
-    assert list(cache.jobs) == []
+    assert sorted(audit.name for audit in cache.parents()) == ["known", "missed"]
+    assert list(cache.children(JOBS)) == []
     assert line.depth >= 1
 
 
 def test_the_first_listing_brings_everything_in_pages(bare_api: ApiServer, namespace: Namespace) -> None:
     for index in range(3):
         namespace.apply_audit(f"a{index}", suspend=True)
-    cache = Cache()
+    cache = Cache(KINDS)
 
     async def fill(requests: Api) -> int:
         pages = [page async for page in requests.pages(AUDITS, namespace.name, {"limit": "2"})]
-        await Resync(requests, cache, Feed(cache, queue()), (namespace.name,)).fill()
+        await Resync(requests, KINDS, cache, Feed(KINDS, cache, queue()), (namespace.name,)).fill()
         return len(pages)
 
     assert through(bare_api.kubeconfig, fill) == 2
-    assert len(cache.audits) == 3
+    assert len(list(cache.parents())) == 3
 
 
 def warning(namespace: Namespace, uid: str, reason: str, message: str, kind: str = "Warning") -> None:
@@ -128,8 +137,6 @@ def warning(namespace: Namespace, uid: str, reason: str, message: str, kind: str
 
 
 def test_hints_are_the_warnings_that_tell_something(bare_api: ApiServer, namespace: Namespace) -> None:
-    namespace.apply_audit("digits", suspend=True)
-    audit = Audit.of(namespace.audit("digits"))
     warning(namespace, "pod-1", "FailedMount", 'configmap "ca" not found')
     warning(namespace, "pod-1", "FailedScheduling", "known from the status")
     warning(namespace, "pod-2", "Pulled", "no warning", kind="Normal")
@@ -137,12 +144,12 @@ def test_hints_are_the_warnings_that_tell_something(bare_api: ApiServer, namespa
     async def ask(requests: Api) -> list[dict[str, str]]:
         clock = [0.0]
         hints = Hints(requests, lambda: clock[0])
-        first = await hints.of(audit, {}, ("pod-1",))
+        first = await hints.of(namespace.name, {}, ("pod-1",))
         warning(namespace, "pod-2", "FailedMount", "asked too soon")
-        soon = await hints.of(audit, first, ("pod-1", "pod-2"))
+        soon = await hints.of(namespace.name, first, ("pod-1", "pod-2"))
         clock[0] = 2.0
-        later = await hints.of(audit, soon, ("pod-1", "pod-2"))
-        return [first, soon, later, await hints.of(audit, later, ())]
+        later = await hints.of(namespace.name, soon, ("pod-1", "pod-2"))
+        return [first, soon, later, await hints.of(namespace.name, later, ())]
 
     known = {"pod-1": 'FailedMount: configmap "ca" not found'}
     both = known | {"pod-2": "FailedMount: asked too soon"}
@@ -155,7 +162,7 @@ def test_an_event_is_told_once(bare_api: ApiServer, namespace: Namespace) -> Non
     metrics = Metrics()
 
     async def post(requests: Api) -> None:
-        poster = Poster(requests, metrics, lambda: True)
+        poster = Poster(requests, KINDS, metrics, lambda: True)
         same = Event("Warning", "Retrying", "fp16: try 1 failed")
         poster.post(audit, (same, same, Event("Normal", "Started", "Run 1")), THEN)
         await poster.flush(10)

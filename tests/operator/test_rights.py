@@ -8,8 +8,12 @@ import pytest
 
 from assay_operator.cluster.api import Api
 from assay_operator.cluster.cache import Cache
+from assay_operator.cluster.feed import Feed
 from assay_operator.cluster.queue import WorkQueue
-from assay_operator.cluster.resync import Feed, Resync
+from assay_operator.cluster.resync import Resync
+from assay_operator.kinds import KINDS
+from assay_operator.objects.keys import Key
+from assay_operator.objects.resources import JOBS, PODS
 from tests.chart.conftest import Chart
 from tests.lab import toolchain
 from tests.lab.apiserver import ApiServer
@@ -56,12 +60,12 @@ def test_what_a_watch_has_missed_is_healed_with_these_rights(
     namespace.apply_audit("digits")
     with running(bare_api, folder, ASSAY_NAMESPACES=namespace.name, ASSAY_LEASE_NAMESPACE=namespace.name):
         Kubelet(namespace).pod(namespace.job("golden"))
-    cache = Cache()
-    line: WorkQueue[tuple[str, str]] = WorkQueue(lambda: 0.0, lambda: 0.5)
+    cache = Cache(KINDS)
+    line: WorkQueue[Key] = WorkQueue(lambda: 0.0, lambda: 0.5)
 
     async def heal(requests: Api) -> int:
-        return await Resync(requests, cache, Feed(cache, line), (namespace.name,)).heal(catch_up=0)
+        return await Resync(requests, KINDS, cache, Feed(KINDS, cache, line), (namespace.name,)).heal(catch_up=0)
 
     assert through(rights, heal) == 3
-    assert [name for _, name in cache.audits] == ["digits"]
-    assert len(list(cache.jobs)) == len(list(cache.pods)) == 1
+    assert [audit.name for audit in cache.parents()] == ["digits"]
+    assert len(list(cache.children(JOBS))) == len(list(cache.children(PODS))) == 1

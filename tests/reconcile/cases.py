@@ -21,13 +21,16 @@ from assay_api.model import to_wire
 from assay_api.names import ENV_REPORTS, LABEL_RUN, LABEL_TASK
 from assay_api.plan import Task
 from assay_api.result import Progress
+from assay_api.status import AuditStatus
 from assay_operator.audits.jobs import job_manifest, job_name
-from assay_operator.audits.reconcile import Decision, reconcile
+from assay_operator.audits.observed import Audit, Observed
+from assay_operator.audits.reconcile import reconcile
 from assay_operator.audits.run import Refused, run_of
-from assay_operator.cluster.observed import Audit, Job, Observed, Pod
-from assay_operator.cluster.raw import time
-from assay_operator.cluster.refusals import Refusal
-from assay_operator.process.settings import Settings
+from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.decision import Decision
+from assay_operator.objects.raw import time
+from assay_operator.objects.refusals import Refusal
+from assay_operator.settings import Settings
 
 FOLDER = Path(__file__).parent
 SETTINGS = Settings(runner_image="registry.example/assay-runner:1")
@@ -59,7 +62,7 @@ class Case:
         path = self.folder / "decision.yaml"
         return path.read_text() if path.exists() else ""
 
-    def decide(self) -> Decision:
+    def decide(self) -> Decision[AuditStatus]:
         return decide(self.name)
 
     def text(self) -> str:
@@ -68,7 +71,7 @@ class Case:
 
 
 @cache
-def decide(name: str) -> Decision:
+def decide(name: str) -> Decision[AuditStatus]:
     case = Case(name)
     seen = case.read("observed.yaml") or {}
     now = datetime.fromisoformat(str(seen.get("now", CREATED)).replace("Z", "+00:00")).astimezone(UTC)
@@ -175,12 +178,12 @@ def result_text(result: Any, digest: str) -> str:
     return result if isinstance(result, str) else json.dumps({"task": digest, **result})
 
 
-def rendered(decision: Decision) -> Raw:
+def rendered(decision: Decision[AuditStatus]) -> Raw:
     """The decision as plain data; a Job in the few words that matter to a decision."""
     return {
         "create": [_job_words(manifest) for manifest in decision.create],
-        "delete": list(decision.delete),
-        "suspend": dict(decision.suspend),
+        "delete": [ref.name for ref in decision.delete],
+        "suspend": {ref.name: change["spec"]["suspend"] for ref, change in decision.patch},
         "events": [f"{event.type} {event.reason}: {event.message}" for event in decision.events],
         "requeueAfter": decision.requeue_after,
         "status": "unchanged" if decision.status is None else to_wire(decision.status),

@@ -4,7 +4,7 @@ import pytest
 
 from assay_api.model import to_wire
 from assay_api.names import STATUS_BYTES
-from assay_operator.cluster.observed import compact
+from assay_operator.objects.raw import compact
 from tests.reconcile.cases import Case, names, observed, status_after
 
 

@@ -11,8 +11,10 @@ import pytest
 from assay_api import plan as plans
 from assay_api.audit import AuditSpec
 from assay_api.plan import KINDS, After, Task, TaskKind, in_order
+from assay_api.status import AuditStatus
 from assay_operator.audits import run
-from assay_operator.audits.reconcile import Decision, reconcile
+from assay_operator.audits.reconcile import reconcile
+from assay_operator.objects.decision import Decision
 from tests.reconcile.cases import SETTINGS, observed
 
 NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
@@ -46,14 +48,14 @@ def repair(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     run._run_of.cache_clear()
 
 
-def decided(**results: Any) -> Decision:
+def decided(**results: Any) -> Decision[AuditStatus]:
     """What is decided once these tasks have answered."""
     given = [{"task": task, "result": result} for task, result in results.items()]
     done = [{"task": task, "status": {"conditions": [{"type": "Complete", "status": "True"}]}} for task in results]
     return reconcile(observed(AUDIT, {"jobs": done, "pods": given}), NOW, SETTINGS)
 
 
-def kinds(decision: Decision) -> list[str]:
+def kinds(decision: Decision[AuditStatus]) -> list[str]:
     return [manifest["metadata"]["labels"]["assay.dev/kind"] for manifest in decision.create]
 
 

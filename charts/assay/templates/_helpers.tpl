@@ -69,7 +69,7 @@ subjects:
     namespace: {{ .Release.Namespace }}
 {{- end }}
 
-{{/* The operator's settings; every one of them is read in operator/src/assay_operator/process/settings.py. */}}
+{{/* The operator's settings; every one of them is read in operator/src/assay_operator/settings.py. */}}
 {{- define "assay.env" -}}
 - {name: ASSAY_RUNNER_IMAGE, value: {{ include "assay.image" (list . .Values.runner.image) | quote }}}
 - {name: ASSAY_RUNNER_PULL_POLICY, value: {{ .Values.runner.image.pullPolicy | quote }}}

@@ -18,12 +18,14 @@ from assay_api.names import ExitCode
 from assay_operator.cluster.api import Api, ApiError
 from assay_operator.cluster.crd import WrongDefinition, check_definition
 from assay_operator.controller import Controller, measure_lag
+from assay_operator.kinds import KINDS
+from assay_operator.objects.kind import Kinds
 from assay_operator.process import logs
 from assay_operator.process.health import Health
 from assay_operator.process.leader import Leader
 from assay_operator.process.metrics import Metrics
 from assay_operator.process.probes import Endpoints
-from assay_operator.process.settings import Settings, SettingsError, from_environment
+from assay_operator.settings import Settings, SettingsError, from_environment
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +33,8 @@ RESTART = 1
 CONNECTIONS = 32
 
 
-def main() -> None:
-    """Run the operator; the process's exit code tells how it ended."""
+def main(kinds: Kinds = KINDS) -> None:
+    """Run an operator of these kinds of resource; the process's exit code tells how it ended."""
     try:
         settings = from_environment()
     except SettingsError as error:
@@ -40,7 +42,7 @@ def main() -> None:
         sys.exit(ExitCode.INVALID_INPUT)
     logs.set_up(settings.log_format, settings.log_level)
     try:
-        code = asyncio.run(run(settings))
+        code = asyncio.run(run(settings, kinds))
     except (WrongDefinition, ApiError, ConfigException) as error:
         log.error("%s", error)
         code = RESTART
@@ -52,7 +54,7 @@ def main() -> None:
     os._exit(code)
 
 
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, kinds: Kinds) -> int:
     """Run until a signal comes or the Lease is lost; the exit code."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -67,7 +69,7 @@ async def run(settings: Settings) -> int:
     try:
         configuration = await load_configuration()
         async with ApiClient(configuration) as client:
-            return await _lead(client, settings, metrics, health, stop)
+            return await _lead(client, kinds, settings, metrics, health, stop)
     finally:
         lag.cancel()
         await endpoints.stop()
@@ -89,9 +91,12 @@ async def load_configuration() -> Configuration:
     return configuration
 
 
-async def _lead(client: ApiClient, settings: Settings, metrics: Metrics, health: Health, stop: asyncio.Event) -> int:
+async def _lead(
+    client: ApiClient, kinds: Kinds, settings: Settings, metrics: Metrics, health: Health, stop: asyncio.Event
+) -> int:
     api = Api(client, metrics.failed)
-    await check_definition(api)
+    for kind in kinds:
+        await check_definition(api, kind.custom)
 
     def lost() -> None:
         api.fenced = True
@@ -100,7 +105,7 @@ async def _lead(client: ApiClient, settings: Settings, metrics: Metrics, health:
     async def lead() -> None:
         health.role = "leader"
         metrics.leader.set(1)
-        await Controller(api, client.configuration, settings, metrics, health).run(stop)
+        await Controller(api, client.configuration, kinds, settings, metrics, health).run(stop)
 
     health.role = "standby"
     kept = await Leader(client, settings, lost).run(lead, stop)

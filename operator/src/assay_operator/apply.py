@@ -1,6 +1,6 @@
-"""Carrying out a Decision: Jobs first, then the status in one write, then deletions, then events.
+"""Carrying out a Decision: children first, then the status in one write, then deletions, then events.
 
-Each step may be cut short by a crash and the next pass goes on from what is there. A Job that exists already is the
+Each step may be cut short by a crash and the next pass goes on from what is there. A child that exists already is the
 one that was wanted, for its name is its content.
 """
 
@@ -9,27 +9,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
-from assay_api.model import to_wire
+from assay_api.model import Model, to_wire
 from assay_api.names import LABEL_KIND
-from assay_api.status import AuditStatus
-from assay_operator.audits.events import Event, end_events
-from assay_operator.audits.reconcile import Decision, read_status
-from assay_operator.audits.status import unwritable_status
-from assay_operator.cluster.api import JOBS, Api, ApiError
+from assay_operator.cluster.api import Api, ApiError
 from assay_operator.cluster.cache import Cache
-from assay_operator.cluster.observed import Audit, Job, Observed
-from assay_operator.cluster.refusals import REFUSALS, UNWRITABLE, Refusal
+from assay_operator.objects.decision import Decision
+from assay_operator.objects.events import Event
+from assay_operator.objects.kind import Kind, Kinds
+from assay_operator.objects.raw import Manifest, Raw
+from assay_operator.objects.refusals import REFUSALS, UNWRITABLE, Refusal
+from assay_operator.objects.resources import Ref, Resource
+from assay_operator.objects.seen import Memory, Parent, Seen
 from assay_operator.process.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-Post = Callable[[Audit, tuple[Event, ...], datetime], None]
+Post = Callable[[Parent, tuple[Event, ...], datetime], None]
 
 
-class JobRefused(Exception):
-    """The API server would not have a Job; what becomes of its task is decided next."""
+class ChildRefused(Exception):
+    """The API server would not have a child; what becomes of that is decided next."""
 
 
 class Applier:
@@ -37,98 +37,104 @@ class Applier:
 
     Args:
         api: the API server.
+        kinds: what there is.
         cache: told of everything written.
         metrics: counts it.
         post: takes the events.
     """
 
-    def __init__(self, api: Api, cache: Cache, metrics: Metrics, post: Post) -> None:
-        self._api, self._cache, self._metrics, self._post = api, cache, metrics, post
+    def __init__(self, api: Api, kinds: Kinds, cache: Cache, metrics: Metrics, post: Post) -> None:
+        self._api, self._kinds, self._cache, self._metrics, self._post = api, kinds, cache, metrics, post
 
-    async def apply(self, observed: Observed, decision: Decision, now: datetime) -> None:
+    async def apply(self, seen: Seen, decision: Decision[Model], now: datetime) -> None:
         """Carry out a decision.
 
         Raises:
             ApiError: a request failed that is worth trying again.
-            JobRefused: a Job was refused; everything else is done.
+            ChildRefused: a child was refused; everything else is done.
         """
-        audit = observed.audit
-        fresh = [not await self._create(audit, manifest, now) for manifest in decision.create]
-        for name, value in decision.suspend:
-            await self._suspend(audit, name, value)
-        refused, events = self._cache.refused.get(audit.key, {}), decision.events
-        untold = any(name not in observed.refused for name in refused)
+        parent, memory = seen.parent, self._cache.memory(seen.parent.key.group)
+        fresh = [not await self._create(parent, memory, manifest, now) for manifest in decision.create]
+        for ref, change in decision.patch:
+            await self._patch(parent, ref, change)
+        refused = memory.refused
+        untold = any(ref not in seen.refused for ref in refused)
         if decision.status is not None and not untold:
-            events = await self._write_status(observed, decision.status, events, now)
-        for name in dict.fromkeys(decision.delete):
-            await self._delete(observed, name)
+            decision = await self._write_status(seen, decision, decision.status, now)
+        for ref in decision.delete:
+            await self._delete(seen, ref)
         if not untold:
-            self._post(audit, _told(events, all_created=not any(fresh)), now)
+            events = tuple(event for event in decision.events if not (event.of_creation and any(fresh)))
+            self._post(parent, events, now)
         if any(fresh):
-            raise JobRefused("; ".join(sorted({refusal.message for refusal in refused.values()})))
+            raise ChildRefused("; ".join(sorted({refusal.message for refusal in refused.values()})))
 
-    async def _create(self, audit: Audit, manifest: dict[str, Any], now: datetime) -> bool:
-        """Create a Job; whether it is there now."""
-        name = manifest["metadata"]["name"]
+    async def _create(self, parent: Parent, memory: Memory, manifest: Manifest, now: datetime) -> bool:
+        """Create a child; whether it is there now."""
+        meta, namespace = manifest["metadata"], parent.key.namespace
+        ref = Ref(self._kinds.resource_of(manifest), meta["name"])
         try:
-            raw = await self._api.create(JOBS, audit.namespace, manifest)
-            self._metrics.jobs.labels(manifest["metadata"]["labels"][LABEL_KIND]).inc()
+            raw = await self._api.create(ref.resource, namespace, manifest)
+            if kind := meta["labels"].get(LABEL_KIND):
+                self._metrics.jobs.labels(kind).inc()
         except ApiError as error:
             if error.status == 409:
-                raw = await self._api.read(JOBS, audit.namespace, name)
+                raw = await self._api.read(ref.resource, namespace, ref.name)
             elif error.status in REFUSALS:
-                before = self._cache.refused.get(audit.key, {})
-                refusal = Refusal(error.status, error.message, now).after(before.get(name))
-                self._cache.refused[audit.key] = {**before, name: refusal}
+                refusal = Refusal(error.status, error.message, now).after(memory.refused.get(ref))
+                memory.refused = {**memory.refused, ref: refusal}
                 return False
             else:
                 raise
-        self._cache.jobs.put(audit.namespace, Job.of(raw))
-        if name in self._cache.refused.get(audit.key, {}):
-            self._cache.refused[audit.key] = {k: v for k, v in self._cache.refused[audit.key].items() if k != name}
+        self._take(ref.resource, raw)
+        if ref in memory.refused:
+            memory.refused = {other: refusal for other, refusal in memory.refused.items() if other != ref}
         return True
 
-    async def _suspend(self, audit: Audit, name: str, value: bool) -> None:
+    async def _patch(self, parent: Parent, ref: Ref, change: Manifest) -> None:
         try:
-            raw = await self._api.patch(JOBS, audit.namespace, name, {"spec": {"suspend": value}})
+            raw = await self._api.patch(ref.resource, parent.key.namespace, ref.name, change)
         except ApiError as error:
             if error.status != 404:
                 raise
             return
-        self._cache.jobs.put(audit.namespace, Job.of(raw))
+        self._take(ref.resource, raw)
 
     async def _write_status(
-        self, observed: Observed, status: AuditStatus, events: tuple[Event, ...], now: datetime
-    ) -> tuple[Event, ...]:
-        """Write the status, or that it could not be written, so that nobody waits for ever; the events that tell it."""
+        self, seen: Seen, decision: Decision[Model], status: Model, now: datetime
+    ) -> Decision[Model]:
+        """Write the status, or that it could not be written, so that nobody waits for ever; what was done instead."""
+        kind = self._kinds[seen.parent.key.kind]
         try:
-            await self._put_status(observed.audit, status, "written")
+            await self._put_status(kind, seen.parent, status, "written")
         except ApiError as error:
-            if error.status not in UNWRITABLE:
+            if error.status not in UNWRITABLE or kind.unwritable is None:
                 raise
-            words = {"audit": "/".join(observed.audit.key), "error": error.message}
-            log.error("a status was refused; the audit ends with the words of the refusal", extra=words)
-            old = read_status(observed.audit)
-            least = unwritable_status(status, error.message, observed, old, now)
-            await self._put_status(observed.audit, least, "refused")
-            return (*(event for event in events if event.reason != "Complete"), *end_events(old, least))
-        return events
+            word = kind.custom.word
+            words = {word: str(seen.parent.key), "error": error.message}
+            log.error(f"a status was refused; the {word} ends with the words of the refusal", extra=words)
+            decision = kind.unwritable(seen, decision, error.message, now)
+            if decision.status is not None:
+                await self._put_status(kind, seen.parent, decision.status, "refused")
+        return decision
 
-    async def _put_status(self, audit: Audit, status: AuditStatus, result: str) -> None:
-        raw = await self._api.apply_status(audit.namespace, audit.name, audit.version, to_wire(status))
+    async def _put_status(self, kind: Kind, parent: Parent, status: Model, result: str) -> None:
+        key = parent.key
+        raw = await self._api.apply_status(kind.resource, key.namespace, key.name, parent.version, to_wire(status))
         self._metrics.statuses.labels(result).inc()
-        self._cache.put_audit(Audit.of(raw))
+        self._take(kind.resource, raw)
 
-    async def _delete(self, observed: Observed, name: str) -> None:
-        uid = next((job.uid for job in observed.jobs if job.name == name), None)
+    async def _delete(self, seen: Seen, ref: Ref) -> None:
+        uid = seen.uid_of(ref)
         if uid is None:
             return
         try:
-            await self._api.delete(JOBS, observed.audit.namespace, name, uid)
+            await self._api.delete(ref.resource, seen.parent.key.namespace, ref.name, uid)
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
 
-
-def _told(events: tuple[Event, ...], *, all_created: bool) -> tuple[Event, ...]:
-    return events if all_created else tuple(event for event in events if event.reason != "JobCreated")
+    def _take(self, resource: Resource, raw: Raw) -> None:
+        """See at once what was written."""
+        if item := self._kinds.item(resource, raw):
+            self._cache.put(item)

@@ -9,23 +9,25 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from assay_operator.apply import Applier, JobRefused
-from assay_operator.audits.reconcile import reconcile
-from assay_operator.audits.troubles import silent
+from assay_operator.apply import Applier, ChildRefused
 from assay_operator.cluster.api import Api, ApiError
 from assay_operator.cluster.cache import Cache
+from assay_operator.cluster.feed import Feed
 from assay_operator.cluster.handlers import watch
 from assay_operator.cluster.hints import Hints
-from assay_operator.cluster.observed import Key, Observed
 from assay_operator.cluster.poster import Poster
 from assay_operator.cluster.progress import Poller
 from assay_operator.cluster.queue import WorkQueue
-from assay_operator.cluster.resync import Feed, Resync
+from assay_operator.cluster.resync import Resync
+from assay_operator.objects.keys import Key
+from assay_operator.objects.kind import Kinds
+from assay_operator.objects.seen import Seen
 from assay_operator.process.health import Health
 from assay_operator.process.metrics import Metrics
-from assay_operator.process.settings import Settings
+from assay_operator.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -39,26 +41,30 @@ class Controller:
     Args:
         api: the API server.
         configuration: the official client's, for the watches.
+        kinds: what there is to work on.
         settings: of this process.
         metrics: told of everything.
         health: told how it goes.
     """
 
-    def __init__(self, api: Api, configuration: Any, settings: Settings, metrics: Metrics, health: Health) -> None:
-        self._configuration, self._settings = configuration, settings
+    def __init__(
+        self, api: Api, configuration: Any, kinds: Kinds, settings: Settings, metrics: Metrics, health: Health
+    ) -> None:
+        self._configuration, self._kinds, self._settings = configuration, kinds, settings
         self._metrics, self._health = metrics, health
-        self.cache = Cache()
+        self.cache = Cache(kinds)
         self.queue: WorkQueue[Key] = WorkQueue(time.monotonic, random.random)
-        self._poster = Poster(api, metrics, lambda: self.queue.idle)
-        self._applier = Applier(api, self.cache, metrics, self._poster.post)
+        self._poster = Poster(api, kinds, metrics, lambda: self.queue.idle)
+        self._applier = Applier(api, kinds, self.cache, metrics, self._poster.post)
         self._hints = Hints(api, time.monotonic)
-        self._feed = Feed(self.cache, self.queue)
-        self._resync = Resync(api, self.cache, self._feed, settings.namespaces)
+        self._feed = Feed(kinds, self.cache, self.queue)
+        self._resync = Resync(api, kinds, self.cache, self._feed, settings.namespaces)
         self._poller = Poller(self.cache, self.queue, settings.progress_seconds)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set or a signal comes, then finish what is begun."""
-        self._metrics.watch(lambda: self.cache.audits.values(), lambda: self.queue.depth)
+        objects = {kind.custom.word: partial(self.cache.parents, kind.custom.kind) for kind in self._kinds}
+        self._metrics.watch(objects, lambda: self.queue.depth)
         self._health.stuck = lambda: self.queue.stuck_seconds
         await self._fill(stop)
         jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
@@ -73,7 +79,7 @@ class Controller:
             # None of them ever ends by itself: if one does, this process is no use any more.
             task.add_done_callback(lambda _: stop.set())
         try:
-            await watch(self._settings, self._configuration, self._feed, stop)
+            await watch(self._settings, self._configuration, self._kinds, self._feed, stop)
             broken = [task for task in tasks if task.done()]
             await self._drain()
         finally:
@@ -115,28 +121,28 @@ class Controller:
             self._metrics.got_on()
             if healed:
                 log.warning("a listing brought what the watch had missed", extra={"objects": healed})
-            for audit in self.cache.audits.values():
-                if not audit.complete:
-                    self.queue.add(audit.key)
+            for parent in self.cache.parents():
+                if not parent.complete:
+                    self.queue.add(parent.key)
 
     async def _process(self, key: Key) -> None:
-        observed = self.cache.observed(key)
-        if observed is None:
+        seen = self.cache.seen(key)
+        if seen is None:
             self.queue.forget(key)
             return
         began = time.monotonic()
         try:
-            await self._pass(key, observed)
-        except JobRefused as refusal:
+            await self._pass(key, seen)
+        except ChildRefused as refusal:
             self._failed(key, "refused", str(refusal))
-            if self.cache.refused.get(key) != dict(observed.refused):
+            if self.cache.memory(key.group).refused != seen.refused:
                 self.queue.add(key)
         except ApiError as error:
             if error.status == 404 and not await self._there(key):
                 return
             self._failed(key, "conflict" if error.status == 409 else "error", error.message)
         except Exception:
-            # Ours: the queue tells it with its traceback and has the audit tried again.
+            # Ours: the queue tells it with its traceback and has it tried again.
             self._metrics.reconciles.labels("exception").inc()
             raise
         else:
@@ -145,39 +151,39 @@ class Controller:
         self._metrics.seconds.observe(time.monotonic() - began)
         self._metrics.got_on()
 
-    async def _pass(self, key: Key, observed: Observed) -> None:
-        now = datetime.now(UTC)
-        observed = await self._with_hints(key, observed, now)
-        decision = reconcile(observed, now, self._settings)
+    async def _pass(self, key: Key, seen: Seen) -> None:
+        now, kind = datetime.now(UTC), self._kinds[key.kind]
+        seen = await self._with_hints(key, seen, kind.silent(seen, now))
+        decision = kind.reconcile(seen, now, self._settings)
         if decision.requeue_after is not None:
             # Before anything is tried: whatever fails is tried again, and then perhaps too late.
             self.queue.add(key, decision.requeue_after)
-        await self._applier.apply(observed, decision, now)
-        if observed.refused and not self.cache.refused.get(key):
+        await self._applier.apply(seen, decision, now)
+        if seen.refused and not self.cache.memory(key.group).refused:
             self.queue.add(key)
 
-    async def _with_hints(self, key: Key, observed: Observed, now: datetime) -> Observed:
-        uids = () if observed.audit.complete else silent(observed, now)
-        if not uids and not observed.hints:
-            return observed
-        hints = await self._hints.of(observed.audit, dict(observed.hints), uids)
-        self.cache.hints[key] = hints
-        return replace(observed, hints=hints)
+    async def _with_hints(self, key: Key, seen: Seen, silent: tuple[str, ...]) -> Seen:
+        """What is seen, with what events say of those that do not come up."""
+        if not silent and not seen.hints:
+            return seen
+        hints = await self._hints.of(key.namespace, seen.hints, silent)
+        self.cache.memory(key.group).hints = hints
+        return replace(seen, hints=hints)
 
     async def _there(self, key: Key) -> bool:
-        """Whether an audit that gave 404 is still known; its namespace or itself may be going."""
+        """Whether an object that gave 404 is still known; its namespace or itself may be going."""
         await asyncio.sleep(0.2)
-        return key in self.cache.audits
+        return self.cache.seen(key) is not None
 
     def _failed(self, key: Key, result: str, message: str) -> None:
         self._metrics.reconciles.labels(result).inc()
         seconds = self.queue.retry(key)
-        # Someone changed the audit meanwhile: nothing is wrong, the next pass sees it.
+        # Someone changed it meanwhile: nothing is wrong, the next pass sees it.
         level = logging.DEBUG if result == "conflict" else logging.WARNING
         log.log(
             level,
             "a pass failed; trying again",
-            extra={"audit": "/".join(key), "seconds": round(seconds, 1), "error": message},
+            extra={self._kinds[key.kind].custom.word: str(key), "seconds": round(seconds, 1), "error": message},
         )
 
 

@@ -5,23 +5,45 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from assay_api.names import KIND
 from assay_api.result import Progress
+from assay_operator.audits.kind import AUDITS
+from assay_operator.audits.observed import Audit
 from assay_operator.cluster.cache import Cache
-from assay_operator.cluster.observed import Audit, Job, Pod
-from assay_operator.cluster.refusals import Refusal
+from assay_operator.kinds import KINDS
+from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.keys import Key
+from assay_operator.objects.kind import Item
+from assay_operator.objects.refusals import Refusal
+from assay_operator.objects.resources import JOBS, PODS, Ref
+from assay_operator.objects.seen import Seen
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 AUDIT = Audit("team", "digits", "u1", 1, "5", False, None, "", b"{}", b"{}", "", "", False)
-JOB = Job("digits-golden", "j1", "6", owner="u1", audit="digits", run="r", task="t", created=THEN)
-POD = Pod("digits-golden-1", "p1", "7", job="j1", audit="digits", task="t", created=THEN)
+JOB = Job("digits-golden", "j1", "6", owner="u1", run="r", task="t", created=THEN)
+POD = Pod("digits-golden-1", "p1", "7", job="j1", task="t", created=THEN)
+GROUP = AUDIT.key.group
+
+
+def of(value: Audit | Job | Pod, name: str = "digits", namespace: str = "team") -> Item:
+    """An object as a watch brings it."""
+    key = Key(KIND, namespace, name)
+    if isinstance(value, Audit):
+        return Item(AUDITS.resource, key.group, value, key)
+    return Item(JOBS if isinstance(value, Job) else PODS, key.group, value)
 
 
 def filled() -> Cache:
-    cache = Cache()
-    cache.put_audit(AUDIT)
-    cache.jobs.put("team", JOB)
-    cache.put_pod("team", POD)
+    cache = Cache(KINDS)
+    for value in (AUDIT, JOB, POD):
+        cache.put(of(value))
     return cache
+
+
+def seen(cache: Cache) -> Seen:
+    found = cache.seen(AUDIT.key)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -36,53 +58,46 @@ def filled() -> Cache:
     ],
 )
 def test_only_what_is_newer_counts(uid: str, version: str, new: bool) -> None:
-    assert filled().put_audit(replace(AUDIT, uid=uid, version=version)) is new
+    assert filled().put(of(replace(AUDIT, uid=uid, version=version))) is new
 
 
 def test_an_audit_is_seen_with_all_that_is_its_own() -> None:
     cache = filled()
-    cache.jobs.put("team", replace(JOB, name="other", audit="other"))
-    cache.jobs.put("elsewhere", JOB)
-    observed = cache.observed(AUDIT.key)
-    assert observed is not None
-    assert (observed.jobs, observed.pods) == ((JOB,), (POD,))
-    assert cache.key_of("team", POD) == AUDIT.key
-    assert cache.key_of("elsewhere", POD) is None
-    assert cache.observed(("team", "nobody")) is None
+    cache.put(of(replace(JOB, name="other"), "other"))
+    cache.put(of(JOB, namespace="elsewhere"))
+    assert seen(cache).children == {JOBS: (JOB,), PODS: (POD,)}
+    assert cache.key_of(GROUP) == AUDIT.key
+    assert cache.key_of(Key(KIND, "elsewhere", "digits").group) is None
+    assert cache.key_of(Key("Other", "team", "digits").group) is None
+    assert cache.seen(Key(KIND, "team", "nobody")) is None
 
 
 def test_what_is_gone_is_forgotten_but_not_its_successor() -> None:
     cache = filled()
-    assert cache.drop_audit(replace(AUDIT, uid="other")) is False
-    assert cache.jobs.drop("team", replace(JOB, uid="other")) is False
-    assert cache.jobs.drop("team", JOB) is True
-    assert cache.pods.drop("team", POD) is True
-    assert cache.drop_audit(AUDIT) is True
-    assert list(cache.jobs) == []
-    assert cache.observed(AUDIT.key) is None
+    assert cache.drop(of(replace(AUDIT, uid="other"))) is False
+    assert cache.drop(of(replace(JOB, uid="other"))) is False
+    assert cache.drop(of(JOB)) is True
+    assert cache.drop(of(POD)) is True
+    assert cache.drop(of(AUDIT)) is True
+    assert list(cache.items()) == []
+    assert cache.seen(AUDIT.key) is None
 
 
 def test_an_answer_outlives_its_pod_until_the_run_is_over() -> None:
     cache = filled()
     done = replace(POD, version="8", phase="Succeeded", message='{"task": "t"}')
-    cache.put_pod("team", done)
-    cache.pods.drop("team", done)
-    observed = cache.observed(AUDIT.key)
-    assert observed is not None
-    assert observed.results == {"j1": '{"task": "t"}'}
-    cache.put_audit(replace(AUDIT, version="9", complete=True))
-    observed = cache.observed(AUDIT.key)
-    assert observed is not None
-    assert observed.results == {}
+    cache.put(of(done))
+    cache.drop(of(done))
+    assert seen(cache).results == {"j1": '{"task": "t"}'}
+    cache.put(of(replace(AUDIT, version="9", complete=True)))
+    assert seen(cache).results == {}
 
 
 def test_progress_ends_with_its_pod() -> None:
     cache = filled()
-    cache.progress["team", "digits"] = {"j1": Progress(task="t", stage="infer")}
-    cache.put_pod("team", replace(POD, version="8", phase="Failed"))
-    observed = cache.observed(AUDIT.key)
-    assert observed is not None
-    assert observed.progress == {}
+    cache.memory(GROUP).progress["j1"] = Progress(task="t", stage="infer")
+    cache.put(of(replace(POD, version="8", phase="Failed")))
+    assert seen(cache).progress == {}
 
 
 @pytest.mark.parametrize(
@@ -90,11 +105,9 @@ def test_progress_ends_with_its_pod() -> None:
 )
 def test_a_refusal_counts_while_its_job_is_tried(phase: str, complete: bool, kept: bool) -> None:
     cache = filled()
-    cache.refused[AUDIT.key] = {"digits-golden": Refusal(403, "exceeded quota", THEN)}
-    cache.put_audit(replace(AUDIT, version="6", phase=phase, complete=complete))
-    observed = cache.observed(AUDIT.key)
-    assert observed is not None
-    assert bool(observed.refused) is kept
+    cache.memory(GROUP).refused = {Ref(JOBS, "digits-golden"): Refusal(403, "exceeded quota", THEN)}
+    cache.put(of(replace(AUDIT, version="6", phase=phase, complete=complete)))
+    assert bool(seen(cache).refused) is kept
 
 
 def test_a_job_refused_again_has_waited_since_the_first_time() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from assay_api.resources import AUDIT
 from assay_operator.cluster.crd import missing_fields
 
 CRD = yaml.safe_load((Path(__file__).parents[3] / "crds" / "accuracyaudits.yaml").read_text())
@@ -24,7 +25,7 @@ def without(*path: str) -> dict[str, Any]:
 
 
 def test_our_own_definition_lacks_nothing() -> None:
-    assert list(missing_fields(CRD)) == []
+    assert list(missing_fields(CRD, AUDIT)) == []
 
 
 @pytest.mark.parametrize(
@@ -38,10 +39,10 @@ def test_our_own_definition_lacks_nothing() -> None:
     ],
 )
 def test_an_older_definition_is_found_out(path: tuple[str, ...]) -> None:
-    assert ".".join(path) in list(missing_fields(without(*path)))
+    assert ".".join(path) in list(missing_fields(without(*path), AUDIT))
 
 
 def test_another_version_only() -> None:
     changed = copy.deepcopy(CRD)
     changed["spec"]["versions"][0]["name"] = "v1"
-    assert list(missing_fields(changed)) == ["v1alpha1"]
+    assert list(missing_fields(changed, AUDIT)) == ["v1alpha1"]

@@ -10,10 +10,14 @@ import pytest
 
 from assay_api import names
 from assay_api.plan import Task
-from assay_operator.audits.jobs import job_manifest, job_name, label_value
+from assay_operator.audits.jobs import job_manifest, job_name
+from assay_operator.audits.observed import Audit
 from assay_operator.audits.run import Run, run_of
-from assay_operator.cluster.observed import Audit, Job, is_gpu
-from assay_operator.process.settings import Settings
+from assay_operator.kinds import KINDS
+from assay_operator.objects.children import Job, is_gpu
+from assay_operator.objects.keys import label_value
+from assay_operator.objects.resources import JOBS
+from assay_operator.settings import Settings
 
 SETTINGS = Settings(runner_image="runner:1", runner_pull_policy="Never", runner_service_account="tasks")
 Raw = dict[str, Any]
@@ -219,5 +223,8 @@ def test_a_job_is_read_back_as_it_was_made() -> None:
     raw = manifest("golden", labels={names.LABEL_QUEUE: "gpus"})
     raw["metadata"] |= {"uid": "j", "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z"}
     job = Job.of(json.loads(json.dumps(raw)))
-    assert (job.owner, job.audit, job.queue, job.suspended) == ("u", "digits", "gpus", True)
+    assert (job.owner, job.queue, job.suspended) == ("u", "gpus", True)
+    item = KINDS.item(JOBS, raw)
+    assert item is not None
+    assert item.group == audit().key.group
     assert job.task == task(audit(), "golden").digest

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from assay_operator.process.settings import Settings, SettingsError, from_environment
+from assay_operator.settings import Settings, SettingsError, from_environment
 
 IMAGE = {"ASSAY_RUNNER_IMAGE": "runner:1"}
 

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assay_api.names import Reason
+from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.troubles import Trouble, how_it_ended, read_result, silent
-from assay_operator.cluster.observed import Audit, Job, Observed, Pod
+from assay_operator.objects.children import Job, Pod
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
-POD = Pod("p", "pod-uid", "1", job="job-uid", audit="a", task="t", created=THEN)
-JOB = Job("j", "job-uid", "1", owner="u", audit="a", run="r", task="t", created=THEN)
+POD = Pod("p", "pod-uid", "1", job="job-uid", task="t", created=THEN)
+JOB = Job("j", "job-uid", "1", owner="u", run="r", task="t", created=THEN)
 AUDIT = Audit("team", "a", "u", 1, "1", False, None, "", b"{}", b"{}", "", "", False)
 
 

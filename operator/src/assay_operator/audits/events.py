@@ -6,35 +6,17 @@ says, the API server refuses a repetition that comes all the same.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
-from assay_api.names import API_VERSION, FIELD_MANAGER, KIND, Condition, Phase, Reason
+from assay_api.names import Condition, Phase, Reason
 from assay_api.plan import KINDS, Task
-from assay_api.result import shorten
 from assay_api.status import AuditStatus, CandidateStatus
 from assay_operator.audits.conditions import find
 from assay_operator.audits.outcome import REASONS
 from assay_operator.audits.states import RunStates
-from assay_operator.audits.status import timestamp
 from assay_operator.audits.tasks import TaskState
-from assay_operator.cluster.observed import Audit
-
-NORMAL, WARNING = "Normal", "Warning"
-MESSAGE = 1000
-
-
-@dataclass(frozen=True)
-class Event:
-    """One event: Normal or Warning, a reason for machines, a sentence for people."""
-
-    type: str
-    reason: str
-    message: str
+from assay_operator.objects.events import NORMAL, WARNING, Event
 
 
 def run_events(
@@ -70,32 +52,6 @@ def superseded_events(superseded: Sequence[str]) -> tuple[Event, ...]:
     return (Event(NORMAL, Reason.SUPERSEDED, f"A new run takes over: {count} of the earlier one go."),)
 
 
-def event_manifest(audit: Audit, event: Event, now: datetime) -> dict[str, Any]:
-    """The event as the API takes it, named by what it says."""
-    says = "\0".join((audit.uid, str(audit.generation), event.reason, event.message))
-    name = f"{audit.name[:200]}.{hashlib.sha256(says.encode(errors='replace')).hexdigest()[:16]}"
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": name, "namespace": audit.namespace},
-        "involvedObject": {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "name": audit.name,
-            "namespace": audit.namespace,
-            "uid": audit.uid,
-        },
-        "type": event.type,
-        "reason": event.reason,
-        "message": shorten(event.message, MESSAGE),
-        "source": {"component": FIELD_MANAGER},
-        "reportingComponent": FIELD_MANAGER,
-        "firstTimestamp": timestamp(now),
-        "lastTimestamp": timestamp(now),
-        "count": 1,
-    }
-
-
 def _run_events(
     states: RunStates, old: AuditStatus, new: AuditStatus, created: Sequence[str], superseded: Sequence[str]
 ) -> Iterator[Event]:
@@ -116,7 +72,7 @@ def _run_events(
     for state in states.candidates:
         yield from _candidate_events(state, recorded.get(state.task.key), new)
     for name in created:
-        yield Event(NORMAL, "JobCreated", f"Created {name}.")
+        yield Event(NORMAL, "JobCreated", f"Created {name}.", of_creation=True)
     yield from end_events(old, new)
 
 

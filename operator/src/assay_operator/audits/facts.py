@@ -11,9 +11,10 @@ from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_api.status import CandidateStatus
 from assay_operator.audits.jobs import job_name
+from assay_operator.audits.observed import Observed
 from assay_operator.audits.troubles import read_result
-from assay_operator.cluster.observed import Job, Observed, Pod
-from assay_operator.cluster.refusals import Refusal
+from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.refusals import Refusal
 
 # A Job may be seen as finished before its last Pod is: they come by different watches.
 GRACE_SECONDS = 10.0

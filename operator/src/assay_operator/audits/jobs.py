@@ -6,21 +6,22 @@ lost is asked again by a second, small Job of the same task.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from assay_api import names
 from assay_api.audit import AuditSpec
 from assay_api.model import to_wire
 from assay_api.plan import Task
-from assay_operator.cluster.observed import Audit, is_gpu
-from assay_operator.process.settings import Settings
-
-Manifest = dict[str, Any]
+from assay_operator.audits.observed import Audit
+from assay_operator.objects.children import is_gpu
+from assay_operator.objects.keys import label_value
+from assay_operator.objects.raw import Manifest
+from assay_operator.objects.seen import owner_reference
+from assay_operator.settings import Settings
 
 CONTAINER = "task"
 USER = 65532
@@ -35,13 +36,6 @@ DEFAULT_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
 TASK_BYTES = 120 * 1024
 RECOVERY_SUFFIX = "-r"
 EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
-
-
-def label_value(name: str) -> str:
-    """The name as a label's value: itself, or cut and made unique where it is longer than 63 characters."""
-    if len(name) <= 63:
-        return name
-    return f"{name[:50].rstrip('-.')}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def job_name(audit: str, task: Task, *, recovery: bool = False) -> str:
@@ -70,19 +64,11 @@ def job_manifest(
     spec = _job_spec(task) | ({"suspend": True} if audit.queue else {})
     pod_labels = {key: value for key, value in labels.items() if key != names.LABEL_QUEUE}
     spec["template"] = {"metadata": {"labels": pod_labels}, "spec": _pod_spec(task, settings, recovery, reports)}
-    owner = {
-        "apiVersion": names.API_VERSION,
-        "kind": names.KIND,
-        "name": audit.name,
-        "uid": audit.uid,
-        "controller": True,
-        "blockOwnerDeletion": False,
-    }
     metadata = {
         "name": job_name(audit.name, task, recovery=recovery),
         "namespace": audit.namespace,
         "labels": labels,
-        "ownerReferences": [owner],
+        "ownerReferences": [owner_reference(audit)],
     }
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 

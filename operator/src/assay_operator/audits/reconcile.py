@@ -8,49 +8,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
 
 from assay_api.model import to_wire
 from assay_api.status import AuditStatus
-from assay_operator.audits.events import Event, end_events, run_events, superseded_events
+from assay_operator.audits.events import end_events, run_events, superseded_events
 from assay_operator.audits.jobs import job_manifest, job_name
+from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.outcome import held_against_candidates, report_digests
 from assay_operator.audits.run import Refused, Run, run_of
 from assay_operator.audits.states import RunStates, run_states
 from assay_operator.audits.status import ended_status, invalid_status, run_status
 from assay_operator.audits.tasks import TaskState
-from assay_operator.cluster.observed import Audit, Job, Observed, Pod
-from assay_operator.process.settings import Settings
+from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.decision import Decision
+from assay_operator.objects.raw import Manifest
+from assay_operator.objects.resources import JOBS, Ref
+from assay_operator.settings import Settings
 
 FOREIGN_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What is to be done.
-
-    Attributes:
-        create: Jobs to create.
-        delete: names of Jobs to delete, with their Pods, in the background.
-        suspend: names of Jobs with the value that their `suspend` is to have.
-        status: the status to write; None where the one on record says the same.
-        events: events to post, once everything else is done.
-        requeue_after: seconds after which to look again even if nothing is seen to happen.
-    """
-
-    create: tuple[dict[str, Any], ...] = ()
-    delete: tuple[str, ...] = ()
-    suspend: tuple[tuple[str, bool], ...] = ()
-    status: AuditStatus | None = None
-    events: tuple[Event, ...] = ()
-    requeue_after: float | None = None
-
-
-def reconcile(observed: Observed, now: datetime, settings: Settings) -> Decision:
+def reconcile(observed: Observed, now: datetime, settings: Settings) -> Decision[AuditStatus]:
     """Decide what is to be done about an audit."""
     audit = observed.audit
     if audit.deleting:
@@ -62,9 +46,9 @@ def reconcile(observed: Observed, now: datetime, settings: Settings) -> Decision
     if isinstance(run, Refused):
         new = invalid_status(run.sentences, observed, old, now)
         events = (*superseded_events(superseded), *end_events(old, new))
-        return _decision(audit, new, delete=superseded, events=events)
+        return _decision(audit, new, delete=_jobs(superseded), events=events)
     if old.run == run.digest and (ended := ended_status(run.spec, observed, old, now)):
-        delete = (*superseded, *_left_over(run, mine, observed.pods))
+        delete = _jobs(superseded, _left_over(run, mine, observed.pods))
         return _decision(audit, ended, delete=delete, events=end_events(old, ended))
     return _run_decision(run, observed, old, superseded, now, settings)
 
@@ -79,7 +63,7 @@ def read_status(audit: Audit) -> AuditStatus:
 
 def _run_decision(
     run: Run, observed: Observed, old: AuditStatus, superseded: tuple[str, ...], now: datetime, settings: Settings
-) -> Decision:
+) -> Decision[AuditStatus]:
     audit = observed.audit
     recorded = {candidate.name: candidate for candidate in old.candidates} if old.run == run.digest else {}
     foreign = _foreign(run, observed)
@@ -96,8 +80,8 @@ def _run_decision(
         audit,
         new,
         create=manifests,
-        delete=(*superseded, *foreign, *(state.job.name for state in states.all if state.stop and state.job)),
-        suspend=_suspensions(run, observed.jobs, audit),
+        delete=_jobs(superseded, foreign, (state.job.name for state in states.all if state.stop and state.job)),
+        patch=_suspensions(run, observed.jobs, audit),
         events=events,
         requeue_after=min([*waits, *([FOREIGN_SECONDS] if foreign else [])], default=None),
     )
@@ -123,10 +107,14 @@ def _name(audit: Audit, state: TaskState) -> str:
     return job_name(audit.name, state.task, recovery=state.recover)
 
 
-def _suspensions(run: Run, jobs: Iterable[Job], audit: Audit) -> tuple[tuple[str, bool], ...]:
+def _jobs(*names: Iterable[str]) -> tuple[Ref, ...]:
+    return tuple(Ref(JOBS, name) for name in dict.fromkeys(chain(*names)))
+
+
+def _suspensions(run: Run, jobs: Iterable[Job], audit: Audit) -> tuple[tuple[Ref, Manifest], ...]:
     """Jobs whose `suspend` is not as the spec has it; those in a Kueue queue are Kueue's to start and stop."""
     return tuple(
-        (job.name, run.spec.suspend)
+        (Ref(JOBS, job.name), {"spec": {"suspend": run.spec.suspend}})
         for job in jobs
         if job.run == run.digest
         and job.owner == audit.uid
@@ -151,6 +139,6 @@ def _created_words(state: TaskState, name: str) -> str:
     return f"Job {name} for {state.task.key}{', to read its stored report' if state.recover else ''}"
 
 
-def _decision(audit: Audit, status: AuditStatus, **rest: Any) -> Decision:
+def _decision(audit: Audit, status: AuditStatus, **rest: Any) -> Decision[AuditStatus]:
     unchanged = to_wire(status) == json.loads(audit.status)
     return Decision(status=None if unchanged else status, **rest)

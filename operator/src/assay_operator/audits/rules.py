@@ -16,6 +16,7 @@ from assay_api.names import ExitCode, Reason
 from assay_api.plan import Task
 from assay_api.status import CandidateStatus
 from assay_operator.audits.facts import Facts, newest
+from assay_operator.audits.observed import Observed
 from assay_operator.audits.tasks import TaskState
 from assay_operator.audits.troubles import (
     SILENCE_SECONDS,
@@ -28,7 +29,7 @@ from assay_operator.audits.troubles import (
     read_result,
     refusal_trouble,
 )
-from assay_operator.cluster.observed import Observed, Pod
+from assay_operator.objects.children import Pod
 
 OUT_OF_MEMORY_KILLS = 2
 

@@ -16,7 +16,8 @@ from assay_api.audit import AuditSpec
 from assay_api.model import problems, to_wire
 from assay_api.plan import Task, cache_folder, plan, run_digest, run_folder
 from assay_operator.audits.jobs import TASK_BYTES
-from assay_operator.cluster.observed import Audit, compact
+from assay_operator.audits.observed import Audit
+from assay_operator.objects.raw import compact
 
 MOST_CANDIDATES = 128
 

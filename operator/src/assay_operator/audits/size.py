@@ -11,7 +11,7 @@ from assay_api.model import to_wire
 from assay_api.names import STATUS_BYTES
 from assay_api.result import shorten
 from assay_api.status import AuditStatus, CandidateStatus
-from assay_operator.cluster.observed import compact
+from assay_operator.objects.raw import compact
 
 # Room for what the API server adds: blanks, defaults, the conditions' own growth.
 BUDGET = STATUS_BYTES - 1024

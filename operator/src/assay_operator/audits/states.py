@@ -10,10 +10,10 @@ from functools import cached_property
 from assay_api.graph import Outcome, Standing, evaluate, proven
 from assay_api.plan import concluding
 from assay_api.status import CandidateStatus
+from assay_operator.audits.observed import Observed
 from assay_operator.audits.rules import task_state
 from assay_operator.audits.run import Run
 from assay_operator.audits.tasks import TaskState
-from assay_operator.cluster.observed import Observed
 
 Recorded = Mapping[str, CandidateStatus]
 

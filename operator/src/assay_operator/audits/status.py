@@ -18,18 +18,14 @@ from assay_api.status import (
     Worst,
 )
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
+from assay_operator.audits.observed import Observed
 from assay_operator.audits.outcome import Outcome, figure, outcome
 from assay_operator.audits.size import fitted
 from assay_operator.audits.states import RunStates
 from assay_operator.audits.tasks import TaskState
-from assay_operator.cluster.observed import Observed
+from assay_operator.objects.raw import timestamp
 
 SEVERITY = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, None: 2, Verdict.PASSED: 3}
-
-
-def timestamp(now: datetime) -> str:
-    """The time as Kubernetes writes it."""
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def run_status(states: RunStates, observed: Observed, old: AuditStatus, now: datetime) -> AuditStatus:

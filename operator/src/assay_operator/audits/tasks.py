@@ -10,7 +10,7 @@ from assay_api.report import Verdict
 from assay_api.result import TaskResult
 from assay_api.status import CandidateStatus
 from assay_operator.audits.troubles import Trouble
-from assay_operator.cluster.observed import Job
+from assay_operator.objects.children import Job
 
 State = Literal["Waiting", "Pending", "Running", "Retrying", "Suspended", "Finished", "Failed"]
 

@@ -17,8 +17,9 @@ from assay_api.names import LABEL_GPU_PRODUCT, Reason
 from assay_api.plan import Task
 from assay_api.result import TaskResult, shorten
 from assay_operator.audits.jobs import gpu_request
-from assay_operator.cluster.observed import Job, Observed, Pod
-from assay_operator.cluster.refusals import Refusal
+from assay_operator.audits.observed import Observed
+from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.refusals import Refusal
 
 IMAGE_REASONS = frozenset(
     {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -17,6 +16,7 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
 from assay_api import names
+from assay_operator.objects.resources import Resource
 
 Raw = dict[str, Any]
 
@@ -29,20 +29,6 @@ ESCAPED: Final = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uf
 SURROGATES: Final = range(0xD800, 0xE000)
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 CHUNK: Final = 500
-
-
-@dataclass(frozen=True)
-class Resource:
-    """A kind of object: where the API has it."""
-
-    prefix: str
-    plural: str
-
-
-AUDITS = Resource(f"/apis/{names.API_VERSION}", names.PLURAL)
-JOBS = Resource("/apis/batch/v1", "jobs")
-PODS = Resource("/api/v1", "pods")
-EVENTS = Resource("/api/v1", "events")
 
 
 class ApiError(Exception):
@@ -104,19 +90,19 @@ class Api:
         query = {"fieldManager": names.FIELD_MANAGER}
         return await self._write("PATCH", _path(resource, namespace, name), query, body, MERGE_PATCH)
 
-    async def apply_status(self, namespace: str, name: str, version: str, status: Raw) -> Raw:
-        """Make the status of an audit say this and nothing else of ours, if it still is as it was in this version.
+    async def apply_status(self, resource: Resource, namespace: str, name: str, version: str, status: Raw) -> Raw:
+        """Make the status of an object say this and nothing else of ours, if it still is as it was in this version.
 
         A UID would not do: the API server resets the metadata of a status request before it compares anything.
         """
         body = {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
             "metadata": {"name": name, "namespace": namespace, "resourceVersion": version},
             "status": status,
         }
         query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
-        path = f"{_path(AUDITS, namespace, name)}/status"
+        path = f"{_path(resource, namespace, name)}/status"
         return await self._write("PATCH", path, query, yaml_text(body), APPLY_PATCH)
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:

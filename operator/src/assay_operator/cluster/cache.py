@@ -1,4 +1,4 @@
-"""What the watches have told: every audit, Job and Pod of ours, so that a pass needs no request to look around.
+"""What the watches have told: every object of ours and its children, so that a pass needs no request to look around.
 
 An object is taken only where it is newer than the one known; what the operator itself writes is taken from the
 answer, so that a pass sees its own deeds before the watch tells of them.
@@ -8,42 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Any
 
 from assay_api.names import Phase
-from assay_api.result import Progress
-from assay_operator.audits.jobs import label_value
-from assay_operator.cluster.observed import Audit, Job, Key, Observed, Pod
-from assay_operator.cluster.refusals import Refusal
-
-
-class Versioned(Protocol):
-    """An object that tells its newer from its older state."""
-
-    @property
-    def uid(self) -> str:
-        """Its UID."""
-
-    @property
-    def version(self) -> str:
-        """Its resource version."""
-
-
-class Child(Versioned, Protocol):
-    """An object that belongs to an audit by its label."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def audit(self) -> str:
-        """The label that names its audit."""
-
-
-T = TypeVar("T", bound=Child)
-Group = tuple[str, str]
-"""Namespace and audit label of a child."""
+from assay_operator.objects.keys import Group, Key
+from assay_operator.objects.kind import Item, Kinds
+from assay_operator.objects.resources import JOBS, PODS, Resource
+from assay_operator.objects.seen import Memory, Parent, Seen, Versioned
 
 
 def newer(new: Versioned, known: Versioned | None) -> bool:
@@ -58,123 +29,115 @@ def newer(new: Versioned, known: Versioned | None) -> bool:
     return new.version != known.version
 
 
-class Children(Generic[T]):
-    """The Jobs or the Pods, by the audit they belong to."""
-
-    def __init__(self) -> None:
-        self._groups: dict[Group, dict[str, T]] = defaultdict(dict)
-
-    def put(self, namespace: str, child: T) -> bool:
-        """Take an object; whether it says anything new."""
-        group = self._groups[namespace, child.audit]
-        if not newer(child, group.get(child.name)):
-            return False
-        group[child.name] = child
-        return True
-
-    def drop(self, namespace: str, child: T) -> bool:
-        """Forget an object that is gone; whether it was known."""
-        group = self._groups.get((namespace, child.audit), {})
-        known = group.get(child.name)
-        if known is None or known.uid != child.uid:
-            return False
-        del group[child.name]
-        if not group:
-            del self._groups[namespace, child.audit]
-        return True
-
-    def of(self, group: Group) -> tuple[T, ...]:
-        """The objects of one audit."""
-        return tuple(self._groups.get(group, {}).values())
-
-    def __iter__(self) -> Iterator[tuple[str, T]]:
-        """Every object with its namespace."""
-        for (namespace, _), group in list(self._groups.items()):
-            for child in list(group.values()):
-                yield namespace, child
-
-
 class Cache:
-    """Everything known of all audits."""
+    """Everything known of all objects of ours.
 
-    def __init__(self) -> None:
-        self.audits: dict[Key, Audit] = {}
-        self.jobs: Children[Job] = Children()
-        self.pods: Children[Pod] = Children()
-        self.hints: dict[Key, dict[str, str]] = {}
-        self.refused: dict[Key, dict[str, Refusal]] = {}
-        self.progress: dict[Group, dict[str, Progress]] = {}
-        self._results: dict[Group, dict[str, str]] = {}
-        self._names: dict[Group, str] = {}
+    Args:
+        kinds: what there is.
+    """
 
-    def put_audit(self, audit: Audit) -> bool:
-        """Take an audit; whether it says anything new."""
-        if not newer(audit, self.audits.get(audit.key)):
+    def __init__(self, kinds: Kinds) -> None:
+        self._kinds = kinds
+        self._parents: dict[Key, Parent] = {}
+        self._keys: dict[Group, Key] = {}
+        self._children: dict[Resource, dict[Group, dict[str, Any]]] = {r: defaultdict(dict) for r in kinds.children}
+        self._memory: dict[Group, Memory] = {}
+
+    def put(self, item: Item) -> bool:
+        """Take an object; whether it says anything new."""
+        if item.key:
+            return self._put_parent(item.key, item)
+        if note := self._kinds.children[item.resource].note:
+            note(self.memory(item.group), item.value)
+        group = self._children[item.resource][item.group]
+        if not newer(item.value, group.get(item.value.name)):
             return False
-        self.audits[audit.key] = audit
-        self._names[_group(audit)] = audit.name
-        if audit.complete:
-            self._forget(audit)
-        if audit.phase == Phase.SUSPENDED:
-            # Nothing is tried meanwhile, so the wait for what refused its Jobs begins anew.
-            self.refused.pop(audit.key, None)
+        group[item.value.name] = item.value
         return True
 
-    def drop_audit(self, audit: Audit) -> bool:
-        """Forget an audit that is gone; whether it was known."""
-        known = self.audits.get(audit.key)
-        if known is None or known.uid != audit.uid:
+    def drop(self, item: Item) -> bool:
+        """Forget an object that is gone; whether it was known."""
+        known = self.known(item)
+        if known is None or known.uid != item.value.uid:
             return False
-        del self.audits[audit.key]
-        self._names.pop(_group(audit), None)
-        self._forget(audit)
+        if item.key:
+            del self._parents[item.key]
+            self._keys.pop(item.group, None)
+            self._memory.pop(item.group, None)
+        else:
+            groups = self._children[item.resource]
+            del groups[item.group][item.value.name]
+            if not groups[item.group]:
+                del groups[item.group]
         return True
 
-    def put_pod(self, namespace: str, pod: Pod) -> bool:
-        """Take a Pod; whether it says anything new. The answer of one that succeeded is kept beyond its end.
+    def known(self, item: Item) -> Versioned | None:
+        """What is known of an object."""
+        if item.key:
+            return self._parents.get(item.key)
+        known: Versioned | None = self._children[item.resource].get(item.group, {}).get(item.value.name)
+        return known
 
-        It is kept under the Job that the Pod says controls it, and read only where that Job is the task's own.
-        """
-        if pod.phase == "Succeeded" and pod.message and pod.job:
-            self._results.setdefault((namespace, pod.audit), {})[pod.job] = pod.message
-        if pod.over:
-            self.progress.get((namespace, pod.audit), {}).pop(pod.job, None)
-        return self.pods.put(namespace, pod)
+    def key_of(self, group: Group) -> Key | None:
+        """The object of ours that a group belongs to, where it is known."""
+        return self._keys.get(group)
 
-    def job_of(self, namespace: str, pod: Pod) -> Job | None:
-        """The Job of an audit that controls a Pod, where both are known."""
-        key = self.key_of(namespace, pod)
-        audit = self.audits.get(key) if key else None
-        jobs = self.jobs.of((namespace, pod.audit)) if audit else ()
-        return next((job for job in jobs if audit and job.owner == audit.uid and job.uid == pod.job), None)
+    def parents(self, kind: str | None = None) -> Iterator[Parent]:
+        """The objects of a kind of ours, or of all."""
+        return (parent for key, parent in self._parents.items() if kind in (None, key.kind))
 
-    def key_of(self, namespace: str, child: Child) -> Key | None:
-        """The audit that an object belongs to, where it is known."""
-        name = self._names.get((namespace, child.audit))
-        return (namespace, name) if name else None
+    def items(self) -> Iterator[Item]:
+        """Everything there is."""
+        for key, parent in list(self._parents.items()):
+            yield Item(self._kinds[key.kind].resource, key.group, parent, key)
+        for resource in self._children:
+            for group, child in self.children(resource):
+                yield Item(resource, group, child)
 
-    def observed(self, key: Key) -> Observed | None:
-        """All that is known of one audit; None where it is gone."""
-        audit = self.audits.get(key)
-        if audit is None:
+    def children(self, resource: Resource) -> Iterator[tuple[Group, Any]]:
+        """All children of a kind, with what they belong to."""
+        for group, children in list(self._children[resource].items()):
+            for child in list(children.values()):
+                yield group, child
+
+    def pods_of_jobs(self) -> Iterator[tuple[Group, Any]]:
+        """The Pods that a Job controls which an object of ours owns, with what they belong to."""
+        jobs = {job.uid: job.owner for _, job in self.children(JOBS)}
+        for group, pod in self.children(PODS):
+            key = self._keys.get(group)
+            if key and jobs.get(pod.job) == self._parents[key].uid:
+                yield group, pod
+
+    def memory(self, of: Group) -> Memory:
+        """What is remembered beside the objects, to be added to."""
+        return self._memory.setdefault(of, Memory())
+
+    def seen(self, key: Key) -> Seen | None:
+        """All that is known of one object of ours; None where it is gone."""
+        parent = self._parents.get(key)
+        if parent is None:
             return None
-        group = _group(audit)
-        return Observed(
-            audit=audit,
-            jobs=self.jobs.of(group),
-            pods=self.pods.of(group),
-            results=self._results.get(group, {}),
-            progress=self.progress.get(group, {}),
-            hints=self.hints.get(key, {}),
-            refused=self.refused.get(key, {}),
+        group = key.group
+        memory = self._memory.get(group) or Memory()
+        own = (child.resource for child in self._kinds[key.kind].children)
+        return Seen(
+            parent=parent,
+            children={resource: tuple(self._children[resource].get(group, {}).values()) for resource in own},
+            results=memory.results,
+            progress=memory.progress,
+            hints=memory.hints,
+            refused=memory.refused,
         )
 
-    def _forget(self, audit: Audit) -> None:
-        for store in (self.progress, self._results):
-            store.pop(_group(audit), None)
-        self.hints.pop(audit.key, None)
-        self.refused.pop(audit.key, None)
-
-
-def _group(audit: Audit) -> Group:
-    return audit.namespace, label_value(audit.name)
+    def _put_parent(self, key: Key, item: Item) -> bool:
+        parent: Any = item.value
+        if not newer(parent, self._parents.get(key)):
+            return False
+        self._parents[key] = parent
+        self._keys[item.group] = key
+        if parent.complete:
+            self._memory.pop(item.group, None)
+        elif parent.phase == Phase.SUSPENDED and item.group in self._memory:
+            # Nothing is tried meanwhile, so the wait for what refused its children begins anew.
+            self._memory[item.group].refused = {}
+        return True

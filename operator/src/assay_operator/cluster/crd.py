@@ -1,4 +1,4 @@
-"""Whether the cluster's definition of AccuracyAudit is ours.
+"""Whether the cluster's definitions of our resources are ours.
 
 An API server with an older definition silently drops the fields it does not know, of specs and of statuses alike.
 That must be said at the start, not be found out from a status that stays empty.
@@ -12,24 +12,22 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from assay_api.audit import AuditSpec
 from assay_api.model import Model
-from assay_api.names import API_VERSION, GROUP, PLURAL, VERSION
-from assay_api.status import AuditStatus
+from assay_api.names import API_VERSION, VERSION
+from assay_api.resources import CustomResource
 from assay_operator.cluster.api import Api, ApiError
 
 log = logging.getLogger(__name__)
 
-PATH = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}"
-HELP = "install the one of this version: kubectl apply --server-side -f crds/accuracyaudits.yaml, or helm upgrade"
+PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 class WrongDefinition(Exception):
-    """The cluster has no AccuracyAudit, or another one; the message is one sentence with the way out."""
+    """The cluster has no such resource, or another one; the message is one sentence with the way out."""
 
 
-async def check_definition(api: Api, *, tries: int = 30, pause: float = 2.0) -> None:
-    """Compare the cluster's definition with ours, giving it some time to appear.
+async def check_definition(api: Api, resource: CustomResource, *, tries: int = 30, pause: float = 2.0) -> None:
+    """Compare the cluster's definition of a resource with ours, giving it some time to appear.
 
     Raises:
         WrongDefinition: it is missing or lacks fields.
@@ -37,53 +35,58 @@ async def check_definition(api: Api, *, tries: int = 30, pause: float = 2.0) -> 
     """
     for left in range(tries - 1, -1, -1):
         try:
-            await _check(api)
+            await _check(api, resource)
             return
         except (WrongDefinition, ApiError) as error:
             if left == 0 or (isinstance(error, ApiError) and error.status in (401, 403)):
                 raise
             if left == tries - 1:
-                log.warning("waiting for the definition of AccuracyAudit", extra={"error": str(error)})
+                log.warning(f"waiting for the definition of {resource.kind}", extra={"error": str(error)})
         await asyncio.sleep(pause)
 
 
-async def _check(api: Api) -> None:
+async def _check(api: Api, resource: CustomResource) -> None:
     try:
-        definition = await api.get(PATH)
+        definition = await api.get(f"{PATH}/{resource.definition}")
     except ApiError as error:
         if error.status == 404:
-            raise WrongDefinition(f"The cluster has no {PLURAL}.{GROUP}: {HELP}.") from error
+            raise WrongDefinition(f"The cluster has no {resource.definition}: {_way_out(resource)}.") from error
         if error.status != 403:
             raise
-        await _check_served(api)
+        await _check_served(api, resource)
         return
-    missing = sorted(missing_fields(definition))
+    missing = sorted(missing_fields(definition, resource))
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        raise WrongDefinition(f"The cluster's {PLURAL}.{GROUP} does not know {shown}: {HELP}.")
+        raise WrongDefinition(f"The cluster's {resource.definition} does not know {shown}: {_way_out(resource)}.")
 
 
-async def _check_served(api: Api) -> None:
+def _way_out(resource: CustomResource) -> str:
+    file = f"crds/{resource.plural}.yaml"
+    return f"install the one of this version: kubectl apply --server-side -f {file}, or helm upgrade"
+
+
+async def _check_served(api: Api, resource: CustomResource) -> None:
     """All that a Role of a namespace lets us see: whether the resource is served."""
     try:
         served = await api.get(f"/apis/{API_VERSION}")
     except ApiError as error:
         if error.status == 404:
-            raise WrongDefinition(f"The cluster has no {PLURAL}.{GROUP}: {HELP}.") from error
+            raise WrongDefinition(f"The cluster has no {resource.definition}: {_way_out(resource)}.") from error
         raise
-    if not any(resource.get("name") == PLURAL for resource in served.get("resources") or ()):
-        raise WrongDefinition(f"The cluster's {API_VERSION} has no {PLURAL}: {HELP}.")
+    if not any(each.get("name") == resource.plural for each in served.get("resources") or ()):
+        raise WrongDefinition(f"The cluster's {API_VERSION} has no {resource.plural}: {_way_out(resource)}.")
     log.info("the definition may not be read here, so its fields are not compared with ours")
 
 
-def missing_fields(definition: Mapping[str, Any]) -> Iterator[str]:
+def missing_fields(definition: Mapping[str, Any], resource: CustomResource) -> Iterator[str]:
     """Paths of the fields that our types have and the served schema lacks."""
     versions = (definition.get("spec") or {}).get("versions") or ()
     for version in versions:
         if version.get("name") == VERSION:
             schema = ((version.get("schema") or {}).get("openAPIV3Schema") or {}).get("properties") or {}
-            yield from _missing(AuditSpec, schema.get("spec") or {}, "spec")
-            yield from _missing(AuditStatus, schema.get("status") or {}, "status")
+            yield from _missing(resource.spec, schema.get("spec") or {}, "spec")
+            yield from _missing(resource.status, schema.get("status") or {}, "status")
             return
     yield VERSION
 

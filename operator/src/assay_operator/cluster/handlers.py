@@ -1,4 +1,4 @@
-"""kopf as the source of events, and nothing more: each one goes into the cache, and its audit into the queue.
+"""kopf as the source of events, and nothing more: each one goes into the cache, and what it is of into the queue.
 
 No handler decides, writes or waits. kopf's own state (annotations, finalizers, its Events) is left off: a watch that
 only spies leaves no trace on an object. This is the only file that knows kopf.
@@ -13,37 +13,35 @@ from typing import Any, cast
 
 import kopf
 
-from assay_api.names import GROUP, LABEL_MANAGED, PLURAL, VERSION
-from assay_operator.cluster.api import AUDITS, CHUNK, JOBS, PODS, Resource
-from assay_operator.cluster.resync import Feed
-from assay_operator.process.settings import Settings
+from assay_operator.cluster.api import CHUNK
+from assay_operator.cluster.feed import Feed
+from assay_operator.objects.kind import Kinds
+from assay_operator.objects.resources import Resource
+from assay_operator.settings import Settings
 
 log = logging.getLogger(__name__)
 
 SERVER_SECONDS, CLIENT_SECONDS, CONNECT_SECONDS, SILENT_SECONDS = 240, 300, 10, 70
-WATCHED: tuple[tuple[tuple[str, ...], Resource], ...] = (
-    ((GROUP, VERSION, PLURAL), AUDITS),
-    (("batch", "v1", "jobs"), JOBS),
-    (("", "v1", "pods"), PODS),
-)
 
 
-async def watch(settings: Settings, configuration: Any, feed: Feed, stop: asyncio.Event) -> None:
+async def watch(settings: Settings, configuration: Any, kinds: Kinds, feed: Feed, stop: asyncio.Event) -> None:
     """Feed the cluster's events until `stop` is set or a signal comes; an exception where watching cannot go on.
 
     Args:
         settings: which namespaces.
         configuration: the official client's configuration, for address and credentials.
+        kinds: what to watch.
         feed: takes the events.
         stop: ends it.
     """
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry, id="login")(_login(configuration))
-    for selector, resource in WATCHED:
+    for resource in kinds.watched:
+        selector = resource.group, resource.version, resource.plural
         kopf.on.event(*selector, registry=registry, id=resource.plural)(_handler(resource, feed))
     await kopf.operator(
         registry=registry,
-        settings=kopf_settings(),
+        settings=kopf_settings(kinds),
         clusterwide=not settings.namespaces,
         namespaces=list(settings.namespaces),
         # Else kopf looks for a user's name, and a container's user has none.
@@ -67,7 +65,7 @@ class NoDifferences(kopf.DiffBaseStorage):
         """Nothing is written."""
 
 
-def kopf_settings() -> kopf.OperatorSettings:
+def kopf_settings(kinds: Kinds) -> kopf.OperatorSettings:
     """kopf, told to watch and to keep its hands off everything."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
@@ -79,8 +77,9 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = CONNECT_SECONDS
     settings.watching.inactivity_timeout = SILENT_SECONDS
     settings.watching.chunk_size = CHUNK
-    settings.watching.label_selectors["batch", "v1", "jobs"] = LABEL_MANAGED
-    settings.watching.label_selectors["", "v1", "pods"] = LABEL_MANAGED
+    for resource, label in kinds.watched.items():
+        if label:
+            settings.watching.label_selectors[resource.group, resource.version, resource.plural] = label
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = CONNECT_SECONDS
     # A worker waits for more events of its object; with many objects at once, waiting long is memory.

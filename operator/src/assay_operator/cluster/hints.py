@@ -7,11 +7,11 @@ its warnings are asked for, rarely, and only of those that do not come up.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from assay_operator.cluster.api import EVENTS, Api, ApiError
-from assay_operator.cluster.observed import Audit
+from assay_operator.cluster.api import Api, ApiError
+from assay_operator.objects.resources import EVENTS
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Hints:
         self._free = clock()
         self._forbidden = False
 
-    async def of(self, audit: Audit, known: dict[str, str], uids: tuple[str, ...]) -> dict[str, str]:
+    async def of(self, namespace: str, known: Mapping[str, str], uids: tuple[str, ...]) -> dict[str, str]:
         """The hints about the objects with these UIDs: those known, renewed where they are old."""
         hints = {uid: known[uid] for uid in uids if uid in known}
         now = self._clock()
@@ -39,15 +39,15 @@ class Hints:
         if due and now >= self._free and not self._forbidden:
             uid = min(due, key=lambda uid: self._asked.get(uid, 0.0))
             self._asked[uid], self._free = now, now + BETWEEN_SECONDS
-            if hint := await self._ask(audit, uid):
+            if hint := await self._ask(namespace, uid):
                 hints[uid] = hint
         self._prune(now)
         return hints
 
-    async def _ask(self, audit: Audit, uid: str) -> str | None:
+    async def _ask(self, namespace: str, uid: str) -> str | None:
         query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning"}
         try:
-            found = [item async for page in self._api.pages(EVENTS, audit.namespace, query) for item in page["items"]]
+            found = [item async for page in self._api.pages(EVENTS, namespace, query) for item in page["items"]]
         except ApiError as error:
             self._forbidden = error.status == 403
             log.info("warnings about a silent object could not be read", extra={"error": error.message})

@@ -12,9 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
-from assay_operator.audits.events import Event, event_manifest
-from assay_operator.cluster.api import EVENTS, Api, ApiError, Fenced
-from assay_operator.cluster.observed import Audit
+from assay_operator.cluster.api import Api, ApiError, Fenced
+from assay_operator.objects.events import Event, event_manifest
+from assay_operator.objects.kind import Kinds
+from assay_operator.objects.resources import EVENTS
+from assay_operator.objects.seen import Parent
 from assay_operator.process.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -29,23 +31,25 @@ class Poster:
 
     Args:
         api: the API server.
+        kinds: the words for what events are about.
         metrics: counts what became of them.
         idle: whether there is nothing better to do.
     """
 
-    def __init__(self, api: Api, metrics: Metrics, idle: Callable[[], bool]) -> None:
-        self._api, self._metrics, self._idle = api, metrics, idle
-        self._waiting: deque[tuple[Audit, Event, datetime]] = deque()
+    def __init__(self, api: Api, kinds: Kinds, metrics: Metrics, idle: Callable[[], bool]) -> None:
+        self._api, self._kinds, self._metrics, self._idle = api, kinds, metrics, idle
+        self._waiting: deque[tuple[Parent, Event, datetime]] = deque()
         self._wake = asyncio.Event()
 
-    def post(self, audit: Audit, events: tuple[Event, ...], now: datetime) -> None:
+    def post(self, about: Parent, events: tuple[Event, ...], now: datetime) -> None:
         """Take events; where too many wait, the newest are dropped."""
+        word = self._kinds[about.key.kind].custom.word
         for event in events:
-            log.info(event.message, extra={"audit": f"{audit.namespace}/{audit.name}", "reason": str(event.reason)})
+            log.info(event.message, extra={word: str(about.key), "reason": str(event.reason)})
             if len(self._waiting) >= MOST:
                 self._metrics.events.labels("dropped").inc()
                 continue
-            self._waiting.append((audit, event, now))
+            self._waiting.append((about, event, now))
         self._wake.set()
 
     async def work(self) -> None:
@@ -72,9 +76,9 @@ class Poster:
             await asyncio.sleep(PAUSE_SECONDS)
             waited += PAUSE_SECONDS
 
-    async def _post(self, audit: Audit, event: Event, now: datetime) -> None:
+    async def _post(self, about: Parent, event: Event, now: datetime) -> None:
         try:
-            await self._api.create(EVENTS, audit.namespace, event_manifest(audit, event, now))
+            await self._api.create(EVENTS, about.key.namespace, event_manifest(about, event, now))
             self._metrics.events.labels("posted").inc()
         except Fenced:
             self._waiting.clear()

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from assay_api.names import PROGRESS_PATH, PROGRESS_PORT
 from assay_api.result import Progress
 from assay_operator.cluster.cache import Cache
-from assay_operator.cluster.observed import Key, Pod
 from assay_operator.cluster.queue import WorkQueue
+from assay_operator.objects.children import Pod
+from assay_operator.objects.keys import Group, Key
 
 log = logging.getLogger(__name__)
 
@@ -40,16 +41,16 @@ class Poller:
                 await self.ask_all(session)
 
     async def ask_all(self, session: aiohttp.ClientSession) -> None:
-        """Ask every running Pod of a Job of ours once, and have the audits whose progress changed looked at."""
+        """Ask every running Pod of a Job of ours once, and have what its progress changed of looked at."""
         running = [
-            (namespace, pod)
-            for namespace, pod in self._cache.pods
-            if pod.phase == "Running" and pod.address and not pod.deleting and self._cache.job_of(namespace, pod)
+            (group, pod)
+            for group, pod in self._cache.pods_of_jobs()
+            if pod.phase == "Running" and pod.address and not pod.deleting
         ]
         answers = await asyncio.gather(*(self._ask(session, pod) for _, pod in running))
-        for (namespace, pod), progress in zip(running, answers, strict=True):
+        for (group, pod), progress in zip(running, answers, strict=True):
             if progress and progress.task == pod.task:
-                self._take(namespace, pod, progress)
+                self._take(group, pod, progress)
 
     async def _ask(self, session: aiohttp.ClientSession, pod: Pod) -> Progress | None:
         host = f"[{pod.address}]" if ":" in (pod.address or "") else pod.address
@@ -62,10 +63,10 @@ class Poller:
             log.debug("a task told no progress", extra={"pod": pod.name, "error": str(error)})
             return None
 
-    def _take(self, namespace: str, pod: Pod, progress: Progress) -> None:
-        known = self._cache.progress.setdefault((namespace, pod.audit), {})
+    def _take(self, group: Group, pod: Pod, progress: Progress) -> None:
+        known = self._cache.memory(group).progress
         if known.get(pod.job) == progress:
             return
         known[pod.job] = progress
-        if key := self._cache.key_of(namespace, pod):
+        if key := self._cache.key_of(group):
             self._queue.add(key)

@@ -1,78 +1,24 @@
-"""What the operator knows of one audit at one moment: frozen values, cut down to what decisions need.
+"""Jobs and Pods, cut down to what decisions need.
 
-Thousands of objects are kept in memory, so each is read once from its raw form into a few slots; specs and statuses
-stay as compact JSON and are parsed when they are needed.
+Thousands of objects are kept in memory, so each is read once from its raw form into a few slots.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from assay_api.names import ANNOTATION_RERUN, LABEL_AUDIT, LABEL_QUEUE, LABEL_RUN, LABEL_TASK, Condition
-from assay_api.result import Progress
-from assay_operator.cluster.raw import Raw, condition, first, owner, time, time_or_none
-from assay_operator.cluster.refusals import Refusal
-
-Key = tuple[str, str]
-"""Namespace and name of an audit."""
-
-
-def compact(value: Any) -> bytes:
-    """The value as JSON without blanks."""
-    return json.dumps(value, separators=(",", ":")).encode()
+from assay_api.names import LABEL_QUEUE, LABEL_RUN, LABEL_TASK
+from assay_operator.objects.kind import ChildKind
+from assay_operator.objects.raw import Raw, condition, first, owner, time, time_or_none
+from assay_operator.objects.resources import JOBS, PODS
+from assay_operator.objects.seen import Memory
 
 
 def is_gpu(resource: str) -> bool:
     """Whether a resource is an accelerator, which only GPU tasks get."""
     return resource.startswith("nvidia.com/") or resource.endswith("/gpu")
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """An AccuracyAudit: `spec` and `status` are JSON."""
-
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    version: str
-    deleting: bool
-    queue: str | None
-    rerun: str
-    spec: bytes
-    status: bytes
-    phase: str
-    verdict: str
-    complete: bool
-
-    @property
-    def key(self) -> Key:
-        """Namespace and name."""
-        return self.namespace, self.name
-
-    @staticmethod
-    def of(raw: Raw) -> Audit:
-        """Read one from its raw form."""
-        meta, status = raw["metadata"], raw.get("status") or {}
-        return Audit(
-            namespace=meta["namespace"],
-            name=meta["name"],
-            uid=meta["uid"],
-            generation=int(meta.get("generation", 0)),
-            version=meta["resourceVersion"],
-            deleting="deletionTimestamp" in meta,
-            queue=(meta.get("labels") or {}).get(LABEL_QUEUE) or None,
-            rerun=(meta.get("annotations") or {}).get(ANNOTATION_RERUN, ""),
-            spec=compact(raw.get("spec") or {}),
-            status=compact(status),
-            phase=status.get("phase") or "",
-            verdict=status.get("verdict") or "",
-            complete=condition(status, Condition.COMPLETE).get("status") == "True",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +29,6 @@ class Job:
     uid: str
     version: str
     owner: str
-    audit: str
     run: str
     task: str
     created: datetime
@@ -115,7 +60,6 @@ class Job:
             uid=meta["uid"],
             version=meta["resourceVersion"],
             owner=owner(meta, "uid"),
-            audit=labels.get(LABEL_AUDIT, ""),
             run=labels.get(LABEL_RUN, ""),
             task=labels.get(LABEL_TASK, ""),
             created=time(meta["creationTimestamp"]),
@@ -144,7 +88,6 @@ class Pod:
     uid: str
     version: str
     job: str
-    audit: str
     task: str
     created: datetime
     phase: str = "Pending"
@@ -191,7 +134,6 @@ class Pod:
             uid=meta["uid"],
             version=meta["resourceVersion"],
             job=owner(meta, "uid"),
-            audit=labels.get(LABEL_AUDIT, ""),
             task=labels.get(LABEL_TASK, ""),
             created=time(meta["creationTimestamp"]),
             phase=status.get("phase") or "Pending",
@@ -212,29 +154,16 @@ class Pod:
         )
 
 
-@dataclass(frozen=True)
-class Observed:
-    """One audit and everything of it in the cluster.
+def note_pod(memory: Memory, pod: Any) -> None:
+    """Keep the answer of a Pod that succeeded beyond its end, and forget what a Pod that is over was doing.
 
-    Attributes:
-        audit: the audit.
-        jobs: its child Jobs, of any run.
-        pods: the Pods that those Jobs control. Any other counts for nothing, whatever its labels say.
-        results: termination messages of Pods that succeeded, by their Job's UID; they outlive the Pod.
-        progress: what running tasks do, by their Job's UID.
-        hints: what events say of a Job or Pod that does not come up, by the object's UID.
-        refused: what the API server answered to the creation of a Job, by its name.
+    The answer is kept under the Job that the Pod says controls it, and read only where that Job is the task's own.
     """
+    if pod.phase == "Succeeded" and pod.message and pod.job:
+        memory.results[pod.job] = pod.message
+    if pod.over:
+        memory.progress.pop(pod.job, None)
 
-    audit: Audit
-    jobs: tuple[Job, ...] = ()
-    pods: tuple[Pod, ...] = ()
-    results: Mapping[str, str] = field(default_factory=dict)
-    progress: Mapping[str, Progress] = field(default_factory=dict)
-    hints: Mapping[str, str] = field(default_factory=dict)
-    refused: Mapping[str, Refusal] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Leave out the Pods that no Job of the audit controls: labels can be had by anyone who may create a Pod."""
-        own = {job.uid for job in self.jobs if job.owner == self.audit.uid}
-        object.__setattr__(self, "pods", tuple(pod for pod in self.pods if pod.job in own))
+JOB: Final = ChildKind(JOBS, Job.of, verbs=("create", "patch", "delete"))
+POD: Final = ChildKind(PODS, Pod.of, note=note_pod)

@@ -1,12 +1,20 @@
-"""Reading Kubernetes objects as they come: dictionaries in which anything may be missing."""
+"""Reading Kubernetes objects as they come, dictionaries in which anything may be missing, and writing their like."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 Raw = Mapping[str, Any]
+Manifest = dict[str, Any]
+"""An object as it is sent."""
+
+
+def compact(value: Any) -> bytes:
+    """The value as JSON without blanks."""
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def first(items: Sequence[Raw] | None) -> Raw:
@@ -39,3 +47,8 @@ def time(text: str) -> datetime:
 def time_or_none(text: str | None) -> datetime | None:
     """The time, where there is one."""
     return time(text) if text else None
+
+
+def timestamp(now: datetime) -> str:
+    """The time as Kubernetes writes it."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -21,7 +21,7 @@ from kubernetes.aio.leaderelection.leaderelection import LeaderElection
 from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
 from kubernetes.aio.leaderelection.resourcelock.leaselock import LeaseLock
 
-from assay_operator.process.settings import Settings
+from assay_operator.settings import Settings
 
 log = logging.getLogger(__name__)
 

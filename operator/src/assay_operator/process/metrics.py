@@ -1,13 +1,13 @@
 """What the operator tells Prometheus.
 
-Every name begins with `assay_`; a counter ends in `_total`. The audits are counted when asked for, from the cache.
+Every name begins with `assay_`; a counter ends in `_total`. Our objects are counted when asked for, from the cache.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
@@ -15,19 +15,25 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from assay_operator.cluster.observed import Audit
+from assay_operator.objects.seen import Parent
 
 
-class Audits(Collector):
-    """Audits by phase and verdict, counted at the time of asking."""
+class Objects(Collector):
+    """Objects of one kind by phase and verdict, counted at the time of asking.
 
-    def __init__(self, audits: Callable[[], Iterable[Audit]]) -> None:
-        self._audits = audits
+    Args:
+        word: the word for one of them.
+        objects: all of them.
+    """
+
+    def __init__(self, word: str, objects: Callable[[], Iterable[Parent]]) -> None:
+        self._word, self._objects = word, objects
 
     def collect(self) -> Iterator[Metric]:
         """The one family of metrics."""
-        family = GaugeMetricFamily("assay_audits", "Audits by phase and verdict.", labels=["phase", "verdict"])
-        for (phase, verdict), count in sorted(Tally((a.phase, a.verdict) for a in self._audits()).items()):
+        said = f"{self._word.capitalize()}s by phase and verdict."
+        family = GaugeMetricFamily(f"assay_{self._word}s", said, labels=["phase", "verdict"])
+        for (phase, verdict), count in sorted(Tally((o.phase, o.verdict) for o in self._objects()).items()):
             family.add_metric([phase or "New", verdict or "None"], count)
         yield family
 
@@ -68,9 +74,10 @@ class Metrics:
             "assay_resync_healed_total", "Objects that the watch had missed and a listing brought.", registry=registry
         )
 
-    def watch(self, audits: Callable[[], Iterable[Audit]], depth: Callable[[], float]) -> None:
-        """Count the audits and the depth of the queue from now on."""
-        self.registry.register(Audits(audits))
+    def watch(self, objects: Mapping[str, Callable[[], Iterable[Parent]]], depth: Callable[[], float]) -> None:
+        """Count the objects of each kind, by the word for one, and the depth of the queue from now on."""
+        for word, every in objects.items():
+            self.registry.register(Objects(word, every))
         self.depth.set_function(depth)
 
     def failed(self, verb: str, code: int) -> None:

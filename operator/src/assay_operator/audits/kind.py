@@ -1,0 +1,53 @@
+"""AccuracyAudit as the operator's table of kinds has it: what is generic there, put in the words of audits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from assay_api.model import Model
+from assay_api.names import LABEL_AUDIT
+from assay_api.resources import AUDIT
+from assay_api.status import AuditStatus
+from assay_operator.audits import troubles
+from assay_operator.audits.events import end_events
+from assay_operator.audits.observed import Audit, Observed
+from assay_operator.audits.reconcile import read_status, reconcile
+from assay_operator.audits.status import unwritable_status
+from assay_operator.objects.children import JOB, POD
+from assay_operator.objects.decision import Decision
+from assay_operator.objects.kind import Kind
+from assay_operator.objects.seen import Seen
+from assay_operator.settings import Settings
+
+
+def decide(seen: Seen, now: datetime, settings: Settings) -> Decision[AuditStatus]:
+    """What is to be done about an audit."""
+    return reconcile(Observed.of(seen), now, settings)
+
+
+def unwritable(seen: Seen, decision: Decision[Model], message: str, now: datetime) -> Decision[Model]:
+    """The decision with an end for a status, that the one decided upon could not be written."""
+    observed, refused = Observed.of(seen), decision.status
+    assert isinstance(refused, AuditStatus), "an audit's status was refused"
+    old = read_status(observed.audit)
+    least = unwritable_status(refused, message, observed, old, now)
+    events = (event for event in decision.events if event.reason != "Complete")
+    return replace(decision, status=least, events=(*events, *end_events(old, least)))
+
+
+def silent(seen: Seen, now: datetime) -> tuple[str, ...]:
+    """UIDs of Jobs and Pods that have not come up for a while and do not say why."""
+    return () if seen.parent.complete else troubles.silent(Observed.of(seen), now)
+
+
+AUDITS: Final = Kind(
+    custom=AUDIT,
+    label=LABEL_AUDIT,
+    children=(JOB, POD),
+    read=Audit.of,
+    reconcile=decide,
+    unwritable=unwritable,
+    silent=silent,
+)

@@ -1,0 +1,105 @@
+"""What the operator knows of one audit at one moment.
+
+Thousands of audits are kept in memory: specs and statuses stay as compact JSON and are parsed when they are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from assay_api.names import ANNOTATION_RERUN, KIND, LABEL_QUEUE, Condition
+from assay_api.result import Progress
+from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.keys import Key
+from assay_operator.objects.raw import Raw, compact, condition
+from assay_operator.objects.refusals import Refusal
+from assay_operator.objects.resources import JOBS, PODS
+from assay_operator.objects.seen import Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """An AccuracyAudit: `spec` and `status` are JSON."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    version: str
+    deleting: bool
+    queue: str | None
+    rerun: str
+    spec: bytes
+    status: bytes
+    phase: str
+    verdict: str
+    complete: bool
+
+    @property
+    def key(self) -> Key:
+        """Kind, namespace and name."""
+        return Key(KIND, self.namespace, self.name)
+
+    @staticmethod
+    def of(raw: Raw) -> Audit:
+        """Read one from its raw form."""
+        meta, status = raw["metadata"], raw.get("status") or {}
+        return Audit(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=int(meta.get("generation", 0)),
+            version=meta["resourceVersion"],
+            deleting="deletionTimestamp" in meta,
+            queue=(meta.get("labels") or {}).get(LABEL_QUEUE) or None,
+            rerun=(meta.get("annotations") or {}).get(ANNOTATION_RERUN, ""),
+            spec=compact(raw.get("spec") or {}),
+            status=compact(status),
+            phase=status.get("phase") or "",
+            verdict=status.get("verdict") or "",
+            complete=condition(status, Condition.COMPLETE).get("status") == "True",
+        )
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One audit and everything of it in the cluster.
+
+    Attributes:
+        audit: the audit.
+        jobs: its child Jobs, of any run.
+        pods: the Pods that those Jobs control. Any other counts for nothing, whatever its labels say.
+        results: termination messages of Pods that succeeded, by their Job's UID; they outlive the Pod.
+        progress: what running tasks do, by their Job's UID.
+        hints: what events say of a Job or Pod that does not come up, by the object's UID.
+        refused: what the API server answered to the creation of a Job, by its name.
+    """
+
+    audit: Audit
+    jobs: tuple[Job, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    results: Mapping[str, str] = field(default_factory=dict)
+    progress: Mapping[str, Progress] = field(default_factory=dict)
+    hints: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, Refusal] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Leave out the Pods that no Job of the audit controls: labels can be had by anyone who may create a Pod."""
+        own = {job.uid for job in self.jobs if job.owner == self.audit.uid}
+        object.__setattr__(self, "pods", tuple(pod for pod in self.pods if pod.job in own))
+
+    @staticmethod
+    def of(seen: Seen) -> Observed:
+        """The same of an audit, from what is known of any object of ours."""
+        audit = seen.parent
+        assert isinstance(audit, Audit), f"{audit.key.kind} is no audit"
+        return Observed(
+            audit=audit,
+            jobs=seen.children[JOBS],
+            pods=seen.children[PODS],
+            results=seen.results,
+            progress=seen.progress,
+            hints=seen.hints,
+            refused={ref.name: refusal for ref, refusal in seen.refused.items()},
+        )

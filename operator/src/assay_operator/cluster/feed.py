@@ -1,0 +1,57 @@
+"""The one way objects come into the cache, from a watch or from a listing, and have their passes queued."""
+
+from __future__ import annotations
+
+from assay_operator.cluster.cache import Cache
+from assay_operator.cluster.queue import WorkQueue
+from assay_operator.objects.keys import Key
+from assay_operator.objects.kind import Item, Kinds
+from assay_operator.objects.raw import Raw
+from assay_operator.objects.resources import Resource
+
+
+class Feed:
+    """Takes what is told.
+
+    Args:
+        kinds: what there is.
+        cache: keeps it.
+        queue: takes the keys of those that something new is known of.
+    """
+
+    def __init__(self, kinds: Kinds, cache: Cache, queue: WorkQueue[Key]) -> None:
+        self._kinds, self._cache, self._queue = kinds, cache, queue
+
+    def take(self, resource: Resource, raw: Raw) -> bool:
+        """Take an object as it stands; whether it said anything new."""
+        item = self._kinds.item(resource, raw)
+        return item is not None and self.put(item)
+
+    def lose(self, resource: Resource, raw: Raw) -> bool:
+        """Take the last state of an object that is gone; whether it was known."""
+        item = self._kinds.item(resource, raw)
+        if item is None:
+            return False
+        if item.key is None and self._kinds.children[resource].note:
+            self._cache.put(item)
+        return self.drop(item)
+
+    def put(self, item: Item) -> bool:
+        """Take an object; have what it belongs to looked at where it said anything new."""
+        new = self._cache.put(item)
+        if new:
+            self._look(item)
+        return new
+
+    def drop(self, item: Item) -> bool:
+        """Forget an object; have what it belonged to looked at where it was known."""
+        known = self._cache.drop(item)
+        if known and item.key:
+            self._queue.forget(item.key)
+        elif known:
+            self._look(item)
+        return known
+
+    def _look(self, item: Item) -> None:
+        if key := item.key or self._cache.key_of(item.group):
+            self._queue.add(key)

@@ -1,0 +1,14 @@
+"""The kinds of resource that this operator knows: an entry in this table is a kind.
+
+Watches, listings, passes, metrics and the rights that the chart grants follow from it; the definitions follow from the
+contract's table (`assay_api.resources`), which names the same kinds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from assay_operator.audits.kind import AUDITS
+from assay_operator.objects.kind import Kinds
+
+KINDS: Final = Kinds((AUDITS,))

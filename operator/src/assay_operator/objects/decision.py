@@ -1,0 +1,34 @@
+"""What is to be done about an object of ours: a value that whoever decides hands to whoever acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from assay_api.model import Model
+from assay_operator.objects.events import Event
+from assay_operator.objects.raw import Manifest
+from assay_operator.objects.resources import Ref
+
+S = TypeVar("S", bound=Model, covariant=True)
+
+
+@dataclass(frozen=True)
+class Decision(Generic[S]):
+    """What is to be done.
+
+    Attributes:
+        create: manifests of children of any kind.
+        delete: children to delete, with what they own, in the background.
+        patch: children with what is to be merged into them.
+        status: the status to write; None where the one on record says the same.
+        events: events to post, once everything else is done.
+        requeue_after: seconds after which to look again even if nothing is seen to happen.
+    """
+
+    create: tuple[Manifest, ...] = ()
+    delete: tuple[Ref, ...] = ()
+    patch: tuple[tuple[Ref, Manifest], ...] = ()
+    status: S | None = None
+    events: tuple[Event, ...] = ()
+    requeue_after: float | None = None

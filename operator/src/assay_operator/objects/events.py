@@ -1,0 +1,59 @@
+"""Events: what `kubectl describe` tells of an object."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from assay_api.names import API_VERSION, FIELD_MANAGER
+from assay_api.result import shorten
+from assay_operator.objects.raw import Manifest, timestamp
+from assay_operator.objects.seen import Parent
+
+NORMAL, WARNING = "Normal", "Warning"
+MESSAGE = 1000
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event: Normal or Warning, a reason for machines, a sentence for people.
+
+    Attributes:
+        type: Normal or Warning.
+        reason: one word.
+        message: the sentence.
+        of_creation: it tells that a child was created, so it is left out where the API server refused one.
+    """
+
+    type: str
+    reason: str
+    message: str
+    of_creation: bool = False
+
+
+def event_manifest(parent: Parent, event: Event, now: datetime) -> Manifest:
+    """The event as the API takes it, named by what it says: the API server refuses one that it has."""
+    key = parent.key
+    says = "\0".join((parent.uid, str(parent.generation), event.reason, event.message))
+    name = f"{key.name[:200]}.{hashlib.sha256(says.encode(errors='replace')).hexdigest()[:16]}"
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": key.namespace},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": key.kind,
+            "name": key.name,
+            "namespace": key.namespace,
+            "uid": parent.uid,
+        },
+        "type": event.type,
+        "reason": event.reason,
+        "message": shorten(event.message, MESSAGE),
+        "source": {"component": FIELD_MANAGER},
+        "reportingComponent": FIELD_MANAGER,
+        "firstTimestamp": timestamp(now),
+        "lastTimestamp": timestamp(now),
+        "count": 1,
+    }

@@ -1,0 +1,156 @@
+"""A kind of resource of ours, a kind of child, and the table of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from assay_api.model import Model
+from assay_api.names import API_VERSION, LABEL_MANAGED
+from assay_api.resources import CustomResource
+from assay_operator.objects.decision import Decision
+from assay_operator.objects.keys import Group, Key
+from assay_operator.objects.raw import Manifest, Raw
+from assay_operator.objects.resources import EVENTS, Resource
+from assay_operator.objects.seen import Memory, Parent, Seen, Versioned
+from assay_operator.settings import Settings
+
+WATCH = ("get", "list", "watch")
+
+
+@dataclass(frozen=True)
+class ChildKind:
+    """A kind of object that ours own, directly or not. All of them bear the label `LABEL_MANAGED`.
+
+    Attributes:
+        resource: where the API has it.
+        read: the values that are kept, from the raw form.
+        verbs: what the operator does with it besides watching.
+        note: keep what is told beyond its state, where there is something.
+    """
+
+    resource: Resource
+    read: Callable[[Raw], Versioned]
+    verbs: tuple[str, ...] = ()
+    note: Callable[[Memory, Versioned], None] | None = None
+
+
+def _never(seen: Seen, now: datetime) -> tuple[str, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource of ours.
+
+    Attributes:
+        custom: what Kubernetes is told of it.
+        label: label of everything that belongs to it, directly or not, with its name as `label_value` has it.
+        children: the kinds of what belongs to it.
+        read: the values that are kept, from the raw form.
+        reconcile: what is to be done about one, from what is seen of it.
+        unwritable: what is to be done instead of a decision whose status the API server will not have, with its words;
+            None: it is tried again.
+        silent: UIDs of children that do not come up and do not say why: events are asked for.
+    """
+
+    custom: CustomResource
+    label: str
+    children: tuple[ChildKind, ...]
+    read: Callable[[Raw], Parent]
+    reconcile: Callable[[Seen, datetime, Settings], Decision[Model]]
+    unwritable: Callable[[Seen, Decision[Model], str, datetime], Decision[Model]] | None = None
+    silent: Callable[[Seen, datetime], tuple[str, ...]] = _never
+
+    @property
+    def resource(self) -> Resource:
+        """Where the API has it."""
+        return Resource(API_VERSION, self.custom.kind, self.custom.plural)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An object as it came, with what it belongs to.
+
+    Attributes:
+        resource: what it is.
+        group: all that belongs to the same object of ours.
+        value: what is kept of it.
+        key: its own key, where it is itself of a kind of ours.
+    """
+
+    resource: Resource
+    group: Group
+    value: Versioned
+    key: Key | None = None
+
+
+class Kinds:
+    """The kinds of resource that an operator knows.
+
+    Raises:
+        ValueError: two kinds have one name or one label, or read the same kind of child in two ways.
+    """
+
+    def __init__(self, kinds: Iterable[Kind]) -> None:
+        self._kinds = tuple(kinds)
+        self._by_name = {kind.custom.kind: kind for kind in self._kinds}
+        self._own = {kind.resource: kind for kind in self._kinds}
+        self._children: dict[Resource, ChildKind] = {}
+        if len(self._by_name) < len(self._kinds) or len({kind.label for kind in self._kinds}) < len(self._kinds):
+            raise ValueError("two kinds of resource have one name, or one label")
+        for child in (child for kind in self._kinds for child in kind.children):
+            if self._children.setdefault(child.resource, child) != child:
+                raise ValueError(f"{child.resource.plural} are read in two ways")
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(self._kinds)
+
+    def __getitem__(self, name: str) -> Kind:
+        return self._by_name[name]
+
+    @property
+    def children(self) -> Mapping[Resource, ChildKind]:
+        """Every kind of child, whosever it is."""
+        return self._children
+
+    @property
+    def watched(self) -> dict[Resource, str]:
+        """Every resource that is watched, with the label that is asked for; none for our own."""
+        return dict.fromkeys(self._own, "") | dict.fromkeys(self._children, LABEL_MANAGED)
+
+    def item(self, resource: Resource, raw: Raw) -> Item | None:
+        """An object from its raw form; None where it belongs to nothing of ours."""
+        if kind := self._own.get(resource):
+            parent = kind.read(raw)
+            return Item(resource, parent.key.group, parent, parent.key)
+        meta = raw["metadata"]
+        labels = meta.get("labels") or {}
+        for kind in self._kinds:
+            if kind.label in labels:
+                group = Group(kind.custom.kind, meta["namespace"], labels[kind.label])
+                return Item(resource, group, self._children[resource].read(raw))
+        return None
+
+    def resource_of(self, manifest: Manifest) -> Resource:
+        """What a manifest of a child is.
+
+        Raises:
+            LookupError: no kind has such children.
+        """
+        said = manifest["apiVersion"], manifest["kind"]
+        for resource in self._children:
+            if (resource.api_version, resource.kind) == said:
+                return resource
+        raise LookupError(f"no kind of resource has children of kind {said[1]} ({said[0]})")
+
+    def rights(self) -> dict[tuple[str, str], set[str]]:
+        """The verbs that an operator of these kinds needs where it watches, by API group and resource."""
+        needed: dict[tuple[str, str], set[str]] = {(EVENTS.group, EVENTS.plural): {"list", "create"}}
+        for kind in self._kinds:
+            group, plural = kind.resource.group, kind.resource.plural
+            needed |= {(group, plural): set(WATCH), (group, f"{plural}/status"): {"patch"}}
+        for child in self._children.values():
+            needed[child.resource.group, child.resource.plural] = {*WATCH, *child.verbs}
+        return needed

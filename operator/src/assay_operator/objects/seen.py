@@ -1,0 +1,105 @@
+"""What is known of one object of ours at one moment: itself, its children, and what was told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from assay_api.names import API_VERSION
+from assay_api.result import Progress
+from assay_operator.objects.keys import Key
+from assay_operator.objects.raw import Manifest
+from assay_operator.objects.refusals import Refusal
+from assay_operator.objects.resources import Ref, Resource
+
+
+class Versioned(Protocol):
+    """An object that tells its newer from its older state."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def uid(self) -> str:
+        """Its UID."""
+
+    @property
+    def version(self) -> str:
+        """Its resource version."""
+
+
+class Parent(Versioned, Protocol):
+    """An object of a kind of ours, as far as every kind is treated alike."""
+
+    @property
+    def key(self) -> Key:
+        """Kind, namespace and name."""
+
+    @property
+    def generation(self) -> int:
+        """Generation of its spec."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do: nothing is remembered of it, and no resync has it looked at."""
+
+    @property
+    def phase(self) -> str:
+        """Where it stands, in one word, or nothing."""
+
+    @property
+    def verdict(self) -> str:
+        """What came of it, in one word, or nothing."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What was told of an object's children beyond their own states.
+
+    Attributes:
+        results: termination messages of Pods that succeeded, by their Job's UID; they outlive the Pod.
+        progress: what running tasks do, by their Job's UID.
+        hints: what events say of a Job or Pod that does not come up, by the object's UID.
+        refused: what the API server answered to the creation of a child. Replaced, never changed.
+    """
+
+    results: dict[str, str] = field(default_factory=dict)
+    progress: dict[str, Progress] = field(default_factory=dict)
+    hints: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[Ref, Refusal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One object of ours and everything of it in the cluster.
+
+    Attributes:
+        parent: the object.
+        children: what bears its label, by resource.
+        results: as in `Memory`, like the others.
+    """
+
+    parent: Parent
+    children: Mapping[Resource, tuple[Any, ...]] = field(default_factory=dict)
+    results: Mapping[str, str] = field(default_factory=dict)
+    progress: Mapping[str, Progress] = field(default_factory=dict)
+    hints: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[Ref, Refusal] = field(default_factory=dict)
+
+    def uid_of(self, ref: Ref) -> str | None:
+        """UID of a child, where it is there."""
+        return next((child.uid for child in self.children.get(ref.resource, ()) if child.name == ref.name), None)
+
+
+def owner_reference(parent: Parent) -> Manifest:
+    """What makes a child its parent's own."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": parent.key.kind,
+        "name": parent.key.name,
+        "uid": parent.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
