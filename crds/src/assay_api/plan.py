@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, Literal, Self
 
 from pydantic import model_validator
@@ -112,7 +112,7 @@ class Task(Model):
     @property
     def digest(self) -> str:
         """Name of the task, unique over all runs: 12 hexadecimal digits."""
-        return _sha256({"run": self.run, "key": self.key, "audit": self.audit})[:12]
+        return _task_digest(self.run, self.key, self.audit)
 
     @property
     def folder(self) -> str:
@@ -222,6 +222,11 @@ def _gpus(candidate: Candidate, spec: AuditSpec) -> int:
     if candidate.backend != "tensorrt":
         return 0
     return int(spec.target.resources.get("nvidia.com/gpu", "1"))
+
+
+@lru_cache(maxsize=2048)
+def _task_digest(run: str, key: str, audit: str) -> str:
+    return _sha256({"run": run, "key": key, "audit": audit})[:12]
 
 
 def _sha256(value: Any) -> str:

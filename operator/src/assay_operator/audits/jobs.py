@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -212,5 +213,6 @@ def gpu_request(spec: AuditSpec) -> str:
     return ", ".join(f"{count} x {name}" for name, count in (given or {GPU: "1"}).items())
 
 
+@lru_cache(maxsize=512)
 def _cut(text: str, limit: int) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower())[:limit].strip("-")
