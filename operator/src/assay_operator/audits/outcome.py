@@ -128,7 +128,7 @@ def _failed(failed: Sequence[TaskState], verdict: Verdict | None) -> Outcome:
 
 def _sentence(verdict: Verdict, states: RunStates) -> str:
     candidates = states.candidates
-    first, *more = [state for state in candidates if state.verdict is verdict]
+    first, *more = [state for state in candidates if (state.verdict or Verdict.INCONCLUSIVE) is verdict]
     if verdict is Verdict.PASSED:
         count = f"All {len(candidates)} candidates" if len(candidates) > 1 else f"Candidate {first.task.key}"
         ship = states.conclusion.result.recommendation if states.conclusion.result else None
