@@ -10,9 +10,9 @@ import pytest
 
 from assay_api import names
 from assay_api.plan import Task
-from assay_operator.audits.jobs import job_manifest, job_name
+from assay_operator.audits.jobs import job_manifest, job_name, task_json
 from assay_operator.audits.observed import Audit
-from assay_operator.audits.run import Run, run_of
+from assay_operator.audits.run import Run, largest_task, run_of
 from assay_operator.kinds import KINDS
 from assay_operator.objects.children import Job, is_gpu
 from assay_operator.objects.keys import label_value
@@ -228,3 +228,16 @@ def test_a_job_is_read_back_as_it_was_made() -> None:
     assert item is not None
     assert item.group == audit().key.group
     assert job.task == task(audit(), "golden").digest
+
+
+def test_the_limit_of_a_task_s_size_is_held_by_all_of_a_run() -> None:
+    calibration = {"uri": f"s3://datasets/{'x' * 300}/"}
+    candidates = [
+        {"name": f"c{index}", "backend": "onnxruntime", "precision": "int8", "calibration": calibration}
+        for index in range(20)
+    ]
+    run = run_of(audit(candidates=candidates))
+    assert isinstance(run, Run)
+    largest = max(len(task_json(task)) for task in run.tasks)
+    assert largest > len(task_json(run.tasks[0])) + 300
+    assert largest - 20 < largest_task(run.spec, run.tasks) <= largest + 20

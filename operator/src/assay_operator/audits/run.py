@@ -65,12 +65,12 @@ def _run_of(namespace: str, name: str, uid: str, rerun: str, spec_json: bytes) -
                 "split the audit in two",
             )
         )
-    if _largest(spec, tasks) > TASK_BYTES:
+    if largest_task(spec, tasks) > TASK_BYTES:
         return Refused((f"spec is larger than {TASK_BYTES // 1024} KiB: split the audit in two",))
     return Run(spec, digest, tasks)
 
 
-def _largest(spec: AuditSpec, tasks: Iterable[Task]) -> int:
+def largest_task(spec: AuditSpec, tasks: Iterable[Task]) -> int:
     """Bytes of the largest task as its Pod reads it, each of which holds the spec."""
     own = (task.model_dump_json(by_alias=True, exclude={"spec"}, exclude_defaults=True) for task in tasks)
     return len(compact(to_wire(spec))) + max(map(len, own))

@@ -96,7 +96,7 @@ class Cache:
 
     def children(self, resource: Resource) -> Iterator[tuple[Group, Any]]:
         """All children of a kind, with what they belong to."""
-        for group, children in list(self._children[resource].items()):
+        for group, children in list(self._children.get(resource, {}).items()):
             for child in list(children.values()):
                 yield group, child
 

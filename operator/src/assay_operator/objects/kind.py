@@ -100,9 +100,12 @@ class Kinds:
         self._children: dict[Resource, ChildKind] = {}
         if len(self._by_name) < len(self._kinds) or len({kind.label for kind in self._kinds}) < len(self._kinds):
             raise ValueError("two kinds of resource have one name, or one label")
-        for child in (child for kind in self._kinds for child in kind.children):
-            if self._children.setdefault(child.resource, child) != child:
-                raise ValueError(f"{child.resource.plural} are read in two ways")
+        self._owners: dict[Resource, list[Kind]] = {}
+        for kind in self._kinds:
+            for child in kind.children:
+                if self._children.setdefault(child.resource, child) != child:
+                    raise ValueError(f"{child.resource.plural} are read in two ways")
+                self._owners.setdefault(child.resource, []).append(kind)
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._kinds)
@@ -127,7 +130,7 @@ class Kinds:
             return Item(resource, parent.key.group, parent, parent.key)
         meta = raw["metadata"]
         labels = meta.get("labels") or {}
-        for kind in self._kinds:
+        for kind in self._owners[resource]:
             if kind.label in labels:
                 group = Group(kind.custom.kind, meta["namespace"], labels[kind.label])
                 return Item(resource, group, self._children[resource].read(raw))
