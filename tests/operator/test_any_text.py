@@ -48,8 +48,10 @@ def told(draw: st.DrawFn) -> dict[str, str]:
     """What the Pods of golden and of both candidates say, as runners say it or in any other way."""
     words = [draw(TEXT) for _ in range(6)]
     worst = WorstFigure(candidate="fp16", check=words[0], message=words[1], tensor=words[2], value=words[3], limit="0")
-    result = TaskResult(task="{task}", verdict=draw(st.sampled_from(Verdict)), worst=worst, message=words[4])
-    long = result.model_copy(update={"message": words[5] * draw(st.integers(1, 300)), "accuracy": {words[0]: words[1]}})
+    said: Any = {"task": "{task}", "verdict": draw(st.sampled_from(Verdict)), "worst": worst}
+    result = TaskResult(**said, message=words[4])
+    # Made anew and not copied: a copy is not read for what cannot be shown, as a runner's words are.
+    long = TaskResult(**said, message=words[5] * draw(st.integers(1, 300)), accuracy={words[0]: words[1]})
     error = TaskResult(task="{task}", error=TaskError(reason="InvalidInput", message=words[0]))
     raw = json.dumps({"task": "{task}", "verdict": "Passed", "message": words[1]})
     messages = [*map(to_termination_message, (result, long, error)), raw, words[2]]
