@@ -50,7 +50,7 @@ test-unit: .venv/.dev ## The pure tests only (seconds)
 	@.venv/bin/python -m pytest tests/unit tests/reconcile $(ARGS)
 
 .PHONY: generate
-generate: .venv/.dev ## Write the CRD, the chart's copy and the reference from the types
+generate: .venv/.dev ## Write the CRD, the report's schema, the reference and the page's names from the types
 	@.venv/bin/python tools/generate.py
 
 .PHONY: lint
@@ -60,12 +60,14 @@ lint: .venv/.dev ## Formatting, lint, types and import layers
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
+GENERATED := crds charts/assay docs runner/src/assay_runner/report/names.js
+
 .PHONY: verify
 verify: generate lint ## Generate and lint, then prove that the tree is what they leave behind
 	@$(UV) lock --check --quiet
-	@changed=$$(git status --porcelain -- crds charts/assay docs); \
+	@changed=$$(git status --porcelain -- $(GENERATED)); \
 	if [ -n "$$changed" ]; then echo "generated files differ from what is committed: run make generate and commit"; \
-	echo "$$changed"; git diff -- crds charts/assay docs; exit 1; fi
+	echo "$$changed"; git diff -- $(GENERATED); exit 1; fi
 
 .PHONY: golden
 golden: .venv/.dev ## Rewrite the expected decisions of tests/reconcile; read the diff before you commit it

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.cli.audits import assay, document, spec, write
+from tools.generate import REPORT_SCHEMA
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -203,6 +204,13 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.code == 0
     schema = json.loads(ended.out)
     assert "outputDrift" in schema["properties"]["spec"]["properties"]["checks"]["items"]["properties"]
+    assert assay(capsys, "schema", "audit").out == ended.out
+
+
+def test_the_schema_of_a_report_is_the_one_of_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = assay(capsys, "schema", "report")
+    assert ended.code == 0
+    assert json.loads(ended.out) == json.loads(REPORT_SCHEMA.read_text())
 
 
 @pytest.mark.parametrize("words", [[], ["frob"], ["run"], ["run", "-f", "x", "--backend", "cuda"], ["--frob"]])

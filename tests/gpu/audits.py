@@ -15,6 +15,7 @@ import yaml
 from assay_api.model import parse
 from assay_api.report import CandidateReport, Finding, Report, Verdict
 from assay_runner.cli import run_command
+from tests.described import undescribed
 from tests.gpu.plans import plans_in
 from tests.timings import shared_by_audits
 
@@ -103,4 +104,6 @@ def run(document: Mapping[str, Any], folder: Path) -> Audited:
     if kept := os.environ.get(KEEP):
         Path(kept).mkdir(parents=True, exist_ok=True)
         shutil.copy(report, Path(kept, f"{name}.json"))
-    return Audited(code, parse(Report, json.loads(report.read_bytes())), out)
+    written = json.loads(report.read_bytes())
+    assert list(undescribed(written)) == []
+    return Audited(code, parse(Report, written), out)

@@ -106,9 +106,9 @@ def agree(both: Opinions) -> None:
     messages = [f"{f.check}: {f.verdict}: {f.message}" for f in told.findings()]
     assert told.verdict("outputDrift") is (Verdict.FAILED if both.broken else Verdict.PASSED), messages
     if np.isfinite(both.found).all():
-        [shown] = [each for each in both.candidate.outputs if each["name"] == output]
+        [shown] = [each for each in both.candidate.outputs if each.name == output]
         expected = float(np.abs(both.found - both.golden).max())
-        assert float(shown["metrics"]["maxAbs"]["worst"]) == pytest.approx(expected, rel=0.02, abs=1e-6)
+        assert float(shown.metrics["maxAbs"].worst) == pytest.approx(expected, rel=0.02, abs=1e-6)
         assert not any(f.tensor == output and f.verdict is Verdict.FAILED for f in told.findings("finite")), messages
     else:
         assert any(f.verdict is Verdict.FAILED for f in told.findings("finite")), messages

@@ -12,6 +12,7 @@ from assay_api.report import Verdict
 from tests.gpu.audits import audit, run, trt
 from tests.gpu.bare import Bare, check, inputs_and_outputs, opened
 from tests.gpu.table import table
+from tests.wire import details
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -85,7 +86,7 @@ def test_an_engine_that_reads_what_nothing_has_written_is_caught_or_cleared(tmp_
     print(f"follows what lay in memory: {follows}")
     [found] = told.findings("runToRun")
     # By luck an engine that wavers may agree with itself: then nothing is known but that memory is not to blame.
-    assert found.details.get("unwrittenMemory", False) is follows, found.message
+    assert details(found).get("unwrittenMemory", False) is follows, found.message
     assert not follows or found.verdict is Verdict.FAILED
 
 

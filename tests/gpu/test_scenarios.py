@@ -88,7 +88,7 @@ def test_what_is_typed_in_the_graph_is_tried_and_told(name: str, precision: str,
 
 def beside(both: Opinions) -> set[str]:
     """The node that breaks, and those fused with it: an engine shows what its layers make, not what is inside them."""
-    layers = [set(layer["nodes"]) for layer in both.candidate.engine_layers]
+    layers = [set(layer.nodes) for layer in both.candidate.engine_layers]
     return {both.scenario.node}.union(*(nodes for nodes in layers if both.scenario.node in nodes))
 
 

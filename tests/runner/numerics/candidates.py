@@ -20,6 +20,7 @@ from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.passes.setting import Setting
 from assay_runner.tensors import Array, Arrays
 from assay_runner.trial.measure import Measured, measure
+from tests.described import check_measured
 from tests.models import Heard, Samples, loaded
 
 USUAL: tuple[Check, ...] = (
@@ -67,7 +68,9 @@ def measured(
     outputs = [kept for _, kept in golden_outputs(model, data, golden, folder / "golden", Heard())]
     subject = Subject(asked.name, backend, build(mine or model, asked, folder, calibration), mine or model)
     reference = Reference(model, data, outputs, golden, folder)
-    return measure(Setting(subject, reference, Heard(), budgets), checks or USUAL)
+    found = measure(Setting(subject, reference, Heard(), budgets), checks or USUAL)
+    check_measured(found.report, found.findings)
+    return found
 
 
 def setting(model: LoadedModel, built: Built, data: Samples, folder: Path, backend: Backend = ORT) -> Setting:

@@ -53,7 +53,7 @@ def test_what_says_nothing_of_single_numbers_is_inconclusive(
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "one element per sample" in found.message
     assert "snr or maxAbs" in found.message
-    assert report.outputs[0]["metrics"].keys() == {"maxAbs", "maxRel", "psnr", "snr"}
+    assert report.outputs[0].metrics.keys() == {"maxAbs", "maxRel", "psnr", "snr"}
 
 
 def test_one_class_has_no_top1(tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ def test_integers_are_judged_by_equality_whatever_else_is_asked(given: dict[str,
     assert (found.verdict, found.metric, found.limit) == (Verdict.FAILED, "equal", 0.99)
     assert found.value is not None
     assert 0.5 < found.value < 0.99
-    metrics = report.outputs[1]["metrics"]
-    assert (metrics.keys(), metrics["equal"]["limit"]) == ({"equal"}, 0.99)
+    metrics = report.outputs[1].metrics
+    assert (list(metrics), metrics["equal"].limit) == (["equal"], 0.99)
     [easy] = measured(
         classified(0), "fp32", DATA, tmp_path / "easy", OutputDrift(equal=0.5, outputs=("class",)), own=classified(0.5)
     ).findings

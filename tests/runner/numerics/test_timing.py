@@ -21,6 +21,7 @@ from assay_runner.trial.measure import Measured
 from tests.models import Heard, Samples, loaded, mlp, random
 from tests.runner.numerics.candidates import ORT, build, candidate, measured
 from tests.runner.numerics.unsteady import Altering
+from tests.wire import details
 
 PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
 
@@ -43,7 +44,7 @@ def test_a_session_with_a_clock_is_timed_by_it(tmp_path: Path) -> None:
     [found] = result.findings
     assert (found.verdict, found.metric, found.value) == (PASSED, "medianMs", 50.5)
     assert "device time, copies excluded; p99 100 ms" in found.message
-    assert found.details["deviceMemoryMB"] == 123
+    assert details(found)["deviceMemoryMB"] == 123
     assert result.report.latency is not None
     assert (result.report.latency.batch, result.report.latency.runs, result.report.latency.p99_ms) == (8, 100, 100)
     assert result.report.latency.throughput == pytest.approx(8000 / 50.5)

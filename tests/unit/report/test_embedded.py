@@ -56,10 +56,10 @@ def test_layers_of_the_engine_are_carried_only_where_they_are_shown() -> None:
     report = engines.candidate()
     columns = embedded(report, whole=True)["candidates"][0]["engine"]
     stored = report.candidates[0].engine_layers
-    assert texts(columns["precision"]) == [layer["precision"] for layer in stored]
-    assert texts(columns["nodes"]) == [", ".join(layer["nodes"]) for layer in stored]
-    first = stored[0]["inputs"][0]
-    assert texts(columns["inputs"])[0] == f"t0: {first['format']} {'×'.join(map(str, first['shape']))}"
+    assert texts(columns["precision"]) == [layer.precision for layer in stored]
+    assert texts(columns["nodes"]) == [", ".join(layer.nodes) for layer in stored]
+    (first,) = stored[0].inputs
+    assert texts(columns["inputs"])[0] == f"t0: {first.format} {'×'.join(map(str, first.shape))}"
     assert not any("engine" in c for c in embedded(report, whole=False)["candidates"])
 
 

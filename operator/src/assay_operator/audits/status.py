@@ -7,17 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from assay_api.audit import AuditSpec
+from assay_api.finding import Verdict, Worst
 from assay_api.names import Phase, Reason
-from assay_api.report import Verdict
 from assay_api.result import Progress, legible, shorten
-from assay_api.status import (
-    AuditStatus,
-    CandidateStatus,
-    ConditionStatus,
-    RecommendationStatus,
-    ReportStatus,
-    Worst,
-)
+from assay_api.status import AuditStatus, CandidateStatus, ConditionStatus, RecommendationStatus, ReportStatus
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
 from assay_operator.audits.outcome import Outcome, figure, outcome, verdict_of
 from assay_operator.audits.size import fitted
@@ -136,7 +129,6 @@ def candidate_status(state: TaskState, observed: Observed, run_ended: bool) -> C
         held = run_ended and state.state == "Waiting"
         words = "not run, for the golden outputs failed" if held else _message(state, observed)
         return CandidateStatus(name=state.task.key, state=state.state, message=words, retries=retries)
-    found = result.worst
     return CandidateStatus(
         name=state.task.key,
         state=state.state,
@@ -145,7 +137,7 @@ def candidate_status(state: TaskState, observed: Observed, run_ended: bool) -> C
         typing=result.typing,
         achieved=result.achieved,
         emulated=result.emulated or None,
-        worst=Worst.model_validate(found.model_dump(exclude={"candidate"}, exclude_none=True)) if found else None,
+        worst=Worst.of(result.worst) if result.worst else None,
         accuracy=result.accuracy or None,
         latency_ms=result.latency_ms,
         report_uri=result.report.uri if result.report else None,

@@ -23,7 +23,7 @@ from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.publish import publish, published, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
-from assay_runner.tasks.sections import candidate_report
+from assay_runner.tasks.sections import single_report
 from assay_runner.trial.measure import measure
 
 
@@ -51,7 +51,7 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     for shelf in shelves:
         shelf.keep()
     noted = measured.report.model_copy(update={"notes": (*measured.report.notes, *dataset.notes, *notes)})
-    report = candidate_report(task, context, noted, measured.findings, record, dataset.describe())
+    report = single_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
 
 

@@ -203,7 +203,7 @@ class TensorRT:
 
 def _runnable(built: Built) -> Path:
     """The plan, with its plugins loaded: where another process built it, this one has none yet."""
-    load_plugins(built.engine.facts.get("plugins", ()) if built.engine else ())
+    load_plugins(built.engine.facts.plugins or () if built.engine else ())
     return built.path
 
 
