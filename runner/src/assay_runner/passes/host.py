@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from assay_runner.backends import Backend, Built, Capability, Piece, Session
 from assay_runner.backends.seams import Comparing, Comparison
-from assay_runner.data.rows import affordable, is_float, judged
+from assay_runner.data.rows import affordable, is_float
 from assay_runner.graphs.documents import load_outline
 from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.passes.counts import Counts
@@ -31,6 +31,7 @@ class HostComparison:
         self._backend, self._built, self._session, self._stack = backend, built, session, stack
         self._limit = limit
         self._names = [site.tensor for site in backend.sites(built)]
+        self._axes = built.axes
         self._outputs = [output.name for output in load_outline(built.source).graph.output]
         self._pieces: tuple[Piece, ...] | None = None if local and backend.can(Capability.PIECES) else ()
         self._counts: dict[str, Counts] = {}
@@ -73,7 +74,7 @@ class HostComparison:
             if array is None:
                 continue
             self._shown.add(name)
-            if is_float(array) and not self._counts.setdefault(name, Counts()).add(array, batch, reference):
+            if is_float(array) and not self._count(name, array, batch, reference):
                 self._batches.add(batch.start)
         return outputs
 
@@ -89,6 +90,10 @@ class HostComparison:
         """What the pieces gave so far."""
         return self._local
 
+    def _count(self, name: str, array: Array, batch: Batch, golden: Array | None) -> bool:
+        axis = self._axes.of(name, array.shape, batch.fed)
+        return self._counts.setdefault(name, Counts()).add(array, batch, golden, axis)
+
     def _add_local(self, golden: Arrays, batch: Batch) -> None:
         if self._pieces is None:
             sizes = {name: array.nbytes for name, array in golden.items()}
@@ -99,7 +104,7 @@ class HostComparison:
                 array = results.pop(result, None)
                 if array is not None and array.shape == golden[name].shape:
                     sums = self._local.setdefault(name, Sums())
-                    sums.add(judged(golden[name], batch), judged(array, batch))
+                    sums.add(*(self._axes.judged(name, a, batch) for a in (golden[name], array)))
 
 
 def comparison(
