@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay_api.audit import Candidate
-from assay_api.model import parse
 from assay_runner import errors
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.backends.seams import Comparing, Opening
@@ -22,6 +20,7 @@ from assay_runner.tensors import Array, Batch, Extents
 from tests.fusing import Fusing
 from tests.lab import Unavailable
 from tests.models import Heard, Samples, convolutions, loaded, random
+from tests.orders import ordered
 from tests.timings import shared_by_builds
 
 X = random(10, 4, 9, 9, seed=1)
@@ -46,12 +45,11 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture(scope="module")
 def built(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """In FP16, whatever a builder would rather take."""
-    fields: dict[str, Any] = {"name": "fp16", "backend": backend.name, "precision": "fp16"}
-    if backend.name == "tensorrt":
-        fields |= {"typing": "strong", "build": {"optimizationLevel": 0}}
+    fields: dict[str, Any] = {"typing": "strong", "build": {"optimizationLevel": 0}}
+    order = ordered("fp16", backend=backend.name, **(fields if backend.name == "tensorrt" else {}))
     folder = tmp_path_factory.mktemp("built")
     workdir = shared_by_builds(backend, folder / "built")
-    return backend.build(loaded(convolutions(), folder), parse(Candidate, fields), None, workdir, Heard(), SHAPES)
+    return backend.build(loaded(convolutions(), folder), order, None, workdir, Heard(), SHAPES)
 
 
 @contextmanager

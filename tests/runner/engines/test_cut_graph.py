@@ -11,8 +11,6 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto
 
-from assay_api.audit import Candidate
-from assay_api.model import parse
 from assay_runner.backends.tensorrt.building import Recipe
 from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.pieces import CutGraph, PiecesSession
@@ -22,6 +20,7 @@ from assay_runner.graphs.pieces import cut
 from assay_runner.graphs.taps import sites, tapped
 from assay_runner.tensors import Array
 from tests.models import Heard, loaded, model, node, value
+from tests.orders import ordered
 from tests.runner.engines.versions import TEN
 
 DIGITS = Path("examples/digits")
@@ -33,9 +32,9 @@ KEPT = {
 
 def recipe(name: str, folder: Path, **fields: Any) -> Recipe:
     given = loaded(onnx.load(str(DIGITS / f"{name}.onnx")), folder)
-    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", **fields})
-    chosen = settings(candidate, TEN)
-    path, _ = source_model(given, candidate, chosen, None, folder / "source", Heard())
+    order = ordered(**fields)
+    chosen = settings(order, TEN)
+    path, _ = source_model(given, order, chosen, None, folder / "source", Heard())
     return Recipe(path, chosen, {})
 
 
@@ -93,7 +92,7 @@ def test_pieces_in_bf16_are_well_typed(tmp_path: Path) -> None:
 def test_graph_inputs_keep_their_integers(kind: int, taken: int, tmp_path: Path) -> None:
     nodes = [node("Cast", "x", "wide", to=TensorProto.FLOAT), node("Exp", "wide", "e"), node("Neg", "e", "y")]
     proto = model(nodes, [value("x", "N", 3, kind=kind)], [value("y", "N", 3)])
-    chosen = settings(parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": "fp32"}), TEN)
+    chosen = settings(ordered("fp32"), TEN)
     pieces = CutGraph(Recipe(loaded(proto, tmp_path).path, chosen, {}), {"e", "y"}, tmp_path / "pieces")
     path = pieces.write(dict.fromkeys(pieces.needs, (2, 3)))
     made = onnx.load(str(path))

@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from assay_api.audit import Candidate, Storage
-from assay_api.model import parse
+from assay_api.audit import Storage
 from assay_runner.backends.backend import NOTHING, Built
 from assay_runner.backends.onnxruntime import OnnxRuntime
+from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.seams import KEPT, SHARED, Keeping
 from assay_runner.builds import shelves as shelf_module
-from assay_runner.builds.cache import Order, build_or_take, shared_uri
+from assay_runner.builds.cache import BuildRequest, build_or_take, shared_uri
 from assay_runner.builds.shelves import Shelf
 from assay_runner.errors import InvalidInput
 from assay_runner.models.loading import LoadedModel
@@ -22,6 +22,7 @@ from assay_runner.stores import Stat, Store, open_store
 from assay_runner.stores.sealed import sealed, unsealed
 from assay_runner.tensors import Batches, Extents, Progress
 from tests.models import Heard, convolutions, loaded
+from tests.orders import ordered
 from tests.timings import STAYS, shared_by_audits, shared_by_builds
 
 CACHE = "memory://cache"
@@ -50,7 +51,7 @@ class Dear(OnnxRuntime):
     def build(
         self,
         model: LoadedModel,
-        candidate: Candidate,
+        order: BuildOrder,
         calibration: Batches | None,
         workdir: Path,
         progress: Progress,
@@ -58,10 +59,10 @@ class Dear(OnnxRuntime):
     ) -> Built:
         kept, timings = workdir / KEPT / "engine.plan", workdir / SHARED / FILE
         if not kept.is_file():
-            self.built.append(str(candidate.precision))
-            self.time(timings, str(candidate.precision))
+            self.built.append(str(order.precision))
+            self.time(timings, str(order.precision))
             kept.write_text("plan")
-        return super().build(model, candidate, calibration, workdir, progress, shapes)
+        return super().build(model, order, calibration, workdir, progress, shapes)
 
     def time(self, timings: Path, layer: str) -> None:
         known = lines(timings)
@@ -91,9 +92,8 @@ def timings_in(store: Store, backend: Keeping) -> bytes | None:
     return unsealed(store.read(uri), uri)
 
 
-def order(backend: OnnxRuntime, model: LoadedModel, precision: str = "fp16", name: str = "") -> Order:
-    fields = {"name": name or precision, "backend": "onnxruntime", "precision": precision}
-    return Order(backend, model, parse(Candidate, fields), None, "versions", {})
+def order(backend: OnnxRuntime, model: LoadedModel, precision: str = "fp16", name: str = "a") -> BuildRequest:
+    return BuildRequest(backend, model, ordered(precision, backend="onnxruntime", name=name), None, "versions", {})
 
 
 def test_what_is_kept_is_fetched_again_and_only_changes_are_stored(store: Store, tmp_path: Path) -> None:
@@ -268,6 +268,6 @@ def test_the_key_is_of_what_a_build_depends_on(model: LoadedModel) -> None:
     assert len(same | others) == 3
     shapes = {"x": Extents((1, 4), (2, 4), (2, 4))}
     first = order(Dear(), model)
-    assert Order(first.backend, model, first.candidate, None, "versions", shapes).key() not in same
+    assert BuildRequest(first.backend, model, first.order, None, "versions", shapes).key() not in same
     plain = order(OnnxRuntime(), model)
-    assert Order(plain.backend, model, plain.candidate, None, "versions", shapes).key() == plain.key()
+    assert BuildRequest(plain.backend, model, plain.order, None, "versions", shapes).key() == plain.key()

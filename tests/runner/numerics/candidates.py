@@ -10,6 +10,7 @@ import onnx
 from assay_api.audit import Candidate
 from assay_api.model import parse
 from assay_runner.backends import BACKENDS, Backend, Built
+from assay_runner.backends.order import order_of
 from assay_runner.backends.subject import Subject
 from assay_runner.checks import CHECKS, Check
 from assay_runner.checks.run_to_run import RunToRun
@@ -40,7 +41,7 @@ def int8(**calibration: Any) -> Candidate:
 
 
 def build(model: LoadedModel, asked: Candidate, folder: Path, calibration: Samples | None = None) -> Built:
-    return ORT.build(model, asked, calibration, folder / "built", Heard())
+    return ORT.build(model, order_of(asked, model.path), calibration, folder / "built", Heard())
 
 
 def tapped(proto: onnx.ModelProto, precision: str, inputs: Arrays, folder: Path) -> dict[str, Array]:

@@ -14,10 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
-from assay_api.audit import Candidate
-from assay_api.model import parse
 from assay_runner.data.rows import bits_equal
-from assay_runner.errors import InvalidInput
 from assay_runner.graphs.rounding import rounder
 from assay_runner.tensors import Array, Arrays
 from tests.models import (
@@ -186,14 +183,3 @@ def test_external_data_and_weights_of_any_size(tmp_path: Path) -> None:
     built = build(load(outside / "m.onnx", tmp_path / "outside"), candidate("fp16"), tmp_path)
     with ORT.open_tapped(built) as session:
         assert bits_equal(session.run({"x": random(5, 8)})["logits"], expected["logits"])
-
-
-def test_layers_that_an_engine_would_hold_are_told_and_must_match(tmp_path: Path) -> None:
-    def asked(nodes: str) -> Candidate:
-        layers = [{"nodes": nodes, "precision": "fp32"}]
-        return parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": "fp16", "layers": layers})
-
-    built = build(loaded(mlp(), tmp_path), asked("MatMul"), tmp_path)
-    assert any(note.startswith("layers: no node is held") for note in built.notes)
-    with pytest.raises(InvalidInput, match=r"layers.nodes '\*Nope' matches no node of the model"):
-        build(loaded(mlp(), tmp_path), asked("*Nope"), tmp_path)

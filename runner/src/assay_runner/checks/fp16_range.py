@@ -67,7 +67,7 @@ class Fp16Range(Check):
         details = _details(ranges, over)
         if evidence.precision != "fp16":
             return (self._told(evidence, ranges, over, details),)
-        wider = RanWider(evidence.engine.layers, evidence.engine.wide) if evidence.engine else RanWider(())
+        wider = _ran_wider(evidence)
         spared = [entry for entry in over if wider.keeps(entry)]
         if left := [entry for entry in over if entry not in spared]:
             return (self._overflow(evidence, left, details),)
@@ -84,7 +84,9 @@ class Fp16Range(Check):
         message += _largest(ranges.tensors)
         if ranges.accumulations:
             first = ranges.accumulations[0]
-            why = "the engine runs the node wider" if not first.wide and wider.sums(first) else "it is taken in FP32"
+            who = "engine" if evidence.engine else "candidate"
+            wide = not first.wide and wider.sums(first)
+            why = f"the {who} runs the node wider" if wide else "it is taken in FP32"
             message += f"; {_sum(first, evidence)}, which fits because {why}"
         return (self._found(evidence, Verdict.PASSED, message, None, 0, details),)
 
@@ -167,8 +169,16 @@ def _spared(spared: Sequence[TensorRange], evidence: Evidence) -> str:
     first = spared[0]
     what = "its node" if first.kind == "tensor" else "all that reads it"
     more = f"; others that would, and do not: {len(spared) - 1}" if len(spared) > 1 else ""
-    told = f"{_place(first)} would overflow in fp16, {_how(first, evidence)}, but the engine runs {what} wider{more}"
-    return f"{told}; another build or GPU need not, so {_way_out(first)}"
+    told = f"{_place(first)} would overflow in fp16, {_how(first, evidence)}"
+    if evidence.engine is None:
+        return f"{told}, but {what} is held to a wider precision{more}"
+    return f"{told}, but the engine runs {what} wider{more}; another build or GPU need not, so {_way_out(first)}"
+
+
+def _ran_wider(evidence: Evidence) -> RanWider:
+    if evidence.engine is None:
+        return RanWider((), held=evidence.wide)
+    return RanWider(evidence.engine.layers, evidence.engine.wide)
 
 
 def _unharmed(evidence: Evidence) -> str:

@@ -21,7 +21,10 @@ class OverflowsPass:
         """Look at the inputs of an emulated candidate whose precision has a range of its own."""
         self._limit = LARGEST.get(built.precision, float("inf"))
         self._precision = built.precision
-        self._users = uses(load_outline(built.source)) if self._limit < float("inf") else {}
+        users = uses(load_outline(built.source)) if self._limit < float("inf") else {}
+        # Who is held wider reads what was fed.
+        narrow = {name: tuple(site for site in sites if site.node not in built.wide) for name, sites in users.items()}
+        self._users = {name: sites for name, sites in narrow.items() if sites}
         self._found: dict[str, Overflow] = {}
 
     def add(self, batch: Batch) -> None:

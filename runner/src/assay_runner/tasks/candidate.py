@@ -8,9 +8,10 @@ from assay_api.audit import Candidate, EngineRef
 from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS, Backend, Built
+from assay_runner.backends.order import order_of
 from assay_runner.backends.seams import Adopting
 from assay_runner.backends.subject import Subject
-from assay_runner.builds.cache import Order, build_or_take
+from assay_runner.builds.cache import BuildRequest, build_or_take
 from assay_runner.builds.shelves import Shelves
 from assay_runner.checks import parse_checks
 from assay_runner.data.datasets import Dataset, Source
@@ -46,10 +47,13 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     dataset = dataset_of(task, model, context)
     notes: list[str] = []
     setting, shelves = _setting(task, context, backend, record, model, dataset, notes)
-    measured = measure(setting, parse_checks(task.spec))
-    context.progress.stage("publish")
-    for shelf in shelves:
-        shelf.keep()
+    try:
+        measured = measure(setting, parse_checks(task.spec))
+        context.progress.stage("publish")
+        for shelf in shelves:
+            shelf.keep()
+    finally:
+        backend.release(setting.subject.built)
     noted = measured.report.model_copy(update={"notes": (*measured.report.notes, *dataset.notes, *notes)})
     report = single_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
@@ -88,8 +92,9 @@ def _built(
     candidate, workdir = task.candidate_spec(), context.workdir(task)
     if candidate.engine:
         return _adopted(backend, candidate.engine, model, workdir, context), ()
-    order = Order(backend, model, candidate, calibration, versions(), dataset.extents())
-    return build_or_take(order, workdir, context.progress, context.store, task.cache)
+    order = order_of(candidate, model.path)
+    wanted = BuildRequest(backend, model, order, calibration, versions(), dataset.extents())
+    return build_or_take(wanted, workdir, context.progress, context.store, task.cache)
 
 
 def _adopted(backend: Backend, ref: EngineRef, model: LoadedModel, workdir: Path, context: Context) -> Built:

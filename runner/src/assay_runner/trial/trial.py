@@ -60,6 +60,7 @@ def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
         hidden=built.hidden,
         unrounded=built.unrounded,
         overflows=built.overflows,
+        wide=built.wide,
         engine=built.engine,
         found={need: found[need] for need in asked if need in found},
         missing={need: attempt.reason for attempt in attempts if attempt.reason for need in attempt.needs},

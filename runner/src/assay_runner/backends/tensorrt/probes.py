@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from shutil import rmtree
+from typing import Final
 
 from assay_runner.backends.seams import KEPT
 from assay_runner.backends.tensorrt.building import Recipe, build
@@ -31,11 +33,22 @@ from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.tensors import Progress, Site
 
+PIECES: Final = "pieces"
+"""Folder below a build's working folder for the graphs that pieces are built from."""
+
 
 def marked_plan(folder: Path, wanted: Collection[str]) -> Path:
     """Where the plan with these tensors among its outputs lies, once it was built, below a build's working folder."""
     digest = hashlib.sha256("\0".join(sorted(wanted)).encode()).hexdigest()[:12]
     return folder / KEPT / f"probe-{digest}.plan"
+
+
+def forget(folder: Path) -> None:
+    """Delete the plans that were built to look into the one of a build's working folder."""
+    for pattern in ("probe-*.plan", "pieces-*.plan"):
+        for plan in (folder / KEPT).glob(pattern):
+            plan.unlink(missing_ok=True)
+    rmtree(folder / PIECES, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -110,7 +123,7 @@ class Probes:
 
     def pieces(self, shared: Collection[str], handle: int) -> PiecesSession:
         """What lies between these tensors, on tensors from elsewhere: the engine's layers, where it keeps them."""
-        return PiecesSession(self.recipe, shared, self.folder / "pieces", self._pieces_plan, handle)
+        return PiecesSession(self.recipe, shared, self.folder / PIECES, self._pieces_plan, handle)
 
     def _shown(self, kept: Collection[str], handle: int) -> EngineSession:
         if not shows_unfused():
