@@ -101,6 +101,18 @@ gpu-test: gpu-env ## TensorRT on this machine's GPU; what cannot run here is lis
 gpu-bench: gpu-env ## The tensorrt backend against bare TensorRT and Polygraphy
 	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m tests.bench.gpu $(ARGS)
 
+# mutmut takes one `src` beside `tests`; ours are three, so they are laid out as it expects them.
+MUTANTS := build/mutants
+.PHONY: mutants
+mutants: .venv/.dev ## Break the code on purpose and see what no test notices (ARGS="'*statistics*'" for a part)
+	@$(UV) sync --quiet --frozen --all-packages --group mutants --inexact
+	@mkdir -p $(MUTANTS)/src
+	@ln -sfn $(CURDIR)/{crds,operator,runner}/src/assay_* $(MUTANTS)/src/
+	@ln -sfn $(CURDIR)/{pyproject.toml,uv.lock,charts,crds,docs,examples,tests} $(MUTANTS)/
+	@cd $(MUTANTS) && $(CURDIR)/.venv/bin/mutmut run $(ARGS)
+	@cd $(MUTANTS) && $(CURDIR)/.venv/bin/mutmut results --all true | \
+	  awk -F ': ' '{ n[$$2]++ } $$2 !~ /killed|not checked/ { print } END { for (s in n) print s ": " n[s] }'
+
 .PHONY: image
 image: .venv/.dev ## Build both images with buildah (BASE_IMAGE=… for another base) and print where they lie
 	@.venv/bin/python -m tests.lab image

@@ -64,7 +64,10 @@ def test_namespaced_install_has_roles_only(chart: Chart) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("--set", "namespaces={a}"), ("--set", "replicas=3")])
 def test_no_role_has_a_wildcard_or_reads_secrets(chart: Chart, arguments: tuple[str, ...]) -> None:
-    for role in (o for o in chart.render(*arguments) if o["kind"] in ("Role", "ClusterRole")):
+    roles = [made for made in chart.render(*arguments) if made["kind"] in ("Role", "ClusterRole")]
+    assert roles
+    for role in roles:
+        assert role["rules"]
         for rule in role["rules"]:
             assert "*" not in rule["verbs"] + rule["apiGroups"] + rule["resources"]
             assert "secrets" not in rule["resources"]
@@ -82,6 +85,7 @@ def test_people_roles_aggregate(default: list[dict[str, Any]], role: str, into: 
     made = named(default, "ClusterRole", role)
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
     assert {key.removeprefix(prefix) for key in made["metadata"]["labels"] if key.startswith(prefix)} == into
+    assert grants(made)
     for (group, resource, _), granted in grants(made).items():
         assert group == "assay.dev"
         assert resource.split("/")[0] == "accuracyaudits"

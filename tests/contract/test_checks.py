@@ -167,7 +167,9 @@ def test_nan_never_passes(name: str, given: dict[str, Any]) -> None:
 def test_findings_are_one_sentence_about_this_candidate(name: str, given: dict[str, Any]) -> None:
     check = made(name, given)
     for seen in (evidence(check, True), evidence(check, False), Evidence(candidate="c")):
-        for finding in check.judge(seen):
+        found = check.judge(seen)
+        assert found
+        for finding in found:
             assert (finding.candidate, finding.check) == ("c", name)
             assert finding.message
             assert "\n" not in finding.message

@@ -58,6 +58,6 @@ def test_integers_are_fed_to_every_layer(named: bool, tmp_path: Path) -> None:
 def test_what_control_flow_hides_does_not_pass(tmp_path: Path) -> None:
     told = audited("branching", branching(), tmp_path, x=random(SAMPLES, 4))
     assert told.candidate("fp16").verdict is not Verdict.PASSED
-    assert all(
-        found.verdict is not Verdict.PASSED for check in ("finite", "layerDrift") for found in told.findings(check)
-    )
+    verdicts = [found.verdict for check in ("finite", "layerDrift") for found in told.findings(check)]
+    assert len(verdicts) >= 2
+    assert Verdict.PASSED not in verdicts

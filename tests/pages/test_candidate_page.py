@@ -62,6 +62,7 @@ def test_limits_of_the_format_are_drawn_where_they_are(browser: Browser, pages: 
     browser.open(pages["candidate"])
     labels = browser.texts(".chart.range .zones text")
     assert labels == ["FP16 largest 65,504", "smallest normal 6.1e-5", "smallest subnormal 6e-8"]
+    assert browser.all(".chart.histogram")
     for figure in browser.all(".chart.histogram"):
         lines = [line.rect["x"] for line in figure.find_elements(By.CSS_SELECTOR, ".zones line")]
         area = figure.find_element(By.CSS_SELECTOR, ".area").rect

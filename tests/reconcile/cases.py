@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -24,8 +24,8 @@ from assay_api.result import Progress
 from assay_operator.audits.jobs import job_manifest, job_name
 from assay_operator.audits.reconcile import Decision, reconcile
 from assay_operator.audits.run import Refused, run_of
-from assay_operator.cluster.observed import Audit, Job, Observed, Pod
-from assay_operator.cluster.raw import time
+from assay_operator.cluster.observed import Audit, Job, Observed, Pod, compact
+from assay_operator.cluster.raw import condition, time
 from assay_operator.cluster.refusals import Refusal
 from assay_operator.process.settings import Settings
 
@@ -41,6 +41,12 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in FOLDER.glob("*/audit.yaml"))
 
 
+@cache
+def parsed(path: Path) -> Any:
+    # No more than this is kept from one test to the next: `make mutants` asks which tests run a line.
+    return yaml.safe_load(path.read_text())
+
+
 @dataclass(frozen=True)
 class Case:
     """One case, read."""
@@ -52,12 +58,23 @@ class Case:
         return FOLDER / self.name
 
     def read(self, file: str) -> Any:
-        return yaml.safe_load((self.folder / file).read_text())
+        return copy.deepcopy(parsed(self.folder / file))
 
     @property
     def expected(self) -> str:
         path = self.folder / "decision.yaml"
         return path.read_text() if path.exists() else ""
+
+    @property
+    def seen(self) -> Raw:
+        return self.read("observed.yaml") or {}
+
+    @property
+    def now(self) -> datetime:
+        return datetime.fromisoformat(str(self.seen.get("now", CREATED)).replace("Z", "+00:00")).astimezone(UTC)
+
+    def observed(self) -> Observed:
+        return observed(self.read("audit.yaml"), self.seen)
 
     def decide(self) -> Decision:
         return decide(self.name)
@@ -67,12 +84,42 @@ class Case:
         return yaml.safe_dump(rendered(self.decide()), sort_keys=False, width=110, allow_unicode=True)
 
 
-@cache
 def decide(name: str) -> Decision:
     case = Case(name)
-    seen = case.read("observed.yaml") or {}
-    now = datetime.fromisoformat(str(seen.get("now", CREATED)).replace("Z", "+00:00")).astimezone(UTC)
-    return reconcile(observed(case.read("audit.yaml"), seen), now, SETTINGS)
+    return reconcile(case.observed(), case.now, SETTINGS)
+
+
+def with_status(seen: Observed, status: Raw) -> Observed:
+    """The same cluster, another status written."""
+    audit = replace(
+        seen.audit,
+        status=compact(status),
+        phase=status.get("phase") or "",
+        verdict=status.get("verdict") or "",
+        complete=condition(status, "Complete").get("status") == "True",
+    )
+    return replace(seen, audit=audit)
+
+
+def carried_out(decision: Decision, seen: Observed, now: datetime) -> Observed:
+    """The cluster as it is once a decision is carried out, and nothing else has happened."""
+    jobs = [replace(job, suspended=dict(decision.suspend).get(job.name, job.suspended)) for job in seen.jobs]
+    created = [Job.of(as_served(manifest, now)) for manifest in decision.create]
+    after = replace(
+        seen,
+        jobs=(*(job for job in jobs if job.name not in decision.delete), *created),
+        pods=tuple(pod for pod in seen.pods if pod.job not in decision.delete),
+        refused={name: why for name, why in seen.refused.items() if name not in {job.name for job in created}},
+    )
+    return after if decision.status is None else with_status(after, to_wire(decision.status))
+
+
+def as_served(manifest: Raw, now: datetime) -> Raw:
+    """A Job as the API server gives back one that it has taken."""
+    name = manifest["metadata"]["name"]
+    served = {"uid": f"job-{name}", "resourceVersion": "1", "creationTimestamp": now.isoformat().replace("+00:00", "Z")}
+    spec = {"suspend": False, "parallelism": 1, "completions": 1, **manifest["spec"]}
+    return {**manifest, "metadata": {**manifest["metadata"], **served}, "spec": spec, "status": {}}
 
 
 def observed(raw_audit: Raw, seen: Raw) -> Observed:
@@ -116,7 +163,7 @@ def status_after(name: str) -> Raw:
     status = decide(name).status
     if status is not None:
         return to_wire(status)
-    seen = Case(name).read("observed.yaml") or {}
+    seen = Case(name).seen
     return status_after(seen["after"]) if "after" in seen else seen.get("status") or {}
 
 

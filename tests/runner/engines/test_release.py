@@ -12,7 +12,7 @@ from assay_runner.backends.tensorrt import TensorRT
 from assay_runner.backends.tensorrt.building import Recipe
 from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.plans import PLAN, RECORD
-from assay_runner.backends.tensorrt.probes import PIECES, Probes, marked_plan
+from assay_runner.backends.tensorrt.probes import SEGMENTS, Probes, marked_plan
 from assay_runner.errors import Unsupported
 from tests.models import Heard, loaded, mlp
 from tests.orders import ordered
@@ -25,9 +25,9 @@ def made(backend: TensorRT, folder: Path) -> Built:
     recipe = Recipe(source, settings(ordered("fp16"), TEN), {})
     backend._probes[folder] = Probes(recipe, (), folder, Heard())
     (folder / KEPT).mkdir()
-    (folder / PIECES).mkdir()
+    (folder / SEGMENTS).mkdir()
     kept = (folder / KEPT / PLAN, folder / KEPT / RECORD)
-    derived = (marked_plan(folder, {"h1"}), folder / KEPT / "pieces-0123.plan", folder / PIECES / "model.onnx")
+    derived = (marked_plan(folder, {"h1"}), folder / KEPT / "segments-0123.plan", folder / SEGMENTS / "model.onnx")
     for path in (*kept, *derived, folder / KEPT / "probe-unfused.plan"):
         path.write_bytes(path.name.encode())
     return Built("tensorrt", "fp16", folder / KEPT / PLAN, source, folder)
@@ -45,7 +45,7 @@ def test_a_release_takes_what_was_derived_and_leaves_all_else(tmp_path: Path) ->
         backend.release(first)
     assert list(backend._probes) == [second.folder]
     assert files(second.folder) == other
-    assert {name for name in files(first.folder) if name.startswith((KEPT, PIECES))} == {
+    assert {name for name in files(first.folder) if name.startswith((KEPT, SEGMENTS))} == {
         f"{KEPT}/{PLAN}",
         f"{KEPT}/{RECORD}",
     }

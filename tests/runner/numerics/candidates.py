@@ -50,7 +50,7 @@ def tapped(proto: onnx.ModelProto, precision: str, inputs: Arrays, folder: Path)
         return {name: array.copy() for name, array in session.run(inputs).items()}
 
 
-def measured(
+def prepared(
     proto: onnx.ModelProto,
     asked: Candidate | str,
     data: Samples,
@@ -61,15 +61,22 @@ def measured(
     own: onnx.ModelProto | None = None,
     backend: Backend = ORT,
     budgets: Budgets = DEFAULT,
-) -> Measured:
-    """The whole way from a model to findings; the usual checks where none is given."""
+) -> tuple[Setting, tuple[Check, ...]]:
+    """A model, built and run as golden, ready to be measured, and the checks; the usual ones where none is given."""
     asked = candidate(asked) if isinstance(asked, str) else asked
     model = loaded(proto, folder)
     mine = loaded(own, folder / "own") if own else None
     outputs = [kept for _, kept in golden_outputs(model, data, golden, folder / "golden", Heard())]
     subject = Subject(asked.name, backend, build(mine or model, asked, folder, calibration), mine or model)
     reference = Reference(model, data, outputs, golden, folder)
-    found = measure(Setting(subject, reference, Heard(), budgets), checks or USUAL)
+    return Setting(subject, reference, Heard(), budgets), checks or USUAL
+
+
+def measured(
+    proto: onnx.ModelProto, asked: Candidate | str, data: Samples, folder: Path, *checks: Check, **more: Any
+) -> Measured:
+    """The whole way from a model to findings; `more` is of `prepared`."""
+    found = measure(*prepared(proto, asked, data, folder, *checks, **more))
     check_measured(found.report, found.findings)
     return found
 

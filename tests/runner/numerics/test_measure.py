@@ -17,7 +17,7 @@ from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.errors import InvalidInput
 from assay_runner.passes.budgets import Budgets
-from assay_runner.trial.measure import Measured
+from assay_runner.trial.measure import Measured, measure
 from tests.models import (
     Samples,
     branching,
@@ -33,7 +33,7 @@ from tests.models import (
     random,
     value,
 )
-from tests.runner.numerics.candidates import USUAL, int8, measured
+from tests.runner.numerics.candidates import USUAL, int8, measured, prepared
 from tests.wire import details
 
 WIDE = random(20, 16, seed=4, scale=300)
@@ -107,7 +107,8 @@ def test_local_error_starts_where_golden_inputs_go_wrong(golden: Any, fixed: boo
 
 def test_the_same_model_has_no_error_at_any_tensor(tmp_path: Path) -> None:
     result = measured(convolutions(), "fp32", Samples({"x": random(10, 4, 9, 9)}), tmp_path)
-    assert all(layer.accumulated_snr == np.inf == layer.local_snr for layer in result.report.layers)
+    errors = {layer.name: (layer.accumulated_snr, layer.local_snr) for layer in result.report.layers}
+    assert errors == dict.fromkeys(("c", "n", "r", "p", "f", "logits"), (np.inf, np.inf))
     assert {f.verdict for f in result.findings} == {Verdict.PASSED}
     assert result.report.latency is not None
     assert result.report.latency.batch == 8
@@ -138,6 +139,16 @@ def test_control_flow_in_every_pass(tmp_path: Path) -> None:
     assert verdicts == {"finite": unseen, "layerDrift": unseen, "outputDrift": seen, "runToRun": seen}
     assert all("node 'y.node' (If)" in f.message for f in result.findings if f.verdict is unseen)
     assert {layer.name for layer in result.report.layers} == {"h", "total", "y", "z"}
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2, 4])
+def test_golden_outputs_of_more_or_fewer_batches_are_refused(batches: int, tmp_path: Path) -> None:
+    """Judging only those that both have would pass on samples that nobody compared."""
+    asked, checks = prepared(mlp(), "fp16", Samples({"x": random(20, 8)}), tmp_path, OutputDrift())
+    outputs = list(asked.reference.outputs)
+    asked.reference.outputs = [*outputs, *outputs][:batches]
+    with pytest.raises(InvalidInput, match="golden outputs and dataset have different numbers of batches"):
+        measure(asked, checks)
 
 
 def test_labels_against_both_runs(tmp_path: Path) -> None:

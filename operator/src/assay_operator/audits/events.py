@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from assay_api.names import API_VERSION, FIELD_MANAGER, KIND, Condition, Phase, Reason
+from assay_api.report import Verdict
 from assay_api.result import shorten
 from assay_api.status import AuditStatus, CandidateStatus
 from assay_operator.audits.conditions import find
@@ -112,7 +113,10 @@ def _run_events(
         yield Event(NORMAL, "Resumed", "Resumed.")
     yield from _helper_events(states, old, recorded)
     for state in states.candidates:
-        yield from _candidate_events(state, recorded.get(state.task.key), new)
+        before = recorded.get(state.task.key)
+        if recorded and before is None and verdict_of(state) is Verdict.PASSED:
+            continue  # It passed, and was told then: the full status on record has no room left for it.
+        yield from _candidate_events(state, before, new)
     for name in created:
         yield Event(NORMAL, "JobCreated", f"Created {name}.")
     yield from end_events(old, new)

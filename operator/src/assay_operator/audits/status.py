@@ -46,8 +46,6 @@ def run_status(spec: AuditSpec, states: RunStates, observed: Observed, old: Audi
     same = old.run == states.run
     end = outcome(states.golden, states.candidates, states.summary)
     candidates = tuple(candidate_status(state, observed, end is not None) for state in states.candidates)
-    worst_first = sorted(states.candidates, key=lambda state: SEVERITY[verdict_of(state)])
-    figures = [text for state in worst_first if (text := figure(state))]
     return fitted(
         AuditStatus(
             observed_generation=observed.audit.generation,
@@ -58,13 +56,20 @@ def run_status(spec: AuditSpec, states: RunStates, observed: Observed, old: Audi
             start_time=(old.start_time if same else None) or setting.now,
             completion_time=setting.now if end else None,
             finished=f"{sum(state.over for state in states.candidates)}/{len(candidates)}",
-            worst=figures[0] if figures else None,
+            worst=_worst(states.candidates, (old.worst if same else None) or ""),
             recommendation=_recommendation(states.summary) if end else None,
             report=_report(states.summary) if end else None,
             progress=None if end else _progress(states, observed),
             candidates=candidates,
         )
     )
+
+
+def _worst(candidates: Sequence[TaskState], said: str) -> str | None:
+    """The figure of the worst candidate that has one: of its entry, or as it was said before the entry lost it."""
+    worst_first = sorted(candidates, key=lambda state: SEVERITY[verdict_of(state)])
+    figures = (figure(s) or (said if said.startswith(f"{s.task.key}: ") else None) for s in worst_first)
+    return next(filter(None, figures), None)
 
 
 def ended_status(spec: AuditSpec, observed: Observed, old: AuditStatus, now: datetime) -> AuditStatus | None:

@@ -24,8 +24,8 @@ class Capability(StrEnum):
 
     TENSORS = "tensors"
     """Can show every tensor of a run."""
-    PIECES = "pieces"
-    """Can run a piece of the graph on inputs from elsewhere."""
+    SEGMENTS = "segments"
+    """Can run a segment of the graph on inputs from elsewhere."""
     TACTICS = "tactics"
     """Can record which tactic each layer of a build got, and hold the layers of another build to them."""
 
@@ -90,8 +90,8 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Pieces of a candidate that run on golden tensors.
+class Segment:
+    """Segments of a candidate that run on golden tensors.
 
     Attributes:
         needs: names of the tensors `run` must be given.
@@ -170,9 +170,11 @@ class Backend(Protocol):
         """The candidate with tensors shown; `run` gives outputs and these, default all. Needs Capability.TENSORS."""
         ...
 
-    def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> AbstractContextManager[tuple[Piece, ...]]:
-        """The candidate cut at shared tensors (name to bytes), few enough per piece that results fit `limit` bytes.
+    def segments(
+        self, built: Built, shared: Mapping[str, int], limit: int
+    ) -> AbstractContextManager[tuple[Segment, ...]]:
+        """The candidate cut at shared tensors (name to bytes), few enough per segment that results fit `limit` bytes.
 
-        Needs Capability.PIECES.
+        Needs Capability.SEGMENTS.
         """
         ...

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
 
-from assay_runner.backends.backend import NOTHING, Built, Capability, Piece, Session
+from assay_runner.backends.backend import NOTHING, Built, Capability, Segment, Session
 from assay_runner.backends.emulation import Emulation, fp32_model, localised, rounded_model
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.order import BuildOrder
@@ -19,7 +19,7 @@ from assay_runner.evidence.reruns import Condition
 from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline, save
 from assay_runner.graphs.eight_bit import EightBit
-from assay_runner.graphs.pieces import cut
+from assay_runner.graphs.segments import cut
 from assay_runner.graphs.taps import random_sites, sites, tapped
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress, Site
@@ -38,7 +38,7 @@ class OnnxRuntime:
 
     def can(self, capability: Capability) -> bool:
         """All of it."""
-        return capability in (Capability.TENSORS, Capability.PIECES)
+        return capability in (Capability.TENSORS, Capability.SEGMENTS)
 
     def build(
         self,
@@ -135,20 +135,20 @@ class OnnxRuntime:
             path.unlink()
 
     @contextmanager
-    def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Piece, ...]]:
+    def segments(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Segment, ...]]:
         """The model as built, cut at the shared tensors."""
         with TemporaryDirectory(dir=built.folder) as scratch:
             folder = _home(built, Path(scratch))
             model = localised(built.path, folder)
             types = inspect(model, folder).types
-            pieces = []
-            for number, piece in enumerate(cut(model, types, shared, shared, limit)):
-                path = save(piece.model, folder / f"piece-{number}.onnx")
+            segments = []
+            for number, segment in enumerate(cut(model, types, shared, shared, limit)):
+                path = save(segment.model, folder / f"segment-{number}.onnx")
                 session = OrtSession(path, Purpose.EXACT)
                 path.unlink()
-                results = {target: result for target, result in piece.results.items() if result in session.types}
-                pieces.append(Piece(frozenset(session.inputs), results, session))
-            yield tuple(pieces)
+                results = {target: result for target, result in segment.results.items() if result in session.types}
+                segments.append(Segment(frozenset(session.inputs), results, session))
+            yield tuple(segments)
 
 
 def _quantised(

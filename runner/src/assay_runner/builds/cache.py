@@ -17,6 +17,8 @@ from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.seams import KEPT, SHARED, Keeping
 from assay_runner.builds.shelves import SharedShelf, Shelf, Shelves
 from assay_runner.digests import cache_key
+from assay_runner.graphs.control_flow import hidden
+from assay_runner.graphs.documents import load_outline
 from assay_runner.models.files import external_tensors
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged, EntryRecord, get_file, put_file, put_record, read_record
@@ -44,6 +46,8 @@ class BuildRecord(EntryRecord):
     """Whether it stands in for an engine."""
     notes: tuple[str, ...]
     """How it was made."""
+    wide: tuple[str, ...] = ()
+    """Nodes that are held to a format of wider range."""
 
 
 @dataclass(frozen=True)
@@ -138,13 +142,15 @@ def _one_file(request: BuildRequest, workdir: Path, progress: Progress, store: S
 
 def _made(request: BuildRequest, workdir: Path, progress: Progress, store: Store, folder: str) -> Built:
     built = request.build(workdir, progress)
-    if built.path != request.model.path and _self_contained(built.path):
+    told = built.unrounded or built.overflows or built.literal  # Of which a record says nothing.
+    if not told and built.path != request.model.path and _self_contained(built.path):
         record = BuildRecord(
             files=(put_file(store, folder, built.path),),
             backend=built.backend,
             precision=built.precision,
             emulated=built.emulated,
             notes=built.notes,
+            wide=tuple(sorted(built.wide)),
         )
         put_record(store, join(folder, RECORD), record)
     return built
@@ -165,6 +171,8 @@ def _take(store: Store, folder: str, model: LoadedModel, workdir: Path) -> Built
         folder=workdir,
         emulated=record.emulated,
         notes=record.notes,
+        hidden=hidden(load_outline(model.path)),
+        wide=frozenset(record.wide),
     )
 
 

@@ -28,7 +28,7 @@ def by_sample(flags: Array, axis: int | None, count: int) -> NDArray[np.bool_]:
 
 
 def parts(batch: Batch, size: int | None) -> Iterator[Batch]:
-    """The batch in pieces of at most `size` samples; as it is where that is None."""
+    """The batch in segments of at most `size` samples; as it is where that is None."""
     if size is None or size >= batch.count:
         yield batch
         return

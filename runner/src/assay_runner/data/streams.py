@@ -68,9 +68,9 @@ def batch_counts(shards: tuple[Shard, ...], batch: int) -> Iterator[int]:
 class RowStream:
     """Rows of all shards, one pass."""
 
-    def __init__(self, pieces: Generator[dict[str, Array], int, None]) -> None:
+    def __init__(self, segments: Generator[dict[str, Array], int, None]) -> None:
         """Take rows from a generator that is sent how many it may give at most."""
-        self._pieces = pieces
+        self._segments = segments
         self._started = False
 
     def take(self, count: int) -> dict[str, Array]:
@@ -84,9 +84,9 @@ class RowStream:
         while missing:
             try:
                 if not self._started:
-                    next(self._pieces)
+                    next(self._segments)
                     self._started = True
-                part = self._pieces.send(missing)
+                part = self._segments.send(missing)
             except StopIteration:
                 raise InvalidInput(f"the shards end {missing} samples too early: store them again") from None
             parts.append(part)
@@ -109,14 +109,14 @@ def _joined(parts: list[dict[str, Array]]) -> dict[str, Array]:
 def open_stream(files: ShardFiles, shards: tuple[Shard, ...], inspect: Inspect | None = None) -> Iterator[RowStream]:
     """A stream from the first row on; whatever was fetched for it is removed when the block ends."""
     with files.session() as session:
-        pieces = _pieces(files, session, shards, inspect)
+        segments = _segments(files, session, shards, inspect)
         try:
-            yield RowStream(pieces)
+            yield RowStream(segments)
         finally:
-            pieces.close()
+            segments.close()
 
 
-def _pieces(
+def _segments(
     files: ShardFiles, session: ShardSession, shards: tuple[Shard, ...], inspect: Inspect | None
 ) -> Generator[dict[str, Array], int, None]:
     wanted = yield {}

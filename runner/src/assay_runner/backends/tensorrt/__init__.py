@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
-from assay_runner.backends.backend import NOTHING, Built, Capability, Piece, Session
+from assay_runner.backends.backend import NOTHING, Built, Capability, Segment, Session
 from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.seams import KEPT, Comparison
 from assay_runner.backends.tensorrt import timing
@@ -53,10 +53,10 @@ class TensorRT:
         check_available()
 
     def can(self, capability: Capability) -> bool:
-        """Tensors and pieces by further engines, of an existing plan only outputs; tactics where its version can."""
+        """Tensors and segments by further engines, of an existing plan only outputs; tactics where its version can."""
         if capability is Capability.TACTICS:
             return find_spec("tensorrt") is not None and selects_tactics()
-        return capability in (Capability.TENSORS, Capability.PIECES)
+        return capability in (Capability.TENSORS, Capability.SEGMENTS)
 
     def identity(self) -> str:
         """TensorRT, driver and GPU."""
@@ -191,14 +191,14 @@ class TensorRT:
         return self._probes_of(built).inside(tensor, _outputs(built), built.axes)
 
     @contextmanager
-    def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Piece, ...]]:
+    def segments(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Segment, ...]]:
         """The engine's layers as one more engine, each on tensors from elsewhere: all at once, whatever the limit."""
         probes = self._probes_of(built)
         with stream() as handle:
-            session = probes.pieces(shared.keys() & set(probes.fusion.kept), handle)
+            session = probes.segments(shared.keys() & set(probes.fusion.kept), handle)
             try:
                 cut = session.cut(shared)
-                yield (Piece(cut.needs, {name: name for name in cut.results}, session),)
+                yield (Segment(cut.needs, {name: name for name in cut.results}, session),)
             finally:
                 session.close()
 

@@ -24,7 +24,7 @@ from assay_runner.backends.tensorrt.fusion import Fusion, fusion
 from assay_runner.backends.tensorrt.kernels import check_compiler
 from assay_runner.backends.tensorrt.library import shows_unfused
 from assay_runner.backends.tensorrt.listening import ListeningSession
-from assay_runner.backends.tensorrt.pieces import PiecesSession
+from assay_runner.backends.tensorrt.segments import SegmentsSession
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.digests import file_sha256
 from assay_runner.errors import AuditError
@@ -33,8 +33,8 @@ from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.tensors import Progress, Site
 
-PIECES: Final = "pieces"
-"""Folder below a build's working folder for the graphs that pieces are built from."""
+SEGMENTS: Final = "segments"
+"""Folder below a build's working folder for the graphs that segments are built from."""
 
 
 def marked_plan(folder: Path, wanted: Collection[str]) -> Path:
@@ -45,10 +45,10 @@ def marked_plan(folder: Path, wanted: Collection[str]) -> Path:
 
 def forget(folder: Path) -> None:
     """Delete the plans that were built to look into the one of a build's working folder."""
-    for pattern in ("probe-*.plan", "pieces-*.plan"):
+    for pattern in ("probe-*.plan", "segments-*.plan"):
         for plan in (folder / KEPT).glob(pattern):
             plan.unlink(missing_ok=True)
-    rmtree(folder / PIECES, ignore_errors=True)
+    rmtree(folder / SEGMENTS, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,12 @@ class Probes:
             handle = stack.enter_context(stream())
             probe = EngineSession(self.marked(kept), handle) if whole else self._shown(kept, handle)
             stack.callback(probe.close)
-            pieces = self.pieces(probe.shown & kept, handle) if local else None
-            if pieces:
-                stack.callback(pieces.close)
+            segments = self.segments(probe.shown & kept, handle) if local else None
+            if segments:
+                stack.callback(segments.close)
             # What the engine keeps and the probe does not show is not inside a layer: it was not looked at.
             fused = names - kept - probe.shown
-            comparison = DeviceComparison(probe, pieces, names, outputs, fused, axes, self.progress)
+            comparison = DeviceComparison(probe, segments, names, outputs, fused, axes, self.progress)
             stack.callback(comparison.close)
             yield comparison
 
@@ -121,9 +121,9 @@ class Probes:
             stack.callback(comparison.close)
             yield comparison
 
-    def pieces(self, shared: Collection[str], handle: int) -> PiecesSession:
+    def segments(self, shared: Collection[str], handle: int) -> SegmentsSession:
         """What lies between these tensors, on tensors from elsewhere: the engine's layers, where it keeps them."""
-        return PiecesSession(self.recipe, shared, self.folder / PIECES, self._pieces_plan, handle)
+        return SegmentsSession(self.recipe, shared, self.folder / SEGMENTS, self._segments_plan, handle)
 
     def _shown(self, kept: Collection[str], handle: int) -> EngineSession:
         if not shows_unfused():
@@ -142,9 +142,9 @@ class Probes:
             self.progress.note(f"unfused tensors are shown as outputs instead: {error}")
             return EngineSession(self.marked(kept), handle)
 
-    def _pieces_plan(self, recipe: Recipe) -> Path:
-        path = self.folder / KEPT / f"pieces-{file_sha256(recipe.source)[:12]}.plan"
-        return self._plan(path, recipe, "build pieces")
+    def _segments_plan(self, recipe: Recipe) -> Path:
+        path = self.folder / KEPT / f"segments-{file_sha256(recipe.source)[:12]}.plan"
+        return self._plan(path, recipe, "build segments")
 
     def _plan(self, path: Path, recipe: Recipe, what: str) -> Path:
         if not path.is_file():
