@@ -63,7 +63,7 @@ def _even(count: int, size: int) -> int:
 
 def is_float(array: Array) -> bool:
     """Whether the elements are floating-point numbers, bfloat16 among them."""
-    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+    return array.dtype.kind == "f" or (array.dtype.kind == "V" and array.dtype.name == "bfloat16")
 
 
 def bits_equal(first: Array, second: Array) -> bool:
