@@ -89,22 +89,22 @@ class _Again:
             found = session.run(batch.inputs)
             self._first.append({name: np.array(self._axes.judged(name, a, batch)) for name, a in found.items()})
             for run in range(2, runs + 1):
-                self._compare("sameSession", index, run, session.run(batch.inputs))
+                self._compare_one("sameSession", index, run, session.run(batch.inputs))
             self._progress.advance()
 
     def run(self, condition: Condition, session: Session, runs: int = 1) -> None:
         """Run every batch in another session."""
         for run in range(1, runs + 1):
-            self.hold(condition, run, (session.run(batch.inputs) for batch in self.chosen))
+            self.compare(condition, run, (session.run(batch.inputs) for batch in self.chosen))
 
-    def hold(self, condition: Condition, run: int, outputs: Sequence[Arrays] | Iterator[Arrays]) -> None:
+    def compare(self, condition: Condition, run: int, outputs: Sequence[Arrays] | Iterator[Arrays]) -> None:
         """Hold the outputs of every batch against the first ones."""
         for index, found in enumerate(outputs):
-            self._compare(condition, index, run, found)
+            self._compare_one(condition, index, run, found)
             if run == 1:
                 self._progress.advance()
 
-    def _compare(self, condition: Condition, index: int, run: int, again: Arrays) -> None:
+    def _compare_one(self, condition: Condition, index: int, run: int, again: Arrays) -> None:
         batch, first = self.chosen[index], self._first[index]
         self._held[condition, index] += 1
         for name in (n for n in self.outputs if n in first):
@@ -119,7 +119,7 @@ def _ways(backend: Backend, built: Built, again: _Again, runs: int) -> dict[Cond
     """How each condition is brought about, beside the first session's."""
     return {
         "newSession": lambda: _new_session(backend, built, again),
-        "newProcess": lambda: again.hold("newProcess", 1, run_elsewhere(built, [b.inputs for b in again.chosen])),
+        "newProcess": lambda: again.compare("newProcess", 1, run_elsewhere(built, [b.inputs for b in again.chosen])),
         "otherStream": lambda: _other_stream(backend, built, again),
         "usedMemory": lambda: _in_used_memory(backend, built, again, runs),
         "underLoad": lambda: _under_load(backend, built, again, runs),
@@ -141,7 +141,7 @@ def _in_used_memory(backend: Backend, built: Built, again: _Again, runs: int) ->
     """Every batch with every filling."""
     with backend.open(built) as session:
         for run, spoilt in enumerate(in_turn(session, runs), 1):
-            again.hold("usedMemory", run, (spoilt.run(batch.inputs) for batch in again.chosen))
+            again.compare("usedMemory", run, (spoilt.run(batch.inputs) for batch in again.chosen))
 
 
 def _memory(

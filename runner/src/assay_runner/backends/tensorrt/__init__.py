@@ -17,7 +17,7 @@ from assay_runner.backends.tensorrt.description import engine_facts, inspected
 from assay_runner.backends.tensorrt.device import stream
 from assay_runner.backends.tensorrt.hold_layers import slips
 from assay_runner.backends.tensorrt.library import check_available, load_plugins, selects_tactics
-from assay_runner.backends.tensorrt.plans import INSPECTED, PLAN, check_plan, made, tactics_of
+from assay_runner.backends.tensorrt.plans import INSPECTED, PLAN, build_or_reuse, check_plan, tactics_of
 from assay_runner.backends.tensorrt.probes import Probes, forget, marked_plan
 from assay_runner.backends.tensorrt.recipes import fingerprint, identity, recipe_of
 from assay_runner.backends.tensorrt.session import opened
@@ -86,7 +86,7 @@ class TensorRT:
         kept = workdir / KEPT
         kept.mkdir(parents=True, exist_ok=True)
         recipe, notes = recipe_of(model, order, calibration, workdir, progress, shapes)
-        record = made(recipe, kept, progress, fingerprint(model, order, recipe))
+        record = build_or_reuse(recipe, kept, progress, fingerprint(model, order, recipe))
         facts = engine_facts(inspected(kept / PLAN, kept / INSPECTED), recipe.settings, record, model)
         if recipe.settings.typing == "strong":
             facts = replace(facts, wide=wide_nodes(load_outline(recipe.source)))

@@ -23,7 +23,7 @@ RANGES: Final = "calibration.cache"
 TACTICS: Final = "tactics.json"
 
 
-def made(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> dict[str, Any]:
+def build_or_reuse(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> dict[str, Any]:
     """How the plan in `kept` was built; built now unless it is there, from the same.
 
     Raises:
