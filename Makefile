@@ -50,7 +50,7 @@ test-unit: .venv/.dev ## The pure tests only (seconds)
 	@.venv/bin/python -m pytest tests/unit tests/reconcile $(ARGS)
 
 .PHONY: generate
-generate: .venv/.dev ## Write the CRD, the chart's copy and the reference from the types
+generate: .venv/.dev ## Write the CRD, the report's schema, the reference and the page's names from the types
 	@.venv/bin/python tools/generate.py
 
 .PHONY: lint
@@ -60,12 +60,14 @@ lint: .venv/.dev ## Formatting, lint, types and import layers
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
+GENERATED := crds charts/assay docs runner/src/assay_runner/report/names.js
+
 .PHONY: verify
 verify: generate lint ## Generate and lint, then prove that the tree is what they leave behind
 	@$(UV) lock --check --quiet
-	@changed=$$(git status --porcelain -- crds charts/assay docs); \
+	@changed=$$(git status --porcelain -- $(GENERATED)); \
 	if [ -n "$$changed" ]; then echo "generated files differ from what is committed: run make generate and commit"; \
-	echo "$$changed"; git diff -- crds charts/assay docs; exit 1; fi
+	echo "$$changed"; git diff -- $(GENERATED); exit 1; fi
 
 .PHONY: golden
 golden: .venv/.dev ## Rewrite the expected decisions of tests/reconcile; read the diff before you commit it
@@ -98,6 +100,18 @@ gpu-test: gpu-env ## TensorRT on this machine's GPU; what cannot run here is lis
 	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m pytest -W default --durations=15 $(GPU_TESTS) $(ARGS)
 gpu-bench: gpu-env ## The tensorrt backend against bare TensorRT and Polygraphy
 	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m tests.bench.gpu $(ARGS)
+
+# mutmut takes one `src` beside `tests`; ours are three, so they are laid out as it expects them.
+MUTANTS := build/mutants
+.PHONY: mutants
+mutants: .venv/.dev ## Break the code on purpose and see what no test notices (ARGS="'*statistics*'" for a part)
+	@$(UV) sync --quiet --frozen --all-packages --group mutants --inexact
+	@mkdir -p $(MUTANTS)/src
+	@ln -sfn $(CURDIR)/{crds,operator,runner}/src/assay_* $(MUTANTS)/src/
+	@ln -sfn $(CURDIR)/{pyproject.toml,uv.lock,charts,crds,docs,examples,tests} $(MUTANTS)/
+	@cd $(MUTANTS) && $(CURDIR)/.venv/bin/mutmut run $(ARGS)
+	@cd $(MUTANTS) && $(CURDIR)/.venv/bin/mutmut results --all true | \
+	  awk -F ': ' '{ n[$$2]++ } $$2 !~ /killed|not checked/ { print } END { for (s in n) print s ": " n[s] }'
 
 .PHONY: image
 image: .venv/.dev ## Build both images with buildah (BASE_IMAGE=… for another base) and print where they lie

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from assay_runner.backends import Backend, Built, Session
+from assay_runner.backends import Backend, Built, Segment, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import FusedLayer
@@ -56,8 +56,17 @@ class Fusing(OnnxRuntime):
     def open_comparison(self, built: Built, *, local: bool, whole: bool = False) -> Iterator[Kept]:
         """What lies between the layers, or with them split."""
         fused = frozenset(name for inner in self._layers.values() for name in inner if not whole)
-        with self._opened((self._other if whole else None) or built, fused, local) as kept:
+        split = OnnxRuntime() if whole else self
+        with self._opened((self._other if whole else None) or built, fused, local, split) as kept:
             yield kept
+
+    @contextmanager
+    def segments(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Segment, ...]]:
+        """Of what lies between the layers."""
+        inside = {name for inner in self._layers.values() for name in inner}
+        kept = {name: size for name, size in shared.items() if name not in inside}
+        with super().segments(built, kept, limit) as segments:
+            yield segments
 
     def fused_layer(self, built: Built, tensor: str) -> FusedLayer | None:
         """As it was told."""
@@ -70,12 +79,12 @@ class Fusing(OnnxRuntime):
         if tensor not in self._layers:
             raise InvalidInput(f"no fused layer makes {tensor}")
         others = frozenset(name for made, inner in self._layers.items() if made != tensor for name in inner)
-        with self._opened(self._other or built, others, local=True) as split:
+        with self._opened(self._other or built, others, True, OnnxRuntime()) as split:
             yield split
 
     @contextmanager
-    def _opened(self, built: Built, fused: frozenset[str], local: bool) -> Iterator[Kept]:
-        kept = {site.tensor for site in self.sites(built)} - fused
+    def _opened(self, built: Built, fused: frozenset[str], local: bool, cut: Backend) -> Iterator[Kept]:
+        sites = {site.tensor for site in self.sites(built)}
         with ExitStack() as stack:
-            session = stack.enter_context(self.open_tapped(built, kept))
-            yield Kept(self, built, session, local, DEFAULT.pieces, stack, kept, fused)
+            session = stack.enter_context(self.open_tapped(built, sites - fused))
+            yield Kept(cut, built, session, local, DEFAULT.segments, stack, sites - fused, fused & sites)

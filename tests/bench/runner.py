@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import shutil
 import statistics
 import tempfile
@@ -29,6 +30,7 @@ class Size:
         samples: samples of its audit.
         growth: samples of the two audits whose peak memory is compared.
         tensors: height and width of the tensors of the 60-convolution network.
+        trials: candidates that are tried one after another.
         repeats: times that each program runs.
     """
 
@@ -36,10 +38,11 @@ class Size:
     samples: int = 256
     growth: tuple[int, int] = (256, 2048)
     tensors: int = 56
+    trials: int = 20
     repeats: int = 3
 
 
-QUICK = Size(image=96, samples=64, growth=(128, 512), tensors=28, repeats=1)
+QUICK = Size(image=96, samples=64, growth=(128, 512), tensors=28, trials=4, repeats=1)
 LAYER_SAMPLES = (16, 64)
 LAYER_BATCH = 4
 OUTPUT_BATCH = 8
@@ -134,7 +137,33 @@ def layers(size: Size) -> Iterator[Figure]:
     )
 
 
-BENCHMARKS: dict[str, Callable[[Size], Iterator[Figure]]] = {"outputs": outputs, "memory": memory, "layers": layers}
+def trials(size: Size) -> Iterator[Figure]:
+    """Candidates that differ in one node: tried in one process, against a task of its own for each."""
+    say(f"{size.trials} FP16 candidates of the decomposed digits transformer, each holding another node to FP32")
+    folder = Path(tempfile.mkdtemp(prefix="assay-bench-trials-"))
+    try:
+        found = folder / "found.json"
+        programs: dict[str, Program] = {
+            "trials": lambda: run_program(
+                python("tests.bench.trials", found, "--trials", size.trials), folder / "trials.log"
+            ),
+            "tasks": lambda: run_program(python("tests.bench.held_tasks", folder, size.trials), folder / "tasks.log"),
+        }
+        taken = in_turns(programs, size.repeats)
+        told = json.loads(found.read_text())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    yield Figure("runner_trials_wall_vs_tasks", median_ratio(seconds(taken["trials"]), seconds(taken["tasks"])), 0.5)
+    yield Figure("runner_trials_golden_runs_per_batch", told["goldenRuns"] / told["batches"], 1)
+    yield Figure("runner_trials_memory_growth", told["memory"][-1][0] - told["memory"][1][0], 20, unit="MB")
+
+
+BENCHMARKS: dict[str, Callable[[Size], Iterator[Figure]]] = {
+    "outputs": outputs,
+    "memory": memory,
+    "layers": layers,
+    "trials": trials,
+}
 
 
 def main() -> int:

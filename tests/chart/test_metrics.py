@@ -41,6 +41,7 @@ def test_alerts_speak_of_metrics_that_there_are(monitored: list[dict[str, Any]])
     metrics.watch({"audit": lambda: ()}, lambda: 0.0)
     served = set(re.findall(r"# TYPE (assay_\w+)", metrics.text().decode()))
     (group,) = named(monitored, "PrometheusRule")["spec"]["groups"]
+    assert group["rules"]
     for rule in group["rules"]:
         assert set(re.findall(r"assay_\w+", rule["expr"])) <= served
         assert 'namespace="assay-system",job="assay-metrics"' in rule["expr"]

@@ -87,7 +87,9 @@ def test_default_images_are_those_that_make_image_builds(default: list[dict[str,
 
 @pytest.mark.parametrize("release", ["assay", "prod", "a" * 53])
 def test_names_fit_and_do_not_clash_between_releases(chart: Chart, release: str) -> None:
-    for made in chart.render("--set", "replicas=2,networkPolicy.enabled=true", release=release):
+    rendered = chart.render("--set", "replicas=2,networkPolicy.enabled=true", release=release)
+    assert {"Deployment", "NetworkPolicy", "ServiceAccount"} <= set(kinds(rendered))
+    for made in rendered:
         name = made["metadata"]["name"]
         assert len(name) <= 63
         assert made["kind"] == "CustomResourceDefinition" or release[:40] in name

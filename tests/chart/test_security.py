@@ -70,7 +70,10 @@ def test_namespaced_install_has_roles_only(chart: Chart) -> None:
 
 @pytest.mark.parametrize("arguments", [(), ("--set", "namespaces={a}"), ("--set", "replicas=3")])
 def test_no_role_has_a_wildcard_or_reads_secrets(chart: Chart, arguments: tuple[str, ...]) -> None:
-    for role in (o for o in chart.render(*arguments) if o["kind"] in ("Role", "ClusterRole")):
+    roles = [made for made in chart.render(*arguments) if made["kind"] in ("Role", "ClusterRole")]
+    assert roles
+    for role in roles:
+        assert role["rules"]
         for rule in role["rules"]:
             assert "*" not in rule["verbs"] + rule["apiGroups"] + rule["resources"]
             assert "secrets" not in rule["resources"]

@@ -15,6 +15,7 @@ import yaml
 from assay_api.model import parse
 from assay_api.report import Report
 from assay_runner.cli import run_command
+from tests.described import undescribed
 from tests.runner.io.made import linear, rows, shard
 
 SAMPLES = 24
@@ -93,4 +94,7 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str], *words: str, **changes
 
 
 def report_of(folder: Path) -> Report:
-    return parse(Report, json.loads((folder / "out" / "report.json").read_bytes()))
+    """The report that was written; the schema describes every field of it."""
+    written = json.loads((folder / "out" / "report.json").read_bytes())
+    assert list(undescribed(written)) == []
+    return parse(Report, written)

@@ -55,7 +55,7 @@ FILES: list[tuple[str, list[Damage]]] = [
 def audit(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Ended, list[float | None], str]:
     ended = run(folder, capsys, candidates=[INT8], checks=[{"finite": {}}, {"outputDrift": {"cosine": 0.9}}])
     report = report_of(folder)
-    notes = (*report.candidates[0].notes, *report.golden.get("notes", ()))
+    notes = (*report.candidates[0].notes, *(report.golden.notes or ()))
     return ended, [finding.value for finding in report.findings], "\n".join(notes)
 
 

@@ -7,16 +7,17 @@ from functools import cache
 import pytest
 
 from assay_runner import errors
-from assay_runner.backends import BACKENDS, Backend, Built
+from assay_runner.backends import Backend, Built
 from tests.contract.builds import SHAPES, Build, X, asked
+from tests.contract.offered import OFFERED
 from tests.lab import Unavailable
 from tests.models import Heard, Samples, convolutions, loaded
 from tests.timings import shared_by_builds
 
 
-@pytest.fixture(scope="session", params=sorted(BACKENDS))
+@pytest.fixture(scope="session", params=sorted(OFFERED))
 def backend(request: pytest.FixtureRequest) -> Backend:
-    chosen = BACKENDS[request.param]
+    chosen = OFFERED[request.param]
     try:
         chosen.available()
     except errors.Unavailable as error:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
+import gc
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from assay_api.audit import Candidate
-from assay_api.model import parse
 from assay_runner import errors
-from assay_runner.backends import BACKENDS, Backend, Capability
-from assay_runner.backends.seams import Comparing
+from assay_runner.backends import BACKENDS, Backend, Built, Capability
+from assay_runner.backends.seams import SHARED, Comparing
 from assay_runner.data.rows import bits_equal
 from assay_runner.errors import InvalidInput
 from assay_runner.statistics.blocks import Sums
 from assay_runner.tensors import Array
-from tests.contract.builds import Build, X, asked
+from tests.contract.builds import SHAPES, Build, X, asked
 from tests.lab import Unavailable
-from tests.models import Heard, convolutions, loaded
+from tests.models import Heard, Samples, convolutions, loaded
+from tests.orders import ordered
+from tests.timings import shared_by_builds
 
 
 def test_the_table_names_what_it_holds() -> None:
@@ -27,12 +29,15 @@ def test_the_table_names_what_it_holds() -> None:
 
 
 def test_a_missing_device_is_one_sentence_with_a_way_out() -> None:
-    with contextlib.suppress(errors.Unavailable):
+    told = ""
+    try:
         BACKENDS["tensorrt"].available()
-        pytest.skip("nothing is missing here")
-    with pytest.raises(errors.Unavailable, match="--backend onnxruntime") as caught:
-        BACKENDS["tensorrt"].available()
-    assert ". " not in str(caught.value)
+    except errors.Unavailable as error:
+        told = str(error)
+    if not told:
+        raise Unavailable("nothing is missing here: there are a GPU, its driver and TensorRT")
+    assert "--backend onnxruntime" in told
+    assert ". " not in told
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "tf32", "int8", "fp8"])
@@ -77,10 +82,10 @@ def test_shown_tensors_are_those_it_names(backend: Backend, build: Build) -> Non
         assert session.run({"x": X}).keys() == {"c", "logits"}
 
 
-def test_pieces_make_every_shared_tensor(backend: Backend, build: Build) -> None:
+def test_segments_make_every_shared_tensor(backend: Backend, build: Build) -> None:
     """Of a backend that fuses: every shared tensor that it keeps between its layers."""
-    if not backend.can(Capability.PIECES):
-        raise Unavailable(f"{backend.name} cannot run pieces here")
+    if not backend.can(Capability.SEGMENTS):
+        raise Unavailable(f"{backend.name} cannot run segments here")
     made = build("fp16")
     with backend.open_tapped(made) as session:
         tensors = session.run({"x": X})
@@ -89,13 +94,13 @@ def test_pieces_make_every_shared_tensor(backend: Backend, build: Build) -> None
     if isinstance(backend, Comparing):
         with backend.open_comparison(made, local=False) as comparison:
             kept &= comparison.shown
-    with backend.pieces(made, floats, 1 << 20) as pieces:
-        given = {name for piece in pieces for name in piece.gives}
+    with backend.segments(made, floats, 1 << 20) as segments:
+        given = {name for segment in segments for name in segment.gives}
         assert given == kept
-        for piece in pieces:
-            results = piece.session.run({**tensors, "x": X})
-            for name, made_as in piece.gives.items():
-                # On its own tensors a piece gives what the whole gave; where it is an engine, by other kernels.
+        for segment in segments:
+            results = segment.session.run({**tensors, "x": X})
+            for name, made_as in segment.gives.items():
+                # On its own tensors a segment gives what the whole gave; where it is an engine, by other kernels.
                 found, whole = results[made_as], tensors[name]
                 assert bits_equal(found, whole) or (isinstance(backend, Comparing) and snr(whole, found) > 50), name
 
@@ -112,6 +117,63 @@ def test_a_wrong_shape_is_the_users_to_mend(backend: Backend, build: Build) -> N
         session.run({"x": X[:, :2]})
 
 
+def test_what_is_released_is_forgotten_and_no_other_build_is_touched(backend: Backend, tmp_path: Path) -> None:
+    def made(name: str) -> tuple[Built, list[weakref.ref[object]]]:
+        """A build that was looked into, and what must not be held once it is released."""
+        given, progress, data = loaded(convolutions(), tmp_path / name), Heard(), Samples({"x": X})
+        workdir = shared_by_builds(backend, tmp_path / name / "built")
+        found = backend.build(given, asked(backend, "fp16"), data, workdir, progress, SHAPES)
+        looked_into(found)
+        return found, [weakref.ref(each) for each in (found, given, progress, data)]
+
+    def looked_into(found: Built) -> None:
+        if backend.can(Capability.TENSORS):
+            with backend.open_tapped(found, {"c"}) as session:
+                assert session.run({"x": X}).keys() == {"c", "logits"}
+
+    first, held = made("first")
+    second, others = made("second")
+    with backend.open(first) as session:
+        before = session.run({"x": X})["logits"].copy()
+    files = written(tmp_path / "second")
+    for _ in range(2):
+        backend.release(first)
+    with backend.open(first) as session:
+        assert bits_equal(session.run({"x": X})["logits"], before)
+    del first
+    gc.collect()
+    assert [ref() for ref in held] == [None] * len(held)
+    looked_into(second)
+    assert written(tmp_path / "second") == files
+    backend.release(second)
+    del second
+    gc.collect()
+    assert [ref() for ref in others] == [None] * len(others)
+
+
+def written(folder: Path) -> dict[Path, tuple[int, int]]:
+    """When each file was written, and its size; but for what every build may write to."""
+    files = (path for path in folder.rglob("*") if path.is_file() and SHARED not in path.parts)
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+
+
+def test_a_node_that_is_not_there_is_not_held(backend: Backend, tmp_path: Path) -> None:
+    order = replace(asked(backend, "fp16"), held={"c.node": "fp32", "none*": "fp32"})
+    with pytest.raises(InvalidInput, match=r"node 'none\*' is held to fp32, and given.onnx has none of this name"):
+        backend.build(loaded(convolutions(), tmp_path), order, None, tmp_path / "built", Heard(), SHAPES)
+
+
+def test_tactics_are_recorded_or_refused_in_one_sentence(backend: Backend, tmp_path: Path) -> None:
+    order, workdir = replace(asked(backend, "fp16"), tactics={}), tmp_path / "built"
+    given = loaded(convolutions(), tmp_path)
+    if backend.can(Capability.TACTICS):
+        assert backend.build(given, order, None, workdir, Heard(), SHAPES).tactics
+        return
+    with pytest.raises(errors.Unsupported, match="a record of tactics is asked for, ") as caught:
+        backend.build(given, order, None, workdir, Heard(), SHAPES)
+    assert ". " not in str(caught.value)
+
+
 @pytest.mark.parametrize("precision", ["int8", "fp8"])
 def test_8_bits_without_calibration_inputs_are_refused(backend: Backend, precision: str, tmp_path: Path) -> None:
     made = loaded(convolutions(), tmp_path)
@@ -121,6 +183,6 @@ def test_8_bits_without_calibration_inputs_are_refused(backend: Backend, precisi
 
 @pytest.mark.parametrize("precision", ["int8", "fp8"])
 def test_a_model_of_its_own_without_pairs_is_refused(backend: Backend, precision: str, tmp_path: Path) -> None:
-    fields = {"name": "qat", "backend": backend.name, "precision": precision, "model": {"uri": "file:///own.onnx"}}
+    own = ordered(precision, backend=backend.name, model={"uri": "file:///own.onnx"})
     with pytest.raises(InvalidInput, match=r"no .* QuantizeLinear and DequantizeLinear pairs inside"):
-        backend.build(loaded(convolutions(), tmp_path), parse(Candidate, fields), None, tmp_path / "built", Heard())
+        backend.build(loaded(convolutions(), tmp_path), own, None, tmp_path / "built", Heard())

@@ -48,6 +48,7 @@ from assay_runner.evidence.reruns import (
 )
 from assay_runner.tensors import Site
 from tests.evidence import proof
+from tests.wire import details
 
 SITE = Site("t", "n", "Op")
 INF = float("inf")
@@ -166,13 +167,15 @@ def test_nan_never_passes(name: str, given: dict[str, Any]) -> None:
 def test_findings_are_one_sentence_about_this_candidate(name: str, given: dict[str, Any]) -> None:
     check = made(name, given)
     for seen in (evidence(check, True), evidence(check, False), Evidence(candidate="c")):
-        for finding in check.judge(seen):
+        found = check.judge(seen)
+        assert found
+        for finding in found:
             assert (finding.candidate, finding.check) == ("c", name)
             assert finding.message
             assert "\n" not in finding.message
             assert ". " not in finding.message.rstrip(".")
             assert Finding.model_validate_json(finding.model_dump_json(by_alias=True))
-            assert len(json.dumps(finding.details, default=str)) < 8000
+            assert len(json.dumps(details(finding))) < 8000
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
@@ -229,8 +232,8 @@ def test_too_few_samples_are_inconclusive_with_the_number_that_would_do() -> Non
     check = LabelAccuracy(keep=0.999)
     [found] = check.judge(evidence(check, good=True, samples=12))
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert found.details["samplesToSettle"] > 2995
-    assert str(found.details["samplesToSettle"]) in found.message
+    assert details(found)["samplesToSettle"] > 2995
+    assert str(details(found)["samplesToSettle"]) in found.message
 
 
 def test_a_fixed_validation_set_needs_no_interval() -> None:
@@ -303,7 +306,7 @@ def test_tensors_that_are_never_made_do_not_count_as_unseen() -> None:
     [found] = drift_of(LayerErrors(perfect(), ("a",), tuple(f"t{i}" for i in range(9))))
     assert found.verdict is Verdict.PASSED
     assert "1 of 2 tensors compared, all within the limits (9 more lie inside fused layers" in found.message
-    assert (found.details["notCompared"], found.details["insideFusedLayers"]) == (1, 9)
+    assert (details(found)["notCompared"], details(found)["insideFusedLayers"]) == (1, 9)
 
 
 @pytest.mark.parametrize("measured", [True, False])

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay_api.audit import Candidate
-from assay_api.model import parse
 from assay_runner import errors
-from assay_runner.backends import BACKENDS, Backend, Built
+from assay_runner.backends import Backend, Built
 from assay_runner.backends.seams import Comparing, Opening
 from assay_runner.golden.run import BACKEND, golden_model
 from assay_runner.passes.counts import Counts
 from assay_runner.passes.host import comparison
 from assay_runner.tensors import Array, Batch, Extents
-from tests.fusing import Fusing
+from tests.contract.offered import OFFERED
 from tests.lab import Unavailable
 from tests.models import Heard, Samples, convolutions, loaded, random
+from tests.orders import ordered
 from tests.timings import shared_by_builds
 
 X = random(10, 4, 9, 9, seed=1)
@@ -30,7 +29,6 @@ X[6] *= 3e5
 DATA = Samples({"x": X}, batch=4)
 PADDED = Samples({"x": X}, batch=4, fixed=True)
 SHAPES = {"x": Extents((1, 4, 9, 9), (4, 4, 9, 9), (4, 4, 9, 9))}
-OFFERED: dict[str, Backend] = {**BACKENDS, "fusing": Fusing({"r": ("c", "n"), "logits": ("f",)})}
 
 
 @pytest.fixture(scope="module", params=sorted(OFFERED))
@@ -46,12 +44,11 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture(scope="module")
 def built(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """In FP16, whatever a builder would rather take."""
-    fields: dict[str, Any] = {"name": "fp16", "backend": backend.name, "precision": "fp16"}
-    if backend.name == "tensorrt":
-        fields |= {"typing": "strong", "build": {"optimizationLevel": 0}}
+    fields: dict[str, Any] = {"typing": "strong", "build": {"optimizationLevel": 0}}
+    order = ordered("fp16", backend=backend.name, **(fields if backend.name == "tensorrt" else {}))
     folder = tmp_path_factory.mktemp("built")
     workdir = shared_by_builds(backend, folder / "built")
-    return backend.build(loaded(convolutions(), folder), parse(Candidate, fields), None, workdir, Heard(), SHAPES)
+    return backend.build(loaded(convolutions(), folder), order, None, workdir, Heard(), SHAPES)
 
 
 @contextmanager
@@ -69,7 +66,9 @@ def test_figures_are_those_of_the_tensors_it_shows(backend: Backend, built: Buil
         for batch, golden in runs:
             compared.add(batch, dict(golden))
             for name, array in compared.show(batch, compared.shown).items():
-                counts.setdefault(name, Counts()).add(array, batch, golden[name])
+                counts.setdefault(name, Counts()).add(
+                    array, batch, golden[name], built.axes.of(name, array.shape, batch.fed)
+                )
         found = compared.accumulated()
         assert found.keys() == counts.keys() == compared.shown
         for name, one in counts.items():
@@ -124,7 +123,7 @@ def test_local_errors_are_of_one_layer_alone(backend: Backend, built: Built, tmp
         compared.add(batch, {name: golden[name] for name in compared.shown or golden})
         local, found = compared.local(), compared.accumulated()
     if not local:
-        raise Unavailable(f"{backend.name} runs no pieces here")
+        raise Unavailable(f"{backend.name} runs no segments here")
     assert local.keys() <= found.keys()
     assert local["logits"].elements == found["logits"].sums.elements
     assert local["logits"].snr > max(40, found["logits"].sums.snr - 6)
@@ -137,8 +136,11 @@ def test_what_is_fused_is_not_shown_before_it_is_split(backend: Backend, built: 
         shown, fused = compared.shown, compared.fused
     assert shown <= sites
     assert not shown & fused
-    if not isinstance(backend, Opening) or not fused:
+    if not isinstance(backend, Opening):
+        assert not fused, "what is fused can be opened"
         return
+    if not fused:
+        raise Unavailable(f"{backend.name} fuses nothing of the small model here")
     layers = {name: layer for name in shown if (layer := backend.fused_layer(built, name))}
     assert layers
     for tensor, layer in layers.items():

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from assay_runner.backends import BACKENDS, Backend, Built
+from assay_runner.backends import Backend, Built
 from assay_runner.backends.seams import (
     FILLINGS,
+    KEPT,
     LEAST,
+    SHARED,
     Comparing,
     Extensible,
+    Keeping,
     Spoiling,
     Streamed,
     Timed,
@@ -26,12 +31,19 @@ from assay_runner.passes.in_subprocess import run_elsewhere
 from assay_runner.passes.repeats import repeat
 from assay_runner.passes.spoilt import Spoilt
 from assay_runner.tensors import Extents
-from tests.contract.builds import Build, asked
-from tests.lab import Unavailable
+from tests.contract.builds import SHAPES, Build, asked
+from tests.contract.offered import OFFERED
 from tests.models import Heard, Samples, branching, convolutions, loaded, random
 from tests.runner.numerics.candidates import setting
 
+CLOCKED = ("altering", "tensorrt")
+"""Whose sessions run on a device, or are told to look so."""
 DATA = Samples({"x": random(6, 4, 9, 9, seed=1)}, batch=3)
+
+
+def only(names: Iterable[str]) -> pytest.MarkDecorator:
+    """Run with these backends of the table: of the others the contract asks nothing here."""
+    return pytest.mark.parametrize("backend", sorted(names), indirect=True, scope="session")
 
 
 @pytest.fixture
@@ -39,26 +51,27 @@ def built(build: Build) -> Built:
     return build("fp16")
 
 
-@pytest.mark.parametrize("name", sorted(BACKENDS))
+@pytest.mark.parametrize("name", sorted(OFFERED))
 def test_conditions_are_those_there_are(name: str) -> None:
-    offered = conditions_of(BACKENDS[name])
+    offered = conditions_of(OFFERED[name])
     assert LEAST <= offered <= set(CONDITIONS)
-    assert ("otherStream" in offered) == isinstance(BACKENDS[name], Streamed)
+    assert ("otherStream" in offered) == isinstance(OFFERED[name], Streamed)
 
 
 def test_sessions_can_be_spoilt_where_used_memory_is_offered(backend: Backend, built: Built) -> None:
-    with backend.open(built) as session, backend.open_tapped(built) as tapped:
-        offered = "usedMemory" in conditions_of(backend)
-        for opened in (session, tapped):
-            assert isinstance(opened, Spoiling) == offered
-    if offered and isinstance(backend, Comparing):
-        with backend.open_comparison(built, local=False) as comparison:
-            assert isinstance(comparison, Spoiling)
+    offered = "usedMemory" in conditions_of(backend)
+    with ExitStack() as stack:
+        opened: list[object] = [
+            stack.enter_context(backend.open(built)),
+            stack.enter_context(backend.open_tapped(built)),
+        ]
+        if isinstance(backend, Comparing):
+            opened.append(stack.enter_context(backend.open_comparison(built, local=False)))
+        assert [isinstance(each, Spoiling) for each in opened] == [offered] * len(opened)
 
 
+@only(name for name in OFFERED if "usedMemory" in conditions_of(OFFERED[name]))
 def test_a_session_that_is_spoilt_gives_the_same_bits(backend: Backend, built: Built) -> None:
-    if "usedMemory" not in conditions_of(backend):
-        raise Unavailable(f"{backend.name} cannot fill the memory it computes in")
     inputs = next(iter(DATA)).inputs
     with backend.open(built) as session:
         plain = np.array(session.run(inputs)["logits"])
@@ -92,9 +105,9 @@ def test_a_new_process_shows_the_tensors_that_are_shown_here(backend: Backend, b
     assert all(bits_equal(here[name], elsewhere[name]) for name in here)
 
 
+@only(name for name in OFFERED if isinstance(OFFERED[name], Extensible))
 def test_one_more_output_is_there_beside_the_others(backend: Backend, built: Built) -> None:
-    if not isinstance(backend, Extensible):
-        raise Unavailable(f"{backend.name} cannot add an output here")
+    assert isinstance(backend, Extensible)
     inputs = next(iter(DATA)).inputs
     with backend.open_with_output(built, "r") as session:
         found = {name: np.array(array) for name, array in session.run(inputs).items()}
@@ -111,12 +124,42 @@ def test_what_control_flow_hides_is_told(backend: Backend, tmp_path: Path) -> No
     assert [site.tensor for site in made.hidden] == ["y"]
 
 
-def test_a_session_that_knows_its_time_and_memory_gives_them(backend: Backend, built: Built) -> None:
+@only(CLOCKED)
+def test_a_session_on_a_device_knows_its_time_and_memory(backend: Backend, built: Built) -> None:
     inputs = next(iter(DATA)).inputs
     with backend.open(built) as session:
-        if isinstance(session, Timed):
-            times = session.time(inputs, 5)
-            assert len(times) == 5
-            assert min(times) > 0
-        if isinstance(session, Weighed):
-            assert session.device_memory > 0
+        assert isinstance(session, Timed)
+        times = session.time(inputs, 5)
+        assert len(times) == 5
+        assert min(times) > 0
+        assert isinstance(session, Weighed)
+        assert session.device_memory > 0
+
+
+@only(name for name in OFFERED if name not in CLOCKED)
+def test_a_session_of_the_host_does_not_pretend_to_a_device(backend: Backend, built: Built) -> None:
+    with backend.open(built) as session:
+        assert not isinstance(session, Timed | Weighed)
+
+
+@only(name for name in OFFERED if isinstance(OFFERED[name], Keeping))
+def test_a_dear_build_is_taken_again_and_shared_files_stay_whole(backend: Backend, tmp_path: Path) -> None:
+    assert isinstance(backend, Keeping)
+    assert backend.identity() == backend.identity() != ""
+    model = loaded(convolutions(), tmp_path)
+
+    def build() -> dict[str, bytes]:
+        # In 8 bits: what is built as quickly as can be times nothing (tests/contract/builds.py).
+        backend.build(model, asked(backend, "int8"), DATA, tmp_path / "built", Heard(), SHAPES)
+        kept = (tmp_path / "built" / KEPT).iterdir()
+        return {path.name: path.read_bytes() for path in kept if path.suffix != ".json"}
+
+    first = build()
+    assert first
+    assert build() == first
+    [ours] = {path.name: path for path in (tmp_path / "built" / SHARED).iterdir()}.values()
+    before, theirs = ours.read_bytes(), tmp_path / "theirs"
+    for content in (b"", b"of no use"):
+        theirs.write_bytes(content)
+        backend.merge(ours, theirs)
+        assert ours.read_bytes() == before

@@ -43,7 +43,7 @@ def assert_done_once(room: Room, found: Manifest) -> None:
     summary = found["status"]["report"]["uri"].removeprefix(f"s3://{AUDITS}/")
     assert keys == sorted([summary, summary.replace("report.json", "bf16/report.json")])
     report = Report.model_validate_json(client.get_object(Bucket=AUDITS, Key=summary)["Body"].read())
-    assert report.candidates[0].samples == report.dataset["samples"]
+    assert report.candidates[0].samples == report.dataset.samples
     assert report.candidates[0].samples % 797 == 0
 
 

@@ -15,10 +15,12 @@ import yaml
 from assay_api.model import parse
 from assay_api.report import CandidateReport, Finding, Report, Verdict
 from assay_runner.cli import run_command
+from tests.described import undescribed
 from tests.gpu.plans import plans_in
+from tests.lab import Unavailable
 from tests.timings import shared_by_audits
 
-__all__ = ["KEEP", "Audited", "audit", "run", "trt"]
+__all__ = ["KEEP", "Audited", "audit", "measured", "not_here", "run", "trt"]
 
 KEEP: Final = "ASSAY_GPU_OUT"
 """Names a folder that every report is copied to."""
@@ -59,6 +61,32 @@ class Audited:
     def plans(self) -> list[Path]:
         """Engines that the audit left in its cache."""
         return plans_in(self.out / "cache")
+
+
+def not_here(found: CandidateReport, *words: str) -> str:
+    """Why this TensorRT or GPU does not have what a candidate asks for; empty where it was measured.
+
+    A candidate that ends in an error counts as refused only where the error has one of these words; none given: any but
+    those of a bug.
+    """
+    if not found.error:
+        return ""
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "a bug in Assay" not in found.error
+    assert not words or any(each in found.error for each in words), found.error
+    return found.error
+
+
+def measured(told: Audited, name: str, *words: str) -> CandidateReport:
+    """A candidate's part, where it was measured.
+
+    Raises:
+        Unavailable: it was refused, in one of these words; then the test is listed as NOT RUN.
+    """
+    found = told.candidate(name)
+    if why := not_here(found, *words):
+        raise Unavailable(why)
+    return found
 
 
 def trt(precision: str, name: str = "", level: int = 1, **more: Any) -> dict[str, Any]:
@@ -103,4 +131,6 @@ def run(document: Mapping[str, Any], folder: Path) -> Audited:
     if kept := os.environ.get(KEEP):
         Path(kept).mkdir(parents=True, exist_ok=True)
         shutil.copy(report, Path(kept, f"{name}.json"))
-    return Audited(code, parse(Report, json.loads(report.read_bytes())), out)
+    written = json.loads(report.read_bytes())
+    assert list(undescribed(written)) == []
+    return Audited(code, parse(Report, written), out)

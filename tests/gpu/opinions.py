@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from assay_api.report import CandidateReport, Verdict
-from tests.gpu.audits import Audited, audit, run, trt
+from tests.gpu.audits import Audited, audit, measured, run, trt
 from tests.gpu.bare import Bare, inputs_and_outputs, opened
 from tests.scenarios import Scenario, write
 
@@ -79,19 +79,15 @@ def audited(name: str, folder: Path, checks: Sequence[Any] = CHECKS, **fields: A
 
 def opinions(
     name: str, folder: Path, checks: Sequence[Any] = CHECKS, refusable: bool = False, **fields: Any
-) -> Opinions | None:
+) -> Opinions:
     """Audit, and run the audit's engine again.
 
-    None where this TensorRT does not have what is asked for: weak typing, or what else is refusable. It must say so.
+    Raises:
+        Unavailable: this TensorRT says that it does not have what is asked for: weak typing, or what else is refusable.
     """
     told, scenario = audited(name, folder, checks, **fields)
-    [candidate] = told.report.candidates
-    if candidate.error and (refusable or fields.get("typing") == "weak"):
-        assert refusable or "typing weak" in candidate.error
-        assert "a bug in Assay" not in candidate.error
-        assert told.report.verdict is Verdict.INCONCLUSIVE
-        return None
-    assert not candidate.error
+    [name] = [each.name for each in told.report.candidates]
+    candidate = measured(told, name, *(() if refusable else ("typing weak is asked for",)))
     engine = opened(told.plans(), *inputs_and_outputs(folder / "model.onnx"))
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     [output] = [each.name for each in onnx.load(str(folder / "model.onnx")).graph.output]
@@ -106,9 +102,9 @@ def agree(both: Opinions) -> None:
     messages = [f"{f.check}: {f.verdict}: {f.message}" for f in told.findings()]
     assert told.verdict("outputDrift") is (Verdict.FAILED if both.broken else Verdict.PASSED), messages
     if np.isfinite(both.found).all():
-        [shown] = [each for each in both.candidate.outputs if each["name"] == output]
+        [shown] = [each for each in both.candidate.outputs if each.name == output]
         expected = float(np.abs(both.found - both.golden).max())
-        assert float(shown["metrics"]["maxAbs"]["worst"]) == pytest.approx(expected, rel=0.02, abs=1e-6)
+        assert float(shown.metrics["maxAbs"].worst) == pytest.approx(expected, rel=0.02, abs=1e-6)
         assert not any(f.tensor == output and f.verdict is Verdict.FAILED for f in told.findings("finite")), messages
     else:
         assert any(f.verdict is Verdict.FAILED for f in told.findings("finite")), messages

@@ -42,5 +42,5 @@ def test_audits_grow_one_timing_cache_and_replace_a_damaged_one(
     third = audited("third", workspace="2Gi")
     assert len(kept.read_bytes()) > 0.5 * len(whole)
     assert {told.verdict("outputDrift") for told in (first, second, third)} == {Verdict.PASSED}
-    seconds = [told.candidate("fp16").engine["buildSeconds"] for told in (first, second, third)]
+    seconds = [told.candidate("fp16").engine.build_seconds for told in (first, second, third)]
     print(f"built in {seconds[0]:.1f} s, {seconds[1]:.1f} s with its timings, {seconds[2]:.1f} s without")

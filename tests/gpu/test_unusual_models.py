@@ -13,6 +13,7 @@ from onnx import TensorProto
 from assay_api.report import Verdict
 from tests.gpu.audits import Audited, audit, run, trt
 from tests.models import branching, constant, model, node, random, value
+from tests.wire import details
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -49,7 +50,7 @@ def test_integers_are_fed_to_every_layer(named: bool, tmp_path: Path) -> None:
     told = audited(f"words-{'named' if named else 'nameless'}", words(named), tmp_path, ids=ids)
     [found] = told.findings("layerDrift")
     assert found.verdict is Verdict.PASSED, found.message
-    assert found.details["withoutLocalError"] == 0
+    assert details(found)["withoutLocalError"] == 0
     # The last batch is shorter than the one that the layers alone were built for.
     assert any("leave out batches of another shape" in note for note in told.candidate("fp16").notes)
 
@@ -57,6 +58,6 @@ def test_integers_are_fed_to_every_layer(named: bool, tmp_path: Path) -> None:
 def test_what_control_flow_hides_does_not_pass(tmp_path: Path) -> None:
     told = audited("branching", branching(), tmp_path, x=random(SAMPLES, 4))
     assert told.candidate("fp16").verdict is not Verdict.PASSED
-    assert all(
-        found.verdict is not Verdict.PASSED for check in ("finite", "layerDrift") for found in told.findings(check)
-    )
+    verdicts = [found.verdict for check in ("finite", "layerDrift") for found in told.findings(check)]
+    assert len(verdicts) >= 2
+    assert Verdict.PASSED not in verdicts

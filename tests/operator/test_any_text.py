@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assay_api.finding import WorstFigure
 from assay_api.model import to_wire
 from assay_api.report import Verdict
-from assay_api.result import TaskError, TaskResult, WorstFigure, to_termination_message
+from assay_api.result import TaskError, TaskResult, to_termination_message
 from assay_api.status import AuditStatus, RecommendationStatus
 from assay_operator.apply import Applier
 from assay_operator.audits.kind import AUDITS

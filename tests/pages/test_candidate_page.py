@@ -10,6 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
+from assay_api.entries import EngineTensorEntry
 from assay_api.report import Report
 from tests.pages.browser import Browser
 from tests.pages.conftest import write_page
@@ -61,6 +62,7 @@ def test_limits_of_the_format_are_drawn_where_they_are(browser: Browser, pages: 
     browser.open(pages["candidate"])
     labels = browser.texts(".chart.range .zones text")
     assert labels == ["FP16 largest 65,504", "smallest normal 6.1e-5", "smallest subnormal 6e-8"]
+    assert browser.all(".chart.histogram")
     for figure in browser.all(".chart.histogram"):
         lines = [line.rect["x"] for line in figure.find_elements(By.CSS_SELECTOR, ".zones line")]
         area = figure.find_element(By.CSS_SELECTOR, ".area").rect
@@ -101,9 +103,10 @@ def test_layers_of_the_engine_filter_by_precision_and_word_and_sort(browser: Bro
 
 
 def test_scripts_shorten_the_tensors_of_a_layer_as_the_page_without_them(browser: Browser, tmp_path: Path) -> None:
-    many = [{"name": f"/encoder/a/rather/long/name/of/a/tensor/{'x' * 30}/{i}", "format": "Half"} for i in range(7)]
+    name = f"/encoder/a/rather/long/name/of/a/tensor/{'x' * 30}"
+    many = tuple(EngineTensorEntry(name=f"{name}/{i}", format="Half") for i in range(7))
     report = engines.candidate()
-    layer = {**report.candidates[0].engine_layers[0], "inputs": many, "nodes": list("abcdef")}
+    layer = report.candidates[0].engine_layers[0].model_copy(update={"inputs": many, "nodes": tuple("abcdef")})
     changed = report.candidates[0].model_copy(update={"engine_layers": (layer,)})
     page = write_page(tmp_path / "page.html", report.model_copy(update={"candidates": (changed,)}))
     browser.scripts(enabled=False)
@@ -122,7 +125,7 @@ def test_achieved_precision_is_said_in_words(browser: Browser, pages: Pages) -> 
     assert browser.texts(".achieved tbody tr") == ["FP16 27 67.5 %", "INT8 10 25.0 %", "FP32 3 7.5 %"]
     facts = browser.one("[aria-labelledby='candidate-0-engine'] dl").text
     assert "TensorRT\n10.6.0" in facts
-    assert "Optimisation level\n3" in facts
+    assert "Build, seconds\n31.2" in facts
     assert "2 warnings of the builder" in browser.one("[aria-labelledby='candidate-0-engine']").text
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -28,7 +28,7 @@ from assay_operator.audits.reconcile import reconcile
 from assay_operator.audits.run import Refused, run_of
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.decision import Decision
-from assay_operator.objects.raw import time
+from assay_operator.objects.raw import compact, condition, time
 from assay_operator.objects.refusals import Refusal
 from assay_operator.settings import Settings
 
@@ -44,6 +44,12 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in FOLDER.glob("*/audit.yaml"))
 
 
+@cache
+def parsed(path: Path) -> Any:
+    # No more than this is kept from one test to the next: `make mutants` asks which tests run a line.
+    return yaml.safe_load(path.read_text())
+
+
 @dataclass(frozen=True)
 class Case:
     """One case, read."""
@@ -55,12 +61,23 @@ class Case:
         return FOLDER / self.name
 
     def read(self, file: str) -> Any:
-        return yaml.safe_load((self.folder / file).read_text())
+        return copy.deepcopy(parsed(self.folder / file))
 
     @property
     def expected(self) -> str:
         path = self.folder / "decision.yaml"
         return path.read_text() if path.exists() else ""
+
+    @property
+    def seen(self) -> Raw:
+        return self.read("observed.yaml") or {}
+
+    @property
+    def now(self) -> datetime:
+        return datetime.fromisoformat(str(self.seen.get("now", CREATED)).replace("Z", "+00:00")).astimezone(UTC)
+
+    def observed(self) -> Observed:
+        return observed(self.read("audit.yaml"), self.seen)
 
     def decide(self) -> Decision[AuditStatus]:
         return decide(self.name)
@@ -73,9 +90,42 @@ class Case:
 @cache
 def decide(name: str) -> Decision[AuditStatus]:
     case = Case(name)
-    seen = case.read("observed.yaml") or {}
-    now = datetime.fromisoformat(str(seen.get("now", CREATED)).replace("Z", "+00:00")).astimezone(UTC)
-    return reconcile(observed(case.read("audit.yaml"), seen), now, SETTINGS)
+    return reconcile(case.observed(), case.now, SETTINGS)
+
+
+def with_status(seen: Observed, status: Raw) -> Observed:
+    """The same cluster, another status written."""
+    audit = replace(
+        seen.audit,
+        status=compact(status),
+        phase=status.get("phase") or "",
+        verdict=status.get("verdict") or "",
+        complete=condition(status, "Complete").get("status") == "True",
+    )
+    return replace(seen, audit=audit)
+
+
+def carried_out(decision: Decision[AuditStatus], seen: Observed, now: datetime) -> Observed:
+    """The cluster as it is once a decision is carried out, and nothing else has happened."""
+    suspended = {ref.name: change["spec"]["suspend"] for ref, change in decision.patch}
+    deleted = {ref.name for ref in decision.delete}
+    jobs = [replace(job, suspended=suspended.get(job.name, job.suspended)) for job in seen.jobs]
+    created = [Job.of(as_served(manifest, now)) for manifest in decision.create]
+    after = replace(
+        seen,
+        jobs=(*(job for job in jobs if job.name not in deleted), *created),
+        pods=tuple(pod for pod in seen.pods if pod.job not in deleted),
+        refused={name: why for name, why in seen.refused.items() if name not in {job.name for job in created}},
+    )
+    return after if decision.status is None else with_status(after, to_wire(decision.status))
+
+
+def as_served(manifest: Raw, now: datetime) -> Raw:
+    """A Job as the API server gives back one that it has taken."""
+    name = manifest["metadata"]["name"]
+    served = {"uid": f"job-{name}", "resourceVersion": "1", "creationTimestamp": now.isoformat().replace("+00:00", "Z")}
+    spec = {"suspend": False, "parallelism": 1, "completions": 1, **manifest["spec"]}
+    return {**manifest, "metadata": {**manifest["metadata"], **served}, "spec": spec, "status": {}}
 
 
 def observed(raw_audit: Raw, seen: Raw) -> Observed:
@@ -119,7 +169,7 @@ def status_after(name: str) -> Raw:
     status = decide(name).status
     if status is not None:
         return to_wire(status)
-    seen = Case(name).read("observed.yaml") or {}
+    seen = Case(name).seen
     return status_after(seen["after"]) if "after" in seen else seen.get("status") or {}
 
 

@@ -15,16 +15,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
-from assay_api.audit import Candidate
-from assay_api.model import parse
 from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.tensors import Array
 from tests.models import Heard, load
+from tests.orders import ordered
 from tests.runner.engines.versions import TEN
 from tests.scenarios import SCENARIOS, Scenario, write
+from tests.typed_graphs import computed
 
 OTHERS = ("tiny", "meeting-scatter", "scatter-behind-a-product", "layer-norm-8-bits")
 NUMERIC = [name for name in SCENARIOS if name not in OTHERS]
@@ -37,55 +36,12 @@ DRIFT = 30.0
 def strong(name: str, precision: str, folder: Path) -> tuple[Scenario, onnx.ModelProto]:
     """The graph of a strongly typed engine."""
     scenario = write(name, folder)
-    fields = {"name": "a", "backend": "tensorrt", "typing": "strong", "precision": precision}
-    candidate = parse(Candidate, fields)
-    chosen = settings(candidate, TEN)
+    order = ordered(precision, typing="strong")
+    chosen = settings(order, TEN)
     given = load(folder / "model.onnx", folder)
-    path, notes = source_model(given, candidate, chosen, None, folder / "out", Heard())
+    path, notes = source_model(given, order, chosen, None, folder / "out", Heard())
     assert not any("stay in FP32" in note for note in notes), notes
     return scenario, onnx.load(str(path))
-
-
-def computed(model: onnx.ModelProto, inputs: Mapping[str, Array], half: np.dtype[np.generic]) -> dict[str, Array]:
-    """Every tensor, in the order of the nodes."""
-    found = {tensor.name: np.asarray(numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
-    found |= inputs
-    for node in model.graph.node:
-        with np.errstate(over="ignore"):
-            made = (
-                cast(node, found) if node.op_type == "Cast" else rounded(alone(model, node, found), node, found, half)
-            )
-        found |= dict(zip((name for name in node.output if name), made, strict=True))
-    return found
-
-
-def cast(node: onnx.NodeProto, found: Mapping[str, Array]) -> list[Array]:
-    return [found[node.input[0]].astype(helper.tensor_dtype_to_np_dtype(node.attribute[0].i))]
-
-
-def alone(model: onnx.ModelProto, node: onnx.NodeProto, found: Mapping[str, Array]) -> list[Array]:
-    """What one node makes in FP32."""
-    halves = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
-    wide = {name: found[name] for name in node.input if name}
-    for name, array in wide.items():
-        if helper.np_dtype_to_tensor_dtype(array.dtype) in halves:
-            wide[name] = array.astype(np.float32)
-    given = [
-        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
-        for name, array in wide.items()
-    ]
-    made = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
-    graph = helper.make_graph([node], "alone", given, made)
-    proto = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    return list(session.run(None, wide))
-
-
-def rounded(
-    made: list[Array], node: onnx.NodeProto, found: Mapping[str, Array], half: np.dtype[np.generic]
-) -> list[Array]:
-    typed = any(name and found[name].dtype == half for name in node.input)
-    return [array.astype(half) if typed and array.dtype == np.float32 else array for array in made]
 
 
 def first_bad(model: onnx.ModelProto, found: Mapping[str, Array]) -> str:

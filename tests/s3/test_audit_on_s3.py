@@ -62,7 +62,9 @@ def test_pods_read_and_write_s3_alone(prefix: str, tmp_path: Path) -> None:
     assert (report.verdict, report.candidates[0].samples) == ("Passed", SAMPLES)
     assert list((tmp_path / "scratch").iterdir()) == []
     secret = [value for key, value in environment(tmp_path, None).items() if key == "AWS_SECRET_ACCESS_KEY"]
-    for stored in open_store(Storage()).list(f"{prefix}/runs/"):
+    kept = list(open_store(Storage()).list(f"{prefix}/runs/"))
+    assert kept
+    for stored in kept:
         assert secret[0].encode() not in open_store(Storage()).read(stored.uri)
 
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from assay_api.entries import EngineEntry
 from assay_api.report import Verdict
 from assay_runner.checks.achieved_precision import AchievedPrecision
 from assay_runner.evidence import EngineFacts, EngineLayer, EngineTensor, Evidence
+from tests.wire import details
 
 CASES: dict[str, tuple[str, Mapping[str, int], float, Verdict, str]] = {
     "all of it": ("fp16", {"FP16": 12}, 0, Verdict.PASSED, "12 of 12 layers that compute ran in it"),
@@ -48,7 +50,7 @@ def test_verdicts(case: str) -> None:
     assert found.verdict is verdict, found.message
     assert said in found.message
     if counts:
-        assert found.details.get("achieved", engine(counts).achieved()) == engine(counts).achieved()
+        assert details(found).get("achieved", engine(counts).achieved()) == engine(counts).achieved()
 
 
 @pytest.mark.parametrize(
@@ -67,12 +69,12 @@ def test_verdicts(case: str) -> None:
 def test_little_passes_with_a_remark(
     precision: str, counts: Mapping[str, int], warnings: tuple[str, ...], said: str
 ) -> None:
-    facts = EngineFacts(engine(counts).layers, {"warnings": warnings})
+    facts = EngineFacts(engine(counts).layers, EngineEntry(warnings=warnings))
     [found] = AchievedPrecision().judge(Evidence("c", samples=4, precision=precision, engine=facts))
-    assert (found.verdict, found.details.get("remark")) == (Verdict.PASSED, True)
+    assert (found.verdict, details(found).get("remark")) == (Verdict.PASSED, True)
     assert said in found.message
     [half] = AchievedPrecision().judge(Evidence("c", 4, "fp16", engine=engine({"FP16": 1, "FP32": 1})))
-    assert "remark" not in half.details
+    assert "remark" not in details(half)
 
 
 def test_no_share_asked_for_is_no_limit() -> None:

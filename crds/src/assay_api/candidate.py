@@ -209,7 +209,9 @@ class Candidate(Model):
     calibration: Calibration | None = None
     """Calibration for int8 or fp8: Q/DQ pairs are put into the model, with the ranges it finds."""
     layers: tuple[LayerPrecision, ...] = Field(default=(), max_length=64)
-    """Nodes held to a precision other than the candidate's; of several that match a node the last decides."""
+    """Nodes held to a precision other than the candidate's; of several that match a node the last decides. A held node
+    reads and gives out in its precision, and what a candidate rounds to 8 bits is not rounded before it. An emulation
+    does the same; there a node that holds control flow stays as the candidate's others are."""
     build: BuildOptions | None = None
     """How TensorRT's builder is set up."""
     engine: EngineRef | None = None

@@ -1,80 +1,37 @@
-"""What comes back: findings, reports, and the few bytes of a report that fit a termination message."""
+"""What comes back: the report of an audit or of one candidate, every part of it typed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field, PlainSerializer
 
-from assay_api.model import Model
+from assay_api.audit import AuditSpec
+from assay_api.entries import EngineEntry, EngineLayerEntry, HistogramEntry, Latency, OutputEntry, TensorEntry
+from assay_api.finding import Finding, Verdict, worst
+from assay_api.model import Model, to_wire
 from assay_api.names import REPORT_VERSION
+from assay_api.numbers import NON_FINITE, Number
 
-
-class Verdict(StrEnum):
-    """`Inconclusive` is what could not be measured; it is never `Passed`."""
-
-    PASSED = "Passed"
-    FAILED = "Failed"
-    INCONCLUSIVE = "Inconclusive"
-
-
-_SEVERITY = {Verdict.PASSED: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAILED: 2}
-
-
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst of the verdicts, Failed > Inconclusive > Passed; nothing judged is Inconclusive."""
-    return max(verdicts, key=_SEVERITY.__getitem__, default=Verdict.INCONCLUSIVE)
-
-
-NON_FINITE = ("NaN", "Infinity", "-Infinity")
-
-Number = Annotated[float, BeforeValidator(lambda value: float(value) if value in NON_FINITE else value)]
-"""A float that JSON carries as a string where it is not finite: a report full of NaN must be readable again."""
-
-
-class Finding(Model):
-    """What one check found on one candidate."""
-
-    candidate: str
-    """Key of the candidate, `name` or `name@gpu-product`."""
-    check: str
-    """Name of the check, as in the spec."""
-    verdict: Verdict
-    """The verdict."""
-    message: str
-    """One sentence: what was measured, where, against which limit, and what to do."""
-    tensor: str | None = None
-    """Tensor it is about."""
-    node: str | None = None
-    """Node of the ONNX graph that makes the tensor."""
-    metric: str | None = None
-    """What `value` is, for example maxAbs."""
-    value: Number | None = None
-    """The measured value."""
-    limit: Number | None = None
-    """The limit it was judged by."""
-    details: dict[str, Any] = {}
-    """Everything else the check measured, for the page and for scripts.
-
-    `remark` is true where a finding that passed says what must not be overlooked.
-    """
-
-
-class Latency(Model):
-    """Time of one inference of one batch, in milliseconds."""
-
-    median_ms: Number
-    """Median."""
-    p99_ms: Number
-    """99th percentile."""
-    batch: int
-    """Samples per inference."""
-    runs: int
-    """Inferences timed."""
-    throughput: Number | None = None
-    """Samples per second, where it was measured."""
+__all__ = [
+    "NON_FINITE",
+    "CandidateReport",
+    "DatasetEntry",
+    "EngineEntry",
+    "EngineLayerEntry",
+    "Finding",
+    "GoldenEntry",
+    "HistogramEntry",
+    "Latency",
+    "Number",
+    "OutputEntry",
+    "Recommendation",
+    "Report",
+    "TensorEntry",
+    "Verdict",
+    "to_json",
+    "worst",
+]
 
 
 class CandidateReport(Model):
@@ -106,34 +63,22 @@ class CandidateReport(Model):
     """Bytes of device memory the engine needs to run: weights and activations."""
     accuracy: dict[str, Number] = {}
     """Label metrics, for example {"top1": 0.97, "goldenTop1": 0.98}."""
-    outputs: tuple[dict[str, Any], ...] = ()
-    """Per output: worst, p50 and p99 of each drift metric."""
-    layers: tuple[dict[str, Any], ...] = ()
-    """Per tensor in topological order: local and accumulated error, range; empty where layers were not looked at.
-
-    A tensor whose range was judged by the candidate's format has `smallest`, golden's smallest magnitude other than
-    zero, and `overflow`, `underflow` and `subnormal`, elements of the whole dataset that the format cannot hold.
-    """
+    outputs: tuple[OutputEntry, ...] = ()
+    """The outputs, each against golden's."""
+    layers: tuple[TensorEntry, ...] = ()
+    """The tensors in topological order; empty where layers were not looked at."""
     layers_served: bool = True
     """Whether `layers` are of what is served; false where the run that showed them does not give its outputs."""
     fused: int = 0
     """Tensors inside fused layers, which the engine never makes; they are not among `layers`."""
-    histograms: tuple[dict[str, Any], ...] = ()
-    """Magnitudes of the worst tensors, golden's against the candidate's, counted by powers of two.
-
-    Each has `tensor`, `node`, `op`, `low`, `golden`, `candidate`, `goldenZeros`, `candidateZeros` and `nonFinite`;
-    count i of a list is of the elements with 2^(low+i) ≤ |x| < 2^(low+i+1).
-    """
+    histograms: tuple[HistogramEntry, ...] = ()
+    """Magnitudes of the worst tensors, golden's against the candidate's, counted by powers of two."""
     achieved: dict[str, int] = {}
     """Layers of the engine by the precision they ran in, for example {"FP16": 40, "FP32": 3}."""
-    engine: dict[str, Any] = {}
-    """How the engine was built: versions, GPU, seconds, typing, what the builder warned of."""
-    engine_layers: tuple[dict[str, Any], ...] = ()
-    """Layers of the engine in the order they run, as far as its profiling verbosity lets them be seen.
-
-    Each has `name`, `type`, `precision`, `tactic`, `nodes` (names of the ONNX nodes in it), `inputs` and `outputs`
-    (`name`, `format`, `shape` each).
-    """
+    engine: EngineEntry = EngineEntry()
+    """How the engine was built; empty where none ran."""
+    engine_layers: tuple[EngineLayerEntry, ...] = ()
+    """Layers of the engine in the order they run, as far as its profiling verbosity lets them be seen."""
     notes: tuple[str, ...] = ()
     """What a reader must know: ignored arrays, emulation, what was not looked at."""
     error: str | None = None
@@ -147,6 +92,46 @@ class Recommendation(Model):
     """Key of the fastest candidate that passed; of those as fast within noise, the most accurate."""
     message: str = ""
     """Why, in one sentence."""
+
+
+class GoldenEntry(Model):
+    """How the reference was made; empty where no candidate came so far."""
+
+    uri: str | None = None
+    """Where its outputs lie."""
+    samples: int | None = None
+    """Samples in all."""
+    precision: str | None = None
+    """Precision of the golden run; absent for outputs that the user stored."""
+    backend: str | None = None
+    """What ran it and its version, likewise."""
+    fp32_nodes: tuple[str, ...] | None = None
+    """In fp64: nodes that run in FP32 all the same, for ONNX Runtime has no kernel in double precision."""
+    rewritten_nodes: int | None = None
+    """In fp64: nodes that were rewritten exactly."""
+    notes: tuple[str, ...] | None = None
+    """What a reader must know of it."""
+    missing: str | None = None
+    """Why nothing is known of it."""
+
+
+class DatasetEntry(Model):
+    """What was read; empty where no candidate came so far."""
+
+    uri: str | None = None
+    """Where it lies."""
+    samples: int | None = None
+    """Samples in all."""
+    shards: int | None = None
+    """Files with samples in use."""
+    batch: int | None = None
+    """Samples per inference."""
+    labels: str | None = None
+    """Array that holds the labels, where there are any."""
+    ignored: tuple[str, ...] | None = None
+    """Arrays that match no input."""
+    identity: str | None = None
+    """Digest of the data."""
 
 
 class Report(Model):
@@ -172,14 +157,14 @@ class Report(Model):
     """One per candidate and target."""
     findings: tuple[Finding, ...] = ()
     """Every finding, worst first within a candidate."""
-    golden: dict[str, Any] = {}
+    golden: GoldenEntry = GoldenEntry()
     """How the reference was made."""
-    dataset: dict[str, Any] = {}
-    """What was read: shards, samples, ignored arrays."""
+    dataset: DatasetEntry = DatasetEntry()
+    """What was read."""
     environment: dict[str, str] = {}
     """Versions and machine."""
-    spec: dict[str, Any] = {}
-    """The spec that was audited."""
+    spec: Annotated[AuditSpec, PlainSerializer(to_wire)] | None = None
+    """The spec that was audited, without the fields that have their default."""
     reproduce: str = ""
     """Command that runs the same audit again."""
 

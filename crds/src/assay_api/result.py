@@ -7,9 +7,9 @@ from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, field_validator
 
+from assay_api.finding import Verdict, WorstFigure
 from assay_api.model import Model
 from assay_api.names import TERMINATION_MESSAGE_BYTES
-from assay_api.report import Verdict
 
 # Everything but what a terminal shows or breaks a line at: controls, halves of surrogate pairs, noncharacters.
 ILLEGIBLE: Final = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -47,27 +47,6 @@ class StoredReport(Told):
     """SHA-256 of report.json."""
     page: str | None = None
     """URI of report.html."""
-
-
-class WorstFigure(Told):
-    """The worst finding in few words."""
-
-    candidate: str
-    """Key of the candidate."""
-    check: str
-    """The check."""
-    message: str
-    """The finding's sentence."""
-    tensor: str | None = None
-    """Tensor it is about."""
-    node: str | None = None
-    """Node that makes the tensor."""
-    metric: str | None = None
-    """What the value is."""
-    value: str | None = None
-    """The measured value, formatted."""
-    limit: str | None = None
-    """The limit, formatted."""
 
 
 class TaskError(Told):

@@ -27,7 +27,7 @@ def structural(model: type[Model]) -> Schema:
     """The structural schema of a type, references resolved, rules attached."""
     _, document = models_json_schema([(model, "validation")], by_alias=True)
     definitions = document["$defs"]
-    types = {t.__name__: t for t in _types(model)}
+    types = {t.__name__: t for t in types_in(model)}
     for name, kind in types.items():
         _describe(definitions[name]["properties"], kind)
     resolved: Schema = _resolve({"$ref": f"#/$defs/{model.__name__}"}, definitions, types)
@@ -129,7 +129,8 @@ def _column(column: Column) -> Schema:
     return shown | ({"priority": column.priority} if column.priority else {})
 
 
-def _types(model: type[Model]) -> set[type[Model]]:
+def types_in(model: type[Model]) -> set[type[Model]]:
+    """The type and every type that stands in its fields."""
     found: set[type[Model]] = set()
     waiting: list[Any] = [model]
     while waiting:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from assay_api.finding import Worst
 from assay_api.model import LIST_MAP_KEYS, Model
 
 
@@ -24,25 +25,6 @@ class ConditionStatus(Model):
     """When the status last changed."""
     observed_generation: int
     """Generation of the spec it speaks of."""
-
-
-class Worst(Model):
-    """The worst finding of a candidate."""
-
-    check: str
-    """The check."""
-    message: str
-    """What was measured, where, against which limit."""
-    tensor: str | None = None
-    """Tensor it is about."""
-    node: str | None = None
-    """Node of the ONNX graph that makes the tensor."""
-    metric: str | None = None
-    """What the value is."""
-    value: str | None = None
-    """The measured value."""
-    limit: str | None = None
-    """The limit it was judged by."""
 
 
 class CandidateStatus(Model):

@@ -59,7 +59,7 @@ def came() -> bool:
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def deferred() -> Iterator[None]:
     """While the block runs, a request is remembered and interrupts nothing: for removing what must not stay."""
     before, _REQUESTS.held = _REQUESTS.held, True
     try:

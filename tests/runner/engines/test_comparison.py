@@ -11,6 +11,7 @@ import pytest
 from assay_runner.backends.tensorrt.comparison import DeviceComparison
 from assay_runner.backends.tensorrt.device import Buffers, DeviceArray, synchronize, to_device, to_host
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.tensors import Array, Batch
 from tests.models import Heard, random
 from tests.runner.engines.host_runtime import HostRuntime
@@ -21,7 +22,7 @@ BATCH = Batch(0, 4, {"x": X})
 
 
 class Doubling:
-    """An engine whose one tensor is twice its input; as pieces, what it makes of golden's."""
+    """An engine whose one tensor is twice its input; as segments, what it makes of golden's."""
 
     stream = 0
     shown = frozenset({"y"})
@@ -59,32 +60,32 @@ class Doubling:
         self.closed = True
 
 
-def compared(probe: Doubling, pieces: Doubling | None) -> DeviceComparison:
+def compared(probe: Doubling, segments: Doubling | None) -> DeviceComparison:
     engine: Any = probe
-    alone: Any = pieces
-    return DeviceComparison(engine, alone, {"y"}, ("y",), (), Heard(), HostMachine())
+    alone: Any = segments
+    return DeviceComparison(engine, alone, {"y"}, ("y",), (), SampleAxes({"y": 0}), Heard(), HostMachine())
 
 
 @pytest.mark.parametrize("golden", [np.float32, np.float64])
 def test_golden_of_any_width_is_compared_and_fed_in_fp32(golden: type[np.floating[Any]], runtime: HostRuntime) -> None:
-    probe, pieces = Doubling(runtime), Doubling(runtime)
-    comparison = compared(probe, pieces)
+    probe, segments = Doubling(runtime), Doubling(runtime)
+    comparison = compared(probe, segments)
     for start in (0, 4):
         outputs = comparison.add(Batch(start, 4, {"x": X}), {"y": (2 * X).astype(golden)})
         assert np.array_equal(outputs["y"], 2 * X)
     assert comparison.accumulated()["y"].sums.elements == comparison.local()["y"].elements == 2 * X.size
     assert comparison.local()["y"].noise == 0
-    for each in (comparison, probe, pieces):
+    for each in (comparison, probe, segments):
         each.close()
 
 
-def test_a_piece_of_another_shape_is_not_measured(runtime: HostRuntime) -> None:
-    probe, pieces = Doubling(runtime), Doubling(runtime, flat=True)
-    comparison = compared(probe, pieces)
+def test_a_segment_of_another_shape_is_not_measured(runtime: HostRuntime) -> None:
+    probe, segments = Doubling(runtime), Doubling(runtime, flat=True)
+    comparison = compared(probe, segments)
     comparison.add(BATCH, {"y": 2 * X})
     assert comparison.accumulated()["y"].sums.elements == X.size
     assert not comparison.local()
-    for each in (comparison, probe, pieces):
+    for each in (comparison, probe, segments):
         each.close()
 
 
@@ -92,14 +93,14 @@ def test_a_piece_of_another_shape_is_not_measured(runtime: HostRuntime) -> None:
     "error", [InvalidInput("cannot be built"), Unavailable("the GPU's memory ran out")], ids=["input", "memory"]
 )
 @pytest.mark.parametrize(("at", "told"), [(0, "are not measured"), (1, "are measured before sample 4 only")])
-def test_pieces_that_fail_cost_local_errors_alone(error: AuditError, at: int, told: str, runtime: HostRuntime) -> None:
-    probe, pieces = Doubling(runtime), Doubling(runtime, error, at)
-    comparison = compared(probe, pieces)
+def test_failing_segments_cost_local_errors_alone(error: AuditError, at: int, told: str, runtime: HostRuntime) -> None:
+    probe, segments = Doubling(runtime), Doubling(runtime, error, at)
+    comparison = compared(probe, segments)
     for start in (0, 4):
         comparison.add(Batch(start, 4, {"x": X}), {"y": 2 * X})
     assert comparison.notes == (f"local errors {told}: {error}",)
     assert comparison.accumulated()["y"].sums.elements == 2 * X.size
     assert comparison.local().keys() == ({"y"} if at else set())
-    assert pieces.closed
+    assert segments.closed
     for each in (comparison, probe):
         each.close()

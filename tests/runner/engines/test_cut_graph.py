@@ -11,17 +11,16 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto
 
-from assay_api.audit import Candidate
-from assay_api.model import parse
 from assay_runner.backends.tensorrt.building import Recipe
 from assay_runner.backends.tensorrt.configuration import settings
-from assay_runner.backends.tensorrt.pieces import CutGraph, PiecesSession
+from assay_runner.backends.tensorrt.segments import CutGraph, SegmentsSession
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.graphs.fed import element_types
-from assay_runner.graphs.pieces import cut
+from assay_runner.graphs.segments import cut
 from assay_runner.graphs.taps import sites, tapped
 from assay_runner.tensors import Array
 from tests.models import Heard, loaded, model, node, value
+from tests.orders import ordered
 from tests.runner.engines.versions import TEN
 
 DIGITS = Path("examples/digits")
@@ -33,9 +32,9 @@ KEPT = {
 
 def recipe(name: str, folder: Path, **fields: Any) -> Recipe:
     given = loaded(onnx.load(str(DIGITS / f"{name}.onnx")), folder)
-    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", **fields})
-    chosen = settings(candidate, TEN)
-    path, _ = source_model(given, candidate, chosen, None, folder / "source", Heard())
+    order = ordered(**fields)
+    chosen = settings(order, TEN)
+    path, _ = source_model(given, order, chosen, None, folder / "source", Heard())
     return Recipe(path, chosen, {})
 
 
@@ -58,33 +57,33 @@ def golden(name: str) -> dict[str, Array]:
     ],
     ids=["weak", "strong"],
 )
-def test_pieces_make_what_golden_has(name: str, fields: dict[str, Any], least: float, tmp_path: Path) -> None:
+def test_segments_make_what_golden_has(name: str, fields: dict[str, Any], least: float, tmp_path: Path) -> None:
     tensors = golden(name)
-    pieces = CutGraph(recipe(name, tmp_path, **fields), {*KEPT[name], "no such tensor"}, tmp_path / "pieces")
-    assert set(pieces.results) == set(KEPT[name])
-    assert pieces.needs == {"image", *KEPT[name][:-1]}
-    path = pieces.write({needed: tensors[needed].shape for needed in pieces.needs})
+    segments = CutGraph(recipe(name, tmp_path, **fields), {*KEPT[name], "no such tensor"}, tmp_path / "segments")
+    assert set(segments.results) == set(KEPT[name])
+    assert segments.needs == {"image", *KEPT[name][:-1]}
+    path = segments.write({needed: tensors[needed].shape for needed in segments.needs})
     fed = onnx.load(str(path), load_external_data=False).graph
     assert {value.type.tensor_type.elem_type for value in fed.input} == {TensorProto.FLOAT}
     assert all(dim.dim_value > 0 for value in fed.input for dim in value.type.tensor_type.shape.dim)
     assert all(value.type.tensor_type.elem_type for value in fed.output)
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    results = [pieces.results[tensor] for tensor in KEPT[name]]
-    for tensor, found in zip(KEPT[name], session.run(results, {n: tensors[n] for n in pieces.needs}), strict=True):
+    results = [segments.results[tensor] for tensor in KEPT[name]]
+    for tensor, found in zip(KEPT[name], session.run(results, {n: tensors[n] for n in segments.needs}), strict=True):
         noise = ((found.astype(np.float64) - tensors[tensor]) ** 2).sum()
         assert 10 * np.log10((tensors[tensor].astype(np.float64) ** 2).sum() / max(noise, 1e-300)) > least, tensor
 
 
-def test_pieces_in_bf16_are_well_typed(tmp_path: Path) -> None:
+def test_segments_in_bf16_are_well_typed(tmp_path: Path) -> None:
     """No runtime on a CPU has all kernels of BF16; the types that TensorRT's parser asks for can be checked."""
     kept = KEPT["digits-vit"]
-    pieces = CutGraph(recipe("digits-vit", tmp_path, precision="bf16", typing="strong"), kept, tmp_path / "pieces")
-    shapes = {needed: golden("digits-vit")[needed].shape for needed in pieces.needs}
-    made = onnx.load(str(pieces.write(shapes)))
+    segments = CutGraph(recipe("digits-vit", tmp_path, precision="bf16", typing="strong"), kept, tmp_path / "segments")
+    shapes = {needed: golden("digits-vit")[needed].shape for needed in segments.needs}
+    made = onnx.load(str(segments.write(shapes)))
     types = element_types(made)
-    inner = [pieces.results[name] for name in kept if name != "logits"]
+    inner = [segments.results[name] for name in kept if name != "logits"]
     assert {types[name] for name in inner} == {TensorProto.BFLOAT16}
-    assert {types[name] for name in pieces.needs} == {TensorProto.FLOAT}
+    assert {types[name] for name in segments.needs} == {TensorProto.FLOAT}
 
 
 @pytest.mark.parametrize(
@@ -93,14 +92,14 @@ def test_pieces_in_bf16_are_well_typed(tmp_path: Path) -> None:
 def test_graph_inputs_keep_their_integers(kind: int, taken: int, tmp_path: Path) -> None:
     nodes = [node("Cast", "x", "wide", to=TensorProto.FLOAT), node("Exp", "wide", "e"), node("Neg", "e", "y")]
     proto = model(nodes, [value("x", "N", 3, kind=kind)], [value("y", "N", 3)])
-    chosen = settings(parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": "fp32"}), TEN)
-    pieces = CutGraph(Recipe(loaded(proto, tmp_path).path, chosen, {}), {"e", "y"}, tmp_path / "pieces")
-    path = pieces.write(dict.fromkeys(pieces.needs, (2, 3)))
+    chosen = settings(ordered("fp32"), TEN)
+    segments = CutGraph(Recipe(loaded(proto, tmp_path).path, chosen, {}), {"e", "y"}, tmp_path / "segments")
+    path = segments.write(dict.fromkeys(segments.needs, (2, 3)))
     made = onnx.load(str(path))
     assert {v.name: v.type.tensor_type.elem_type for v in made.graph.input} == {"x": taken, "e": TensorProto.FLOAT}
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     x = np.array([[0, 1, 2], [3, 4, 5]], onnx.helper.tensor_dtype_to_np_dtype(taken))
-    [found] = session.run([pieces.results["e"]], {"x": x, "e": np.zeros((2, 3), np.float32)})
+    [found] = session.run([segments.results["e"]], {"x": x, "e": np.zeros((2, 3), np.float32)})
     assert np.allclose(found, np.exp(x))
 
 
@@ -109,22 +108,24 @@ def test_what_golden_lacks_is_no_place_to_cut(tmp_path: Path) -> None:
         raise AssertionError("nothing is to be built")
 
     kept = {*KEPT["digits-cnn"], "relu3.out"}
-    pieces = PiecesSession(recipe("digits-cnn", tmp_path, precision="fp32"), kept, tmp_path / "pieces", nothing, 0)
+    segments = SegmentsSession(
+        recipe("digits-cnn", tmp_path, precision="fp32"), kept, tmp_path / "segments", nothing, 0
+    )
     there = {"image", *KEPT["digits-cnn"]}
-    assert set(pieces.cut(there).results) == there - {"image"}
-    assert "relu3.out" not in pieces.cut(there).needs
+    assert set(segments.cut(there).results) == there - {"image"}
+    assert "relu3.out" not in segments.cut(there).needs
 
 
-def test_nodes_without_names_are_called_in_pieces_as_in_the_whole(tmp_path: Path) -> None:
+def test_nodes_without_names_are_called_in_segments_as_in_the_whole(tmp_path: Path) -> None:
     proto = onnx.load(str(DIGITS / "digits-cnn.onnx"))
     for each in proto.graph.node:
         each.name = ""
     whole = {site.node for site in sites(proto)}
-    [piece] = cut(proto, dict.fromkeys(KEPT["digits-cnn"], TensorProto.FLOAT), KEPT["digits-cnn"], {}, 1 << 40)
-    assert {site.node for site in sites(piece.model)} <= whole
+    [segment] = cut(proto, dict.fromkeys(KEPT["digits-cnn"], TensorProto.FLOAT), KEPT["digits-cnn"], {}, 1 << 40)
+    assert {site.node for site in sites(segment.model)} <= whole
 
 
 def test_nothing_shared_is_nothing_cut(tmp_path: Path) -> None:
-    pieces = CutGraph(recipe("digits-cnn", tmp_path, precision="fp32"), {"no such tensor"}, tmp_path / "pieces")
-    assert not pieces.results
-    assert not pieces.needs
+    segments = CutGraph(recipe("digits-cnn", tmp_path, precision="fp32"), {"no such tensor"}, tmp_path / "segments")
+    assert not segments.results
+    assert not segments.needs

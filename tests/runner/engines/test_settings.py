@@ -2,62 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from assay_api.audit import Candidate, ShapeProfile
+from assay_api.audit import ShapeProfile
 from assay_api.model import parse
 from assay_runner.backends.layer_precisions import held
+from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.tensorrt.calibrator import check_shapes
 from assay_runner.backends.tensorrt.configuration import Offered, extents, quantity, settings
 from assay_runner.backends.tensorrt.library import missing_library
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.tensors import Extents, TensorSpec
+from tests.orders import ordered
 from tests.runner.engines.versions import ELEVEN, TEN
 
-CALIBRATION = {"calibration": {"uri": "file:///c.npz"}}
+CALIBRATION: dict[str, Any] = {"calibration": {"uri": "file:///c.npz"}}
 IMAGE = TensorSpec("x", np.dtype(np.float32), ("n", 3, "h", "w"))
 SEEN = {"x": Extents((1, 3, 32, 32), (8, 3, 32, 32), (8, 3, 64, 64))}
-
-
-def candidate(precision: str, **more: Any) -> Candidate:
-    return parse(Candidate, {"name": "zebra", "backend": "tensorrt", "precision": precision, **more})
 
 
 @pytest.mark.parametrize(
     ("asked", "offered", "typing", "flags", "tf32", "implicit"),
     [
-        (candidate("fp32"), TEN, "weak", (), False, False),
-        (candidate("tf32"), TEN, "weak", (), True, False),
-        (candidate("fp16"), TEN, "weak", ("FP16",), False, False),
-        (candidate("bf16", typing="strong"), TEN, "strong", (), False, False),
-        (candidate("fp16"), ELEVEN, "strong", (), False, False),
-        (candidate("int8", **CALIBRATION), TEN, "weak", ("INT8",), False, True),
-        (candidate("int8", **CALIBRATION), ELEVEN, "strong", (), False, False),
-        (candidate("int8", typing="strong", **CALIBRATION), TEN, "strong", (), False, False),
-        (candidate("int8", calibration={"uri": "file:///c", "method": "mse"}), TEN, "weak", ("INT8",), False, False),
+        (ordered("fp32"), TEN, "weak", (), False, False),
+        (ordered("tf32"), TEN, "weak", (), True, False),
+        (ordered("fp16"), TEN, "weak", ("FP16",), False, False),
+        (ordered("bf16", typing="strong"), TEN, "strong", (), False, False),
+        (ordered("fp16"), ELEVEN, "strong", (), False, False),
+        (ordered("int8", **CALIBRATION), TEN, "weak", ("INT8",), False, True),
+        (ordered("int8", **CALIBRATION), ELEVEN, "strong", (), False, False),
+        (ordered("int8", typing="strong", **CALIBRATION), TEN, "strong", (), False, False),
+        (ordered("int8", calibration={"uri": "file:///c", "method": "mse"}), TEN, "weak", ("INT8",), False, False),
         (
-            candidate("int8", calibration={"uri": "file:///c", "quantization": "explicit"}),
+            ordered("int8", calibration={"uri": "file:///c", "quantization": "explicit"}),
             TEN,
             "weak",
             ("INT8",),
             False,
             False,
         ),
-        (candidate("fp8", **CALIBRATION), TEN, "weak", ("FP8",), False, False),
+        (ordered("fp8", **CALIBRATION), TEN, "weak", ("FP8",), False, False),
     ],
 )
 def test_a_candidate_means_these_settings(
-    asked: Candidate, offered: Offered, typing: str, flags: tuple[str, ...], tf32: bool, implicit: bool
+    asked: BuildOrder, offered: Offered, typing: str, flags: tuple[str, ...], tf32: bool, implicit: bool
 ) -> None:
     found = settings(asked, offered)
     assert (found.typing, found.flags, found.tf32, found.implicit) == (typing, flags, tf32, implicit)
 
 
 def test_layers_held_wider_must_be_obeyed_and_allow_their_type() -> None:
-    found = settings(candidate("fp16", layers=[{"nodes": "Softmax", "precision": "bf16"}]), TEN)
+    found = settings(replace(ordered("fp16"), held={"softmax": "bf16", "norm": "fp32"}), TEN)
     assert found.obeys
     assert found.flags == ("FP16", "BF16")
 
@@ -65,23 +64,23 @@ def test_layers_held_wider_must_be_obeyed_and_allow_their_type() -> None:
 @pytest.mark.parametrize(
     ("asked", "offered", "sentence"),
     [
-        (candidate("fp16", typing="weak"), ELEVEN, "no longer has: set typing: strong"),
+        (ordered("fp16", typing="weak"), ELEVEN, "no longer has: set typing: strong"),
         (
-            candidate("fp8", **CALIBRATION),
+            ordered("fp8", **CALIBRATION),
             Offered(weak=True, implicit=True, capability=(8, 0), version="10.6.0"),
             "needs compute capability 8.9 or newer, and this GPU has 8.0",
         ),
         (
-            candidate("int8", typing=None, calibration={"uri": "file:///c", "quantization": "implicit"}),
+            ordered("int8", typing=None, calibration={"uri": "file:///c", "quantization": "implicit"}),
             Offered(weak=True, implicit=False, capability=(9, 0), version="11.0"),
             "set calibration.quantization: explicit",
         ),
     ],
 )
-def test_what_is_not_there_is_one_sentence(asked: Candidate, offered: Offered, sentence: str) -> None:
+def test_what_is_not_there_is_one_sentence(asked: BuildOrder, offered: Offered, sentence: str) -> None:
     with pytest.raises(Unsupported, match=sentence) as caught:
         settings(asked, offered)
-    assert asked.name not in str(caught.value)  # Whoever prints it leads with the name.
+    assert ". " not in str(caught.value)
 
 
 LEAN = (

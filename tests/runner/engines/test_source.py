@@ -11,12 +11,11 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from assay_api.audit import Candidate
-from assay_api.model import parse
 from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.errors import InvalidInput
 from tests.models import Heard, Samples, load, mlp, random
+from tests.orders import ordered
 from tests.runner.engines.versions import TEN
 
 CALIBRATION = {"uri": "file:///calibration/", "quantization": "explicit"}
@@ -40,10 +39,10 @@ def test_weights_beside_the_model_are_found(asked: dict[str, Any], tmp_path: Pat
     (tmp_path / "given").mkdir()
     file = tmp_path / "given" / "m.onnx"
     onnx.save(mlp(), str(file), save_as_external_data=True, location="weights.bin", size_threshold=0)
-    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", **asked})
+    order = ordered(**asked, path=file)
     x = random(16, 8)
     path, _ = source_model(
-        load(file, tmp_path), candidate, settings(candidate, TEN), Samples({"x": x}), tmp_path / "out", Heard()
+        load(file, tmp_path), order, settings(order, TEN), Samples({"x": x}), tmp_path / "out", Heard()
     )
     options = ort.SessionOptions()
     # A CPU's own kernels must not take the place of Q/DQ pairs.
@@ -57,9 +56,9 @@ def test_weights_beside_the_model_are_found(asked: dict[str, Any], tmp_path: Pat
 
 def test_the_builders_own_calibrator_is_not_given_what_was_trained_for_8_bits(tmp_path: Path) -> None:
     given = load(Path("examples/digits/digits-cnn-qat.onnx").absolute(), tmp_path)
-    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": "int8", "calibration": CALIBRATION})
-    implicit = replace(settings(candidate, TEN), implicit=True)
+    order = ordered("int8", calibration=CALIBRATION)
+    implicit = replace(settings(order, TEN), implicit=True)
     with pytest.raises(
         InvalidInput, match="has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing"
     ):
-        source_model(given, candidate, implicit, Samples({"image": random(4, 1, 8, 8)}), tmp_path / "out", Heard())
+        source_model(given, order, implicit, Samples({"image": random(4, 1, 8, 8)}), tmp_path / "out", Heard())

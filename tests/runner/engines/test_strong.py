@@ -9,24 +9,23 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
-from assay_api.audit import Candidate
-from assay_api.model import parse
 from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.errors import Unsupported
 from assay_runner.graphs.strong import wide_nodes
-from tests.models import Heard, Samples, constant, loaded, model, node, random, value
+from tests.models import Heard, Samples, constant, loaded, model, node, random, resizing, value
+from tests.orders import ordered
 from tests.runner.engines.versions import TEN
 
 MODELS = Path("examples/digits")
 
 
-def source(name: str, folder: Path, **fields: object) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+def source(name: str, folder: Path, **fields: Any) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     given = loaded(onnx.load(str(MODELS / name)), folder)
-    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", "typing": "strong", **fields})
-    path, notes = source_model(given, candidate, settings(candidate, TEN), None, folder / "out", Heard())
+    order = ordered(**({"typing": "strong"} | fields), path=given.path)
+    path, notes = source_model(given, order, settings(order, TEN), None, folder / "out", Heard())
     return onnx.load(str(path)), notes
 
 
@@ -84,6 +83,19 @@ def test_what_a_strong_graph_cannot_hold_is_told(tmp_path: Path) -> None:
         source("digits-vit.onnx", tmp_path, precision="fp16", layers=layers)
 
 
+@pytest.mark.parametrize("kind", ["fp16", "bf16"])
+def test_what_decides_shapes_is_not_rounded(kind: str, tmp_path: Path) -> None:
+    given = loaded(resizing(), tmp_path)
+    order = ordered(kind, typing="strong")
+    path, _ = source_model(given, order, settings(order, TEN), None, tmp_path / "out", Heard())
+    made = onnx.load(str(path))
+    [scales] = [weight for weight in made.graph.initializer if weight.name == "scales"]
+    assert numpy_helper.to_array(scales).tolist() == numpy_helper.to_array(resizing().graph.initializer[0]).tolist()
+    if kind == "fp16":
+        session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+        assert session.run(None, {"x": random(1, 1, 3000)})[0].shape == (1, 1, 3001)
+
+
 def cube() -> onnx.ModelProto:
     """An operator that ONNX does not have, as a plugin might be, with a body for whoever has no plugin."""
     body = [helper.make_node("Mul", ["a", "a"], ["aa"]), helper.make_node("Mul", ["aa", "a"], ["b"])]
@@ -110,8 +122,8 @@ def cube() -> onnx.ModelProto:
 )
 def test_a_body_that_takes_the_place_of_a_plugin_is_told(fields: dict[str, Any], kept: bool, tmp_path: Path) -> None:
     given = loaded(cube(), tmp_path)
-    candidate = parse(Candidate, {"name": "a", "backend": "tensorrt", "typing": "strong", **fields})
+    order = ordered(**({"typing": "strong"} | fields), path=given.path)
     calibration = Samples({"x": random(16, 8, seed=1)})
-    path, notes = source_model(given, candidate, settings(candidate, TEN), calibration, tmp_path / "out", Heard())
+    path, notes = source_model(given, order, settings(order, TEN), calibration, tmp_path / "out", Heard())
     assert ("Cube" in {each.op_type for each in onnx.load(str(path)).graph.node}) is kept
     assert any("not as plugins: acme:Cube" in note for note in notes) is not kept

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from assay_runner.graphs.documents import load_graph, load_outline, localise, save, weight
 from assay_runner.graphs.fed import fed_in_fp32, typed_outputs
-from assay_runner.graphs.pieces import cut
+from assay_runner.graphs.segments import cut
 from assay_runner.graphs.shapes import shape_tensors
 from assay_runner.graphs.taps import sites, tapped, uses
 from assay_runner.graphs.upstream import fed, upstream
@@ -142,11 +142,11 @@ def test_no_weight_is_read_to_ask_about_a_graph_or_to_edit_it(tmp_path: Path) ->
     assert not shape_tensors(graph.graph)
     assert tapped(graph, {"a"}).graph.initializer == made.graph.initializer
     types = dict.fromkeys(("a", "b", "y"), TensorProto.FLOAT16)
-    pieces = list(cut(graph, types, ["a", "b", "y"], {}, 1))
-    assert [list(piece.results) for piece in pieces] == [["a", "b", "y"]]
-    fed_in_fp32(pieces[0].model, types, {})
-    typed_outputs(pieces[0].model, types)
-    assert pieces[0].model.graph.initializer[0] == big
+    segments = list(cut(graph, types, ["a", "b", "y"], {}, 1))
+    assert [list(segment.results) for segment in segments] == [["a", "b", "y"]]
+    fed_in_fp32(segments[0].model, types, {})
+    typed_outputs(segments[0].model, types)
+    assert segments[0].model.graph.initializer[0] == big
 
 
 def test_external_weights_need_not_say_how_long_they_are(tmp_path: Path) -> None:

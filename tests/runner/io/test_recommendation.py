@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from assay_api.audit import Candidate
+from assay_api.entries import MetricEntry, OutputEntry
 from assay_api.model import parse
 from assay_api.report import CandidateReport, Latency, Verdict
 from assay_runner.tasks.recommendation import recommend
@@ -66,10 +68,10 @@ def asked(name: str, how: dict[str, Any], precision: str = "int8", backend: str 
     return parse(Candidate, {"name": name, "backend": backend, "precision": precision, **how})
 
 
-def judged(name: str, top1: float | None = None, snr: float | str | None = None, **more: Any) -> CandidateReport:
+def judged(name: str, top1: float | None = None, snr: float | None = None, **more: Any) -> CandidateReport:
     """A candidate that passed at 1 ms, with what was measured of its accuracy."""
     accuracy = {} if top1 is None else {"top1": top1, "goldenTop1": 1.0}
-    outputs = () if snr is None else ({"name": "y", "metrics": {"snr": {"worst": snr}}},)
+    outputs = () if snr is None else (OutputEntry(name="y", metrics={"snr": MetricEntry(worst=snr)}),)
     made = one(name, PASSED, 1, "int8")
     return made.model_copy(update={"accuracy": accuracy, "outputs": outputs, **more})
 
@@ -104,7 +106,7 @@ def judged(name: str, top1: float | None = None, snr: float | str | None = None,
             "p (PTQ) is more accurate than q (QAT): worst output SNR 20.0 dB against 18.0 dB",
         ),
         (
-            [judged("p", 0.9, snr="Infinity"), judged("q", snr=18)],
+            [judged("p", 0.9, snr=math.inf), judged("q", snr=18)],
             [asked("p", PTQ), asked("q", QAT)],
             "p (PTQ) is more accurate than q (QAT): worst output SNR inf dB against 18.0 dB",
         ),
@@ -148,7 +150,7 @@ def test_the_more_accurate_way_to_8_bits_is_named(
         ([judged("p", 0.97), judged("q", 0.98)], [asked("p", PTQ), asked("q", QAT, "fp16")]),
         ([judged("p", 0.97), judged("q", error="no GPU", verdict=UNKNOWN)], [asked("p", PTQ), asked("q", QAT)]),
         ([judged("p"), judged("q")], [asked("p", PTQ), asked("q", QAT)]),
-        ([judged("p", snr="NaN"), judged("q", snr=3)], [asked("p", PTQ), asked("q", QAT)]),
+        ([judged("p", snr=math.nan), judged("q", snr=3)], [asked("p", PTQ), asked("q", QAT)]),
         ([judged("p", 0.97)], [asked("p", PTQ), asked("q", QAT)]),
     ],
 )

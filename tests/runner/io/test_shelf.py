@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,70 +10,26 @@ import pytest
 
 from assay_api.audit import Candidate, Storage
 from assay_api.model import parse
-from assay_runner.backends.backend import NOTHING, Built
 from assay_runner.backends.onnxruntime import OnnxRuntime
+from assay_runner.backends.order import order_of
 from assay_runner.backends.seams import KEPT, SHARED, Keeping
 from assay_runner.builds import shelves as shelf_module
-from assay_runner.builds.cache import Order, build_or_take, shared_uri
+from assay_runner.builds.cache import BuildRequest, build_or_take, shared_uri
 from assay_runner.builds.shelves import Shelf
-from assay_runner.errors import InvalidInput
+from assay_runner.data.datasets import Source, open_dataset
+from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.models.loading import LoadedModel
 from assay_runner.stores import Stat, Store, open_store
 from assay_runner.stores.sealed import sealed, unsealed
-from assay_runner.tensors import Batches, Extents, Progress
-from tests.models import Heard, convolutions, loaded
+from assay_runner.tensors import Extents
+from tests.cli.audits import good, report_of, run
+from tests.dear import FILE, Dear, Growing
+from tests.models import Heard, branching, constant, convolutions, loaded, node, random, value
+from tests.orders import ordered
+from tests.runner.io.made import shard
 from tests.timings import STAYS, shared_by_audits, shared_by_builds
 
 CACHE = "memory://cache"
-FILE = "timing.cache"
-
-
-class Dear(OnnxRuntime):
-    """ONNX Runtime as if its builds were dear: it counts them, and times a layer per precision unless SHARED knows it.
-
-    Attributes:
-        built: builds that found nothing kept.
-        timed: layers that were timed.
-    """
-
-    def __init__(self, device: str = "gpu") -> None:
-        self.device = device
-        self.built: list[str] = []
-        self.timed: list[str] = []
-
-    def identity(self) -> str:
-        return self.device
-
-    def merge(self, ours: Path, theirs: Path) -> None:
-        ours.write_text("".join(f"{line}\n" for line in dict.fromkeys((*lines(ours), *lines(theirs)))))
-
-    def build(
-        self,
-        model: LoadedModel,
-        candidate: Candidate,
-        calibration: Batches | None,
-        workdir: Path,
-        progress: Progress,
-        shapes: Mapping[str, Extents] = NOTHING,
-    ) -> Built:
-        kept, timings = workdir / KEPT / "engine.plan", workdir / SHARED / FILE
-        if not kept.is_file():
-            self.built.append(str(candidate.precision))
-            self.time(timings, str(candidate.precision))
-            kept.write_text("plan")
-        return super().build(model, candidate, calibration, workdir, progress, shapes)
-
-    def time(self, timings: Path, layer: str) -> None:
-        known = lines(timings)
-        if layer not in known:
-            self.timed.append(layer)
-            timings.write_text("".join(f"{line}\n" for line in (*known, layer)))
-
-
-def lines(path: Path) -> list[str]:
-    """Layers that a file knows; none where the file is not there or not whole."""
-    content = path.read_bytes() if path.is_file() else b""
-    return content.decode(errors="replace").split("\n")[:-1] if content.endswith(b"\n") else []
 
 
 @pytest.fixture
@@ -91,9 +47,8 @@ def timings_in(store: Store, backend: Keeping) -> bytes | None:
     return unsealed(store.read(uri), uri)
 
 
-def order(backend: OnnxRuntime, model: LoadedModel, precision: str = "fp16", name: str = "") -> Order:
-    fields = {"name": name or precision, "backend": "onnxruntime", "precision": precision}
-    return Order(backend, model, parse(Candidate, fields), None, "versions", {})
+def order(backend: OnnxRuntime, model: LoadedModel, precision: str = "fp16", name: str = "a") -> BuildRequest:
+    return BuildRequest(backend, model, ordered(precision, backend="onnxruntime", name=name), None, "versions", {})
 
 
 def test_what_is_kept_is_fetched_again_and_only_changes_are_stored(store: Store, tmp_path: Path) -> None:
@@ -233,6 +188,51 @@ def test_a_damaged_engine_is_built_again_with_the_timings_there_are(
     assert (again.notes, backend.built) == (plain.notes, ["fp16", "fp16"])
 
 
+class Stopped:
+    """A store that takes so many objects, and then no more: as if the pod had been killed meanwhile."""
+
+    def __init__(self, store: Store, takes: int) -> None:
+        self.store, self.takes = store, takes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    def put(self, uri: str, content: bytes | Path, content_type: str = "") -> None:
+        if not self.takes:
+            raise Unavailable("stopped")
+        self.takes -= 1
+        self.store.put(uri, content)
+
+
+@pytest.mark.parametrize("takes", [0, 1, 2, 3, 4])
+def test_a_record_is_never_there_without_what_it_speaks_of(takes: int, store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    shelf = Shelf(cast(Store, Stopped(store, takes)), f"{CACHE}/engines/key", folder)
+    shelf.fetch()
+    for name in ("engine.json", "engine.plan", "weights.bin"):
+        (folder / name).write_text(name)
+    try:
+        shelf.keep()
+    except Unavailable:
+        assert takes < 4
+    there = {Path(stat.uri).name for stat in store.list(f"{CACHE}/")}
+    assert len(there) == takes
+    assert (shelf_module.RECORD in there) == (takes == 4)
+
+
+def test_what_grows_while_an_audit_measures_is_kept_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The layers that checks build and time to look into an engine; every audit would time them again."""
+    backend = Growing()
+    monkeypatch.setattr("assay_runner.tasks.candidate.BACKENDS", {"onnxruntime": backend})
+    good(tmp_path)
+    assert run(tmp_path, capsys).code == 0
+    assert report_of(tmp_path).verdict == "Passed"
+    [kept] = (tmp_path / "out").rglob(FILE)
+    assert unsealed(kept.read_bytes(), kept.as_uri()) == b"fp32\nprobe\n"
+
+
 def test_timings_that_grew_too_large_are_begun_anew(
     store: Store, model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +268,28 @@ def test_the_key_is_of_what_a_build_depends_on(model: LoadedModel) -> None:
     assert len(same | others) == 3
     shapes = {"x": Extents((1, 4), (2, 4), (2, 4))}
     first = order(Dear(), model)
-    assert Order(first.backend, model, first.candidate, None, "versions", shapes).key() not in same
+    assert BuildRequest(first.backend, model, first.order, None, "versions", shapes).key() not in same
     plain = order(OnnxRuntime(), model)
-    assert Order(plain.backend, model, plain.candidate, None, "versions", shapes).key() == plain.key()
+    assert BuildRequest(plain.backend, model, plain.order, None, "versions", shapes).key() == plain.key()
+
+
+@pytest.mark.parametrize("layers", [(), ({"nodes": "Exp", "precision": "fp32"},)], ids=["plain", "held"])
+def test_a_build_of_the_cache_tells_what_the_one_that_was_made_told(
+    layers: tuple[dict[str, str], ...], store: Store, tmp_path: Path
+) -> None:
+    """What control flow hides, and what is held wider: `finite` and `fp16Range` would pass without it."""
+    product = [node("MatMul", "z w", "logits")]
+    proto = branching()
+    proto.graph.node.extend(product)
+    proto.graph.initializer.append(constant("w", random(4, 3)))
+    proto.graph.output[0].CopyFrom(value("logits", "N", 3))
+    shard(tmp_path / "calib" / "part.npz", x=random(8, 4))
+    made = loaded(proto, tmp_path)
+    calibration = open_dataset(store, Source(uri=f"file://{tmp_path}/calib/"), made, tmp_path / "scratch")
+    backend = {"backend": "tensorrt", "layers": list(layers)} if layers else {"backend": "onnxruntime"}
+    fields = {"name": "int8", "precision": "int8", **backend}
+    asked = parse(Candidate, fields | {"calibration": {"uri": "file:///c/"}})
+    request = BuildRequest(OnnxRuntime(), made, order_of(asked, made.path), calibration, "versions", {})
+    first, second = (build_or_take(request, tmp_path / name, Heard(), store, CACHE)[0] for name in ("a", "b"))
+    assert first.hidden
+    assert replace(second, path=first.path, folder=first.folder) == first

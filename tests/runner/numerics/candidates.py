@@ -10,6 +10,7 @@ import onnx
 from assay_api.audit import Candidate
 from assay_api.model import parse
 from assay_runner.backends import BACKENDS, Backend, Built
+from assay_runner.backends.order import order_of
 from assay_runner.backends.subject import Subject
 from assay_runner.checks import CHECKS, Check
 from assay_runner.checks.run_to_run import RunToRun
@@ -20,6 +21,7 @@ from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.passes.setting import Setting
 from assay_runner.tensors import Array, Arrays
 from assay_runner.trial.measure import Measured, measure
+from tests.described import check_measured
 from tests.models import Heard, Samples, loaded
 
 USUAL: tuple[Check, ...] = (
@@ -39,7 +41,7 @@ def int8(**calibration: Any) -> Candidate:
 
 
 def build(model: LoadedModel, asked: Candidate, folder: Path, calibration: Samples | None = None) -> Built:
-    return ORT.build(model, asked, calibration, folder / "built", Heard())
+    return ORT.build(model, order_of(asked, model.path), calibration, folder / "built", Heard())
 
 
 def tapped(proto: onnx.ModelProto, precision: str, inputs: Arrays, folder: Path) -> dict[str, Array]:
@@ -48,7 +50,7 @@ def tapped(proto: onnx.ModelProto, precision: str, inputs: Arrays, folder: Path)
         return {name: array.copy() for name, array in session.run(inputs).items()}
 
 
-def measured(
+def prepared(
     proto: onnx.ModelProto,
     asked: Candidate | str,
     data: Samples,
@@ -59,15 +61,24 @@ def measured(
     own: onnx.ModelProto | None = None,
     backend: Backend = ORT,
     budgets: Budgets = DEFAULT,
-) -> Measured:
-    """The whole way from a model to findings; the usual checks where none is given."""
+) -> tuple[Setting, tuple[Check, ...]]:
+    """A model, built and run as golden, ready to be measured, and the checks; the usual ones where none is given."""
     asked = candidate(asked) if isinstance(asked, str) else asked
     model = loaded(proto, folder)
     mine = loaded(own, folder / "own") if own else None
     outputs = [kept for _, kept in golden_outputs(model, data, golden, folder / "golden", Heard())]
     subject = Subject(asked.name, backend, build(mine or model, asked, folder, calibration), mine or model)
     reference = Reference(model, data, outputs, golden, folder)
-    return measure(Setting(subject, reference, Heard(), budgets), checks or USUAL)
+    return Setting(subject, reference, Heard(), budgets), checks or USUAL
+
+
+def measured(
+    proto: onnx.ModelProto, asked: Candidate | str, data: Samples, folder: Path, *checks: Check, **more: Any
+) -> Measured:
+    """The whole way from a model to findings; `more` is of `prepared`."""
+    found = measure(*prepared(proto, asked, data, folder, *checks, **more))
+    check_measured(found.report, found.findings)
+    return found
 
 
 def setting(model: LoadedModel, built: Built, data: Samples, folder: Path, backend: Backend = ORT) -> Setting:

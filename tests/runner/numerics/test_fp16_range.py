@@ -36,6 +36,7 @@ from assay_runner.trial.trial import trial
 from tests.evidence import proof
 from tests.models import Heard, Samples, constant, layer_norm, loaded, mlp, model, node, random, value
 from tests.runner.numerics.candidates import ORT, build, candidate, measured
+from tests.wire import details
 
 LONG = 65536
 WIDE = np.where(np.arange(16) % 2, 300, -300).astype(np.float32) * np.ones((9, 1), np.float32)
@@ -77,7 +78,7 @@ def test_the_fused_operator_holds_what_the_decomposed_one_does_not(tmp_path: Pat
     found = judged(fused, tmp_path, Samples({"x": WIDE}))
     assert found.verdict is Verdict.PASSED
     assert "the sum of squared deviations inside node 'y.node'" in found.message
-    assert found.details["innerSums"][0]["summedInFp32"] is True
+    assert details(found)["innerSums"][0]["summedInFp32"] is True
 
 
 def test_a_mask_constant_is_named_with_its_node(tmp_path: Path) -> None:
@@ -142,9 +143,9 @@ def test_padding_is_not_counted_and_ordinary_values_pass(tmp_path: Path) -> None
 def test_layers_of_the_report_carry_the_counts(tmp_path: Path) -> None:
     data = Samples({"x": WIDE})
     report, _ = measured(layer_norm(), "fp16", data, tmp_path, Finite(), LayerDrift(), Fp16Range())
-    squared = next(layer for layer in report.layers if layer["name"] == "squared")
-    assert (squared["overflow"], squared["underflow"], squared["subnormal"]) == (144, 0, 0)
-    assert squared["smallest"] == 90000
+    squared = next(layer for layer in report.layers if layer.name == "squared")
+    assert (squared.overflow, squared.underflow, squared.subnormal) == (144, 0, 0)
+    assert squared.smallest == 90000
 
 
 SQUARED = TensorRange(Site("squared", "squared.node", "Pow"), "tensor", 9, 9, 0, 0, 0, 9e4, 1.0, 3, 0)

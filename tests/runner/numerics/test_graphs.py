@@ -160,5 +160,6 @@ def test_graph(graph: str, precision: str, golden: Literal["fp32", "fp64"], tmp_
     doubtful = {"finite", "layerDrift"} if graph in ("loop", "scan") else set()
     passed = {finding.check for finding in result.findings if finding.verdict is Verdict.PASSED}
     assert passed == {"finite", "outputDrift", "layerDrift", "runToRun"} - doubtful, result.findings
-    assert "y" in {layer["name"] for layer in result.report.layers} or "logits" in result.report.outputs[0]["name"]
-    assert all("localSnr" in layer for layer in result.report.layers)
+    assert "y" in {layer.name for layer in result.report.layers} or "logits" in result.report.outputs[0].name
+    assert result.report.layers
+    assert all(layer.local_snr is not None for layer in result.report.layers)

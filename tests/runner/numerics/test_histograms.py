@@ -43,17 +43,17 @@ def test_the_tensor_that_overflowed_is_shown_from_the_batch_in_which_it_did(
     values[:6] = random(6, 16)
     report, _ = measured(layer_norm(), "fp16", Samples({"x": values}, batch=3), tmp_path, *checks)
     first = report.histograms[0]
-    assert (first["tensor"], first["node"], first["op"]) == ("squared", "squared.node", "Pow")
-    assert first["nonFinite"] == 48
-    assert first["golden"][16 - first["low"]] == 48
-    assert sum(first["golden"]) - sum(first["candidate"]) - first["candidateZeros"] == 48 - first["goldenZeros"]
-    assert len(first["golden"]) == len(first["candidate"])
+    assert (first.tensor, first.node, first.op) == ("squared", "squared.node", "Pow")
+    assert first.non_finite == 48
+    assert first.golden[16 - first.low] == 48
+    assert sum(first.golden) - sum(first.candidate) - first.candidate_zeros == 48 - first.golden_zeros
+    assert len(first.golden) == len(first.candidate)
 
 
 def test_at_most_the_worst_eight_farthest_first(tmp_path: Path) -> None:
     report, _ = measured(convolutions(), "bf16", Samples({"x": random(10, 4, 9, 9)}, batch=4), tmp_path, LayerDrift())
-    snr = {layer["name"]: layer["accumulatedSnr"] for layer in report.layers}
-    shown = [snr[histogram["tensor"]] for histogram in report.histograms]
+    snr = {layer.name: layer.accumulated_snr for layer in report.layers if layer.accumulated_snr is not None}
+    shown = [snr[histogram.tensor] for histogram in report.histograms]
     assert shown == sorted(snr.values())[: len(shown)]
     assert 1 <= len(shown) <= MOST
 

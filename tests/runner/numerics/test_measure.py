@@ -17,7 +17,7 @@ from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.errors import InvalidInput
 from assay_runner.passes.budgets import Budgets
-from assay_runner.trial.measure import Measured
+from assay_runner.trial.measure import Measured, measure
 from tests.models import (
     Samples,
     branching,
@@ -33,7 +33,8 @@ from tests.models import (
     random,
     value,
 )
-from tests.runner.numerics.candidates import USUAL, int8, measured
+from tests.runner.numerics.candidates import USUAL, int8, measured, prepared
+from tests.wire import details
 
 WIDE = random(20, 16, seed=4, scale=300)
 
@@ -70,7 +71,7 @@ def test_infinite_by_design_is_no_fault_of_the_candidate(layers: bool, tmp_path:
     found = finding(result, "finite")
     assert found.verdict is Verdict.PASSED
     assert "golden has the same values" in found.message
-    assert found.details["asGolden"][0] | {"samples": 6} == {
+    assert details(found)["asGolden"][0] | {"samples": 6} == {
         "tensor": "scores", "node": "scores.node", "op": "Where", "what": "-Inf", "samples": 6, "firstSample": 0,
     }  # fmt: skip
 
@@ -93,18 +94,21 @@ def test_faults_are_counted_in_samples_and_not_in_padding(layers: bool, tmp_path
 def test_local_error_starts_where_golden_inputs_go_wrong(golden: Any, fixed: bool, tmp_path: Path) -> None:
     data = Samples({"x": random(10, 4, 9, 9)}, batch=4, fixed=fixed)
     result = measured(convolutions(), "bf16", data, tmp_path, LayerDrift(), OutputDrift(), golden=golden)
-    layers = {layer["name"]: layer for layer in result.report.layers}
+    layers = {layer.name: layer for layer in result.report.layers}
     assert list(layers) == ["c", "n", "r", "p", "f", "logits"]
-    assert layers["c"]["startsHere"] > 0.99
-    assert layers["c"]["localSnr"] == pytest.approx(layers["c"]["accumulatedSnr"], abs=0.1)
-    assert layers["r"]["startsHere"] < 1e-3
-    assert all(30 < layer["accumulatedSnr"] < 80 for layer in layers.values())
+    starts = {name: layer.starts_here or 0.0 for name, layer in layers.items()}
+    assert starts["c"] > 0.99
+    assert layers["c"].local_snr == pytest.approx(layers["c"].accumulated_snr, abs=0.1)
+    assert layers["r"].starts_here is not None
+    assert starts["r"] < 1e-3
+    assert all(30 < (layer.accumulated_snr or 0) < 80 for layer in layers.values())
     assert result.report.verdict is Verdict.PASSED
 
 
 def test_the_same_model_has_no_error_at_any_tensor(tmp_path: Path) -> None:
     result = measured(convolutions(), "fp32", Samples({"x": random(10, 4, 9, 9)}), tmp_path)
-    assert all(layer["accumulatedSnr"] == np.inf == layer["localSnr"] for layer in result.report.layers)
+    errors = {layer.name: (layer.accumulated_snr, layer.local_snr) for layer in result.report.layers}
+    assert errors == dict.fromkeys(("c", "n", "r", "p", "f", "logits"), (np.inf, np.inf))
     assert {f.verdict for f in result.findings} == {Verdict.PASSED}
     assert result.report.latency is not None
     assert result.report.latency.batch == 8
@@ -117,14 +121,14 @@ def test_random_nodes_are_named_by_run_to_run(tmp_path: Path) -> None:
     assert "RandomNormalLike" in found.message
     assert "in 2 of 2 further runs of one session" in found.message
     everyone = {"sameSession", "newSession", "newProcess", "underLoad"}
-    assert {d["condition"] for d in found.details["differences"]} == everyone
+    assert {d["condition"] for d in details(found)["differences"]} == everyone
 
 
 def test_integers_sequences_and_several_outputs(tmp_path: Path) -> None:
     ids = np.random.default_rng(0).integers(0, 10, (12, 3))
     result = measured(embedding(), "fp16", Samples({"ids": ids}), tmp_path)
     assert {f.verdict for f in result.findings} == {Verdict.PASSED}
-    assert [output["name"] for output in result.report.outputs] == ["y", "class"]
+    assert [output.name for output in result.report.outputs] == ["y", "class"]
     assert any("pair" in note for note in result.report.notes)
 
 
@@ -134,7 +138,17 @@ def test_control_flow_in_every_pass(tmp_path: Path) -> None:
     seen, unseen = Verdict.PASSED, Verdict.INCONCLUSIVE
     assert verdicts == {"finite": unseen, "layerDrift": unseen, "outputDrift": seen, "runToRun": seen}
     assert all("node 'y.node' (If)" in f.message for f in result.findings if f.verdict is unseen)
-    assert {layer["name"] for layer in result.report.layers} == {"h", "total", "y", "z"}
+    assert {layer.name for layer in result.report.layers} == {"h", "total", "y", "z"}
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2, 4])
+def test_golden_outputs_of_more_or_fewer_batches_are_refused(batches: int, tmp_path: Path) -> None:
+    """Judging only those that both have would pass on samples that nobody compared."""
+    asked, checks = prepared(mlp(), "fp16", Samples({"x": random(20, 8)}), tmp_path, OutputDrift())
+    outputs = list(asked.reference.outputs)
+    asked.reference.outputs = [*outputs, *outputs][:batches]
+    with pytest.raises(InvalidInput, match="golden outputs and dataset have different numbers of batches"):
+        measure(asked, checks)
 
 
 def test_labels_against_both_runs(tmp_path: Path) -> None:
@@ -142,7 +156,7 @@ def test_labels_against_both_runs(tmp_path: Path) -> None:
     data = Samples({"x": x}, np.zeros(600, np.int64), batch=64)
     report, [found] = measured(mlp(), "fp16", data, tmp_path, LabelAccuracy(keep=0.9))
     assert report.accuracy.keys() == {"top1", "goldenTop1"}
-    hits = found.details["bothHit"] + found.details["onlyGoldenHits"]
+    hits = details(found)["bothHit"] + details(found)["onlyGoldenHits"]
     assert hits / 600 == pytest.approx(report.accuracy["goldenTop1"])
     assert found.verdict is Verdict.PASSED
 
@@ -172,17 +186,6 @@ def test_scores_of_the_wrong_rank(tmp_path: Path) -> None:
 def test_an_output_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="outputs are logits"):
         measured(mlp(), "fp32", Samples({"x": random(3, 8)}), tmp_path, OutputDrift(outputs=("logit",)))
-
-
-def test_an_output_without_samples_is_inconclusive(tmp_path: Path) -> None:
-    proto = model(
-        [node("Relu", "x", "y"), node("ReduceSum", "x", "total", keepdims=0)],
-        [value("x", "N", 3)],
-        [value("y", "N", 3), value("total")],
-    )
-    result = measured(proto, "fp32", Samples({"x": random(5, 3)}), tmp_path, OutputDrift())
-    assert {f.tensor: f.verdict for f in result.findings} == {"y": Verdict.PASSED, "total": Verdict.INCONCLUSIVE}
-    assert result.report.verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_node_that_fails_on_the_data_is_named(tmp_path: Path) -> None:
@@ -227,7 +230,7 @@ def test_tensors_beyond_what_memory_affords_are_shown_in_parts(layers: bool, tmp
     whole = measured(layer_norm(), "fp16", data, tmp_path / "whole", *checks)
     split = measured(layer_norm(), "fp16", data, tmp_path / "split", *checks, budgets=Budgets(shown=1000))
     assert finding(split, "finite") == finding(whole, "finite")
-    assert [layer["name"] for layer in split.report.layers] == [layer["name"] for layer in whole.report.layers]
+    assert [layer.name for layer in split.report.layers] == [layer.name for layer in whole.report.layers]
 
 
 def test_a_model_of_one_batch_only_is_shown_whole(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from assay_runner.errors import InvalidInput
 from tests.models import Samples, embedding, mlp, random
 from tests.runner.numerics.candidates import int8, measured
 from tests.unit.api.audits import spec
+from tests.wire import details
 
 DATA = Samples({"x": random(20, 8)}, np.arange(20) % 4)
 
@@ -75,8 +76,8 @@ def check(**given: Any) -> Check:
 def test_a_metric_of_labels_is_held_against_goldens_own(tmp_path: Path) -> None:
     [found] = measured(mlp(), "fp16", DATA, tmp_path, check(name="labelled")).findings
     assert (found.verdict, found.metric, found.value, found.limit) == (Verdict.PASSED, "kept", 1, 0.99)
-    assert found.details["mean"] == found.details["goldenMean"] > 0
-    assert found.details["samples"] == 20
+    assert details(found)["mean"] == details(found)["goldenMean"] > 0
+    assert details(found)["samples"] == 20
 
 
 def test_a_share_that_is_lost_fails_and_names_the_worst_sample(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_a_share_that_is_lost_fails_and_names_the_worst_sample(tmp_path: Path) -
     assert found.verdict is Verdict.FAILED
     assert found.value is not None
     assert found.value < 0.9
-    assert f"sample {found.details['worstSample']} lost most" in found.message
+    assert f"sample {details(found)['worstSample']} lost most" in found.message
 
 
 @pytest.mark.parametrize(("bound", "verdict"), [(1, Verdict.PASSED), (1.5, Verdict.FAILED)])
@@ -99,7 +100,7 @@ def test_a_bound(bound: float, verdict: Verdict, tmp_path: Path) -> None:
 def test_nan_never_passes(bar: dict[str, float], tmp_path: Path) -> None:
     [found] = measured(mlp(), "fp16", DATA, tmp_path, check(name="same", **bar)).findings
     assert found.verdict is Verdict.FAILED
-    assert found.details["goldenMean"] == 1
+    assert details(found)["goldenMean"] == 1
 
 
 def test_a_share_of_nothing_says_nothing(tmp_path: Path) -> None:

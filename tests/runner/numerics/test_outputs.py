@@ -17,6 +17,7 @@ from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.evidence import Fault, OutputsFound, Reproduction, ShownTensors, TensorFaults
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.passes.outputs import Drifts
 from assay_runner.tensors import Array, Batch, Site
 from tests.evidence import proof
@@ -53,7 +54,7 @@ def test_what_says_nothing_of_single_numbers_is_inconclusive(
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "one element per sample" in found.message
     assert "snr or maxAbs" in found.message
-    assert report.outputs[0]["metrics"].keys() == {"maxAbs", "maxRel", "psnr", "snr"}
+    assert report.outputs[0].metrics.keys() == {"maxAbs", "maxRel", "psnr", "snr"}
 
 
 def test_one_class_has_no_top1(tmp_path: Path) -> None:
@@ -76,8 +77,8 @@ def test_integers_are_judged_by_equality_whatever_else_is_asked(given: dict[str,
     assert (found.verdict, found.metric, found.limit) == (Verdict.FAILED, "equal", 0.99)
     assert found.value is not None
     assert 0.5 < found.value < 0.99
-    metrics = report.outputs[1]["metrics"]
-    assert (metrics.keys(), metrics["equal"]["limit"]) == ({"equal"}, 0.99)
+    metrics = report.outputs[1].metrics
+    assert (list(metrics), metrics["equal"].limit) == (["equal"], 0.99)
     [easy] = measured(
         classified(0), "fp32", DATA, tmp_path / "easy", OutputDrift(equal=0.5, outputs=("class",)), own=classified(0.5)
     ).findings
@@ -92,7 +93,7 @@ def _array(rows: Any) -> Array:
 def judged(golden: Any, candidate: Any, check: OutputDrift | None = None) -> Finding:
     """What the check says of an output y, one row per sample."""
     arrays = [_array(rows) for rows in (golden, candidate)]
-    outputs = Drifts({"y": Site("y")}, {1})
+    outputs = Drifts({"y": Site("y")}, {1}, SampleAxes({"y": 0}))
     outputs.add(Batch(0, len(arrays[0]), {"x": arrays[0]}), {"y": arrays[0]}, {"y": arrays[1]})
     check = check or OutputDrift()
     [found] = check.judge(
@@ -207,7 +208,7 @@ def test_a_seed_is_not_advised_where_it_does_not_help(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("served", "verdict"), [(2.0, Verdict.INCONCLUSIVE), (NAN, Verdict.FAILED)])
 def test_what_is_infinite_only_when_it_is_shown_is_not_known_of_the_candidate(served: float, verdict: Verdict) -> None:
     """A fused kernel keeps in wider registers what overflows once it has to be written out."""
-    outputs = Drifts({"y": Site("y")}, {1})
+    outputs = Drifts({"y": Site("y")}, {1}, SampleAxes({"y": 0}))
     outputs.add(Batch(0, 1, {"x": _array([[1.0]])}), {"y": _array([[1.0, 2.0]])}, {"y": _array([[1.0, served]])})
     shown = TensorFaults(1, (Fault(Site("squared", "pow", "Pow"), 1, 0, 1, 0, 0, 1),))
     other = Reproduction(bitwise=False, snr=-INF)

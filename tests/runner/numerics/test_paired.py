@@ -86,6 +86,19 @@ def test_more_of_the_same_settles_unless_it_stands_at_the_bar() -> None:
     assert samples_to_settle(Pairs(990, 10, 0, 0), 0.99) is None
 
 
+def test_a_candidate_that_never_hits_keeps_nothing_at_the_least() -> None:
+    low, high = bounds(Pairs(0, 40, 0, 5))
+    assert low == 0
+    assert 0 < high < 0.2
+
+
+def test_more_samples_than_anyone_has_settle_nothing() -> None:
+    """Half a hit in a thousand millions is no difference that could be shown."""
+    at_the_bar = Pairs(99_000, 1_000, 0, 0)
+    assert samples_to_settle(at_the_bar, 0.99 - 1e-7) is None
+    assert samples_to_settle(at_the_bar.times(1e5), 0.98) is None
+
+
 def test_nothing_tells_nothing() -> None:
     assert keeps(Pairs(0, 0, 0, 9), 0.99) is None
     assert math.isnan(Pairs(0, 0, 0, 9).ratio)

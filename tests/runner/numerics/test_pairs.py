@@ -97,6 +97,7 @@ def test_every_pair_is_one_that_tensorrt_takes(kind: EightBit, tmp_path: Path) -
     made = quantised(products(), kind, tmp_path, X)
     weights = weights_of(made)
     users = Counter(name for n in made.graph.node for name in n.input)
+    assert len(pairs(made)) > len(pairs(made, "QuantizeLinear")) > 0
     for n in (*pairs(made), *pairs(made, "QuantizeLinear")):
         assert len(n.input) == 3
         scale, zero = weights[n.input[1]], weights[n.input[2]]
@@ -171,6 +172,7 @@ def test_fp8_convolutions_are_those_tensorrt_has(kernel: Any, group: int, runs: 
 def test_fp8_has_one_scale_per_weight_and_no_transposed_convolution(tmp_path: Path) -> None:
     made = quantised(products(), "fp8", tmp_path, X, perChannel=True)
     weights = weights_of(made)
+    assert stored(made)
     assert all(not weights[n.input[1]].shape for n in pairs(made))
     assert not {"spread", "apart"} & stored(made).keys()
     assert all(weights[n.input[0]].dtype == DTYPES["fp8"] for n in stored(made).values())
@@ -300,4 +302,7 @@ def test_a_quantised_activation_without_a_zero_point_is_of_8_bits(tmp_path: Path
         [value("y", "N", 8)],
         [constant("s", np.float32(0.1))],
     )
-    own_pairs(loaded(proto, tmp_path).path, "int8")
+    path = loaded(proto, tmp_path).path
+    own_pairs(path, "int8")
+    with pytest.raises(InvalidInput):
+        own_pairs(path, "fp8")

@@ -14,10 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
-from assay_api.audit import Candidate
-from assay_api.model import parse
 from assay_runner.data.rows import bits_equal
-from assay_runner.errors import InvalidInput
 from assay_runner.graphs.rounding import rounder
 from assay_runner.tensors import Array, Arrays
 from tests.models import (
@@ -109,12 +106,10 @@ def test_weights_that_overflow_are_named(tmp_path: Path) -> None:
     assert any("overflow" in note and "mask" in note for note in built.notes)
 
 
-@given(st.floats(width=32, allow_nan=False))
-def test_tf32_keeps_eleven_bits_to_nearest(number: float) -> None:
-    x = np.float32(number)
+@given(st.floats(2.0**-120, 2.0**110, width=32), st.sampled_from([1, -1]))
+def test_tf32_keeps_eleven_bits_to_nearest(size: float, sign: int) -> None:
+    x = np.float32(sign * size)
     rounded = rounder("tf32")(np.array([x]))[0]
-    if not np.isfinite(x) or abs(x) < 1e-37 or abs(x) >= 1e34:
-        return
     exponent = np.floor(np.log2(abs(float(x))))
     unit = 2.0 ** (exponent - 10)
     assert float(rounded) / unit == round(float(rounded) / unit)
@@ -186,14 +181,3 @@ def test_external_data_and_weights_of_any_size(tmp_path: Path) -> None:
     built = build(load(outside / "m.onnx", tmp_path / "outside"), candidate("fp16"), tmp_path)
     with ORT.open_tapped(built) as session:
         assert bits_equal(session.run({"x": random(5, 8)})["logits"], expected["logits"])
-
-
-def test_layers_that_an_engine_would_hold_are_told_and_must_match(tmp_path: Path) -> None:
-    def asked(nodes: str) -> Candidate:
-        layers = [{"nodes": nodes, "precision": "fp32"}]
-        return parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": "fp16", "layers": layers})
-
-    built = build(loaded(mlp(), tmp_path), asked("MatMul"), tmp_path)
-    assert any(note.startswith("layers: no node is held") for note in built.notes)
-    with pytest.raises(InvalidInput, match=r"layers.nodes '\*Nope' matches no node of the model"):
-        build(loaded(mlp(), tmp_path), asked("*Nope"), tmp_path)

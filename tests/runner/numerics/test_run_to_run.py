@@ -31,6 +31,7 @@ from assay_runner.tensors import Array, Arrays
 from tests.models import Samples, branching, loaded, mlp, model, node, random, value
 from tests.runner.numerics.candidates import build, candidate, setting
 from tests.runner.numerics.unsteady import DATA, Altering, Served, Wavering, Whim, judged, plugged, stateful
+from tests.wire import details
 
 PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
 DEFECT = "for the same input that is a defect of what runs it"
@@ -75,7 +76,7 @@ def test_the_first_tensor_inside_is_named(case: str, tmp_path: Path) -> None:
     assert found.message.startswith("output 'y' of batch 0 has other bits ")
     named = "with 5 tensors shown, tensor 'moved' of node 'moved.node' (Add) is the first to differ"
     assert f"{named}, {given.when}, {given.far}; {DEFECT}" in found.message
-    first = found.details["inside"]["first"]
+    first = details(found)["inside"]["first"]
     assert (first["tensor"], first["node"], first["run"]) == ("moved", "moved.node", given.run)
     assert first["condition"] == given.condition
 
@@ -169,7 +170,7 @@ def test_a_batch_too_large_to_be_shown_is_shown_in_part(tmp_path: Path) -> None:
     whim, small = Wavering(lambda at: 0.5 * (at.run % 2)), Budgets(shown=300)
     found = judged(stateful(), DATA, tmp_path, whim, small, conditions=["sameSession"])
     assert found.tensor == "moved"
-    assert 1 < found.details["inside"]["samples"] < 8
+    assert 1 < details(found)["inside"]["samples"] < 8
 
 
 def test_rows_of_padding_do_not_count(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_rows_of_padding_do_not_count(tmp_path: Path) -> None:
     )
     data = Samples({"x": random(6, 3), "state": np.zeros((6, 1), np.float32)}, batch=4, fixed=True)
     found = judged(proto, data, tmp_path, Wavering(lambda at: 0.5 * at.run), conditions=["sameSession"], batches=2)
-    assert found.details["inside"]["samples"] == 4
+    assert details(found)["inside"]["samples"] == 4
     assert (found.tensor, found.value) == ("y", 2)
 
 
@@ -190,7 +191,7 @@ def test_random_numbers_elsewhere_in_the_model_are_not_to_blame(tmp_path: Path) 
     # Drawn numbers differ in every run too, but they do not go into the first output that differs.
     assert found.tensor == "moved"
     assert DEFECT in found.message
-    assert found.details["random"] == []
+    assert details(found)["random"] == []
 
 
 def test_random_numbers_are_named_where_they_are_drawn(tmp_path: Path) -> None:
@@ -211,14 +212,14 @@ def test_random_numbers_are_named_where_they_are_drawn(tmp_path: Path) -> None:
         "; it draws random numbers, others in each run even with a seed, so that is by design: take it out"
         in found.message
     )
-    assert found.details["random"] == [{"tensor": "noise", "node": "noise.node", "op": "RandomNormalLike"}]
+    assert details(found)["random"] == [{"tensor": "noise", "node": "noise.node", "op": "RandomNormalLike"}]
 
 
 def test_a_custom_operator_upstream_is_named(tmp_path: Path) -> None:
     found = judged(plugged(), DATA, tmp_path, Wavering(lambda at: 0.5 * (at.run % 2)), conditions=["sameSession"])
     assert found.tensor == "moved"
     assert "tensor 'steady' of node 'mine' (Gelu) is a custom operator (plugin), whose code may be" in found.message
-    assert found.details["custom"] == [{"tensor": "steady", "node": "mine", "op": "Gelu"}]
+    assert details(found)["custom"] == [{"tensor": "steady", "node": "mine", "op": "Gelu"}]
 
 
 def test_a_scatter_whose_indices_may_repeat_is_told_as_such(tmp_path: Path) -> None:
@@ -245,7 +246,7 @@ def test_a_new_session_that_differs_is_named_alone(tmp_path: Path) -> None:
     found = judged(mlp(), data, tmp_path, Altering("newSession", 1), conditions=["sameSession", "newSession"])
     assert found.verdict is FAILED
     assert "output 'logits' of batch 0 has other bits in a new session, by up to 1:" in found.message
-    assert {d["condition"] for d in found.details["differences"]} == {"newSession"}
+    assert {d["condition"] for d in details(found)["differences"]} == {"newSession"}
     assert "with 4 tensors shown, none differs (3 x a new session)" in found.message
 
 

@@ -22,6 +22,7 @@ from assay_runner.tensors import Array
 from tests.models import Samples, constant, convolutions, embedding, mlp, model, node, noisy, random, value
 from tests.runner.numerics.candidates import measured
 from tests.runner.numerics.unsteady import Altering
+from tests.wire import details
 
 PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
 
@@ -119,7 +120,7 @@ def test_random_numbers_are_named_where_they_reach_an_output(tmp_path: Path) -> 
     drawn = "tensor 'noise' of node 'noise.node' (RandomNormalLike) draws random numbers"
     assert {(f.tensor, f.verdict, drawn in f.message) for f in found} == {("y", FAILED, True), ("clean", PASSED, False)}
     assert all("so that is by design: take it out" in f.message for f in found if f.verdict is FAILED)
-    assert all(f.details["random"][0]["node"] == "noise.node" for f in found if f.verdict is FAILED)
+    assert all(details(f)["random"][0]["node"] == "noise.node" for f in found if f.verdict is FAILED)
 
 
 def test_what_passes_although_numbers_are_drawn_says_so(tmp_path: Path) -> None:

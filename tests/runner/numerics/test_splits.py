@@ -19,6 +19,7 @@ from assay_runner.trial.measure import Measured
 from tests.fusing import Fusing, Kept
 from tests.models import Samples, constant, layer_norm, loaded, model, node, random, value
 from tests.runner.numerics.candidates import build, candidate, measured
+from tests.wire import details
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ def test_the_first_tensor_inside_that_is_not_finite_is_named(layers: bool, tmp_p
     found = finding(result, "finite")
     # What follows the overflow is finite again, and shown: the fault is first seen there.
     assert (found.verdict, found.tensor) == (Verdict.FAILED, "safe")
-    assert "insideLayer" not in found.details
+    assert "insideLayer" not in details(found)
     result = measured(layer_norm(), "fp16", DATA, tmp_path, *checks, backend=Fusing({"safe": ("squared", "variance")}))
     found = finding(result, "finite")
     assert (found.verdict, found.tensor, found.value) == (Verdict.FAILED, "safe", 1)
@@ -70,16 +71,16 @@ def test_the_first_tensor_inside_that_is_not_finite_is_named(layers: bool, tmp_p
         "; inside the fused layer of nodes 'squared.node', 'variance.node', 'safe.node', split in another build, the "
         "failure starts at tensor 'squared' of node 'squared.node' (Pow); keep this node"
     ) in found.message
-    assert found.details["failsWhenSplit"] is True
-    assert [(inner["tensor"], inner["notFinite"]) for inner in found.details["insideLayer"]] == [
+    assert details(found)["failsWhenSplit"] is True
+    assert [(inner["tensor"], inner["notFinite"]) for inner in details(found)["insideLayer"]] == [
         ("squared", 1), ("variance", 1), ("safe", 1),
     ]  # fmt: skip
     if layers:
         drift = finding(result, "layerDrift")
         assert (drift.verdict, drift.tensor, drift.metric) == (Verdict.FAILED, "safe", "localSnr")
         assert "the failure starts at tensor 'squared' of node 'squared.node' (Pow)" in drift.message
-        assert drift.details["insideFusedLayers"] == 2
-        assert drift.details["notCompared"] == 0
+        assert details(drift)["insideFusedLayers"] == 2
+        assert details(drift)["notCompared"] == 0
 
 
 def test_a_failure_that_splitting_makes_vanish_is_the_layers_own(tmp_path: Path) -> None:
@@ -92,9 +93,10 @@ def test_a_failure_that_splitting_makes_vanish_is_the_layers_own(tmp_path: Path)
             "; built again with the fused layer of nodes 'squared.node', 'variance.node', 'safe.node' split, the "
             "failure is gone, so it is the layer's as a whole and no single node's"
         ) in found.message
-        assert found.details["failsWhenSplit"] is False
+        assert details(found)["failsWhenSplit"] is False
         assert found.message.endswith("so that they are not fused") == (check == "finite")
-        assert all(inner["notFinite"] == 0 for inner in found.details["insideLayer"])
+        inside = {inner["tensor"]: inner["notFinite"] for inner in details(found)["insideLayer"]}
+        assert inside == {"squared": 0, "variance": 0, "safe": 0}
 
 
 def test_where_an_error_starts_inside_a_layer_is_told_by_its_local_error(tmp_path: Path) -> None:
@@ -103,7 +105,7 @@ def test_where_an_error_starts_inside_a_layer_is_told_by_its_local_error(tmp_pat
     found = finding(result, "layerDrift")
     assert (found.verdict, found.tensor, found.metric) == (Verdict.FAILED, "back", "localSnr")
     assert "split in another build, no tensor alone is to blame, it adds up" in found.message
-    inner = {one["tensor"]: one for one in found.details["insideLayer"]}
+    inner = {one["tensor"]: one for one in details(found)["insideLayer"]}
     assert inner.keys() == {"positive", "raised", "back"}
     assert inner["raised"]["localSnr"] > 60 > inner["back"]["accumulatedSnr"]
 
@@ -129,8 +131,8 @@ def test_all_tensors_are_compared_where_that_is_asked_for(tmp_path: Path) -> Non
     for check in ("finite", "layerDrift"):
         found = finding(result, check)
         assert (found.verdict, found.tensor) == (Verdict.FAILED, "squared")
-        assert "insideLayer" not in found.details
-    assert finding(result, "layerDrift").details["insideFusedLayers"] == 0
+        assert "insideLayer" not in details(found)
+    assert details(finding(result, "layerDrift"))["insideFusedLayers"] == 0
 
 
 def test_where_no_tensor_can_be_shown_the_outputs_are_judged_all_the_same(tmp_path: Path) -> None:
@@ -173,8 +175,8 @@ def test_what_lies_inside_fused_layers_is_told_and_does_not_count_as_unseen(tmp_
     assert drift.message.startswith(
         "3 of 3 tensors compared, all within the limits (4 more lie inside fused layers and are never made)"
     )
-    assert (drift.details["notCompared"], drift.details["insideFusedLayers"]) == (0, 4)
+    assert (details(drift)["notCompared"], details(drift)["insideFusedLayers"]) == (0, 4)
     assert (
         "all 3 tensors are finite on 20 samples (4 more lie inside fused layers and are never made)" in finite.message
     )
-    assert {layer["name"] for layer in result.report.layers} == {"mean", "centred", "y"}
+    assert {layer.name for layer in result.report.layers} == {"mean", "centred", "y"}

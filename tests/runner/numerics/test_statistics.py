@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from assay_runner.statistics.blocks import BLOCK, Sums
 from assay_runner.statistics.quantiles import bad_end, worst_index
+from assay_runner.statistics.ranges import RangeCounts
 from assay_runner.statistics.samples import drift, identical, ranks, same_top_k, top
 from assay_runner.tensors import Array
 
@@ -176,7 +177,25 @@ def test_a_label_ranks_below_k_where_it_is_among_the_top_k(scores: Array, label:
 
 
 def test_nan_scores_hit_nothing() -> None:
-    assert ranks(np.array([[NAN, 1.0]]), np.array([1])).tolist() == [2]
+    assert ranks(np.array([[NAN, 1.0], [0.0, 1.0]]), np.array([1, 1])).tolist() == [2, 0]
+
+
+def test_what_is_not_finite_is_counted_of_its_own_sample_however_long_it_is() -> None:
+    """A sample is looked at in several blocks, and one in which it is as golden takes nothing back."""
+    golden = np.ones((4, 2 * BLOCK), np.float32)
+    candidate = golden.copy()
+    candidate[1, 0] = NAN
+    golden[2, 1] = INF
+    golden[3, [0, 2]] = candidate[3, [0, 2]] = -INF
+    golden[1:, -1] = candidate[1:, -1] = INF
+    found = drift(golden, candidate)
+    assert found.broken.tolist() == [False, True, False, False]
+    assert found.nan.tolist() == [False, True, False, False]
+    assert found.void.tolist() == [False, False, True, False]
+    assert found.as_golden.tolist() == [0, 1, 1, 3]
+    assert (found.compared + found.as_golden).tolist() == [2 * BLOCK] * 4
+    few = drift(golden[:, :3], candidate[:, :3])
+    assert (few.broken.tolist(), few.void.tolist()) == (found.broken.tolist(), found.void.tolist())
 
 
 @pytest.mark.parametrize(
@@ -196,3 +215,24 @@ def test_quantiles_occur(values: list[float], more: bool, expected: tuple[float,
 
 def test_quantile_of_nothing_is_no_number() -> None:
     assert math.isnan(bad_end(np.zeros(0), 1.0, False))
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high", "smallest", "overflows"),
+    [
+        ([0, 0.5, 3, -INF], 0, 3, 0.5, 0),
+        ([INF, -1, -0.25], -1, -0.25, 0.25, 0),
+        ([65_519.996, 1], 1, 65_519.996, 1, 0),
+        ([-65_520, 0], -65_520, 0, 65_520, 1),
+        ([0, 0], 0, 0, INF, 0),
+    ],
+)
+def test_a_range_ends_at_what_is_finite(
+    values: list[float], low: float, high: float, smallest: float, overflows: int
+) -> None:
+    """Infinities are another check's; zero is no magnitude; half a step above 65,504 FP16 rounds to infinity."""
+    counts = RangeCounts()
+    assert counts.add(np.array(values, np.float32)) is (overflows > 0)
+    ends = (counts.low, counts.high, counts.smallest)
+    assert ends == tuple(float(np.float32(end)) for end in (low, high, smallest))
+    assert (counts.overflow, counts.elements) == (overflows, np.isfinite(values).sum())

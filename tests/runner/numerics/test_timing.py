@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,18 @@ import pytest
 
 from assay_api.model import parse
 from assay_api.report import Finding, Verdict
-from assay_runner.backends import Backend
+from assay_runner.backends import Backend, Built, Session
+from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.subject import Subject
 from assay_runner.checks import CHECKS, Check
 from assay_runner.evidence import EngineFacts, TimingWanted
 from assay_runner.passes.timing import timed
+from assay_runner.tensors import Array, Arrays
 from assay_runner.trial.measure import Measured
 from tests.models import Heard, Samples, loaded, mlp, random
 from tests.runner.numerics.candidates import ORT, build, candidate, measured
 from tests.runner.numerics.unsteady import Altering
+from tests.wire import details
 
 PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
 
@@ -43,7 +48,7 @@ def test_a_session_with_a_clock_is_timed_by_it(tmp_path: Path) -> None:
     [found] = result.findings
     assert (found.verdict, found.metric, found.value) == (PASSED, "medianMs", 50.5)
     assert "device time, copies excluded; p99 100 ms" in found.message
-    assert found.details["deviceMemoryMB"] == 123
+    assert details(found)["deviceMemoryMB"] == 123
     assert result.report.latency is not None
     assert (result.report.latency.batch, result.report.latency.runs, result.report.latency.p99_ms) == (8, 100, 100)
     assert result.report.latency.throughput == pytest.approx(8000 / 50.5)
@@ -99,3 +104,45 @@ def test_without_a_clock_the_wall_clock_counts(tmp_path: Path) -> None:
     unknown = check("latency", deviceMemoryMB=5, runs=3)
     [judgement] = judged(mlp(), Samples({"x": random(8, 8)}), tmp_path / "again", unknown)
     assert judgement.verdict is INCONCLUSIVE
+
+
+class Slow(OnnxRuntime):
+    """Takes its time in some runs of a session, by their numbers."""
+
+    def __init__(self, *runs: int) -> None:
+        self._runs = runs
+
+    @contextmanager
+    def open(self, built: Built) -> Iterator[Session]:
+        with super().open(built) as session:
+            yield Sleeping(session, self._runs)
+
+
+class Sleeping:
+    def __init__(self, session: Session, runs: tuple[int, ...]) -> None:
+        self._session, self._runs, self._ran = session, runs, 0
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        if self._ran in self._runs:
+            time.sleep(SLEEP)
+        self._ran += 1
+        return self._session.run(inputs)
+
+
+SLEEP = 0.2
+"""Seconds; the small model itself takes well below a millisecond."""
+
+
+@pytest.mark.parametrize(
+    ("samples", "slow", "runs", "is_slow"),
+    [(28, 0, 2, False), (28, 2, 2, True), (28, 3, 2, False), (6, 0, 1, True)],
+    ids=["the first run warms up", "later runs count", "a shorter batch does not", "the only run does"],
+)
+def test_without_the_check_full_batches_after_the_first_are_timed(
+    samples: int, slow: int, runs: int, is_slow: bool, tmp_path: Path
+) -> None:
+    data = Samples({"x": random(samples, 8)}, batch=8)
+    found = altered(Slow(slow), data, tmp_path, check("outputDrift")).report.latency
+    assert found is not None
+    assert (found.runs, found.batch) == (runs, min(samples, 8))
+    assert (found.p99_ms > 1000 * SLEEP / 2) is is_slow

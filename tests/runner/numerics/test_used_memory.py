@@ -14,6 +14,7 @@ from assay_runner.backends import Built, Session
 from assay_runner.errors import Unavailable
 from tests.models import Samples, random
 from tests.runner.numerics.unsteady import DATA, Forgetful, Served, Whim, judged, plugged, stateful
+from tests.wire import details
 
 PASSED, FAILED = Verdict.PASSED, Verdict.FAILED
 UNWRITTEN = "something that is run reads memory that nothing has written"
@@ -24,8 +25,8 @@ def test_memory_that_nothing_has_written_is_told(tmp_path: Path) -> None:
     assert (found.verdict, found.tensor, found.node) == (FAILED, "moved", "moved.node")
     assert "in 3 of 5 runs in memory that held something else" in found.message
     assert UNWRITTEN in found.message
-    assert found.details["unwrittenMemory"] is True
-    assert {d["condition"] for d in found.details["differences"]} == {"usedMemory"}
+    assert details(found)["unwrittenMemory"] is True
+    assert {d["condition"] for d in details(found)["differences"]} == {"usedMemory"}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_memory_is_not_blamed_for_what_differs_anyhow(whim: Whim, tmp_path: Path
     assert found.verdict is FAILED
     assert "memory that held something else" in found.message
     assert UNWRITTEN not in found.message
-    assert found.details["unwrittenMemory"] is False
+    assert details(found)["unwrittenMemory"] is False
 
 
 def test_what_heeds_no_memory_passes_in_any(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_tensors_that_cannot_be_shown_in_used_memory_are_no_proof(tmp_path: Path
     found = judged(stateful(), DATA, tmp_path, whim, conditions=["usedMemory"])
     assert found.verdict is FAILED
     assert "with 5 tensors shown, none differs (5 x memory that held something else)" in found.message
-    assert found.details["inside"]["reason"] == (
+    assert details(found)["inside"]["reason"] == (
         "usedMemory could not be tried with tensors shown: what shows them runs in memory that cannot be filled"
     )
     assert UNWRITTEN in found.message
@@ -72,15 +73,15 @@ def test_every_batch_is_run_with_every_filling(filling: int, runs: int, tmp_path
     data = Samples({"x": random(32, 8), "state": np.zeros((32, 1), np.float32)})
     whim = Forgetful(lambda at: 0.5 * (at.filling == filling))
     found = judged(stateful(), data, tmp_path, whim, conditions=["usedMemory"], runs=runs)
-    assert [d["batch"] for d in found.details["differences"]] == [0, 1, 2, 3]
-    assert found.details["unwrittenMemory"] is True
+    assert [d["batch"] for d in details(found)["differences"]] == [0, 1, 2, 3]
+    assert details(found)["unwrittenMemory"] is True
 
 
 @pytest.mark.parametrize("filling", range(4))
 def test_each_output_that_differs_is_asked_whether_it_follows_memory(filling: int, tmp_path: Path) -> None:
     whim = Forgetful(lambda at: 0.5 * (at.filling == filling))
     found = judged(stateful(noise=True), DATA, tmp_path, whim, conditions=["usedMemory"])
-    assert found.details["unwrittenMemory"] is True
+    assert details(found)["unwrittenMemory"] is True
     times = 2 if filling == 0 else 1
     assert f"output 'y' of batch 0 has other bits in {times} of 5 runs in memory that held something" in found.message
     assert "output 'y' follows what lay in memory before the run" in found.message
@@ -116,4 +117,4 @@ def test_a_difference_stands_where_its_cause_cannot_be_asked_for(tmp_path: Path)
     whim = Full(lambda at: 0.5 * (at.filling == 1))
     found = judged(stateful(), DATA, tmp_path, whim, conditions=["usedMemory"])
     assert found.verdict is FAILED
-    assert "unwrittenMemory" not in found.details
+    assert "unwrittenMemory" not in details(found)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,9 @@ from assay_runner.tensors import Array, Arrays
 from tests.fusing import Fusing
 from tests.models import Samples, constant, model, node, random, value
 from tests.runner.numerics.candidates import ORT, measured
+
+LAYERS: Mapping[str, tuple[str, ...]] = MappingProxyType({"y": ("moved",)})
+"""Of the model that `stateful` makes."""
 
 
 class Altering(OnnxRuntime):
@@ -106,9 +110,12 @@ class Wavering(OnnxRuntime):
             return self._whim(Moment(kind, number, run, self._open - 1, filling))
 
         try:
-            yield Stateful(session, state, self._lent)
+            yield self._made(session, state)
         finally:
             self._open -= 1
+
+    def _made(self, session: Session, state: Callable[[bool, int], float]) -> Session:
+        return Stateful(session, state, self._lent)
 
     def _lent(self, array: Array) -> None:
         """Count bytes that were handed out and are still held."""
@@ -125,29 +132,34 @@ class Forgetful(Wavering):
 
     conditions = OnnxRuntime.conditions | {"usedMemory"}
 
+    def _made(self, session: Session, state: Callable[[bool, int], float]) -> Session:
+        return Spoilable(session, state, self._lent)
+
 
 class Served(Wavering, Fusing):
-    """Computes `moved` and `y` as one layer, and can show its tensors without taking that apart."""
+    """Computes some tensors as one layer, and can show the others without taking that apart."""
 
-    def __init__(self, whim: Whim) -> None:
+    def __init__(self, whim: Whim, layers: Mapping[str, tuple[str, ...]] = LAYERS) -> None:
         Wavering.__init__(self, whim)
-        Fusing.__init__(self, {"y": ("moved",)})
+        Fusing.__init__(self, layers)
 
 
 class Stateful:
     def __init__(self, session: Session, state: Callable[[bool, int], float], lent: Callable[[Array], None]) -> None:
         self._session, self._state, self._lent, self._filling = session, state, lent, -1
 
-    def spoil(self, filling: int) -> None:
-        self._filling = filling % FILLINGS
-
     def run(self, inputs: Arrays) -> dict[str, Array]:
         # Runs of one sample, by which the size of a run is found out, do not count.
         state, self._filling = self._state(len(inputs["x"]) > 1, self._filling), -1
-        found = self._session.run({**inputs, "state": np.full_like(inputs["state"], state)})
+        found = self._session.run({n: np.full_like(a, state) if n == "state" else a for n, a in inputs.items()})
         for array in found.values():
             self._lent(array)
         return found
+
+
+class Spoilable(Stateful):
+    def spoil(self, filling: int) -> None:
+        self._filling = filling % FILLINGS
 
 
 def stateful(noise: bool = False) -> onnx.ModelProto:

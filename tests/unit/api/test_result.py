@@ -5,10 +5,11 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay_api.finding import WorstFigure
 from assay_api.model import parse
 from assay_api.names import TERMINATION_MESSAGE_BYTES
 from assay_api.report import Verdict, worst
-from assay_api.result import StoredReport, TaskError, TaskResult, WorstFigure, shorten, to_termination_message
+from assay_api.result import StoredReport, TaskError, TaskResult, shorten, to_termination_message
 
 LONG = st.text(max_size=9000)
 

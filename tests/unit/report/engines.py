@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any
 
-from assay_api.report import CandidateReport, Finding, Latency, Report, Verdict
+from assay_api.behaviour_details import AchievedPrecisionDetails
+from assay_api.entries import EngineTensorEntry
+from assay_api.report import (
+    CandidateReport,
+    EngineEntry,
+    EngineLayerEntry,
+    Finding,
+    HistogramEntry,
+    Latency,
+    Report,
+    TensorEntry,
+    Verdict,
+)
 from tests.unit.report import samples
 
 PRECISIONS = ("FP16", "FP32", "INT8")
@@ -16,53 +27,57 @@ WARNINGS = (
 )
 
 
-def engine_layers(count: int) -> tuple[dict[str, Any], ...]:
+def engine_layers(count: int) -> tuple[EngineLayerEntry, ...]:
     """An engine of `count` layers, mostly FP16."""
     rng = random.Random(3)
     rows = []
     for index in range(count):
         kind = rng.choice(("CaskConvolution", "Myelin", "Reformat", "CaskGemmMatrixMultiply"))
         precision = rng.choices(PRECISIONS, (7, 1, 2))[0]
-        shape = [1, 64 << index % 4, 56 >> index % 3, 56 >> index % 3]
+        shape = (1, 64 << index % 4, 56 >> index % 3, 56 >> index % 3)
+        read, made = (
+            EngineTensorEntry(name=f"t{place}", format=f"{precision} channel-last", shape=shape)
+            for place in (index, index + 1)
+        )
         rows.append(
-            {
-                "name": f"/stage{index // 500}/conv_{index}/Conv + /stage{index // 500}/relu_{index}/Relu",
-                "type": kind,
-                "precision": precision,
-                "inputs": [{"name": f"t{index}", "format": f"{precision} channel-last", "shape": shape}],
-                "outputs": [{"name": f"t{index + 1}", "format": f"{precision} channel-last", "shape": shape}],
-                "tactic": f"sm90_xmma_fprop_implicit_gemm_f16f16_{rng.randrange(40)}_tilesize128x128x64",
-                "nodes": [f"/stage{index // 500}/conv_{index}/Conv", f"/stage{index // 500}/relu_{index}/Relu"],
-            }
+            EngineLayerEntry(
+                name=f"/stage{index // 500}/conv_{index}/Conv + /stage{index // 500}/relu_{index}/Relu",
+                type=kind,
+                precision=precision,
+                inputs=(read,),
+                outputs=(made,),
+                tactic=f"sm90_xmma_fprop_implicit_gemm_f16f16_{rng.randrange(40)}_tilesize128x128x64",
+                nodes=(f"/stage{index // 500}/conv_{index}/Conv", f"/stage{index // 500}/relu_{index}/Relu"),
+            )
         )
     return tuple(rows)
 
 
-def achieved(layers: tuple[dict[str, Any], ...]) -> dict[str, int]:
+def achieved(layers: tuple[EngineLayerEntry, ...]) -> dict[str, int]:
     """Layers by precision."""
-    return {name: count for name in PRECISIONS if (count := sum(row["precision"] == name for row in layers))}
+    return {name: count for name in PRECISIONS if (count := sum(row.precision == name for row in layers))}
 
 
-def histogram(tensor: str, node: str, *, centre: float, beyond: bool = False) -> dict[str, Any]:
+def histogram(tensor: str, node: str, *, centre: float, beyond: bool = False) -> HistogramEntry:
     """A bell around 2^centre; what FP16 cannot hold is cut off in the candidate."""
     low = -40
     golden = [round(4e6 * math.exp(-(((power - centre) / 4.5) ** 2))) for power in range(low, 24)]
     candidate = [count if -24 <= power < 16 else 0 for power, count in zip(range(low, 24), golden, strict=True)]
     lost = sum(golden) - sum(candidate)
-    return {
-        "tensor": tensor,
-        "node": node,
-        "op": "Pow",
-        "low": low,
-        "golden": golden,
-        "candidate": candidate,
-        "goldenZeros": 120,
-        "candidateZeros": 120 if beyond else 120 + lost,
-        "nonFinite": lost if beyond else 0,
-    }
+    return HistogramEntry(
+        tensor=tensor,
+        node=node,
+        op="Pow",
+        low=low,
+        golden=tuple(golden),
+        candidate=tuple(candidate),
+        golden_zeros=120,
+        candidate_zeros=120 if beyond else 120 + lost,
+        non_finite=lost if beyond else 0,
+    )
 
 
-def with_ranges(rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+def with_ranges(rows: tuple[TensorEntry, ...]) -> tuple[TensorEntry, ...]:
     """The layers with what was counted against FP16; one of them overflows."""
     rng = random.Random(5)
     out = []
@@ -71,20 +86,22 @@ def with_ranges(rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
         if index == len(rows) // 3:
             top = 101_210.0
         counts = {"overflow": 41 if top > 65504 else 0, "underflow": rng.randrange(40), "subnormal": rng.randrange(900)}
-        small = {"smallest": 2.0 ** rng.uniform(-30, -10), "goldenMin": -top / 3, "goldenMax": top}
-        out.append({**row, **small, **counts})
+        small = {"smallest": 2.0 ** rng.uniform(-30, -10), "golden_min": -top / 3, "golden_max": top}
+        out.append(row.model_copy(update={**small, **counts}))
     return tuple(out)
 
 
-def _deep(rows: tuple[dict[str, Any], ...], snr: float) -> tuple[dict[str, Any], ...]:
+def _deep(rows: tuple[TensorEntry, ...], snr: float) -> tuple[TensorEntry, ...]:
     """The layers with an error that grows slowly down to `snr`, most of it by one node; every third adds none."""
     rng = random.Random(11)
     out = []
     for depth, row in enumerate(rows):
         fall = 40 * depth / len(rows) + (9 if depth > len(rows) * 0.6 else 0)
         local = math.inf if depth % 3 == 1 else snr + 46 + rng.gauss(0, 5)
-        out.append({**row, "accumulatedSnr": snr + 49 - fall + rng.gauss(0, 1), "localSnr": local})
-    out[int(len(rows) * 0.6)] |= {"localSnr": snr + 8, "startsHere": 0.43}
+        accumulated = snr + 49 - fall + rng.gauss(0, 1)
+        out.append(row.model_copy(update={"accumulated_snr": accumulated, "local_snr": local}))
+    noisiest = int(len(rows) * 0.6)
+    out[noisiest] = out[noisiest].model_copy(update={"local_snr": snr + 8, "starts_here": 0.43})
     return tuple(out)
 
 
@@ -108,8 +125,9 @@ def on_gpu(
         limit=limit,
         message=f"top-1 accuracy is {top1 * 100:.2f} %, golden's 97.50 %; the limit is {limit * 100:.2f} %.",
     )
-    outputs = samples.outputs(0.3, 0.99)
-    outputs[0]["metrics"]["snr"]["worst"] = snr
+    (logits,) = samples.outputs(0.3, 0.99)
+    noise = logits.metrics["snr"].model_copy(update={"worst": snr})
+    outputs = (logits.model_copy(update={"metrics": {**logits.metrics, "snr": noise}}),)
     report = CandidateReport(
         name=name,
         verdict=verdict,
@@ -124,16 +142,15 @@ def on_gpu(
         outputs=outputs,
         layers=tensors,
         achieved=achieved(made),
-        engine={
-            "tensorrt": "10.6.0",
-            "gpu": "NVIDIA H200",
-            "buildSeconds": 31.2,
-            "cached": False,
-            "typing": "weak",
-            "verbosity": "DETAILED",
-            "optimisationLevel": 3,
-            "warnings": list(WARNINGS),
-        },
+        engine=EngineEntry(
+            tensorrt="10.6.0",
+            gpu="NVIDIA H200",
+            build_seconds=31.2,
+            cached=False,
+            typing="weak",
+            verbosity="DETAILED",
+            warnings=WARNINGS,
+        ),
         engine_layers=made,
         histograms=(
             histogram("/encoder/norm1/Pow_output_0", "/encoder/norm1/Pow", centre=9, beyond=True),
@@ -180,7 +197,7 @@ def crowd() -> Report:
         metric="layersShare",
         value=0.1,
         message=little,
-        details={"achieved": {"FP32": 9, "FP8": 1}, "remark": True},
+        details=AchievedPrecisionDetails(achieved={"FP32": 9, "FP8": 1}, remark=True),
     )
     parts[10][1].append(remark)
     why = "int8-implicit-minmax is the fastest of the 12 candidates that passed: 0.0362 ms for a batch of 64"

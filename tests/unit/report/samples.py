@@ -7,7 +7,24 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from assay_api.report import CandidateReport, Finding, Latency, Recommendation, Report, Verdict, worst
+from assay_api.audit import AuditSpec
+from assay_api.entries import MetricEntry
+from assay_api.model import parse
+from assay_api.output_details import OutputDriftDetails, SpreadEntry
+from assay_api.report import (
+    CandidateReport,
+    DatasetEntry,
+    Finding,
+    GoldenEntry,
+    Latency,
+    OutputEntry,
+    Recommendation,
+    Report,
+    TensorEntry,
+    Verdict,
+    worst,
+)
+from assay_api.tensor_details import LayerDriftDetails, LayerDriftEntry
 
 PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
 NAN, INF = math.nan, math.inf
@@ -23,17 +40,12 @@ CNN = (
 )
 FINITE = "All 13 tensors are finite in all 360 samples."
 
-DATASET = {
-    "uri": "file://./digits/data/",
-    "samples": 360,
-    "shards": 4,
-    "batch": 32,
-    "labels": "label",
-    "ignored": ["writer", "index"],
-}
-GOLDEN = {"precision": "fp32", "backend": "onnxruntime 1.32.0", "outputs": ["logits"]}
+DATASET = DatasetEntry(
+    uri="file://./digits/data/", samples=360, shards=4, batch=32, labels="label", ignored=("writer", "index")
+)
+GOLDEN = GoldenEntry(precision="fp32", backend="onnxruntime 1.32.0")
 ENVIRONMENT = {"assay": "0.1.0", "onnxruntime": "1.32.0", "numpy": "2.4.6", "cpu": "2 cores, x86_64", "python": "3.11"}
-SPEC = {
+SPEC = parse(AuditSpec, {
     "model": {"uri": "file://./digits/digits-cnn.onnx"},
     "dataset": {"uri": "file://./digits/data/", "labels": "label"},
     "candidates": [
@@ -42,45 +54,46 @@ SPEC = {
     ],
     "checks": [{"finite": {}}, {"outputDrift": {"cosine": 0.999, "maxAbs": 0.05}}, {"labelAccuracy": {"keep": 0.99}}],
     "artifacts": {"uri": "s3://audits/"},
-}
+})  # fmt: skip
 
 
-def layers(snr: float, *, broken_at: int | None = None, names: Sequence[str] = CNN) -> tuple[dict[str, Any], ...]:
+def layers(snr: float, *, broken_at: int | None = None, names: Sequence[str] = CNN) -> tuple[TensorEntry, ...]:
     """The CNN's tensors: error grows from `snr` dB, most of it starts at bn2; NaN from `broken_at` on."""
     rows = []
     for depth, entry in enumerate(names):
         name, _, op = entry.partition(":")
         starts = 0.55 if name == "bn2" else 0.45 / len(names)
-        row: dict[str, Any] = {
-            "name": "logits" if name == "fc" else f"{name}.out",
-            "node": name,
-            "op": op or "Conv",
-            "localSnr": INF if op in ("Relu", "Flatten") else snr + 6 - (15 if name == "bn2" else depth % 3),
-            "accumulatedSnr": snr - depth * 0.9 - (9 if depth >= 4 else 0),
-            "localRms": 2.1e-4 * (1 + depth),
-            "accumulatedRms": 4.4e-4 * (1 + depth),
-            "startsHere": starts,
-            "min": -3.2 - depth,
-            "max": 4.6 + depth,
-            "nonFinite": 0,
-        }
+        row = TensorEntry(
+            name="logits" if name == "fc" else f"{name}.out",
+            node=name,
+            op=op or "Conv",
+            local_snr=INF if op in ("Relu", "Flatten") else snr + 6 - (15 if name == "bn2" else depth % 3),
+            accumulated_snr=snr - depth * 0.9 - (9 if depth >= 4 else 0),
+            local_rms=2.1e-4 * (1 + depth),
+            accumulated_rms=4.4e-4 * (1 + depth),
+            starts_here=starts,
+            min=-3.2 - depth,
+            max=4.6 + depth,
+            non_finite=0,
+        )
         if broken_at is not None and depth >= broken_at:
-            row |= {"accumulatedSnr": NAN, "localSnr": NAN, "max": INF, "nonFinite": 41, "startsHere": NAN}
+            lost = {"accumulated_snr": NAN, "local_snr": NAN, "max": INF, "non_finite": 41, "starts_here": NAN}
+            row = row.model_copy(update=lost)
         rows.append(row)
     return tuple(rows)
 
 
-def outputs(max_abs: float, cosine: float, limit: float = 0.05) -> tuple[dict[str, Any], ...]:
+def outputs(max_abs: float, cosine: float, limit: float = 0.05) -> tuple[OutputEntry, ...]:
     """Drift of the logits."""
     rows = {
-        "maxAbs": {"worst": max_abs, "p50": max_abs / 8, "p99": max_abs / 1.4, "limit": limit, "worstSample": 317},
-        "maxRel": {"worst": max_abs * 3, "p50": max_abs / 9, "p99": max_abs * 2, "worstSample": 12},
-        "cosine": {"worst": cosine, "p50": 0.9999998, "p99": (1 + cosine) / 2, "limit": 0.999, "worstSample": 317},
-        "psnr": {"worst": 51.234, "p50": 68.1, "p99": 54.9, "worstSample": 317},
-        "snr": {"worst": 38.77, "p50": 55.01, "p99": 41.2, "worstSample": 317},
-        "topKAgreement": {"worst": 0.9972, "k": 1, "worstSample": 44},
+        "maxAbs": MetricEntry(worst=max_abs, p50=max_abs / 8, p99=max_abs / 1.4, limit=limit, worst_sample=317),
+        "maxRel": MetricEntry(worst=max_abs * 3, p50=max_abs / 9, p99=max_abs * 2, worst_sample=12),
+        "cosine": MetricEntry(worst=cosine, p50=0.9999998, p99=(1 + cosine) / 2, limit=0.999, worst_sample=317),
+        "psnr": MetricEntry(worst=51.234, p50=68.1, p99=54.9, worst_sample=317),
+        "snr": MetricEntry(worst=38.77, p50=55.01, p99=41.2, worst_sample=317),
+        "topKAgreement": MetricEntry(worst=0.9972, k=1, worst_sample=44),
     }
-    return ({"name": "logits", "metrics": rows},)
+    return (OutputEntry(name="logits", metrics=rows),)
 
 
 def fp16() -> tuple[CandidateReport, list[Finding]]:
@@ -109,12 +122,16 @@ def int8() -> tuple[CandidateReport, list[Finding]]:
     found = [
         Finding(
             candidate="int8", check="outputDrift", verdict=FAILED, tensor="logits", node="fc", metric="maxAbs",
-            value=0.3127, limit=0.05, details={"samplesBeyond": 58, "worstSample": 317, "output": "logits"},
+            value=0.3127, limit=0.05,
+            details=OutputDriftDetails(samples=360, max_abs=SpreadEntry(worst=0.3127, p99=0.22, p50=0.039)),
             message="logits: largest absolute error 0.3127 in sample 317, above the limit 0.05, in 58 of 360 samples.",
         ),
         Finding(
             candidate="int8", check="layerDrift", verdict=FAILED, tensor="bn2.out", node="bn2", metric="localSnr",
-            value=23.1, limit=30.0, details={"startsHere": 0.55, "worst": [{"tensor": "bn2.out", "snr": 23.1}]},
+            value=23.1, limit=30.0, details=LayerDriftDetails(
+                compared=13, not_compared=0, inside_fused_layers=0, without_local_error=3, origins=(),
+                worst=(LayerDriftEntry(tensor="bn2.out", accumulated_snr=23.1),),
+            ),
             message="bn2.out (BatchNormalization bn2) adds noise of 23.1 dB, below 30 dB: 55 % of the error starts "
             "here; keep bn2 in fp16.",
         ),
@@ -214,11 +231,12 @@ def deep(count: int = 5_000) -> Report:
     rng = random.Random(7)
     ops = ("Conv", "BatchNormalization", "Relu", "Add", "MatMul", "LayerNormalization")
     names = [f"/stage{i // 500}/block{i // 20}/{ops[i % 6].lower()}_{i}:{ops[i % 6]}" for i in range(count)]
-    rows = layers(90.0, names=names)
-    for depth, row in enumerate(rows):
+    rows = []
+    for depth, row in enumerate(layers(90.0, names=names)):
         accumulated = 88 - 40 * depth / count + rng.gauss(0, 1.5)
-        row |= {"accumulatedSnr": accumulated, "localSnr": 80 + rng.gauss(0, 6), "startsHere": rng.random() ** 9 / 40}
+        noise = {"local_snr": 80 + rng.gauss(0, 6), "starts_here": rng.random() ** 9 / 40}
+        rows.append(row.model_copy(update={"accumulated_snr": accumulated, **noise}))
     if count > 3210:
-        rows[3210].update(startsHere=0.31, localSnr=31.0)
+        rows[3210] = rows[3210].model_copy(update={"starts_here": 0.31, "local_snr": 31.0})
     candidate, found = int8()
-    return report((candidate.model_copy(update={"layers": rows}), found), why="No candidate passed.")
+    return report((candidate.model_copy(update={"layers": tuple(rows)}), found), why="No candidate passed.")

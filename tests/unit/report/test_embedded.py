@@ -33,6 +33,7 @@ def test_every_tensor_is_carried_with_the_digits_that_are_shown(build: Build) ->
     report = build()
     stored = json.loads(to_json(report))["candidates"]
     data = json.loads(json.dumps(embedded(report, whole=True), allow_nan=False))
+    assert any(candidate["layers"] for candidate in stored)
     for carried, candidate in zip(data["candidates"], stored, strict=True):
         layers = candidate["layers"]
         if not layers:
@@ -56,10 +57,10 @@ def test_layers_of_the_engine_are_carried_only_where_they_are_shown() -> None:
     report = engines.candidate()
     columns = embedded(report, whole=True)["candidates"][0]["engine"]
     stored = report.candidates[0].engine_layers
-    assert texts(columns["precision"]) == [layer["precision"] for layer in stored]
-    assert texts(columns["nodes"]) == [", ".join(layer["nodes"]) for layer in stored]
-    first = stored[0]["inputs"][0]
-    assert texts(columns["inputs"])[0] == f"t0: {first['format']} {'×'.join(map(str, first['shape']))}"
+    assert texts(columns["precision"]) == [layer.precision for layer in stored]
+    assert texts(columns["nodes"]) == [", ".join(layer.nodes) for layer in stored]
+    (first,) = stored[0].inputs
+    assert texts(columns["inputs"])[0] == f"t0: {first.format} {'×'.join(map(str, first.shape))}"
     assert not any("engine" in c for c in embedded(report, whole=False)["candidates"])
 
 

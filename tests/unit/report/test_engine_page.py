@@ -10,9 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay_api.report import CandidateReport, Latency, Recommendation, Report, Verdict
+from assay_api.entries import EngineTensorEntry
+from assay_api.report import (
+    CandidateReport,
+    EngineEntry,
+    EngineLayerEntry,
+    HistogramEntry,
+    Latency,
+    Recommendation,
+    Report,
+    TensorEntry,
+    Verdict,
+)
 from assay_runner.report import render_html
-from assay_runner.report.engine import layer_text, listed
+from assay_runner.report.engine import COLUMNS, listed
 from assay_runner.report.formats import FORMATS, format_of
 from assay_runner.report.labels import SCREENS, Screen, crosses, labels
 from assay_runner.report.tradeoff import tradeoff
@@ -22,13 +33,26 @@ from tests.unit.report.documents import Node, parse_page
 from tests.unit.report.test_page import HOSTILE, main, page, skeleton
 
 
+def histogram(low: int, golden: tuple[int, ...], candidate: tuple[int, ...], name: str = "t") -> HistogramEntry:
+    return HistogramEntry(
+        tensor=name,
+        node=name,
+        op=name,
+        low=low,
+        golden=golden,
+        candidate=candidate,
+        golden_zeros=0,
+        candidate_zeros=0,
+        non_finite=0,
+    )
+
+
 def hostile_engine(name: str, **changes: Any) -> CandidateReport:
     """A candidate in which everything free that an engine adds is called `name`."""
-    tensor = {"name": name, "format": name, "shape": [1, name]}
-    layer = {
-        "name": name, "type": name, "precision": name, "tactic": name, "nodes": [name], "inputs": [tensor],
-        "outputs": [tensor],
-    }  # fmt: skip
+    tensor = EngineTensorEntry(name=name, format=name, shape=(1, 2))
+    layer = EngineLayerEntry(
+        name=name, type=name, precision=name, tactic=name, nodes=(name,), inputs=(tensor,), outputs=(tensor,)
+    )
     values = {
         "name": name,
         "verdict": Verdict.PASSED,
@@ -36,11 +60,11 @@ def hostile_engine(name: str, **changes: Any) -> CandidateReport:
         "precision": "fp16",
         "latency": Latency(median_ms=1.0, p99_ms=2.0, batch=1, runs=9, throughput=1e3),
         "accuracy": {"top1": 0.5},
-        "layers": ({"name": name, "node": name, "op": name, "accumulatedSnr": 3.0, "max": 2.0, "smallest": 1e-9},),
+        "layers": (TensorEntry(name=name, node=name, op=name, accumulated_snr=3.0, max=2.0, smallest=1e-9),),
         "achieved": {name: 3},
-        "engine": {name: name, "gpu": name, "warnings": [name, name]},
+        "engine": EngineEntry(gpu=name, tensorrt=name, flags=(name,), warnings=(name, name)),
         "engine_layers": (layer,),
-        "histograms": ({"tensor": name, "node": name, "op": name, "low": 0, "golden": [1], "candidate": [2]},),
+        "histograms": (histogram(0, (1,), (2,), name),),
     }
     return CandidateReport(**{**values, **changes})
 
@@ -81,13 +105,14 @@ def test_hostile_names_lead_nowhere_else() -> None:
 
 
 ODD: tuple[dict[str, Any], ...] = (
-    {"histograms": ({}, {"low": None}, {"low": "NaN", "golden": [1]}, {"low": 1e9, "golden": [1]}, {"low": 3})},
-    {"histograms": ({"low": 0, "golden": "abc", "candidate": [None, -1, "NaN", "Infinity", 0]},)},
-    {"engine_layers": ({}, {"name": 7, "inputs": "x", "outputs": [None, 3, {"shape": 4}], "nodes": [[1]]})},
-    {"engine": {"a": None, "warnings": "one", "deep": {"x": [1, {"y": 2}]}, "n": math.nan}},
-    {"engine": {"warnings": [None, 3, {"x": 1}]}, "achieved": {"FP16": 0}},
-    {"layers": ({"name": "t", "smallest": "NaN", "overflow": "Infinity", "goldenMax": "NaN", "max": 0.0},)},
-    {"layers": ({"name": "t", "goldenMin": "-Infinity", "goldenMax": "Infinity", "max": 3e38, "smallest": 1e-44},)},
+    {"histograms": tuple(histogram(low, (1,), ()) for low in (10**9, -(10**9)))},
+    {"histograms": (histogram(3, (), ()),)},
+    {"histograms": (histogram(0, (0, 0), (-1, 0, 10**30)),)},
+    {"engine_layers": (EngineLayerEntry(name=""), EngineLayerEntry(name="x", outputs=(EngineTensorEntry(name=""),)))},
+    {"engine": EngineEntry(build_seconds=math.nan, warnings=())},
+    {"engine": EngineEntry(), "achieved": {"FP16": 0}},
+    {"layers": (TensorEntry(name="t", smallest=math.nan, golden_max=math.nan, max=0.0),)},
+    {"layers": (TensorEntry(name="t", golden_min=-math.inf, golden_max=math.inf, max=3e38, smallest=1e-44),)},
     {"latency": Latency(median_ms=math.nan, p99_ms=math.inf, batch=0, runs=0, throughput=math.nan)},
     {"accuracy": {"top1": math.nan}, "memory": 0, "size": 0},
 )
@@ -115,7 +140,7 @@ def test_a_candidate_without_an_engine_has_no_part_for_it() -> None:
 
 
 def test_a_long_list_of_warnings_is_folded_and_cut() -> None:
-    many = hostile_engine("x", engine={"warnings": [f"w{i}" for i in range(1_000)]})
+    many = hostile_engine("x", engine=EngineEntry(warnings=tuple(f"w{i}" for i in range(1_000))))
     folds = [d for d in main(samples.report((many, []))).all("details") if "1000 warnings of the builder" in d.text]
     assert "open" not in folds[-1].attributes
     assert "800 more are in report.json" in folds[-1].text
@@ -240,7 +265,8 @@ def test_of_many_tensors_of_a_layer_the_first_are_named_and_the_rest_counted() -
 
 def test_the_environment_names_every_gpu_and_library_that_engines_ran_on() -> None:
     (one, found), (two, more) = (engines.on_gpu(n, "fp16", 1.0, 0.9, 40.0, Verdict.PASSED) for n in ("a@x", "a@y"))
-    other = two.model_copy(update={"engine": {**two.engine, "gpu": "NVIDIA L40S", "driverCuda": "13.0"}})
+    engine = two.engine.model_copy(update={"gpu": "NVIDIA L40S", "driver_cuda": "13.0"})
+    other = two.model_copy(update={"engine": engine})
     run = main(samples.report((one, found), (other, more))).one("section", **{"aria-labelledby": "run"}).text
     assert "GPU NVIDIA H200 | NVIDIA L40S TensorRT 10.6.0 CUDA of the driver 13.0" in run
     emulated = main(samples.emulated()).one("section", **{"aria-labelledby": "run"}).text
@@ -248,10 +274,9 @@ def test_the_environment_names_every_gpu_and_library_that_engines_ran_on() -> No
 
 
 def test_a_layer_without_a_tactic_has_none() -> None:
-    layer = {"name": "copy", "type": "NoOp", "tactic": "0x0000000000000000"}
-    assert (layer_text(layer, "tactic"), layer_text({"tactic": "0x00000000000003e8"}, "tactic")) == (
-        "", "0x00000000000003e8",
-    )  # fmt: skip
+    (tactic,) = (column.text for column in COLUMNS if column.field == "tactic")
+    given = ("0x0000000000000000", "0x00000000000003e8")
+    assert [tactic(EngineLayerEntry(name="copy", type="NoOp", tactic=each)) for each in given] == ["", given[1]]
 
 
 def test_a_line_falls_where_the_error_is_no_number_any_more() -> None:

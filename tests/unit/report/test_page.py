@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay_api.report import CandidateReport, Finding, Recommendation, Report, Verdict, to_json
+from assay_api.behaviour_details import InnerDifferenceEntry, InsideEntry
+from assay_api.details import Details
+from assay_api.entries import MetricEntry
+from assay_api.output_details import SpreadEntry
+from assay_api.report import (
+    CandidateReport,
+    DatasetEntry,
+    Finding,
+    GoldenEntry,
+    OutputEntry,
+    Recommendation,
+    Report,
+    TensorEntry,
+    Verdict,
+    to_json,
+)
+from assay_api.tensor_details import InnerEntry
 from assay_runner.report import render_html
 from tests.unit.report import samples
 from tests.unit.report.documents import Node, carried, parse_page
@@ -91,7 +107,9 @@ def test_a_verdict_is_never_better_than_its_findings() -> None:
     lying = candidate.model_copy(update={"verdict": Verdict.PASSED})
     tree = main(samples.report((lying, found), verdict=Verdict.PASSED))
     assert tree.one("h1").text == "Failed"
-    assert all("Passed" not in b.text for b in tree.one("table", class_="cards").all("span", class_="badge"))
+    badges = [badge.text for badge in tree.one("table", class_="cards").all("span", class_="badge")]
+    assert badges
+    assert not [text for text in badges if "Passed" in text]
 
 
 def test_a_candidate_nobody_judged_has_not_passed() -> None:
@@ -123,25 +141,43 @@ def test_first_tensor_with_nan_leads() -> None:
 
 def test_details_of_a_finding_are_shown_as_tables_and_facts() -> None:
     item = main(samples.failed()).all("li", class_="finding")[1].one("details")
-    assert item.one("dl").text == "starts here 0.55"
-    assert [row.text for row in item.one("table").all("tr")] == ["tensor SNR", "bn2.out 23.1"]
+    assert item.one("dl").text.startswith("compared 13 not compared 0 inside fused layers 0")
+    assert [row.text for row in item.one("table").all("tr")] == ["tensor accumulated SNR", "bn2.out 23.1"]
+
+
+class OfAllKinds(Details):
+    """What details of different checks hold, in one."""
+
+    inside_fused_layers: int
+    underflow: tuple[InnerEntry, ...]
+    how: dict[str, str]
+    inside_layer: tuple[InnerEntry, ...]
+    snr: SpreadEntry
+    largest: float
+    elements: int
+    achieved: dict[str, int]
+    inside: InsideEntry
+    untried: dict[str, str]
 
 
 def test_details_of_all_kinds_are_read_as_words_and_numbers() -> None:
     candidate, found = samples.fp16()
-    details = {
-        "insideFusedLayers": 6,
-        "underflow": [],
-        "how": {"weights": "measured", "sums inside products": "not measured"},
-        "insideLayer": [{"tensor": "squared", "accumulatedSnr": "-Infinity", "notFinite": 16}],
-        "snr": {"worst": 1.5, "p99": "NaN"},
-        "largest": 1523178.75,
-        "elements": 262144,
-        "achieved": {"FP32": 24, "INT8": 1},
-        "inside": {"tried": {"sameSession": 9}, "first": {"tensor": "y", "maxAbs": 0.0029296875}},
-        "untried": {},
-        "remark": True,
-    }
+    difference = InnerDifferenceEntry(
+        tensor="y", batch=0, condition="newSession", run=1, differing=1, runs=1, max_abs=0.0029296875
+    )
+    details = OfAllKinds(
+        inside_fused_layers=6,
+        underflow=(),
+        how={"weights": "measured", "sums inside products": "not measured"},
+        inside_layer=(InnerEntry(tensor="squared", accumulated_snr=-math.inf, not_finite=16),),
+        snr=SpreadEntry(worst=1.5, p99=math.nan, p50=2.5),
+        largest=1523178.75,
+        elements=262144,
+        achieved={"FP32": 24, "INT8": 1},
+        inside=InsideEntry(tensors=1, samples=2, tried={"sameSession": 9}, first=difference),
+        untried={},
+        remark=True,
+    )
     failed = found[0].model_copy(update={"verdict": Verdict.FAILED, "details": details})
     item = main(samples.report((candidate, [failed]))).all("li", class_="finding")[0].one("details")
     single, how = item.all("dl")
@@ -149,9 +185,9 @@ def test_details_of_all_kinds_are_read_as_words_and_numbers() -> None:
     assert how.text == "weights measured sums inside products not measured"
     assert "tensor accumulated SNR not finite squared -∞ 16" in item.text
     assert "same session 9" in item.text
-    assert "tensor y, max abs 0.00293" in item.text
+    assert "max abs 0.00293, tensor y" in item.text
     assert "INT8" in item.text
-    assert "worst p99 snr 1.5 NaN" in item.text
+    assert "worst p99 p50 snr 1.5 NaN 2.5" in item.text
 
 
 def test_where_it_starts_stands_beside_the_verdict_before_what_an_output_lacks() -> None:
@@ -168,15 +204,10 @@ def test_where_it_starts_stands_beside_the_verdict_before_what_an_output_lacks()
 
 
 def test_odd_entries_are_shown_as_not_measured() -> None:
-    outputs: tuple[dict[str, Any], ...] = (
-        {},
-        {"name": "y", "metrics": {"snr": {"worst": "Infinity"}, "odd": {"worst": "NaN"}, "bad": 3}},
-    )
-    layers: tuple[dict[str, Any], ...] = (
-        {},
-        {"name": "t", "localSnr": "NaN", "accumulatedSnr": "-Infinity", "unknown": []},
-        {"name": 7, "min": None},
-    )
+    metrics = {"snr": MetricEntry(worst=math.inf), "odd": MetricEntry(worst=math.nan)}
+    outputs = (OutputEntry(name="x"), OutputEntry(name="y", metrics=metrics))
+    odd = TensorEntry(name="t", local_snr=math.nan, accumulated_snr=-math.inf)
+    layers = (TensorEntry(name="s"), odd, TensorEntry(name="u"))
     candidate, found = samples.fp16()
     tree = main(samples.report((candidate.model_copy(update={"outputs": outputs, "layers": layers}), found)))
     rows = [r.text for r in tree.all("tr")]
@@ -215,6 +246,7 @@ def test_policy_allows_exactly_the_pages_own_style_and_script() -> None:
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     scripts = [s for s in tree.all("script") if "type" not in s.attributes]
+    assert scripts
     for node in (*scripts, tree.one("style")):
         digest = hashlib.sha256("".join(str(c) for c in node.children).encode()).digest()
         assert f"'sha256-{base64.b64encode(digest).decode()}'" in policy
@@ -226,6 +258,7 @@ def test_landmarks_headings_and_tables_are_labelled() -> None:
     assert len(tree.all("main")) == len(tree.all("header")) == len(tree.all("footer")) == len(tree.all("h1")) == 1
     levels = [int(n.tag[1]) for n in tree.walk() if re.fullmatch("h[1-6]", n.tag)]
     assert all(b <= a + 1 for a, b in pairwise(levels)), levels
+    assert tree.all("table")
     for table in tree.all("table"):
         assert table.one("caption").text
         assert all(h.attributes.get("scope") for h in table.all("th"))
@@ -236,21 +269,30 @@ def test_landmarks_headings_and_tables_are_labelled() -> None:
     assert {*targets, *links} <= set(identities)
 
 
+class Free(Details):
+    """Details in which everything is free."""
+
+    text: str
+    list: tuple[str, ...]
+    map: dict[str, str]
+
+
 def hostile(name: str) -> Report:
     """A report in which everything free is called `name`."""
     candidate = CandidateReport(
         name=name, verdict=Verdict.FAILED, backend=name, precision=name, typing=name, accuracy={name: 0.5},
-        outputs=({"name": name, "metrics": {name: {"worst": 1.0}}},),
-        layers=({"name": name, "node": name, "op": name, "localSnr": 3.0},), notes=(name,), error=name,
+        outputs=(OutputEntry(name=name, metrics={name: MetricEntry(worst=1.0)}),),
+        layers=(TensorEntry(name=name, node=name, op=name, local_snr=3.0),), notes=(name,), error=name,
     )  # fmt: skip
     finding = Finding(
         candidate=name, check=name, verdict=Verdict.FAILED, message=name, tensor=name, node=name, metric=name,
-        value=1.0, limit=0.5, details={name: name, "list": [name], "map": {name: name}},
-    )  # fmt: skip
+        value=1.0, limit=0.5,
+    ).model_copy(update={"details": Free(text=name, list=(name,), map={name: name})})  # fmt: skip
     return Report(
         audit=name, run=name, task=name, created=name, verdict=Verdict.FAILED, candidates=(candidate,),
         findings=(finding,), recommendation=Recommendation(candidate=name, message=name), reproduce=name,
-        golden={name: name}, dataset={name: name, "ignored": [name]}, environment={name: name}, spec={name: name},
+        golden=GoldenEntry(uri=name, precision=name, backend=name, notes=(name,)), environment={name: name},
+        dataset=DatasetEntry(uri=name, labels=name, identity=name, ignored=(name,)),
     )  # fmt: skip
 
 

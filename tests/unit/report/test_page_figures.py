@@ -11,7 +11,7 @@ from tests.unit.report.test_page import main, page
 def test_a_very_long_name_is_shortened_in_the_middle_and_whole_in_a_title() -> None:
     name = f"first{'n' * 5_000}last"
     candidate, found = samples.int8()
-    layer = {**samples.layers(40.0)[0], "name": name}
+    layer = samples.layers(40.0)[0].model_copy(update={"name": name})
     drift = found[0].model_copy(update={"tensor": name, "message": f"{name}: largest absolute error 0.3127"})
     tree = main(samples.report((candidate.model_copy(update={"layers": (layer,)}), [drift])))
     assert name not in tree.text

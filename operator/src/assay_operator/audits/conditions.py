@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from assay_api.finding import Verdict
 from assay_api.names import Condition, Reason
-from assay_api.report import Verdict
 from assay_api.status import ConditionStatus
 from assay_operator.audits.outcome import Outcome
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from assay_api.finding import Verdict
 from assay_api.names import Condition, Phase, Reason
 from assay_api.plan import KINDS, Task
 from assay_api.status import AuditStatus, CandidateStatus
@@ -70,7 +71,10 @@ def _run_events(
         yield Event(NORMAL, "Resumed", "Resumed.")
     yield from _other_events(states, old, recorded)
     for state in states.candidates:
-        yield from _candidate_events(state, recorded.get(state.task.key), new)
+        before = recorded.get(state.task.key)
+        if recorded and before is None and state.verdict is Verdict.PASSED:
+            continue  # It passed, and was told then: the full status on record has no room left for it.
+        yield from _candidate_events(state, before, new)
     for name in created:
         yield Event(NORMAL, "JobCreated", f"Created {name}.", of_creation=True)
     yield from end_events(old, new)

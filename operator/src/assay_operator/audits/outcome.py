@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from assay_api.finding import Verdict, Worst, worst
 from assay_api.names import ANNOTATION_RERUN, Reason
-from assay_api.report import Verdict, worst
-from assay_api.result import WorstFigure, shorten
-from assay_api.status import Worst
+from assay_api.result import shorten
 from assay_operator.audits.states import RunStates
 from assay_operator.audits.tasks import TaskState
 from assay_operator.audits.troubles import Trouble
@@ -93,7 +92,7 @@ def report_digests(candidates: Sequence[TaskState]) -> dict[str, str]:
     return digests
 
 
-def worst_of(state: TaskState) -> Worst | WorstFigure | None:
+def worst_of(state: TaskState) -> Worst | None:
     """The candidate's worst finding, where there is one."""
     if state.recorded:
         return state.recorded.worst

@@ -6,17 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from assay_api.audit import AuditSpec
+from assay_api.finding import Verdict, Worst
 from assay_api.names import Phase, Reason
-from assay_api.report import Verdict
 from assay_api.result import Progress, legible, shorten
-from assay_api.status import (
-    AuditStatus,
-    CandidateStatus,
-    ConditionStatus,
-    RecommendationStatus,
-    ReportStatus,
-    Worst,
-)
+from assay_api.status import AuditStatus, CandidateStatus, ConditionStatus, RecommendationStatus, ReportStatus
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.outcome import Outcome, figure, outcome
@@ -34,8 +27,6 @@ def run_status(states: RunStates, observed: Observed, old: AuditStatus, now: dat
     spec, same = states.run.spec, old.run == states.run.digest
     end = outcome(states)
     candidates = tuple(candidate_status(state, observed, _why_never(state, states)) for state in states.candidates)
-    worst_first = sorted(states.candidates, key=lambda state: SEVERITY[state.verdict])
-    figures = [text for state in worst_first if (text := figure(state))]
     return fitted(
         AuditStatus(
             observed_generation=observed.audit.generation,
@@ -46,13 +37,20 @@ def run_status(states: RunStates, observed: Observed, old: AuditStatus, now: dat
             start_time=(old.start_time if same else None) or setting.now,
             completion_time=setting.now if end else None,
             finished=f"{sum(state.over for state in states.candidates)}/{len(candidates)}",
-            worst=figures[0] if figures else None,
+            worst=_worst(states.candidates, (old.worst if same else None) or ""),
             recommendation=_recommendation(states.conclusion) if end else None,
             report=_report(states.conclusion) if end else None,
             progress=None if end else _progress(states, observed),
             candidates=candidates,
         )
     )
+
+
+def _worst(candidates: Sequence[TaskState], said: str) -> str | None:
+    """The figure of the worst candidate that has one: of its entry, or as it was said before the entry lost it."""
+    worst_first = sorted(candidates, key=lambda state: SEVERITY[state.verdict])
+    figures = (figure(s) or (said if said.startswith(f"{s.task.key}: ") else None) for s in worst_first)
+    return next(filter(None, figures), None)
 
 
 def ended_status(spec: AuditSpec, observed: Observed, old: AuditStatus, now: datetime) -> AuditStatus | None:
@@ -123,7 +121,6 @@ def candidate_status(state: TaskState, observed: Observed, never: str | None = N
         return CandidateStatus(
             name=state.task.key, state=state.state, message=never or _message(state, observed), retries=retries
         )
-    found = result.worst
     return CandidateStatus(
         name=state.task.key,
         state=state.state,
@@ -132,7 +129,7 @@ def candidate_status(state: TaskState, observed: Observed, never: str | None = N
         typing=result.typing,
         achieved=result.achieved,
         emulated=result.emulated or None,
-        worst=Worst.model_validate(found.model_dump(exclude={"candidate"}, exclude_none=True)) if found else None,
+        worst=Worst.of(result.worst) if result.worst else None,
         accuracy=result.accuracy or None,
         latency_ms=result.latency_ms,
         report_uri=result.report.uri if result.report else None,

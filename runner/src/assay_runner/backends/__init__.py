@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from assay_runner.backends.backend import Backend, Built, Capability, Piece, Session
+from assay_runner.backends.backend import Backend, Built, Capability, Segment, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.tensorrt import TensorRT
 
-__all__ = ["BACKENDS", "Backend", "Built", "Capability", "Piece", "Session"]
+__all__ = ["BACKENDS", "Backend", "Built", "Capability", "Segment", "Session"]
 
 BACKENDS: Mapping[str, Backend] = MappingProxyType({OnnxRuntime.name: OnnxRuntime(), TensorRT.name: TensorRT()})

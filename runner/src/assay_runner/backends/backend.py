@@ -10,8 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Protocol
 
-from assay_api.audit import Candidate
+from assay_runner.backends.order import BuildOrder
 from assay_runner.evidence import EngineFacts, Overflow
+from assay_runner.graphs.sample_axes import SampleAxes, declared_axes
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Array, Arrays, Batches, Extents, Progress, Site
 
@@ -23,8 +24,10 @@ class Capability(StrEnum):
 
     TENSORS = "tensors"
     """Can show every tensor of a run."""
-    PIECES = "pieces"
-    """Can run a piece of the graph on inputs from elsewhere."""
+    SEGMENTS = "segments"
+    """Can run a segment of the graph on inputs from elsewhere."""
+    TACTICS = "tactics"
+    """Can record which tactic each layer of a build got, and hold the layers of another build to them."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,15 @@ class Built:
         source: the ONNX model it was built from; its tensors and nodes are what people know.
         folder: where it may keep derived models.
         emulated: whether it stands in for an engine.
+        literal: whether it is run just as its graph says: an optimiser might leave out what rounds.
         notes: what a reader of the report must know about how it was made.
         unrounded: nodes of the source inside which the precision was not emulated: nothing may pass then.
         hidden: nodes of the source inside which float tensors are computed that cannot be shown.
         overflows: weights that the precision cannot hold.
+        wide: nodes of the source that compute in a format of wider range, as they are held; an engine tells itself.
         engine: what it is made of, where it is an engine.
+        measured: where the samples of its tensors are, where more is known of it than the source declares.
+        tactics: the tactic of each layer, where the order asked for a record; as `BuildOrder.tactics` takes them.
     """
 
     backend: str
@@ -51,11 +58,20 @@ class Built:
     source: Path
     folder: Path
     emulated: bool = False
+    literal: bool = False
     notes: tuple[str, ...] = ()
     unrounded: tuple[Site, ...] = ()
     hidden: tuple[Site, ...] = ()
     overflows: tuple[Overflow, ...] = ()
+    wide: frozenset[str] = frozenset()
     engine: EngineFacts | None = None
+    tactics: Mapping[str, str] | None = None
+    measured: SampleAxes | None = None
+
+    @property
+    def axes(self) -> SampleAxes:
+        """Where the samples of its tensors are."""
+        return self.measured or declared_axes(self.source)
 
 
 class Session(Protocol):
@@ -74,8 +90,8 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Pieces of a candidate that run on golden tensors.
+class Segment:
+    """Segments of a candidate that run on golden tensors.
 
     Attributes:
         needs: names of the tensors `run` must be given.
@@ -108,25 +124,33 @@ class Backend(Protocol):
     def build(
         self,
         model: LoadedModel,
-        candidate: Candidate,
+        order: BuildOrder,
         calibration: Batches | None,
         workdir: Path,
         progress: Progress,
         shapes: Mapping[str, Extents] = NOTHING,
     ) -> Built:
-        """Build a candidate in `workdir`.
+        """Build what is ordered in `workdir`.
 
         Args:
             model: the candidate's own model if it has one, else the audit's.
-            candidate: what to build.
+            order: what to build of it.
             calibration: inputs to find INT8 ranges with.
             workdir: an empty folder of its own.
             progress: told how far it is.
             shapes: in which shapes each input will be fed.
 
         Raises:
-            InvalidInput: the model cannot be built so.
+            InvalidInput: the model cannot be built so, or a node or a layer's tactic that the order holds is not there.
             Unsupported: something is missing here, or does not exist in this version.
+        """
+        ...
+
+    def release(self, built: Built) -> None:
+        """Forget all that was kept for a build: what it takes to look into it, and what was derived for that.
+
+        What was built itself stays, and can be opened as it is served; it cannot be looked into any more. No session of
+        it may be open. Doing it twice is doing it once; other builds are not touched.
         """
         ...
 
@@ -146,9 +170,11 @@ class Backend(Protocol):
         """The candidate with tensors shown; `run` gives outputs and these, default all. Needs Capability.TENSORS."""
         ...
 
-    def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> AbstractContextManager[tuple[Piece, ...]]:
-        """The candidate cut at shared tensors (name to bytes), few enough per piece that results fit `limit` bytes.
+    def segments(
+        self, built: Built, shared: Mapping[str, int], limit: int
+    ) -> AbstractContextManager[tuple[Segment, ...]]:
+        """The candidate cut at shared tensors (name to bytes), few enough per segment that results fit `limit` bytes.
 
-        Needs Capability.PIECES.
+        Needs Capability.SEGMENTS.
         """
         ...

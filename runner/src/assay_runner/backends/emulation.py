@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -17,13 +18,15 @@ from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Overflow
 from assay_runner.graphs.control_flow import control_flow
 from assay_runner.graphs.documents import load_graph, load_outline, localise, opset, save
+from assay_runner.graphs.formats import Formats
 from assay_runner.graphs.retype import Retyped, converter, retype
-from assay_runner.graphs.rounding import Rounded, emulate, rounder, weights_to_round
-from assay_runner.graphs.taps import uses
+from assay_runner.graphs.rounding import emulate, rounder
+from assay_runner.graphs.taps import name_of, uses
 from assay_runner.tensors import Array, Site
 
 # The oldest operator sets that have the operators used here.
 OLDEST = {"fp32": 1, "fp16": 7, "bf16": 13, "tf32": 9, "fp64": 11, "int8": 13, "fp8": 19}
+NOTHING: Mapping[str, str] = MappingProxyType({})
 HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 UPGRADED = 17
 EMULATED = {
@@ -42,44 +45,68 @@ class Emulation:
         notes: what to know about it.
         unrounded: nodes of the given model inside which the precision was not emulated.
         overflows: weights whose values the precision cannot hold.
+        wide: nodes that are held to a format of wider range.
     """
 
     path: Path
     notes: tuple[str, ...]
     unrounded: tuple[Site, ...]
     overflows: tuple[Overflow, ...]
+    wide: frozenset[str]
 
 
-def rounded_model(path: Path, precision: Rounded, folder: Path) -> Emulation:
-    """Write the emulation of a model in FP16, BF16 or TF32 into `folder`.
+def rounded_model(path: Path, precision: str, folder: Path, held: Mapping[str, str] = NOTHING) -> Emulation:
+    """Write the emulation of a model in FP16, BF16 or TF32, or with such nodes in FP32, into `folder`.
+
+    Args:
+        path: of the model.
+        precision: what its nodes compute in.
+        folder: where it is written.
+        held: by node name, where that is another one.
 
     Raises:
         InvalidInput: ONNX Runtime refuses the model, or its operator set is too old to say this precision.
     """
+    formats = Formats(precision, held)
     with TemporaryDirectory(dir=folder) as scratch:
-        model, source = _in_fp32(*_opened(path, precision, Path(scratch)))
+        oldest = max((precision, *held.values()), key=OLDEST.__getitem__)
+        model, source = _in_fp32(*_opened(path, oldest, Path(scratch)))
+        _check_held(model, held, path)
         found = inspect(model, source)
-        wanted, rounding = weights_to_round(model, precision), rounder(precision)
-        users = uses(model)
+        wanted, users = formats.weights(model), uses(model)
         overflown: list[Overflow] = []
 
         def convert(name: str, array: Array) -> Array:
             if name not in wanted:
                 return array
-            result = rounding(array)
+            result = rounder(wanted[name])(array)
             if (value := overflow(array, result)) is not None:
-                overflown.append(Overflow(name, "weight", precision, value, users.get(name, ())))
+                overflown.append(Overflow(name, "weight", wanted[name], value, users.get(name, ())))
             return result
 
-        unclear = emulate(model, precision, found.types, source)
+        unclear = emulate(model, formats, found.types, source)
         localise(model, source, folder, convert)
     inner = control_flow(load_outline(path))
     unrounded = tuple(site for number, site in enumerate(inner) if number in unclear)
-    notes = _notes(precision, inner, overflown, found.skipped)
+    notes = _notes(formats, inner, overflown, found.skipped)
     if unrounded:
         names = listed([site.node or site.tensor for site in unrounded])
         notes = (*notes, f"{precision} is not emulated in all tensors inside the control flow of {names}")
-    return Emulation(save(model, folder / "model.onnx"), notes, unrounded, tuple(overflown))
+    path = save(model, folder / "model.onnx")
+    return Emulation(path, notes, unrounded, tuple(overflown), formats.wider(model))
+
+
+def _check_held(model: onnx.ModelProto, held: Mapping[str, str], path: Path) -> None:
+    """Do nothing where nodes bear the names still by which they are held.
+
+    Raises:
+        InvalidInput: an upgrade has put others in their place.
+    """
+    if gone := sorted(held.keys() - {name_of(node) for node in model.graph.node}):
+        raise InvalidInput(
+            f"node {gone[0]!r} is held to {held[gone[0]]}, and is another one once {path.name} has the operator set "
+            f"that is needed here: export it with opset {UPGRADED}"
+        )
 
 
 def overflow(array: Array, rounded: Array) -> float | None:
@@ -173,17 +200,32 @@ def _kinds(model: onnx.ModelProto) -> set[int]:
 
 
 def _notes(
-    precision: Rounded, inner: Sequence[Site], overflown: Sequence[Overflow], skipped: Sequence[str]
+    formats: Formats, inner: Sequence[Site], overflown: Sequence[Overflow], skipped: Sequence[str]
 ) -> tuple[str, ...]:
-    notes = [f"{precision} is emulated by ONNX Runtime on CPU: {EMULATED[precision]}"]
-    if overflown:
-        notes.append(f"weights that overflow in {precision}: {listed([found.tensor for found in overflown])}")
+    notes = []
+    if formats.base in EMULATED:
+        notes.append(f"{formats.base} is emulated by ONNX Runtime on CPU: {EMULATED[formats.base]}")
+    notes += _held(formats.held, {site.node or site.tensor for site in inner})
+    for kind in sorted({found.precision for found in overflown}):
+        names = listed([found.tensor for found in overflown if found.precision == kind])
+        notes.append(f"weights that overflow in {kind}: {names}")
     if inner:
         names = listed([site.node or site.tensor for site in inner])
         notes.append(f"tensors inside the control flow of {names} cannot be looked at")
     if skipped:
         notes.append(f"no numbers, not looked at: {listed(skipped)}")
     return tuple(notes)
+
+
+def _held(held: Mapping[str, str], inner: Collection[str]) -> list[str]:
+    """Which nodes are held, by precision; and which are not, for they hold control flow."""
+    notes = []
+    for kind in sorted(set(held.values())):
+        if names := sorted(name for name in held if held[name] == kind and name not in inner):
+            notes.append(f"held to {kind} as asked, with what they alone read and what they make: {listed(names)}")
+    if names := sorted(held.keys() & set(inner)):
+        notes.append(f"not held to another precision, for it holds control flow: {listed(names)}")
+    return notes
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -1,8 +1,8 @@
-"""Which nodes a candidate's `layers` hold to a precision: told by the model alone, so every backend refuses a slip."""
+"""Which nodes are held to a precision: told by the model alone, so every backend refuses a slip."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -15,6 +15,21 @@ from assay_runner.graphs.taps import sites
 def nodes(path: Path) -> list[tuple[str, str]]:
     """Name and operator of every node of a model's outer graph."""
     return [(site.node or site.tensor, site.op or "") for site in sites(load_outline(path))]
+
+
+def check_names(held: Mapping[str, str], path: Path) -> None:
+    """Do nothing where every name is that of a node of a model's outer graph.
+
+    Raises:
+        InvalidInput: one is not.
+    """
+    there = {name for name, _ in nodes(path)} if held else set()
+    if missing := sorted(held.keys() - there):
+        more = f" ({len(missing) - 1} more names likewise)" if missing[1:] else ""
+        raise InvalidInput(
+            f"node {missing[0]!r} is held to {held[missing[0]]}, and {path.name} has none of this name{more}: name "
+            "nodes as the model does, one without a name as OPERATOR:OUTPUT"
+        )
 
 
 def held_nodes(path: Path, candidate: Candidate) -> dict[str, str]:

@@ -8,19 +8,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
 
-from assay_api.audit import Candidate
-from assay_runner.backends.backend import NOTHING, Built, Capability, Piece, Session
+from assay_runner.backends.backend import NOTHING, Built, Capability, Segment, Session
 from assay_runner.backends.emulation import Emulation, fp32_model, localised, rounded_model
 from assay_runner.backends.inspection import inspect
-from assay_runner.backends.layer_precisions import held_nodes
-from assay_runner.backends.quantisation import own_pairs, quantised_model
+from assay_runner.backends.order import BuildOrder
+from assay_runner.backends.quantisation import own_pairs, paired, quantised_model
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence.reruns import Condition
 from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline, save
 from assay_runner.graphs.eight_bit import EightBit
-from assay_runner.graphs.pieces import cut
+from assay_runner.graphs.segments import cut
 from assay_runner.graphs.taps import random_sites, sites, tapped
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress, Site
@@ -39,53 +38,61 @@ class OnnxRuntime:
 
     def can(self, capability: Capability) -> bool:
         """All of it."""
-        return capability in (Capability.TENSORS, Capability.PIECES)
+        return capability in (Capability.TENSORS, Capability.SEGMENTS)
 
     def build(
         self,
         model: LoadedModel,
-        candidate: Candidate,
+        order: BuildOrder,
         calibration: Batches | None,
         workdir: Path,
         progress: Progress,
         shapes: Mapping[str, Extents] = NOTHING,
     ) -> Built:
-        """An ONNX model in `workdir` that computes in the candidate's precision.
+        """An ONNX model in `workdir` that computes in the order's precision, nodes held to another one in that.
 
         Raises:
-            InvalidInput: ONNX Runtime refuses the model, or it cannot be quantised.
-            Unsupported: an existing plan.
+            InvalidInput: ONNX Runtime refuses the model, it has no node of a name that is held, or it cannot be
+                quantised.
+            Unsupported: tactics are asked for.
         """
         progress.stage("build")
+        order.check(model.path)
+        if order.tactics is not None:
+            raise Unsupported(f"a record of tactics is asked for, and backend {self.name} chooses none")
         workdir.mkdir(parents=True, exist_ok=True)
-        precision = candidate.precision
-        notes: tuple[str, ...] = ()
+        precision = order.precision
+        notes: list[str] = []
+        path, base, held = model.path, str(precision), dict(order.held)
+        if precision in ("int8", "fp8"):
+            path, told = _quantised(model, order, calibration, workdir, progress)
+            notes += told
+            # What stands between pairs runs in floating point here, and so does what has none.
+            base, held = "fp32", {name: kind for name, kind in held.items() if kind != "fp32"}
         emulation: Emulation | None = None
-        path = model.path
-        match precision:
-            case "fp32":
-                path = fp32_model(model.path, workdir)
-            case "fp16" | "bf16" | "tf32":
-                emulation = rounded_model(model.path, precision, workdir)
-                path, notes = emulation.path, emulation.notes
-            case "int8" | "fp8":
-                path, notes = _quantised(precision, model, candidate, calibration, workdir, progress)
-            case None:
-                raise Unsupported("an existing plan runs on backend tensorrt only")
-        if held_nodes(model.path, candidate):
-            notes = (*notes, "layers: no node is held to another precision here, as an engine would hold it")
+        if base != "fp32" or any(kind != "fp32" for kind in held.values()):
+            emulation = rounded_model(path, base, _rounded_in(workdir, path), held)
+            path = emulation.path
+            notes += emulation.notes
+        elif precision == "fp32":
+            path = fp32_model(path, workdir)
         return Built(
             backend=self.name,
             precision=precision,
             path=path,
             source=model.path,
             folder=workdir,
-            emulated=precision != "fp32" or candidate.backend != self.name,
-            notes=notes,
+            emulated=precision != "fp32" or emulation is not None or order.backend != self.name,
+            literal=emulation is not None,
+            notes=tuple(notes),
             unrounded=emulation.unrounded if emulation else (),
             hidden=hidden(load_outline(model.path)),
             overflows=emulation.overflows if emulation else (),
+            wide=emulation.wide if emulation else frozenset(),
         )
+
+    def release(self, built: Built) -> None:
+        """Nothing is kept but the files of the build: sessions end with those who opened them."""
 
     def sites(self, built: Built) -> tuple[Site, ...]:
         """Tensors of the source model that the built one still has, in topological order."""
@@ -99,7 +106,7 @@ class OnnxRuntime:
     @contextmanager
     def open(self, built: Built) -> Iterator[Session]:
         """The model as built."""
-        yield OrtSession(built.path, purpose(built.precision))
+        yield OrtSession(built.path, purpose(built))
 
     @contextmanager
     def open_tapped(self, built: Built, tensors: Collection[str] | None = None) -> Iterator[Session]:
@@ -124,47 +131,50 @@ class OnnxRuntime:
         with TemporaryDirectory(dir=built.folder) as scratch:
             folder = _home(built, Path(scratch))
             path = save(tapped(localised(built.path, folder), {tensor}), folder / f"{Path(scratch).name}.onnx")
-            yield OrtSession(path, purpose(built.precision))
+            yield OrtSession(path, purpose(built))
             path.unlink()
 
     @contextmanager
-    def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Piece, ...]]:
+    def segments(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Segment, ...]]:
         """The model as built, cut at the shared tensors."""
         with TemporaryDirectory(dir=built.folder) as scratch:
             folder = _home(built, Path(scratch))
             model = localised(built.path, folder)
             types = inspect(model, folder).types
-            pieces = []
-            for number, piece in enumerate(cut(model, types, shared, shared, limit)):
-                path = save(piece.model, folder / f"piece-{number}.onnx")
+            segments = []
+            for number, segment in enumerate(cut(model, types, shared, shared, limit)):
+                path = save(segment.model, folder / f"segment-{number}.onnx")
                 session = OrtSession(path, Purpose.EXACT)
                 path.unlink()
-                results = {target: result for target, result in piece.results.items() if result in session.types}
-                pieces.append(Piece(frozenset(session.inputs), results, session))
-            yield tuple(pieces)
+                results = {target: result for target, result in segment.results.items() if result in session.types}
+                segments.append(Segment(frozenset(session.inputs), results, session))
+            yield tuple(segments)
 
 
 def _quantised(
-    kind: EightBit,
-    model: LoadedModel,
-    candidate: Candidate,
-    calibration: Batches | None,
-    workdir: Path,
-    progress: Progress,
+    model: LoadedModel, order: BuildOrder, calibration: Batches | None, workdir: Path, progress: Progress
 ) -> tuple[Path, tuple[str, ...]]:
+    kind: EightBit = "fp8" if order.precision == "fp8" else "int8"
     how = f"{kind}: run in floating point between its Q/DQ pairs by ONNX Runtime"
-    if candidate.calibration is None:
+    if order.quantisation is None:
         own_pairs(model.path, kind)
-        return model.path, (f"{kind}: Q/DQ as in the candidate's own model", how)
+        return model.path, (f"{kind}: Q/DQ as in the candidate's own model", how, *paired(model.path, order.held))
     if calibration is None:
         raise InvalidInput("the candidate needs its calibration inputs to be built")
-    path, notes = quantised_model(model.path, candidate.calibration, calibration, workdir, progress, kind)
+    path, notes = quantised_model(model.path, order.quantisation, calibration, workdir, progress, kind, order.held)
     return path, (*notes, how)
 
 
-def purpose(precision: str) -> Purpose:
-    """How a model of this precision is run for its outputs."""
-    return Purpose.PLAIN if precision in OPTIMISED else Purpose.EXACT
+def _rounded_in(workdir: Path, path: Path) -> Path:
+    """Where a model is rounded: not where it lies itself."""
+    folder = workdir / "rounded" if path.parent == workdir else workdir
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def purpose(built: Built) -> Purpose:
+    """How a model is run for its outputs."""
+    return Purpose.PLAIN if built.precision in OPTIMISED and not built.literal else Purpose.EXACT
 
 
 def _home(built: Built, scratch: Path) -> Path:

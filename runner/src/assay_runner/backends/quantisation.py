@@ -6,24 +6,25 @@ own quantiser is not used: it takes the range of FP8 tensors from a fixed distri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
 from onnx import TensorProto
 
-from assay_api.audit import Calibration
 from assay_runner.backends.calibration import ranges
-from assay_runner.backends.emulation import fp32_model, listed, localised, upgraded
+from assay_runner.backends.emulation import NOTHING, fp32_model, listed, localised, upgraded
 from assay_runner.backends.inspection import inspect
+from assay_runner.backends.order import Quantisation
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput
 from assay_runner.graphs.control_flow import containing
 from assay_runner.graphs.documents import load_outline, localise, save, subgraphs
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.pairs import insert, slots
-from assay_runner.graphs.taps import sites, tapped
+from assay_runner.graphs.sample_axes import declared_axes
+from assay_runner.graphs.taps import name_of, sites, tapped
 from assay_runner.tensors import Batches, Progress, Site
 
 INSIDE_LIMIT = 1 << 30
@@ -35,11 +36,12 @@ STORED = {
 
 def quantised_model(
     path: Path,
-    calibration: Calibration,
+    calibration: Quantisation,
     batches: Batches,
     folder: Path,
     progress: Progress,
     kind: EightBit = "int8",
+    held: Mapping[str, str] = NOTHING,
 ) -> tuple[Path, tuple[str, ...]]:
     """Write the model with Q/DQ pairs into `folder`; returns its path and what to know about it.
 
@@ -50,10 +52,11 @@ def quantised_model(
         folder: where the model is written: one file, or two where its weights exceed 1 GiB.
         progress: told how far it is.
         kind: the 8-bit format.
+        held: precision by name of the nodes that get no pairs.
 
     Raises:
-        InvalidInput: nothing in it can be quantised, the calibration set is empty, a tensor or weight is not finite, or
-            ONNX Runtime refuses the model.
+        InvalidInput: nothing in it can be quantised, or all of that is held, the calibration set is empty, a tensor or
+            weight is not finite, or ONNX Runtime refuses the model.
     """
     form = FORMATS[kind]
     path = upgraded(fp32_model(path, _made(folder / "fp32")), kind, _made(folder / "newer"))
@@ -62,7 +65,12 @@ def quantised_model(
         model = localised(path, place)
         floats = inspect(model, place).floats
         inside = containing(model, form.operators)
-        chosen, left = slots(model, floats, kind, calibration.per_channel)
+        chosen, left, kept = slots(model, floats, kind, calibration.per_channel, held)
+        if not chosen and kept:
+            raise InvalidInput(
+                f"all of {path.name} that would run in {form.label} is held to another precision ({listed(kept)}): "
+                "hold fewer nodes, or choose that precision"
+            )
         if not chosen:
             if _stored(path):
                 raise InvalidInput(
@@ -76,12 +84,14 @@ def quantised_model(
         shown = save(tapped(model, wanted), place / "shown.onnx")
         session = OrtSession(shown, Purpose.EXACT, wanted & {site.tensor for site in sites(model)})
         percentile = calibration.percentile
-        largest = ranges(session, batches, wanted, calibration.method, progress, percentile=percentile, kind=kind)
+        method, axes = calibration.method, declared_axes(path)
+        largest = ranges(session, batches, wanted, method, progress, axes=axes, percentile=percentile, kind=kind)
         del session
         convert = insert(model, chosen, largest, kind, place)
         localise(model, place, _made(place / "quantised"), convert)
         target = _packed(save(model, place / "quantised" / "model.onnx"), folder)
-    return target, _notes(kind, calibration, batches.samples, largest, left, inside)
+    notes = _notes(kind, calibration, batches.samples, largest, left, inside)
+    return target, (*notes, *_held(kind, kept))
 
 
 def own_pairs(path: Path, kind: EightBit) -> None:
@@ -112,6 +122,18 @@ def no_pairs(path: Path) -> None:
             f"{path.name} has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing: remove "
             "calibration, and the model is taken as it was trained, or set calibration.quantization: explicit"
         )
+
+
+def paired(path: Path, held: Collection[str]) -> tuple[str, ...]:
+    """A note on the nodes that are held and read what the model's own pairs have rounded; none where there are none."""
+    graph = load_outline(path).graph
+    rounded = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    found = [name for node in graph.node if (name := name_of(node)) in held and not rounded.isdisjoint(node.input)]
+    return (f"held, but behind Q/DQ pairs of the model's own, which stay: {listed(found)}",) if found else ()
+
+
+def _held(kind: EightBit, kept: Sequence[str]) -> tuple[str, ...]:
+    return (f"{kind}: held to another precision as asked, with no Q/DQ in front: {listed(kept)}",) if kept else ()
 
 
 def _stored(path: Path) -> set[int]:
@@ -156,7 +178,7 @@ def _packed(path: Path, folder: Path) -> Path:
 
 def _notes(
     kind: EightBit,
-    calibration: Calibration,
+    calibration: Quantisation,
     samples: int,
     largest: dict[str, float],
     left: Sequence[str],

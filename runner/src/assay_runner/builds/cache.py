@@ -7,18 +7,18 @@ and what every build on the same device can use (the timing cache: a layer that 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from assay_api.audit import Candidate
-from assay_api.model import to_wire
 from assay_runner.backends import Backend, Built
+from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.seams import KEPT, SHARED, Keeping
 from assay_runner.builds.shelves import SharedShelf, Shelf, Shelves
 from assay_runner.digests import cache_key
+from assay_runner.graphs.control_flow import hidden
+from assay_runner.graphs.documents import load_outline
 from assay_runner.models.files import external_tensors
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged, EntryRecord, get_file, put_file, put_record, read_record
@@ -46,16 +46,18 @@ class BuildRecord(EntryRecord):
     """Whether it stands in for an engine."""
     notes: tuple[str, ...]
     """How it was made."""
+    wide: tuple[str, ...] = ()
+    """Nodes that are held to a format of wider range."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """A candidate to be built, and everything else that its build depends on.
+class BuildRequest:
+    """What is to be built, by whom, and everything else that the build depends on.
 
     Attributes:
         backend: builds it.
         model: the candidate's own model if it has one, else the audit's.
-        candidate: what to build.
+        order: what to build of it.
         calibration: inputs to find 8-bit ranges with, or None.
         versions: of what computes here.
         shapes: in which shapes each input will be fed.
@@ -63,14 +65,13 @@ class Order:
 
     backend: Backend
     model: LoadedModel
-    candidate: Candidate
+    order: BuildOrder
     calibration: Dataset | None
     versions: str
     shapes: Mapping[str, Extents]
 
     def key(self) -> str:
-        """Digest of all that the build depends on; the candidate's name is not among it."""
-        wire = {key: value for key, value in to_wire(self.candidate).items() if key != "name"}
+        """Digest of all that the build depends on."""
         of_device = {}
         versions = self.versions
         if isinstance(self.backend, Keeping):
@@ -79,7 +80,7 @@ class Order:
         return cache_key(
             backend=self.backend.name,
             model=self.model.identity,
-            candidate=json.dumps(wire, sort_keys=True),
+            order=self.order.canonical(),
             calibration=self.calibration.identity if self.calibration else "",
             versions=versions,
             **of_device,
@@ -87,7 +88,7 @@ class Order:
 
     def build(self, workdir: Path, progress: Progress) -> Built:
         """Build it."""
-        return self.backend.build(self.model, self.candidate, self.calibration, workdir, progress, self.shapes)
+        return self.backend.build(self.model, self.order, self.calibration, workdir, progress, self.shapes)
 
 
 def shared_uri(cache: str, backend: Keeping) -> str:
@@ -95,7 +96,9 @@ def shared_uri(cache: str, backend: Keeping) -> str:
     return join(cache, TIMINGS, cache_key(identity=backend.identity()))
 
 
-def build_or_take(order: Order, workdir: Path, progress: Progress, store: Store, cache: str) -> tuple[Built, Shelves]:
+def build_or_take(
+    request: BuildRequest, workdir: Path, progress: Progress, store: Store, cache: str
+) -> tuple[Built, Shelves]:
     """The build of the cache, or a new one, which then goes there; and the shelves that what it yet leaves goes to.
 
     What the cache holds is used only where it is what was stored there; where it was made again, the notes say so.
@@ -104,20 +107,20 @@ def build_or_take(order: Order, workdir: Path, progress: Progress, store: Store,
         InvalidInput: the model cannot be built so.
         Unavailable: something is missing here.
     """
-    backend = order.backend
+    backend = request.backend
     if isinstance(backend, Keeping):
         shelves = (
-            Shelf(store, join(cache, "engines", order.key()), workdir / KEPT),
+            Shelf(store, join(cache, "engines", request.key()), workdir / KEPT),
             SharedShelf(store, shared_uri(cache, backend), workdir / SHARED, backend.merge),
         )
         notes = tuple(note for shelf in shelves for note in shelf.fetch())
-        built = _noted(order.build(workdir, progress), notes, progress)
+        built = _noted(request.build(workdir, progress), notes, progress)
         for shelf in shelves:
             shelf.keep()  # Now too: what was dear must not be lost with a pod that is killed while it measures.
         return built, shelves
-    if order.calibration is None:
-        return order.build(workdir, progress), ()
-    return _one_file(order, workdir, progress, store, join(cache, "build", order.key())), ()
+    if request.calibration is None:
+        return request.build(workdir, progress), ()
+    return _one_file(request, workdir, progress, store, join(cache, "build", request.key())), ()
 
 
 def _noted(built: Built, notes: tuple[str, ...], progress: Progress) -> Built:
@@ -126,26 +129,28 @@ def _noted(built: Built, notes: tuple[str, ...], progress: Progress) -> Built:
     return replace(built, notes=(*built.notes, *notes))
 
 
-def _one_file(order: Order, workdir: Path, progress: Progress, store: Store, folder: str) -> Built:
+def _one_file(request: BuildRequest, workdir: Path, progress: Progress, store: Store, folder: str) -> Built:
     try:
-        taken = _take(store, folder, order.model, workdir)
+        taken = _take(store, folder, request.model, workdir)
     except Damaged as error:
-        return _noted(_made(order, workdir, progress, store, folder), (error.note,), progress)
+        return _noted(_made(request, workdir, progress, store, folder), (error.note,), progress)
     if taken:
         progress.note("build taken from the cache")
         return taken
-    return _made(order, workdir, progress, store, folder)
+    return _made(request, workdir, progress, store, folder)
 
 
-def _made(order: Order, workdir: Path, progress: Progress, store: Store, folder: str) -> Built:
-    built = order.build(workdir, progress)
-    if built.path != order.model.path and _self_contained(built.path):
+def _made(request: BuildRequest, workdir: Path, progress: Progress, store: Store, folder: str) -> Built:
+    built = request.build(workdir, progress)
+    told = built.unrounded or built.overflows or built.literal  # Of which a record says nothing.
+    if not told and built.path != request.model.path and _self_contained(built.path):
         record = BuildRecord(
             files=(put_file(store, folder, built.path),),
             backend=built.backend,
             precision=built.precision,
             emulated=built.emulated,
             notes=built.notes,
+            wide=tuple(sorted(built.wide)),
         )
         put_record(store, join(folder, RECORD), record)
     return built
@@ -166,6 +171,8 @@ def _take(store: Store, folder: str, model: LoadedModel, workdir: Path) -> Built
         folder=workdir,
         emulated=record.emulated,
         notes=record.notes,
+        hidden=hidden(load_outline(model.path)),
+        wide=frozenset(record.wide),
     )
 
 

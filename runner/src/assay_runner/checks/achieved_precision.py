@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from assay_api.behaviour_details import AchievedPrecisionDetails
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check
 from assay_runner.evidence import Evidence, Need
@@ -60,7 +61,7 @@ class AchievedPrecision(Check):
             return (self.inconclusive(evidence, reason),)
         if not evidence.precision:
             reason = f"no precision was asked for, so there is none to judge by; the layers ran in {_said(counts)}"
-            return (self.inconclusive(evidence, reason, details={"achieved": counts}),)
+            return (self.inconclusive(evidence, reason, details=AchievedPrecisionDetails(achieved=counts)),)
         if evidence.precision in WIDE:
             return (self._wide(evidence, counts),)
         return (self._narrow(evidence, counts),)
@@ -83,7 +84,8 @@ class AchievedPrecision(Check):
             message = f"{evidence.precision} was asked for, and no layer of {total} ran in a narrower precision"
             message += f"; {unknown} do not tell theirs" if unknown else ""
         fields: dict[str, Any] = {"metric": "narrowerLayers", "value": found, "limit": 0}
-        return self.finding(evidence, verdict, message, **fields, details={"achieved": counts})
+        details = AchievedPrecisionDetails(achieved=dict(counts))
+        return self.finding(evidence, verdict, message, **fields, details=details)
 
     def _narrow(self, evidence: Evidence, counts: Mapping[str, int]) -> Finding:
         total = sum(counts.values())
@@ -115,7 +117,7 @@ class AchievedPrecision(Check):
         fields: dict[str, Any] = {"metric": "layersShare", "value": found / total}
         # One layer is asked for where no share is; a limit of 0 would read as if none were enough.
         fields["limit"] = self.share or None
-        details = {"achieved": counts} | ({"remark": True} if remark else {})
+        details = AchievedPrecisionDetails(achieved=dict(counts), remark=True if remark else None)
         return self.finding(evidence, verdict, message, **fields, details=details)
 
 
@@ -124,8 +126,8 @@ def _few(evidence: Evidence, found: int, total: int) -> str:
     if found >= MOST * total:
         return ""
     ways = "set share to have this fail"
-    warnings = evidence.engine.facts.get("warnings", ()) if evidence.engine else ()
-    if any(NO_RANGE in str(warning) for warning in warnings):
+    warnings = evidence.engine.facts.warnings if evidence.engine else None
+    if any(NO_RANGE in warning for warning in warnings or ()):
         return (
             "implicit quantization gives no range to some tensors (see the builder's warnings), and leaves what they "
             f"pass through wider; ask for calibration.quantization: explicit to reach more, or {ways}"

@@ -51,7 +51,7 @@ class Check(Model):
     def finding(
         self, evidence: Evidence, verdict: Verdict, message: str, site: Site | None = None, **more: Any
     ) -> Finding:
-        """A finding of this check; `more` are further fields of `Finding`, None left out."""
+        """A finding of this check; `more` are further fields of `Finding`, None left out; `site` is where it is."""
         fields = {key: value for key, value in more.items() if value is not None}
         if site is not None:
             fields |= {"tensor": site.tensor} | ({"node": site.node} if site.node else {})

@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from assay_api.report import Finding, Verdict
+from assay_api.tensor_details import FaultEntry, FiniteDetails
 from assay_runner.checks.check import MOST_UNSEEN, Check, place, spoken, unseen, why_not_served
-from assay_runner.checks.fused_layer import explained, inner_details
+from assay_runner.checks.fused_layer import explained, with_inner
 from assay_runner.evidence import (
     Evidence,
     Fault,
@@ -18,6 +19,7 @@ from assay_runner.evidence import (
     OutputsWanted,
     Overflow,
     ShownTensors,
+    SplitLayer,
     TensorsWanted,
 )
 from assay_runner.tensors import Site
@@ -83,7 +85,7 @@ class Finite(Check):
             message += f", but for {len(shared)} that golden has the same values in, such as {place(shared[0].site)}"
         if overflows:
             message += f"; {_overflow(overflows[0])}, but no tensor after it is infinite for that"
-        details: dict[str, Any] = {"lookedAt": looked_at, "asGolden": _listed(shared)}
+        details = FiniteDetails(looked_at=looked_at, as_golden=_listed(shared))
         return (self.finding(evidence, Verdict.PASSED, message, metric="nonFinite", value=0, limit=0, details=details),)
 
     def _failed(self, evidence: Evidence, shown: ShownTensors, own: Sequence[Fault]) -> Finding:
@@ -102,8 +104,7 @@ class Finite(Check):
             f"{evidence.samples} samples, first in sample {first.first}, and {known}{others}{inside}; "
             f"{PARTED if split and not _not_finite(split.split) else _way_out(evidence)}"
         )
-        more = inner_details(split, _not_finite)
-        return self._found(evidence, own, message, first.site, first.own or first.samples, more)
+        return self._found(evidence, own, message, first.site, first.own or first.samples, split)
 
     def _doubtful(self, evidence: Evidence, first: Fault, reason: str) -> Finding:
         message = (
@@ -130,11 +131,12 @@ class Finite(Check):
         message: str,
         site: Site,
         samples: int,
-        more: Mapping[str, Any] = MappingProxyType({}),
+        split: SplitLayer | None = None,
     ) -> Finding:
         shown = evidence.of(TENSORS)
         shared = [fault for fault in shown.faults.faults if fault.own == 0] if shown else []
-        details = {"tensors": _listed(own), "asGolden": _listed(shared), "inAll": len(own), **more}
+        details = FiniteDetails(tensors=_listed(own), as_golden=_listed(shared), in_all=len(own))
+        details = with_inner(details, split, _not_finite)
         return self.finding(
             evidence, Verdict.FAILED, message, site, metric="nonFinite", value=samples, limit=0, details=details
         )
@@ -176,15 +178,15 @@ def _what(fault: Fault) -> str:
     return " and ".join(name for name, samples in kinds if samples)
 
 
-def _listed(faults: Sequence[Fault]) -> list[dict[str, Any]]:
-    return [
-        {
-            "tensor": fault.site.tensor,
-            "node": fault.site.node,
-            "op": fault.site.op,
-            "what": _what(fault),
-            "samples": fault.samples,
-            "firstSample": fault.first,
-        }
+def _listed(faults: Sequence[Fault]) -> tuple[FaultEntry, ...]:
+    return tuple(
+        FaultEntry(
+            tensor=fault.site.tensor,
+            node=fault.site.node,
+            op=fault.site.op,
+            what=_what(fault),
+            samples=fault.samples,
+            first_sample=fault.first,
+        )
         for fault in faults[:LISTED]
-    ]
+    )

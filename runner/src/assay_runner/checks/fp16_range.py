@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from assay_api.report import Finding, Verdict
+from assay_api.tensor_details import Fp16RangeDetails, InnerSumEntry, RangeEntry
 from assay_runner.checks.check import Check, spoken, unseen, why_not_served
 from assay_runner.checks.ran_wider import RanWider
 from assay_runner.evidence import Evidence, RangesWanted, TensorsWanted
@@ -66,7 +67,7 @@ class Fp16Range(Check):
         details = _details(ranges, over)
         if evidence.precision != "fp16":
             return (self._told(evidence, ranges, over, details),)
-        wider = RanWider(evidence.engine.layers, evidence.engine.wide) if evidence.engine else RanWider(())
+        wider = _ran_wider(evidence)
         spared = [entry for entry in over if wider.keeps(entry)]
         if left := [entry for entry in over if entry not in spared]:
             return (self._overflow(evidence, left, details),)
@@ -83,7 +84,9 @@ class Fp16Range(Check):
         message += _largest(ranges.tensors)
         if ranges.accumulations:
             first = ranges.accumulations[0]
-            why = "the engine runs the node wider" if not first.wide and wider.sums(first) else "it is taken in FP32"
+            who = "engine" if evidence.engine else "candidate"
+            wide = not first.wide and wider.sums(first)
+            why = f"the {who} runs the node wider" if wide else "it is taken in FP32"
             message += f"; {_sum(first, evidence)}, which fits because {why}"
         return (self._found(evidence, Verdict.PASSED, message, None, 0, details),)
 
@@ -95,7 +98,7 @@ class Fp16Range(Check):
         return zero or (abs(entry.largest) < SUBNORMAL_REACH and entry.subnormal > self.subnormal * live)
 
     def _told(
-        self, evidence: Evidence, ranges: Ranges, over: Sequence[TensorRange], details: dict[str, Any]
+        self, evidence: Evidence, ranges: Ranges, over: Sequence[TensorRange], details: Fp16RangeDetails
     ) -> Finding:
         who = f"the candidate runs in {evidence.precision or 'a precision that is not known'}"
         if over:
@@ -106,7 +109,7 @@ class Fp16Range(Check):
             return self.inconclusive(evidence, f"{message}; whether it matters cannot be told", details=details)
         return self._found(evidence, Verdict.PASSED, message, over[0] if over else None, len(over), details, limit=None)
 
-    def _overflow(self, evidence: Evidence, over: Sequence[TensorRange], details: dict[str, Any]) -> Finding:
+    def _overflow(self, evidence: Evidence, over: Sequence[TensorRange], details: Fp16RangeDetails) -> Finding:
         first = over[0]
         more = f"; others that overflow: {len(over) - 1}" if len(over) > 1 else ""
         message = (
@@ -115,7 +118,7 @@ class Fp16Range(Check):
         )
         return self._found(evidence, Verdict.FAILED, message, first, len(over), details)
 
-    def _underflow(self, evidence: Evidence, lost: Sequence[TensorRange], details: dict[str, Any]) -> Finding:
+    def _underflow(self, evidence: Evidence, lost: Sequence[TensorRange], details: Fp16RangeDetails) -> Finding:
         first = lost[0]
         live = max(1, first.elements - first.zeros)
         message = (
@@ -133,7 +136,7 @@ class Fp16Range(Check):
         evidence: Evidence,
         sums: Sequence[Accumulation],
         spared: Sequence[TensorRange],
-        details: dict[str, Any],
+        details: Fp16RangeDetails,
     ) -> Finding:
         first = sums[0]
         fields = {"metric": "innerSum", "value": first.largest, "limit": LARGEST}
@@ -154,7 +157,7 @@ class Fp16Range(Check):
         message: str,
         entry: TensorRange | None,
         count: int,
-        details: dict[str, Any],
+        details: Fp16RangeDetails,
         limit: int | None = 0,
     ) -> Finding:
         site = entry.site if entry else None
@@ -166,8 +169,16 @@ def _spared(spared: Sequence[TensorRange], evidence: Evidence) -> str:
     first = spared[0]
     what = "its node" if first.kind == "tensor" else "all that reads it"
     more = f"; others that would, and do not: {len(spared) - 1}" if len(spared) > 1 else ""
-    told = f"{_place(first)} would overflow in fp16, {_how(first, evidence)}, but the engine runs {what} wider{more}"
-    return f"{told}; another build or GPU need not, so {_way_out(first)}"
+    told = f"{_place(first)} would overflow in fp16, {_how(first, evidence)}"
+    if evidence.engine is None:
+        return f"{told}, but {what} is held to a wider precision{more}"
+    return f"{told}, but the engine runs {what} wider{more}; another build or GPU need not, so {_way_out(first)}"
+
+
+def _ran_wider(evidence: Evidence) -> RanWider:
+    if evidence.engine is None:
+        return RanWider((), held=evidence.wide)
+    return RanWider(evidence.engine.layers, evidence.engine.wide)
 
 
 def _unharmed(evidence: Evidence) -> str:
@@ -218,39 +229,40 @@ def _largest(tensors: Sequence[TensorRange]) -> str:
     return f"; the largest value is {spoken(entry.largest)}, in {entry.kind} {entry.site.tensor!r}"
 
 
-def _details(ranges: Ranges, over: Sequence[TensorRange]) -> dict[str, Any]:
+def _details(ranges: Ranges, over: Sequence[TensorRange]) -> Fp16RangeDetails:
     small = sorted((e for e in ranges.tensors if e.underflow), key=lambda e: -e.underflow / max(1, e.elements))
-    return {
-        "tensors": len(ranges.tensors),
-        "overflow": [_entry(entry) for entry in over[:LISTED]],
-        "underflow": [_entry(entry) for entry in small[:LISTED]],
-        "innerSums": [
-            {
-                "node": entry.site.node,
-                "op": entry.site.op,
-                "sum": entry.what,
-                "largest": entry.largest,
-                "samples": entry.samples,
-                "summedInFp32": entry.wide,
-            }
-            for entry in ranges.accumulations[:LISTED]
-        ],
-        "innerSumsMeasured": ranges.summed,
-        "how": dict(HOW),
-    }
+    return Fp16RangeDetails(
+        tensors=len(ranges.tensors),
+        overflow=tuple(map(_entry, over[:LISTED])),
+        underflow=tuple(map(_entry, small[:LISTED])),
+        inner_sums=tuple(map(_inner_sum, ranges.accumulations[:LISTED])),
+        inner_sums_measured=ranges.summed,
+        how=dict(HOW),
+    )
 
 
-def _entry(entry: TensorRange) -> dict[str, Any]:
-    return {
-        "tensor": entry.site.tensor,
-        "node": entry.site.node,
-        "op": entry.site.op,
-        "kind": entry.kind,
-        "elements": entry.elements,
-        "overflow": entry.overflow,
-        "underflow": entry.underflow,
-        "subnormal": entry.subnormal,
-        "largest": entry.largest,
-        "samples": entry.samples,
-        "firstSample": entry.first,
-    }
+def _entry(entry: TensorRange) -> RangeEntry:
+    return RangeEntry(
+        tensor=entry.site.tensor,
+        node=entry.site.node,
+        op=entry.site.op,
+        kind=entry.kind,
+        elements=entry.elements,
+        overflow=entry.overflow,
+        underflow=entry.underflow,
+        subnormal=entry.subnormal,
+        largest=entry.largest,
+        samples=entry.samples,
+        first_sample=entry.first,
+    )
+
+
+def _inner_sum(entry: Accumulation) -> InnerSumEntry:
+    return InnerSumEntry(
+        node=entry.site.node,
+        op=entry.site.op,
+        sum=entry.what,
+        largest=entry.largest,
+        samples=entry.samples,
+        summed_in_fp32=entry.wide,
+    )

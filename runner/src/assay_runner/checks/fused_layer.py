@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypedDict, TypeVar
 
+from assay_api.tensor_details import InnerEntry, SplitDetails
 from assay_runner.checks.check import place
 from assay_runner.evidence import InnerTensor, LayerError, SplitLayer
 
 LISTED = 20
 NAMED = 4
+D = TypeVar("D", bound=SplitDetails)
+
+
+class Errors(TypedDict):
+    """Fields of an `ErrorEntry`."""
+
+    tensor: str
+    node: str | None
+    op: str | None
+    accumulated_snr: float
+    local_snr: float | None
 
 
 def explained(
@@ -38,15 +50,15 @@ def explained(
     return f"; inside {layer}, split in another build, the failure starts at {place(first.site)}"
 
 
-def inner_details(split: SplitLayer | None, fails: Callable[[InnerTensor], bool]) -> dict[str, Any]:
-    """The same in figures, for the finding's details."""
+def with_inner(details: D, split: SplitLayer | None, fails: Callable[[InnerTensor], bool]) -> D:
+    """A finding's details, with the same in figures."""
     if split is None:
-        return {}
-    return {
-        "fusedLayer": ", ".join(split.layer.names),
-        "failsWhenSplit": fails(split.split),
-        "insideLayer": [{**errors_of(inner), "notFinite": inner.not_finite} for inner in split.tensors[:LISTED]],
-    }
+        return details
+    inside = tuple(InnerEntry(**errors_of(inner), not_finite=inner.not_finite) for inner in split.tensors[:LISTED])
+    layer, fails_when_split = ", ".join(split.layer.names), fails(split.split)
+    return details.model_copy(
+        update={"fused_layer": layer, "fails_when_split": fails_when_split, "inside_layer": inside}
+    )
 
 
 def _layer(split: SplitLayer) -> str:
@@ -55,12 +67,12 @@ def _layer(split: SplitLayer) -> str:
     return f"the fused layer of nodes {', '.join(map(repr, nodes[:NAMED]))}{more}"
 
 
-def errors_of(found: InnerTensor | LayerError) -> dict[str, Any]:
-    """A tensor and its two errors, for a finding's details."""
+def errors_of(found: InnerTensor | LayerError) -> Errors:
+    """A tensor and its two errors, as fields of an `ErrorEntry`."""
     return {
         "tensor": found.site.tensor,
         "node": found.site.node,
         "op": found.site.op,
-        "accumulatedSnr": found.accumulated.snr,
-        "localSnr": found.local.snr if found.local else None,
+        "accumulated_snr": found.accumulated.snr,
+        "local_snr": found.local.snr if found.local else None,
     }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from assay_api.fields import ArrayName, Share
+from assay_api.output_details import LabelAccuracyDetails
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check
 from assay_runner.evidence import Evidence, LabelRanks, LabelsWanted
@@ -97,29 +98,34 @@ class LabelAccuracy(Check):
             f"{self._measured(pairs)}, too few samples to say with 95 % confidence whether {_percent(self.keep)} "
             f"remains (it may be as little as {_percent(low)}): {settle} settle it"
         )
-        return self._found(evidence, Verdict.INCONCLUSIVE, message, pairs, samplesToSettle=needed)
+        return self._found(evidence, Verdict.INCONCLUSIVE, message, pairs, needed or None)
 
-    def _found(self, evidence: Evidence, verdict: Verdict, message: str, pairs: Pairs, **more: Any) -> Finding:
-        details = self._details(pairs) | more
+    def _found(
+        self, evidence: Evidence, verdict: Verdict, message: str, pairs: Pairs, needed: int | None = None
+    ) -> Finding:
+        details = self._details(pairs, needed)
         share = pairs.ratio
         return self.finding(
             evidence, verdict, message, metric=f"{self.metric}Kept", value=share, limit=self.keep, details=details
         )
 
-    def _details(self, pairs: Pairs) -> dict[str, Any]:
+    def _details(self, pairs: Pairs, needed: int | None = None) -> LabelAccuracyDetails:
         low, high = bounds(pairs)
         candidate, golden = (hits / pairs.samples for hits in _hits(pairs))
-        return {
-            self.metric: candidate,
-            f"golden{self.metric.capitalize()}": golden,
-            "bothHit": int(pairs.both),
-            "onlyGoldenHits": int(pairs.golden),
-            "onlyCandidateHits": int(pairs.candidate),
-            "neitherHits": int(pairs.neither),
-            "keptLowerBound": low,
-            "keptUpperBound": high,
-            "interval": self.interval,
-        }
+        return LabelAccuracyDetails(
+            top1=candidate if self.metric == "top1" else None,
+            golden_top1=golden if self.metric == "top1" else None,
+            top5=candidate if self.metric == "top5" else None,
+            golden_top5=golden if self.metric == "top5" else None,
+            both_hit=int(pairs.both),
+            only_golden_hits=int(pairs.golden),
+            only_candidate_hits=int(pairs.candidate),
+            neither_hits=int(pairs.neither),
+            kept_lower_bound=low,
+            kept_upper_bound=high,
+            interval=self.interval,
+            samples_to_settle=needed,
+        )
 
 
 def _pairs(ranks: LabelRanks, k: int) -> Pairs:

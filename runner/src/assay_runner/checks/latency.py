@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
+from assay_api.behaviour_details import LatencyDetails
 from assay_api.report import Finding, Latency, Verdict
 from assay_runner.checks.check import Check
 from assay_runner.evidence import Evidence, TimingWanted
@@ -68,11 +70,13 @@ class LatencyCheck(Check):
         if timing.emulated:
             if limits:
                 reason = f"an emulation's time and size say nothing about an engine, so no limit is judged; {told}"
-                return (self.inconclusive(evidence, reason, details=found),)
-            return (self.finding(evidence, Verdict.PASSED, f"{told}, of an emulation; no limit is set", details=found),)
+                return (self.inconclusive(evidence, reason, details=_details(found)),)
+            message = f"{told}, of an emulation; no limit is set"
+            return (self.finding(evidence, Verdict.PASSED, message, details=_details(found)),)
         return (self._judged(evidence, found, limits, told),)
 
     def _judged(self, evidence: Evidence, found: dict[str, float], limits: dict[str, float], told: str) -> Finding:
+        details = _details(found)
         unknown = [name for name in limits if name not in found]
         breached = [name for name in limits if name in found and not _holds(name, found[name], limits[name])]
         if breached:
@@ -82,17 +86,17 @@ class LatencyCheck(Check):
             message = f"{name} is {found[name]:.4g}, must be {sign} {limits[name]:g}{more}; {told}"
         elif unknown:
             message = f"{', '.join(unknown)} is not known of what ran here, so its limit is not judged; {told}"
-            return self.inconclusive(evidence, message, metric=unknown[0], limit=limits[unknown[0]], details=found)
+            return self.inconclusive(evidence, message, metric=unknown[0], limit=limits[unknown[0]], details=details)
         elif not np.isfinite(found["medianMs"]):
-            return self.inconclusive(evidence, f"the time of a run is no number; {told}", details=found)
+            return self.inconclusive(evidence, f"the time of a run is no number; {told}", details=details)
         else:
             name = next(iter(limits), "medianMs")
             message = f"{told}; {'within all limits' if limits else 'no limit is set'}"
         verdict, limit = Verdict.FAILED if breached else Verdict.PASSED, limits.get(name)
-        return self.finding(evidence, verdict, message, metric=name, value=found[name], limit=limit, details=found)
+        return self.finding(evidence, verdict, message, metric=name, value=found[name], limit=limit, details=details)
 
 
-def summary(timing: Timing) -> Latency:
+def latency_of(timing: Timing) -> Latency:
     """The timing as it stands in a report."""
     found = figures(timing)
     return Latency(
@@ -116,6 +120,16 @@ def figures(timing: Timing) -> dict[str, float]:
     if not timing.emulated:  # an emulation's file says nothing about an engine's size
         found["engineMB"] = timing.engine / MB
     return found | ({} if timing.memory is None else {"deviceMemoryMB": timing.memory / MB})
+
+
+def _details(found: Mapping[str, float]) -> LatencyDetails:
+    return LatencyDetails(
+        median_ms=found["medianMs"],
+        p99_ms=found["p99Ms"],
+        throughput=found["throughput"],
+        engine_mb=found.get("engineMB"),
+        device_memory_mb=found.get("deviceMemoryMB"),
+    )
 
 
 def _holds(name: str, value: float, limit: float) -> bool:

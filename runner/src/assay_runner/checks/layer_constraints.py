@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from assay_api.report import Finding, Verdict
+from assay_api.tensor_details import EightBitEntry, LayerConstraintsDetails
 from assay_runner.checks.check import Check
 from assay_runner.evidence import EightBitWanted, Evidence, Need, OutputsWanted
 from assay_runner.evidence.eight_bit import EightBitRead
@@ -72,7 +73,8 @@ class LayerConstraints(Check):
         if strange := self._strange(found.operators):
             message += f"; the graph has no operator {strange}, so look how keepWide spells it"
         fields: dict[str, Any] = {"metric": "nodesIn8Bits", "value": 0, "limit": 0}
-        return (self.finding(evidence, Verdict.PASSED, message, details={"read": len(found.reads)}, **fields),)
+        details = LayerConstraintsDetails(read=len(found.reads))
+        return (self.finding(evidence, Verdict.PASSED, message, details=details, **fields),)
 
     def _strange(self, operators: Collection[str]) -> str:
         """Operators of the user's own that the graph does not have: a slip of the pen would never be found."""
@@ -88,7 +90,7 @@ class LayerConstraints(Check):
             f"{_harm(evidence)}; {_way_out(first)}"
         )
         fields: dict[str, Any] = {"metric": "nodesIn8Bits", "value": len(breaches), "limit": 0}
-        details = {"nodes": [_entry(read) for read in breaches[:LISTED]], "read": total}
+        details = LayerConstraintsDetails(nodes=tuple(map(_entry, breaches[:LISTED])), read=total)
         return self.finding(evidence, Verdict.FAILED, message, first.site, details=details, **fields)
 
 
@@ -110,12 +112,12 @@ def _way_out(read: EightBitRead) -> str:
     return "take that Q/DQ pair out, so that the operator reads fp16 or fp32, and keep pairs in front of products only"
 
 
-def _entry(read: EightBitRead) -> dict[str, Any]:
-    return {
-        "node": read.site.node,
-        "op": read.site.op,
-        "operator": read.operator,
-        "tensor": read.tensor,
-        "format": read.format,
-        "where": read.where,
-    }
+def _entry(read: EightBitRead) -> EightBitEntry:
+    return EightBitEntry(
+        node=read.site.node,
+        op=read.site.op,
+        operator=read.operator,
+        tensor=read.tensor,
+        format=read.format,
+        where=read.where,
+    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from assay_api.report import Finding, Verdict
+from assay_api.tensor_details import LayerDriftDetails, LayerDriftEntry
 from assay_runner.checks.check import MOST_UNSEEN, Check, place, unseen, why_not_served
-from assay_runner.checks.fused_layer import errors_of, explained, inner_details
+from assay_runner.checks.fused_layer import errors_of, explained, with_inner
 from assay_runner.evidence import Error, Evidence, InnerTensor, LayerError, LayerErrors, TensorsWanted
 
 
@@ -70,7 +71,11 @@ class LayerDrift(Check):
         return (self.finding(evidence, Verdict.PASSED, message, worst.site, **fields, details=details),)
 
     def _failed(
-        self, evidence: Evidence, local: Sequence[LayerError], passed_on: Sequence[LayerError], details: dict[str, Any]
+        self,
+        evidence: Evidence,
+        local: Sequence[LayerError],
+        passed_on: Sequence[LayerError],
+        details: LayerDriftDetails,
     ) -> Finding:
         breaches = len({layer.site.tensor for layer in (*local, *passed_on)})
         if local:
@@ -89,8 +94,8 @@ class LayerDrift(Check):
                 f"least {self.snr:g} dB; {self._origin(passed_on)}; breaches: {breaches} tensors"
             )
             fields = {"metric": "accumulatedSnr", "value": first.accumulated.snr, "limit": self.snr}
-        said, more = self._inside(evidence, first, bool(local))
-        return self.finding(evidence, Verdict.FAILED, message + said, first.site, **fields, details=details | more)
+        said, details = self._inside(evidence, first, bool(local), details)
+        return self.finding(evidence, Verdict.FAILED, message + said, first.site, **fields, details=details)
 
     def _origin(self, passed_on: Sequence[LayerError]) -> str:
         """What is known of where an error starts that no local one accounts for."""
@@ -98,7 +103,9 @@ class LayerDrift(Check):
             return f"no single tensor starts an error below {self.local_snr:g} dB, it adds up"
         return f"local errors were not measured, the first below the limit is {place(passed_on[0].site)}"
 
-    def _inside(self, evidence: Evidence, first: LayerError, local: bool) -> tuple[str, dict[str, Any]]:
+    def _inside(
+        self, evidence: Evidence, first: LayerError, local: bool, details: LayerDriftDetails
+    ) -> tuple[str, LayerDriftDetails]:
         """What is known of the inside of the layer that makes the tensor; `local`: it breaches the local limit."""
         shown = evidence.of(*self.needs)
         split = shown.split_layers.get(first.site.tensor) if shown else None
@@ -110,19 +117,20 @@ class LayerDrift(Check):
         def starts(inner: InnerTensor) -> bool:
             return not inner.local.snr >= limit if local and inner.local else fails(inner)
 
-        return explained(split, fails, starts), inner_details(split, fails)
+        return explained(split, fails, starts), with_inner(details, split, fails)
 
-    def _details(self, layers: Sequence[LayerError], seen: LayerErrors) -> dict[str, Any]:
+    def _details(self, layers: Sequence[LayerError], seen: LayerErrors) -> LayerDriftDetails:
         started = [layer for layer in layers if layer.local]
         origins = sorted(started, key=lambda layer: layer.local.snr if layer.local else 0.0)
-        return {
-            "compared": len(layers),
-            "notCompared": len(seen.skipped),
-            "insideFusedLayers": len(seen.fused),
-            "withoutLocalError": len(layers) - len(started),
-            "worst": [_entry(x) for x in sorted(layers, key=lambda layer: layer.accumulated.snr)[: self.worst]],
-            "origins": [_entry(layer) for layer in origins[: self.worst]],
-        }
+        farthest = sorted(layers, key=lambda layer: layer.accumulated.snr)
+        return LayerDriftDetails(
+            compared=len(layers),
+            not_compared=len(seen.skipped),
+            inside_fused_layers=len(seen.fused),
+            without_local_error=len(layers) - len(started),
+            worst=tuple(map(_entry, farthest[: self.worst])),
+            origins=tuple(map(_entry, origins[: self.worst])),
+        )
 
 
 def _unmeasured(layers: Sequence[LayerError], skipped: Sequence[str]) -> str:
@@ -146,5 +154,5 @@ def _power(error: Error) -> str:
     return "holds NaN or Inf that golden does not" if error.max_abs == float("inf") else f"has {error.snr:.1f} dB"
 
 
-def _entry(layer: LayerError) -> dict[str, Any]:
-    return {**errors_of(layer), "startsHere": layer.starts_here}
+def _entry(layer: LayerError) -> LayerDriftEntry:
+    return LayerDriftEntry(**errors_of(layer), starts_here=layer.starts_here)

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from assay_api.fields import ArrayName, Share
 from assay_api.model import Rule
+from assay_api.output_details import MetricDetails
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check
 from assay_runner.evidence import Evidence, Scores, ScoresWanted
@@ -65,7 +66,7 @@ class MetricCheck(Check):
             f"{scores.candidate.size} samples, golden's own {golden:.6g}"
         )
         fields: dict[str, Any]
-        details = {"mean": mean, "goldenMean": golden, "samples": scores.candidate.size}
+        details = MetricDetails(mean=mean, golden_mean=golden, samples=scores.candidate.size)
         if self.at_least is not None:
             bound, bar = self.at_least, f"{self.at_least:g}"
             fields = {"metric": "mean", "value": mean, "limit": bound}
@@ -80,7 +81,7 @@ class MetricCheck(Check):
         if mean >= bound:
             return (self.finding(evidence, Verdict.PASSED, message, scores.site, **fields, details=details),)
         worst = _worst(scores)
-        message, details = f"{message}; sample {worst} lost most", details | {"worstSample": worst}
+        message, details = f"{message}; sample {worst} lost most", details.model_copy(update={"worst_sample": worst})
         return (self.finding(evidence, Verdict.FAILED, message, scores.site, **fields, details=details),)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from assay_api.fields import ArrayName, Share
+from assay_api.output_details import OutputDriftDetails, SpreadEntry
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, decibels
 from assay_runner.evidence import Evidence, OutputDrifts, OutputsWanted
@@ -246,14 +247,24 @@ def _left_out(drifts: OutputDrifts) -> str:
     return f"; {elements} elements that golden has not finite either, and the same, are left out"
 
 
-def _details(drifts: OutputDrifts) -> dict[str, Any]:
+def _details(drifts: OutputDrifts) -> OutputDriftDetails:
     if drifts.equal is not None:
-        return {"samples": drifts.samples, "equal": float(drifts.equal.mean())}
-    details: dict[str, Any] = {"samples": drifts.samples}
-    for metric in METRICS:
-        values = metric.values(drifts)[drifts.measured]
-        if values.size:
-            shares = (("worst", 1.0), ("p99", 0.99), ("p50", 0.5))
-            details[metric.name] = {name: bad_end(values, share, metric.more_is_better) for name, share in shares}
-    details |= {"notFinite": int(drifts.broken.sum()), "notFiniteInGoldenOnly": int(drifts.void.sum())}
-    return details | {"elementsNotFiniteInBoth": int(drifts.as_golden.sum())}
+        return OutputDriftDetails(samples=drifts.samples, equal=float(drifts.equal.mean()))
+    spreads = {metric.name: _spread(metric, drifts) for metric in METRICS} if drifts.measured.size else {}
+    return OutputDriftDetails(
+        samples=drifts.samples,
+        max_abs=spreads.get("maxAbs"),
+        max_rel=spreads.get("maxRel"),
+        cosine=spreads.get("cosine"),
+        psnr=spreads.get("psnr"),
+        snr=spreads.get("snr"),
+        not_finite=int(drifts.broken.sum()),
+        not_finite_in_golden_only=int(drifts.void.sum()),
+        elements_not_finite_in_both=int(drifts.as_golden.sum()),
+    )
+
+
+def _spread(metric: Metric, drifts: OutputDrifts) -> SpreadEntry:
+    values = metric.values(drifts)[drifts.measured]
+    worst, p99, p50 = (bad_end(values, share, metric.more_is_better) for share in (1.0, 0.99, 0.5))
+    return SpreadEntry(worst=worst, p99=p99, p50=p50)

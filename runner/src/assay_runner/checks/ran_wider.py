@@ -16,15 +16,18 @@ HALF = "FP16"
 
 
 class RanWider:
-    """Nodes of an engine that ran in FP32 or BF16, each in every kernel that it is part of."""
+    """Nodes of a candidate that ran in FP32 or BF16; of an engine, each in every kernel that it is part of."""
 
-    def __init__(self, layers: Sequence[EngineLayer], typed: Collection[str] | None = None) -> None:
+    def __init__(
+        self, layers: Sequence[EngineLayer], typed: Collection[str] | None = None, held: Collection[str] = ()
+    ) -> None:
         """Look through an engine's layers; none where the candidate is no engine.
 
         Args:
             layers: as the inspector tells them.
             typed: nodes that the graph's types keep wider, where they decide: then no others ran wider, whatever
                 their kernels read and make, for those may convert inside.
+            held: nodes that an emulation holds wider.
         """
         self._layers = layers
         narrow: set[str] = set()
@@ -34,7 +37,7 @@ class RanWider:
         for layer in layers:
             if layer.computes:
                 (wide if layer.precision.upper() in proof else narrow).update(layer.nodes)
-        self._nodes, self._typed = wide - narrow, typed
+        self._nodes, self._typed, self._held = wide - narrow, typed, held
 
     def keeps(self, entry: TensorRange) -> bool:
         """Whether a tensor, weight or graph input was never held in FP16."""
@@ -48,6 +51,8 @@ class RanWider:
         return self._ran(entry.site.node)
 
     def _ran(self, node: str | None) -> bool:
+        if node in self._held:
+            return True
         if not node or (self._typed is not None and node not in self._typed):
             return False
         # A nameless node is OPERATOR:OUTPUT to us, and node_of_OUTPUT to TensorRT's parser.

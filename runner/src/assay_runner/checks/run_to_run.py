@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict
 
 import numpy as np
 from pydantic import Field
 
+from assay_api.behaviour_details import DifferenceEntry, InnerDifferenceEntry, InsideEntry, RunToRunDetails
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, place
 from assay_runner.checks.suspicion import although, cause, listed
@@ -81,15 +82,15 @@ class RunToRun(Check):
             f"output {first.site.tensor!r} of batch {first.batch} has other bits {_when(first)}{more}, "
             f"{_far(first)}: {_inside(first, inside)}{_cause(repeats, (inside.first or first).site)}"
         )
-        details: dict[str, Any] = {
-            "differences": [{"output": d.site.tensor, **_entry(d)} for d in repeats.differences[:20]],
-            "inside": _looked(inside),
-            **listed(repeats.suspects),
-            "tried": list(repeats.tried),
-            "untried": dict(repeats.untried),
-        }
-        if repeats.memory is not None:
-            details["unwrittenMemory"] = repeats.memory.site is not None
+        details = RunToRunDetails(
+            differences=tuple(DifferenceEntry(output=d.site.tensor, **_figures(d)) for d in repeats.differences[:20]),
+            inside=_looked(inside),
+            random=listed(repeats.suspects.random),
+            custom=listed(repeats.suspects.custom),
+            tried=repeats.tried,
+            untried={str(condition): why for condition, why in repeats.untried.items()},
+            unwritten_memory=repeats.memory.site is not None if repeats.memory else None,
+        )
         site, count = (inside.first or first).site, len(repeats.differences)
         return self.finding(
             evidence, Verdict.FAILED, message, site, metric="differences", value=count, limit=0, details=details
@@ -158,21 +159,38 @@ def _unwritten(site: Site, suspects: Suspects) -> str:
     )
 
 
-def _entry(difference: Difference) -> dict[str, Any]:
+class _Figures(TypedDict):
+    batch: int
+    condition: str
+    run: int
+    differing: int
+    runs: int
+    max_abs: float
+
+
+def _figures(difference: Difference) -> _Figures:
+    """Fields of a `DifferenceFigures`."""
     return {
         "batch": difference.batch,
         "condition": difference.condition,
         "run": difference.run,
         "differing": difference.differing,
         "runs": difference.runs,
-        "maxAbs": difference.max_abs,
+        "max_abs": difference.max_abs,
     }
 
 
-def _looked(inside: Inside) -> dict[str, Any]:
-    found: dict[str, Any] = {"tensors": inside.tensors, "samples": inside.samples, "tried": dict(inside.tried)}
-    if inside.first:
-        found["first"] = {"tensor": inside.first.site.tensor, "node": inside.first.site.node, **_entry(inside.first)}
-    if inside.before:
-        found["before"] = inside.before
-    return found | ({"reason": inside.reason} if inside.reason else {})
+def _looked(inside: Inside) -> InsideEntry:
+    return InsideEntry(
+        tensors=inside.tensors,
+        samples=inside.samples,
+        tried={str(condition): runs for condition, runs in inside.tried.items()},
+        first=_first(inside.first) if inside.first else None,
+        before=inside.before or None,
+        reason=inside.reason or None,
+    )
+
+
+def _first(difference: Difference) -> InnerDifferenceEntry:
+    site = difference.site
+    return InnerDifferenceEntry(tensor=site.tensor, node=site.node, **_figures(difference))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from assay_api.behaviour_details import SamenessDetails
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check
 from assay_runner.checks.output_drift import DEFAULT_SNR, OutputDrift
@@ -75,7 +76,7 @@ class Sameness(Check):
         row, worst = int(drifts.measured[at]), float(values[at])
         fields["value"] = worst
         bits = len(same.other_bits.get(drifts.site.tensor, ()))
-        details = {"rows": drifts.samples, "otherBits": bits, "maxAbs": float(drifts.max_abs.max())}
+        details = SamenessDetails(rows=drifts.samples, other_bits=bits, max_abs=float(drifts.max_abs.max()))
         near = f"{output} agrees to {worst:.1f} dB in {same.places[row]}, the worst of {values.size} rows"
         if not bits:
             near = f"{output} is the same bit by bit in all {values.size} rows"
@@ -92,5 +93,7 @@ def _suspecting(finding: Finding, suspects: Suspects, output: Site) -> Finding:
     if finding.verdict is not Verdict.FAILED or not suspected:
         more = although(suspects) if finding.verdict is Verdict.PASSED else ""
         return finding.model_copy(update={"message": finding.message + more})
-    details = {**finding.details, **listed(suspects)}
+    details = finding.details if isinstance(finding.details, SamenessDetails) else SamenessDetails()
+    named = {"random": listed(suspects.random), "custom": listed(suspects.custom)}
+    details = details.model_copy(update=named)
     return finding.model_copy(update={"message": f"{finding.message}; {suspected}", "details": details})

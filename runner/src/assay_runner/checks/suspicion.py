@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
+from assay_api.details_base import SiteEntry
 from assay_runner.checks.check import place
 from assay_runner.evidence.reruns import Suspects
 from assay_runner.tensors import Site
@@ -28,10 +29,6 @@ def although(suspects: Suspects) -> str:
     return f", although {place(suspects.random[0])} draws random numbers" if suspects.random else ""
 
 
-def listed(suspects: Suspects) -> dict[str, list[dict[str, Any]]]:
-    """The suspects, as details of a finding."""
-    return {"random": _sites(suspects.random), "custom": _sites(suspects.custom)}
-
-
-def _sites(sites: tuple[Site, ...]) -> list[dict[str, Any]]:
-    return [{"tensor": s.tensor, "node": s.node, "op": s.op} for s in sites[:20]]
+def listed(sites: Sequence[Site]) -> tuple[SiteEntry, ...]:
+    """Suspects of one kind, the first few, as details of a finding."""
+    return tuple(SiteEntry(tensor=site.tensor, node=site.node, op=site.op) for site in sites[:20])

@@ -90,7 +90,8 @@ def parser() -> argparse.ArgumentParser:
     _file(commands.add_parser("validate", help="check audit files by the same rules as the API server"))
     _file(commands.add_parser("plan", help="show the tasks of an audit and the GPUs they need"))
     _report(commands)
-    commands.add_parser("schema", help="print the JSON schema of an audit, for editors")
+    schema = commands.add_parser("schema", help="print the JSON schema of an audit, for editors, or of report.json")
+    schema.add_argument("what", nargs="?", choices=("audit", "report"), default="audit", help="default audit")
     commands.add_parser("task", help="run one task inside a Pod (used by the operator)")
     return top
 

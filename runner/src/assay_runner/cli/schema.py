@@ -1,4 +1,4 @@
-"""`assay schema`: the JSON schema of an audit, for editors and other tools."""
+"""`assay schema`: the JSON schema of an audit or of a report, for editors and other tools."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 
 from assay_api.names import ExitCode
+from assay_api.report_schema import report_schema
 from assay_api.resources import AUDIT
 from assay_api.schema import json_schema
 from assay_runner.checks import CHECKS
@@ -13,5 +14,6 @@ from assay_runner.checks import CHECKS
 
 def command(arguments: argparse.Namespace) -> int:
     """Print the schema."""
-    print(json.dumps(json_schema(AUDIT, CHECKS), indent=2))
+    schema = report_schema(CHECKS) if arguments.what == "report" else json_schema(AUDIT, CHECKS)
+    print(json.dumps(schema, indent=2))
     return ExitCode.PASSED

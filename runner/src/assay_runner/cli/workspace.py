@@ -31,5 +31,5 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(folder.name)
     finally:
         # Two Ctrl-C are as common as one, and the second must not leave half of the folder behind.
-        with interruption.held():
+        with interruption.deferred():
             folder.cleanup()

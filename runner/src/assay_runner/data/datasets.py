@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 
+from assay_api.report import DatasetEntry
 from assay_runner.data.npz import ArrayHeader, read_headers
 from assay_runner.data.rules import check_numbers, checked_labels, other_file, wanted
 from assay_runner.data.shards import ShardFiles, peek
@@ -116,19 +117,17 @@ class Dataset:
         """Samples of each batch, padding not counted."""
         return batch_counts(self.shards, self.batch)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> DatasetEntry:
         """For the report."""
-        used = [s for s in self.shards if s.rows]
-        labels = {"labels": self.source.labels} if self.source.labels else {}
-        return {
-            "uri": self.source.uri,
-            "samples": self.samples,
-            "shards": len(used),
-            "batch": self.batch,
-            **labels,
-            "ignored": list(self.ignored),
-            "identity": self.identity,
-        }
+        return DatasetEntry(
+            uri=self.source.uri,
+            samples=self.samples,
+            shards=sum(bool(shard.rows) for shard in self.shards),
+            batch=self.batch,
+            labels=self.source.labels,
+            ignored=tuple(self.ignored),
+            identity=self.identity,
+        )
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches in order, each checked.

@@ -7,7 +7,7 @@ rows, from as many shards as that needs, and keeps one shard open at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,11 @@ class Shard:
     name: str
     rows: int
     headers: Mapping[str, ArrayHeader]
+
+    @property
+    def cut(self) -> bool:
+        """Whether rows are left unread, and with them the checksums at the end of each array."""
+        return any(self.rows < h.shape[0] for h in self.headers.values())
 
     @property
     def trailing(self) -> tuple[tuple[int, ...], ...]:
@@ -63,9 +68,9 @@ def batch_counts(shards: tuple[Shard, ...], batch: int) -> Iterator[int]:
 class RowStream:
     """Rows of all shards, one pass."""
 
-    def __init__(self, pieces: Generator[dict[str, Array], int, None]) -> None:
+    def __init__(self, segments: Generator[dict[str, Array], int, None]) -> None:
         """Take rows from a generator that is sent how many it may give at most."""
-        self._pieces = pieces
+        self._segments = segments
         self._started = False
 
     def take(self, count: int) -> dict[str, Array]:
@@ -79,9 +84,9 @@ class RowStream:
         while missing:
             try:
                 if not self._started:
-                    next(self._pieces)
+                    next(self._segments)
                     self._started = True
-                part = self._pieces.send(missing)
+                part = self._segments.send(missing)
             except StopIteration:
                 raise InvalidInput(f"the shards end {missing} samples too early: store them again") from None
             parts.append(part)
@@ -104,14 +109,14 @@ def _joined(parts: list[dict[str, Array]]) -> dict[str, Array]:
 def open_stream(files: ShardFiles, shards: tuple[Shard, ...], inspect: Inspect | None = None) -> Iterator[RowStream]:
     """A stream from the first row on; whatever was fetched for it is removed when the block ends."""
     with files.session() as session:
-        pieces = _pieces(files, session, shards, inspect)
+        segments = _segments(files, session, shards, inspect)
         try:
-            yield RowStream(pieces)
+            yield RowStream(segments)
         finally:
-            pieces.close()
+            segments.close()
 
 
-def _pieces(
+def _segments(
     files: ShardFiles, session: ShardSession, shards: tuple[Shard, ...], inspect: Inspect | None
 ) -> Generator[dict[str, Array], int, None]:
     wanted = yield {}
@@ -119,10 +124,12 @@ def _pieces(
     for index, shard in enumerate(shards):
         if not shard.rows:
             continue
-        with (
-            session.shard(index, last) as path,
-            open_rows(path, shard.headers, shard.name, files.workdir) as readers,
-        ):
+        with ExitStack() as stack:
+            path = stack.enter_context(session.shard(index, last))
+            if shard.cut and index not in files.verified:
+                verify(path, shard.name, shard.headers)
+                files.verified.add(index)
+            readers = stack.enter_context(open_rows(path, shard.headers, shard.name, files.workdir))
             done = 0
             while done < shard.rows:
                 count = min(wanted, shard.rows - done)
@@ -133,7 +140,7 @@ def _pieces(
                         inspect(index, done, rows)
                     except InvalidInput:
                         # A damaged file shows as odd numbers before its checksum is reached: say what is the cause.
-                        verify(path, shard.name)
+                        verify(path, shard.name, shard.headers)
                         raise
                 done += count
                 wanted = yield rows

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
+
+from assay_api.entries import EngineEntry
 
 UNKNOWN = "unknown"
 
@@ -141,7 +143,7 @@ class EngineFacts:
 
     Attributes:
         layers: as far as its profiling verbosity shows them.
-        facts: how it was made: versions, GPU, seconds, warnings; values as JSON has them.
+        facts: how it was made: versions, GPU, seconds, warnings.
         memory: bytes of device memory it needs to run.
         typing: "weak" or "strong".
         wide: under strong typing, nodes that the graph's own types keep wider than the candidate's precision; None
@@ -149,7 +151,7 @@ class EngineFacts:
     """
 
     layers: tuple[EngineLayer, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: EngineEntry = field(default_factory=EngineEntry)
     memory: int | None = None
     typing: str | None = None
     wide: frozenset[str] | None = None

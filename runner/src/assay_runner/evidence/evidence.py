@@ -41,6 +41,7 @@ class Evidence:
         hidden: nodes inside which float tensors are computed that cannot be shown.
         unrounded: nodes inside which the candidate's precision was not emulated.
         overflows: weights that its precision cannot hold.
+        wide: nodes that an emulation holds to a format of wider range.
         engine: what the candidate is made of, where it is an engine.
         found: what was measured, by need.
         missing: why a need has no evidence, one sentence each.
@@ -54,6 +55,7 @@ class Evidence:
     hidden: tuple[Site, ...] = ()
     unrounded: tuple[Site, ...] = ()
     overflows: tuple[Overflow, ...] = ()
+    wide: frozenset[str] = frozenset()
     engine: EngineFacts | None = None
     found: Mapping[Need[Any], Any] = field(default_factory=dict)
     missing: Mapping[Need[Any], str] = field(default_factory=dict)

@@ -17,8 +17,9 @@ from assay_runner.backends import Built, Session
 from assay_runner.data.rows import affordable
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Need
-from assay_runner.golden.run import BACKEND, golden_model
+from assay_runner.golden.run import BACKEND, golden_model, sample_axes
 from assay_runner.golden.store import TensorStore
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Array, Arrays, Batch, Batches, Site
 
@@ -62,6 +63,7 @@ class Reference:
         self._sessions = ExitStack()
         self._session: Session | None = None
         self._opened: frozenset[str] = frozenset()
+        self._axes: dict[frozenset[str], SampleAxes] = {}
 
     def __iter__(self) -> Iterator[tuple[Batch, Arrays]]:
         """Each batch and its golden outputs.
@@ -92,6 +94,16 @@ class Reference:
     def names(self) -> frozenset[str]:
         """Their names."""
         return frozenset(site.tensor for site in self.sites)
+
+    def axes(self, names: frozenset[str]) -> SampleAxes:
+        """Where the samples of golden's outputs, and of the tensors of these names, are; found out once.
+
+        Raises:
+            Unavailable: memory ran out.
+        """
+        if names not in self._axes:
+            self._axes[names] = sample_axes(self.model, self.dataset, self._workdir, names)
+        return self._axes[names]
 
     @property
     def notes(self) -> tuple[str, ...]:

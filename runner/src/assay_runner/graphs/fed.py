@@ -22,7 +22,7 @@ def element_types(model: onnx.ModelProto) -> dict[str, int]:
 def fed_in_fp32(model: onnx.ModelProto, types: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Let a model take floating-point inputs in FP32, cast to what its nodes want; fix the shapes of its inputs.
 
-    Golden's tensors are FP32 whatever the candidate computes in, so its pieces take them as they are.
+    Golden's tensors are FP32 whatever the candidate computes in, so its segments take them as they are.
 
     Args:
         model: changed in place.

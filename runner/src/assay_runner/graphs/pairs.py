@@ -20,6 +20,7 @@ from onnx import helper, numpy_helper
 from assay_runner.errors import InvalidInput
 from assay_runner.graphs.documents import Convert, captured, fresh, weight
 from assay_runner.graphs.eight_bit import FORMATS, EightBit, Format
+from assay_runner.graphs.taps import name_of
 from assay_runner.tensors import Array
 
 # TensorRT's FP8 convolutions: channels from 16, alike modulo 16, filters of at most 32 values, one group.
@@ -47,21 +48,23 @@ class Slot:
 
 
 def slots(
-    model: onnx.ModelProto, floats: Collection[str], kind: EightBit, per_channel: bool
-) -> tuple[tuple[Slot, ...], tuple[str, ...]]:
-    """What to quantise, in the order of the nodes; and products left in floating point for want of an FP8 kernel.
+    model: onnx.ModelProto, floats: Collection[str], kind: EightBit, per_channel: bool, held: Collection[str] = ()
+) -> tuple[tuple[Slot, ...], tuple[str, ...], tuple[str, ...]]:
+    """What to quantise, in the order of the nodes; products left in floating point for want of an FP8 kernel; and held.
 
     Args:
         model: constants are initialisers.
         floats: names of FP32 tensors, initialisers among them. No other is quantised.
         kind: the format.
         per_channel: scales per output channel of a weight, where the format has them.
+        held: names of the nodes that are to be left as they are.
     """
     form = FORMATS[kind]
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     dequantised = {o for node in model.graph.node if node.op_type == "DequantizeLinear" for o in node.output}
     found: list[Slot] = []
     left: list[str] = []
+    kept: list[str] = []
     for index, node in enumerate(model.graph.node):
         if node.domain not in ("", "ai.onnx") or node.op_type not in FORMATS["int8"].operators:
             continue
@@ -69,12 +72,15 @@ def slots(
         if not set(operands) <= set(floats) or set(operands) <= weights.keys() or set(operands) & dequantised:
             continue
         if node.op_type not in form.operators or (kind == "fp8" and not _fp8(node, weights.get(operands[1]))):
-            left.append(node.name or f"{node.op_type}:{node.output[0]}")
+            left.append(name_of(node))
+            continue
+        if name_of(node) in held:
+            kept.append(name_of(node))
             continue
         for place, name in enumerate(operands):
             axis = _axis(node, place, weights[name]) if name in weights and per_channel and form.per_channel else None
             found.append(Slot(index, place, name, name in weights, axis))
-    return tuple(found), tuple(left)
+    return tuple(found), tuple(left), tuple(kept)
 
 
 def insert(

@@ -24,7 +24,8 @@ from assay_runner.graphs.convolution import (
 )
 from assay_runner.graphs.documents import Convert, captured, fresh, opset, rename_uses, subgraphs
 from assay_runner.graphs.kernels import Kernels
-from assay_runner.graphs.taps import site
+from assay_runner.graphs.shapes import shape_tensors
+from assay_runner.graphs.taps import name_of, site
 from assay_runner.tensors import Array, Site
 
 FLOAT_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
@@ -46,19 +47,27 @@ class Retyped:
     Attributes:
         islands: nodes that compute in their own type still.
         rewritten: nodes computed exactly by other operators.
+        wide: tensors and weights that keep their own type: those that kept nodes make, those that they alone read, and
+            those that would decide on other shapes once they are rounded.
     """
 
     islands: list[Site] = field(default_factory=list)
     rewritten: list[Site] = field(default_factory=list)
+    wide: set[str] = field(default_factory=set)
 
 
-def converter(target: int) -> Convert:
-    """What `localise` does to a weight: float arrays to the target type; what it cannot hold becomes infinite."""
+def converter(target: int, wide: Collection[str] = ()) -> Convert:
+    """What `localise` does to a weight: float arrays to the target type, where what it cannot hold becomes infinite.
+
+    Args:
+        target: `TensorProto` element type.
+        wide: names of weights that stay as they are.
+    """
     dtype = helper.tensor_dtype_to_np_dtype(target)
     kinds = {helper.tensor_dtype_to_np_dtype(t) for t in FLOAT_TYPES}
 
     def convert(name: str, array: Array) -> Array:
-        return _cast(array, dtype) if array.dtype in kinds and array.dtype != dtype else array
+        return _cast(array, dtype) if array.dtype in kinds and array.dtype != dtype and name not in wide else array
 
     return convert
 
@@ -87,7 +96,7 @@ def retype(
         types: element type of every tensor of the outer graph, as it is.
         ranks: number of axes of node outputs and inputs, where known.
         kernels: says what can compute in the target type; default ONNX Runtime.
-        keep: names of nodes that stay in their own type.
+        keep: names of nodes that stay in their own type, and so does what they make.
     """
     return _Retyping(model, target, types, ranks, kernels or Kernels(model.opset_import), keep).run()
 
@@ -118,15 +127,30 @@ class _Retyping:
             if name not in weights and self._changes(name):
                 self.renamed[name] = self.name(f"{name}__wide")
                 self._cast(name, self.renamed[name], self.target)
+        self.result.wide |= set(filter(self._changes, self._kept_weights() | self._shape_weights()))
         for node in self.model.graph.node:
             self._node(node)
         for output in self.model.graph.output:
-            if self._changes(output.name) and output.name not in self.renamed:
+            if self._changes(output.name) and output.name not in self.renamed and output.name not in self.result.wide:
                 output.type.tensor_type.elem_type = self.target
         del self.model.graph.node[:]
         self.model.graph.node.extend(self.nodes)
         del self.model.graph.value_info[:]
         return self.result
+
+    def _kept_weights(self) -> set[str]:
+        """Weights that kept nodes alone read."""
+        if not self.keep:
+            return set()
+        weights = {t.name for t in self.model.graph.initializer} - {o.name for o in self.model.graph.output}
+        others = [node for node in self.model.graph.node if name_of(node) not in self.keep]
+        read = {name for node in self.model.graph.node for name in node.input}
+        return (weights & read) - {name for node in others for name in (*node.input, *captured(node))}
+
+    def _shape_weights(self) -> set[str]:
+        if self.target not in (TensorProto.FLOAT16, TensorProto.BFLOAT16):
+            return set()
+        return {t.name for t in self.model.graph.initializer} & shape_tensors(self.model.graph)
 
     def _changes(self, name: str) -> bool:
         return self.types.get(name) in FLOAT_TYPES and self.types[name] != self.target
@@ -139,15 +163,23 @@ class _Retyping:
             self.nodes.append(node)
             return
         changed = self._changed(node)
-        kept = node.name in self.keep
+        kept = name_of(node) in self.keep
         if not kept and not any(subgraphs(node)) and self.kernels.has(changed, self._input_types(changed)):
+            self._narrow(changed)
             rename_uses(changed, self.renamed)
             self.nodes.append(changed)
         elif not kept and self._rewritten(changed):
             self.result.rewritten.append(site(node))
         else:
             self.result.islands.append(site(node))
-            self._island(node)
+            self._island(node, kept)
+
+    def _narrow(self, node: onnx.NodeProto) -> None:
+        """Cast what kept nodes made before a node that reads it in the target type."""
+        for name in dict.fromkeys(node.input):
+            if name in self.result.wide and name not in self.renamed:
+                self.renamed[name] = self.name(f"{name}__narrow")
+                self._cast(name, self.renamed[name], self.target)
 
     def _input_types(self, node: onnx.NodeProto) -> dict[str, int]:
         return {
@@ -193,12 +225,12 @@ class _Retyping:
             self.nodes.extend(rewrite.nodes)
         return done
 
-    def _island(self, node: onnx.NodeProto) -> None:
+    def _island(self, node: onnx.NodeProto, kept: bool) -> None:
         names = {}
         for name in sorted({*node.input, *captured(node)}):
             if self._changes(name):
-                if name in self.renamed:
-                    continue  # A graph input has its own type still.
+                if name in self.renamed or name in self.result.wide:
+                    continue  # A graph input, and what a kept node made, has its own type still.
                 if name not in self.lowered:
                     self.lowered[name] = self.name(f"{name}__own")
                     self._cast(name, self.lowered[name], self.types[name])
@@ -206,7 +238,9 @@ class _Retyping:
         rename_uses(node, names)
         raised = []
         for index, output in enumerate(node.output):
-            if self._changes(output):
+            if self._changes(output) and kept:
+                self.result.wide.add(output)
+            elif self._changes(output):
                 node.output[index] = self.name(f"{output}__own")
                 raised.append((node.output[index], output))
         self.nodes.append(node)

@@ -7,6 +7,9 @@ tensor cores that accumulate in FP32.
 
 TF32 is no storage format: only operands of matrix products and convolutions lose mantissa bits, so only those are
 rounded, to 11 significant bits by Veltkamp's splitting (T. J. Dekker, Numer. Math. 18, 1971, 224-242).
+
+A node held to another format than the candidate's reads and gives out in that one, as between the casts of a strongly
+typed graph: what it makes bears its name as made, and who reads it in a narrower format rounds what it reads.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 import ml_dtypes
 import numpy as np
@@ -25,11 +27,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from assay_runner.graphs.control_flow import FLOATS, element_types, learn_types
 from assay_runner.graphs.documents import captured, fresh, rename_uses, subgraphs, weight
-from assay_runner.graphs.operators import MOVES, PRODUCTS
+from assay_runner.graphs.formats import Formats, is_operand
+from assay_runner.graphs.operators import MOVES
 from assay_runner.graphs.shapes import shape_tensors
 from assay_runner.tensors import Array
-
-Rounded = Literal["fp16", "bf16", "tf32"]
 
 CASTS: Mapping[str, int] = MappingProxyType({"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16})
 
@@ -40,8 +41,8 @@ SPLIT = float(2**13 + 1)
 SPLIT_LIMIT = 1e34
 
 
-def rounder(precision: Rounded) -> Callable[[Array], Array]:
-    """What the emulation makes of a value: float32 array to float32 array, values beyond the range to infinity."""
+def rounder(precision: str) -> Callable[[Array], Array]:
+    """What fp16, bf16 or tf32 makes of a value: float32 array to float32 array, values beyond the range to infinity."""
     if precision == "tf32":
         return _split
     dtype = np.dtype(np.float16 if precision == "fp16" else ml_dtypes.bfloat16)
@@ -59,25 +60,15 @@ def _split(array: Array) -> Array:
         return np.where(np.abs(array) < np.float32(SPLIT_LIMIT), scaled - (scaled - array), array).astype(np.float32)
 
 
-def weights_to_round(model: onnx.ModelProto, precision: Rounded) -> frozenset[str]:
-    """Float initialisers of the outer graph whose values must be rounded before the model is saved."""
-    floats = {t.name for t in model.graph.initializer if t.data_type == TensorProto.FLOAT}
-    if precision == "tf32":
-        uses = _uses(model)
-        operands = {name for name in floats if all(_is_operand(n, p) for n, p in uses.get(name, ()))}
-        return frozenset(operands & uses.keys())
-    return frozenset(floats - shape_tensors(model.graph))
-
-
-def emulate(model: onnx.ModelProto, precision: Rounded, types: Mapping[str, int], source: Path) -> tuple[int, ...]:
+def emulate(model: onnx.ModelProto, formats: Formats, types: Mapping[str, int], source: Path) -> tuple[int, ...]:
     """Round every float tensor, in place, those inside control flow too.
 
-    The weights of the outer graph are rounded by `rounder`, elsewhere.
+    The weights of the outer graph are rounded by `rounder`, elsewhere, as `formats.weights` says of the model as given.
 
     Args:
         model: all float tensors of the outer graph FP32.
-        precision: the precision emulated.
-        types: element types of node outputs and graph inputs.
+        formats: what each node computes in.
+        types: element types of node outputs, graph inputs and weights.
         source: folder in which its weights lie.
 
     Returns:
@@ -85,18 +76,15 @@ def emulate(model: onnx.ModelProto, precision: Rounded, types: Mapping[str, int]
     """
     learn_types(model, types)
     floats = frozenset(name for name, kind in types.items() if kind == TensorProto.FLOAT)
-    rewriter = _Rewriter(model, precision, floats, source)
-    if precision == "tf32":
-        rewriter.operands()
-    else:
-        rewriter.everything()
+    rewriter = _Rewriter(model, formats, floats, source)
+    rewriter.rewrite()
     return tuple(rewriter.unrounded)
 
 
 @dataclass
 class _Rewriter:
     model: onnx.ModelProto
-    precision: Rounded
+    formats: Formats
     floats: frozenset[str]
     source: Path
     nodes: list[onnx.NodeProto] = field(default_factory=list)
@@ -105,28 +93,38 @@ class _Rewriter:
     def __post_init__(self) -> None:
         self.name = fresh(self.model)
         self.kept = shape_tensors(self.model.graph)
+        self.rounds = self.floats - self.kept
         self.unclear = False
+        self.made = self.formats.weights(self.model)
+        self.read: dict[tuple[str, str], str] = {}
 
-    def everything(self) -> None:
-        """FP16, BF16: every float tensor that is no shape."""
-        weights = {t.name for t in self.model.graph.initializer}
-        renamed = {}
-        for name in [i.name for i in self.model.graph.input if i.name in self.floats - self.kept - weights]:
-            renamed[name] = self.name(f"{name}__rounded")
-            self._cast(name, renamed[name])
-        for node in self._outer():
-            rename_uses(node, renamed)
-            self._round(node, self.floats, self.kept)
-        self._finish()
-
-    def operands(self) -> None:
-        """TF32: the operands of products, unless they are weights, which are rounded already."""
-        done = {name: name for name in weights_to_round(self.model, "tf32")}
+    def rewrite(self) -> None:
+        """FP16, BF16: every float tensor that is no shape. TF32: operands of products, unless rounded as weights."""
+        done = {name: name for name, kind in self.made.items() if kind == "tf32"}
         weights = {t.name for t in self.model.graph.initializer if t.data_type == TensorProto.FLOAT}
-        self._constants()
+        if self.formats.base == "tf32":
+            self._constants()
         for node in self._outer():
-            self._split_operands(node, self.floats | weights, done)
+            match self.formats.of(node):
+                case "fp16" | "bf16" as half:
+                    self._read(node, half)
+                    self.made |= dict.fromkeys((name for name in node.output if name in self.floats), half)
+                    self._round(node, half, self.floats, self.kept)
+                case "tf32":
+                    self._split_operands(node, self.floats | weights, done)
+                case _:
+                    self.nodes.append(node)
         self._finish()
+
+    def _read(self, node: onnx.NodeProto, half: str) -> None:
+        """Let the node read rounded what was made in another format: graph inputs, and what wider nodes made."""
+        for name in dict.fromkeys((*node.input, *sorted(captured(node)))):
+            if name not in self.rounds or self.made.get(name) == half:
+                continue
+            if (name, half) not in self.read:
+                self.read[name, half] = self.name(f"{name}__rounded")
+                self._cast(name, self.read[name, half], half)
+            rename_uses(node, {name: self.read[name, half]})
 
     def _outer(self) -> Iterator[onnx.NodeProto]:
         """Nodes of the outer graph; of those with subgraphs, remembers which stayed unclear."""
@@ -138,16 +136,16 @@ class _Rewriter:
                 self.unrounded.append(number)
             number += inner
 
-    def _round(self, node: onnx.NodeProto, floats: Collection[str], kept: Collection[str]) -> None:
+    def _round(self, node: onnx.NodeProto, half: str, floats: Collection[str], kept: Collection[str]) -> None:
         """The node, its insides rounded, with casts behind it."""
         unrounded = any(name in kept for name in (*node.input, *captured(node)))
         moves = node.op_type in MOVES and node.domain in ("", "ai.onnx") and not unrounded
         for graph in subgraphs(node):
             with self._inside(graph) as own:
                 shapes = shape_tensors(graph)
-                self._round_weights(graph, shapes)
+                self._round_weights(graph, half, shapes)
                 for inner in graph.node:
-                    self._round(inner, own, shapes)
+                    self._round(inner, half, own, shapes)
         raw = []
         for index, output in enumerate(node.output):
             if output in floats and output not in kept and not moves:
@@ -155,7 +153,7 @@ class _Rewriter:
                 raw.append((node.output[index], output))
         self.nodes.append(node)
         for source, target in raw:
-            self._cast(source, target)
+            self._cast(source, target, half)
 
     def _split_operands(self, node: onnx.NodeProto, floats: frozenset[str], done: dict[str, str]) -> None:
         """The node, with its operands split before it; `done` are those split before."""
@@ -165,7 +163,7 @@ class _Rewriter:
                 for inner in graph.node:
                     self._split_operands(inner, floats | own, within)
         for index, name in enumerate(node.input):
-            if _is_operand(node, index) and name in floats:
+            if is_operand(node, index) and name in floats:
                 if name not in done:
                     done[name] = self.name(f"{name}__tf32")
                     self._split(name, done[name])
@@ -185,8 +183,8 @@ class _Rewriter:
         del graph.value_info[:]
         self.nodes = outer
 
-    def _round_weights(self, graph: onnx.GraphProto, kept: Collection[str]) -> None:
-        rounding = rounder(self.precision)
+    def _round_weights(self, graph: onnx.GraphProto, half: str, kept: Collection[str]) -> None:
+        rounding = rounder(half)
         for tensor in graph.initializer:
             if tensor.data_type == TensorProto.FLOAT and tensor.name not in kept:
                 tensor.CopyFrom(numpy_helper.from_array(rounding(weight(tensor, self.source)), tensor.name))
@@ -196,10 +194,10 @@ class _Rewriter:
         self.model.graph.node.extend(self.nodes)
         del self.model.graph.value_info[:]
 
-    def _cast(self, source: str, target: str) -> None:
-        half = self.name(f"{target}__{self.precision}")
-        self.nodes.append(helper.make_node("Cast", [source], [half], name=half, to=CASTS[self.precision]))
-        self.nodes.append(helper.make_node("Cast", [half], [target], name=f"{half}_up", to=TensorProto.FLOAT))
+    def _cast(self, source: str, target: str, half: str) -> None:
+        name = self.name(f"{target}__{half}")
+        self.nodes.append(helper.make_node("Cast", [source], [name], name=name, to=CASTS[half]))
+        self.nodes.append(helper.make_node("Cast", [name], [target], name=f"{name}_up", to=TensorProto.FLOAT))
 
     def _constants(self) -> None:
         self.factor, self.limit = self.name("assay__split"), self.name("assay__limit")
@@ -217,17 +215,3 @@ class _Rewriter:
             ("Where", [small, high, source], target),
         ):
             self.nodes.append(helper.make_node(op, inputs, [output], name=output))
-
-
-def _uses(model: onnx.ModelProto) -> dict[str, list[tuple[onnx.NodeProto, int]]]:
-    uses: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
-    for node in model.graph.node:
-        for position, name in enumerate(node.input):
-            uses.setdefault(name, []).append((node, position))
-        for name in captured(node):
-            uses.setdefault(name, []).append((node, -1))
-    return uses
-
-
-def _is_operand(node: onnx.NodeProto, position: int) -> bool:
-    return position in PRODUCTS.get(node.op_type, ()) and node.domain in ("", "ai.onnx")

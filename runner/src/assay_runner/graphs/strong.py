@@ -39,7 +39,7 @@ class Standard:
 def strong(
     model: onnx.ModelProto, kind: str, types: Mapping[str, int], ranks: Mapping[str, int], keep: Collection[str] = ()
 ) -> Retyped:
-    """Give the graph a half type in place; `retype.converter` does the same to its weights.
+    """Give the graph a half type in place; `retype.converter` does the same to its weights, `Retyped.wide` aside.
 
     Args:
         model: weights not converted yet.

@@ -25,14 +25,18 @@ RANDOM_OPS = frozenset(
 )
 
 
+def name_of(node: onnx.NodeProto) -> str:
+    """What a node is called here: a nameless one after its first output."""
+    return node.name or f"{node.op_type}:{next(filter(None, node.output), '')}"
+
+
 def site(node: onnx.NodeProto, tensor: str = "") -> Site:
-    """A tensor that a node makes, by default its first; a nameless node is called after it."""
-    tensor = tensor or next(filter(None, node.output), "")
-    return Site(tensor=tensor, node=node.name or f"{node.op_type}:{tensor}", op=node.op_type)
+    """A tensor that a node makes, by default its first."""
+    return Site(tensor=tensor or next(filter(None, node.output), ""), node=name_of(node), op=node.op_type)
 
 
 def sites(model: onnx.ModelProto) -> tuple[Site, ...]:
-    """Every tensor that a node of the outer graph makes, in topological order; a nameless node gets its output's."""
+    """Every tensor that a node of the outer graph makes, in topological order, with the node by `name_of`."""
     return tuple(site(node, output) for node in model.graph.node for output in node.output if output)
 
 

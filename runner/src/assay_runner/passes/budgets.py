@@ -12,11 +12,11 @@ class Budgets:
 
     Attributes:
         shown: what the tensors of one run may take, unless one sample takes more.
-        pieces: what one piece of a graph that is run by itself may give.
+        segments: what one segment of a graph that is run by itself may give.
     """
 
     shown: int = 1 << 30
-    pieces: int = 96 << 20
+    segments: int = 96 << 20
 
 
 DEFAULT: Final = Budgets()

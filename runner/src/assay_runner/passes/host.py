@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from assay_runner.backends import Backend, Built, Capability, Piece, Session
+from assay_runner.backends import Backend, Built, Capability, Segment, Session
 from assay_runner.backends.seams import Comparing, Comparison
-from assay_runner.data.rows import affordable, is_float, judged
+from assay_runner.data.rows import affordable, is_float
 from assay_runner.graphs.documents import load_outline
 from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.passes.counts import Counts
@@ -22,17 +22,18 @@ NOWHERE: frozenset[str] = frozenset()
 
 
 class HostComparison:
-    """The seam over any backend that shows its tensors, and runs its pieces, in host memory."""
+    """The seam over any backend that shows its tensors, and runs its segments, in host memory."""
 
     def __init__(
         self, backend: Backend, built: Built, session: Session, local: bool, limit: int, stack: ExitStack
     ) -> None:
-        """Compare what a session shows; `limit`: bytes of a piece's results. `stack` closes what is opened later."""
+        """Compare what a session shows; `limit`: bytes of a segment's results. `stack` closes what is opened later."""
         self._backend, self._built, self._session, self._stack = backend, built, session, stack
         self._limit = limit
         self._names = [site.tensor for site in backend.sites(built)]
+        self._axes = built.axes
         self._outputs = [output.name for output in load_outline(built.source).graph.output]
-        self._pieces: tuple[Piece, ...] | None = None if local and backend.can(Capability.PIECES) else ()
+        self._segments: tuple[Segment, ...] | None = None if local and backend.can(Capability.SEGMENTS) else ()
         self._counts: dict[str, Counts] = {}
         self._local: dict[str, Sums] = {}
         self._shown: set[str] = set()
@@ -63,7 +64,7 @@ class HostComparison:
         return affordable(self._session.run, batch, limit)
 
     def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
-        """Run the pieces on golden's tensors, then the candidate, and compare."""
+        """Run the segments on golden's tensors, then the candidate, and compare."""
         if golden:
             self._add_local(golden, batch)
         tensors = self._session.run(batch.inputs)
@@ -73,7 +74,7 @@ class HostComparison:
             if array is None:
                 continue
             self._shown.add(name)
-            if is_float(array) and not self._counts.setdefault(name, Counts()).add(array, batch, reference):
+            if is_float(array) and not self._count(name, array, batch, reference):
                 self._batches.add(batch.start)
         return outputs
 
@@ -86,20 +87,24 @@ class HostComparison:
         return {name: counts.figures() for name, counts in self._counts.items()}
 
     def local(self) -> Mapping[str, Sums]:
-        """What the pieces gave so far."""
+        """What the segments gave so far."""
         return self._local
 
+    def _count(self, name: str, array: Array, batch: Batch, golden: Array | None) -> bool:
+        axis = self._axes.of(name, array.shape, batch.fed)
+        return self._counts.setdefault(name, Counts()).add(array, batch, golden, axis)
+
     def _add_local(self, golden: Arrays, batch: Batch) -> None:
-        if self._pieces is None:
+        if self._segments is None:
             sizes = {name: array.nbytes for name, array in golden.items()}
-            self._pieces = self._stack.enter_context(self._backend.pieces(self._built, sizes, self._limit))
-        for piece in self._pieces:
-            results = piece.session.run({**{n: golden[n] for n in piece.needs & golden.keys()}, **batch.inputs})
-            for name, result in piece.gives.items():
+            self._segments = self._stack.enter_context(self._backend.segments(self._built, sizes, self._limit))
+        for segment in self._segments:
+            results = segment.session.run({**{n: golden[n] for n in segment.needs & golden.keys()}, **batch.inputs})
+            for name, result in segment.gives.items():
                 array = results.pop(result, None)
                 if array is not None and array.shape == golden[name].shape:
                     sums = self._local.setdefault(name, Sums())
-                    sums.add(judged(golden[name], batch), judged(array, batch))
+                    sums.add(*(self._axes.judged(name, a, batch) for a in (golden[name], array)))
 
 
 def comparison(
@@ -115,7 +120,7 @@ def comparison(
 def compared_here(
     backend: Backend, built: Built, budgets: Budgets = DEFAULT, *, local: bool
 ) -> Iterator[HostComparison]:
-    """A comparison in host memory; `local`: also run pieces of the candidate, if the backend can."""
+    """A comparison in host memory; `local`: also run segments of the candidate, if the backend can."""
     with ExitStack() as stack:
         session = stack.enter_context(backend.open_tapped(built))
-        yield HostComparison(backend, built, session, local, budgets.pieces, stack)
+        yield HostComparison(backend, built, session, local, budgets.segments, stack)

@@ -66,7 +66,7 @@ def _error(site: Site, found: Figures, local: Sums | None) -> LayerError:
 def _share(local: Sums | None, accumulated: Sums) -> float | None:
     """Share of the accumulated error's power that the local one accounts for; None where there is no error.
 
-    Power per element: an engine's pieces may leave out a last, shorter batch.
+    Power per element: an engine's segments may leave out a last, shorter batch.
     """
     if local is None or (not accumulated.bad and accumulated.noise == 0):
         return None

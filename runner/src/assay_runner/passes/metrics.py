@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from assay_runner.data.rows import has_samples, judged
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Scores, ScoresWanted
 from assay_runner.passes.setting import Pass, Setting, Step
@@ -58,7 +57,7 @@ class MetricsPass(Pass[ScoresWanted]):
             InvalidInput: a metric cannot be loaded.
         """
         super().__init__(needs, setting, stack)
-        self._sites = setting.subject.outputs
+        self._sites, self._axes = setting.subject.outputs, setting.subject.built.axes
         self._scores = {need: load_metric(need.metric) for need in needs}
         self._golden: dict[ScoresWanted, list[Floats]] = {need: [] for need in needs}
         self._candidate: dict[ScoresWanted, list[Floats]] = {need: [] for need in needs}
@@ -80,12 +79,13 @@ class MetricsPass(Pass[ScoresWanted]):
                 who for who, a in (("golden", golden), ("the candidate", candidate)) if output not in a
             ]:
                 raise InvalidInput(f"metric {name!r} reads output {output!r}, which {name_missing[0]} does not have")
-            if not has_samples(candidate[output], batch):
+            rows = self._axes.samples(output, candidate[output], batch)
+            if rows is None or len(rows) != batch.count or len(golden[output]) != batch.count:
                 raise InvalidInput(
                     f"metric {name!r} reads output {output!r}, which has no sample axis: its shape is "
                     f"{list(candidate[output].shape)}"
                 )
-            wanted, found = _locked(golden[output]), _locked(judged(candidate[output], batch))
+            wanted, found = _locked(golden[output]), _locked(rows)
             self._golden[need].append(_scored(name, score, wanted, wanted, batch))
             self._candidate[need].append(_scored(name, score, wanted, found, batch))
 

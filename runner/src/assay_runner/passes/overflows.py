@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from assay_runner.backends import Built
-from assay_runner.data.rows import judged
 from assay_runner.evidence import Overflow
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.rounding import LARGEST
@@ -22,13 +21,16 @@ class OverflowsPass:
         """Look at the inputs of an emulated candidate whose precision has a range of its own."""
         self._limit = LARGEST.get(built.precision, float("inf"))
         self._precision = built.precision
-        self._users = uses(load_outline(built.source)) if self._limit < float("inf") else {}
+        users = uses(load_outline(built.source)) if self._limit < float("inf") else {}
+        # Who is held wider reads what was fed.
+        narrow = {name: tuple(site for site in sites if site.node not in built.wide) for name, sites in users.items()}
+        self._users = {name: sites for name, sites in narrow.items() if sites}
         self._found: dict[str, Overflow] = {}
 
     def add(self, batch: Batch) -> None:
         """Take the inputs of a batch in."""
         for name in self._users.keys() & batch.inputs.keys():
-            array = judged(batch.inputs[name], batch)
+            array = batch.inputs[name][: batch.count]
             if array.dtype.kind != "f" or array.dtype.itemsize < 4 or array.size == 0:
                 continue
             largest = float(np.abs(array).max())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
-from assay_runner.data.rows import has_samples, is_float, judged
+from assay_runner.data.rows import by_sample, is_float
 from assay_runner.evidence import RangesWanted
 from assay_runner.evidence.ranges import Kind, Ranges, TensorRange
 from assay_runner.graphs.documents import load_graph
@@ -44,11 +44,12 @@ class RangesPass(Pass[RangesWanted]):
         """Read the graph; weights are read at the end."""
         super().__init__(needs, setting, stack)
         self._path = setting.reference.model.path
+        self._axes = setting.reference.axes(setting.reference.names)
         self._graph = load_graph(self._path)
         self._users = uses(self._graph)
         self._sites = setting.reference.sites
         self._order = {site.node: index for index, site in reversed(list(enumerate(self._sites)))}
-        self._sums = AccumulationsPass(self._graph)
+        self._sums = AccumulationsPass(self._graph, self._axes)
         self._seen: dict[str, _Seen] = {}
 
     def golden_names(self) -> Collection[str]:
@@ -104,14 +105,14 @@ class RangesPass(Pass[RangesWanted]):
         return tuple(dict.fromkeys(site.node for site in self._users.get(name, ()) if site.node))
 
     def _add(self, name: str, array: Array, batch: Batch) -> None:
-        split = has_samples(array, batch)
-        array = judged(array, batch)
+        axis = self._axes.of(name, array.shape, batch.fed)
+        array = self._axes.judged(name, array, batch)
         seen = self._seen.setdefault(name, _Seen())
         if not array.size or not seen.counts.add(array):
             return
         wide = plain(array)
         beyond = np.isfinite(wide) & (np.abs(wide) >= OVERFLOW)
-        flags = beyond.reshape(len(beyond), -1).any(axis=1) if split else np.full(batch.count, True)
+        flags = by_sample(beyond, axis, batch.count)
         if seen.first < 0:
             seen.first = batch.start + int(np.argmax(flags))
         seen.samples += int(flags.sum())

@@ -11,10 +11,11 @@ import numpy as np
 
 from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import Streamed, conditions_of
-from assay_runner.data.rows import bits_equal, distance, judged
+from assay_runner.data.rows import bits_equal, distance
 from assay_runner.errors import AuditError
 from assay_runner.evidence import RerunsWanted
 from assay_runner.evidence.reruns import CONDITIONS, Condition, Difference, Repeats, Unwritten
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.passes.background_load import busy
 from assay_runner.passes.first_difference import look_inside
 from assay_runner.passes.in_subprocess import run_elsewhere
@@ -31,7 +32,7 @@ def repeat(setting: Setting, asked: RerunsWanted) -> Repeats:
     there = conditions_of(backend)
     wanted = [condition for condition in CONDITIONS if condition in (asked.conditions or there)]
     untried: dict[Condition, str] = {c: f"backend {backend.name} does not offer it" for c in wanted if c not in there}
-    again = _Again(list(islice(setting.reference.dataset, asked.batches)), subject.outputs, progress)
+    again = _Again(list(islice(setting.reference.dataset, asked.batches)), subject.outputs, built.axes, progress)
     progress.stage("run to run", len(again.chosen) * len(wanted), "batches")
     with backend.open(built) as session:
         again.refer(session, runs if "sameSession" in wanted else 1)
@@ -59,8 +60,10 @@ def repeat(setting: Setting, asked: RerunsWanted) -> Repeats:
 class _Again:
     """The outputs that the first run of each batch gave, and what differed from them."""
 
-    def __init__(self, chosen: Sequence[Batch], outputs: Mapping[str, Site], progress: Progress) -> None:
-        self.chosen, self.outputs, self._progress = chosen, outputs, progress
+    def __init__(
+        self, chosen: Sequence[Batch], outputs: Mapping[str, Site], axes: SampleAxes, progress: Progress
+    ) -> None:
+        self.chosen, self.outputs, self._axes, self._progress = chosen, outputs, axes, progress
         self._first: list[Arrays] = []
         self._found: dict[tuple[Condition, int, str], Difference] = {}
         self._held: Counter[tuple[Condition, int]] = Counter()
@@ -83,28 +86,29 @@ class _Again:
     def refer(self, session: Session, runs: int) -> None:
         """Run each batch; further runs in the same session are held against the first."""
         for index, batch in enumerate(self.chosen):
-            self._first.append({name: np.array(judged(a, batch)) for name, a in session.run(batch.inputs).items()})
+            found = session.run(batch.inputs)
+            self._first.append({name: np.array(self._axes.judged(name, a, batch)) for name, a in found.items()})
             for run in range(2, runs + 1):
-                self._compare("sameSession", index, run, session.run(batch.inputs))
+                self._compare_one("sameSession", index, run, session.run(batch.inputs))
             self._progress.advance()
 
     def run(self, condition: Condition, session: Session, runs: int = 1) -> None:
         """Run every batch in another session."""
         for run in range(1, runs + 1):
-            self.hold(condition, run, (session.run(batch.inputs) for batch in self.chosen))
+            self.compare(condition, run, (session.run(batch.inputs) for batch in self.chosen))
 
-    def hold(self, condition: Condition, run: int, outputs: Sequence[Arrays] | Iterator[Arrays]) -> None:
+    def compare(self, condition: Condition, run: int, outputs: Sequence[Arrays] | Iterator[Arrays]) -> None:
         """Hold the outputs of every batch against the first ones."""
         for index, found in enumerate(outputs):
-            self._compare(condition, index, run, found)
+            self._compare_one(condition, index, run, found)
             if run == 1:
                 self._progress.advance()
 
-    def _compare(self, condition: Condition, index: int, run: int, again: Arrays) -> None:
+    def _compare_one(self, condition: Condition, index: int, run: int, again: Arrays) -> None:
         batch, first = self.chosen[index], self._first[index]
         self._held[condition, index] += 1
         for name in (n for n in self.outputs if n in first):
-            array = judged(again[name], batch)
+            array = self._axes.judged(name, again[name], batch)
             if not bits_equal(first[name], array):
                 key, far = (condition, index, name), distance(first[name], array)
                 before, new = self._found.get(key), Difference(self.outputs[name], condition, index, run, far)
@@ -115,7 +119,7 @@ def _ways(backend: Backend, built: Built, again: _Again, runs: int) -> dict[Cond
     """How each condition is brought about, beside the first session's."""
     return {
         "newSession": lambda: _new_session(backend, built, again),
-        "newProcess": lambda: again.hold("newProcess", 1, run_elsewhere(built, [b.inputs for b in again.chosen])),
+        "newProcess": lambda: again.compare("newProcess", 1, run_elsewhere(built, [b.inputs for b in again.chosen])),
         "otherStream": lambda: _other_stream(backend, built, again),
         "usedMemory": lambda: _in_used_memory(backend, built, again, runs),
         "underLoad": lambda: _under_load(backend, built, again, runs),
@@ -137,7 +141,7 @@ def _in_used_memory(backend: Backend, built: Built, again: _Again, runs: int) ->
     """Every batch with every filling."""
     with backend.open(built) as session:
         for run, spoilt in enumerate(in_turn(session, runs), 1):
-            again.hold("usedMemory", run, (spoilt.run(batch.inputs) for batch in again.chosen))
+            again.compare("usedMemory", run, (spoilt.run(batch.inputs) for batch in again.chosen))
 
 
 def _memory(
@@ -150,7 +154,7 @@ def _memory(
     try:
         with backend.open(built) as session:
             for name, site in again.outputs.items():
-                if name in differing and follows_memory(session, again.chosen[differing[name]], name):
+                if name in differing and follows_memory(session, again.chosen[differing[name]], name, built.axes):
                     return Unwritten(site, suspected.of(name))
         return Unwritten()
     except AuditError as error:  # The difference stands all the same.

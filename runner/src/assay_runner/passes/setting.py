@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from assay_runner.backends.subject import Subject
 from assay_runner.evidence import Need
 from assay_runner.golden.reference import Reference
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.tensors import Array, Arrays, Batch, Progress
 
@@ -36,6 +37,24 @@ class Setting:
     def splits(self) -> bool:
         """Whether a batch can be taken apart: golden's model and the candidate's take any."""
         return self.reference.model.batch is None and self.subject.batch is None
+
+    def located(self, inner: bool) -> Setting:
+        """The same; its candidate is told where the samples of its tensors are.
+
+        That is as the models declare it, and where they do not, as golden's run shows.
+
+        Args:
+            inner: whether tensors inside the graph are of interest, not only outputs.
+
+        Raises:
+            Unavailable: memory ran out.
+        """
+        built = self.subject.built
+        if built.measured is not None:
+            return self
+        names = frozenset(site.tensor for site in self.subject.backend.sites(built)) if inner else frozenset[str]()
+        axes = SampleAxes({**built.axes.axes, **self.reference.axes(names).axes})
+        return replace(self, subject=replace(self.subject, built=replace(built, measured=axes)))
 
 
 @dataclass(frozen=True)

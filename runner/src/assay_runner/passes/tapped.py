@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from assay_runner.backends import Capability
-from assay_runner.data.rows import bits_equal, has_samples, is_float, parts
+from assay_runner.data.rows import bits_equal, is_float, parts
 from assay_runner.errors import Unsupported
 from assay_runner.evidence import Histogram, Reproduction, ShownTensors, TensorFaults, TensorsWanted
 from assay_runner.graphs.documents import load_outline
@@ -50,7 +50,7 @@ class TappedPass(Pass[TensorsWanted]):
             raise Unsupported(f"backend {subject.backend.name} cannot show tensors here")
         self._compared, whole = any(need.compared for need in needs), any(need.whole for need in needs)
         self._sites = subject.backend.sites(subject.built)
-        self._names = frozenset(site.tensor for site in self._sites)
+        self._names, self._axes = frozenset(site.tensor for site in self._sites), subject.built.axes
         self._data = fed(load_outline(subject.built.source))
         self._comparison = stack.enter_context(
             comparison(subject.backend, subject.built, setting.budgets, local=self._compared, whole=whole)
@@ -83,7 +83,7 @@ class TappedPass(Pass[TensorsWanted]):
         """Show the candidate's tensors of a part, and compare them."""
         outputs = self._comparison.add(part, self._floats(golden))
         if step.found is not None:
-            plain = step.found if part is step.batch else _chosen(step.found, outputs, step.batch, part)
+            plain = step.found if part is step.batch else self._chosen(step.found, step.batch, part)
             self._compare(plain, outputs)
 
     def finish(self) -> None:
@@ -127,12 +127,13 @@ class TappedPass(Pass[TensorsWanted]):
         if not names:
             return {}, ()
         own: dict[str, int] = {}
-        drawn = HistogramsPass([site for site in self._sites if site.tensor in names][:MOST])
+        drawn = HistogramsPass([site for site in self._sites if site.tensor in names][:MOST], self._axes)
         starts = self._comparison.batches
         for part in self._parts(starts):
             wanted, found = self._reference.tensors(part, names), self._comparison.show(part, names)
             for name in names & wanted.keys() & found.keys():
-                own[name] = own.get(name, 0) + own_samples(found[name], wanted[name], part)
+                axis = self._axes.of(name, found[name].shape, part.fed)
+                own[name] = own.get(name, 0) + own_samples(found[name], wanted[name], part, axis)
                 if name in drawn.names and part.start == min(starts):
                     drawn.add(name, wanted[name], found[name], part)
         return own, drawn.result()
@@ -141,7 +142,7 @@ class TappedPass(Pass[TensorsWanted]):
         """Count the worst tensors again: in the first part of the dataset, and in the first that is not finite."""
         if not sites:
             return ()
-        drawn = HistogramsPass(sites)
+        drawn = HistogramsPass(sites, self._axes)
         for part in self._parts({0, *sorted(self._comparison.batches)[:1]}):
             golden, found = self._reference.tensors(part, drawn.names), self._comparison.show(part, drawn.names)
             for name in drawn.names & golden.keys() & found.keys():
@@ -170,12 +171,8 @@ class TappedPass(Pass[TensorsWanted]):
         before = self._reproduction or Reproduction(True, INF)
         self._reproduction = Reproduction(before.bitwise and not other, min(before.snr, snr))
 
-
-def _chosen(plain: Arrays, shown: Arrays, batch: Batch, part: Batch) -> dict[str, Array]:
-    """The plain run's outputs of some samples of a batch; those without a sample axis are left out.
-
-    An axis whose length the data decide may be as long as the batch by chance: then it is not as long as the part.
-    """
-    start = part.start - batch.start
-    rows = [name for name, array in shown.items() if has_samples(array, part)]
-    return {name: plain[name][start : start + part.count] for name in rows if has_samples(plain[name], batch)}
+    def _chosen(self, plain: Arrays, batch: Batch, part: Batch) -> dict[str, Array]:
+        """The plain run's outputs of some samples of a batch; those without a sample axis are left out."""
+        samples = range(part.start - batch.start, part.start - batch.start + part.count)
+        axes = {name: self._axes.of(name, array.shape, batch.fed) for name, array in plain.items()}
+        return {name: plain[name].take(samples, axis) for name, axis in axes.items() if axis is not None}

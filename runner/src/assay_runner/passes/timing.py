@@ -8,7 +8,6 @@ from pathlib import Path
 from assay_runner.backends import Built, Session
 from assay_runner.backends.seams import Timed, Weighed
 from assay_runner.backends.subject import Subject
-from assay_runner.data.rows import length
 from assay_runner.evidence import TimingWanted
 from assay_runner.evidence.reruns import Timing
 from assay_runner.models.outline import read_outline
@@ -36,7 +35,7 @@ def timed(subject: Subject, dataset: Batches, asked: TimingWanted, progress: Pro
             found = tuple(taken)
         return Timing(
             milliseconds=found,
-            rows=length(batch),
+            rows=batch.fed,
             device=isinstance(session, Timed),
             emulated=built.emulated,
             engine=_size(built.path),

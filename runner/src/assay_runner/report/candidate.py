@@ -6,11 +6,11 @@ on the candidate's own page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
+from assay_api.entries import MetricEntry, OutputEntry
 from assay_api.names import REPORT_HTML
 from assay_api.report import CandidateReport, Report, Verdict
 from assay_runner.report.chart import chart
@@ -22,7 +22,6 @@ from assay_runner.report.figures import (
     figure,
     metric_of,
     milliseconds,
-    number,
     percent,
     plain,
     rate,
@@ -188,26 +187,22 @@ def _outputs(candidate: CandidateReport) -> list[Html]:
     return parts
 
 
-def _output(entry: Mapping[str, Any]) -> Html:
+def _output(entry: OutputEntry) -> Html:
     """A row group: the output's name, then one row per metric."""
-    given = entry.get("metrics")
-    metrics = given if isinstance(given, Mapping) else {}
-    name = el("th", {"scope": "rowgroup", "colspan": 6, "class": "group"}, code(str(entry.get("name", "output"))))
-    rows = [_metric(str(key), row) for key, row in metrics.items() if isinstance(row, Mapping)]
+    name = el("th", {"scope": "rowgroup", "colspan": 6, "class": "group"}, code(entry.name))
+    rows = [_metric(key, row) for key, row in entry.metrics.items()]
     nothing = el("tr", None, el("td", {"colspan": 6}, NOT_MEASURED))
     return el("tbody", None, el("tr", None, name), rows or nothing)
 
 
-def _metric(key: str, row: Mapping[str, Any]) -> Html:
-    limit, value = row.get("limit"), row.get("worst")
-    beyond = breaches(key, value, limit)
-    worst = el("strong", {"class": "beyond"}, f"✘ {figure(key, value)}") if beyond else figure(key, value)
-    sample = number(row.get("worstSample"))
+def _metric(key: str, row: MetricEntry) -> Html:
+    told = figure(key, row.worst)
+    worst = el("strong", {"class": "beyond"}, f"✘ {told}") if breaches(key, row.worst, row.limit) else told
     cells = [
         worst,
-        *(figure(key, row.get(part)) if "p50" in row or "p99" in row else "–" for part in ("p99", "p50")),
-        bound(key, limit) if number(limit) is not None else "none",
-        "" if sample is None else f"# {plain(sample)}",
+        *("–" if value is None else figure(key, value) for value in (row.p99, row.p50)),
+        "none" if row.limit is None else bound(key, row.limit),
+        "" if row.worst_sample is None else f"# {plain(row.worst_sample)}",
     ]
     head = el("th", {"scope": "row"}, code(key), el("small", None, metric_of(key).label))
     return el("tr", None, head, [el("td", {"class": "n"}, c) for c in cells])

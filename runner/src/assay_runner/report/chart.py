@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from assay_api.report import TensorEntry
 from assay_runner.report.drawing import COLUMNS as DENSE
 from assay_runner.report.drawing import (
     HEIGHT,
@@ -19,15 +20,14 @@ from assay_runner.report.drawing import (
     scale,
     strokes,
 )
-from assay_runner.report.figures import number, percent
-from assay_runner.report.layers import Layer, name_of, non_finite
+from assay_runner.report.figures import percent
 from assay_runner.report.markup import Html, code, el
 
 BARS = 60.0
 _TOPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
-def chart(layers: Sequence[Layer], identity: str, fused: int = 0) -> Html | None:
+def chart(layers: Sequence[TensorEntry], identity: str, fused: int = 0) -> Html | None:
     """The figure: local and accumulated SNR per tensor, below it how much of each tensor's error its own node adds.
 
     Args:
@@ -38,10 +38,10 @@ def chart(layers: Sequence[Layer], identity: str, fused: int = 0) -> Html | None
     Returns:
         None where neither was measured.
     """
-    accumulated, local = values_of(layers, "accumulatedSnr"), values_of(layers, "localSnr")
-    starts = values_of(layers, "startsHere")
+    accumulated, local = [layer.accumulated_snr for layer in layers], [layer.local_snr for layer in layers]
+    starts = [layer.starts_here for layer in layers]
     finite = [v for v in (*accumulated, *local) if v is not None and math.isfinite(v)]
-    broken = [i for i, layer in enumerate(layers) if non_finite(layer)]
+    broken = [i for i, layer in enumerate(layers) if layer.non_finite]
     if not finite and not broken and not _top(starts):
         return None
     low, high, ticks, labels = decibel_axis(finite, exact=math.inf in accumulated or math.inf in local)
@@ -70,11 +70,6 @@ def decibel_axis(finite: Sequence[float], *, exact: bool) -> tuple[float, float,
         ticks.append(high)
     texts = [f"{t:g}" for t in ticks[:-1]] + ["∞" if exact else f"{ticks[-1]:g}"]
     return low, high, ticks, [(text, height(t, low, high) / HEIGHT) for text, t in zip(texts, ticks, strict=True)]
-
-
-def values_of(layers: Sequence[Layer], key: str) -> list[float | None]:
-    """A column of the layers as numbers."""
-    return [number(layer.get(key)) for layer in layers]
 
 
 def ends(count: int) -> Html:
@@ -117,7 +112,9 @@ def _keys(broken: bool, dense: bool) -> Html:
     return el("ul", {"class": "keys"}, [el("li", {"class": kind}, text) for kind, text in entries])
 
 
-def _caption(layers: Sequence[Layer], accumulated: Values, local: Values, broken: Sequence[int], fused: int) -> Html:
+def _caption(
+    layers: Sequence[TensorEntry], accumulated: Values, local: Values, broken: Sequence[int], fused: int
+) -> Html:
     """What the drawing shows, in words: for those who cannot see it, and those who have no time to."""
     which = "tensor that the engine makes" if fused else "tensor"
     said: list[Html | str] = [f"Signal-to-noise ratio of every {which} against golden; higher is better. "]
@@ -127,19 +124,19 @@ def _caption(layers: Sequence[Layer], accumulated: Values, local: Values, broken
         first = layers[broken[0]]
         said += [
             "The first NaN or Inf is in ",
-            code(name_of(first)) or "",
+            code(first.name) or "",
             f", tensor {broken[0] + 1} of {len(layers)}. ",
         ]
     lowest = _extreme(accumulated, min)
     if lowest is not None:
         value = f"{accumulated[lowest]:.1f} dB"
         which = "lowest accumulated SNR that is finite" if broken else "lowest accumulated SNR"
-        said += [f"The {which} is {value}, at ", code(name_of(layers[lowest])) or "", ". "]
+        said += [f"The {which} is {value}, at ", code(layers[lowest].name) or "", ". "]
     noisiest = _extreme(local, min)
     if noisiest is not None and not broken:
-        share = number(layers[noisiest].get("startsHere"))
+        share = layers[noisiest].starts_here
         much = f", {percent(share, 0)} of the error there" if share is not None and math.isfinite(share) else ""
-        name = code(name_of(layers[noisiest])) or ""
+        name = code(layers[noisiest].name) or ""
         said += ["The node that adds most noise makes ", name, f" (local SNR {local[noisiest]:.1f} dB{much})."]
     return el("p", None, said)
 

@@ -77,17 +77,21 @@ function heading(tensors, index) {
 
 function errorOf(tensors, index) {
   const value = (key) => tensors.value(key, index);
-  const lines = [...heading(tensors, index), `accumulated ${decibels(value("accumulatedSnr"))}, local ${decibels(value("localSnr"))}`];
-  if (value("startsHere") !== null) lines.push(`${share(value("startsHere"))} of its error is added by its own node`);
-  if (Number(value("nonFinite")) > 0) lines.push(`NaN or Inf in ${plain(value("nonFinite"))} samples`);
+  const accumulated = decibels(value(TENSOR.accumulatedSnr)), local = decibels(value(TENSOR.localSnr));
+  const own = value(TENSOR.startsHere), broken = value(TENSOR.nonFinite);
+  const lines = [...heading(tensors, index), `accumulated ${accumulated}, local ${local}`];
+  if (own !== null) lines.push(`${share(own)} of its error is added by its own node`);
+  if (Number(broken) > 0) lines.push(`NaN or Inf in ${plain(broken)} samples`);
   return lines;
 }
 
 function rangeOf(tensors, index) {
   const value = (key) => tensors.value(key, index);
-  const least = value("smallest") === null ? "" : `, smallest ${plain(value("smallest"))}`;
-  const lines = [...heading(tensors, index), `largest magnitude ${plain(value("largest"))}${least}`];
-  for (const [key, what] of [["overflow", "overflow"], ["underflow", "become zero"], ["subnormal", "are subnormal"]]) {
+  const smallest = value(TENSOR.smallest), least = smallest === null ? "" : `, smallest ${plain(smallest)}`;
+  const lines = [...heading(tensors, index), `largest magnitude ${plain(value(TENSOR.largest))}${least}`];
+  for (const [key, what] of [
+    [TENSOR.overflow, "overflow"], [TENSOR.underflow, "become zero"], [TENSOR.subnormal, "are subnormal"],
+  ]) {
     if (Number(value(key)) > 0) lines.push(`${plain(value(key))} elements ${what}`);
   }
   return lines;
@@ -97,15 +101,15 @@ function rangeOf(tensors, index) {
 class Comparison {
   constructor(figure) {
     this.figure = figure;
-    this.metric = "accumulatedSnr";
+    this.metric = TENSOR.accumulatedSnr;
     this.keys = [...figure.querySelectorAll(".line-keys [data-line]")];
     this.chosen = new Set(this.keys.filter((key) => !key.hidden).map((key) => key.dataset.line));
     this.names = new Map(this.keys.map((key) => [key.dataset.line, key.textContent]));
     this.keys.forEach((key) => this.choosable(key));
     this.tensors = new Map();
     for (const index of this.names.keys()) {
-      const entry = carried().candidates[index];
-      if (entry.network !== null) this.tensors.set(index, new Tensors(entry));
+      const entry = carried()[PAGE.candidates][index];
+      if (entry[CANDIDATE.network] !== null) this.tensors.set(index, new Tensors(entry));
     }
     this.offerMetrics();
     const count = Math.max(1, ...[...this.tensors.values()].map((each) => each.count));
@@ -128,7 +132,9 @@ class Comparison {
   offerMetrics() {
     const groups = [...this.figure.querySelectorAll("g[data-metric]")].map((group) => group.dataset.metric);
     if (groups.length < 2) return;
-    const words = { accumulatedSnr: "accumulated error", localSnr: "local error: what each node adds" };
+    const words = {
+      [TENSOR.accumulatedSnr]: "accumulated error", [TENSOR.localSnr]: "local error: what each node adds",
+    };
     const choices = groups.map((metric) => {
       const radio = make("input", { type: "radio", name: "metric", value: metric, checked: metric === this.metric });
       radio.addEventListener("change", () => {
@@ -168,10 +174,10 @@ class Comparison {
 function enliven(section) {
   if (section.open === false || section.dataset.alive) return;
   section.dataset.alive = "yes";
-  const entry = carried().candidates[Number(section.dataset.candidate)];
+  const entry = carried()[PAGE.candidates][Number(section.dataset.candidate)];
   const layers = section.querySelector(".layers-view"), view = section.querySelector(".tensors-view");
-  if (layers && entry.engine) new EngineTable(layers, entry.engine);
-  if (!view || entry.network === null) return;
+  if (layers && entry[CANDIDATE.engine]) new EngineTable(layers, entry[CANDIDATE.engine]);
+  if (!view || entry[CANDIDATE.network] === null) return;
   const tensors = new Tensors(entry), probes = [];
   const table = new TensorTable(view, tensors, (index) => probes.forEach((probe) => probe.show(index)));
   for (const [kind, label, describe] of [

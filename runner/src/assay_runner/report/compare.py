@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from assay_api.report import CandidateReport, Report, Verdict
-from assay_runner.report.chart import decibel_axis, values_of
+from assay_api.model import wire_name
+from assay_api.report import CandidateReport, Report, TensorEntry, Verdict
+from assay_runner.report.chart import decibel_axis
 from assay_runner.report.drawing import Values, drawing, grid, line, plot
-from assay_runner.report.layers import name_of, non_finite
 from assay_runner.report.markup import Html, el
 from assay_runner.report.wording import candidate_verdict, shortened
 
@@ -30,13 +30,11 @@ def compared(report: Report) -> Html | None:
     if len(looked) < 2:
         return None
     first, rest = looked[:_MOST], len(looked) - _MOST
-    both = {key: {i: values_of(c.layers, key) for i, c in first} for key in ("accumulatedSnr", "localSnr")}
+    both = {_ACCUMULATED: {i: _accumulated(c) for i, c in first}, _LOCAL: {i: _local(c) for i, c in first}}
     every = [v for lines in both.values() for values in lines.values() for v in values if v is not None]
     low, high, ticks, labels = decibel_axis([v for v in every if math.isfinite(v)], exact=math.inf in every)
     chosen = _chosen(report, [i for i, _ in first])
-    groups = [
-        _group(key, lines, chosen, low, high, hidden=key == "localSnr") for key, lines in both.items() if _any(lines)
-    ]
+    groups = [_group(key, lines, chosen, low, high, hidden=key == _LOCAL) for key, lines in both.items() if _any(lines)]
     keys = [
         el(
             "li",
@@ -61,8 +59,20 @@ def compared(report: Report) -> Html | None:
     )
 
 
+_ACCUMULATED, _LOCAL = (wire_name(TensorEntry, field) for field in ("accumulated_snr", "local_snr"))
+"""The two errors, as the scripts know them."""
+
+
+def _accumulated(candidate: CandidateReport) -> list[float | None]:
+    return [layer.accumulated_snr for layer in candidate.layers]
+
+
+def _local(candidate: CandidateReport) -> list[float | None]:
+    return [layer.local_snr for layer in candidate.layers]
+
+
 def _finite(candidate: CandidateReport) -> bool:
-    return any(v is not None and not math.isnan(v) for v in values_of(candidate.layers, "accumulatedSnr"))
+    return any(v is not None and not math.isnan(v) for v in _accumulated(candidate))
 
 
 def _any(lines: dict[int, list[float | None]]) -> bool:
@@ -113,9 +123,9 @@ def _words(report: Report, chosen: Sequence[int]) -> str:
     told = []
     for index in chosen:
         candidate = report.candidates[index]
-        lowest = _lowest(values_of(candidate.layers, "accumulatedSnr"))
-        broken = next((layer for layer in candidate.layers if non_finite(layer)), None)
-        until = f" before NaN or Inf from {shortened(name_of(broken))} on, where its line falls" if broken else ""
+        lowest = _lowest(_accumulated(candidate))
+        broken = next((layer for layer in candidate.layers if layer.non_finite), None)
+        until = f" before NaN or Inf from {shortened(broken.name)} on, where its line falls" if broken else ""
         unlike_served = "" if candidate.layers_served else ", in a run that does not give the served outputs"
         if lowest is not None:
             told.append(f"{candidate.name} {lowest:.1f} dB{until}{unlike_served}")

@@ -1,4 +1,5 @@
-// What the page carries for its scripts, and how it is written: as the rest of the page writes it.
+// What the page carries for its scripts, and how it is written: as the rest of the page writes it. Its fields are read
+// by the names of names.js alone, which are those of the types.
 
 let parsed = null;
 
@@ -10,7 +11,7 @@ function carried() {
 
 /** A column of texts; one in which most repeat is carried as its different words and where each stands. */
 function texts(column) {
-  return Array.isArray(column) ? column : column.at.map((place) => column.words[place]);
+  return Array.isArray(column) ? column : column[WORDS.at].map((place) => column[WORDS.words][place]);
 }
 
 /** A number as the rest of the page writes it; `raw` may be "NaN" or "Infinity". */
@@ -57,20 +58,22 @@ function share(raw) {
   return finite(raw) ? `${(Number(raw) * 100).toFixed(1)} %` : plain(raw);
 }
 
+const DECIBELS = [TENSOR.localSnr, TENSOR.accumulatedSnr], ENDS = [TENSOR.min, TENSOR.max, TENSOR.smallest];
+
 function shown(key, raw) {
-  if (key.endsWith("Snr")) return decibels(raw);
-  if (["min", "max", "smallest"].includes(key) && !finite(raw)) return "–";
-  return key === "startsHere" ? share(raw) : plain(raw);
+  if (DECIBELS.includes(key)) return decibels(raw);
+  if (ENDS.includes(key) && !finite(raw)) return "–";
+  return key === TENSOR.startsHere ? share(raw) : plain(raw);
 }
 
 /** The tensors of a candidate, column by column. */
 class Tensors {
   constructor(entry) {
-    const network = carried().networks[entry.network];
-    this.names = texts(network.name);
-    this.ops = texts(network.op);
-    this.nodes = texts(network.node);
-    this.columns = entry.tensors;
+    const network = carried()[PAGE.networks][entry[CANDIDATE.network]];
+    this.names = texts(network[NETWORK.name]);
+    this.ops = texts(network[NETWORK.op]);
+    this.nodes = texts(network[NETWORK.node]);
+    this.columns = entry[CANDIDATE.tensors];
     this.count = this.names.length;
   }
 
@@ -85,7 +88,7 @@ class Tensors {
 
   /** A column as numbers to sort by: NaN where nothing was measured; a measured NaN is the worst there can be. */
   numbers(key) {
-    const worst = key.endsWith("Snr") ? -Infinity : Infinity;
+    const worst = DECIBELS.includes(key) ? -Infinity : Infinity;
     return Float64Array.from({ length: this.count }, (_, index) => {
       const raw = this.value(key, index);
       return raw === null ? NaN : raw === "NaN" ? worst : Number(raw);
@@ -94,7 +97,8 @@ class Tensors {
 
   /** NaN or Inf first in order of depth, then the noise of the node itself, then all noise. */
   worstFirst() {
-    const broken = this.numbers("nonFinite"), local = this.numbers("localSnr"), all = this.numbers("accumulatedSnr");
+    const broken = this.numbers(TENSOR.nonFinite);
+    const local = this.numbers(TENSOR.localSnr), all = this.numbers(TENSOR.accumulatedSnr);
     const order = (snr, a, b) => Number.isNaN(snr[a]) - Number.isNaN(snr[b]) || snr[a] - snr[b] || 0;
     return (a, b) => {
       if (broken[a] > 0 || broken[b] > 0) return (broken[b] > 0) - (broken[a] > 0) || a - b;

@@ -60,8 +60,8 @@ def line(values: Values, low: float, high: float, columns: int = COLUMNS, *, low
     drawn = [None if v is None or math.isnan(v) or v == -math.inf else v for v in values]
     points = [None if v is None else (across(i, len(values)), height(v, low, high)) for i, v in enumerate(drawn)]
     if len(points) > columns:
-        pieces = ([points[i] for i in column] for column in buckets(len(points), columns))
-        points = [p for piece in pieces for p in _envelope(piece, lowest)]
+        segments = ([points[i] for i in column] for column in buckets(len(points), columns))
+        points = [p for segment in segments for p in _envelope(segment, lowest)]
     reach = 0.3 * WIDTH / max(len(values), 1)
     return "".join(_run(run, reach) for run in _runs(points))
 

@@ -9,38 +9,75 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from assay_api.report import CandidateReport, Report
 from assay_runner.report.engine import COLUMNS as ENGINE_COLUMNS
-from assay_runner.report.engine import layer_text
 from assay_runner.report.figures import rounded
-from assay_runner.report.layers import columns_of, name_of
+from assay_runner.report.layers import columns_of
 from assay_runner.report.ranges import largest_of
 from assay_runner.report.wording import SEVERITY, candidate_verdict
 
 ROWS = 60_000
 """Tensors that a page carries, over all its candidates."""
 
-Columns = dict[str, Any]
+Figure = int | float | str | None
+"""A number of few digits; a non-finite one as the string that report.json has."""
 
 
-def embedded(report: Report, *, whole: bool) -> dict[str, Any]:
+class Words(TypedDict):
+    """A column of texts most of which repeat: each different one once, and where it stands."""
+
+    words: list[str]
+    at: list[int]
+
+
+Texts = list[str] | Words
+
+
+class Network(TypedDict):
+    """The tensors of one network, column by column."""
+
+    name: Texts
+    op: Texts
+    node: Texts
+
+
+class Carried(TypedDict):
+    """One candidate: the place of its network, None where its tensors are not carried, and what was measured.
+
+    `tensors` is by column of a `TensorEntry`, and LARGEST; `engine` by column of an `EngineLayerEntry`.
+    """
+
+    name: str
+    network: int | None
+    tensors: NotRequired[dict[str, list[Figure]]]
+    engine: NotRequired[dict[str, Texts]]
+
+
+class PageData(TypedDict):
+    """What a page carries: every different network once, and the candidates in the report's order."""
+
+    networks: list[Network]
+    candidates: list[Carried]
+
+
+LARGEST = "largest"
+"""Column of the largest magnitudes, which the report has as two ends of a range."""
+
+
+def embedded(report: Report, *, whole: bool) -> PageData:
     """The page's data.
 
     Args:
         report: the report.
         whole: whether the page shows everything of its candidates, their engines' layers too.
-
-    Returns:
-        `networks`: name, op and node of each tensor, per different network; `candidates`: per candidate its name, the
-        `network` (None where its tensors are not carried), `tensors` by column and `engine` by column.
     """
     carried = carries(report)
-    networks: dict[tuple[Any, ...], int] = {}
-    candidates = []
+    networks: dict[tuple[tuple[str, ...], ...], int] = {}
+    candidates: list[Carried] = []
     for index, candidate in enumerate(report.candidates):
-        entry: dict[str, Any] = {"name": candidate.name, "network": None}
+        entry: Carried = {"name": candidate.name, "network": None}
         if index in carried and candidate.layers:
             entry["network"] = networks.setdefault(_network(candidate), len(networks))
             entry["tensors"] = _tensors(candidate)
@@ -68,29 +105,29 @@ def carries(report: Report) -> set[int]:
     return carried
 
 
-def _network(candidate: CandidateReport) -> tuple[Any, ...]:
+def _network(candidate: CandidateReport) -> tuple[tuple[str, ...], ...]:
     layers = candidate.layers
     return (
-        tuple(map(name_of, layers)),
-        tuple(str(layer.get("op") or "") for layer in layers),
-        tuple(str(layer.get("node") or "") for layer in layers),
+        tuple(layer.name for layer in layers),
+        tuple(layer.op or "" for layer in layers),
+        tuple(layer.node or "" for layer in layers),
     )
 
 
-def _tensors(candidate: CandidateReport) -> Columns:
-    columns: Columns = {
-        column.key: [_short(layer.get(column.key)) for layer in candidate.layers]
+def _tensors(candidate: CandidateReport) -> dict[str, list[Figure]]:
+    columns = {
+        column.key: [_short(column.value(layer)) for layer in candidate.layers]
         for column in columns_of(candidate.layers)
     }
-    return columns | {"largest": [_short(largest_of(layer)) for layer in candidate.layers]}
+    return columns | {LARGEST: [_short(largest_of(layer)) for layer in candidate.layers]}
 
 
-def _engine(candidate: CandidateReport) -> Columns:
-    columns = {key: [layer_text(layer, key) for layer in candidate.engine_layers] for key, _ in ENGINE_COLUMNS}
+def _engine(candidate: CandidateReport) -> dict[str, Texts]:
+    columns = {column.key: list(map(column.text, candidate.engine_layers)) for column in ENGINE_COLUMNS}
     return {key: _texts(values) for key, values in columns.items() if any(values)}
 
 
-def _texts(values: Sequence[str]) -> Any:
+def _texts(values: Sequence[str]) -> Texts:
     """A list of texts; where most repeat, each different one once, and where it stands."""
     words = {text: place for place, text in enumerate(dict.fromkeys(values))}
     if len(words) * 2 > len(values):
@@ -98,24 +135,10 @@ def _texts(values: Sequence[str]) -> Any:
     return {"words": list(words), "at": [words[text] for text in values]}
 
 
-def _short(value: Any) -> int | float | str | None:
-    """A number of few digits; non-finite ones as the strings that report.json has."""
+def _short(value: float | None) -> Figure:
     given = rounded(value)
     if given is None:
         return None
     if not math.isfinite(given):
-        return str(json_values(given))
+        return "NaN" if math.isnan(given) else "Infinity" if given > 0 else "-Infinity"
     return int(given) if given == int(given) and abs(given) < 1e15 else given
-
-
-def json_values(value: Any) -> Any:
-    """Any value as JSON has it: non-finite numbers as strings, what JSON does not know as text."""
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return value
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {str(key): json_values(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_values(item) for item in value]
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

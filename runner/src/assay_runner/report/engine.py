@@ -3,44 +3,76 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from assay_api.report import CandidateReport
+from assay_api.entries import EngineTensorEntry
+from assay_api.model import wire_name
+from assay_api.report import CandidateReport, EngineEntry, EngineLayerEntry
 from assay_runner.report.drawing import percent_of
-from assay_runner.report.figures import moment, number, percent, plain
+from assay_runner.report.figures import moment, percent
 from assay_runner.report.layers import WORST
 from assay_runner.report.markup import Child, Html, code, el, facts
 from assay_runner.report.values import cell
 from assay_runner.report.wording import shortened
 
+_NO_TACTIC = re.compile("0x0*")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table of layers.
+
+    Attributes:
+        field: the field of `EngineLayerEntry` that it shows.
+        heading: its heading.
+        text: what a cell of it says.
+        many: whether it lists several tensors or nodes.
+        long: whether its texts may be long.
+    """
+
+    field: str
+    heading: str
+    text: Callable[[EngineLayerEntry], str]
+    many: bool = False
+    long: bool = False
+
+    @property
+    def key(self) -> str:
+        """The field's name in report.json, by which the scripts know the column.
+
+        Raises:
+            KeyError: `EngineLayerEntry` has no such field.
+        """
+        return wire_name(EngineLayerEntry, self.field)
+
+
 COLUMNS = (
-    ("name", "Layer"),
-    ("type", "Type"),
-    ("precision", "Precision"),
-    ("inputs", "Inputs"),
-    ("outputs", "Outputs"),
-    ("tactic", "Tactic"),
-    ("nodes", "ONNX nodes"),
+    Column("name", "Layer", lambda layer: layer.name),
+    Column("type", "Type", lambda layer: layer.type),
+    Column("precision", "Precision", lambda layer: layer.precision),
+    Column("inputs", "Inputs", lambda layer: ", ".join(map(_tensor, layer.inputs)), many=True, long=True),
+    Column("outputs", "Outputs", lambda layer: ", ".join(map(_tensor, layer.outputs)), many=True, long=True),
+    Column("tactic", "Tactic", lambda layer: "" if _NO_TACTIC.fullmatch(layer.tactic) else layer.tactic, long=True),
+    Column("nodes", "ONNX nodes", lambda layer: ", ".join(layer.nodes), many=True, long=True),
 )
-"""Key and heading of each column of the table of layers."""
 
 _LABELS = {
     "tensorrt": "TensorRT",
     "gpu": "GPU",
-    "computeCapability": "Compute capability",
-    "driver": "Driver",
-    "driverCuda": "CUDA of the driver",
-    "cuda": "CUDA",
-    "buildSeconds": "Build, seconds",
-    "built": "Built",
-    "flags": "Builder flags",
-    "optimisationLevel": "Optimisation level",
-    "cached": "From cache",
-    "typing": "Typing",
+    "compute_capability": "Compute capability",
+    "driver_cuda": "CUDA of the driver",
     "verbosity": "Profiling verbosity",
+    "taken": "Taken",
+    "typing": "Typing",
+    "flags": "Builder flags",
+    "plugins": "Plugins",
+    "build_seconds": "Build, seconds",
+    "built": "Built",
+    "cached": "From cache",
 }
-_NO_TACTIC = re.compile("0x0*")
+"""The fields of `EngineEntry` that are shown as facts, and what they are called; its warnings are told apart."""
 _FOLDED = 5
 """Warnings that are shown without being asked for."""
 _WARNINGS = 200
@@ -53,33 +85,34 @@ def engine_parts(candidate: CandidateReport, *, whole: bool) -> list[Child]:
         candidate: the candidate.
         whole: whether the table of layers is shown.
     """
-    known = {str(key): value for key, value in candidate.engine.items() if value is not None}
-    warnings = known.pop("warnings", None)
+    known = [(label, value) for field, label in _LABELS.items() if (value := fact(candidate.engine, field))]
+    warnings = candidate.engine.warnings
     parts: list[Child] = []
     if candidate.achieved:
         parts.append(_achieved(candidate))
     if known:
-        parts.append(facts((_LABELS.get(key, key), fact(key, value)) for key, value in known.items()))
-    if isinstance(warnings, list | tuple) and warnings:
+        parts.append(facts(known))
+    if warnings:
         parts.append(_warnings(warnings))
     if whole and candidate.engine_layers:
         parts.append(_layers(candidate.engine_layers))
     return parts
 
 
-def fact(key: str, value: Any) -> Html:
-    """A value as a person reads it; times of day as in the rest of the page."""
-    return cell(moment(value) if key == "built" and isinstance(value, str) else value)
+def fact(engine: EngineEntry, field: str) -> Html | None:
+    """A field as a person reads it, None where it is absent; times of day as in the rest of the page."""
+    value: Any = getattr(engine, field)
+    return None if value is None else cell(moment(value) if field == "built" else value)
 
 
 def machines(candidates: Sequence[CandidateReport]) -> dict[str, str]:
     """GPU, TensorRT and driver of the engines that ran, different ones beside each other."""
     ran = [candidate.engine for candidate in candidates if not candidate.emulated]
     found: dict[str, str] = {}
-    for key in ("gpu", "tensorrt", "computeCapability", "driver", "driverCuda", "cuda"):
-        values = dict.fromkeys(str(engine[key]) for engine in ran if engine.get(key) is not None)
+    for field in ("gpu", "tensorrt", "compute_capability", "driver_cuda"):
+        values = dict.fromkeys(filter(None, (getattr(engine, field) for engine in ran)))
         if values:
-            found[_LABELS[key]] = " | ".join(values)
+            found[_LABELS[field]] = " | ".join(values)
     return found
 
 
@@ -112,8 +145,8 @@ def _achieved(candidate: CandidateReport) -> Html:
 _HEADS = ("Precision", "Layers", "Share", "Of all layers")
 
 
-def _warnings(warnings: Sequence[Any]) -> Html:
-    items = [el("li", None, str(warning)) for warning in warnings[:_WARNINGS]]
+def _warnings(warnings: Sequence[str]) -> Html:
+    items = [el("li", None, warning) for warning in warnings[:_WARNINGS]]
     if len(warnings) > _WARNINGS:
         items.append(el("li", None, f"{len(warnings) - _WARNINGS} more are in report.json"))
     count = f"{len(warnings)} {'warning' if len(warnings) == 1 else 'warnings'} of the builder"
@@ -125,16 +158,16 @@ def _warnings(warnings: Sequence[Any]) -> Html:
     )
 
 
-def _layers(layers: Sequence[Mapping[str, Any]]) -> Html:
+def _layers(layers: Sequence[EngineLayerEntry]) -> Html:
     """The first layers; scripts replace them by pages of all."""
-    shown = [{key: layer_text(layer, key) for key, _ in COLUMNS} for layer in layers[:WORST]]
-    used = [(key, head) for key, head in COLUMNS if any(layer_text(layer, key) for layer in layers)]
+    shown = layers[:WORST]
+    used = [column for column in COLUMNS if any(map(column.text, layers))]
     rows = []
-    for index, texts in enumerate(shown):
-        cells = [_cell(key, texts[key]) for key, _ in used]
+    for index, layer in enumerate(shown):
+        cells = [_cell(column, column.text(layer)) for column in used]
         rows.append(el("tr", None, el("td", {"class": "n"}, str(index + 1)), cells))
     heads = [el("th", {"scope": "col", "data-key": "index", "class": "n"}, "Order")]
-    heads += [el("th", {"scope": "col", "data-key": key}, head) for key, head in used]
+    heads += [el("th", {"scope": "col", "data-key": column.key}, column.heading) for column in used]
     which = (
         f"The first {len(shown)} of {len(layers)} layers" if len(layers) > len(shown) else f"All {len(layers)} layers"
     )
@@ -149,11 +182,11 @@ def _layers(layers: Sequence[Mapping[str, Any]]) -> Html:
     return el("div", {"class": "layers-view"}, el("div", region, table))
 
 
-def _cell(key: str, text: str) -> Html:
-    if key == "name":
+def _cell(column: Column, text: str) -> Html:
+    if column.field == "name":
         return el("th", {"scope": "row"}, code(text))
-    shown = listed(text) if key in _LISTS else shortened(text)
-    return el("td", {"class": "long" if key in _LONG else None, "title": text if shown != text else None}, shown)
+    shown = listed(text) if column.many else shortened(text)
+    return el("td", {"class": "long" if column.long else None, "title": text if shown != text else None}, shown)
 
 
 def listed(text: str) -> str:
@@ -163,28 +196,10 @@ def listed(text: str) -> str:
     return ", ".join(shortened(item, _ITEM) for item in items[:_ITEMS]) + more
 
 
-_LISTS = ("inputs", "outputs", "nodes")
-_LONG = (*_LISTS, "tactic")
 _ITEMS, _ITEM = 4, 48
 
 
-def layer_text(layer: Mapping[str, Any], key: str) -> str:
-    """What a cell of the table of layers says."""
-    value = layer.get(key)
-    if value is None:
-        return "unnamed" if key == "name" else ""
-    if isinstance(value, list | tuple):
-        return ", ".join(_tensor(item) if isinstance(item, Mapping) else str(item) for item in value)
-    if key == "tactic" and _NO_TACTIC.fullmatch(str(value)):
-        return ""
-    return str(value)
-
-
-def _tensor(entry: Mapping[str, Any]) -> str:
+def _tensor(entry: EngineTensorEntry) -> str:
     """A tensor of a layer, for example "x: FP16 linear 1×3×224×224"."""
-    shape = entry.get("shape")
-    given = shape if isinstance(shape, list | tuple) else ()
-    sides = "×".join(plain(side) if number(side) is not None else str(side) for side in given)
-    kind = " ".join(part for part in (str(entry.get("format") or ""), sides) if part)
-    name = str(entry.get("name") or "")
-    return f"{name}: {kind}" if name and kind else name or kind
+    kind = " ".join(filter(None, (entry.format, "×".join(map(str, entry.shape)))))
+    return f"{entry.name}: {kind}" if entry.name and kind else entry.name or kind

@@ -7,13 +7,12 @@ Golden is a filled shape and the candidate an outline, so that they are told apa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from assay_api.report import CandidateReport
+from assay_api.report import CandidateReport, HistogramEntry
 from assay_runner.report.drawing import HEIGHT, WIDTH, drawing, percent_of
 from assay_runner.report.figures import count as written
-from assay_runner.report.figures import number, plain
+from assay_runner.report.figures import plain
 from assay_runner.report.formats import Format, format_of
 from assay_runner.report.markup import Child, Html, code, el
 from assay_runner.report.zones import Magnitudes, magnitudes, zoned
@@ -23,7 +22,7 @@ SHOWN = 12
 _POWERS = (-1074, 1024)
 """Powers of two that a float can have."""
 
-Counts = Sequence[float]
+Counts = Sequence[int]
 
 
 def histograms(candidate: CandidateReport, level: int) -> list[Html]:
@@ -42,18 +41,16 @@ def histograms(candidate: CandidateReport, level: int) -> list[Html]:
     return kept
 
 
-def _figure(entry: Mapping[str, Any], format_: Format | None, level: int) -> Html | None:
-    golden, candidate = _counts(entry.get("golden")), _counts(entry.get("candidate"))
-    low, bins = number(entry.get("low")), max(len(golden), len(candidate))
-    if low is None or not _POWERS[0] <= low <= low + bins <= _POWERS[1] or not bins:
+def _figure(entry: HistogramEntry, format_: Format | None, level: int) -> Html | None:
+    low, bins = entry.low, max(len(entry.golden), len(entry.candidate))
+    if not _POWERS[0] <= low <= low + bins <= _POWERS[1] or not bins:
         return None
-    golden, candidate = _padded(golden, bins), _padded(candidate, bins)
+    golden, candidate = _padded(entry.golden, bins), _padded(entry.candidate, bins)
     used = [i for i in range(bins) if golden[i] or candidate[i]]
     edges = [2.0 ** (low + i) for first in used[:1] for i in (first, used[-1] + 1)]
     axis = magnitudes(edges, format_) or Magnitudes(low, low + bins)
-    name = str(entry.get("tensor", "unnamed"))
-    made = " · ".join(str(entry[key]) for key in ("op", "node") if entry.get(key))
-    top = max(*golden, *candidate, 1.0)
+    made = " · ".join(filter(None, (entry.op, entry.node)))
+    top = max(*golden, *candidate, 1)
     shapes = [
         el("path", {"class": "golden", "d": _steps(golden, used, low, axis, top)}),
         el("path", {"class": "candidate-line", "d": _steps(candidate, used, low, axis, top)}),
@@ -64,7 +61,7 @@ def _figure(entry: Mapping[str, Any], format_: Format | None, level: int) -> Htm
         el(
             "figcaption",
             None,
-            el(f"h{level}", None, code(name), el("small", None, made) if made else None),
+            el(f"h{level}", None, code(entry.tensor), el("small", None, made) if made else None),
             el("p", None, _said(entry, format_, golden, candidate, low)),
             el(
                 "ul",
@@ -76,22 +73,15 @@ def _figure(entry: Mapping[str, Any], format_: Format | None, level: int) -> Htm
         el("p", {"class": "unit"}, f"elements, logarithmic up to {plain(top)}"),
         el("div", {"class": "area"}, zoned(drawing(shapes), format_, axis, upright=False)),
         _axis(axis),
-        _table(golden, candidate, low, name),
+        _table(golden, candidate, low, entry.tensor),
     )
 
 
-def _counts(value: Any) -> list[float]:
-    if not isinstance(value, list | tuple):
-        return []
-    counts = [number(v) or 0.0 for v in value]
-    return [c if math.isfinite(c) and c > 0 else 0.0 for c in counts]
+def _padded(counts: Counts, bins: int) -> list[int]:
+    return [*(max(count, 0) for count in counts), *[0] * (bins - len(counts))]
 
 
-def _padded(counts: Counts, bins: int) -> list[float]:
-    return [*counts, *[0.0] * (bins - len(counts))]
-
-
-def _steps(counts: Counts, used: Sequence[int], low: float, axis: Magnitudes, top: float) -> str:
+def _steps(counts: Counts, used: Sequence[int], low: int, axis: Magnitudes, top: int) -> str:
     """The outline of the bars from the first used one to the last, closed at the bottom."""
     path: list[str] = []
     span, up = axis.high - axis.low, math.log1p(top)
@@ -111,15 +101,13 @@ def _axis(axis: Magnitudes) -> Html:
     return el("svg", {"class": "magnitudes", "aria-hidden": "true"}, texts)
 
 
-def _said(entry: Mapping[str, Any], format_: Format | None, golden: Counts, candidate: Counts, low: float) -> Child:
+def _said(entry: HistogramEntry, format_: Format | None, golden: Counts, candidate: Counts, low: int) -> Child:
     """What the drawing shows, in words."""
     sentence = "; ".join(filter(None, (_reach("Golden", golden, low), _reach("the candidate", candidate, low))))
     parts = [f"{sentence}." if sentence else "Neither holds a value other than zero."]
-    zeros, of_candidate = number(entry.get("goldenZeros")), number(entry.get("candidateZeros"))
-    if zeros is not None and of_candidate is not None:
-        parts.append(f"Zeros: golden {written(zeros)}, candidate {written(of_candidate)}.")
-    if (broken := number(entry.get("nonFinite"))) is not None and broken > 0:
-        parts.append(f"NaN or Inf in the candidate: {written(broken)}.")
+    parts.append(f"Zeros: golden {written(entry.golden_zeros)}, candidate {written(entry.candidate_zeros)}.")
+    if entry.non_finite:
+        parts.append(f"NaN or Inf in the candidate: {written(entry.non_finite)}.")
     if format_ is not None:
         beyond = sum(c for i, c in enumerate(golden) if 2.0 ** (low + i) > format_.largest)
         below = sum(c for i, c in enumerate(golden) if 2.0 ** (low + i + 1) <= format_.subnormal)
@@ -128,14 +116,14 @@ def _said(entry: Mapping[str, Any], format_: Format | None, golden: Counts, cand
     return " ".join(part for part in parts if part)
 
 
-def _reach(who: str, counts: Counts, low: float) -> str:
+def _reach(who: str, counts: Counts, low: int) -> str:
     used = [i for i, count in enumerate(counts) if count]
     if not used:
         return ""
     return f"{who} reaches from {plain(2.0 ** (low + used[0]), 2)} to {plain(2.0 ** (low + used[-1] + 1), 2)}"
 
 
-def _table(golden: Counts, candidate: Counts, low: float, name: str) -> Html:
+def _table(golden: Counts, candidate: Counts, low: int, name: str) -> Html:
     """The counts themselves, for those who cannot see the drawing."""
     heads = ["Magnitude from", "Golden", "Candidate", "Difference"]
     rows = [

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from assay_api.report import CandidateReport, Finding, Report, Verdict, worst
-from assay_runner.report.figures import NOT_MEASURED, milliseconds, number
+from assay_runner.report.figures import NOT_MEASURED, milliseconds
 from assay_runner.report.wording import (
     EMULATED,
     accuracy,
@@ -123,7 +123,7 @@ def _told(finding: Finding) -> str:
     lines = [f"{finding.verdict}: {finding.message}"]
     facts = (("tensor", finding.tensor), ("node", finding.node))
     lines += [f"  {name}: {value}" for name, value in facts if value]
-    if number(finding.value) is not None:
+    if finding.value is not None:
         lines.append(f"  figure: {worst_figure(finding)}")
     return "\n".join(lines)
 

@@ -7,14 +7,14 @@ report that the page carries.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from assay_runner.report.figures import number, percent, plain, rounded
+from assay_api.model import wire_name
+from assay_api.report import TensorEntry
+from assay_runner.report.figures import percent, plain, rounded
 from assay_runner.report.markup import Child, Html, code, el
 
-Layer = Mapping[str, Any]
 WORST = 15
 """Rows of the table before scripts take over."""
 
@@ -24,74 +24,76 @@ class Column:
     """One measured column.
 
     Attributes:
-        key: its key in a layer.
+        field: the field of `TensorEntry` that it shows.
         heading: its heading.
         kind: "share", "dB", "range", "count" of what must not be there, or "" for a number.
     """
 
-    key: str
+    field: str
     heading: str
     kind: str = ""
 
+    @property
+    def key(self) -> str:
+        """The field's name in report.json, by which the scripts know the column.
+
+        Raises:
+            KeyError: `TensorEntry` has no such field.
+        """
+        return wire_name(TensorEntry, self.field)
+
+    def value(self, layer: TensorEntry) -> float | None:
+        """What was measured of a tensor."""
+        found: float | None = getattr(layer, self.field)
+        return found
+
 
 COLUMNS = (
-    Column("startsHere", "Own share", "share"),
-    Column("localSnr", "Local SNR", "dB"),
-    Column("accumulatedSnr", "Accumulated SNR", "dB"),
-    Column("localRms", "Local RMS"),
-    Column("accumulatedRms", "Accumulated RMS"),
+    Column("starts_here", "Own share", "share"),
+    Column("local_snr", "Local SNR", "dB"),
+    Column("accumulated_snr", "Accumulated SNR", "dB"),
+    Column("local_rms", "Local RMS"),
+    Column("accumulated_rms", "Accumulated RMS"),
     Column("min", "Min", "range"),
     Column("max", "Max", "range"),
     Column("smallest", "Smallest", "range"),
-    Column("nonFinite", "NaN or Inf", "count"),
+    Column("non_finite", "NaN or Inf", "count"),
     Column("overflow", "Overflow", "count"),
     Column("underflow", "To zero"),
     Column("subnormal", "Subnormal"),
 )
 
 
-def name_of(layer: Layer) -> str:
-    """The tensor's name."""
-    return str(layer.get("name", "unnamed"))
-
-
-def non_finite(layer: Layer) -> float:
-    """Samples in which the tensor holds NaN or Inf."""
-    return number(layer.get("nonFinite")) or 0.0
-
-
-def columns_of(layers: Iterable[Layer]) -> list[Column]:
+def columns_of(layers: Sequence[TensorEntry]) -> list[Column]:
     """The columns of which anything was measured."""
-    measured = {key for layer in layers for key, value in layer.items() if number(value) is not None}
-    return [column for column in COLUMNS if column.key in measured]
+    return [column for column in COLUMNS if any(column.value(layer) is not None for layer in layers)]
 
 
-def worst_first(layers: Sequence[Layer]) -> list[int]:
+def worst_first(layers: Sequence[TensorEntry]) -> list[int]:
     """Positions of the layers: NaN or Inf first by depth, then by the noise of the node itself, then by all noise."""
 
     def key(index: int) -> tuple[bool, float, float, int]:
         layer = layers[index]
-        if non_finite(layer):
+        if layer.non_finite:
             return (False, 0.0, 0.0, index)
-        return (True, _noise(layer.get("localSnr")), _noise(layer.get("accumulatedSnr")), index)
+        return (True, _noise(layer.local_snr), _noise(layer.accumulated_snr), index)
 
     return sorted(range(len(layers)), key=key)
 
 
-def _noise(snr: Any) -> float:
+def _noise(snr: float | None) -> float:
     """An SNR to sort by: NaN is the worst there is, what was not measured comes last."""
-    given = number(snr)
-    return math.inf if given is None else -math.inf if math.isnan(given) else given
+    return math.inf if snr is None else -math.inf if math.isnan(snr) else snr
 
 
-def tensors_table(layers: Sequence[Layer]) -> Html:
+def tensors_table(layers: Sequence[TensorEntry]) -> Html:
     """The worst tensors; scripts replace the rows by pages of all of them."""
     columns = columns_of(layers)
     order = worst_first(layers)[:WORST]
     shown = (
         f"The {len(order)} worst of {len(layers)} tensors" if len(layers) > len(order) else f"All {len(layers)} tensors"
     )
-    heads = [_head("Depth", "index", numeric=True), _head("Tensor", "name")]
+    heads = [_head("Depth", "index", numeric=True), _head("Tensor", wire_name(TensorEntry, "name"))]
     heads += [_head(column.heading, column.key, numeric=True) for column in columns]
     table = el(
         "table",
@@ -108,14 +110,14 @@ def _head(heading: str, key: str, *, numeric: bool = False) -> Html:
     return el("th", {"scope": "col", "data-key": key, "class": "n" if numeric else None}, heading)
 
 
-def _row(layer: Layer, index: int, columns: Sequence[Column]) -> Html:
-    made = " · ".join(str(layer[key]) for key in ("op", "node") if layer.get(key))
-    name = el("th", {"scope": "row"}, code(name_of(layer)), el("small", None, made) if made else None)
-    cells = [el("td", {"class": "n"}, _cell(layer.get(column.key), column.kind)) for column in columns]
+def _row(layer: TensorEntry, index: int, columns: Sequence[Column]) -> Html:
+    made = " · ".join(filter(None, (layer.op, layer.node)))
+    name = el("th", {"scope": "row"}, code(layer.name), el("small", None, made) if made else None)
+    cells = [el("td", {"class": "n"}, _cell(column.value(layer), column.kind)) for column in columns]
     return el("tr", None, el("td", {"class": "n"}, str(index + 1)), name, cells)
 
 
-def _cell(value: Any, kind: str) -> Child:
+def _cell(value: float | None, kind: str) -> Child:
     given = rounded(value)
     if given is None or (kind == "range" and not math.isfinite(given)):
         return "–"

@@ -12,13 +12,15 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 from string import Template
+from typing import Any
 from urllib.parse import quote
 
 import yaml
 
-from assay_api.report import Report, Verdict
+from assay_api.model import to_wire
+from assay_api.report import DatasetEntry, GoldenEntry, Report, Verdict
 from assay_runner.report.candidate import candidate_section, candidate_sheets, parts_of
-from assay_runner.report.embedded import carries, embedded, json_values
+from assay_runner.report.embedded import carries, embedded
 from assay_runner.report.engine import machines
 from assay_runner.report.markup import Html, data_block, el, facts, join
 from assay_runner.report.results import findings_list
@@ -56,7 +58,7 @@ def render_html(report: Report) -> bytes:
 
 
 _STYLES = ("style.css", "charts.css", "media.css")
-_SCRIPTS = ("page.js", "data.js", "tables.js", "charts.js")
+_SCRIPTS = ("page.js", "names.js", "data.js", "tables.js", "charts.js")
 
 
 def is_summary(report: Report) -> bool:
@@ -173,14 +175,19 @@ def _run(report: Report) -> Html:
         command = el("pre", {"tabindex": "0"}, el("code", None, report.reproduce))
         parts += [el("h3", None, "Run it again"), el("div", {"class": "copyable"}, command)]
     for title, values in (
-        ("Dataset", report.dataset),
-        ("Golden", report.golden),
+        ("Dataset", _known(report.dataset)),
+        ("Golden", _known(report.golden)),
         ("Environment", {**machines(report.candidates), **report.environment}),
     ):
         if values:
             parts += [el("h3", None, title), facts((_LABELS.get(key, key), cell(v)) for key, v in values.items())]
     if report.spec:
-        spec = yaml.safe_dump(json_values(report.spec), sort_keys=False, allow_unicode=True, width=100)
+        spec = yaml.safe_dump(to_wire(report.spec), sort_keys=False, allow_unicode=True, width=100)
         listing = el("div", {"class": "copyable"}, el("pre", {"tabindex": "0"}, el("code", None, spec)))
         parts.append(el("details", None, el("summary", None, "Spec that was audited"), listing))
     return el("section", {"aria-labelledby": "run"}, parts)
+
+
+def _known(entry: DatasetEntry | GoldenEntry) -> dict[str, Any]:
+    """Its fields that are not absent, by their names in report.json."""
+    return entry.model_dump(by_alias=True, exclude_none=True)

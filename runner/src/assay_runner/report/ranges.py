@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from assay_api.report import CandidateReport
+from assay_api.report import CandidateReport, TensorEntry
 from assay_runner.report.chart import ends, inside_fused
 from assay_runner.report.drawing import WIDTH, buckets, drawing, plot, strokes
-from assay_runner.report.figures import count, number, percent, plain
+from assay_runner.report.figures import count, percent, plain
 from assay_runner.report.formats import Format, format_of
-from assay_runner.report.layers import Layer, name_of
 from assay_runner.report.markup import Child, Html, code, el
 from assay_runner.report.zones import Magnitudes, magnitudes, zoned
 
@@ -24,11 +23,11 @@ _BOX = 240.0
 def range_chart(candidate: CandidateReport, identity: str) -> Html | None:
     """The figure, or None where no tensor's range was measured."""
     layers, format_ = candidate.layers, format_of(candidate)
-    largest, smallest = [largest_of(each) for each in layers], [number(each.get("smallest")) for each in layers]
+    largest, smallest = [largest_of(each) for each in layers], [_measured(each.smallest) for each in layers]
     axis = magnitudes([v for v in (*largest, *smallest) if v is not None], format_)
     if axis is None:
         return None
-    lost = [i for i, layer in enumerate(layers) if (number(layer.get("overflow")) or 0) > 0]
+    lost = [i for i, layer in enumerate(layers) if layer.overflow]
     drawn = drawing(
         [
             el("path", {"class": "broken", "d": strokes(lost, len(layers))}) if lost else None,
@@ -46,10 +45,15 @@ def range_chart(candidate: CandidateReport, identity: str) -> Html | None:
     )
 
 
-def largest_of(layer: Layer) -> float | None:
+def _measured(smallest: float | None) -> float | None:
+    """None in place of NaN, which is no magnitude."""
+    return None if smallest is None or math.isnan(smallest) else smallest
+
+
+def largest_of(layer: TensorEntry) -> float | None:
     """Largest finite magnitude of the tensor: golden's where it was measured."""
-    for low, high in (("goldenMin", "goldenMax"), ("min", "max")):
-        given = [abs(v) for key in (low, high) if (v := number(layer.get(key))) is not None and math.isfinite(v)]
+    for ends_ in ((layer.golden_min, layer.golden_max), (layer.min, layer.max)):
+        given = [abs(v) for v in ends_ if v is not None and math.isfinite(v)]
         if given:
             return max(given)
     return None
@@ -103,7 +107,7 @@ def _caption(candidate: CandidateReport, format_: Format | None, largest: Sequen
     layers = candidate.layers
     top = max((i for i, v in enumerate(largest) if v is not None), key=lambda i: largest[i] or 0.0)
     value = largest[top] or 0.0
-    said: list[Child] = [f"The largest magnitude is {plain(value)}, in ", code(name_of(layers[top]))]
+    said: list[Child] = [f"The largest magnitude is {plain(value)}, in ", code(layers[top].name)]
     if format_ is None:
         why = "INT8 takes a scale per tensor, so no one limit holds for all" if candidate.precision == "int8" else ""
         return el("p", None, said, f". {why}." if why else ".", _hidden(candidate.fused))
@@ -124,12 +128,16 @@ def _hidden(fused: int) -> str:
     return f" {inside_fused(fused)}, and {which}."
 
 
-def _counted(layers: Sequence[Layer]) -> str:
+def _counted(layers: Sequence[TensorEntry]) -> str:
     """What was counted over the whole dataset, where it was."""
-    words = (("overflow", "overflow"), ("underflow", "become zero"), ("subnormal", "are subnormal"))
+    counts = (
+        ([layer.overflow for layer in layers], "overflow"),
+        ([layer.underflow for layer in layers], "become zero"),
+        ([layer.subnormal for layer in layers], "are subnormal"),
+    )
     told = []
-    for key, what in words:
-        measured = [n for layer in layers if (n := number(layer.get(key))) is not None and math.isfinite(n)]
+    for given, what in counts:
+        measured = [n for n in given if n is not None]
         if measured:
             total, tensors = sum(measured), sum(n > 0 for n in measured)
             where = f" in {tensors} {'tensor' if tensors == 1 else 'tensors'}" if total else ""

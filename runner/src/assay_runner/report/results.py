@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from assay_api.details import Details
 from assay_api.report import Finding, Report, Verdict
 from assay_runner.report.figures import bound, excess, figure, number
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, join, tone
@@ -68,9 +69,9 @@ def _finding(finding: Finding, anchors: Mapping[str, str]) -> Html:
 
 
 def _value(finding: Finding) -> Child:
-    if number(finding.value) is None:
+    if finding.value is None:
         return None
-    limit = f", limit {bound(finding.metric, finding.limit)}" if number(finding.limit) is not None else ""
+    limit = f", limit {bound(finding.metric, finding.limit)}" if finding.limit is not None else ""
     beyond = excess(finding.metric, finding.value, finding.limit)
     return [
         el("strong", None, figure(finding.metric, finding.value)),
@@ -84,9 +85,9 @@ def _link(candidate: str, anchors: Mapping[str, str]) -> Html:
     return el("a", {"href": f"#{address}"}, candidate) if address else el("span", None, candidate)
 
 
-def _details(details: Mapping[str, Any]) -> Html | None:
+def _details(measured: Details) -> Html | None:
     """Single values as facts, records of the same kind in one table, the rest each for itself."""
-    details = {key: value for key, value in details.items() if key != "remark"}
+    details = measured.model_dump(by_alias=True, exclude_none=True, exclude={"remark"})
     if not details:
         return None
     single = [(words(key), cell(value)) for key, value in details.items() if not value or not _holds_more(value)]
@@ -123,7 +124,7 @@ def _passed(passed: list[Finding], anchors: Mapping[str, str], *, remarked: bool
             None,
             el("td", None, _link(f.candidate, anchors)),
             el("td", None, code(f.check)),
-            el("td", None, [f"{f.metric or 'value'} ", _value(f)] if number(f.value) is not None else ""),
+            el("td", None, [f"{f.metric or 'value'} ", _value(f)] if f.value is not None else ""),
             el("td", None, sentence(f)),
         )
         for f in passed[:SHOWN]

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from assay_api.report import CandidateReport, Report, Verdict
+from assay_api.report import CandidateReport, DatasetEntry, GoldenEntry, Report, Verdict
 from assay_runner.report.compare import compared
 from assay_runner.report.engine import achieved_text
 from assay_runner.report.figures import (
@@ -19,7 +19,6 @@ from assay_runner.report.figures import (
     figure,
     milliseconds,
     moment,
-    number,
     percent,
     plain,
     rate,
@@ -89,14 +88,13 @@ def _recommendation(report: Report) -> Html | None:
 
 def _facts(report: Report) -> Html:
     dataset, golden = report.dataset, report.golden
-    ignored = dataset.get("ignored")
     return facts(
         [
             ("Run", code(report.run)),
             ("Made", el("time", {"datetime": report.created}, moment(report.created))),
             ("Ran on", _ran_on(report)),
             ("Samples", _samples(dataset)),
-            ("Ignored arrays", _names(ignored) if ignored else None),
+            ("Ignored arrays", ", ".join(dataset.ignored) if dataset.ignored else None),
             ("Golden", golden_name(golden)),
         ]
     )
@@ -105,27 +103,21 @@ def _facts(report: Report) -> Html:
 def _ran_on(report: Report) -> str:
     """GPU and TensorRT of the engines, each different pair once; empty where none ran."""
     engines = [candidate.engine for candidate in report.candidates if not candidate.emulated]
-    pairs = [(str(e.get("gpu") or ""), f"TensorRT {e['tensorrt']}" if e.get("tensorrt") else "") for e in engines]
+    pairs = [(e.gpu, f"TensorRT {e.tensorrt}" if e.tensorrt else None) for e in engines]
     return "; ".join(dict.fromkeys(", ".join(filter(None, pair)) for pair in pairs if any(pair)))
 
 
-def golden_name(golden: dict[str, Any]) -> str:
+def golden_name(golden: GoldenEntry) -> str:
     """The reference in a few words."""
-    words = [str(golden[key]) for key in ("precision", "backend") if golden.get(key)]
-    if not words and golden.get("uri"):
-        return f"stored outputs, {golden['uri']}"
+    words = list(filter(None, (golden.precision, golden.backend)))
+    if not words and golden.uri:
+        return f"stored outputs, {golden.uri}"
     return ", ".join(words) or NOT_MEASURED
 
 
-def _samples(dataset: dict[str, Any]) -> str:
-    samples = plain(dataset.get("samples"))
-    shards = dataset.get("shards")
-    count = len(shards) if isinstance(shards, list | tuple) else shards
-    return f"{samples} in {plain(count)} {'shard' if count == 1 else 'shards'}" if count else samples
-
-
-def _names(names: Any) -> str:
-    return ", ".join(str(name) for name in names) if isinstance(names, list | tuple) else str(names)
+def _samples(dataset: DatasetEntry) -> str:
+    samples, shards = plain(dataset.samples), dataset.shards
+    return f"{samples} in {plain(shards)} {'shard' if shards == 1 else 'shards'}" if shards else samples
 
 
 def candidates_table(report: Report) -> Html:
@@ -198,10 +190,10 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
         (link, candidate.name),
         ([badge(verdict), el("span", {"class": "tag ship"}, "ship") if shipped else None], SEVERITY[verdict]),
         ([precision, _small([how, emulated])], precision),
-        (_accuracy(candidate), number(metrics[0][1]) if metrics else None),
+        (_accuracy(candidate), metrics[0][1] if metrics else None),
         (NOT_MEASURED if noise is None else "NaN or Inf" if noise == -math.inf else figure("snr", noise), noise),
         (worst, strain),
-        (timing, number(latency.median_ms) if latency else None),
+        (timing, latency.median_ms if latency else None),
         _optional(rate, latency.throughput if latency else None),
         _optional(size, candidate.size),
         _optional(size, candidate.memory),
@@ -232,10 +224,10 @@ def _worst(report: Report, candidate: CandidateReport) -> tuple[Child, float | N
     if finding is None:
         return (NOT_MEASURED, None)
     tensor = _small(code(finding.tensor)) if finding.tensor else None
-    if number(finding.value) is None:
+    if finding.value is None:
         judged = NOT_MEASURED if finding.verdict is Verdict.INCONCLUSIVE else str(finding.verdict).lower()
         return ([judged, _small(finding.check), tensor], -strain(finding))
-    limit = _small(f"limit {bound(finding.metric, finding.limit)}") if number(finding.limit) is not None else None
+    limit = _small(f"limit {bound(finding.metric, finding.limit)}") if finding.limit is not None else None
     beyond = excess(finding.metric, finding.value, finding.limit)
     shown = el("span", {"class": "whole"}, figure(finding.metric, finding.value))
     value = el("span", None, f"{finding.metric or finding.check} ", shown)

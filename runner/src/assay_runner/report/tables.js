@@ -103,7 +103,7 @@ class TensorTable extends PagedTable {
 
   order(key, ascending) {
     if (key === "index") return ascending ? (a, b) => a - b : (a, b) => b - a;
-    if (key === "name") return byTexts(this.tensors.names, ascending);
+    if (key === TENSOR.name) return byTexts(this.tensors.names, ascending);
     return byNumbers(this.tensors.numbers(key), ascending);
   }
 
@@ -111,14 +111,14 @@ class TensorTable extends PagedTable {
     const made = this.tensors.made(index);
     const cells = this.keys.map((key) => {
       if (key === "index") return make("td", { className: "n" }, `${index + 1}`);
-      if (key !== "name") return this.cell(key, this.tensors.value(key, index));
+      if (key !== TENSOR.name) return this.cell(key, this.tensors.value(key, index));
       return make("th", { scope: "row" }, named(this.tensors.names[index]), made ? make("small", {}, made) : null);
     });
     return make("tr", { "data-index": index }, ...cells);
   }
 
   cell(key, raw) {
-    const bad = ["nonFinite", "overflow"].includes(key) && Number(raw) > 0;
+    const bad = [TENSOR.nonFinite, TENSOR.overflow].includes(key) && Number(raw) > 0;
     return make("td", { className: "n" }, bad ? make("strong", { className: "beyond" }, `✘ ${plain(raw)}`) : shown(key, raw));
   }
 }
@@ -127,12 +127,12 @@ class TensorTable extends PagedTable {
 class EngineTable extends PagedTable {
   constructor(view, columns) {
     const decoded = Object.fromEntries(Object.entries(columns).map(([key, column]) => [key, texts(column)]));
-    super(view, decoded.name.length, "layer", "Filter layers by name, type, tensor, tactic or node");
+    super(view, decoded[LAYER.name].length, "layer", "Filter layers by name, type, tensor, tactic or node");
     this.columns = decoded;
     this.caption = "Layers of the engine, in the order they run";
-    this.words = decoded.name.map((_, i) => Object.values(decoded).map((column) => column[i]).join(" ").toLowerCase());
+    this.words = decoded[LAYER.name].map((_, i) => Object.values(decoded).map((column) => column[i]).join(" ").toLowerCase());
     this.precision = "";
-    if (decoded.precision) this.box.after(this.choice(decoded.precision));
+    if (decoded[LAYER.precision]) this.box.after(this.choice(decoded[LAYER.precision]));
     this.arrange();
   }
 
@@ -153,11 +153,12 @@ class EngineTable extends PagedTable {
   }
 
   keeps(index) {
-    return (this.precision === "" || this.columns.precision[index] === this.precision) && this.words[index].includes(this.text);
+    const wanted = this.precision === "" || this.columns[LAYER.precision][index] === this.precision;
+    return wanted && this.words[index].includes(this.text);
   }
 
   name(index) {
-    return shortened(this.columns.name[index]);
+    return shortened(this.columns[LAYER.name][index]);
   }
 
   order(key, ascending) {
@@ -168,9 +169,9 @@ class EngineTable extends PagedTable {
   row(index) {
     const cells = this.keys.map((key) => {
       if (key === "index") return make("td", { className: "n" }, `${index + 1}`);
-      if (key === "name") return make("th", { scope: "row" }, named(this.columns.name[index]));
-      const text = this.columns[key][index], lists = ["inputs", "outputs", "nodes"].includes(key);
-      const short = lists ? listed(text) : shortened(text), long = lists || key === "tactic" ? "long" : "";
+      if (key === LAYER.name) return make("th", { scope: "row" }, named(this.columns[LAYER.name][index]));
+      const text = this.columns[key][index], lists = [LAYER.inputs, LAYER.outputs, LAYER.nodes].includes(key);
+      const short = lists ? listed(text) : shortened(text), long = lists || key === LAYER.tactic ? "long" : "";
       return make("td", { className: long, ...(short === text ? {} : { title: text }) }, short);
     });
     return make("tr", { "data-index": index }, ...cells);

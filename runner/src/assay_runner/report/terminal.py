@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assay_api.report import CandidateReport, Finding, Report, Verdict
-from assay_runner.report.figures import NOT_MEASURED, bound, figure, milliseconds, number
+from assay_runner.report.figures import NOT_MEASURED, bound, figure, milliseconds
 from assay_runner.report.wording import (
     EMULATED,
     MARKS,
@@ -127,9 +127,9 @@ def _worst(finding: Finding | None, verdict: Verdict) -> str:
     if finding is None:
         return NOT_MEASURED
     place = shortened(one_line(finding.tensor), TENSOR) if finding.tensor else ""
-    if number(finding.value) is None:
+    if finding.value is None:
         return f"{finding.check} {place}".strip()
-    limit = f" ({bound(finding.metric, finding.limit)})" if number(finding.limit) is not None else ""
+    limit = f" ({bound(finding.metric, finding.limit)})" if finding.limit is not None else ""
     value = f"{finding.metric or ''} {figure(finding.metric, finding.value)}{limit}"
     value += f", {UNDECIDED}" if verdict is Verdict.INCONCLUSIVE else ""
     return f"{value} {place}".strip()

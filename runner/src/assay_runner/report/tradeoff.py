@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from assay_api.report import CandidateReport, Report
 from assay_runner.report.drawing import percent_of, scale
-from assay_runner.report.figures import figure, milliseconds, number, percent
+from assay_runner.report.figures import figure, milliseconds, percent
 from assay_runner.report.labels import SCREENS, Label, Screen, labels
 from assay_runner.report.markup import Child, Html, el, icon, tone
 from assay_runner.report.wording import SEVERITY, candidate_verdict
@@ -36,23 +36,17 @@ class Mark:
 
 def worst_snr(candidate: CandidateReport) -> float | None:
     """The worst SNR of any output and sample, dB; Inf where all are bitwise equal, -Inf where one is not finite."""
-    found = []
-    for entry in candidate.outputs:
-        metrics = entry.get("metrics")
-        row = metrics.get("snr") if isinstance(metrics, dict) else None
-        value = number(row.get("worst")) if isinstance(row, dict) else None
-        if value is not None:
-            found.append(-math.inf if math.isnan(value) else value)
-    return min(found, default=None)
+    worst = [output.metrics["snr"].worst for output in candidate.outputs if "snr" in output.metrics]
+    return min((-math.inf if math.isnan(value) else value for value in worst), default=None)
 
 
 def tradeoff(report: Report) -> Html | None:
     """The plot with its caption, or the sentence that says why there is none; None for a single candidate."""
     if len(report.candidates) < 2:
         return None
-    timed = [c for c in report.candidates if c.latency and not c.emulated and number(c.latency.median_ms) is not None]
+    timed = [c for c in report.candidates if c.latency and not c.emulated]
     labelled = all("top1" in c.accuracy for c in timed)
-    values = {c.name: number(c.accuracy["top1"]) if labelled else worst_snr(c) for c in timed}
+    values = {c.name: c.accuracy["top1"] if labelled else worst_snr(c) for c in timed}
     shown = [c for c in timed if (v := values[c.name]) is not None and not math.isnan(v) and math.isfinite(_time(c))]
     if len(shown) < 2:
         why = "The latencies were emulated" if report.emulated else "Too few candidates have a latency and an accuracy"
@@ -184,7 +178,7 @@ def _caption(report: Report, shown: list[CandidateReport], labelled: bool) -> li
     said = [f"Fastest: {fastest.name}, {milliseconds(_time(fastest))}. "]
     accuracy = percent(best.accuracy["top1"]) if labelled else figure("snr", worst_snr(best))
     said.append(f"Most accurate: {best.name}, {accuracy}. ")
-    golden = next((g for c in shown if (g := number(c.accuracy.get("goldenTop1"))) is not None), None)
+    golden = next((c.accuracy["goldenTop1"] for c in shown if "goldenTop1" in c.accuracy), None)
     if labelled and golden is not None:
         said.append(f"Golden has {percent(golden)}. ")
     absent = [c.name for c in report.candidates if c not in shown]

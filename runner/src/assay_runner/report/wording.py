@@ -102,7 +102,7 @@ def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
 
 def remarkable(finding: Finding) -> bool:
     """Whether a finding that passed says something that must not be folded away."""
-    return finding.verdict is Verdict.PASSED and bool(finding.details.get("remark"))
+    return finding.verdict is Verdict.PASSED and finding.details.remark is True
 
 
 def findings_of(report: Report, candidate: str) -> list[Finding]:
@@ -117,12 +117,12 @@ def worst_finding(report: Report, candidate: str) -> Finding | None:
 
 def first(findings: Iterable[Finding]) -> Finding | None:
     """The finding to name first: the worst, of equals one with a figure and the nearest to its limit."""
-    return min(findings, key=lambda f: (SEVERITY[f.verdict], number(f.value) is None, -strain(f)), default=None)
+    return min(findings, key=lambda f: (SEVERITY[f.verdict], f.value is None, -strain(f)), default=None)
 
 
 def strain(finding: Finding) -> float:
     """How near to or beyond its limit a value lies, 1 at the limit; NaN is beyond everything."""
-    value, limit = number(finding.value), number(finding.limit)
+    value, limit = finding.value, finding.limit
     if value is None or limit is None:
         return 0.0
     if math.isnan(value):
@@ -137,10 +137,10 @@ def strain(finding: Finding) -> float:
 
 def worst_figure(finding: Finding | None) -> str:
     """A finding's figure, for example "maxAbs 0.31 (limit ≤ 0.05)"."""
-    if finding is None or number(finding.value) is None:
+    if finding is None or finding.value is None:
         return NOT_MEASURED
     name = finding.metric or "value"
-    limit = "" if number(finding.limit) is None else f" (limit {bound(finding.metric, finding.limit)})"
+    limit = "" if finding.limit is None else f" (limit {bound(finding.metric, finding.limit)})"
     return f"{name} {figure(finding.metric, finding.value)}{limit}"
 
 

@@ -8,9 +8,10 @@ from assay_api.audit import Candidate, EngineRef
 from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS, Backend, Built
+from assay_runner.backends.order import order_of
 from assay_runner.backends.seams import Adopting
 from assay_runner.backends.subject import Subject
-from assay_runner.builds.cache import Order, build_or_take
+from assay_runner.builds.cache import BuildRequest, build_or_take
 from assay_runner.builds.shelves import Shelves
 from assay_runner.checks import parse_checks
 from assay_runner.data.datasets import Dataset, Source
@@ -23,7 +24,7 @@ from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.publish import candidate_of, publish, published, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
-from assay_runner.tasks.sections import candidate_report
+from assay_runner.tasks.sections import single_report
 from assay_runner.trial.measure import measure
 
 
@@ -47,14 +48,17 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     dataset = dataset_of(task, model, context)
     notes: list[str] = []
     setting, shelves = _setting(task, context, backend, record, model, dataset, notes)
-    measured = measure(setting, parse_checks(task.spec))
-    context.progress.stage("publish")
-    for shelf in shelves:
-        shelf.keep()
+    try:
+        measured = measure(setting, parse_checks(task.spec))
+        context.progress.stage("publish")
+        for shelf in shelves:
+            shelf.keep()
+    finally:
+        backend.release(setting.subject.built)
     notes = [*measured.report.notes, *dataset.notes, *notes]
     whose = {"candidate": candidate.name, "gpu_product": task.gpu_product}
     noted = measured.report.model_copy(update={**whose, "notes": tuple(notes)})
-    report = candidate_report(task, context, noted, measured.findings, record, dataset.describe())
+    report = single_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
 
 
@@ -91,8 +95,9 @@ def _built(
     candidate, workdir = candidate_of(task), context.workdir(task)
     if candidate.engine:
         return _adopted(backend, candidate.engine, model, workdir, context), ()
-    order = Order(backend, model, candidate, calibration, versions(), dataset.extents())
-    return build_or_take(order, workdir, context.progress, context.store, task.cache)
+    order = order_of(candidate, model.path)
+    wanted = BuildRequest(backend, model, order, calibration, versions(), dataset.extents())
+    return build_or_take(wanted, workdir, context.progress, context.store, task.cache)
 
 
 def _adopted(backend: Backend, ref: EngineRef, model: LoadedModel, workdir: Path, context: Context) -> Built:

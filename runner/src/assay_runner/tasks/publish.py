@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from assay_api.audit import Candidate
+from assay_api.finding import WorstFigure
 from assay_api.model import parse
 from assay_api.names import REPORT_HTML, REPORT_JSON, REPORT_JUNIT
 from assay_api.plan import Task
 from assay_api.report import CandidateReport, Finding, Report, Verdict, to_json
-from assay_api.result import StoredReport, TaskResult, WorstFigure
+from assay_api.result import StoredReport, TaskResult
 from assay_runner.report import first, render_html, render_junit
 from assay_runner.report.engine import achieved_text
 from assay_runner.stores import join
@@ -80,22 +81,7 @@ def task_result(task: Task, report: Report, stored: StoredReport) -> TaskResult:
 
 def _worst(report: Report) -> WorstFigure | None:
     finding = first(report.findings)
-    if finding is None:
-        return None
-    return WorstFigure(
-        candidate=finding.candidate,
-        check=finding.check,
-        message=finding.message,
-        tensor=finding.tensor,
-        node=finding.node,
-        metric=finding.metric,
-        value=_figure(finding.value),
-        limit=_figure(finding.limit),
-    )
-
-
-def _figure(value: float | None) -> str | None:
-    return None if value is None else f"{value:.6g}"
+    return WorstFigure.of(finding) if finding else None
 
 
 def _message(report: Report) -> str:

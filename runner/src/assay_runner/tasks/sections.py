@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from assay_api.audit import AuditSpec
-from assay_api.model import to_wire
+from assay_api.model import parse
 from assay_api.plan import Task
-from assay_api.report import CandidateReport, Finding, Report
+from assay_api.report import CandidateReport, DatasetEntry, Finding, GoldenEntry, Report
 from assay_api.result import TaskResult
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
@@ -13,13 +12,13 @@ from assay_runner.tasks.publish import by_severity, candidate_of, publish, task_
 from assay_runner.tasks.records import GoldenRecord
 
 
-def candidate_report(
+def single_report(
     task: Task,
     context: Context,
     candidate: CandidateReport,
     findings: tuple[Finding, ...] = (),
     record: GoldenRecord | None = None,
-    dataset: dict[str, object] | None = None,
+    dataset: DatasetEntry | None = None,
 ) -> Report:
     """The report of one candidate, measured or not."""
     return Report(
@@ -32,9 +31,9 @@ def candidate_report(
         candidates=(candidate,),
         findings=by_severity(findings),
         golden=golden_section(record),
-        dataset=dataset or {},
+        dataset=dataset or DatasetEntry(),
         environment=environment(),
-        spec=spec_section(task.spec),
+        spec=task.spec,
         reproduce=context.reproduce,
     )
 
@@ -42,18 +41,13 @@ def candidate_report(
 def publish_unmeasured(task: Task, context: Context, error: Exception) -> TaskResult:
     """Store the report of a candidate that could not be measured, which is Inconclusive, and say why."""
     emulated = context.backend is not None and candidate_of(task).backend != context.backend
-    report = candidate_report(task, context, unmeasured(task, str(error), emulated=emulated))
+    report = single_report(task, context, unmeasured(task, str(error), emulated=emulated))
     return task_result(task, report, publish(report, task.folder, context.store))
 
 
-def golden_section(record: GoldenRecord | None) -> dict[str, object]:
+def golden_section(record: GoldenRecord | None) -> GoldenEntry:
     """How the reference was made, for the report."""
     if record is None:
-        return {}
-    notes: dict[str, object] = {"notes": list(record.notes)} if record.notes else {}
-    return {"uri": record.uri, "samples": record.samples, **record.details, **notes}
-
-
-def spec_section(spec: AuditSpec) -> dict[str, object]:
-    """The spec as it was audited."""
-    return to_wire(spec)
+        return GoldenEntry()
+    notes = {"notes": record.notes} if record.notes else {}
+    return parse(GoldenEntry, {"uri": record.uri, "samples": record.samples, **record.details, **notes})

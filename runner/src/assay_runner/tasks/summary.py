@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from assay_api.names import REPORT_JSON
 from assay_api.plan import Task, siblings
-from assay_api.report import CandidateReport, Report, to_json, worst
+from assay_api.report import CandidateReport, DatasetEntry, GoldenEntry, Report, to_json, worst
 from assay_api.result import StoredReport, TaskResult
 from assay_runner.errors import Unavailable
 from assay_runner.stores import join
@@ -17,7 +17,7 @@ from assay_runner.tasks.environment import environment
 from assay_runner.tasks.publish import publish, published, task_result, unmeasured
 from assay_runner.tasks.recommendation import recommend
 from assay_runner.tasks.records import read_record
-from assay_runner.tasks.sections import golden_section, spec_section
+from assay_runner.tasks.sections import golden_section
 
 
 def run_summary(task: Task, context: Context) -> TaskResult:
@@ -42,9 +42,9 @@ def run_summary(task: Task, context: Context) -> TaskResult:
         candidates=tuple(candidates),
         findings=tuple(f for r in reports for f in r.findings),
         golden=_golden(task, context),
-        dataset=next((r.dataset for r in reports if r.dataset), {}),
+        dataset=next((r.dataset for r in reports if r.dataset.uri), DatasetEntry()),
         environment=_environment(reports),
-        spec=spec_section(task.spec),
+        spec=task.spec,
         reproduce=context.reproduce,
     )
     same = done and to_json(done[0]) == to_json(report)
@@ -85,12 +85,12 @@ def _changed(of: Task, stored: StoredReport | None, told: str | None) -> str | N
     return f"{uri} was changed: it {now}, and its task stored SHA-256 {told}"
 
 
-def _golden(task: Task, context: Context) -> dict[str, object]:
+def _golden(task: Task, context: Context) -> GoldenEntry:
     try:
         return golden_section(read_record(task, context))
     except Unavailable as error:
         # The candidates' verdicts stand without it; the page says what is missing.
-        return {"missing": str(error)}
+        return GoldenEntry(missing=str(error))
 
 
 def _environment(reports: list[Report]) -> dict[str, str]:

@@ -88,8 +88,7 @@ def _figure(candidate: CandidateReport, metric: str) -> float:
     """More is better; NaN where it was not measured."""
     if metric != "snr":
         return candidate.accuracy.get(metric, math.nan)
-    # A report read from the store holds what JSON has no number for as a string.
-    worst = [float(output.get("metrics", {}).get("snr", {}).get("worst", math.nan)) for output in candidate.outputs]
+    worst = [output.metrics["snr"].worst if "snr" in output.metrics else math.nan for output in candidate.outputs]
     return math.nan if not worst or any(map(math.isnan, worst)) else min(worst)
 
 

@@ -11,7 +11,7 @@ from assay_runner.errors import InvalidInput
 from assay_runner.passes.setting import Setting
 from assay_runner.trial.report import candidate_report
 from assay_runner.trial.split_layers import split_layers
-from assay_runner.trial.trial import judge, trial
+from assay_runner.trial.trial import judge, located, trial
 
 
 class Measured(NamedTuple):
@@ -29,7 +29,9 @@ def measure(setting: Setting, checks: Sequence[Check]) -> Measured:
         Unavailable: memory or the device gave out.
     """
     _check_outputs(checks, tuple(setting.subject.outputs))
-    evidence = trial(setting, (need for check in checks for need in check.needs))
+    wanted = [need for check in checks for need in check.needs]
+    setting = located(setting, wanted)
+    evidence = trial(setting, wanted)
     findings = judge(checks, evidence)
     closer = split_layers(setting, checks, evidence, findings)
     if closer is not evidence:

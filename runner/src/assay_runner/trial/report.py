@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay_api.report import CandidateReport, Finding, Latency, Verdict, worst
+from assay_api.entries import EngineLayerEntry, HistogramEntry, Latency, MetricEntry, OutputEntry, TensorEntry
+from assay_api.report import CandidateReport, Finding, Verdict, worst
 from assay_runner.backends.subject import Subject
 from assay_runner.checks import Check
 from assay_runner.checks.check import probe_disagrees
-from assay_runner.checks.latency import summary
+from assay_runner.checks.latency import latency_of
 from assay_runner.checks.output_drift import METRICS
 from assay_runner.evidence import (
     BatchTimes,
@@ -31,6 +32,7 @@ from assay_runner.evidence import (
     TensorsWanted,
     TimingWanted,
 )
+from assay_runner.evidence.ranges import TensorRange
 from assay_runner.statistics.quantiles import bad_end, worst_index
 
 SAME_DB = 80.0
@@ -53,7 +55,7 @@ def candidate_report(
     ordered = tuple(sorted(findings, key=lambda finding: ORDER[finding.verdict]))
     fields: dict[str, Any] = {}
     timing = evidence.any(TimingWanted)
-    if timed := summary(timing) if timing else latency(evidence.times):
+    if timed := latency_of(timing) if timing else latency(evidence.times):
         fields["latency"] = timed
     if timing and timing.memory is not None:
         fields["memory"] = timing.memory
@@ -84,8 +86,8 @@ def _engine(engine: EngineFacts) -> dict[str, Any]:
     fields = {"memory": engine.memory, "typing": engine.typing}
     return {key: value for key, value in fields.items() if value is not None} | {
         "achieved": engine.achieved(),
-        "engine": dict(engine.facts),
-        "engine_layers": tuple(map(asdict, engine.layers)),
+        "engine": engine.facts,
+        "engine_layers": tuple(EngineLayerEntry.model_validate(asdict(layer)) for layer in engine.layers),
     }
 
 
@@ -109,85 +111,84 @@ def accuracy(evidence: Evidence) -> dict[str, float]:
     return found
 
 
-def _output(drifts: OutputDrifts, checks: Iterable[Check]) -> dict[str, Any]:
+def _output(drifts: OutputDrifts, checks: Iterable[Check]) -> OutputEntry:
     limits = {name: limit for check in checks for name, limit in check.limits_on(drifts.site.tensor).items()}
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, MetricEntry] = {}
     if drifts.equal is not None:
         metrics["equal"] = _share(drifts.equal, np.arange(drifts.samples), limits.get("equal"))
     for metric in METRICS:
         values = metric.values(drifts)[drifts.measured]
         if not values.size or (metric.name == "cosine" and drifts.elements == 1):
             continue
-        entry: dict[str, Any] = {
-            "worst": bad_end(values, 1.0, metric.more_is_better),
-            "p50": bad_end(values, 0.5, metric.more_is_better),
-            "p99": bad_end(values, 0.99, metric.more_is_better),
-            "worstSample": int(drifts.measured[worst_index(values, metric.more_is_better)]),
-        }
-        metrics[metric.name] = entry | ({"limit": limits[metric.name]} if metric.name in limits else {})
+        metrics[metric.name] = MetricEntry(
+            worst=bad_end(values, 1.0, metric.more_is_better),
+            p50=bad_end(values, 0.5, metric.more_is_better),
+            p99=bad_end(values, 0.99, metric.more_is_better),
+            worst_sample=int(drifts.measured[worst_index(values, metric.more_is_better)]),
+            limit=limits.get(metric.name),
+        )
     for k, agreement in drifts.top_k.items():
         if drifts.classes > k and drifts.measured.size:
             share = _share(agreement[drifts.measured], drifts.measured, limits.get("topKAgreement"))
-            metrics["topKAgreement"] = share | {"k": k}
-    return {"name": drifts.site.tensor, "metrics": metrics}
+            metrics["topKAgreement"] = share.model_copy(update={"k": k})
+    return OutputEntry(name=drifts.site.tensor, metrics=metrics)
 
 
-def _share(flags: NDArray[np.bool_], samples: NDArray[np.intp], limit: float | None) -> dict[str, Any]:
+def _share(flags: NDArray[np.bool_], samples: NDArray[np.intp], limit: float | None) -> MetricEntry:
     """A metric that is a share of samples; its worst sample is the first that has not."""
-    entry: dict[str, Any] = {"worst": float(flags.mean())}
-    if not flags.all():
-        entry["worstSample"] = int(samples[np.argmin(flags)])
-    return entry | ({} if limit is None else {"limit": limit})
+    worst_sample = None if flags.all() else int(samples[np.argmin(flags)])
+    return MetricEntry(worst=float(flags.mean()), worst_sample=worst_sample, limit=limit)
 
 
-def _layers(evidence: Evidence, shown: ShownTensors | None) -> tuple[dict[str, Any], ...]:
+def _layers(evidence: Evidence, shown: ShownTensors | None) -> tuple[TensorEntry, ...]:
     """Entries per tensor, with golden's counts against FP16 where that is the candidate's format."""
     if shown is None or shown.layers is None:
         return ()
-    counted: dict[str, dict[str, Any]] = {}
+    counted: dict[str, TensorRange] = {}
     ranges = evidence.any(RangesWanted)
     if ranges and evidence.precision == "fp16":
-        for entry in ranges.tensors:
-            counts = {"overflow": entry.overflow, "underflow": entry.underflow, "subnormal": entry.subnormal}
-            counted[entry.site.tensor] = ({"smallest": entry.smallest} if entry.smallest else {}) | counts
-    return tuple(_layer(layer) | counted.get(layer.site.tensor, {}) for layer in shown.layers.layers)
+        counted = {entry.site.tensor: entry for entry in ranges.tensors}
+    return tuple(_layer(layer, counted.get(layer.site.tensor)) for layer in shown.layers.layers)
 
 
-def _histogram(histogram: Histogram) -> dict[str, Any]:
-    return {
-        "tensor": histogram.site.tensor,
-        "node": histogram.site.node,
-        "op": histogram.site.op,
-        "low": histogram.low,
-        "golden": histogram.golden,
-        "candidate": histogram.candidate,
-        "goldenZeros": histogram.golden_zeros,
-        "candidateZeros": histogram.candidate_zeros,
-        "nonFinite": histogram.not_finite,
-    }
+def _histogram(histogram: Histogram) -> HistogramEntry:
+    return HistogramEntry(
+        tensor=histogram.site.tensor,
+        node=histogram.site.node,
+        op=histogram.site.op,
+        low=histogram.low,
+        golden=histogram.golden,
+        candidate=histogram.candidate,
+        golden_zeros=histogram.golden_zeros,
+        candidate_zeros=histogram.candidate_zeros,
+        non_finite=histogram.not_finite,
+    )
 
 
-def _layer(layer: LayerError) -> dict[str, Any]:
+def _layer(layer: LayerError, counted: TensorRange | None) -> TensorEntry:
     local = layer.local
-    fields = {
-        "name": layer.site.tensor,
-        "node": layer.site.node,
-        "op": layer.site.op,
-        "localSnr": local.snr if local else None,
-        "localRms": local.rms if local else None,
-        "localMaxAbs": local.max_abs if local else None,
-        "accumulatedSnr": layer.accumulated.snr,
-        "accumulatedRms": layer.accumulated.rms,
-        "accumulatedMaxAbs": layer.accumulated.max_abs,
-        "accumulatedCosine": layer.accumulated.cosine,
-        "startsHere": layer.starts_here,
-        "min": layer.low,
-        "max": layer.high,
-        "goldenMin": layer.golden_low,
-        "goldenMax": layer.golden_high,
-        "nonFinite": layer.not_finite,
-    }
-    return {key: value for key, value in fields.items() if value is not None}
+    return TensorEntry(
+        name=layer.site.tensor,
+        node=layer.site.node,
+        op=layer.site.op,
+        local_snr=local.snr if local else None,
+        local_rms=local.rms if local else None,
+        local_max_abs=local.max_abs if local else None,
+        accumulated_snr=layer.accumulated.snr,
+        accumulated_rms=layer.accumulated.rms,
+        accumulated_max_abs=layer.accumulated.max_abs,
+        accumulated_cosine=layer.accumulated.cosine,
+        starts_here=layer.starts_here,
+        min=layer.low,
+        max=layer.high,
+        golden_min=layer.golden_low,
+        golden_max=layer.golden_high,
+        non_finite=layer.not_finite,
+        smallest=counted.smallest or None if counted else None,
+        overflow=counted.overflow if counted else None,
+        underflow=counted.underflow if counted else None,
+        subnormal=counted.subnormal if counted else None,
+    )
 
 
 def reproduces(reproduction: Reproduction | None) -> tuple[str, ...]:

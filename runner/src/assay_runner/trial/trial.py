@@ -17,7 +17,7 @@ from assay_api.report import Finding
 from assay_runner.backends import Session
 from assay_runner.checks import Check
 from assay_runner.checks.check import inconclusive_if_unrounded
-from assay_runner.data.rows import length, parts
+from assay_runner.data.rows import parts
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.evidence import BatchTimes, Evidence, Need
 from assay_runner.passes import PASSES
@@ -34,8 +34,8 @@ def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
         InvalidInput: model and data do not fit each other, or a need names what is not there.
         Unavailable: memory or the device gave out.
     """
-    known = setting.reference.measured
     asked = dict.fromkeys(wanted)
+    setting, known = located(setting, asked), setting.reference.measured
     found = {need: known[need] for need in asked if need in known}
     with ExitStack() as stack:
         # First of all what is served: what is opened beside it has to do with the memory that is left.
@@ -60,12 +60,19 @@ def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
         hidden=built.hidden,
         unrounded=built.unrounded,
         overflows=built.overflows,
+        wide=built.wide,
         engine=built.engine,
         found={need: found[need] for need in asked if need in found},
         missing={need: attempt.reason for attempt in attempts if attempt.reason for need in attempt.needs},
         times=run.times,
         notes=tuple(dict.fromkeys(note for attempt in attempts for note in attempt.notes)),
     )
+
+
+def located(setting: Setting, wanted: Iterable[Need[Any]]) -> Setting:
+    """The setting with what is known of where samples are; once that is there, it stays as it is."""
+    kinds = (PASSES.get(type(need)) for need in wanted)
+    return setting.located(any(kind.takes_parts for kind in kinds if kind))
 
 
 def judge(checks: Iterable[Check], evidence: Evidence) -> list[Finding]:
@@ -164,7 +171,7 @@ class _Run:
 
     def _timed(self, batch: Batch) -> dict[str, Array]:
         """Run, and take the time of full batches: other sizes are not comparable."""
-        rows = length(batch)
+        rows = batch.fed
         self._rows = self._rows or rows
         start = time.perf_counter()
         outputs = self._session.run(batch.inputs)

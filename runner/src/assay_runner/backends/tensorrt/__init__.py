@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
-from assay_api.audit import Candidate
-from assay_runner.backends.backend import NOTHING, Built, Capability, Piece, Session
+from assay_runner.backends.backend import NOTHING, Built, Capability, Segment, Session
+from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.seams import KEPT, Comparison
 from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.description import engine_facts, inspected
 from assay_runner.backends.tensorrt.device import stream
 from assay_runner.backends.tensorrt.hold_layers import slips
-from assay_runner.backends.tensorrt.library import check_available, load_plugins
-from assay_runner.backends.tensorrt.plans import INSPECTED, PLAN, check_plan, made
-from assay_runner.backends.tensorrt.probes import Probes, marked_plan
+from assay_runner.backends.tensorrt.library import check_available, load_plugins, selects_tactics
+from assay_runner.backends.tensorrt.plans import INSPECTED, PLAN, build_or_reuse, check_plan, tactics_of
+from assay_runner.backends.tensorrt.probes import Probes, forget, marked_plan
 from assay_runner.backends.tensorrt.recipes import fingerprint, identity, recipe_of
 from assay_runner.backends.tensorrt.session import opened
 from assay_runner.errors import Unsupported
@@ -52,8 +53,10 @@ class TensorRT:
         check_available()
 
     def can(self, capability: Capability) -> bool:
-        """All of it, by further engines; of an existing plan only what its outputs are."""
-        return capability in (Capability.TENSORS, Capability.PIECES)
+        """Tensors and segments by further engines, of an existing plan only outputs; tactics where its version can."""
+        if capability is Capability.TACTICS:
+            return find_spec("tensorrt") is not None and selects_tactics()
+        return capability in (Capability.TENSORS, Capability.SEGMENTS)
 
     def identity(self) -> str:
         """TensorRT, driver and GPU."""
@@ -66,7 +69,7 @@ class TensorRT:
     def build(
         self,
         model: LoadedModel,
-        candidate: Candidate,
+        order: BuildOrder,
         calibration: Batches | None,
         workdir: Path,
         progress: Progress,
@@ -75,21 +78,22 @@ class TensorRT:
         """An engine in `workdir`, taken from `workdir / KEPT` where it lies there already; see `Keeping`.
 
         Raises:
-            InvalidInput: the model cannot be parsed or built so, or shapes do not fit.
+            InvalidInput: the model cannot be parsed or built so, shapes do not fit, or a node that is held, or a
+                layer's tactic, is not there.
             Unsupported: this version or GPU does not have what is asked for.
             Unavailable: device memory ran out.
         """
         kept = workdir / KEPT
         kept.mkdir(parents=True, exist_ok=True)
-        recipe, notes = recipe_of(model, candidate, calibration, workdir, progress, shapes)
-        record = made(recipe, kept, progress, fingerprint(model, candidate, recipe))
+        recipe, notes = recipe_of(model, order, calibration, workdir, progress, shapes)
+        record = build_or_reuse(recipe, kept, progress, fingerprint(model, order, recipe))
         facts = engine_facts(inspected(kept / PLAN, kept / INSPECTED), recipe.settings, record, model)
         if recipe.settings.typing == "strong":
             facts = replace(facts, wide=wide_nodes(load_outline(recipe.source)))
-        self._probes[workdir] = Probes(recipe, facts.layers, workdir, progress)
+        self._probes[workdir] = Probes(replace(recipe, tactics=None), facts.layers, workdir, progress)
         return Built(
             backend=self.name,
-            precision=candidate.precision or "",
+            precision=order.precision,
             path=kept / PLAN,
             source=model.path,
             folder=workdir,
@@ -97,7 +101,13 @@ class TensorRT:
             notes=(*notes, *_slipped(slips(facts.layers, recipe.held))),
             hidden=hidden(load_outline(model.path)),
             engine=facts,
+            tactics=tactics_of(kept),
         )
+
+    def release(self, built: Built) -> None:
+        """Forget recipe and inspected layers, and delete the plans that were built to look into this one."""
+        if self._probes.pop(built.folder, None) is not None:
+            forget(built.folder)
 
     def adopt(self, plan: Path, model: LoadedModel, workdir: Path, plugins: Sequence[str] = ()) -> Built:
         """An existing plan as it is.
@@ -165,7 +175,7 @@ class TensorRT:
         Raises:
             Unsupported: an existing plan, or CUDA's compiler is missing.
         """
-        return self._probes_of(built).comparison(self.sites(built), _outputs(built), local, whole)
+        return self._probes_of(built).comparison(self.sites(built), _outputs(built), built.axes, local, whole)
 
     def fused_layer(self, built: Built, tensor: str) -> FusedLayer | None:
         """The engine's layers that make a tensor, where there are others inside; None of an existing plan."""
@@ -178,23 +188,25 @@ class TensorRT:
         Raises:
             Unsupported: an existing plan, or CUDA's compiler is missing.
         """
-        return self._probes_of(built).inside(tensor, _outputs(built))
+        return self._probes_of(built).inside(tensor, _outputs(built), built.axes)
 
     @contextmanager
-    def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Piece, ...]]:
+    def segments(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Segment, ...]]:
         """The engine's layers as one more engine, each on tensors from elsewhere: all at once, whatever the limit."""
         probes = self._probes_of(built)
         with stream() as handle:
-            session = probes.pieces(shared.keys() & set(probes.fusion.kept), handle)
+            session = probes.segments(shared.keys() & set(probes.fusion.kept), handle)
             try:
                 cut = session.cut(shared)
-                yield (Piece(cut.needs, {name: name for name in cut.results}, session),)
+                yield (Segment(cut.needs, {name: name for name in cut.results}, session),)
             finally:
                 session.close()
 
     def _probes_of(self, built: Built) -> Probes:
         if found := self._probes.get(built.folder):
             return found
+        if built.path == built.folder / KEPT / PLAN:
+            raise Unsupported("only its outputs can be seen here: it was released, or built by another process")
         raise Unsupported(
             "an existing plan shows its inputs and outputs only: build the model here too, as another candidate, "
             "to see its tensors"
@@ -203,7 +215,7 @@ class TensorRT:
 
 def _runnable(built: Built) -> Path:
     """The plan, with its plugins loaded: where another process built it, this one has none yet."""
-    load_plugins(built.engine.facts.get("plugins", ()) if built.engine else ())
+    load_plugins(built.engine.facts.plugins or () if built.engine else ())
     return built.path
 
 

@@ -23,6 +23,7 @@ from assay_runner.backends.tensorrt.library import (
     tensorrt,
 )
 from assay_runner.backends.tensorrt.progress import monitor
+from assay_runner.backends.tensorrt.tactics import Record, selector
 from assay_runner.errors import AuditError, InvalidInput, Unavailable, Unsupported
 from assay_runner.tensors import Extents, Progress
 
@@ -43,6 +44,7 @@ class Recipe:
         outputs: tensors that become outputs besides the model's own.
         unfused: whether tensors that survive fusion are marked for a listener.
         calibrator: makes the calibrator for a network, or None.
+        tactics: what layers are held to, as `BuildOrder.tactics` has it; None: no record is kept.
     """
 
     source: Path
@@ -53,6 +55,7 @@ class Recipe:
     outputs: Collection[str] = ()
     unfused: bool = False
     calibrator: Callable[[Any], Any] | None = None
+    tactics: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,18 +66,20 @@ class Product:
         plan: its bytes.
         seconds: the build took.
         warnings: what the builder had to say.
+        tactics: of each layer, where the recipe asks for a record.
     """
 
     plan: bytes
     seconds: float
     warnings: tuple[str, ...]
+    tactics: Mapping[str, str] | None = None
 
 
 def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     """Build an engine.
 
     Raises:
-        InvalidInput: the model cannot be parsed or built so.
+        InvalidInput: the model cannot be parsed or built so, or a layer does not run the tactic it is held to.
         Unsupported: this TensorRT lacks an option that is asked for.
         Unavailable: device memory ran out.
     """
@@ -90,6 +95,9 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     hold(trt, network, recipe.held, recipe.source)
     config = _config(trt, builder, network, recipe)
     config.progress_monitor = monitor(progress, what)
+    record = None if recipe.tactics is None else Record(recipe.tactics)
+    if record is not None:
+        config.algorithm_selector = selector(trt, record)
     plan = builder.build_serialized_network(network, config)
     if recipe.calibrator is not None:
         end(config.int8_calibrator)
@@ -97,7 +105,10 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
         raise _failure(mark)
     if timings := _timing_cache(config, recipe):
         timing.keep(config, timings)
-    return Product(bytes(plan), time.monotonic() - start, said(mark)[:MOST_WARNINGS])
+    if record is not None:
+        record.check()
+    tactics = record.chosen if record is not None else None
+    return Product(bytes(plan), time.monotonic() - start, said(mark)[:MOST_WARNINGS], tactics)
 
 
 def _creation_flags(trt: Any, settings: Settings) -> int:

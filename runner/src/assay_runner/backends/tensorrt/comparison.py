@@ -1,7 +1,7 @@
 """All tensors of an engine against golden's, where they lie: in device memory, of which only figures come back.
 
 Golden's tensors go to the device once and serve twice: they are compared with what the engine made, and they are what
-its pieces run on.
+its segments run on.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import numpy as np
 
 from assay_runner.backends.tensorrt.device import Buffers, DeviceArray, synchronize, to_device
 from assay_runner.backends.tensorrt.kernels import Machine
-from assay_runner.backends.tensorrt.pieces import PiecesSession
 from assay_runner.backends.tensorrt.reductions import Reductions
+from assay_runner.backends.tensorrt.segments import SegmentsSession
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Batch, Progress
@@ -26,15 +27,16 @@ FP32_BYTES: Final = 4
 
 
 class DeviceComparison:
-    """A probe engine and, where local errors are asked for, its pieces; everything on the probe's stream."""
+    """A probe engine and, where local errors are asked for, its segments; everything on the probe's stream."""
 
     def __init__(
         self,
         probe: EngineSession,
-        pieces: PiecesSession | None,
+        segments: SegmentsSession | None,
         names: Collection[str],
         outputs: Collection[str],
         fused: Collection[str],
+        axes: SampleAxes,
         progress: Progress,
         machine: Machine | None = None,
     ) -> None:
@@ -42,15 +44,16 @@ class DeviceComparison:
 
         Args:
             probe: the engine with tensors among its outputs.
-            pieces: its pieces, on the same stream.
+            segments: its segments, on the same stream.
             names: tensors that are looked at, as far as they are shown.
             outputs: names of the model's own outputs.
             fused: tensors that the engine never makes.
+            axes: where the samples of its tensors are.
             progress: told when local errors cannot be had.
             machine: what reduces; None: the GPU.
         """
-        self._probe, self._pieces, self._outputs = probe, pieces, frozenset(outputs)
-        self._progress = progress
+        self._probe, self._segments, self._outputs = probe, segments, frozenset(outputs)
+        self._axes, self._progress = axes, progress
         self.notes: tuple[str, ...] = ()
         self._left_out = False
         self.shown = probe.shown.intersection(names)
@@ -59,10 +62,10 @@ class DeviceComparison:
         self._golden, self._narrow = Buffers(), Buffers()
 
     def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
-        """Run the engine on a batch, and its pieces on golden's tensors; the model's outputs, on the host.
+        """Run the engine on a batch, and its segments on golden's tensors; the model's outputs, on the host.
 
         Raises:
-            InvalidInput: the engine, or its pieces, cannot be run on these inputs.
+            InvalidInput: the engine, or its segments, cannot be run on these inputs.
             Unavailable: device memory ran out, or the device failed.
         """
         placed = {name: self._copied(self._golden, name, array) for name, array in golden.items() if name in self.shown}
@@ -70,8 +73,8 @@ class DeviceComparison:
         for name in self.shown & found.keys():
             self._reduce(self._accumulated, name, placed.get(name), found[name], batch)
         outputs = self._probe.fetch({name: array for name, array in found.items() if name in self._outputs})
-        if self._pieces is not None and placed:
-            self._add_local(self._pieces, placed, golden, batch)
+        if self._segments is not None and placed:
+            self._add_local(self._segments, placed, golden, batch)
         # What was copied must live until now.
         synchronize(self._probe.stream)
         golden.clear()
@@ -122,24 +125,25 @@ class DeviceComparison:
     def _reduce(
         self, to: Reductions, name: str, golden: DeviceArray | None, candidate: DeviceArray, batch: Batch
     ) -> None:
-        rows = len(next(iter(batch.inputs.values())))
+        # The kernels take samples that lie one behind the other.
+        rows = batch.fed if self._axes.of(name, candidate.shape, batch.fed) == 0 else 0
         to.add(name, golden, candidate, rows, batch.count, batch.start, self._probe.stream)
 
     def _add_local(
-        self, pieces: PiecesSession, placed: Mapping[str, DeviceArray], golden: Mapping[str, Array], batch: Batch
+        self, segments: SegmentsSession, placed: Mapping[str, DeviceArray], golden: Mapping[str, Array], batch: Batch
     ) -> None:
         fed = {name: self._fed(name, golden[name], array) for name, array in placed.items()}
         try:
-            found = pieces.launch({**fed, **batch.inputs})
+            found = segments.launch({**fed, **batch.inputs})
         except (InvalidInput, Unavailable) as error:
             known = f"are measured before sample {batch.start} only" if self.local() else "are not measured"
             self.notes += (f"local errors {known}: {error}",)
             self._progress.note(self.notes[-1])
             # Its memory may be what the rest lacks.
-            pieces.close()
-            self._pieces = None
+            segments.close()
+            self._segments = None
             return
-        if not found and pieces.built and not self._left_out:
+        if not found and segments.built and not self._left_out:
             self._left_out = True
             self.notes += (
                 f"local errors leave out batches of another shape than the first, as at sample {batch.start}",
@@ -148,7 +152,7 @@ class DeviceComparison:
             self._reduce(self._local, name, placed.get(name), array, batch)
 
     def _fed(self, name: str, array: Array, placed: DeviceArray) -> DeviceArray:
-        """What pieces take: FP32 whatever golden computes in."""
+        """What segments take: FP32 whatever golden computes in."""
         if array.dtype == np.float32:
             return placed
         narrow = array.astype(np.float32)
@@ -157,7 +161,7 @@ class DeviceComparison:
         return fed
 
     def _copied(self, to: Buffers, name: str, array: Array) -> DeviceArray:
-        dense = np.ascontiguousarray(array)
+        dense = np.asarray(array, order="C")
         pointer = to[name].reserve(dense.nbytes)
         to_device(dense, pointer, self._probe.stream)
         if dense is not array:

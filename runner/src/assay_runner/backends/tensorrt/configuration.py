@@ -1,4 +1,4 @@
-"""From a candidate to builder settings: decided here in plain values, applied to TensorRT's objects in `building`."""
+"""From an order to builder settings: decided here in plain values, applied to TensorRT's objects in `building`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from assay_api.audit import BuildOptions, Candidate, ShapeProfile
+from assay_api.audit import BuildOptions, ShapeProfile
+from assay_runner.backends.order import BuildOrder
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.tensors import Extents, TensorSpec
 
@@ -36,12 +37,14 @@ class Offered:
         implicit: whether there are calibrators of its own.
         capability: the GPU's compute capability.
         version: TensorRT's version, for sentences.
+        tactics: whether tactics can be recorded and held.
     """
 
     weak: bool
     implicit: bool
     capability: tuple[int, int]
     version: str
+    tactics: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,14 @@ class Settings:
     options: BuildOptions
 
 
-def settings(candidate: Candidate, offered: Offered) -> Settings:
-    """What the candidate means here.
+def settings(order: BuildOrder, offered: Offered) -> Settings:
+    """What the order means here.
 
     Raises:
         Unsupported: this version or GPU does not have what it asks for.
     """
-    precision = candidate.precision or "fp32"
-    typing: Typing = candidate.typing or ("weak" if offered.weak else "strong")
+    precision, options = order.precision, order.options
+    typing: Typing = order.typing or ("weak" if offered.weak else "strong")
     if typing == "weak" and not offered.weak:
         raise Unsupported(
             f"typing weak is asked for, which TensorRT {offered.version} no longer has: set typing: strong"
@@ -85,17 +88,19 @@ def settings(candidate: Candidate, offered: Offered) -> Settings:
             f"fp8 is asked for, which needs compute capability 8.9 or newer, and this GPU has {shown}: "
             "choose other spec.target.gpuProducts, or another precision"
         )
-    implicit = _implicit(candidate, typing, offered)
-    options = candidate.build or BuildOptions()
-    wide = any(layer.precision != "fp32" for layer in candidate.layers)
+    if order.tactics is not None and not offered.tactics:
+        raise Unsupported(
+            f"a record of tactics is asked for, which TensorRT {offered.version} cannot keep, for it has no "
+            "IAlgorithmSelector: keep the plan itself, which is its tactics"
+        )
     own = FLAGS[precision] if typing == "weak" and precision != "tf32" else ()
-    extra = tuple(FLAGS[layer.precision][0] for layer in candidate.layers if wide and layer.precision != "fp32")
+    extra = (FLAGS[held][0] for held in sorted(set(order.held.values()) - {"fp32"}))
     return Settings(
         typing=typing,
-        implicit=implicit,
+        implicit=_implicit(order, typing, offered),
         flags=tuple(dict.fromkeys((*own, *(extra if typing == "weak" else ()), *_compatible(options), *options.flags))),
         tf32=precision == "tf32" or "TF32" in options.flags,
-        obeys=bool(candidate.layers) and typing == "weak",
+        obeys=bool(order.held) and typing == "weak",
         workspace=quantity(options.workspace) if options.workspace else None,
         options=options,
     )
@@ -105,16 +110,16 @@ def _compatible(options: BuildOptions) -> tuple[str, ...]:
     return (*(("VERSION_COMPATIBLE",) if options.version_compatible else ()), *(("REFIT",) if options.refit else ()))
 
 
-def _implicit(candidate: Candidate, typing: Typing, offered: Offered) -> bool:
-    calibration = candidate.calibration
-    if calibration is None or candidate.precision != "int8" or typing == "strong":
+def _implicit(order: BuildOrder, typing: Typing, offered: Offered) -> bool:
+    how = order.quantisation
+    if how is None or order.precision != "int8" or typing == "strong":
         return False
-    if calibration.quantization == "implicit" and not offered.implicit:
+    if how.quantization == "implicit" and not offered.implicit:
         raise Unsupported(
             f"implicit quantization is asked for, and TensorRT {offered.version} has no calibrators: "
             "set calibration.quantization: explicit"
         )
-    wanted = calibration.quantization or ("implicit" if calibration.method in ("entropy", "minmax") else "explicit")
+    wanted = how.quantization or ("implicit" if how.method in ("entropy", "minmax") else "explicit")
     return wanted == "implicit" and offered.implicit
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from assay_api.entries import EngineEntry
+from assay_api.model import parse
 from assay_runner.backends.layer_precisions import nodes
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.backends.tensorrt.device import device
@@ -44,7 +46,7 @@ def engine_facts(
     Args:
         inspected: as `inspected` gives it.
         chosen: how it was built, or None for an existing plan.
-        record: more for the reader of the report.
+        record: more for the reader of the report, as `EngineEntry` has it on the wire.
         model: the audit's model, whose nodes are looked for in the layers.
     """
     gpu = device()
@@ -59,4 +61,4 @@ def engine_facts(
         **record,
     }
     layers = engine_layers(inspected["layers"], [name for name, _ in nodes(model.path)])
-    return EngineFacts(layers, facts, inspected["memory"], chosen.typing if chosen else None)
+    return EngineFacts(layers, parse(EngineEntry, facts), inspected["memory"], chosen.typing if chosen else None)

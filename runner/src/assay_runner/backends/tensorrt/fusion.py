@@ -58,11 +58,11 @@ def fusion(model: onnx.ModelProto, layers: Sequence[EngineLayer]) -> Fusion:
     outputs = {output.name for output in model.graph.output}
     readers = _readers(model)
     makers = {name: index for index, node in enumerate(model.graph.node) for name in node.output if name}
-    told, astray = any(homes), _astray(model, homes)
+    told, unlocated = any(homes), _unlocated(model, homes)
     kept = tuple(
         name
         for name, index in makers.items()
-        if name in outputs or not told or _leaves(name, index, model, homes, readers, astray)
+        if name in outputs or not told or _leaves(name, index, model, homes, readers, unlocated)
     )
     swallowed = _swallowed(model, homes, kept)
     inside = {name: _inside(homes[makers[name]], swallowed) for name in kept}
@@ -81,7 +81,7 @@ def _homes(model: onnx.ModelProto, layers: Sequence[EngineLayer]) -> list[frozen
     return [frozenset(places.get(_known_as(node), ())) for node in model.graph.node]
 
 
-def _astray(model: onnx.ModelProto, homes: Sequence[frozenset[int]]) -> frozenset[int]:
+def _unlocated(model: onnx.ModelProto, homes: Sequence[frozenset[int]]) -> frozenset[int]:
     """Nodes, by index, that are somewhere in the engine, but not told where."""
     data = fed(model)
     bearers = Counter(_known_as(node) for node in model.graph.node)
@@ -112,12 +112,12 @@ def _leaves(
     model: onnx.ModelProto,
     homes: Sequence[frozenset[int]],
     readers: Mapping[str, Collection[int]],
-    astray: Collection[int],
+    unlocated: Collection[int],
 ) -> bool:
     """Whether a tensor is read in a layer that has no part in making it, or may be."""
     if model.graph.node[maker].op_type in THROUGH:
         return False
-    if maker in astray:
+    if maker in unlocated:
         return True
     if not homes[maker]:
         return False
@@ -129,9 +129,9 @@ def _leaves(
             continue
         seen.add(reader)
         node = model.graph.node[reader]
-        if node.op_type in THROUGH or not (homes[reader] or reader in astray):
+        if node.op_type in THROUGH or not (homes[reader] or reader in unlocated):
             ends += [index for output in node.output for index in readers.get(output, ())]
-        elif reader in astray or not homes[maker] & homes[reader]:
+        elif reader in unlocated or not homes[maker] & homes[reader]:
             return True
     return False
 

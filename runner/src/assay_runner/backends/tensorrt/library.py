@@ -141,6 +141,11 @@ def shows_unfused() -> bool:
     return hasattr(tensorrt().INetworkDefinition, "mark_unfused_tensors_as_debug_tensors")
 
 
+def selects_tactics() -> bool:
+    """Whether the tactics of a build can be recorded and held: gone with TensorRT 11."""
+    return hasattr(tensorrt(), "IAlgorithmSelector") and hasattr(tensorrt().IBuilderConfig, "algorithm_selector")
+
+
 def load_plugins(paths: Sequence[str]) -> None:
     """Register TensorRT's own plugins and those of the given libraries.
 

@@ -20,9 +20,10 @@ PLAN: Final = "engine.plan"
 RECORD: Final = "engine.json"
 INSPECTED: Final = "inspected.json"
 RANGES: Final = "calibration.cache"
+TACTICS: Final = "tactics.json"
 
 
-def made(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> dict[str, Any]:
+def build_or_reuse(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> dict[str, Any]:
     """How the plan in `kept` was built; built now unless it is there, from the same.
 
     Raises:
@@ -35,10 +36,12 @@ def made(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> di
         if record.pop("fingerprint", "") == fingerprint:
             progress.note("engine taken from the cache")
             return {**record, "cached": True}
-    for old in (*kept.glob("*.plan"), kept / INSPECTED, kept / RANGES):
+    for old in (*kept.glob("*.plan"), kept / INSPECTED, kept / RANGES, kept / TACTICS):
         old.unlink(missing_ok=True)
     product = build(recipe, progress)
     (kept / PLAN).write_bytes(product.plan)
+    if product.tactics is not None:
+        (kept / TACTICS).write_text(json.dumps(product.tactics, indent=1))
     record = {
         "buildSeconds": round(product.seconds, 3),
         "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -46,6 +49,13 @@ def made(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> di
     }
     (kept / RECORD).write_text(json.dumps({**record, "fingerprint": fingerprint}))
     return {**record, "cached": False}
+
+
+def tactics_of(kept: Path) -> dict[str, str] | None:
+    """The tactics of the plan in `kept`, where its build recorded them."""
+    path = kept / TACTICS
+    found: dict[str, str] | None = json.loads(path.read_text()) if path.is_file() else None
+    return found
 
 
 def check_plan(plan: Path, model: LoadedModel) -> None:

@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from shutil import rmtree
+from typing import Final
 
 from assay_runner.backends.seams import KEPT
 from assay_runner.backends.tensorrt.building import Recipe, build
@@ -22,19 +24,31 @@ from assay_runner.backends.tensorrt.fusion import Fusion, fusion
 from assay_runner.backends.tensorrt.kernels import check_compiler
 from assay_runner.backends.tensorrt.library import shows_unfused
 from assay_runner.backends.tensorrt.listening import ListeningSession
-from assay_runner.backends.tensorrt.pieces import PiecesSession
+from assay_runner.backends.tensorrt.segments import SegmentsSession
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.digests import file_sha256
 from assay_runner.errors import AuditError
 from assay_runner.evidence import EngineLayer, FusedLayer
 from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.tensors import Progress, Site
+
+SEGMENTS: Final = "segments"
+"""Folder below a build's working folder for the graphs that segments are built from."""
 
 
 def marked_plan(folder: Path, wanted: Collection[str]) -> Path:
     """Where the plan with these tensors among its outputs lies, once it was built, below a build's working folder."""
     digest = hashlib.sha256("\0".join(sorted(wanted)).encode()).hexdigest()[:12]
     return folder / KEPT / f"probe-{digest}.plan"
+
+
+def forget(folder: Path) -> None:
+    """Delete the plans that were built to look into the one of a build's working folder."""
+    for pattern in ("probe-*.plan", "segments-*.plan"):
+        for plan in (folder / KEPT).glob(pattern):
+            plan.unlink(missing_ok=True)
+    rmtree(folder / SEGMENTS, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,7 @@ class Probes:
 
     @contextmanager
     def comparison(
-        self, sites: Sequence[Site], outputs: Collection[str], local: bool, whole: bool
+        self, sites: Sequence[Site], outputs: Collection[str], axes: SampleAxes, local: bool, whole: bool
     ) -> Iterator[DeviceComparison]:
         """Compares what the engine keeps between its layers; local errors where they are wanted and can be had.
 
@@ -86,29 +100,30 @@ class Probes:
             handle = stack.enter_context(stream())
             probe = EngineSession(self.marked(kept), handle) if whole else self._shown(kept, handle)
             stack.callback(probe.close)
-            pieces = self.pieces(probe.shown & kept, handle) if local else None
-            if pieces:
-                stack.callback(pieces.close)
+            segments = self.segments(probe.shown & kept, handle) if local else None
+            if segments:
+                stack.callback(segments.close)
             # What the engine keeps and the probe does not show is not inside a layer: it was not looked at.
-            comparison = DeviceComparison(probe, pieces, names, outputs, names - kept - probe.shown, self.progress)
+            fused = names - kept - probe.shown
+            comparison = DeviceComparison(probe, segments, names, outputs, fused, axes, self.progress)
             stack.callback(comparison.close)
             yield comparison
 
     @contextmanager
-    def inside(self, tensor: str, outputs: Collection[str]) -> Iterator[DeviceComparison]:
+    def inside(self, tensor: str, outputs: Collection[str], axes: SampleAxes) -> Iterator[DeviceComparison]:
         """Compares the tensors inside the layers that make one, in an engine in which they are kept apart."""
         check_compiler()
         wanted = {tensor, *self.fusion.inside.get(tensor, ())}
         with ExitStack() as stack:
             probe = EngineSession(self.marked(wanted), stack.enter_context(stream()))
             stack.callback(probe.close)
-            comparison = DeviceComparison(probe, None, wanted, outputs, (), self.progress)
+            comparison = DeviceComparison(probe, None, wanted, outputs, (), axes, self.progress)
             stack.callback(comparison.close)
             yield comparison
 
-    def pieces(self, shared: Collection[str], handle: int) -> PiecesSession:
+    def segments(self, shared: Collection[str], handle: int) -> SegmentsSession:
         """What lies between these tensors, on tensors from elsewhere: the engine's layers, where it keeps them."""
-        return PiecesSession(self.recipe, shared, self.folder / "pieces", self._pieces_plan, handle)
+        return SegmentsSession(self.recipe, shared, self.folder / SEGMENTS, self._segments_plan, handle)
 
     def _shown(self, kept: Collection[str], handle: int) -> EngineSession:
         if not shows_unfused():
@@ -127,9 +142,9 @@ class Probes:
             self.progress.note(f"unfused tensors are shown as outputs instead: {error}")
             return EngineSession(self.marked(kept), handle)
 
-    def _pieces_plan(self, recipe: Recipe) -> Path:
-        path = self.folder / KEPT / f"pieces-{file_sha256(recipe.source)[:12]}.plan"
-        return self._plan(path, recipe, "build pieces")
+    def _segments_plan(self, recipe: Recipe) -> Path:
+        path = self.folder / KEPT / f"segments-{file_sha256(recipe.source)[:12]}.plan"
+        return self._plan(path, recipe, "build segments")
 
     def _plan(self, path: Path, recipe: Recipe, what: str) -> Path:
         if not path.is_file():

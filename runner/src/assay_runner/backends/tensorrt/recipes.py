@@ -1,24 +1,27 @@
-"""From a candidate to the recipe of its engine, and what tells one recipe from another."""
+"""From an order to the recipe of its engine, and what tells one recipe from another."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assay_api.audit import BuildOptions, Candidate
-from assay_api.model import to_wire
-from assay_runner.backends.layer_precisions import held_nodes
+from assay_runner.backends.order import BuildOrder, Quantisation
 from assay_runner.backends.seams import KEPT, SHARED
 from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.building import Recipe
 from assay_runner.backends.tensorrt.calibrator import calibrator
-from assay_runner.backends.tensorrt.configuration import Offered, Settings, extents, settings
+from assay_runner.backends.tensorrt.configuration import Offered, extents, settings
 from assay_runner.backends.tensorrt.device import device
-from assay_runner.backends.tensorrt.library import implicit_calibration, load_plugins, tensorrt, weak_typing
+from assay_runner.backends.tensorrt.library import (
+    implicit_calibration,
+    load_plugins,
+    selects_tactics,
+    tensorrt,
+    weak_typing,
+)
 from assay_runner.backends.tensorrt.plans import RANGES
 from assay_runner.backends.tensorrt.session import dtypes
 from assay_runner.backends.tensorrt.source import source_model
@@ -29,7 +32,9 @@ from assay_runner.tensors import Batches, Extents, Progress
 
 def offered() -> Offered:
     """What is here."""
-    return Offered(weak_typing(), implicit_calibration(), device().capability, str(tensorrt().__version__))
+    return Offered(
+        weak_typing(), implicit_calibration(), device().capability, str(tensorrt().__version__), selects_tactics()
+    )
 
 
 def identity() -> str:
@@ -41,56 +46,51 @@ def identity() -> str:
 
 def recipe_of(
     model: LoadedModel,
-    candidate: Candidate,
+    order: BuildOrder,
     calibration: Batches | None,
     workdir: Path,
     progress: Progress,
     shapes: Mapping[str, Extents],
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """What the candidate's engine is made from, its plugins loaded; and what a reader must know of it.
+    """What the order's engine is made from, its plugins loaded; and what a reader must know of it.
 
     Raises:
-        InvalidInput: the model cannot be read or quantised so, shapes do not fit, a plugin cannot be loaded.
+        InvalidInput: the model cannot be read or quantised so, it has no node of a name that is held, shapes do not
+            fit, a plugin cannot be loaded.
         Unsupported: this version or GPU does not have what is asked for.
     """
-    chosen = settings(candidate, offered())
+    order.check(model.path)
+    chosen = settings(order, offered())
     load_plugins(chosen.options.plugins)
-    source, notes = source_model(model, candidate, chosen, calibration, workdir / "source", progress)
+    source, notes = source_model(model, order, chosen, calibration, workdir / "source", progress)
     recipe = Recipe(
         source=source,
         settings=chosen,
-        extents=extents(model.inputs, (candidate.build or BuildOptions()).profile, shapes),
-        held=held_nodes(model.path, candidate) if chosen.obeys else {},
+        extents=extents(model.inputs, order.options.profile, shapes),
+        held=order.held if chosen.obeys else {},
         timing_cache=workdir / SHARED / timing.file_name(chosen.options),
+        tactics=order.tactics,
     )
-    if chosen.implicit and candidate.calibration and calibration is not None:
+    if chosen.implicit and order.quantisation and calibration is not None:
         ranges = workdir / KEPT / RANGES
-        recipe = replace(recipe, calibrator=_calibrated(candidate, calibration, ranges, progress))
-    return recipe, (*notes, *_how(chosen, candidate))
+        recipe = replace(recipe, calibrator=_calibrated(order.quantisation, calibration, ranges, progress))
+        how = f"int8: ranges by TensorRT's own calibrator ({order.quantisation.method}), typing weak"
+        notes = (*notes, how)
+    return recipe, notes
 
 
-def fingerprint(model: LoadedModel, candidate: Candidate, recipe: Recipe) -> str:
+def fingerprint(model: LoadedModel, order: BuildOrder, recipe: Recipe) -> str:
     """Of all that a plan is made from, so that none is taken for another's; calibration inputs are the caller's."""
-    wire = {key: value for key, value in to_wire(candidate).items() if key != "name"}
-    parts = (model.identity, json.dumps(wire, sort_keys=True), sorted(recipe.extents.items()), identity())
+    parts = (model.identity, order.canonical(), sorted(recipe.extents.items()), identity())
     # An image may bring another library by the same name.
     plugins = tuple(file_sha256(Path(plugin)) for plugin in recipe.settings.options.plugins)
     return hashlib.sha256(repr(parts + plugins).encode()).hexdigest()
 
 
-def _calibrated(candidate: Candidate, batches: Batches, cache: Path, progress: Progress) -> Any:
-    calibration = candidate.calibration
-
+def _calibrated(how: Quantisation, batches: Batches, cache: Path, progress: Progress) -> Any:
     def make(network: Any) -> Any:
         kinds = dtypes()
         inputs = [network.get_input(index) for index in range(network.num_inputs)]
-        method = calibration.method if calibration else "entropy"
-        return calibrator(method, batches, {i.name: kinds[i.dtype] for i in inputs}, cache, progress)
+        return calibrator(how.method, batches, {i.name: kinds[i.dtype] for i in inputs}, cache, progress)
 
     return make
-
-
-def _how(chosen: Settings, candidate: Candidate) -> tuple[str, ...]:
-    if chosen.implicit and candidate.calibration:
-        return (f"int8: ranges by TensorRT's own calibrator ({candidate.calibration.method}), typing weak",)
-    return ()

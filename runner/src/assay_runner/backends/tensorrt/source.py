@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from assay_api.audit import Candidate
 from assay_runner.backends.emulation import fp32_model, listed, localised
 from assay_runner.backends.inspection import inspect
-from assay_runner.backends.layer_precisions import held_nodes
-from assay_runner.backends.quantisation import no_pairs, own_pairs, quantised_model
+from assay_runner.backends.order import BuildOrder
+from assay_runner.backends.quantisation import no_pairs, own_pairs, paired, quantised_model
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.graphs.documents import localise, save
@@ -23,7 +22,7 @@ from assay_runner.tensors import Batches, Progress, Site
 
 def source_model(
     model: LoadedModel,
-    candidate: Candidate,
+    order: BuildOrder,
     settings: Settings,
     calibration: Batches | None,
     folder: Path,
@@ -36,46 +35,54 @@ def source_model(
         Unsupported: what is asked for cannot be said in a strongly typed graph here.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    match candidate.precision:
+    wide = {name for name, precision in order.held.items() if precision == "fp32"}
+    if settings.typing == "strong":
+        _check_strong(order)
+    match order.precision:
         case "int8" | "fp8" as kind:
-            if candidate.calibration is None:
+            if order.quantisation is None:
                 own_pairs(model.path, kind)
-                return model.path, (f"{kind}: Q/DQ as in the candidate's own model",)
+                return model.path, (f"{kind}: Q/DQ as in the candidate's own model", *paired(model.path, order.held))
             if calibration is None:
                 raise InvalidInput("the candidate needs its calibration inputs to be built")
             if settings.implicit:
                 no_pairs(model.path)
                 return model.path, ()
-            path, notes = quantised_model(model.path, candidate.calibration, calibration, folder, progress, kind)
+            path, notes = quantised_model(
+                model.path, order.quantisation, calibration, folder, progress, kind, order.held
+            )
             return path, (*notes, *_bodies(model.path))
         case "fp16" | "bf16" as half if settings.typing == "strong":
-            path, notes = _strong(model.path, half, candidate, folder)
+            path, notes = _strong(model.path, half, wide, folder)
             return path, (*notes, *_bodies(model.path))
-        case "fp32" | "tf32" if settings.typing == "strong" and candidate.layers:
-            raise Unsupported(
-                "layers hold nodes wider than the candidate; with precision "
-                f"{candidate.precision} and typing strong there is nothing wider: set typing: weak, or remove layers"
-            )
         case "fp32" | "tf32":
             return fp32_model(model.path, folder), ()
         case _:
             return model.path, ()
 
 
-def _strong(path: Path, kind: str, candidate: Candidate, folder: Path) -> tuple[Path, tuple[str, ...]]:
+def _check_strong(order: BuildOrder) -> None:
+    """Do nothing where a strongly typed graph can say what nodes are held to."""
+    kind = order.precision
+    if order.held and kind in ("fp32", "tf32"):
+        raise Unsupported(
+            f"layers hold nodes wider than the candidate; with precision {kind} and typing strong there is nothing "
+            "wider: set typing: weak, or remove layers"
+        )
+    if other := set(order.held.values()) - {"fp32", kind}:
+        raise Unsupported(
+            f"with typing strong, layers of a {kind} candidate may be fp32, not {', '.join(sorted(other))}"
+        )
+
+
+def _strong(path: Path, kind: str, keep: Collection[str], folder: Path) -> tuple[Path, tuple[str, ...]]:
     with TemporaryDirectory(dir=folder) as scratch:
         home = Path(scratch) / "own"
         home.mkdir()
         model = localised(fp32_model(path, Path(scratch)), home)
         found = inspect(model, home)
-        precisions = held_nodes(path, candidate)
-        if other := {p for p in precisions.values() if p not in ("fp32", kind)}:
-            raise Unsupported(
-                f"with typing strong, layers of a {kind} candidate may be fp32, not {', '.join(sorted(other))}"
-            )
-        keep = {name for name, precision in precisions.items() if precision == "fp32"}
         made = strong(model, kind, found.types, found.ranks, keep)
-        localise(model, home, folder, converter(HALVES[kind]))
+        localise(model, home, folder, converter(HALVES[kind], made.wide))
     return save(model, folder / "model.onnx"), _notes(kind, made.islands, keep)
 
 
@@ -88,7 +95,7 @@ def _bodies(path: Path) -> tuple[str, ...]:
     return (f"{what}: {listed(found)}",)
 
 
-def _notes(kind: str, islands: Sequence[Site], keep: set[str]) -> tuple[str, ...]:
+def _notes(kind: str, islands: Sequence[Site], keep: Collection[str]) -> tuple[str, ...]:
     others = [site.node or site.tensor for site in islands if site.node not in keep]
     notes = [f"{kind}: written into the graph as types, which a strongly typed engine keeps to"]
     if keep:

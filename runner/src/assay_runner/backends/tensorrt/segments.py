@@ -1,6 +1,6 @@
 """Every layer of an engine on golden's inputs: one engine more, whose layers do not feed one another.
 
-The graph is cut at the tensors that the engine keeps between its layers, so each piece is fused as it is in the engine.
+The graph is cut at the tensors that the engine keeps between its layers: each segment is fused as it is in the engine.
 Golden's tensors are its inputs, and what each layer makes of them its outputs; where golden has no such tensor, as with
 a candidate's own model, nothing is cut. It is built for the shapes of the first batch: a builder that knows all shapes
 needs no profile of a hundred inputs, and a last, shorter batch is left out.
@@ -22,7 +22,7 @@ from assay_runner.backends.tensorrt.device import DeviceArray
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.graphs.documents import save
 from assay_runner.graphs.fed import element_types, fed_in_fp32, typed_outputs
-from assay_runner.graphs.pieces import Pieces, cut
+from assay_runner.graphs.segments import Segments, cut
 from assay_runner.tensors import Array, Arrays
 
 FLOATS: Final = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
@@ -35,12 +35,12 @@ class CutGraph:
     """The graph that an engine was built from, cut at some of its tensors.
 
     Attributes:
-        needs: tensors and graph inputs that the pieces take.
-        results: output of the pieces by the tensor it is to be compared with.
+        needs: tensors and graph inputs that the segments take.
+        results: output of the segments by the tensor it is to be compared with.
     """
 
     def __init__(self, recipe: Recipe, shared: Collection[str], folder: Path) -> None:
-        """Cut the recipe's source at the shared tensors it has; `folder` is where the pieces may be written."""
+        """Cut the recipe's source at the shared tensors it has; `folder` is where the segments may be written."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         model = localised(recipe.source, folder)
@@ -54,23 +54,25 @@ class CutGraph:
         }
         self._given = {value.name: types[value.name] for value in model.graph.input if value.name in types}
         taken = self._types.keys()
-        pieces = list(cut(model, self._types, taken, {}, UNLIMITED)) if taken else []
-        self._pieces: Pieces | None = pieces[0] if pieces else None
-        self.results: Mapping[str, str] = self._pieces.results if self._pieces else {}
-        self.needs = frozenset(value.name for value in self._pieces.model.graph.input) if self._pieces else frozenset()
+        segments = list(cut(model, self._types, taken, {}, UNLIMITED)) if taken else []
+        self._segments: Segments | None = segments[0] if segments else None
+        self.results: Mapping[str, str] = self._segments.results if self._segments else {}
+        self.needs = (
+            frozenset(value.name for value in self._segments.model.graph.input) if self._segments else frozenset()
+        )
 
     def write(self, shapes: Shapes) -> Path:
-        """The pieces as one model for inputs of these shapes."""
+        """The segments as one model for inputs of these shapes."""
         model = onnx.ModelProto()
-        if self._pieces:
-            model.CopyFrom(self._pieces.model)
+        if self._segments:
+            model.CopyFrom(self._segments.model)
         fed_in_fp32(model, self._given | self._types, shapes)
         typed_outputs(model, {result: self._types[name] for name, result in self.results.items()})
-        return save(model, self._folder / "pieces.onnx")
+        return save(model, self._folder / "segments.onnx")
 
 
-class PiecesSession:
-    """Runs the pieces; cuts and builds them when the tensors and shapes of the first batch are known."""
+class SegmentsSession:
+    """Runs the segments; cuts and builds them when the tensors and shapes of the first batch are known."""
 
     def __init__(
         self, recipe: Recipe, shared: Collection[str], folder: Path, build: Callable[[Recipe], Path], stream: int
@@ -80,7 +82,7 @@ class PiecesSession:
         Args:
             recipe: of the engine.
             shared: tensors that it keeps between its layers.
-            folder: where the pieces may be written.
+            folder: where the segments may be written.
             build: builds an engine.
             stream: what they run on.
         """
@@ -91,7 +93,7 @@ class PiecesSession:
         self._shapes: Shapes = {}
 
     def cut(self, there: Collection[str]) -> CutGraph:
-        """The pieces, cut at those of their tensors that are there when they are first asked for."""
+        """The segments, cut at those of their tensors that are there when they are first asked for."""
         if self._graph is None:
             self._graph = CutGraph(self._recipe, self._shared.intersection(there), self._folder)
         return self._graph
@@ -105,7 +107,7 @@ class PiecesSession:
         """What each layer makes of golden's tensors, by the tensor's name; nothing for shapes unlike the first ones.
 
         Raises:
-            InvalidInput: the pieces cannot be built.
+            InvalidInput: the segments cannot be built.
             Unavailable: device memory ran out.
         """
         graph = self.cut(inputs)

@@ -1,4 +1,4 @@
-"""Local errors: each piece of the candidate on golden inputs, whatever the graph in between looks like."""
+"""Local errors: each segment of the candidate on golden inputs, whatever the graph in between looks like."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from assay_runner.data.rows import bits_equal
-from assay_runner.graphs.pieces import cut
+from assay_runner.graphs.segments import cut
 from assay_runner.graphs.taps import random_sites, sites, tapped
 from assay_runner.tensors import Array
 from tests.models import branching, constant, convolutions, layer_norm, loaded, mlp, model, node, noisy, random, value
@@ -20,7 +20,7 @@ FLOAT = onnx.TensorProto.FLOAT
 
 
 @pytest.mark.parametrize("limit", [1, 600, 1 << 30])
-def test_a_piece_is_the_node_on_golden_inputs_then_rounded(limit: int, tmp_path: Path) -> None:
+def test_a_segment_is_the_node_on_golden_inputs_then_rounded(limit: int, tmp_path: Path) -> None:
     proto, x = mlp(), random(5, 8, seed=3)
     given_model = loaded(proto, tmp_path)
     exact = build(given_model, candidate("fp32"), tmp_path / "exact")
@@ -28,12 +28,12 @@ def test_a_piece_is_the_node_on_golden_inputs_then_rounded(limit: int, tmp_path:
     with ORT.open_tapped(exact) as session:
         golden = session.run({"x": x})
     made: dict[str, Array] = {}
-    with ORT.pieces(rounded, {name: array.nbytes for name, array in golden.items()}, limit) as pieces:
-        assert (len(pieces) == 1) == (limit > 1 << 20)
-        for piece in pieces:
-            assert piece.needs <= golden.keys() | {"x"}
-            results = piece.session.run({**golden, "x": x})
-            made |= {tensor: results[result] for tensor, result in piece.gives.items()}
+    with ORT.segments(rounded, {name: array.nbytes for name, array in golden.items()}, limit) as segments:
+        assert (len(segments) == 1) == (limit > 1 << 20)
+        for segment in segments:
+            assert segment.needs <= golden.keys() | {"x"}
+            results = segment.session.run({**golden, "x": x})
+            made |= {tensor: results[result] for tensor, result in segment.gives.items()}
     weights = {w.name: through(onnx.numpy_helper.to_array(w), "fp16") for w in proto.graph.initializer}
     inputs = {"x": through(x, "fp16"), **golden, **weights}
     assert made.keys() == {"h1", "h2", "h3", "logits"}
@@ -49,33 +49,33 @@ def test_every_shared_tensor_is_made_once_from_shared_ones(network: object, tmp_
     made = [site.tensor for site in sites(proto)]
     shared = set(made[::2]) | {made[-1]}
     types = dict.fromkeys(made, FLOAT)
-    pieces = list(cut(proto, types, shared, dict.fromkeys(shared, 10), 15))
-    assert sorted(name for piece in pieces for name in piece.results) == sorted(shared)
-    for piece in pieces:
-        given_names = {info.name for info in piece.model.graph.input}
+    segments = list(cut(proto, types, shared, dict.fromkeys(shared, 10), 15))
+    assert sorted(name for segment in segments for name in segment.results) == sorted(shared)
+    for segment in segments:
+        given_names = {info.name for info in segment.model.graph.input}
         known = {info.name for info in proto.graph.input}
         assert given_names <= shared | known
-        assert not given_names & set(piece.results.values())
+        assert not given_names & set(segment.results.values())
 
 
-def test_what_is_not_shared_is_computed_inside_the_piece(tmp_path: Path) -> None:
+def test_what_is_not_shared_is_computed_inside_the_segment(tmp_path: Path) -> None:
     proto, x = mlp(), random(5, 8)
     built = build(loaded(proto, tmp_path), candidate("fp16"), tmp_path)
     with ORT.open_tapped(built) as session:
         whole = session.run({"x": x})
-    with ORT.pieces(built, {"logits": 1}, 1 << 30) as pieces:
-        [piece] = pieces
-        assert piece.needs == {"x"}
-        assert bits_equal(piece.session.run({"x": x})[piece.gives["logits"]], whole["logits"])
+    with ORT.segments(built, {"logits": 1}, 1 << 30) as segments:
+        [segment] = segments
+        assert segment.needs == {"x"}
+        assert bits_equal(segment.session.run({"x": x})[segment.gives["logits"]], whole["logits"])
 
 
 def test_nodes_with_several_outputs_are_run_once() -> None:
     proto = model(
         [node("Split", "x", "a b", axis=1), node("Add", "a b", "y")], [value("x", "N", 4)], [value("y", "N", 2)]
     )
-    [piece] = cut(proto, {"a": FLOAT, "b": FLOAT}, {"a", "b", "y"}, {"a": 1, "b": 1, "y": 1}, 100)
-    assert [n.op_type for n in piece.model.graph.node] == ["Split", "Add"]
-    assert {info.name for info in piece.model.graph.input} == {"x", "a", "b"}
+    [segment] = cut(proto, {"a": FLOAT, "b": FLOAT}, {"a", "b", "y"}, {"a": 1, "b": 1, "y": 1}, 100)
+    assert [n.op_type for n in segment.model.graph.node] == ["Split", "Add"]
+    assert {info.name for info in segment.model.graph.input} == {"x", "a", "b"}
 
 
 def test_taps_leave_the_graph_itself_alone() -> None:

@@ -1,8 +1,8 @@
-"""The candidate's graph cut at the tensors it shares with the golden run, so that each piece runs on golden inputs.
+"""The candidate's graph cut at the tensors it shares with the golden run, so that each segment runs on golden inputs.
 
 A tensor's error has two parts: what its own operation adds, and what came in already. The first is measured by running
-the operation alone on golden inputs. All pieces of one model are independent of one another, so they are gathered into
-few models: the inputs are golden tensors, the outputs are what the candidate makes of them.
+the operation alone on golden inputs. All segments of one model are independent of one another, so they are gathered
+into few models: the inputs are golden tensors, the outputs are what the candidate makes of them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from assay_runner.graphs.taps import site
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """Some pieces of a graph as one model.
+class Segments:
+    """Some segments of a graph as one model.
 
     Attributes:
         model: its weights lie where the whole model's do.
@@ -31,7 +31,7 @@ class Pieces:
 
 def cut(
     model: onnx.ModelProto, types: Mapping[str, int], shared: Collection[str], sizes: Mapping[str, int], limit: int
-) -> Iterator[Pieces]:
+) -> Iterator[Segments]:
     """Models that together make every shared tensor once, each from shared tensors and graph inputs alone.
 
     Args:
@@ -48,28 +48,28 @@ def cut(
         made = [output for output in node.output if output in shared]
         needed = sum(sizes.get(name, 0) for name in made)
         if group and size + needed > limit:
-            yield _piece(model, types, shared, producers, group)
+            yield _segment(model, types, shared, producers, group)
             group, size = [], 0
         group, size = [*group, *made], size + needed
     if group:
-        yield _piece(model, types, shared, producers, group)
+        yield _segment(model, types, shared, producers, group)
 
 
-def _piece(
+def _segment(
     model: onnx.ModelProto,
     types: Mapping[str, int],
     shared: Collection[str],
     producers: Mapping[str, onnx.NodeProto],
     targets: list[str],
-) -> Pieces:
+) -> Segments:
     wanted, inputs, leaves = _closure(shared, producers, targets)
     name = fresh(model)
     results = {target: name(f"{target}__local") for target in targets}
-    piece = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    piece.graph.name = "pieces"
+    segment = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    segment.graph.name = "segments"
     for node in model.graph.node:
         if any(output in wanted for output in node.output):
-            copy = piece.graph.node.add()
+            copy = segment.graph.node.add()
             copy.CopyFrom(node)
             # Whatever its outputs are called here: by this name it is held to a precision.
             copy.name = site(node).node or ""
@@ -78,15 +78,15 @@ def _piece(
                     copy.output[index] = results.get(output) or name(f"{output}__aside")
     known = {i.name: i for i in model.graph.input}
     for tensor in (t for t in model.graph.initializer if t.name in leaves):
-        piece.graph.initializer.add().CopyFrom(tensor)
-    weights = {t.name for t in piece.graph.initializer}
+        segment.graph.initializer.add().CopyFrom(tensor)
+    weights = {t.name for t in segment.graph.initializer}
     for source in sorted((inputs | (leaves & known.keys())) - weights):
         if source in known:
-            piece.graph.input.add().CopyFrom(known[source])
+            segment.graph.input.add().CopyFrom(known[source])
         else:
-            piece.graph.input.append(onnx.helper.make_tensor_value_info(source, types[source], None))
-    piece.graph.output.extend(onnx.ValueInfoProto(name=results[target]) for target in targets)
-    return Pieces(piece, results)
+            segment.graph.input.append(onnx.helper.make_tensor_value_info(source, types[source], None))
+    segment.graph.output.extend(onnx.ValueInfoProto(name=results[target]) for target in targets)
+    return Segments(segment, results)
 
 
 def _closure(
