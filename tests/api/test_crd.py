@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from kubernetes import client, config
 from pydantic import ValidationError
 
@@ -110,6 +110,7 @@ OUTCOMES: Counter[bool] = Counter()
 
 @settings(max_examples=1000, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(spec=SPEC)
+@example(spec={**audit()["spec"], "target": {"scratch": -1}})
 def test_python_and_the_api_server_refuse_the_same(audits: client.CustomObjectsApi, spec: dict[str, Any]) -> None:
     data = {**audit(), "spec": spec}
     data["metadata"] = {"name": "fuzz", "namespace": "default"}

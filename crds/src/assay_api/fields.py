@@ -54,6 +54,8 @@ Quantity = Annotated[
     WithJsonSchema(
         {
             "x-kubernetes-int-or-string": True,
+            # A pattern binds strings only, a minimum numbers only.
+            "minimum": 0,
             "maxLength": 32,
             "pattern": QUANTITY_PATTERN,
         }
