@@ -47,7 +47,7 @@ class Facts:
         audit = observed.audit
         jobs = {job.name: job for job in observed.jobs if job.task == task.digest and job.owner == audit.uid}
         main, recovery = (jobs.get(job_name(audit.name, task, recovery=again)) for again in (False, True))
-        return Facts(task, observed, recorded, now, main, recovery)
+        return Facts(task, observed, recorded, now, main, recovery if _asked_for(main, recorded) else None)
 
     @property
     def made(self) -> bool:
@@ -139,6 +139,16 @@ class Facts:
 
     def _pods(self, job: Job) -> tuple[Pod, ...]:
         return tuple(pod for pod in self.observed.pods if pod.job == job.uid)
+
+
+def _asked_for(main: Job | None, recorded: CandidateStatus | None) -> bool:
+    """Whether a recovery Job has anything to recover: a Job of its name that was there before asks for nothing.
+
+    Its own Job succeeded; or is gone, as a TTL has it, where the status says that the task had begun.
+    """
+    if main is None:
+        return recorded is not None and recorded.state not in ("Waiting", "Pending")
+    return main.succeeded
 
 
 def newest(pods: Iterable[Pod]) -> Pod | None:
