@@ -98,3 +98,21 @@ severity: {{ index . 1 }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
+
+{{/* What an object claims to be, as variables of an admission policy; the argument: who may make such objects. An owner
+     may go, as it does where the garbage collector orphans, and `blockOwnerDeletion` is no claim. */}}
+{{- define "assay.claims" -}}
+- name: maker
+  expression: request.userInfo.username in {{ toJson . }}
+- name: labels
+  expression: object.?metadata.?labels.orValue({})
+- name: oldLabels
+  expression: "oldObject == null ? {} : oldObject.metadata.?labels.orValue({})"
+- name: oldOwners
+  expression: "oldObject == null ? [] : oldObject.metadata.?ownerReferences.orValue([])"
+- name: newOwners
+  expression: >-
+    object.?metadata.?ownerReferences.orValue([]).filter(new, !variables.oldOwners.exists(old,
+      old.uid == new.uid && old.apiVersion == new.apiVersion && old.kind == new.kind && old.name == new.name
+      && old.?controller.orValue(false) == new.?controller.orValue(false)))
+{{- end }}
