@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from assay_api.model import parse
+from assay_api.report import Report
+from assay_runner.tasks.seal import SEAL
 from tests.cli.audits import FP32, INT8, SAMPLES, Ended, good, report_of, run
 from tests.cli.test_task import pod, tasks
 
@@ -81,6 +84,63 @@ def test_what_was_damaged_is_made_again(
     assert third.err.count("taken from the cache") == 2
 
 
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("damage", [fifo, device])
+@pytest.mark.parametrize("pattern", [pattern for pattern, _ in FILES])
+def test_what_is_no_file_is_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pattern: str, damage: Damage
+) -> None:
+    good(tmp_path)
+    _, figures, _ = audit(tmp_path, capsys)
+    (path,) = (tmp_path / "out" / "cache").glob(pattern)
+    whole = path.read_bytes()
+    damage(path)
+    second, again, notes = audit(tmp_path, capsys)
+    assert (second.code, again, second.complaints) == (0, figures, [])
+    assert second.err.count(NOTE) == notes.count(NOTE) == 1
+    assert "is no regular file) and was made again: " in notes
+    assert not path.is_symlink()
+    assert path.read_bytes() == whole
+
+
+def folder_in_place(path: Path) -> Path:
+    path.unlink()
+    path.mkdir()
+    (path / "mine").touch()
+    return path
+
+
+def file_above(path: Path) -> Path:
+    shutil.rmtree(path.parent)
+    path.parent.touch()
+    return path.parent
+
+
+@pytest.mark.parametrize("damage", [folder_in_place, file_above])
+@pytest.mark.parametrize("pattern", [pattern for pattern, _ in FILES])
+def test_what_cannot_be_replaced_is_named_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pattern: str, damage: Callable[[Path], Path]
+) -> None:
+    good(tmp_path)
+    audit(tmp_path, capsys)
+    (path,) = (tmp_path / "out" / "cache").glob(pattern)
+    blocking = damage(path)
+    ended = run(tmp_path, capsys, candidates=[INT8], checks=[{"finite": {}}])
+    assert (ended.code, len(ended.complaints)) == (69, 1)
+    kind = "a folder" if blocking.is_dir() else "no folder"
+    assert f", for {blocking} is {kind}: remove it, and run the audit again" in ended.complaints[0]
+    assert ("build model" if "build" in pattern else "golden run: ") not in ended.err
+
+
 @pytest.mark.parametrize("pattern", ["build/*/build.json", "golden/*/index.json"])
 def test_what_another_version_stored_is_made_again_without_a_word(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], pattern: str
@@ -141,7 +201,13 @@ def another_candidates(path: Path) -> None:
     shutil.copy(path.parents[1] / "int8" / path.name, path)
 
 
-@pytest.mark.parametrize("damage", [*ANY, another_candidates])
+def other_verdict(path: Path) -> None:
+    report = json.loads(path.read_text())
+    report["verdict"] = report["candidates"][0]["verdict"] = "Failed"
+    path.write_text(json.dumps(report))
+
+
+@pytest.mark.parametrize("damage", [*ANY, another_candidates, other_verdict, fifo])
 def test_a_pod_that_goes_on_takes_no_damaged_report(tmp_path: Path, damage: Damage) -> None:
     good(tmp_path)
     plans = tasks(tmp_path, candidates=[FP32, INT8])
@@ -152,4 +218,42 @@ def test_a_pod_that_goes_on_takes_no_damaged_report(tmp_path: Path, damage: Dama
     code, answer, log = pod(tmp_path, plans["fp32"])
     assert (code, answer and answer.verdict) == (0, "Passed")
     assert "infer" in log
-    assert json.loads(path.read_text())["task"] == "fp32"
+    assert f"the cached report {NOTE} (" in log
+    report = parse(Report, json.loads(path.read_text()))
+    assert report.task == "fp32"
+    assert [note.endswith(f"made again: file://{path}") for note in report.candidates[0].notes if NOTE in note] == [
+        True
+    ]
+    assert pod(tmp_path, plans["fp32"])[:2] == (0, answer)
+
+
+def seal_of(path: Path) -> Path:
+    return path.with_name(SEAL)
+
+
+@pytest.mark.parametrize(("damage", "noted"), [(cut, True), (lambda path: path.unlink(), False)])
+def test_a_report_that_nothing_vouches_for_is_no_answer(tmp_path: Path, damage: Damage, noted: bool) -> None:
+    good(tmp_path)
+    plans = tasks(tmp_path)
+    for key in ("golden", "fp32"):
+        assert pod(tmp_path, plans[key])[0] == 0
+    damage(seal_of(tmp_path / "out" / "fp32" / "report.json"))
+    code, answer, _ = pod(tmp_path, plans["summary"])
+    assert (code, answer and answer.verdict) == (0, "Inconclusive")
+    code, answer, log = pod(tmp_path, plans["fp32"])
+    assert (code, answer and answer.verdict, NOTE in log, "infer" in log) == (0, "Passed", noted, True)
+    code, answer, _ = pod(tmp_path, plans["summary"])
+    assert (code, answer and answer.verdict) == (0, "Passed")
+
+
+def test_the_summary_holds_a_report_against_its_seal_where_it_is_told_no_digest(tmp_path: Path) -> None:
+    good(tmp_path)
+    plans = tasks(tmp_path)
+    for key in ("golden", "fp32", "summary"):
+        code, answer, _ = pod(tmp_path, plans[key])
+        assert code == 0
+    other_verdict(tmp_path / "out" / "fp32" / "report.json")
+    code, answer, _ = pod(tmp_path, plans["summary"])
+    assert (code, answer and answer.verdict) == (0, "Inconclusive")
+    assert answer is not None
+    assert "fp32/report.json was changed: it has SHA-256 " in answer.message

@@ -100,6 +100,12 @@ def test_merged_caches_know_what_both_knew(on: On, caches: dict[int, bytes], tmp
     assert timing.merged(on.config(), caches[32], b"no timing cache") == caches[32]
 
 
+def test_a_cache_that_adds_nothing_leaves_ours_byte_for_byte(on: On, caches: dict[int, bytes]) -> None:
+    ours = timing.merged(on.config(), caches[32], caches[48])
+    for theirs in (b"", b"of no use", *caches.values(), ours):
+        assert timing.merged(on.config(), ours, theirs) == ours
+
+
 def test_ours_wins_where_both_timed_a_layer() -> None:
     ours, theirs = b"device here\na 1ms\nb 1ms\n", b"device here\nb 2ms\nc 2ms\n"
     merged = timing.merged(OnLines().config(), ours, theirs)

@@ -32,7 +32,9 @@ class Lines:
         return True
 
     def serialize(self) -> bytes:
-        return "\n".join([f"device {self.device}", *(f"{k} {v}" for k, v in self.entries.items()), ""]).encode()
+        """Newest first: TensorRT too writes what it has read in another order."""
+        entries = [f"{layer} {timing}" for layer, timing in reversed(self.entries.items())]
+        return "\n".join([f"device {self.device}", *entries, ""]).encode()
 
 
 @dataclass

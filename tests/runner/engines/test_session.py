@@ -116,7 +116,6 @@ def engine(runtime: HostRuntime, monkeypatch: pytest.MonkeyPatch) -> Engine:
         monkeypatch.setattr(module, "tensorrt", lambda: trt)
     monkeypatch.setattr(session, "load", lambda plan: (None, made))
     monkeypatch.setattr(session, "dtypes", lambda: {"FLOAT": np.dtype(np.float32)})
-    monkeypatch.setattr(session, "logger", lambda: SimpleNamespace(lines=[]))
     monkeypatch.setattr(session, "reason", lambda mark: "no memory")
     return made
 

@@ -83,6 +83,19 @@ def test_what_is_not_there_is_one_sentence(asked: BuildOrder, offered: Offered, 
     assert ". " not in str(caught.value)
 
 
+def test_tactics_are_recorded_where_they_are_selected() -> None:
+    """Level 0 lets none be selected: TensorRT then finds no implementation for any layer."""
+    offered = replace(TEN, tactics=True)
+    for level in (None, 1, 3):
+        settings(ordered("fp16", build={"optimizationLevel": level}, tactics={}), offered)
+    settings(ordered("fp16", build={"optimizationLevel": 0}), offered)
+    with pytest.raises(
+        InvalidInput, match=r"tactics is asked for at build\.optimizationLevel 0, .* set it to 1"
+    ) as caught:
+        settings(ordered("fp16", build={"optimizationLevel": 0}, tactics={}), offered)
+    assert ". " not in str(caught.value)
+
+
 LEAN = (
     "IBuilder::buildSerializedNetwork: Error Code 6: API Usage Error (Unable to load library: libnvinfer_lean.so.10: "
     "libnvinfer_lean.so.10: cannot open shared object file: No such file or directory)"

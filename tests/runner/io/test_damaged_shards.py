@@ -14,7 +14,7 @@ import pytest
 from numpy.lib import format as npy
 
 from assay_runner.data.datasets import Source, open_dataset
-from assay_runner.data.npz import read_headers
+from assay_runner.data.npz import _Head, read_headers
 from assay_runner.errors import InvalidInput
 from assay_runner.golden.stored import open_stored_outputs
 from assay_runner.stores.memory import MemoryStore
@@ -46,6 +46,27 @@ def overwritten(path: Path, order: str = "C") -> Path:
     content[400:448] = rows(4, seed=5).tobytes()
     path.write_bytes(content)
     return path
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path: Path) -> None:
+    """The last would count, and which that is nobody sees."""
+    path = packed(tmp_path / "data" / "a.npz", member(rows(8)))
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x.npy", member(rows(8, seed=1)))
+    with pytest.raises(
+        InvalidInput, match=r"a\.npz holds several arrays named 'x': store it again, with each name once"
+    ):
+        opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data"))
+
+
+@pytest.mark.parametrize("size", [-1, None, (1 << 16) + 1])
+def test_a_header_is_read_within_its_budget(size: int | None) -> None:
+    head = _Head(io.BytesIO(bytes(1 << 20)))
+    with pytest.raises(ValueError, match="the header is too long"):
+        head.read() if size is None else head.read(size)
+    assert len(head.read(1 << 16)) == 1 << 16
+    with pytest.raises(ValueError, match="the header is too long"):
+        head.read(1)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

@@ -59,7 +59,50 @@ def neighbour(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("build", [linked_file, linked_folder, linked_twice, neighbour])
+def evil(folder: Path, location: str) -> Path:
+    """Both the model and its data are links, made by somebody who may not read what the data's link leads to."""
+    path = external(folder / "home" / "evil" / "m.onnx", location)
+    moved(path, folder / "home" / "e.onnx")
+    (path.parent / location).unlink()
+    secret = folder / "home" / ".ssh" / "id_rsa"
+    secret.parent.mkdir()
+    secret.write_bytes(SECRET)
+    (path.parent / location).symlink_to(os.path.relpath(secret, (path.parent / location).parent))
+    return path
+
+
+def below_what_the_model_links_to(folder: Path) -> Path:
+    return evil(folder, "weights.bin")
+
+
+def deeper_below_what_the_model_links_to(folder: Path) -> Path:
+    return evil(folder, "sub/weights.bin")
+
+
+def mirrored_out(folder: Path) -> Path:
+    """The data are where the model's link says, and a link there leads on."""
+    path = mirrored(folder)
+    (folder / "store" / "sub" / "weights.bin").unlink()
+    (folder / "secret").write_bytes(SECRET)
+    (folder / "store" / "sub" / "weights.bin").symlink_to(folder / "secret")
+    return path
+
+
+def mirrored(folder: Path) -> Path:
+    """Every file is a link to the file of its name in another tree."""
+    path = external(folder / "farm" / "m.onnx", "sub/weights.bin")
+    moved(path.parent / "sub" / "weights.bin", folder / "store" / "sub" / "weights.bin")
+    moved(path, folder / "store" / "m.onnx")
+    return path
+
+
+REFUSED = [
+    linked_file, linked_folder, linked_twice, neighbour,
+    below_what_the_model_links_to, deeper_below_what_the_model_links_to, mirrored_out,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("build", REFUSED)
 def test_external_data_do_not_lead_out_of_the_models_folder(tmp_path: Path, build: Callable[[Path], Path]) -> None:
     path = build(tmp_path)
     with pytest.raises(InvalidInput, match=r"weights\.bin is a link that leads out of the model's folder"):
@@ -102,6 +145,11 @@ def test_links_that_onnx_runtime_follows_are_followed(tmp_path: Path, build: Cal
     path = build(tmp_path)
     onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert (loaded(path, tmp_path / "scratch").path.parent / "weights.bin").stat().st_size == 48
+
+
+def test_a_tree_of_links_to_another_tree_is_followed(tmp_path: Path) -> None:
+    path = mirrored(tmp_path)
+    assert (loaded(path, tmp_path / "scratch").path.parent / "sub" / "weights.bin").stat().st_size == 48
 
 
 def test_external_data_are_looked_for_beside_the_path_that_was_given(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -122,6 +123,30 @@ def test_damaged_timings_break_no_build(store: Store, model: LoadedModel, damage
     store.put(uri, sealed(damage, uri))
     build_or_take(order(backend, model), tmp_path / "work", Heard(), store, CACHE)
     assert timings_in(store, backend) == b"fp16\n"
+
+
+def test_timings_that_are_no_file_are_replaced(model: LoadedModel, tmp_path: Path) -> None:
+    cache, backend, store = f"file://{tmp_path}/cache", Dear(), open_store(Storage())
+    path = Path(f"{shared_uri(cache, backend)}/{FILE}".removeprefix("file://"))
+    path.parent.mkdir(parents=True)
+    for number, made in enumerate(("a pipe", "a link that leads nowhere")):
+        os.mkfifo(path) if made == "a pipe" else path.symlink_to(tmp_path / "gone")
+        backend.built, heard = [], Heard()
+        wanted = replace(order(backend, model), versions=str(number))
+        built, _ = build_or_take(wanted, tmp_path / f"a{number}", heard, store, cache)
+        assert backend.built == ["fp16"]
+        assert [note.partition(" (")[0] for note in built.notes if "cached" in note] == [
+            "the cached timing cache did not match its digest"
+        ]
+        assert unsealed(path.read_bytes(), f"file://{path}") == b"fp16\n"
+        path.unlink()
+    _, shelves = build_or_take(replace(order(backend, model), versions="2"), tmp_path / "b", Heard(), store, cache)
+    path.unlink()
+    os.mkfifo(path)
+    backend.time(tmp_path / "b" / SHARED / FILE, "another")
+    for shelf in shelves:
+        shelf.keep()
+    assert unsealed(path.read_bytes(), f"file://{path}") == b"fp16\nanother\n"
 
 
 def test_timings_stored_meanwhile_are_taken_in(store: Store, model: LoadedModel, tmp_path: Path) -> None:

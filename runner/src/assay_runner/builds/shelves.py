@@ -10,12 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from assay_runner.errors import InvalidInput
 from assay_runner.stores import basename, join
 from assay_runner.stores.sealed import (
     Damaged,
     EntryRecord,
     StoredFile,
     get_file,
+    look_up,
     put_file,
     put_record,
     read_record,
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from assay_runner.stores import Store
 
 RECORD: Final = "index.json"
+WHAT: Final = "engine"
+SHARED_WHAT: Final = "timing cache"
 MOST_SHARED: Final = 64 << 20
 """Bytes of a shared file that are still worth fetching; one that grew beyond is begun anew."""
 
@@ -46,10 +50,10 @@ class Shelf:
         """Whatever lies there, if it is as it was stored; else nothing, and a note that says so."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            record = read_record(self._store, join(self._uri, RECORD), EntryRecord, "engine")
+            record = read_record(self._store, join(self._uri, RECORD), EntryRecord, WHAT)
             files = record.files if record else ()
             for file in files:
-                get_file(self._store, self._uri, file, "engine", self._folder / file.name)
+                get_file(self._store, self._uri, file, WHAT, self._folder / file.name)
         except Damaged as error:
             for path in self._folder.iterdir():
                 path.unlink()
@@ -89,7 +93,11 @@ class SharedShelf:
         """Whatever lies there and is as it was stored; a note for each file that is not, which is begun anew."""
         self._folder.mkdir(parents=True, exist_ok=True)
         notes = []
-        for stat in tuple(self._store.list(f"{self._uri}/")):
+        try:
+            found = tuple(self._store.list(f"{self._uri}/"))
+        except InvalidInput:
+            return (Damaged(SHARED_WHAT, "its folder cannot be listed", self._uri).note,)
+        for stat in found:
             name = basename(stat.uri)
             self._versions[name] = stat.version
             if stat.size > MOST_SHARED:
@@ -117,10 +125,10 @@ class SharedShelf:
             self._versions[path.name] = stat.version if stat else ""
 
     def _take_in(self, uri: str, ours: Path) -> None:
-        stat = self._store.stat(uri)
-        if stat is None or stat.version == self._versions.get(ours.name) or stat.size > MOST_SHARED:
-            return
         try:
+            stat = look_up(self._store, uri, SHARED_WHAT, ours.name)
+            if stat is None or stat.version == self._versions.get(ours.name) or stat.size > MOST_SHARED:
+                return
             content = self._content(uri)
         except Damaged:
             return  # Ours takes its place.
@@ -132,11 +140,11 @@ class SharedShelf:
 
     def _content(self, uri: str) -> bytes | None:
         """What was stored; None where it was deleted since it was looked up."""
-        what, name = "timing cache", basename(uri)
-        stored = read_whole(self._store, uri, what, name)
+        name = basename(uri)
+        stored = read_whole(self._store, uri, SHARED_WHAT, name)
         content = None if stored is None else unsealed(stored, uri)
         if stored is not None and content is None:
-            raise Damaged(what, f"{name} has other content", uri)
+            raise Damaged(SHARED_WHAT, f"{name} has other content", uri)
         return content
 
 

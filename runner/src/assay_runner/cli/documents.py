@@ -21,6 +21,9 @@ from assay_runner.stores.files import human
 
 MOST_BYTES: Final = 1 << 20
 """Bytes of a file; etcd keeps no object that is much larger."""
+_LONG: Final = re.compile(r"([^\s\x00-\x1f]{80})\S{20,}")
+"""A word that no sentence of ours has."""
+_LONGEST_SENTENCE: Final = 800
 _LONGEST_NAME: Final = 253
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
@@ -57,7 +60,7 @@ def read_documents(filename: str) -> tuple[Document, ...]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        what = error.problem or error.context or "not YAML"
+        what = _bounded(error.problem or error.context or "not YAML")
         raise InvalidInput(f"{filename}: {where}{what}; correct the YAML there") from error
     except (yaml.YAMLError, ValueError) as error:
         raise InvalidInput(f"{filename}: not YAML ({_first_line(error)}); correct the file") from error
@@ -132,7 +135,7 @@ def _document(value: Any, index: int) -> Document:
         # What the cluster wrote about an audit is no part of what its user wrote.
         audit = parse(AccuracyAudit, {key: v for key, v in value.items() if key != "status"})
     except ValidationError as error:
-        return Document(label, None, tuple(problems(error)))
+        return Document(label, None, tuple(_bounded(problem) for problem in problems(error)))
     except (ValueError, TypeError) as error:
         return Document(label, None, (f"document: {_first_line(error)}; correct the value",))
     return Document(label, audit, tuple(_checks(audit)))
@@ -144,7 +147,7 @@ def _checks(audit: AccuracyAudit) -> Iterator[str]:
     try:
         parse_checks(audit.spec)
     except InvalidInput as error:
-        yield str(error)
+        yield _bounded(str(error))
 
 
 def _head(value: dict[Any, Any]) -> Iterator[str]:
@@ -165,7 +168,13 @@ def _head(value: dict[Any, Any]) -> Iterator[str]:
 def _label(value: dict[Any, Any], place: str) -> str:
     metadata = value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    return name if isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME else place
+    return name if isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable() else place
+
+
+def _bounded(sentence: str) -> str:
+    """A sentence in which whatever it quotes of the file is quoted in part."""
+    short = _LONG.sub(r"\1…", sentence)
+    return short if len(short) <= _LONGEST_SENTENCE else f"{short[: _LONGEST_SENTENCE - 200]}… {short[-200:]}"
 
 
 def _shown(value: Any) -> str:

@@ -14,11 +14,13 @@ from typing import Any, Final
 from assay_api.names import REPORT_HTML, REPORT_JSON, REPORT_JUNIT, REPORT_VERSION
 from assay_runner.stores.files import disk_error
 from assay_runner.stores.regular import open_regular
+from assay_runner.tasks.seal import SEAL
 
 _MARKS: Final = {
     REPORT_HTML: "· Assay</title>".encode(),
     REPORT_JUNIT: b'<testsuites name="assay ',
     REPORT_JSON: REPORT_VERSION.encode(),
+    SEAL: b'"report": "',
 }
 """What tells a file of ours from another of its name; it stands in the first bytes."""
 _HEAD: Final = 4096

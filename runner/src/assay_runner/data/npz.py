@@ -16,6 +16,7 @@ import tokenize
 import uuid
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -101,8 +102,12 @@ def read_headers(file: IO[bytes], name: str) -> dict[str, ArrayHeader]:
         raise InvalidInput(f"{name} is a single .npy array, not an .npz: save it by numpy.savez(file, name=array)")
     with corruption(name), zipfile.ZipFile(file) as archive:
         size = file.seek(0, io.SEEK_END)
-        members = (m for m in archive.infolist() if m.filename.endswith(SUFFIX))
-        return {m.filename.removesuffix(SUFFIX): _header_of(archive, m, size) for m in members}
+        members = [m for m in archive.infolist() if m.filename.endswith(SUFFIX)]
+        headers = {m.filename.removesuffix(SUFFIX): _header_of(archive, m, size) for m in members}
+    if len(headers) < len(members):
+        (twice, _), *_ = Counter(m.filename.removesuffix(SUFFIX) for m in members).most_common(1)
+        raise InvalidInput(f"{name} holds several arrays named {twice!r}: store it again, with each name once")
+    return headers
 
 
 def _header_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -> ArrayHeader:
@@ -146,9 +151,9 @@ class _Head:
         self._left = _MOST_HEADER
 
     def read(self, size: int = -1, /) -> bytes:
-        self._left -= size
-        if self._left < 0:
+        if not 0 <= size <= self._left:
             raise ValueError("the header is too long")
+        self._left -= size
         return self._stream.read(size)
 
 

@@ -54,7 +54,7 @@ class Gets(Protocol):
     def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
         """Stream the object into a file, which appears whole or not at all. Raises InvalidInput where there is none.
 
-        Where another object names it (`named_by`), it must lie in that object's folder, links followed to their end.
+        Where another object names it (`named_by`), it must belong to that object, links followed to their end.
         """
         ...
 

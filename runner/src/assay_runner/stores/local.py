@@ -10,6 +10,7 @@ from pathlib import Path
 
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.stores import Opening, Stat
+from assay_runner.stores.companions import companion
 from assay_runner.stores.files import CHUNK, TEMPORARY, whole_file
 from assay_runner.stores.regular import open_regular, refuse_irregular
 
@@ -41,11 +42,6 @@ class LocalStore:
         if self._base is None:
             raise InvalidInput(f"{uri} is relative, which only local runs can resolve: use s3:// or file:///absolute")
         return Path(os.path.normpath(self._base / path))
-
-    def _folders(self, uri: str) -> tuple[Path, ...]:
-        """Where a file's companions may lie, as ONNX Runtime has it: beside its path, or beside what this links to."""
-        path = self._path(uri)
-        return path.parent, Path(os.path.realpath(path)).parent
 
     def stat(self, uri: str) -> Stat | None:
         """See `Stats`."""
@@ -79,7 +75,9 @@ class LocalStore:
     def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
         """See `Gets`."""
         try:
-            reader = open_regular(self._path(uri), uri, None if named_by is None else self._folders(named_by))
+            where = self._path(uri)
+            path_read = where if named_by is None else companion(where, self._path(named_by), uri)
+            reader = open_regular(path_read, uri, links=named_by is None)
         except OSError as error:
             raise _read_error(uri, error) from error
         with reader, whole_file(path, os.fstat(reader.fileno()).st_size) as file:

@@ -1,4 +1,4 @@
-"""Files that others left are opened here: regular ones only, without waiting, and where asked only inside a folder.
+"""Files that others left are opened here: regular ones only, without waiting, and where asked without following links.
 
 A name may stand for anything. A pipe that nobody writes to opens never, a device has no end, and a link leads to files
 that whoever made the folder may not read, but the user of the audit may.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -24,23 +23,27 @@ _KINDS: Final = (
 )
 
 
-def open_regular(path: Path, name: str, within: Iterable[Path] | None = None) -> io.BufferedReader:
+class Irregular(InvalidInput):
+    """A folder, a pipe, a socket or a device lies where a file should."""
+
+
+def open_regular(path: Path, name: str, *, links: bool = True) -> io.BufferedReader:
     """A regular file, opened for reading.
 
     What was opened is looked at once more, for another may have taken its place in between.
 
     Args:
-        path: where it lies; links are followed.
+        path: where it lies.
         name: what to call it in a sentence.
-        within: folders of which one must hold the file that links lead to; None lets them lead anywhere.
+        links: whether a link is followed; else it is an error.
 
     Raises:
-        InvalidInput: it is a folder, a pipe, a socket or a device, or in none of the folders.
+        Irregular: it is a folder, a pipe, a socket or a device.
         OSError: it is not there or may not be read.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-    if within is not None:
-        path, flags = _real_path(path, within, name), flags | os.O_NOFOLLOW
+    if not links:
+        flags |= os.O_NOFOLLOW
     refuse_irregular(os.stat(path).st_mode, name)
     descriptor = os.open(path, flags)
     try:
@@ -52,16 +55,15 @@ def open_regular(path: Path, name: str, within: Iterable[Path] | None = None) ->
 
 
 def refuse_irregular(mode: int, name: str) -> None:
-    """Raise InvalidInput where the mode is not a regular file's."""
+    """Raise Irregular where the mode is not a regular file's."""
     if not stat.S_ISREG(mode):
         kind = next((what for holds, what in _KINDS if holds(mode)), "something else")
-        raise InvalidInput(f"{name} is no regular file but {kind}: put a file in its place, or name another")
+        raise Irregular(f"{name} is no regular file but {kind}: put a file in its place, or name another")
 
 
-def _real_path(path: Path, folders: Iterable[Path], name: str) -> Path:
-    real = Path(os.path.realpath(path))
-    if not any(real.is_relative_to(os.path.realpath(folder)) for folder in folders):
-        raise InvalidInput(
-            f"{name} is a link that leads out of the model's folder, to {real}: put the file itself into the folder"
-        )
-    return real
+def obstacle(path: Path) -> Path | None:
+    """What must be removed before a file can take its place at `path`: a folder there, or a file above it."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        return path
+    above = next((folder for folder in path.parents if os.path.lexists(folder)), None)
+    return None if above is None or os.path.isdir(above) else above

@@ -24,7 +24,7 @@ from assay_runner.digests import file_sha256
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.stores import Stat, join
 from assay_runner.stores.files import whole_file
-from assay_runner.stores.regular import open_regular
+from assay_runner.stores.regular import Irregular, obstacle, open_regular
 
 if TYPE_CHECKING:
     from assay_runner.stores import Store
@@ -38,18 +38,23 @@ _SEAL: Final = b"assay sha256 "
 
 
 class Damaged(Unavailable):
-    """What the cache holds is not what was stored there; whoever can makes it again."""
+    """What the cache holds is not what was stored there; whoever can makes it again.
+
+    Attributes:
+        uri: where it lies.
+        why: what is wrong with it.
+    """
 
     def __init__(self, what: str, why: str, uri: str) -> None:
         """`what` names the kind of thing, `why` tells what is wrong with it."""
         self._told = f"the cached {what} did not match its digest ({why})"
-        self._uri = uri
+        self.uri, self.why = uri, why
         super().__init__(f"{self._told}: {uri}; run the audit again to have it made again")
 
     @property
     def note(self) -> str:
         """For the reader of a report for which it was made again."""
-        return f"{self._told} and was made again: {self._uri}"
+        return f"{self._told} and was made again: {self.uri}"
 
 
 class StoredFile(Model):
@@ -90,8 +95,9 @@ def read_record(store: Store, uri: str, kind: type[M], what: str) -> M | None:
 
     Raises:
         Damaged: it is not as it was stored; `what` names the thing it is the record of.
+        Unavailable: none can be stored there before something is removed.
     """
-    stat = store.stat(uri)
+    stat = look_up(store, uri, what, "its record")
     if stat is None:
         return None
     damaged = Damaged(what, "its record was changed", uri)
@@ -117,6 +123,26 @@ def read_record(store: Store, uri: str, kind: type[M], what: str) -> M | None:
         raise damaged from error
 
 
+def look_up(store: Store, uri: str, what: str, name: str) -> Stat | None:
+    """An object of the cache, called `name`; None where there is none.
+
+    Raises:
+        Damaged: what lies there is no file, and is replaced by storing one.
+        Unavailable: what lies there cannot be replaced. Said before anything is made that could not be kept.
+    """
+    path = store.local_path(uri)
+    blocking = None if path is None else obstacle(path)
+    if blocking is not None:
+        kind = "a folder" if blocking == path else "no folder"
+        raise Unavailable(
+            f"no {what} can be kept at {uri}, for {blocking} is {kind}: remove it, and run the audit again"
+        )
+    try:
+        return store.stat(uri)
+    except Irregular as error:
+        raise Damaged(what, f"{name} is no regular file", uri) from error
+
+
 def read_whole(store: Store, uri: str, what: str, name: str) -> bytes | None:
     """A small object's content; None where it was deleted since it was looked up, as a cache may be at any time.
 
@@ -126,7 +152,7 @@ def read_whole(store: Store, uri: str, what: str, name: str) -> bytes | None:
     try:
         return store.read(uri)
     except InvalidInput as error:
-        if store.stat(uri) is None:
+        if look_up(store, uri, what, name) is None:
             return None
         raise Damaged(what, f"{name} cannot be read", uri) from error
 
@@ -152,10 +178,11 @@ def stat_file(store: Store, folder: str, file: StoredFile, what: str) -> Stat:
     """A file of an entry as the store has it.
 
     Raises:
-        Damaged: it is gone, or of another size.
+        Damaged: it is gone, or of another size, or no file.
+        Unavailable: none can be stored there before something is removed.
     """
     uri = join(folder, file.stored_name)
-    stat = store.stat(uri)
+    stat = look_up(store, uri, what, file.name)
     if stat is None:
         raise Damaged(what, f"{file.name} is missing", uri)
     if stat.size != file.size:

@@ -22,7 +22,7 @@ from assay_runner.passes.setting import Setting
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of, open_golden
-from assay_runner.tasks.publish import candidate_of, publish, published, task_result
+from assay_runner.tasks.publish import candidate_of, publish, resumed, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import single_report
 from assay_runner.trial.measure import measure
@@ -31,13 +31,15 @@ from assay_runner.trial.measure import measure
 def run_candidate(task: Task, context: Context) -> TaskResult:
     """Audit one candidate and publish its report.
 
-    A report that this very task has already stored is the answer, so that a task whose Pod vanished is not run twice.
+    A report that this very task has already stored is the answer, so that a task whose Pod vanished is not run twice;
+    one that is not as it was stored is made again.
 
     Raises:
         InvalidInput: something of the user's cannot be used.
         Unavailable: no device, no golden outputs, a store that does not answer, too little memory or disk.
     """
-    done = published(task, context.store) if context.resume else None
+    notes: list[str] = []
+    done = resumed(task, context, notes)
     if done:
         return task_result(task, *done)
     candidate = candidate_of(task)
@@ -46,7 +48,6 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     record = read_record(task, context)
     model = context.load(task.spec.model)
     dataset = dataset_of(task, model, context)
-    notes: list[str] = []
     setting, shelves = _setting(task, context, backend, record, model, dataset, notes)
     try:
         measured = measure(setting, parse_checks(task.spec))

@@ -1,11 +1,10 @@
 """From a report to the store, and from there to the few bytes that a task returns.
 
-The page and the JUnit file go first, report.json last: whoever sees report.json sees a finished task.
+The page, the JUnit file and the seal go first, report.json last: whoever sees report.json sees a finished task.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Final
@@ -22,38 +21,54 @@ from assay_api.result import StoredReport, TaskResult
 from assay_runner.report import first, render_html, render_junit
 from assay_runner.report.engine import achieved_text
 from assay_runner.stores import join
+from assay_runner.stores.sealed import Damaged
+from assay_runner.tasks.seal import put_report, read_report
 
 if TYPE_CHECKING:
     from assay_runner.stores import Store
+    from assay_runner.tasks.context import Context
 
 _ORDER: Final = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED)
 
 
 def publish(report: Report, folder: str, store: Store) -> StoredReport:
     """Store a report below a URI in all its forms; a report that stands there already is replaced."""
-    content = to_json(report)
     page = join(folder, REPORT_HTML)
     store.put(page, render_html(report), "text/html; charset=utf-8")
     store.put(join(folder, REPORT_JUNIT), render_junit(report), "application/xml")
-    uri = join(folder, REPORT_JSON)
-    store.put(uri, content, "application/json")
-    return StoredReport(uri=uri, sha256=hashlib.sha256(content).hexdigest(), page=page)
+    sha256 = put_report(store, folder, to_json(report))
+    return StoredReport(uri=join(folder, REPORT_JSON), sha256=sha256, page=page)
 
 
-def published(task: Task, store: Store) -> tuple[Report, StoredReport] | None:
-    """The report that this very task has already stored, or None."""
-    uri = join(task.folder, REPORT_JSON)
-    if store.stat(uri) is None:
+def published(task: Task, store: Store, told: str | None = None) -> tuple[Report, StoredReport] | None:
+    """The report that this very task has already stored, or None; `told` is the SHA-256 that the task told of it.
+
+    Raises:
+        Damaged: a report lies there, and is not as it was stored.
+        Unavailable: the store does not answer, or nothing can be stored there before something is removed.
+    """
+    found = read_report(store, task.folder, told)
+    if found is None:
         return None
-    content = store.read(uri)
+    content, sha256 = found
     try:
         report = parse(Report, json.loads(content))
     except (ValidationError, ValueError):
         return None
     if (report.audit, report.run, report.task) != (task.audit, task.run, task.key):
         return None
-    stored = StoredReport(uri=uri, sha256=hashlib.sha256(content).hexdigest(), page=join(task.folder, REPORT_HTML))
-    return report, stored
+    uri, page = join(task.folder, REPORT_JSON), join(task.folder, REPORT_HTML)
+    return report, StoredReport(uri=uri, sha256=sha256, page=page)
+
+
+def resumed(task: Task, context: Context, notes: list[str]) -> tuple[Report, StoredReport] | None:
+    """What `published` finds, where the task may be answered by it; to `notes` comes that a report was changed."""
+    try:
+        return published(task, context.store) if context.resume else None
+    except Damaged as error:
+        context.progress.note(error.note)
+        notes.append(error.note)
+        return None
 
 
 def task_result(task: Task, report: Report, stored: StoredReport) -> TaskResult:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from assay_api.names import REPORT_JSON
 from assay_api.plan import Task, siblings
 from assay_api.report import CandidateReport, DatasetEntry, GoldenEntry, Report, to_json, worst
-from assay_api.result import StoredReport, TaskResult
+from assay_api.result import TaskResult
 from assay_runner.errors import Unavailable
 from assay_runner.stores import join
+from assay_runner.stores.sealed import Damaged
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
-from assay_runner.tasks.publish import publish, published, task_result, unmeasured
+from assay_runner.tasks.publish import publish, published, resumed, task_result, unmeasured
 from assay_runner.tasks.recommendation import recommend
 from assay_runner.tasks.records import read_record
 from assay_runner.tasks.sections import golden_section
@@ -29,7 +30,7 @@ def run_summary(task: Task, context: Context) -> TaskResult:
     Raises:
         Unavailable: the store does not answer.
     """
-    done = published(task, context.store) if context.resume else None
+    done = resumed(task, context, [])
     reports, candidates, changed = _gathered(task, context)
     report = Report(
         audit=task.audit,
@@ -62,27 +63,31 @@ def _gathered(task: Task, context: Context) -> tuple[list[Report], list[Candidat
     candidates: list[CandidateReport] = []
     changes: list[str] = []
     for of in audited:
-        found = published(of, context.store)
-        if change := _changed(of, found[1] if found else None, context.reports.get(of.key)):
-            changes.append(change)
-            candidates.append(unmeasured(of, change))
+        found = _report(of, context)
+        if isinstance(found, Report):
+            reports.append(found)
+            candidates.extend(found.candidates)
         elif found:
-            reports.append(found[0])
-            candidates.extend(found[0].candidates)
+            changes.append(found)
+            candidates.append(unmeasured(of, found))
         else:
-            missing = f"there is no report at {of.folder}: its task did not end"
+            missing = f"there is no report at {of.folder}, or none with its digest: its task did not end"
             candidates.append(unmeasured(of, missing))
         context.progress.advance()
     return reports, candidates, changes
 
 
-def _changed(of: Task, stored: StoredReport | None, told: str | None) -> str | None:
-    """How the report in the store differs from the one that the candidate's task told of; None where it does not."""
-    if told is None or (stored and stored.sha256 == told):
-        return None
-    uri = stored.uri if stored else join(of.folder, REPORT_JSON)
-    now = f"has SHA-256 {stored.sha256}" if stored else "is gone or is no report of this task"
-    return f"{uri} was changed: it {now}, and its task stored SHA-256 {told}"
+def _report(of: Task, context: Context) -> Report | str | None:
+    """The report of a candidate, or how it was changed since its task stored it; None where there is none."""
+    told = context.reports.get(of.key)
+    try:
+        found = published(of, context.store, told)
+    except Damaged as error:
+        return f"{error.uri} was changed: {error.why}"
+    if found or told is None:
+        return found[0] if found else None
+    uri = join(of.folder, REPORT_JSON)
+    return f"{uri} was changed: it is gone or is no report of this task, and its task stored SHA-256 {told}"
 
 
 def _golden(task: Task, context: Context) -> GoldenEntry:

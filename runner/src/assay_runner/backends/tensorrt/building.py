@@ -16,6 +16,7 @@ from assay_runner.backends.tensorrt.library import (
     excuse,
     has_flag,
     logger,
+    mark,
     missing_library,
     new_builder,
     reason,
@@ -23,6 +24,7 @@ from assay_runner.backends.tensorrt.library import (
     tensorrt,
 )
 from assay_runner.backends.tensorrt.progress import monitor
+from assay_runner.backends.tensorrt.sayings import Mark
 from assay_runner.backends.tensorrt.tactics import Record, selector
 from assay_runner.errors import AuditError, InvalidInput, Unavailable, Unsupported
 from assay_runner.tensors import Extents, Progress
@@ -84,11 +86,11 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
         Unavailable: device memory ran out.
     """
     trt = tensorrt()
-    mark, start = len(logger().lines), time.monotonic()
+    since, start = mark(), time.monotonic()
     progress.stage(what)
     builder = new_builder()
     network = builder.create_network(_creation_flags(trt, recipe.settings))
-    _parse(trt, network, recipe.source, mark)
+    _parse(trt, network, recipe.source, since)
     _show(network, recipe.outputs)
     if recipe.unfused and not network.mark_unfused_tensors_as_debug_tensors():
         raise Unsupported(f"TensorRT {trt.__version__} cannot mark unfused tensors")
@@ -102,13 +104,13 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     if recipe.calibrator is not None:
         end(config.int8_calibrator)
     if plan is None:
-        raise _failure(mark)
+        raise _failure(since)
     if timings := _timing_cache(config, recipe):
         timing.keep(config, timings)
     if record is not None:
         record.check()
     tactics = record.chosen if record is not None else None
-    return Product(bytes(plan), time.monotonic() - start, said(mark)[:MOST_WARNINGS], tactics)
+    return Product(bytes(plan), time.monotonic() - start, said(since)[:MOST_WARNINGS], tactics)
 
 
 def _creation_flags(trt: Any, settings: Settings) -> int:
@@ -118,13 +120,13 @@ def _creation_flags(trt: Any, settings: Settings) -> int:
     return sum(1 << int(getattr(trt.NetworkDefinitionCreationFlag, name)) for name in names)
 
 
-def _parse(trt: Any, network: Any, source: Path, mark: int) -> None:
+def _parse(trt: Any, network: Any, source: Path, since: Mark) -> None:
     parser = trt.OnnxParser(network, logger())
     # By path, not by bytes: external data are looked for beside the file.
     if parser.parse_from_file(str(source)):
         return
     if parser.num_errors == 0:
-        raise InvalidInput(f"TensorRT's parser refuses {source.name}: {reason(mark)}")
+        raise InvalidInput(f"TensorRT's parser refuses {source.name}: {reason(since)}")
     error = parser.get_error(0)
     node = getattr(error, "node_name", str)()
     operator = getattr(error, "node_operator", str)()
@@ -170,9 +172,9 @@ def _config(trt: Any, builder: Any, network: Any, recipe: Recipe) -> Any:
         config.plugins_to_serialize = []
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if timings := _timing_cache(config, recipe):
-        mark = len(logger().lines)
+        since = mark()
         if not timing.lend(config, timings):
-            excuse(mark, "the timing cache is not used, so every layer is timed again")
+            excuse(since, "the timing cache is not used, so every layer is timed again")
     calibrator = recipe.calibrator(network) if recipe.calibrator is not None else None
     _profile(builder, network, config, recipe.extents, calibrator.shapes if calibrator is not None else {})
     if calibrator is not None:
@@ -211,8 +213,8 @@ def _profile(
         config.set_calibration_profile(calibration)
 
 
-def _failure(mark: int) -> AuditError:
-    text = reason(mark)
+def _failure(since: Mark) -> AuditError:
+    text = reason(since)
     if "out of memory" in text.lower() or "OutOfMemory" in text:
         return Unavailable(f"building needs more device memory than there is: set build.workspace lower ({text})")
     if missing := missing_library(text):

@@ -74,6 +74,7 @@ def settings(order: BuildOrder, offered: Offered) -> Settings:
     """What the order means here.
 
     Raises:
+        InvalidInput: it asks for things that exclude each other.
         Unsupported: this version or GPU does not have what it asks for.
     """
     precision, options = order.precision, order.options
@@ -92,6 +93,11 @@ def settings(order: BuildOrder, offered: Offered) -> Settings:
         raise Unsupported(
             f"a record of tactics is asked for, which TensorRT {offered.version} cannot keep, for it has no "
             "IAlgorithmSelector: keep the plan itself, which is its tactics"
+        )
+    if order.tactics is not None and options.optimization_level == 0:
+        raise InvalidInput(
+            "a record of tactics is asked for at build.optimizationLevel 0, at which TensorRT takes the first kernel "
+            "that works and lets none be selected: set it to 1 or more"
         )
     own = FLAGS[precision] if typing == "weak" and precision != "tf32" else ()
     extra = (FLAGS[held][0] for held in sorted(set(order.held.values()) - {"fp32"}))

@@ -11,14 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from assay_runner.backends.tensorrt.sayings import Mark, Sayings
 from assay_runner.errors import InvalidInput, Unsupported
 
 WAY_OUT: Final = "`assay run --backend onnxruntime` emulates the candidate on CPU"
 DRIVER: Final = Path("/dev/nvidiactl")
 LEAN: Final = "libnvinfer_lean"
 _MISSING: Final = re.compile(r"Unable to load library: (\S+?\.so[.\d]*)")
-WARNING: Final = 2
-"""Its severity; smaller is more severe."""
+_SAYINGS: Final = Sayings()
 
 
 def check_available() -> None:
@@ -65,11 +65,9 @@ def logger() -> Any:
 
         def __init__(self) -> None:
             base.__init__(self)
-            self.lines: list[tuple[int, str]] = []
 
         def log(self, severity: Any, msg: str) -> None:
-            if int(severity) <= WARNING:
-                self.lines.append((int(severity), " ".join(msg.split())))
+            _SAYINGS.say(int(severity), msg)
 
     return Log()
 
@@ -92,20 +90,24 @@ def new_builder() -> Any:
     return tensorrt().Builder(logger())
 
 
-def said(since: int = 0) -> tuple[str, ...]:
-    """Warnings and errors since a mark (`len(logger().lines)`), each once, errors first."""
-    lines = sorted(logger().lines[since:], key=lambda line: line[0])
-    return tuple(dict.fromkeys(text for _, text in lines))
+def mark() -> Mark:
+    """Now, for `said` and its like; to be held only as long as it is needed, for what is said since is kept."""
+    return _SAYINGS.mark()
 
 
-def reason(since: int) -> str:
+def said(since: Mark) -> tuple[str, ...]:
+    """Warnings and errors since a mark, each once, errors first."""
+    return _SAYINGS.since(since)
+
+
+def reason(since: Mark) -> str:
     """The first error since a mark, for a sentence; what TensorRT calls an internal error is its word, not ours."""
     return next(iter(said(since)), "TensorRT gives no reason")[:400].rstrip(" .")
 
 
-def excuse(since: int, what: str) -> None:
+def excuse(since: Mark, what: str) -> None:
     """Make one warning of all that was said since a mark: errors that did no harm must not explain a later failure."""
-    logger().lines[since:] = [(WARNING, f"{what}: {reason(since)}")]
+    _SAYINGS.replace(since, f"{what}: {reason(since)}")
 
 
 def missing_library(text: str) -> str:
@@ -162,11 +164,11 @@ def load_plugins(paths: Sequence[str]) -> None:
 
 @cache
 def _load(trt: Any, path: str) -> None:
-    mark = len(logger().lines)
+    start = mark()
     try:
         if trt.get_plugin_registry().load_library(path) is None:
             ctypes.CDLL(path)
     except OSError as error:
         raise InvalidInput(f"plugin {path} cannot be loaded: {' '.join(str(error).split())[:200]}") from error
     except Exception as error:  # The registry has no exception class of its own.
-        raise InvalidInput(f"plugin {path} cannot be loaded: {reason(mark)}") from error
+        raise InvalidInput(f"plugin {path} cannot be loaded: {reason(start)}") from error

@@ -22,7 +22,8 @@ from assay_runner.backends.tensorrt.device import (
     to_host,
 )
 from assay_runner.backends.tensorrt.interface import check_places
-from assay_runner.backends.tensorrt.library import logger, reason, tensorrt
+from assay_runner.backends.tensorrt.library import logger, mark, reason, tensorrt
+from assay_runner.backends.tensorrt.sayings import Mark
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
 from assay_runner.tensors import Array, Arrays
 
@@ -54,13 +55,13 @@ def load(plan: Path) -> tuple[Any, Any]:
     Raises:
         InvalidInput: the plan is of another TensorRT version or GPU, is damaged, or has plugins that are not here.
     """
-    trt, mark = tensorrt(), len(logger().lines)
+    trt, since = tensorrt(), mark()
     runtime = trt.Runtime(logger())
     # A version-compatible plan carries code of its own, without which it is not loaded.
     runtime.engine_host_code_allowed = True
     engine = runtime.deserialize_cuda_engine(plan.read_bytes())
     if engine is None:
-        raise InvalidInput(unloadable(plan.name, str(trt.__version__), reason(mark)))
+        raise InvalidInput(unloadable(plan.name, str(trt.__version__), reason(since)))
     return runtime, engine
 
 
@@ -211,10 +212,10 @@ class EngineSession:
 
     def _new_context(self, own: bool = False) -> Any:
         """A context; `own`: that computes in memory of this session."""
-        mark, strategies = len(logger().lines), tensorrt().ExecutionContextAllocationStrategy
+        since, strategies = mark(), tensorrt().ExecutionContextAllocationStrategy
         context = self._engine.create_execution_context(strategies.USER_MANAGED if own else strategies.STATIC)
         if context is None:
-            raise Unavailable(f"the engine's context cannot be made: {reason(mark)}")
+            raise Unavailable(f"the engine's context cannot be made: {reason(since)}")
         if own:
             pointer = self._scratch.reserve(self.device_memory)
             if hasattr(context, "set_device_memory"):
@@ -234,10 +235,10 @@ class EngineSession:
             if name not in inputs:
                 raise InvalidInput(f"the engine takes an input {name!r}, which the dataset does not have")
             given = inputs[name]
-            mark = len(logger().lines)
+            since = mark()
             if not self._context.set_input_shape(name, given.shape):
                 raise InvalidInput(
-                    f"input {name!r} of shape {list(given.shape)} does not fit: {self._range(name, mark)}"
+                    f"input {name!r} of shape {list(given.shape)} does not fit: {self._range(name, since)}"
                 )
             if isinstance(given, DeviceArray):
                 self._context.set_tensor_address(name, given.pointer)
@@ -250,9 +251,9 @@ class EngineSession:
         return kept
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        mark = len(logger().lines)
+        since = mark()
         if unknown := self._context.infer_shapes():
-            raise InvalidInput(f"the engine's shapes cannot be inferred from input {unknown[0]!r}: {reason(mark)}")
+            raise InvalidInput(f"the engine's shapes cannot be inferred from input {unknown[0]!r}: {reason(since)}")
         shapes = {name: tuple(self._context.get_tensor_shape(name)) for name in self.outputs}
         for name, shape in shapes.items():
             if min(shape, default=0) < 0:
@@ -265,13 +266,13 @@ class EngineSession:
         return shapes
 
     def _execute(self) -> None:
-        mark = len(logger().lines)
+        since = mark()
         if self._filling >= 0:
             for memory in (self._scratch, *(self._buffers[name] for name in self.outputs)):
                 fill(memory.pointer, BYTES[self._filling], memory.size, self._stream)
             self._filling = -1
         if not self._context.execute_async_v3(self._stream):
-            raise Unavailable(f"the engine did not run: {reason(mark)}")
+            raise Unavailable(f"the engine did not run: {reason(since)}")
 
     def _dtype(self, name: str) -> np.dtype[Any]:
         kind = self._engine.get_tensor_dtype(name)
@@ -279,12 +280,12 @@ class EngineSession:
             raise InvalidInput(f"tensor {name!r} has an element type that cannot be read ({kind})")
         return self._types[kind]
 
-    def _range(self, name: str, mark: int) -> str:
+    def _range(self, name: str, since: Mark) -> str:
         try:
             low, _, high = self._engine.get_tensor_profile_shape(name, 0)
             return f"the engine takes {list(low)} to {list(high)}"
         except Exception:  # Of a plan without profiles there is only what TensorRT said.
-            return reason(mark)
+            return reason(since)
 
 
 @contextmanager

@@ -76,14 +76,23 @@ def keep(config: Config, path: Path) -> None:
 
 
 def merged(config: Config, ours: bytes, theirs: bytes) -> bytes:
-    """Both caches' entries, ours where both have one; ours alone where TensorRT refuses theirs."""
+    """Both caches' entries, ours where both have one.
+
+    Ours as it is where theirs adds nothing or TensorRT refuses it: written anew, its entries may come in another order.
+    """
     cache, other = config.create_timing_cache(ours), config.create_timing_cache(theirs)
-    if cache is None or other is None or not cache.combine(other, False):
+    if not theirs or cache is None or other is None:
         return ours
-    return bytes(cache.serialize())
+    size = len(bytes(cache.serialize()))
+    if not cache.combine(other, False):
+        return ours
+    both = bytes(cache.serialize())
+    return both if len(both) > size else ours
 
 
 def merge(ours: Path, theirs: Path) -> None:
     """See `Keeping.merge`."""
-    builder = new_builder()
-    ours.write_bytes(merged(builder.create_builder_config(), ours.read_bytes(), theirs.read_bytes()))
+    builder, before = new_builder(), ours.read_bytes()
+    after = merged(builder.create_builder_config(), before, theirs.read_bytes())
+    if after != before:
+        ours.write_bytes(after)
