@@ -170,7 +170,8 @@ def test_what_the_data_do_not_decide_is_the_models_own(tmp_path: Path) -> None:
     nodes = [node("MatMul", "x w", "y"), node("Identity", "w", "priors"), node("ReduceMean", "y", "mean", axes=[0])]
     outputs, weight = [value("y", "N", 8), value("priors", 3, 8), value("mean", 1, 8)], constant("w", rows(3, 8))
     made = loaded(save(tmp_path / "t.onnx", nodes, [value("x", "N", 3)], outputs, initializer=[weight]), tmp_path)
-    for others in ({}, {"priors": rows(3, 8), "mean": rows(1, 8)}):
+    stored_too: list[dict[str, Any]] = [{}, {"priors": rows(3, 8), "mean": rows(1, 8)}]
+    for others in stored_too:
         shard(tmp_path / "golden.npz", y=rows(12, 8), **others)
         stored = open_stored_outputs(store(tmp_path), "file://./golden.npz", made, dataset(tmp_path, made), tmp_path)
         assert (stored.constant, stored.ignored) == (("priors",), ())

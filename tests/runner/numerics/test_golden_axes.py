@@ -15,7 +15,9 @@ from assay_runner.backends.axis_probes import Followed, followed
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.golden.axes import GoldenAxes
 from assay_runner.golden.reference import Reference
-from assay_runner.tensors import Array, Arrays, Batch
+from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.passes.outputs import Drifts
+from assay_runner.tensors import Array, Arrays, Batch, Site
 from tests.models import Samples, constant, loaded, model, node, random, value
 from tests.runner.numerics.candidates import measured
 
@@ -192,3 +194,11 @@ def test_axes_are_found_out_once_for_all_candidates(tmp_path: Path) -> None:
 def test_nothing_is_run_for_tensors_inside_of_which_all_is_known(tmp_path: Path) -> None:
     axes = GoldenAxes(loaded(dead(), tmp_path), Samples(X, batch=TIME), tmp_path / "golden")
     assert axes.all is axes.outputs
+
+
+def test_what_a_store_cannot_hold_of_a_batch_is_said() -> None:
+    """One number for all samples of a batch, which the data decide, is in no row."""
+    drifts = Drifts({"total": Site("total")}, (), SampleAxes({"total": None}))
+    drifts.add(Batch(0, TIME, {"x": random(TIME, 6)}), {}, {"total": np.array([3], np.float32)})
+    assert "one for all samples of a batch" in drifts.unmeasured["total"]
+    assert "leave golden.uri out" in drifts.unmeasured["total"]
