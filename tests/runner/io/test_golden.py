@@ -163,3 +163,18 @@ def test_stored_outputs_that_do_not_fit_are_refused(
     with pytest.raises(InvalidInput) as caught:
         open_stored_outputs(store(tmp_path), "file://./golden", model, dataset(tmp_path, model), tmp_path / "scratch")
     assert sentence in str(caught.value)
+
+
+def test_what_the_data_do_not_decide_is_the_models_own(tmp_path: Path) -> None:
+    """A store has a row per sample, and may have none or any of a constant."""
+    nodes = [node("MatMul", "x w", "y"), node("Identity", "w", "priors"), node("ReduceMean", "y", "mean", axes=[0])]
+    outputs, weight = [value("y", "N", 8), value("priors", 3, 8), value("mean", 1, 8)], constant("w", rows(3, 8))
+    made = loaded(save(tmp_path / "t.onnx", nodes, [value("x", "N", 3)], outputs, initializer=[weight]), tmp_path)
+    stored_too: list[dict[str, Any]] = [{}, {"priors": rows(3, 8), "mean": rows(1, 8)}]
+    for others in stored_too:
+        shard(tmp_path / "golden.npz", y=rows(12, 8), **others)
+        stored = open_stored_outputs(store(tmp_path), "file://./golden.npz", made, dataset(tmp_path, made), tmp_path)
+        assert (stored.constant, stored.ignored) == (("priors",), ())
+        for batch in stored:
+            assert batch.keys() == {"y", "priors"}
+            np.testing.assert_array_equal(batch["priors"], rows(3, 8)[None])

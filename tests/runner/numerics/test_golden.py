@@ -12,7 +12,8 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
-from assay_runner.golden.run import golden_model, golden_outputs
+from assay_runner.golden.model import golden_model
+from assay_runner.golden.run import golden_outputs
 from assay_runner.graphs.kernels import REFUSE_DOUBLE
 from assay_runner.tensors import Array
 from tests.models import Heard, Samples, branching, constant, convolutions, loaded, mlp, model, node, random, value

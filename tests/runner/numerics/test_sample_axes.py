@@ -14,7 +14,8 @@ from assay_api.report import Verdict
 from assay_runner.checks import CHECKS, Check
 from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.output_drift import OutputDrift
-from assay_runner.golden.run import golden_outputs, sample_axes
+from assay_runner.golden.axes import GoldenAxes
+from assay_runner.golden.run import golden_outputs
 from assay_runner.graphs.sample_axes import declared_axes
 from assay_runner.tensors import Array
 from tests.models import Heard, Samples, constant, loaded, model, node, random, value
@@ -136,7 +137,7 @@ MEASURED: dict[str, tuple[onnx.ModelProto, bool, int | str | None]] = {
 def test_an_axis_is_measured_where_nothing_is_declared(case: str, tmp_path: Path) -> None:
     proto, fixed, axis = MEASURED[case]
     data = Samples({"x": random(16, TIME, 6)}, batch=TIME, fixed=fixed)
-    found = sample_axes(loaded(proto, tmp_path), data, tmp_path / "golden").axes
+    found = GoldenAxes(loaded(proto, tmp_path), data, tmp_path / "golden").outputs.axes
     assert found.get("y", "unknown") == axis
 
 

@@ -13,7 +13,7 @@ from assay_api.report import Verdict
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
-from assay_runner.golden.run import golden_model
+from assay_runner.golden.model import golden_model
 from assay_runner.graphs.documents import load_graph
 from tests.models import Samples, constant, loaded, model, node, random, value
 from tests.runner.numerics.candidates import build, candidate, measured, tapped

@@ -1,78 +1,119 @@
-"""Which axis of a tensor holds the samples, measured: for what a model declares nothing about.
+"""Along which axis of a tensor its samples lie, measured: fed in another order, what they make lies in that order.
 
-Fed fewer samples, the axis that holds them is shorter. Where a model takes one number of samples only, they are fed in
-another order: what they make then lies in that order along their axis, and along no other.
+Lengths prove nothing: another axis may be as long, and a tensor as long for any number of samples may still hold all of
+them. Values do: along the axis of samples, and along no other, they move as the samples do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import suppress
-from typing import Final
+from collections.abc import Collection, Iterator
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from assay_runner.backends.backend import Session
-from assay_runner.errors import InvalidInput
-from assay_runner.tensors import Array, Arrays, Batch
+from assay_runner.tensors import Array, Arrays
 
-MOST: Final = 3
-"""Samples that are fed where a model takes any number."""
-NEAR: Final = 1e-3
-"""Of the largest magnitude: rows may well differ by that where kernels see them at another place."""
+CHANGED: Final = 1e-4
+"""Share of the sum of magnitudes: what another order changes less may be the rounding of another kernel."""
+LEFT: Final = 0.1
+"""Share of a change that may be left once the order is undone; along a wrong axis about all of it is."""
+BLOCK: Final = 1 << 20
+"""Elements."""
 
 
-def probed_axes(session: Session, batch: Batch, tensors: Collection[str], free: bool) -> dict[str, int | None]:
-    """The axes of these tensors, as in `SampleAxes`; those that cannot be told are left out.
+class Followed(NamedTuple):
+    """What a tensor made of its samples' order."""
+
+    changed: bool
+    """Whether another order changed it at all; else nothing can be told."""
+    axes: tuple[int, ...]
+    """Axes along which it changed as the order did; more than one where each does, or all of them at once."""
+    last: tuple[int, ...] = ()
+    """Of a tensor without such axes, those along which the last sample changes what is last, and nothing before it: as
+    where samples are gone through in order. Others may do so by chance, so that it bears out a declaration, no more."""
+
+
+def followed(session: Session, inputs: Arrays, tensors: Collection[str]) -> dict[str, Followed]:
+    """Run the samples in two orders, and see where these tensors follow; those that are not shown are left out.
 
     Args:
         session: shows them, and computes as golden does.
-        batch: of two samples or more.
+        inputs: two samples or more, along the first axes.
         tensors: which are asked for.
-        free: whether the model takes any number of samples.
+
+    Raises:
+        InvalidInput: it cannot be run on so many samples.
+        Unavailable: memory ran out.
     """
-    found: dict[str, int | None] = {}
-    if free:
-        # Where that fails, the model takes one number only, and does not say so.
-        with suppress(InvalidInput):
-            found = _by_number(session, batch.inputs, tensors, min(MOST, batch.fed))
-    left = set(tensors) - found.keys()
-    return {**found, **_by_order(session, batch, left)} if left else found
-
-
-def _by_number(session: Session, inputs: Arrays, tensors: Collection[str], most: int) -> dict[str, int | None]:
-    more, fewer = (_shapes(session, {n: a[:size] for n, a in inputs.items()}) for size in (most, most - 1))
-    found: dict[str, int | None] = {}
-    for name in more.keys() & fewer.keys() & set(tensors):
-        pairs = list(enumerate(zip(more[name], fewer[name], strict=False)))
-        axis = next((axis for axis, sizes in pairs if sizes == (most, most - 1)), None)
-        if axis is not None or more[name] == fewer[name]:
-            found[name] = axis
+    count = len(next(iter(inputs.values())))
+    given = {name: array for name, array in session.run(inputs).items() if name in tensors}
+    turned = session.run({name: np.roll(array, 1, 0) for name, array in inputs.items()})
+    found: dict[str, Followed] = {}
+    for name in given.keys() & turned.keys():
+        # Taken out, so that the memory of each goes back as soon as it was looked at.
+        found[name] = _compared(given[name], turned.pop(name), count)
+        if found[name].axes or not found[name].changed:
+            del given[name]
+    if given:
+        other = session.run({name: _last_changed(array) for name, array in inputs.items()})
+        for name in given.keys() & other.keys():
+            found[name] = found[name]._replace(last=_last(given[name], other[name], count))
     return found
 
 
-def _shapes(session: Session, inputs: Arrays) -> dict[str, tuple[int, ...]]:
-    return {name: array.shape for name, array in session.run(inputs).items()}
+def _last_changed(array: Array) -> Array:
+    """The first sample in place of the last."""
+    return np.concatenate([array[:-1], array[:1]])
 
 
-def _by_order(session: Session, batch: Batch, tensors: Collection[str]) -> dict[str, int | None]:
-    as_they_are = {n: np.array(a) for n, a in session.run(batch.inputs).items() if n in tensors}
-    turned = session.run({name: np.roll(array, 1, 0) for name, array in batch.inputs.items()})
-    found: dict[str, int | None] = {}
-    for name in as_they_are.keys() & turned.keys():
-        first, second = as_they_are[name], turned[name]
-        if first.shape != second.shape:
-            continue
-        axes = [axis for axis, size in enumerate(first.shape) if size == batch.fed]
-        held = [axis for axis in axes if _near(np.roll(first, 1, axis), second)]
-        if len(held) == 1:
-            found[name] = held[0]
-    return found
+def _last(given: Array, other: Array, count: int) -> tuple[int, ...]:
+    if given.shape != other.shape or (change := _distance(given, other)) <= CHANGED * _size(given):
+        return ()
+    axes = [axis for axis, length in enumerate(given.shape) if length == count]
+    before = [tuple(np.moveaxis(array, axis, 0)[:-1] for array in (given, other)) for axis in axes]
+    return tuple(axis for axis, pair in zip(axes, before, strict=True) if sum(map(_distance, *pair)) <= LEFT * change)
 
 
-def _near(first: Array, second: Array) -> bool:
+def _compared(given: Array, turned: Array, count: int) -> Followed:
+    if given.shape != turned.shape:
+        return Followed(changed=True, axes=())
+    change, size = _distance(given, turned), _size(given)
+    if change <= CHANGED * size:
+        return Followed(changed=False, axes=())
+    axes = tuple(axis for axis, length in enumerate(given.shape) if length == count)
+    held = tuple(axis for axis in axes if _left(given, turned, (axis,)) <= LEFT * change)
+    # Of each sample against each, as in a table of similarities, all axes follow, and none alone.
+    together = not held and len(axes) > 1 and _left(given, turned, axes) <= LEFT * change
+    return Followed(True, axes if together else held)
+
+
+def _left(given: Array, turned: Array, axes: tuple[int, ...]) -> float:
+    """How far the one, turned along these axes, is from the other; row by row, so that little memory is needed."""
+    first, others = axes[0], tuple(axis - (axis > axes[0]) for axis in axes[1:])
+    before, after = np.moveaxis(given, first, 0), np.moveaxis(turned, first, 0)
+    rows = (np.roll(before[row - 1], 1, others) if others else before[row - 1] for row in range(len(after)))
+    return sum(_distance(row, other) for row, other in zip(rows, after, strict=True))
+
+
+def _distance(first: Array, second: Array) -> float:
+    """Sum of absolute differences, of numbers that are finite in both; of integers, how many differ."""
     if first.dtype.kind in "biu":
-        return bool(np.array_equal(first, second))
-    one, other = first.astype(np.float64), second.astype(np.float64)
-    largest = float(np.abs(one[np.isfinite(one)]).max(initial=0))
-    return bool(np.allclose(one, other, rtol=0, atol=NEAR * largest, equal_nan=True))
+        return float(np.count_nonzero(first != second))
+    return sum(float(np.abs(one - other).sum()) for one, other in _finite(first, second))
+
+
+def _size(array: Array) -> float:
+    if array.dtype.kind in "biu":
+        return 0.0
+    return sum(float(np.abs(block).sum()) for block, _ in _finite(array, array))
+
+
+def _finite(first: Array, second: Array) -> Iterator[tuple[Array, Array]]:
+    """Both in double precision, block by block; where either is not finite, 1 in place of a number and 0 of others."""
+    flat = first.reshape(-1), second.reshape(-1)
+    for start in range(0, first.size, BLOCK):
+        one, other = (array[start : start + BLOCK].astype(np.float64) for array in flat)
+        there = np.isfinite(one), np.isfinite(other)
+        both = there[0] & there[1]
+        yield np.where(both, one, there[0]), np.where(both, other, there[1])

@@ -17,7 +17,8 @@ from assay_runner.backends import Built, Session
 from assay_runner.data.rows import affordable
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Need
-from assay_runner.golden.run import BACKEND, golden_model, sample_axes
+from assay_runner.golden.axes import GoldenAxes
+from assay_runner.golden.model import BACKEND, golden_model
 from assay_runner.golden.store import TensorStore
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.models.loading import LoadedModel
@@ -44,6 +45,7 @@ class Reference:
         workdir: Path,
         *,
         keep: int = 0,
+        axes: GoldenAxes | None = None,
     ) -> None:
         """Nothing is run yet.
 
@@ -54,6 +56,7 @@ class Reference:
             precision: of the run that makes golden's tensors.
             workdir: where derived models, and tensors that are kept, lie.
             keep: bytes of tensors kept on disk; 0 where one trial is all there is to come.
+            axes: where the samples of golden's tensors are; None: that is found out.
         """
         self.model, self.dataset, self.outputs = model, dataset, outputs
         self.measured: dict[Need[Any], Any] = {}
@@ -63,7 +66,7 @@ class Reference:
         self._sessions = ExitStack()
         self._session: Session | None = None
         self._opened: frozenset[str] = frozenset()
-        self._axes: dict[frozenset[str], SampleAxes] = {}
+        self._axes = axes or GoldenAxes(model, dataset, workdir)
 
     def __iter__(self) -> Iterator[tuple[Batch, Arrays]]:
         """Each batch and its golden outputs.
@@ -95,15 +98,13 @@ class Reference:
         """Their names."""
         return frozenset(site.tensor for site in self.sites)
 
-    def axes(self, names: frozenset[str]) -> SampleAxes:
-        """Where the samples of golden's outputs, and of the tensors of these names, are; found out once.
+    def axes(self, inner: bool) -> SampleAxes:
+        """Where the samples of golden's outputs are, and with `inner` of its other tensors; found out once.
 
         Raises:
             Unavailable: memory ran out.
         """
-        if names not in self._axes:
-            self._axes[names] = sample_axes(self.model, self.dataset, self._workdir, names)
-        return self._axes[names]
+        return self._axes.all if inner else self._axes.outputs
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,35 +1,20 @@
-"""The golden run: what the original model computes, in FP32 as ONNX Runtime runs it, or in FP64.
-
-ONNX Runtime lacks kernels in double precision for several operators, convolution among them. Those are rewritten
-exactly or run in FP32 between casts; which, the notes and details say.
-"""
+"""The golden run: what the original model computes on a dataset, its samples told apart."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from tempfile import mkdtemp
-from typing import Any, Literal
+from typing import Any
 
-import onnxruntime as ort
+import numpy as np
 
-from assay_runner.backends.axis_probes import probed_axes
 from assay_runner.backends.backend import Built
-from assay_runner.backends.emulation import fp32_model, fp64_model, listed
-from assay_runner.backends.onnxruntime import OnnxRuntime
-from assay_runner.errors import InvalidInput
-from assay_runner.graphs.documents import load_outline
-from assay_runner.graphs.sample_axes import SampleAxes, declared_axes
-from assay_runner.graphs.taps import sites
+from assay_runner.backends.emulation import listed
+from assay_runner.golden.axes import GoldenAxes
+from assay_runner.golden.model import BACKEND, Precision, golden_model
 from assay_runner.models.loading import LoadedModel
-from assay_runner.tensors import Array, Batch, Batches, Progress, names
-
-Precision = Literal["fp32", "fp64"]
-BACKEND = OnnxRuntime()
-LOOKED_AT = 4
-"""Batches among which one of several samples is looked for."""
+from assay_runner.tensors import Array, Batch, Batches, Progress
 
 
 class Golden:
@@ -68,7 +53,12 @@ class Golden:
 
 
 def golden_outputs(
-    model: LoadedModel, dataset: Batches, precision: Precision, workdir: Path, progress: Progress
+    model: LoadedModel,
+    dataset: Batches,
+    precision: Precision,
+    workdir: Path,
+    progress: Progress,
+    axes: GoldenAxes | None = None,
 ) -> Golden:
     """The golden run of a model on a dataset; outputs are float64 in fp64.
 
@@ -78,60 +68,26 @@ def golden_outputs(
         precision: of the run.
         workdir: where a converted model may be kept.
         progress: told how far it is.
+        axes: where its samples are; None: that is found out.
 
     Raises:
         InvalidInput: ONNX Runtime cannot run the model.
         Unavailable: memory ran out.
     """
     built, details = golden_model(model, precision, workdir)
-    built = replace(built, measured=sample_axes(model, dataset, workdir))
+    axes = axes or GoldenAxes(model, dataset, workdir)
+    built = replace(built, measured=axes.outputs, notes=(*built.notes, *axes.notes))
     return Golden(built, dataset, progress, details)
 
 
-def sample_axes(model: LoadedModel, dataset: Batches, workdir: Path, inner: Collection[str] = ()) -> SampleAxes:
-    """Where the samples of a model's tensors are: as it declares, and where it does not, as a golden run shows.
-
-    Args:
-        model: the audit's model.
-        dataset: its inputs; two or three samples are run, or one batch where the model takes no other.
-        workdir: where a converted model may be kept.
-        inner: tensors that are asked for beside the outputs.
+def constant_outputs(model: LoadedModel, dataset: Batches, outputs: Collection[str], workdir: Path) -> dict[str, Array]:
+    """Outputs that the data do not decide, as the model itself gives them for the first batch.
 
     Raises:
+        InvalidInput: ONNX Runtime cannot run the model.
         Unavailable: memory ran out.
     """
-    known = declared_axes(model.path)
-    asked = {*names(model.outputs), *inner} - known.axes.keys()
-    unknown = asked & {site.tensor for site in sites(load_outline(model.path))} if asked else asked
-    several = (batch for batch in islice(dataset, LOOKED_AT) if batch.fed > 1)
-    batch = next(several, None) if unknown else None
-    if batch is None:
-        return known
-    try:
-        built, _ = golden_model(model, "fp32", workdir)
-        with BACKEND.open_tapped(built, unknown) as session:
-            return SampleAxes({**known.axes, **probed_axes(session, batch, unknown, model.batch is None)})
-    except InvalidInput:
-        return known  # Whoever runs it for its outputs says why it cannot be run.
-
-
-def golden_model(model: LoadedModel, precision: Precision, workdir: Path) -> tuple[Built, dict[str, Any]]:
-    """The model that a golden run runs, and how it was made.
-
-    Raises:
-        InvalidInput: ONNX Runtime refuses the model.
-    """
-    workdir.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(prefix="golden-", dir=workdir))
-    details: dict[str, Any] = {"precision": precision, "backend": f"onnxruntime {ort.__version__}"}
-    notes: list[str] = []
-    if precision == "fp32":
-        path = fp32_model(model.path, folder)
-    else:
-        path, made = fp64_model(model.path, folder)
-        islands = [f"{site.node} ({site.op})" for site in made.islands]
-        details |= {"fp32Nodes": islands, "rewrittenNodes": len(made.rewritten)}
-        if islands:
-            notes.append(f"fp64: ONNX Runtime computes these nodes in their own precision only: {listed(islands)}")
-    built = Built(BACKEND.name, precision, path, model.path, folder, emulated=False, notes=tuple(notes))
-    return built, details
+    built, _ = golden_model(model, "fp32", workdir)
+    with BACKEND.open(built) as session:
+        found = session.run(next(iter(dataset)).inputs)
+        return {name: np.array(array) for name, array in found.items() if name in outputs}

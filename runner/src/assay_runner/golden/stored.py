@@ -1,10 +1,14 @@
-"""Golden outputs that the user stored: .npz shards with one array per model output, in the dataset's order."""
+"""Golden outputs that the user stored: .npz shards with one array per model output, in the dataset's order.
+
+They have a row per sample. What no sample decides, as a constant, has none: there the model's own stands in.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +18,11 @@ from assay_runner.data.rules import fits, shown, type_name
 from assay_runner.data.shards import ShardFiles
 from assay_runner.data.streams import Shard, open_stream
 from assay_runner.errors import InvalidInput
-from assay_runner.graphs.sample_axes import SampleAxes, declared_axes
+from assay_runner.golden.axes import GoldenAxes
+from assay_runner.golden.run import constant_outputs
+from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.sample_axes import SampleAxes, whole
+from assay_runner.graphs.upstream import fed
 from assay_runner.stores import basename
 from assay_runner.tensors import Array, TensorSpec, names
 
@@ -32,23 +40,44 @@ class StoredOutputs:
         dataset: whose batches they follow.
         shards: the shards that are read.
         ignored: arrays that match no output.
+        constant: outputs that no sample decides; the model's own are given.
     """
 
     uri: str
     dataset: Dataset
     shards: tuple[Shard, ...]
     ignored: tuple[str, ...]
+    constant: tuple[str, ...]
+    _model: LoadedModel = field(repr=False)
+    _scratch: Path = field(repr=False)
     _files: ShardFiles = field(repr=False)
 
     def __iter__(self) -> Iterator[Mapping[str, Array]]:
         """One mapping per batch of the dataset, one array per output, rows = the batch's samples."""
         with open_stream(self._files, self.shards) as stream:
             for count in self.dataset.counts():
-                yield stream.take(count)
+                rows = stream.take(count)
+                yield {**rows, **{name: whole(a, self._model.batch or count) for name, a in self._constants.items()}}
+
+    @cached_property
+    def _constants(self) -> Mapping[str, Array]:
+        if not self.constant:
+            return {}
+        return constant_outputs(self._model, self.dataset, self.constant, self._scratch / "constants")
 
 
-def open_stored_outputs(store: Store, uri: str, model: LoadedModel, dataset: Dataset, scratch: Path) -> StoredOutputs:
+def open_stored_outputs(
+    store: Store, uri: str, model: LoadedModel, dataset: Dataset, scratch: Path, axes: GoldenAxes | None = None
+) -> StoredOutputs:
     """Check by their headers that stored outputs fit the model and the dataset.
+
+    Args:
+        store: where they lie.
+        uri: its name of them.
+        model: the audit's model.
+        dataset: its inputs.
+        scratch: folder for what is fetched.
+        axes: where the samples of the model's outputs are; None: that is found out.
 
     Raises:
         InvalidInput: nothing there, an output missing, of another kind or shape, or not one row per sample; or no
@@ -56,9 +85,12 @@ def open_stored_outputs(store: Store, uri: str, model: LoadedModel, dataset: Dat
         Unavailable: the store does not answer.
     """
     stats = find_shards(store, uri, "stored golden outputs")
-    axes = declared_axes(model.path)
-    # What samples share has no row for each of them.
-    wanted = [o for o in model.outputs if model.batch == 1 or not axes.shared(o.name)]
+    known, data = (axes or GoldenAxes(model, dataset, scratch / "axes")).outputs, fed(load_outline(model.path))
+    # What samples share has no row for each of them; what belongs to which is to be known to be compared.
+    wanted = [o for o in model.outputs if dataset.batch == 1 or known.axes.get(o.name) is not None]
+    if model.batch != 1:
+        wanted = [o for o in wanted if not known.shared(o.name)]
+    constant = [o.name for o in model.outputs if o not in wanted and known.shared(o.name) and o.name not in data]
     if not wanted:
         raise InvalidInput(
             f"no output of the model has a sample axis, so {uri} cannot hold a row per sample: set golden.precision"
@@ -68,7 +100,7 @@ def open_stored_outputs(store: Store, uri: str, model: LoadedModel, dataset: Dat
     for stat in stats:
         name = f"golden shard {basename(stat.uri)}"
         headers = headers_of(store, stat)
-        found = {o.name: _output(headers, o, name, axes) for o in wanted}
+        found = {o.name: _output(headers, o, name, known) for o in wanted}
         rows = {n: h.shape[0] for n, h in found.items()}
         if len(set(rows.values())) > 1:
             counts = ", ".join(f"{n}: {count}" for n, count in rows.items())
@@ -85,7 +117,8 @@ def open_stored_outputs(store: Store, uri: str, model: LoadedModel, dataset: Dat
             f"{dataset.samples}: store one row per sample, in the dataset's order"
         )
     used = _used(shards, dataset.samples)
-    return StoredOutputs(uri, dataset, used, tuple(ignored), ShardFiles(store, stats, scratch))
+    files = ShardFiles(store, stats, scratch)
+    return StoredOutputs(uri, dataset, used, tuple(ignored), tuple(constant), model, scratch, files)
 
 
 def _used(shards: list[Shard], samples: int) -> tuple[Shard, ...]:

@@ -6,16 +6,16 @@ it fixes its length, and ONNX's shape inference carries the name through the gra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import onnx
-import onnx.shape_inference
 
+from assay_runner.graphs.batch_shapes import Dims, dims, shapes_for
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
 from assay_runner.tensors import Array, Batch
@@ -24,8 +24,6 @@ SAMPLES: Final = "assay.samples"
 """What the axis is called while shapes are inferred."""
 _KEPT: Final = 8
 
-Dims = tuple[int | str | None, ...]
-
 
 @dataclass(frozen=True)
 class SampleAxes:
@@ -33,10 +31,12 @@ class SampleAxes:
 
     Attributes:
         axes: by tensor, the axis whose elements belong to one sample each; None: there is no such axis, as in a
-            constant or in a mean over the batch. Of a tensor that is not there it is not known.
+            constant or in a single number. Of a tensor that is not there it is not known.
+        wrong: by tensor, an axis that is declared and that golden's values contradict; none of them is among `axes`.
     """
 
     axes: Mapping[str, int | None]
+    wrong: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, name: str, shape: tuple[int, ...], fed: int) -> int | None:
         """The axis of a tensor of this shape, made of `fed` samples; None where samples cannot be told apart in it."""
@@ -56,14 +56,20 @@ class SampleAxes:
         axis = self.of(name, array.shape, batch.fed)
         if axis is not None:
             return np.moveaxis(array, axis, 0)[: batch.count]
-        if batch.fed == 1:
-            # All of it is the only sample's, whatever its shape.
-            return array if array.ndim and len(array) == 1 else array[None]
-        return array[None] if name in self.axes and self.axes[name] is None else None
+        return whole(array, batch.fed) if batch.fed == 1 or self.shared(name) else None
+
+    def as_declared(self) -> SampleAxes:
+        """The same, with what is declared taken at its word: for who asks whether samples keep apart there."""
+        return SampleAxes({**self.axes, **self.wrong})
 
     def shared(self, name: str) -> bool:
         """Whether the samples of a batch are known to share a tensor."""
         return name in self.axes and self.axes[name] is None
+
+
+def whole(array: Array, fed: int) -> Array:
+    """All of a tensor as a single row; of a batch of one that is the only sample's, whatever its shape."""
+    return array if fed == 1 and array.ndim and len(array) == 1 else array[None]
 
 
 def without_padding(array: Array, axis: int | None, batch: Batch) -> Array:
@@ -88,7 +94,7 @@ def _declared(path: Path, _size: int, _changed: int) -> SampleAxes:
     """Size and time of change are there so that a file written anew is read anew."""
     model = load_outline(path)
     said, names, data = _said(model), _names(model), fed(model)
-    inferred = _inferred(model)
+    inferred = shapes_for(model, SAMPLES)
     made = (output for node in model.graph.node for output in node.output if output)
     tensors = dict.fromkeys((*(i.name for i in model.graph.input), *made))
     axes: dict[str, int | None] = {}
@@ -118,7 +124,7 @@ def _where_unknown(said: Dims | None, inferred: Dims | None, names: set[str]) ->
 
 def _names(model: onnx.ModelProto) -> set[str]:
     """What the model calls the inputs' axis of samples; what it calls others too tells nothing, nor does a mere `?`."""
-    shapes = [_dims(value) or () for value in model.graph.input]
+    shapes = [dims(value) or () for value in model.graph.input]
     others = {size for shape in shapes for size in shape[1:]}
     first = {shape[0] for shape in shapes if shape and isinstance(shape[0], str)}
     return {name for name in first - others if any(map(str.isalpha, name))}
@@ -126,37 +132,4 @@ def _names(model: onnx.ModelProto) -> set[str]:
 
 def _said(model: onnx.ModelProto) -> dict[str, Dims]:
     values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
-    return {value.name: shape for value in values if (shape := _dims(value)) is not None}
-
-
-def _inferred(model: onnx.ModelProto) -> dict[str, Dims]:
-    """Shapes by what the operators make of the inputs, and by nothing else the model says; changes the model."""
-    for value in model.graph.input:
-        if _dims(value):
-            size = value.type.tensor_type.shape.dim[0]
-            size.Clear()
-            size.dim_param = SAMPLES
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    del model.graph.value_info[:]
-    try:
-        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except Exception:  # It raises what it likes; what is not inferred is not known.
-        return {value.name: shape for value in model.graph.input if (shape := _dims(value))}
-    return dict(_shapes(graph))
-
-
-def _shapes(graph: onnx.GraphProto) -> Iterator[tuple[str, Dims]]:
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        shape = _dims(value)
-        if shape is not None:
-            yield value.name, shape
-
-
-def _dims(value: onnx.ValueInfoProto) -> Dims | None:
-    kind = value.type.tensor_type
-    if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
-        return None
-    return tuple(
-        d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else d.dim_param or None for d in kind.shape.dim
-    )
+    return {value.name: shape for value in values if (shape := dims(value)) is not None}

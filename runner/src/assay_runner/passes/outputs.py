@@ -47,10 +47,9 @@ class Drifts:
             candidate: as the candidate gives them.
         """
         for name in self._sites.keys() - self.unmeasured.keys():
-            found = self._axes.samples(name, candidate[name], batch) if name in candidate else None
-            reason = self._reason(name, batch, golden, candidate, found)
-            if found is None or reason:
-                self.unmeasured[name] = reason
+            found = self._compared(name, batch, golden, candidate)
+            if isinstance(found, str):
+                self.unmeasured[name] = found
                 continue
             self._classes[name] = found.shape[-1] if found.ndim > 1 else 1
             self._elements[name] = math.prod(found.shape[1:])
@@ -68,13 +67,22 @@ class Drifts:
             if name in self._classes and name not in self.unmeasured
         )
 
-    def _reason(self, name: str, batch: Batch, golden: Arrays, candidate: Arrays, found: Array | None) -> str:
+    def _compared(self, name: str, batch: Batch, golden: Arrays, candidate: Arrays) -> Array | str:
+        """The candidate's samples, to be held against golden's; or why they cannot be."""
         if name not in candidate:
             return f"output {name!r} of the candidate is no tensor of numbers"
         shape = list(candidate[name].shape)
+        found = self._axes.samples(name, candidate[name], batch)
         if found is None:
             told = f"output {name!r} has no sample axis that is known: its shape is {shape} for {batch.fed} samples"
-            return f"{told}; export the model with its batch as a named, free dimension"
+            if name in self._axes.wrong:
+                told += ", and its values do not follow the samples where the model declares them"
+            return f"{told}; export the model with its batch as a named, free dimension, or set dataset.batch to 1"
+        if name not in golden and self._axes.shared(name):
+            return (
+                f"output {name!r} is one for all samples of a batch, and the golden outputs, a row per sample, have "
+                "none such: leave golden.uri out"
+            )
         if name not in golden:
             return f"there is no golden output {name!r}"
         if found.shape != golden[name].shape:
@@ -84,7 +92,7 @@ class Drifts:
         kinds = candidate[name].dtype, golden[name].dtype
         if (kinds[0].kind in EXACT) != (kinds[1].kind in EXACT):
             return f"output {name!r} holds {kinds[0].name} numbers, the golden one {kinds[1].name}"
-        return ""
+        return found
 
 
 class OutputsPass(Pass[OutputsWanted]):

@@ -44,7 +44,7 @@ class RangesPass(Pass[RangesWanted]):
         """Read the graph; weights are read at the end."""
         super().__init__(needs, setting, stack)
         self._path = setting.reference.model.path
-        self._axes = setting.reference.axes(setting.reference.names)
+        self._axes = setting.reference.axes(inner=True)
         self._graph = load_graph(self._path)
         self._users = uses(self._graph)
         self._sites = setting.reference.sites

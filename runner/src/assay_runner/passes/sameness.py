@@ -67,7 +67,7 @@ class Sameness:
 def invariance(setting: Setting, asked: InvarianceWanted) -> Invariance:
     """Run copies of one sample as a batch, and each sample of a batch alone, if the model takes any batch."""
     subject, progress = setting.subject, setting.progress
-    suspected, fixed, axes = Suspected(subject), subject.batch, subject.built.axes
+    suspected, fixed, axes = Suspected(subject), subject.batch, subject.built.axes.as_declared()
     shared = [name for name in subject.outputs if axes.shared(name)]
     # What the samples of a batch have in common has no rows to be held against one another.
     outputs = {name: site for name, site in subject.outputs.items() if name not in shared}

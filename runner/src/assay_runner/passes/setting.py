@@ -41,7 +41,7 @@ class Setting:
     def located(self, inner: bool) -> Setting:
         """The same; its candidate is told where the samples of its tensors are.
 
-        That is as the models declare it, and where they do not, as golden's run shows.
+        That is as golden shows, and where it does not, as the models declare it.
 
         Args:
             inner: whether tensors inside the graph are of interest, not only outputs.
@@ -52,8 +52,9 @@ class Setting:
         built = self.subject.built
         if built.measured is not None:
             return self
-        names = frozenset(site.tensor for site in self.subject.backend.sites(built)) if inner else frozenset[str]()
-        axes = SampleAxes({**built.axes.axes, **self.reference.axes(names).axes})
+        golden = self.reference.axes(inner)
+        own = {name: axis for name, axis in built.axes.axes.items() if name not in golden.wrong}
+        axes = SampleAxes({**own, **golden.axes}, golden.wrong)
         return replace(self, subject=replace(self.subject, built=replace(built, measured=axes)))
 
 

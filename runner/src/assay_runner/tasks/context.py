@@ -14,6 +14,7 @@ from assay_runner.data.datasets import Dataset, Source, open_dataset
 from assay_runner.models.loading import LoadedModel, load_model
 
 if TYPE_CHECKING:
+    from assay_runner.golden.axes import GoldenAxes
     from assay_runner.golden.reference import Reference
     from assay_runner.progress.tracker import Tracker
     from assay_runner.stores import Store
@@ -53,6 +54,7 @@ class Context:
     now: Callable[[], datetime] = _utc
     _models: dict[ModelRef, LoadedModel] = field(default_factory=dict, repr=False)
     _datasets: dict[tuple[Source, str], Dataset] = field(default_factory=dict, repr=False)
+    _axes: dict[tuple[str, str], GoldenAxes] = field(default_factory=dict, repr=False)
     _references: dict[tuple[str, ...], Reference] = field(default_factory=dict, repr=False)
 
     def load(self, ref: ModelRef) -> LoadedModel:
@@ -70,6 +72,15 @@ class Context:
             self._datasets[key] = open_dataset(self.store, source, model, self.scratch)
         return self._datasets[key]
 
+    def axes(self, model: LoadedModel, dataset: Dataset) -> GoldenAxes:
+        """Where the samples of a model's tensors are; found out once per process."""
+        from assay_runner.golden.axes import GoldenAxes
+
+        key = (model.identity, dataset.identity)
+        if key not in self._axes:
+            self._axes[key] = GoldenAxes(model, dataset, self.scratch / "axes" / str(len(self._axes)))
+        return self._axes[key]
+
     def reference(
         self, model: LoadedModel, dataset: Dataset, golden: Iterable[Arrays], uri: str, precision: Precision
     ) -> Reference:
@@ -79,7 +90,8 @@ class Context:
         key = (model.identity, dataset.identity, uri, precision)
         if key not in self._references:
             folder = self.scratch / "golden" / str(len(self._references))
-            self._references[key] = Reference(model, dataset, golden, precision, folder, keep=self.keep)
+            axes = self.axes(model, dataset)
+            self._references[key] = Reference(model, dataset, golden, precision, folder, keep=self.keep, axes=axes)
         # How the outputs were taken is told to whoever reads them now.
         self._references[key].outputs = golden
         return self._references[key]

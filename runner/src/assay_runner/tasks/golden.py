@@ -49,8 +49,14 @@ def run_golden(task: Task, context: Context) -> TaskResult:
 
 def _stored(task: Task, uri: str, model: LoadedModel, dataset: Dataset, context: Context) -> GoldenRecord:
     context.progress.stage("check stored golden outputs")
-    outputs = open_stored_outputs(context.store, uri, model, dataset, context.scratch)
-    ignored = ", ".join(outputs.ignored)
+    axes = context.axes(model, dataset)
+    outputs = open_stored_outputs(context.store, uri, model, dataset, context.scratch, axes)
+    notes = list(axes.notes)
+    if outputs.ignored:
+        notes.append(f"stored golden arrays ignored, for they match no output: {', '.join(outputs.ignored)}")
+    if outputs.constant:
+        told = ", ".join(outputs.constant)
+        notes.append(f"outputs that the data do not decide, taken from the model and not from golden.uri: {told}")
     return GoldenRecord(
         run=task.run,
         source="stored",
@@ -59,7 +65,7 @@ def _stored(task: Task, uri: str, model: LoadedModel, dataset: Dataset, context:
         samples=dataset.samples,
         model=model.identity,
         dataset=dataset.identity,
-        notes=(f"stored golden arrays ignored, for they match no output: {ignored}",) if ignored else (),
+        notes=tuple(notes),
         details={"uri": uri},
     )
 
@@ -96,6 +102,7 @@ def open_golden(
         if then != now:
             raise InvalidInput(f"the {what} changed after the golden run of this audit: run the audit again")
     if record.source == "stored":
-        return open_stored_outputs(context.store, record.uri, model, dataset, context.scratch)
+        axes = context.axes(model, dataset)
+        return open_stored_outputs(context.store, record.uri, model, dataset, context.scratch, axes)
     workdir = context.workdir(task) / "golden"
     return Aligned(dataset, GoldenEntry(record.uri, model, dataset, record.precision, context, workdir, notes))

@@ -90,7 +90,8 @@ class GoldenEntry:
     def _made(self) -> GoldenIndex:
         from assay_runner.golden.run import golden_outputs
 
-        golden = golden_outputs(self.model, self.dataset, self.precision, self.workdir, self.context.progress)
+        axes = self.context.axes(self.model, self.dataset)
+        golden = golden_outputs(self.model, self.dataset, self.precision, self.workdir, self.context.progress, axes)
         writer = GoldenWriter(self.context.store, self.folder, self.workdir)
         for batch, outputs in golden:
             writer.add(batch.count, outputs)

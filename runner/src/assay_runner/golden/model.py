@@ -1,0 +1,43 @@
+"""The model that a golden run runs: the original, in FP32 as ONNX Runtime runs it, or in FP64.
+
+ONNX Runtime lacks kernels in double precision for several operators, convolution among them. Those are rewritten
+exactly or run in FP32 between casts; which, the notes and details say.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Literal
+
+import onnxruntime as ort
+
+from assay_runner.backends.backend import Built
+from assay_runner.backends.emulation import fp32_model, fp64_model, listed
+from assay_runner.backends.onnxruntime import OnnxRuntime
+from assay_runner.models.loading import LoadedModel
+
+Precision = Literal["fp32", "fp64"]
+BACKEND = OnnxRuntime()
+
+
+def golden_model(model: LoadedModel, precision: Precision, workdir: Path) -> tuple[Built, dict[str, Any]]:
+    """The model that a golden run runs, and how it was made.
+
+    Raises:
+        InvalidInput: ONNX Runtime refuses the model.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix="golden-", dir=workdir))
+    details: dict[str, Any] = {"precision": precision, "backend": f"onnxruntime {ort.__version__}"}
+    notes: list[str] = []
+    if precision == "fp32":
+        path = fp32_model(model.path, folder)
+    else:
+        path, made = fp64_model(model.path, folder)
+        islands = [f"{site.node} ({site.op})" for site in made.islands]
+        details |= {"fp32Nodes": islands, "rewrittenNodes": len(made.rewritten)}
+        if islands:
+            notes.append(f"fp64: ONNX Runtime computes these nodes in their own precision only: {listed(islands)}")
+    built = Built(BACKEND.name, precision, path, model.path, folder, emulated=False, notes=tuple(notes))
+    return built, details
