@@ -108,7 +108,7 @@ mutants: .venv/.dev ## Break the code on purpose and see what no test notices (A
 	@$(UV) sync --quiet --frozen --all-packages --group mutants --inexact
 	@mkdir -p $(MUTANTS)/src
 	@ln -sfn $(CURDIR)/{crds,operator,runner}/src/assay_* $(MUTANTS)/src/
-	@ln -sfn $(CURDIR)/{pyproject.toml,uv.lock,charts,crds,docs,examples,tests} $(MUTANTS)/
+	@ln -sfn $(CURDIR)/{pyproject.toml,uv.lock,charts,crds,docs,examples,tests,tools} $(MUTANTS)/
 	@cd $(MUTANTS) && $(CURDIR)/.venv/bin/mutmut run $(ARGS)
 	@cd $(MUTANTS) && $(CURDIR)/.venv/bin/mutmut results --all true | \
 	  awk -F ': ' '{ n[$$2]++ } $$2 !~ /killed|not checked/ { print } END { for (s in n) print s ": " n[s] }'

@@ -197,6 +197,22 @@ def test_a_pod_believes_no_changed_record_of_the_golden_task(tmp_path: Path, dam
     assert answer.error.message.endswith("golden.json cannot be read, or was changed: run the audit again")
 
 
+def test_a_pod_says_that_another_version_left_the_record_of_the_golden_task(tmp_path: Path) -> None:
+    """It is there; trying again cannot help, so the task is answered and not retried."""
+    good(tmp_path)
+    plans = tasks(tmp_path)
+    assert pod(tmp_path, plans["golden"])[0] == 0
+    path = tmp_path / "out" / "golden" / "golden.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in record.items() if key != "sha256"}))
+    code, answer, _ = pod(tmp_path, plans["fp32"])
+    assert code == 0
+    assert answer is not None
+    assert answer.verdict == "Inconclusive"
+    assert "golden.json was left by another version of Assay" in answer.message
+    assert "give the audit a new annotation assay.dev/rerun" in answer.message
+
+
 def another_candidates(path: Path) -> None:
     shutil.copy(path.parents[1] / "int8" / path.name, path)
 

@@ -53,16 +53,13 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 @pytest.fixture
-def entry(
-    place: Place, tmp_path: Path, model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str], GoldenEntry]:
+def entry(place: Place, tmp_path: Path, model: LoadedModel, dataset: Dataset) -> Callable[[str], GoldenEntry]:
     """Golden outputs of five batches, a shard for each; the argument names a process that knows them."""
-    monkeypatch.setattr("assay_runner.golden.cache.SHARD_BYTES", 1)
 
     def known_to(process: str) -> GoldenEntry:
         context = Context(place.store, tmp_path / process, Tracker(PlainView(io.StringIO())))
         folder = join(place.prefix, "golden", "key")
-        return GoldenEntry(folder, model, dataset, "fp32", context, tmp_path / process / "work")
+        return GoldenEntry(folder, model, dataset, "fp32", context, tmp_path / process / "work", shard_bytes=1)
 
     return known_to
 
@@ -127,7 +124,7 @@ def test_golden_outputs_may_be_replaced_while_they_are_read(place: Place, entry:
 def _written(entry: GoldenEntry, offset: float) -> GoldenIndex:
     from assay_runner.golden.cache import GoldenWriter
 
-    writer = GoldenWriter(entry.context.store, entry.folder, entry.workdir)
+    writer = GoldenWriter(entry.context.store, entry.folder, entry.workdir, entry.shard_bytes)
     for batch in list(entry):
         writer.add(len(batch["y"]), {"y": np.asarray(batch["y"] + np.float32(offset))})
     return writer.finish((), {})

@@ -35,3 +35,10 @@ def test_a_build_that_is_broken_off_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), briefly_built(request, "a", tmp_path / "builds", Heard()):
         raise RuntimeError("a trial that failed")
     assert [path.name for path in (tmp_path / "builds").iterdir()] == [SHARED]
+
+
+def test_a_scratch_folder_may_be_named_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    request = BuildRequest(Dear(), loaded(mlp(), tmp_path), ordered("fp16", backend="onnxruntime"), None, "", {})
+    with briefly_built(request, "a", Path("builds"), Heard()) as subject:
+        assert (subject.built.folder / SHARED / FILE).is_file()

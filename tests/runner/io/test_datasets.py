@@ -157,13 +157,13 @@ def test_remote_shards_are_fetched_and_small_ones_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(all_rows(dataset), expected)
 
 
-def test_large_remote_shards_go_when_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay_runner.data.shards.KEEP_BYTES", 0)
+def test_large_remote_shards_go_when_read(tmp_path: Path) -> None:
     memory = MemoryStore()
     for number in range(4):
         memory.put(f"memory://d/{number}.npz", shard(tmp_path / f"{number}.npz", x=rows(4, seed=number)))
     scratch = tmp_path / "scratch"
-    dataset = open_dataset(memory, Source("memory://d/"), loaded(linear(tmp_path / "m.onnx"), scratch), scratch)
+    model = loaded(linear(tmp_path / "m.onnx"), scratch)
+    dataset = open_dataset(memory, Source("memory://d/"), model, scratch, keep=0)
     most = 0
     for _ in open_batches(dataset):
         most = max(most, len(list((scratch / "shards").iterdir())))

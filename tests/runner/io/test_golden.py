@@ -13,7 +13,7 @@ import pytest
 from assay_runner.data.datasets import Dataset, Source, open_dataset
 from assay_runner.digests import cache_key
 from assay_runner.errors import InvalidInput
-from assay_runner.golden.cache import INDEX, Aligned, GoldenWriter, open_cached, read_index
+from assay_runner.golden.cache import INDEX, SHARD_BYTES, Aligned, GoldenWriter, open_cached, read_index
 from assay_runner.golden.stored import open_stored_outputs
 from assay_runner.models.loading import LoadedModel
 from assay_runner.stores.memory import MemoryStore
@@ -36,22 +36,21 @@ def dataset(tmp_path: Path, model: LoadedModel, samples: int | None = None) -> D
     return open_dataset(store(tmp_path), source, model, tmp_path / "scratch")
 
 
-def filled(memory: MemoryStore, scratch: Path, batches: list[dict[str, Array]]) -> None:
-    writer = GoldenWriter(memory, FOLDER, scratch)
+def filled(memory: MemoryStore, scratch: Path, batches: list[dict[str, Array]], shard_bytes: int = SHARD_BYTES) -> None:
+    writer = GoldenWriter(memory, FOLDER, scratch, shard_bytes)
     for batch in batches:
         writer.add(len(batch["y"]), batch)
     writer.finish(("a note",), {"backend": "x"})
 
 
 @pytest.mark.parametrize("shard_bytes", [1, 60, 1 << 20])
-def test_what_was_cached_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard_bytes: int) -> None:
-    monkeypatch.setattr("assay_runner.golden.cache.SHARD_BYTES", shard_bytes)
+def test_what_was_cached_comes_back(tmp_path: Path, shard_bytes: int) -> None:
     memory = MemoryStore()
     batches: list[dict[str, Array]] = [
         {"y": rows(4, width, seed=width), "odd/name": rows(4, 2).astype(dtype)}
         for width, dtype in ((3, ml_dtypes.bfloat16), (5, ml_dtypes.bfloat16))
     ]
-    filled(memory, tmp_path, batches)
+    filled(memory, tmp_path, batches, shard_bytes)
     index = read_index(memory, FOLDER)
     assert index is not None
     assert (index.samples, index.notes, sum(index.shards)) == (8, ("a note",), 2)

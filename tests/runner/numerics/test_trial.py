@@ -117,7 +117,7 @@ ARRAYS = {
 def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
     store = TensorStore(tmp_path / "kept", 1 << 20)
     assert store.get((0, 3), ()) is None
-    store.put((0, 3), ARRAYS)
+    store.put((0, 3), ARRAYS, ARRAYS)
     found = store.get((0, 3), ARRAYS)
     assert found is not None
     for name, array in ARRAYS.items():
@@ -130,7 +130,7 @@ def test_what_is_kept_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_a_part_without_bytes_is_kept(tmp_path: Path) -> None:
     store = TensorStore(tmp_path / "kept", 100)
-    store.put((0, 3), {"none": ARRAYS["none"]})
+    store.put((0, 3), ["none"], {"none": ARRAYS["none"]})
     found = store.get((0, 3), ["none"])
     assert found is not None
     assert found["none"].shape == (0, 4)
@@ -140,10 +140,10 @@ def test_the_budget_is_kept_to(tmp_path: Path) -> None:
     store = TensorStore(tmp_path / "kept", 256)
     one = {"x": np.zeros(32, np.float32)}
     for start in range(3):
-        store.put((start, 1), one)
+        store.put((start, 1), one, one)
     assert [store.get((start, 1), ["x"]) is not None for start in range(3)] == [True, True, False]
-    store.put((0, 1), {"x": np.ones(16, np.float32)})
-    store.put((2, 1), {"x": np.zeros(16, np.float32)})
+    store.put((0, 1), ["x"], {"x": np.ones(16, np.float32)})
+    store.put((2, 1), ["x"], {"x": np.zeros(16, np.float32)})
     assert store.get((2, 1), ["x"]) is not None
     assert sum(file.stat().st_size for file in (tmp_path / "kept").iterdir()) <= 256
 
@@ -151,5 +151,52 @@ def test_the_budget_is_kept_to(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_costs_time_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("a file stands where the folder should")
     store = TensorStore(tmp_path / "kept", 1 << 20)
-    store.put((0, 3), ARRAYS)
+    store.put((0, 3), ARRAYS, ARRAYS)
     assert store.get((0, 3), ARRAYS) is None
+
+
+def test_what_is_lost_is_computed_again(tmp_path: Path) -> None:
+    model = loaded(convolutions(), tmp_path)
+    reference = reference_of(model, tmp_path, 1 << 30)
+    batch = next(iter(DATA))
+    first = {name: np.array(array) for name, array in reference.tensors(batch, ["c", "n"]).items()}
+    for file in tmp_path.rglob("*.tensors"):
+        file.unlink()
+    again = reference.tensors(batch, ["c", "n"])
+    assert reference.runs == 2
+    assert all(np.array_equal(array, again[name]) for name, array in first.items())
+
+
+def test_trials_that_ask_for_other_tensors_do_not_take_turns_in_running_golden(tmp_path: Path) -> None:
+    model = loaded(convolutions(), tmp_path)
+    reference = reference_of(model, tmp_path, 1 << 30)
+    batch = next(iter(DATA))
+    for _ in range(3):
+        assert reference.tensors(batch, ["c", "n"]).keys() >= {"c", "n"}
+        assert reference.tensors(batch, ["n", "logits"]).keys() >= {"n", "logits"}
+    assert reference.runs == 2
+
+
+def test_parts_of_another_size_take_the_place_of_those_before(tmp_path: Path) -> None:
+    store = TensorStore(tmp_path / "kept", 256)
+    store.put((0, 4), ["x"], {"x": np.zeros(64, np.float32)})
+    for start in range(4):
+        store.put((start, 1), ["x"], {"x": np.full(16, start, np.float32)})
+    assert store.get((0, 4), ["x"]) is None
+    for start in range(4):
+        found = store.get(
+            (start, 1),
+            [
+                "x",
+            ],
+        )
+        assert found is not None
+        assert found["x"][0] == start
+
+
+def test_what_golden_never_gives_is_not_asked_for_again(tmp_path: Path) -> None:
+    store = TensorStore(tmp_path / "kept", 256)
+    store.put((0, 1), ["x", "strings"], {"x": np.zeros(4, np.float32)})
+    found = store.get((0, 1), ["x", "strings"])
+    assert found is not None
+    assert found.keys() == {"x"}

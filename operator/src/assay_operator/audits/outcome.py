@@ -45,7 +45,7 @@ def outcome(states: RunStates) -> Outcome | None:
     """How the run ended, or None while it goes on."""
     if not states.standing.over:
         return None
-    verdict = _reckoned(states.candidates)
+    verdict = _reckoned(states.judged)
     failed = [state for state in states.all if state.state == "Failed"]
     if verdict and any(state.state == "Failed" for state in states.others):
         verdict = worst((verdict, Verdict.INCONCLUSIVE))
@@ -62,9 +62,9 @@ def held_against_candidates(states: RunStates) -> RunStates:
     failed may have stored a report all the same, so then nothing is held against anything.
     """
     summary = states.conclusion
-    if summary.result is None or not all(state.state == "Finished" for state in states.candidates):
+    if summary.result is None or not all(state.state == "Finished" for state in states.judged):
         return states
-    told, reckoned = summary.result.verdict, _reckoned(states.candidates) or Verdict.INCONCLUSIVE
+    told, reckoned = summary.result.verdict, _reckoned(states.judged) or Verdict.INCONCLUSIVE
     if told is reckoned:
         return states
     report = f"the report {summary.result.report.uri}" if summary.result.report else "the summary"
@@ -126,7 +126,7 @@ def _failed(failed: Sequence[TaskState], verdict: Verdict | None) -> Outcome:
 
 
 def _sentence(verdict: Verdict, states: RunStates) -> str:
-    candidates = states.candidates
+    candidates = states.judged
     first, *more = [state for state in candidates if (state.verdict or Verdict.INCONCLUSIVE) is verdict]
     if verdict is Verdict.PASSED:
         count = f"All {len(candidates)} candidates" if len(candidates) > 1 else f"Candidate {first.task.key}"

@@ -31,6 +31,12 @@ class RunStates:
         return tuple(state for state in self.all if state.task.candidate)
 
     @property
+    def judged(self) -> tuple[TaskState, ...]:
+        """The candidates that count for the verdict: all but those whose own condition does not hold."""
+        skipped = self.standing.skipped
+        return tuple(state for state in self.candidates if skipped.get(state.task.key) != state.task.key)
+
+    @property
     def others(self) -> tuple[TaskState, ...]:
         """The tasks that have none."""
         return tuple(state for state in self.all if not state.task.candidate)

@@ -33,7 +33,7 @@ def briefly_built(request: BuildRequest, key: str, scratch: Path, progress: Prog
         InvalidInput: the model cannot be built so.
         Unsupported: something is missing here, or does not exist in this version.
     """
-    shared = scratch / SHARED
+    shared = scratch.resolve() / SHARED
     shared.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix="build-", dir=scratch))
     (folder / SHARED).symlink_to(shared)

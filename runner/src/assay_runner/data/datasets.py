@@ -18,7 +18,7 @@ import numpy as np
 from assay_api.report import DatasetEntry
 from assay_runner.data.npz import ArrayHeader, read_headers
 from assay_runner.data.rules import check_numbers, checked_labels, other_file, wanted
-from assay_runner.data.shards import ShardFiles, peek
+from assay_runner.data.shards import KEEP_BYTES, ShardFiles, peek
 from assay_runner.data.streams import Shard, batch_counts, open_stream
 from assay_runner.errors import InvalidInput
 from assay_runner.stores import Stat, basename
@@ -175,7 +175,7 @@ def _padded(array: Array, batch: int) -> Array:
     return array if missing == 0 else np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
 
 
-def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path) -> Dataset:
+def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path, keep: int = KEEP_BYTES) -> Dataset:
     """Read the headers of a source's shards, as many as the samples asked for need.
 
     Args:
@@ -183,6 +183,7 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
         source: what is read.
         model: whose inputs are fed.
         scratch: folder for shards that must be fetched.
+        keep: bytes of such shards together beyond which each goes once it is read.
 
     Raises:
         InvalidInput: nothing there, no samples, or a shard that does not fit the model.
@@ -213,7 +214,7 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
         fixed=model.batch is not None,
         ignored=tuple(seen),
         identity=_identity(read, source, used, batch),
-        _files=ShardFiles(store, read, scratch),
+        _files=ShardFiles(store, read, scratch, keep),
     )
 
 

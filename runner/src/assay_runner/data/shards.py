@@ -100,14 +100,14 @@ class ShardFiles:
         verified: indices of the shards that were read against their checksums, although not all of them is used.
     """
 
-    def __init__(self, store: Gets, stats: tuple[Stat, ...], scratch: Path) -> None:
-        """Fetch nothing yet."""
+    def __init__(self, store: Gets, stats: tuple[Stat, ...], scratch: Path, keep: int = KEEP_BYTES) -> None:
+        """Fetch nothing yet; shards of more than `keep` bytes together go once they are read."""
         self._store = store
         self._stats = stats
         self._scratch = scratch / "shards"
         self.verified: set[int] = set()
         total = sum(s.size for s in stats)
-        self._keep = total <= min(KEEP_BYTES, free_bytes(scratch) // 4)
+        self._keep = total <= min(keep, free_bytes(scratch) // 4)
 
     @property
     def workdir(self) -> Path:

@@ -73,11 +73,11 @@ def read_index(store: Store, folder: str) -> GoldenIndex | None:
 class GoldenWriter:
     """Writes golden outputs batch by batch; at most one shard lies on disk."""
 
-    def __init__(self, store: Store, folder: str, scratch: Path) -> None:
-        """Write below the URI `folder`, by way of the directory `scratch`."""
+    def __init__(self, store: Store, folder: str, scratch: Path, shard_bytes: int = SHARD_BYTES) -> None:
+        """Write below the URI `folder`, by way of the directory `scratch`; a shard is closed after `shard_bytes`."""
         self._store = store
         self._folder = folder
-        self._scratch = scratch
+        self._scratch, self._shard_bytes = scratch, shard_bytes
         self._archive: zipfile.ZipFile | None = None
         self._batches = 0
         self._bytes = 0
@@ -112,7 +112,7 @@ class GoldenWriter:
         self._samples += count
         self._batches += 1
         self._bytes += sum(a.nbytes for a in outputs.values())
-        if self._bytes >= SHARD_BYTES:
+        if self._bytes >= self._shard_bytes:
             self._flush()
 
     def _flush(self) -> None:

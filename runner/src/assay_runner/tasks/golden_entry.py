@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from assay_runner.data.datasets import Dataset
-from assay_runner.golden.cache import WHAT, CachedOutputs, GoldenIndex, GoldenWriter, open_cached, read_index
+from assay_runner.golden.cache import (
+    SHARD_BYTES,
+    WHAT,
+    CachedOutputs,
+    GoldenIndex,
+    GoldenWriter,
+    open_cached,
+    read_index,
+)
 from assay_runner.models.loading import LoadedModel
 from assay_runner.stores.sealed import Damaged
 from assay_runner.tasks.context import Context
@@ -30,6 +38,7 @@ class GoldenEntry:
         context: the world of the task.
         workdir: where they may be made.
         notes: what a reader of the report must know of how they were taken; grows.
+        shard_bytes: of outputs, after which a shard is closed.
     """
 
     folder: str
@@ -39,6 +48,7 @@ class GoldenEntry:
     context: Context
     workdir: Path
     notes: list[str] = field(default_factory=list)
+    shard_bytes: int = SHARD_BYTES
 
     def taken_or_made(self) -> GoldenIndex:
         """The index of the outputs in the cache, all of them verified; what is not there, or damaged, is made.
@@ -92,7 +102,7 @@ class GoldenEntry:
 
         axes = self.context.axes(self.model, self.dataset)
         golden = golden_outputs(self.model, self.dataset, self.precision, self.workdir, self.context.progress, axes)
-        writer = GoldenWriter(self.context.store, self.folder, self.workdir)
+        writer = GoldenWriter(self.context.store, self.folder, self.workdir, self.shard_bytes)
         for batch, outputs in golden:
             writer.add(batch.count, outputs)
         return writer.finish(tuple(golden.notes), dict(golden.details))

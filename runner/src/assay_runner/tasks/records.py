@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from assay_api.model import Model
+from assay_api.names import ANNOTATION_RERUN
 from assay_api.plan import GOLDEN, Task
-from assay_runner.errors import Unavailable
+from assay_runner.errors import Unavailable, Unsupported
 from assay_runner.stores import join, sealed
 from assay_runner.tasks.context import Context
 
@@ -41,12 +42,18 @@ def read_record(task: Task, context: Context) -> GoldenRecord:
 
     Raises:
         Unavailable: there is none, or it is not as it was stored.
+        Unsupported: another version of Assay left it.
     """
     uri = join(task.output, GOLDEN, RECORD)
     try:
         record = sealed.read_record(context.store, uri, GoldenRecord, "golden run")
     except sealed.Damaged as error:
         raise Unavailable(f"{uri} cannot be read, or was changed: run the audit again") from error
+    if record is None and context.store.stat(uri) is not None:
+        raise Unsupported(
+            f"{uri} was left by another version of Assay, from which this one cannot go on: give the audit a new "
+            f"annotation {ANNOTATION_RERUN}, or run it again"
+        )
     if record is None:
         raise Unavailable(f"the golden outputs are not there ({uri} is missing): the golden task has not finished")
     if record.run != task.run:

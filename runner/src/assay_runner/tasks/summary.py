@@ -6,7 +6,7 @@ short cut: it is made again from the candidates' reports, which costs little, an
 
 from __future__ import annotations
 
-from assay_api.names import REPORT_JSON
+from assay_api.names import ANNOTATION_RERUN, REPORT_JSON
 from assay_api.plan import Task, siblings
 from assay_api.report import CandidateReport, DatasetEntry, GoldenEntry, Report, to_json, worst
 from assay_api.result import TaskResult
@@ -71,7 +71,10 @@ def _gathered(task: Task, context: Context) -> tuple[list[Report], list[Candidat
             changes.append(found)
             candidates.append(unmeasured(of, found))
         else:
-            missing = f"there is no report at {of.folder}, or none with its digest: its task did not end"
+            missing = (
+                f"there is no report at {of.folder}, or none with its digest: its task did not end, or was one of "
+                f"another version of Assay (a new annotation {ANNOTATION_RERUN} runs all of them again)"
+            )
             candidates.append(unmeasured(of, missing))
         context.progress.advance()
     return reports, candidates, changes
