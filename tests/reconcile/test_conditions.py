@@ -79,3 +79,20 @@ def test_it_is_left_out_where_none_failed() -> None:
     ended = decided(golden={}, fp16=PASSED, bf16=PASSED, summary=PASSED).status
     assert ended is not None
     assert (ended.phase, ended.verdict) == ("Complete", "Passed")
+
+
+def test_a_candidate_that_was_not_asked_for_spoils_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is tried only where another failed."""
+
+    def with_another(spec: AuditSpec, audit: str, **more: str) -> tuple[Task, ...]:
+        tasks = with_repair(spec, audit, **more)
+        about = next(task for task in tasks if task.candidate)
+        given = {"candidate": about.candidate, "kind": about.kind}
+        return tuple(task.model_copy(update=given) if task.key == "repair" else task for task in tasks)
+
+    monkeypatch.setattr(run, "plan", with_another)
+    run._run_of.cache_clear()
+    ended = decided(golden={}, fp16=PASSED, bf16=PASSED, summary=PASSED).status
+    assert ended is not None
+    assert (ended.phase, ended.verdict) == ("Complete", "Passed")
+    assert kinds(decided(golden={}, fp16=FAILED, bf16=PASSED)) == ["candidate"]
