@@ -41,7 +41,7 @@ ASKED: Final[Mapping[type, type[Need[Any]]]] = {
     ExtraOutput: ExtraOutputWanted,
     Timing: TimingWanted,
 }
-"""What a need of each type is met with."""
+"""By the type of the evidence, the need that it meets: a line for every type of need there is."""
 
 
 def proof(*found: Any, check: Check | None = None, candidate: str = "c", **facts: Any) -> Evidence:
@@ -50,6 +50,7 @@ def proof(*found: Any, check: Check | None = None, candidate: str = "c", **facts
     wanted = check.needs if check else ()
     keyed: dict[Need[Any], Any] = {}
     for each in found:
+        assert type(each) in ASKED, f"ASKED of tests/evidence.py does not say which need {type(each).__name__} meets"
         kind = ASKED[type(each)]
         needs = [need for need in wanted if type(need) is kind]
         bare = all(field.default is not MISSING for field in fields(kind))

@@ -100,29 +100,29 @@ QUANTISED = fields(
     },
 )
 SHARE = mostly(st.sampled_from([0.99, 0.5, 1]), 0, 1.5, -1, "0.99", True)
+PART = mostly(st.sampled_from([0, 0.01, 1]), 1.5, -0.1, "0.5", True)
+ACCUMULATOR = mostly(st.sampled_from(["unknown", "fp16", "fp32"]), "bf16", 16)
+OPERATORS = mostly(st.sampled_from([["Softmax"], ["Conv", "Erf"]]), [], "Softmax", [1], ["Exp"] * 65)
 LIMIT = mostly(st.sampled_from([0, 0.5, 1, 1e-3]), -1, "0.5", [])
 CONDITIONS = mostly(
     st.lists(st.sampled_from(["sameSession", "newProcess", "underLoad"]), max_size=3), ["elsewhere"], "underLoad"
 )
-CHECK = st.one_of(
-    st.just({"finite": {}}),
-    st.builds(
-        lambda v: {"outputDrift": v}, fields({}, {"cosine": LIMIT, "maxAbs": LIMIT, "topK": COUNT, "equal": SHARE})
-    ),
-    st.builds(
-        lambda v: {"labelAccuracy": v},
-        fields({}, {"keep": SHARE, "metric": mostly(st.sampled_from(["top1", "top5"]), "top3")}),
-    ),
-    st.builds(lambda v: {"layerDrift": v}, fields({}, {"worst": COUNT})),
-    st.builds(lambda v: {"runToRun": v}, fields({}, {"runs": COUNT, "batches": COUNT, "conditions": CONDITIONS})),
-    st.builds(lambda v: {"batchInvariance": v}, fields({}, {"exact": BOOL, "batches": COUNT})),
-    st.builds(lambda v: {"extraOutput": v}, fields({}, {"exact": BOOL, "tensor": mostly(st.just("t"), "", 1)})),
-    st.builds(lambda v: {"latency": v}, fields({}, {"medianMs": LIMIT, "engineMB": LIMIT, "runs": COUNT})),
-    st.builds(
-        lambda v: {"metric": v},
-        fields({"name": mostly(st.sampled_from(["a", "b"]), "")}, {"keep": SHARE, "atLeast": LIMIT}),
-    ),
-)
+PARAMETERS: Mapping[str, Strategy] = {
+    "finite": st.just({}),
+    "outputDrift": fields({}, {"cosine": LIMIT, "maxAbs": LIMIT, "topK": COUNT, "equal": SHARE}),
+    "labelAccuracy": fields({}, {"keep": SHARE, "metric": mostly(st.sampled_from(["top1", "top5"]), "top3")}),
+    "layerDrift": fields({}, {"worst": COUNT}),
+    "runToRun": fields({}, {"runs": COUNT, "batches": COUNT, "conditions": CONDITIONS}),
+    "batchInvariance": fields({}, {"exact": BOOL, "batches": COUNT}),
+    "extraOutput": fields({}, {"exact": BOOL, "tensor": mostly(st.just("t"), "", 1)}),
+    "latency": fields({}, {"medianMs": LIMIT, "engineMB": LIMIT, "runs": COUNT}),
+    "metric": fields({"name": mostly(st.sampled_from(["a", "b"]), "")}, {"keep": SHARE, "atLeast": LIMIT}),
+    "achievedPrecision": fields({}, {"share": PART}),
+    "fp16Range": fields({}, {"underflow": PART, "subnormal": PART, "accumulator": ACCUMULATOR}),
+    "layerConstraints": fields({}, {"keepWide": OPERATORS}),
+}
+"""What each check is given."""
+CHECK = st.one_of([st.fixed_dictionaries({name: given}) for name, given in PARAMETERS.items()])
 ODD_CHECK = st.sampled_from([{}, {"finite": {}, "runToRun": {}}, {"bogus": {}}, {"finite": 1}, {"finite": None}, 3])
 QUANTITY = mostly(st.sampled_from([1, "1", "20Gi", "500m", "1.5"]), "20 Gi", "", True, 1.5, -1)
 OBJECT = mostly(st.sampled_from(["a", "my-secret", "a.b"]), "A", "", "a b", 1)

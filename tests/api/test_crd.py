@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from assay_api.audit import AccuracyAudit
 from assay_api.model import parse, problems
-from assay_runner.checks import parse_checks
+from assay_runner.checks import CHECKS, parse_checks
 from assay_runner.errors import InvalidInput
-from tests.api.strategies import SPEC
+from tests.api.strategies import PARAMETERS, SPEC
 from tests.lab.apiserver import ApiServer
 from tests.unit.api.audits import audit
 
@@ -117,6 +117,10 @@ def test_python_and_the_api_server_refuse_the_same(audits: client.CustomObjectsA
     server, python = refusal(audits, data), python_refusal(data)
     OUTCOMES[server is None] += 1
     assert (server is None) == (python is None), f"API server: {server}\nPython: {python}\n{json.dumps(spec)}"
+
+
+def test_the_fuzz_knows_every_check() -> None:
+    assert PARAMETERS.keys() == CHECKS.keys(), "PARAMETERS of tests/api/strategies.py has one entry per check"
 
 
 def test_the_fuzz_saw_both_outcomes() -> None:

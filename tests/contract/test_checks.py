@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from assay_api.audit import AuditSpec
+from assay_api.descriptions import descriptions
 from assay_api.model import parse, to_wire
 from assay_api.report import Finding, Verdict
 from assay_runner.checks import CHECKS, Check, parse_checks
@@ -46,8 +47,10 @@ from assay_runner.evidence.reruns import (
     Repeats,
     Timing,
 )
+from assay_runner.passes import PASSES
+from assay_runner.report.figures import METRICS
 from assay_runner.tensors import Site
-from tests.evidence import proof
+from tests.evidence import ASKED, proof
 from tests.wire import details
 
 SITE = Site("t", "n", "Op")
@@ -107,7 +110,7 @@ def evidence(check: Check, good: bool, samples: int = 1000, reproduction: Reprod
     shown = ShownTensors(
         TensorFaults(1, () if good else (fault,)), LayerErrors((layer,), ()), reproduction or Reproduction(True, INF)
     )
-    return proof(
+    found = proof(
         OutputsFound((drifts,)),
         LabelRanks("t", 10, zeros, zeros if good else zeros + 10),
         Scores(SITE, np.ones(samples), values + 1),
@@ -123,6 +126,13 @@ def evidence(check: Check, good: bool, samples: int = 1000, reproduction: Reprod
         precision="fp16",
         engine=EngineFacts((EngineLayer("l", "gemm", "FP16" if good else "FP32"),)),
     )
+    for need in check.needs:
+        assert need in found.found, (
+            f"nothing is made up here for {type(need).__name__}, which {check.name} needs: give the proof(...) in "
+            "evidence() of tests/contract/test_checks.py evidence of its type, good and bad, and ASKED of "
+            "tests/evidence.py a line for it"
+        )
+    return found
 
 
 def verdicts(findings: tuple[Finding, ...]) -> set[Verdict]:
@@ -134,6 +144,36 @@ def test_every_check_is_tried() -> None:
     assert all(check.name == name and check.__doc__ for name, check in CHECKS.items())
     # What an engine is made of is always there.
     assert [name for name, given in CASES if not made(name, given).needs] == ["achievedPrecision", "achievedPrecision"]
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_what_a_check_needs_is_measured_by_a_pass(name: str, given: dict[str, Any]) -> None:
+    kinds = {type(need) for need in made(name, given).needs}
+    unmeasured = [kind.__name__ for kind in kinds - PASSES.keys()]
+    assert not unmeasured, f"{name} needs what no line in PASSES of assay_runner/passes/__init__.py provides"
+    unmet = [kind.__name__ for kind in kinds - set(ASKED.values())]
+    assert not unmet, f"{name} needs what no line in ASKED of tests/evidence.py has evidence for"
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_every_metric_has_a_sign_and_a_unit(name: str, given: dict[str, Any]) -> None:
+    check = made(name, given)
+    seen = [Evidence(candidate="c"), evidence(check, True, samples=5000), evidence(check, True), evidence(check, False)]
+    told = {finding.metric for each in seen for finding in check.judge(each) if finding.metric}
+    unlisted = (told | check.limits_on("t").keys()) - METRICS.keys()
+    assert not unlisted, (
+        f"{name} tells metrics without a row in METRICS of assay_runner/report/figures.py, which says whether more is "
+        "better, and the unit"
+    )
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_defaults_are_told(name: str) -> None:
+    """`kubectl explain` shows what a docstring says and nothing else: the definition itself has no defaults."""
+    fields, told = CHECKS[name].model_fields, descriptions(CHECKS[name])
+    given = {field for field, info in fields.items() if not info.is_required() and info.default is not None}
+    untold = [field for field in given if "default" not in told.get(field, "").lower()]
+    assert not untold, "the docstring of a field with a default says: Default ..."
 
 
 @pytest.mark.parametrize(("name", "given"), CASES)
@@ -265,56 +305,3 @@ def test_golden_without_the_tensor_is_no_excuse() -> None:
     fault = Fault(SITE, 3, 3, 0, 0, 0, None)
     [found] = CHECKS["finite"]().judge(proof(ShownTensors(TensorFaults(4, (fault,))), samples=9))
     assert found.verdict is Verdict.FAILED
-
-
-def perfect() -> tuple[LayerError, ...]:
-    error = Error(0, 0, INF, 1)
-    return (LayerError(SITE, 9, 0, 1, 0, 1, 0, error, error, None),)
-
-
-def drift_of(layers: LayerErrors) -> tuple[Finding, ...]:
-    check = CHECKS["layerDrift"]()
-    return check.judge(proof(ShownTensors(TensorFaults(1, ()), layers), check=check, samples=9))
-
-
-@pytest.mark.parametrize(("skipped", "verdict"), [(1, Verdict.PASSED), (2, Verdict.INCONCLUSIVE)])
-def test_a_graph_that_is_mostly_unseen_is_no_pass(skipped: int, verdict: Verdict) -> None:
-    [found] = drift_of(LayerErrors(perfect(), tuple(f"t{i}" for i in range(skipped))))
-    assert found.verdict is verdict
-    assert f"1 of {skipped + 1} tensors" in found.message
-
-
-@pytest.mark.parametrize(
-    ("unshown", "verdict", "told"),
-    [
-        (4, Verdict.PASSED, "all 4 tensors are finite on 9 samples (4 could not be shown)"),
-        (5, Verdict.INCONCLUSIVE, "only 4 of 9 tensors could be shown"),
-    ],
-)
-def test_tensors_that_could_not_be_shown_are_not_said_to_be_finite(unshown: int, verdict: Verdict, told: str) -> None:
-    [found] = CHECKS["finite"]().judge(proof(ShownTensors(TensorFaults(4, (), 20, unshown)), samples=9))
-    assert found.verdict is verdict
-    assert told in found.message.replace(" (20 more lie inside fused layers and are never made)", "")
-
-
-def test_one_tensor_is_told_in_the_singular() -> None:
-    [found] = CHECKS["finite"]().judge(proof(ShownTensors(TensorFaults(1, (), 0, 0)), samples=9))
-    assert found.message == "the only tensor is finite on 9 samples"
-
-
-def test_tensors_that_are_never_made_do_not_count_as_unseen() -> None:
-    [found] = drift_of(LayerErrors(perfect(), ("a",), tuple(f"t{i}" for i in range(9))))
-    assert found.verdict is Verdict.PASSED
-    assert "1 of 2 tensors compared, all within the limits (9 more lie inside fused layers" in found.message
-    assert (details(found)["notCompared"], details(found)["insideFusedLayers"]) == (1, 9)
-
-
-@pytest.mark.parametrize("measured", [True, False])
-def test_an_error_is_said_to_add_up_only_where_local_errors_are_known(measured: bool) -> None:
-    small, large = Error(0, 0, 60, 1), Error(1, 1, 5, 0.9)
-    sites = (Site("first", "f", "Op"), Site("second", "s", "Op"))
-    layers = tuple(LayerError(site, 9, 0, 1, 0, 1, 0, large, small if measured else None, None) for site in sites)
-    [found] = drift_of(LayerErrors(layers, ()))
-    assert (found.verdict, found.tensor) == (Verdict.FAILED, "first")
-    assert ("it adds up" in found.message) == measured
-    assert ("the first below the limit is tensor 'first'" in found.message) != measured

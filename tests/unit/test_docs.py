@@ -14,7 +14,7 @@ import yaml
 from assay_api.audit import AccuracyAudit
 from assay_api.model import parse
 from assay_api.names import KIND
-from assay_runner.checks import parse_checks
+from assay_runner.checks import CHECKS, parse_checks
 from assay_runner.cli import parser
 from assay_runner.cli.documents import read_audits
 
@@ -92,6 +92,11 @@ def command_lines() -> Iterator[Any]:
 @pytest.mark.parametrize("words", list(command_lines()))
 def test_every_command_line_is_one(words: str) -> None:
     assert parser().parse_args(shlex.split(words.replace("[", "").replace("]", ""))).command
+
+
+def test_the_readme_names_every_check() -> None:
+    table = (ROOT / "README.md").read_text().partition("\n## Checks\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(CHECKS)
 
 
 def test_there_is_something_to_hold_them_to() -> None:

@@ -1,7 +1,7 @@
 """The kinds of resource that this operator knows: an entry in this table is a kind.
 
-Watches, listings, passes, metrics and the rights that the chart grants follow from it; the definitions follow from the
-contract's table (`assay_api.resources`), which names the same kinds.
+Watches, listings, passes and metrics follow from it; the rights that the chart grants are held to it by a test. The
+definitions follow from the contract's table (`assay_api.resources`), which names the same kinds.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ml_dtypes
@@ -18,7 +18,7 @@ from assay_runner.checks.finite import Finite
 from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
-from assay_runner.evidence import OutputsWanted, RangesWanted, TensorsWanted
+from assay_runner.evidence import Need, OutputsWanted, RangesWanted, TensorsWanted
 from assay_runner.golden.reference import Reference
 from assay_runner.golden.run import golden_outputs
 from assay_runner.golden.store import TensorStore
@@ -100,6 +100,19 @@ def test_what_nothing_measures_is_no_evidence(tmp_path: Path) -> None:
     assert evidence.of(OutputsWanted(2)) is None
     assert evidence.any(TensorsWanted) is None
     assert replace(evidence, samples=0).of(OutputsWanted(1)) is not None
+
+
+@dataclass(frozen=True)
+class Unheard(Need[float]):
+    """A need that the table of passes does not have."""
+
+
+def test_a_need_that_no_pass_provides_is_told(tmp_path: Path) -> None:
+    model = loaded(convolutions(), tmp_path)
+    subject = subject_of(model, "fp16", tmp_path)
+    evidence = trial(Setting(subject, reference_of(model, tmp_path), Heard()), [OutputsWanted(), Unheard()])
+    assert evidence.missing == {Unheard(): "no pass provides Unheard"}
+    assert evidence.of(OutputsWanted())
 
 
 ARRAYS = {

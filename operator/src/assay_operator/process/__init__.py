@@ -1,1 +1,1 @@
-"""The process: settings, logs, leadership, health, metrics."""
+"""The process: logs, leadership, health, metrics. What it is told by its environment is in `settings`."""

@@ -1,1 +1,1 @@
-"""Builds: what is ordered, what was made before, where it is kept."""
+"""Builds: what is ordered, what was made before, where it is kept. The building itself is a backend's."""

@@ -59,11 +59,6 @@ class ArrayHeader:
     fortran: bool
 
     @property
-    def row_bytes(self) -> int:
-        """Bytes of one row."""
-        return self.dtype.itemsize * math.prod(self.shape[1:])
-
-    @property
     def nbytes(self) -> int:
         """Bytes of all rows."""
         return self.dtype.itemsize * math.prod(self.shape)

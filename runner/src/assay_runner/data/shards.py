@@ -40,11 +40,11 @@ class RangeFile(io.RawIOBase):
         self._kept: OrderedDict[int, bytes] = OrderedDict()
 
     def readable(self) -> bool:
-        """True."""
+        """Whether it can be read: always."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Whether it can be read from any position: always, which is what zipfile asks of it."""
         return True
 
     def tell(self) -> int:

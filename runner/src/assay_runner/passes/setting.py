@@ -65,7 +65,9 @@ class Step:
     Attributes:
         batch: what was fed.
         golden: golden outputs, rows of padding cut off.
-        found: the candidate's, rows of padding included; None where no pass reads them.
+        found: the candidate's as they came: rows of padding included, samples along whatever axis the model has them;
+            None where no pass reads them. `setting.subject.built.axes.samples(name, array, batch)` brings one in order:
+            samples first, padding left out, and None where it is not known what belongs to which sample.
         size: samples of a part of it; 0: it is looked at as a whole.
     """
 

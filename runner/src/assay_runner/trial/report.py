@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay_api.entries import EngineLayerEntry, HistogramEntry, Latency, MetricEntry, OutputEntry, TensorEntry
+from assay_api.entries import (
+    EngineEntry,
+    EngineLayerEntry,
+    HistogramEntry,
+    Latency,
+    MetricEntry,
+    OutputEntry,
+    TensorEntry,
+)
 from assay_api.report import CandidateReport, Finding, Verdict, worst
 from assay_runner.backends.subject import Subject
 from assay_runner.checks import Check
@@ -20,6 +27,7 @@ from assay_runner.checks.output_drift import METRICS
 from assay_runner.evidence import (
     BatchTimes,
     EngineFacts,
+    EngineLayer,
     Evidence,
     Histogram,
     LabelsWanted,
@@ -33,9 +41,12 @@ from assay_runner.evidence import (
     TimingWanted,
 )
 from assay_runner.evidence.ranges import TensorRange
+from assay_runner.evidence.reruns import Timing
 from assay_runner.statistics.quantiles import bad_end, worst_index
 
 SAME_DB = 80.0
+"""Outputs that agree so well differ by the rounding of FP32 alone: values rounded once to the 11 bits of FP16 and TF32
+agree with what they were to 74 dB, to the 24 bits of FP32 to 152 dB, and sums in another order lie between."""
 ORDER = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
 
 
@@ -53,42 +64,42 @@ def candidate_report(
     built, shown = subject.built, evidence.any(TensorsWanted)
     reproduction, outputs = shown.reproduction if shown else None, evidence.any(OutputsWanted)
     ordered = tuple(sorted(findings, key=lambda finding: ORDER[finding.verdict]))
-    fields: dict[str, Any] = {}
-    timing = evidence.any(TimingWanted)
-    if timed := latency_of(timing) if timing else latency(evidence.times):
-        fields["latency"] = timed
-    if timing and timing.memory is not None:
-        fields["memory"] = timing.memory
-    if not built.emulated:  # an emulation's file says nothing about an engine's size
-        fields["size"] = built.path.stat().st_size
-    if evidence.engine:
-        fields |= _engine(evidence.engine)
+    timing, engine = evidence.any(TimingWanted), evidence.engine
     report = CandidateReport(
         name=subject.key,
         verdict=worst(finding.verdict for finding in ordered),
         backend=subject.backend.name,
         precision=built.precision,
+        typing=engine.typing if engine else None,
         emulated=built.emulated,
         samples=evidence.samples,
+        latency=latency_of(timing) if timing else latency(evidence.times),
+        # An emulation's file says nothing about an engine's size.
+        size=None if built.emulated else built.path.stat().st_size,
+        memory=_memory(engine, timing),
         accuracy=accuracy(evidence),
         outputs=tuple(_output(drifts, checks) for drifts in (outputs.drifts if outputs else ())),
         layers=_layers(evidence, shown),
         layers_served=not probe_disagrees(reproduction),
         fused=len(shown.layers.fused) if shown and shown.layers else 0,
         histograms=tuple(map(_histogram, shown.histograms if shown else ())),
+        achieved=engine.achieved() if engine else {},
+        engine=engine.facts if engine else EngineEntry(),
+        engine_layers=tuple(map(_engine_layer, engine.layers if engine else ())),
         notes=(*built.notes, *evidence.notes, *reproduces(reproduction)),
-        **fields,
     )
     return report, ordered
 
 
-def _engine(engine: EngineFacts) -> dict[str, Any]:
-    fields = {"memory": engine.memory, "typing": engine.typing}
-    return {key: value for key, value in fields.items() if value is not None} | {
-        "achieved": engine.achieved(),
-        "engine": engine.facts,
-        "engine_layers": tuple(EngineLayerEntry.model_validate(asdict(layer)) for layer in engine.layers),
-    }
+def _memory(engine: EngineFacts | None, timing: Timing | None) -> int | None:
+    """What the engine says that it needs; else what was needed while it was timed."""
+    if engine and engine.memory is not None:
+        return engine.memory
+    return timing.memory if timing else None
+
+
+def _engine_layer(layer: EngineLayer) -> EngineLayerEntry:
+    return EngineLayerEntry.model_validate(asdict(layer))
 
 
 def latency(times: BatchTimes) -> Latency | None:

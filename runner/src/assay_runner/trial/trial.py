@@ -63,7 +63,8 @@ def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
         wide=built.wide,
         engine=built.engine,
         found={need: found[need] for need in asked if need in found},
-        missing={need: attempt.reason for attempt in attempts if attempt.reason for need in attempt.needs},
+        missing=_unprovided(asked)
+        | {need: attempt.reason for attempt in attempts if attempt.reason for need in attempt.needs},
         times=run.times,
         notes=tuple(dict.fromkeys(note for attempt in attempts for note in attempt.notes)),
     )
@@ -134,9 +135,14 @@ class _Attempt:
 
 
 def _attempts(needs: Sequence[Need[Any]], setting: Setting, stack: ExitStack) -> list[_Attempt]:
-    """One per pass, in the order of the table; a need that no pass provides stays unmeasured."""
+    """One per pass, in the order of the table."""
     grouped = {kind: [need for need in needs if type(need) is kind] for kind in PASSES}
     return [_Attempt(PASSES[kind], group, setting, stack) for kind, group in grouped.items() if group]
+
+
+def _unprovided(needs: Iterable[Need[Any]]) -> dict[Need[Any], str]:
+    """Why needs whose type is not in the table stay unmeasured."""
+    return {need: f"no pass provides {type(need).__name__}" for need in needs if type(need) not in PASSES}
 
 
 class _Run:

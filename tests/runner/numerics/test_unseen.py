@@ -1,0 +1,68 @@
+"""Tensors that could not be shown, or are never made: what is said of them, and when too few are left for a pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay_api.report import Finding, Verdict
+from assay_runner.checks import CHECKS
+from assay_runner.evidence import Error, LayerError, LayerErrors, ShownTensors, TensorFaults
+from assay_runner.tensors import Site
+from tests.evidence import proof
+from tests.wire import details
+
+SITE = Site("t", "n", "Op")
+INF = float("inf")
+
+
+def perfect() -> tuple[LayerError, ...]:
+    error = Error(0, 0, INF, 1)
+    return (LayerError(SITE, 9, 0, 1, 0, 1, 0, error, error, None),)
+
+
+def drift_of(layers: LayerErrors) -> tuple[Finding, ...]:
+    check = CHECKS["layerDrift"]()
+    return check.judge(proof(ShownTensors(TensorFaults(1, ()), layers), check=check, samples=9))
+
+
+@pytest.mark.parametrize(("skipped", "verdict"), [(1, Verdict.PASSED), (2, Verdict.INCONCLUSIVE)])
+def test_a_graph_that_is_mostly_unseen_is_no_pass(skipped: int, verdict: Verdict) -> None:
+    [found] = drift_of(LayerErrors(perfect(), tuple(f"t{i}" for i in range(skipped))))
+    assert found.verdict is verdict
+    assert f"1 of {skipped + 1} tensors" in found.message
+
+
+@pytest.mark.parametrize(
+    ("unshown", "verdict", "told"),
+    [
+        (4, Verdict.PASSED, "all 4 tensors are finite on 9 samples (4 could not be shown)"),
+        (5, Verdict.INCONCLUSIVE, "only 4 of 9 tensors could be shown"),
+    ],
+)
+def test_tensors_that_could_not_be_shown_are_not_said_to_be_finite(unshown: int, verdict: Verdict, told: str) -> None:
+    [found] = CHECKS["finite"]().judge(proof(ShownTensors(TensorFaults(4, (), 20, unshown)), samples=9))
+    assert found.verdict is verdict
+    assert told in found.message.replace(" (20 more lie inside fused layers and are never made)", "")
+
+
+def test_one_tensor_is_told_in_the_singular() -> None:
+    [found] = CHECKS["finite"]().judge(proof(ShownTensors(TensorFaults(1, (), 0, 0)), samples=9))
+    assert found.message == "the only tensor is finite on 9 samples"
+
+
+def test_tensors_that_are_never_made_do_not_count_as_unseen() -> None:
+    [found] = drift_of(LayerErrors(perfect(), ("a",), tuple(f"t{i}" for i in range(9))))
+    assert found.verdict is Verdict.PASSED
+    assert "1 of 2 tensors compared, all within the limits (9 more lie inside fused layers" in found.message
+    assert (details(found)["notCompared"], details(found)["insideFusedLayers"]) == (1, 9)
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_an_error_is_said_to_add_up_only_where_local_errors_are_known(measured: bool) -> None:
+    small, large = Error(0, 0, 60, 1), Error(1, 1, 5, 0.9)
+    sites = (Site("first", "f", "Op"), Site("second", "s", "Op"))
+    layers = tuple(LayerError(site, 9, 0, 1, 0, 1, 0, large, small if measured else None, None) for site in sites)
+    [found] = drift_of(LayerErrors(layers, ()))
+    assert (found.verdict, found.tensor) == (Verdict.FAILED, "first")
+    assert ("it adds up" in found.message) == measured
+    assert ("the first below the limit is tensor 'first'" in found.message) != measured
