@@ -54,6 +54,8 @@ class Model(BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
         ser_json_inf_nan="strings",
+        # A run needs few of the types of a report, and to build them all takes longer than to read its audit.
+        defer_build=True,
     )
 
     RULES: ClassVar[tuple[Rule, ...]] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,13 +13,15 @@ import pytest
 from assay_api.report import Verdict
 from assay_runner.backends import Session
 from assay_runner.backends.axis_probes import Followed, followed
+from assay_runner.backends.sessions import OrtSession
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.golden.axes import GoldenAxes
 from assay_runner.golden.reference import Reference
+from assay_runner.golden.run import golden_outputs
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.passes.outputs import Drifts
 from assay_runner.tensors import Array, Arrays, Batch, Site
-from tests.models import Samples, constant, loaded, model, node, random, value
+from tests.models import Heard, Samples, constant, loaded, model, node, random, value
 from tests.runner.numerics.candidates import measured
 
 TIME = 8
@@ -189,6 +192,24 @@ def test_axes_are_found_out_once_for_all_candidates(tmp_path: Path) -> None:
     assert reference.axes(inner=True) is reference.axes(inner=True)
     assert reference.axes(inner=False).axes["y"] == 0
     assert data.reads == reads
+
+
+def test_a_golden_run_opens_one_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths: list[Path] = []
+    opening = OrtSession.__init__
+
+    def noted(session: OrtSession, path: Path, *rest: Any) -> None:
+        paths.append(path)
+        opening(session, path, *rest)
+
+    monkeypatch.setattr(OrtSession, "__init__", noted)
+    made, data = loaded(behind_a_custom_operator("N", TIME, 5), tmp_path), Samples(X, batch=TIME)
+    axes = GoldenAxes(made, data, tmp_path / "axes")
+    run = golden_outputs(made, data, "fp32", tmp_path / "golden", Heard(), axes)
+    assert {kept["y"].shape[0] for _, kept in run} == {TIME}
+    assert axes.outputs.axes["y"] == 1
+    assert "axis 0 holds the samples, but golden's lie along axis 1" in "; ".join(run.notes)
+    assert len(paths) == 1
 
 
 def test_nothing_is_run_for_tensors_inside_of_which_all_is_known(tmp_path: Path) -> None:

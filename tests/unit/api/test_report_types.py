@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -160,3 +162,9 @@ def test_what_is_known_of_an_engine_has_its_place(facts: dict[str, Any]) -> None
     }
     read = parse(EngineEntry, {**known, **facts})
     assert json.loads(read.model_dump_json(by_alias=True, exclude_none=True)) == {**known, **facts}
+
+
+def test_types_are_built_when_they_are_needed() -> None:
+    """A process that only loads them should not pay for all."""
+    program = "from assay_api.report import Report; print(Report.__pydantic_complete__)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"False\n"

@@ -7,7 +7,7 @@ samples in two orders, once for everybody who asks; where that contradicts what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from itertools import islice
 from math import prod
@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from assay_runner.backends import Session
 from assay_runner.backends.axis_probes import Followed, followed
 from assay_runner.backends.emulation import listed
 from assay_runner.errors import InvalidInput
@@ -56,6 +57,7 @@ class GoldenAxes:
             shown: bytes of tensors inside the graph that may be shown at once.
         """
         self._model, self._dataset, self._workdir, self._shown = model, dataset, workdir, shown
+        self._outputs: _Outputs | None = None
 
     @property
     def outputs(self) -> SampleAxes:
@@ -64,12 +66,22 @@ class GoldenAxes:
         Raises:
             Unavailable: memory ran out.
         """
-        return self._outputs.axes
+        return self._measured().axes
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Where the model's outputs and what it declares of them do not agree, and where that cannot be told."""
-        return self._outputs.notes
+        return self._measured().notes
+
+    def outputs_by(self, session: Session) -> SampleAxes:
+        """`outputs`; what is not known of them yet is measured by golden's session in FP32, which is open anyway.
+
+        To open one more takes longer than to run a few samples.
+
+        Raises:
+            Unavailable: memory ran out.
+        """
+        return self._measured(session).axes
 
     @cached_property
     def all(self) -> SampleAxes:
@@ -91,8 +103,12 @@ class GoldenAxes:
             found = self._inner(batch, _few(batch) if self._model.batch is None else batch.inputs, unknown)
         return SampleAxes({**known.axes, **found}, known.wrong)
 
-    @cached_property
-    def _outputs(self) -> _Outputs:
+    def _measured(self, session: Session | None = None) -> _Outputs:
+        if self._outputs is None:
+            self._outputs = self._held_against(session)
+        return self._outputs
+
+    def _held_against(self, session: Session | None) -> _Outputs:
         known, graph = declared_axes(self._model.path), load_outline(self._model.path)
         data = fed(graph)
         # What the data do not decide is the same for all samples, in any order.
@@ -102,19 +118,23 @@ class GoldenAxes:
             return _Outputs(known, ())
         drawn = {site.tensor for site in random_sites(graph)}
         steady = [name for name in asked if drawn.isdisjoint(upstream(graph, name))]
-        return _decided(known, asked, self._followed(batch, steady, known) if steady else {})
+        return _decided(known, asked, self._followed(batch, steady, known, session) if steady else {})
 
-    def _followed(self, batch: Batch, asked: Iterable[str], known: SampleAxes) -> dict[str, Followed]:
+    def _followed(
+        self, batch: Batch, asked: Iterable[str], known: SampleAxes, opened: Session | None
+    ) -> dict[str, Followed]:
         found: dict[str, Followed] = {}
-        with suppress(InvalidInput):  # Whoever runs it for its outputs says why it cannot be run.
-            built, _ = golden_model(self._model, "fp32", self._workdir)
-            with BACKEND.open(built) as session:
-                for inputs in self._attempts(batch):
-                    left = [name for name in asked if _axis(found.get(name), known.axes.get(name)) is None]
-                    # Where a few fail, the model takes one number only, and does not say so.
-                    with suppress(InvalidInput):
-                        found |= followed(session, inputs, left) if left else {}
+        # Whoever runs it for its outputs says why it cannot be run.
+        with suppress(InvalidInput), nullcontext(opened) if opened else self._open() as session:
+            for inputs in self._attempts(batch):
+                left = [name for name in asked if _axis(found.get(name), known.axes.get(name)) is None]
+                # Where a few fail, the model takes one number only, and does not say so.
+                with suppress(InvalidInput):
+                    found |= followed(session, inputs, left) if left else {}
         return found
+
+    def _open(self) -> AbstractContextManager[Session]:
+        return BACKEND.open(golden_model(self._model, "fp32", self._workdir)[0])
 
     def _attempts(self, batch: Batch) -> Iterator[Arrays]:
         """A few samples where the model takes any number of them, and the whole batch where they do not decide."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,13 @@ class Golden:
         details: how it was made, for `Report.golden`.
     """
 
-    def __init__(self, built: Built, dataset: Batches, progress: Progress, details: dict[str, Any]) -> None:
+    def __init__(
+        self, built: Built, dataset: Batches, progress: Progress, details: dict[str, Any], axes: GoldenAxes
+    ) -> None:
         """See `golden_outputs`."""
         self.notes: list[str] = list(built.notes)
         self.details = details
-        self._built, self._dataset, self._progress = built, dataset, progress
+        self._built, self._dataset, self._progress, self._axes = built, dataset, progress, axes
 
     def __iter__(self) -> Iterator[tuple[Batch, dict[str, Array]]]:
         """Each batch and its outputs: samples along the first axis, rows of padding cut off.
@@ -38,9 +39,12 @@ class Golden:
         sample is left out.
         """
         left_out: set[str] = set()
-        axes = self._built.axes
         self._progress.stage("golden", self._dataset.samples, "samples")
+        # In FP64 a session of its own measures them, which ends before golden's begins.
+        known = None if self._built.precision == "fp32" else self._axes.outputs
         with BACKEND.open(self._built) as session:
+            axes = known or self._axes.outputs_by(session)
+            self.notes += self._axes.notes
             for batch in self._dataset:
                 outputs = session.run(batch.inputs)
                 found = {name: axes.samples(name, array, batch) for name, array in outputs.items()}
@@ -75,9 +79,7 @@ def golden_outputs(
         Unavailable: memory ran out.
     """
     built, details = golden_model(model, precision, workdir)
-    axes = axes or GoldenAxes(model, dataset, workdir)
-    built = replace(built, measured=axes.outputs, notes=(*built.notes, *axes.notes))
-    return Golden(built, dataset, progress, details)
+    return Golden(built, dataset, progress, details, axes or GoldenAxes(model, dataset, workdir))
 
 
 def constant_outputs(model: LoadedModel, dataset: Batches, outputs: Collection[str], workdir: Path) -> dict[str, Array]:
