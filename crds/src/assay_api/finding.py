@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, SerializeAsAny, ValidationInfo
 from assay_api.details import DETAILS, Details
 from assay_api.model import Model
 from assay_api.numbers import Number
+from assay_api.told import Told
 
 
 class Verdict(StrEnum):
@@ -60,10 +61,8 @@ Figure = Annotated[str, BeforeValidator(lambda value: f"{value:.6g}" if isinstan
 """A number as text, six digits of it: Kubernetes advises against floats in a status."""
 
 
-class Worst(Judged):
+class Worst(Judged, Told):
     """The worst finding of a candidate, in few words; one that is newer may tell more, which is left unread."""
-
-    model_config = ConfigDict(extra="ignore")
 
     value: Figure | None = None
     """The measured value, formatted."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assay_api.finding import WorstFigure
@@ -39,13 +39,17 @@ def test_a_short_result_is_kept_whole() -> None:
     assert TaskResult.model_validate_json(to_termination_message(result)) == result
 
 
-@given(text=st.text(st.characters()))
+@example("\ud800")
+@given(text=st.text(st.characters(exclude_categories=())))
 def test_any_text_can_be_told_and_is_legible_then(text: str) -> None:
     error = TaskError(reason="Internal", message=text)
-    told = to_termination_message(TaskResult(task="abc", message=text, accuracy={text: text}, error=error))
-    read = TaskResult.model_validate_json(told)
+    figure = WorstFigure(**dict.fromkeys(WorstFigure.model_fields, text))
+    result = TaskResult(task="abc", message=text, accuracy={text: text}, error=error, worst=figure)
+    read = TaskResult.model_validate_json(to_termination_message(result))
     assert read.error is not None
-    for words in (read.message, read.error.message, *read.accuracy, *read.accuracy.values()):
+    assert read.worst is not None
+    figures = [value for _, value in read.worst if value is not None]
+    for words in (read.message, read.error.message, *read.accuracy, *read.accuracy.values(), *figures):
         assert [a for a, b in zip(words, shorten(text, 1024), strict=False) if a not in (b, "\ufffd", "…")] == []
         assert not any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\t\n" for char in words)
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from assay_api.audit import AuditSpec
 from assay_api.finding import Verdict, Worst
 from assay_api.names import Phase, Reason
-from assay_api.result import Progress, legible, shorten
+from assay_api.result import Progress, shorten
 from assay_api.status import AuditStatus, CandidateStatus, ConditionStatus, RecommendationStatus, ReportStatus
+from assay_api.told import legible
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.outcome import Outcome, figure, outcome
