@@ -12,9 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from assay_api.audit import Storage
 from assay_runner.backends import Backend
 from assay_runner.backends.seams import SHARED, Keeping
 from assay_runner.build_cache import TIMINGS, shared_uri
+from assay_runner.shelves import SharedShelf
+from assay_runner.stores import basename, open_store
 
 __all__ = ["shared_by_audits", "shared_by_builds"]
 
@@ -37,10 +40,14 @@ def shared_by_audits(store: Path) -> None:
 
 
 def shared_by_builds(backend: Backend, workdir: Path) -> Path:
-    """A working folder, made, whose builds share timing caches with all others."""
+    """A working folder, made, whose builds share timing caches with each other, and begin with those of audits."""
     workdir.mkdir(parents=True, exist_ok=True)
     if isinstance(backend, Keeping):
-        _link(workdir / SHARED, Path(shared_uri(str(_folder()), backend)))
+        stored = shared_uri(f"file://{_folder()}", backend)
+        folder = _folder() / "builds" / basename(stored)
+        if not folder.exists():
+            SharedShelf(open_store(Storage()), stored, folder, backend.merge).fetch()
+        _link(workdir / SHARED, folder)
     return workdir
 
 

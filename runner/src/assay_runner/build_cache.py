@@ -8,21 +8,20 @@ and what every build on the same device can use (the timing cache: a layer that 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
 from assay_api.audit import Candidate
-from assay_api.model import Model, parse, to_wire
+from assay_api.model import to_wire
 from assay_runner.backends import Backend, Built
 from assay_runner.backends.seams import KEPT, SHARED, Keeping
-from assay_runner.errors import InvalidInput
 from assay_runner.golden_cache import cache_key
 from assay_runner.model_files import external_tensors
-from assay_runner.stores import basename, join
+from assay_runner.sealed import Damaged, EntryRecord, get_file, put_file, put_record, read_record
+from assay_runner.shelves import SharedShelf, Shelf, Shelves
+from assay_runner.stores import join
 from assay_runner.tensors import Extents, Progress
 
 if TYPE_CHECKING:
@@ -31,15 +30,13 @@ if TYPE_CHECKING:
     from assay_runner.stores import Store
 
 RECORD: Final = "build.json"
-FILE: Final = "model.onnx"
+WHAT: Final = "build"
 TIMINGS: Final = "timing"
 """Folder of the cache with what every build of one identity shares."""
-MOST_SHARED: Final = 64 << 20
-"""Bytes of a shared file that are still worth fetching; one that grew beyond is begun anew."""
 
 
-class BuildRecord(Model):
-    """What was built."""
+class BuildRecord(EntryRecord):
+    """What was built; its one file is the model."""
 
     backend: str
     """What built it."""
@@ -93,77 +90,15 @@ class Order:
         return self.backend.build(self.model, self.candidate, self.calibration, workdir, progress, self.shapes)
 
 
-class Shelf:
-    """A folder's files in the artifact store: fetched before a build, stored after it as far as they changed."""
-
-    def __init__(self, store: Store, uri: str, folder: Path, merge: Callable[[Path, Path], None] | None = None) -> None:
-        """Keep the files of `folder` below `uri`.
-
-        With `merge` others write there too: what they wrote meanwhile is added to ours before ours takes its place. Who
-        stores within the same moment wins; what is lost so is only made again.
-        """
-        self._store, self._uri, self._folder, self._merge = store, uri, folder, merge
-        self._known: dict[str, tuple[int, ...]] = {}
-        self._versions: dict[str, str] = {}
-
-    def fetch(self) -> None:
-        """Whatever lies there."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for stat in tuple(self._store.list(f"{self._uri}/")):
-            name = basename(stat.uri)
-            self._versions[name] = stat.version
-            if self._merge and stat.size > MOST_SHARED:
-                continue
-            if self._fetched(stat.uri, self._folder / name):
-                self._known[name] = _signature(self._folder / name)
-
-    def keep(self) -> None:
-        """Whatever is new or changed; plans before the record that speaks of them."""
-        for path in sorted(self._folder.iterdir(), key=lambda path: (path.suffix == ".json", path.name)):
-            if self._known.get(path.name) == _signature(path):
-                continue
-            uri = join(self._uri, path.name)
-            if self._merge:
-                self._take_in(uri, path, self._merge)
-            self._store.put(uri, path)
-            self._known[path.name] = _signature(path)
-            stat = self._store.stat(uri) if self._merge else None
-            self._versions[path.name] = stat.version if stat else ""
-
-    def _take_in(self, uri: str, ours: Path, merge: Callable[[Path, Path], None]) -> None:
-        stat = self._store.stat(uri)
-        if stat is None or stat.version == self._versions.get(ours.name) or stat.size > MOST_SHARED:
-            return
-        theirs = self._folder.with_name(f"{self._folder.name}-others") / ours.name
-        if self._fetched(uri, theirs):
-            merge(ours, theirs)
-            theirs.unlink()
-
-    def _fetched(self, uri: str, path: Path) -> bool:
-        try:
-            self._store.get(uri, path)
-        except InvalidInput:
-            if self._store.stat(uri) is not None:
-                raise
-            return False  # Deleted since it was looked up, as a cache may be at any time.
-        return True
-
-
-def _signature(path: Path) -> tuple[int, ...]:
-    """Changes whenever a file is written; plans are too large to be read for that."""
-    stat = path.stat()
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
 def shared_uri(cache: str, backend: Keeping) -> str:
     """Where the files that every build of one identity shares lie."""
     return join(cache, TIMINGS, cache_key(identity=backend.identity()))
 
 
-def build_or_take(
-    order: Order, workdir: Path, progress: Progress, store: Store, cache: str
-) -> tuple[Built, tuple[Shelf, ...]]:
+def build_or_take(order: Order, workdir: Path, progress: Progress, store: Store, cache: str) -> tuple[Built, Shelves]:
     """The build of the cache, or a new one, which then goes there; and the shelves that what it yet leaves goes to.
+
+    What the cache holds is used only where it is what was stored there; where it was made again, the notes say so.
 
     Raises:
         InvalidInput: the model cannot be built so.
@@ -173,11 +108,10 @@ def build_or_take(
     if isinstance(backend, Keeping):
         shelves = (
             Shelf(store, join(cache, "engines", order.key()), workdir / KEPT),
-            Shelf(store, shared_uri(cache, backend), workdir / SHARED, backend.merge),
+            SharedShelf(store, shared_uri(cache, backend), workdir / SHARED, backend.merge),
         )
-        for shelf in shelves:
-            shelf.fetch()
-        built = order.build(workdir, progress)
+        notes = tuple(note for shelf in shelves for note in shelf.fetch())
+        built = _noted(order.build(workdir, progress), notes, progress)
         for shelf in shelves:
             shelf.keep()  # Now too: what was dear must not be lost with a pod that is killed while it measures.
         return built, shelves
@@ -186,30 +120,44 @@ def build_or_take(
     return _one_file(order, workdir, progress, store, join(cache, "build", order.key())), ()
 
 
+def _noted(built: Built, notes: tuple[str, ...], progress: Progress) -> Built:
+    for note in notes:
+        progress.note(note)
+    return replace(built, notes=(*built.notes, *notes))
+
+
 def _one_file(order: Order, workdir: Path, progress: Progress, store: Store, folder: str) -> Built:
-    taken = _take(store, folder, order.model, workdir)
+    try:
+        taken = _take(store, folder, order.model, workdir)
+    except Damaged as error:
+        return _noted(_made(order, workdir, progress, store, folder), (error.note,), progress)
     if taken:
         progress.note("build taken from the cache")
         return taken
+    return _made(order, workdir, progress, store, folder)
+
+
+def _made(order: Order, workdir: Path, progress: Progress, store: Store, folder: str) -> Built:
     built = order.build(workdir, progress)
     if built.path != order.model.path and _self_contained(built.path):
-        store.put(join(folder, FILE), built.path)
         record = BuildRecord(
-            backend=built.backend, precision=built.precision, emulated=built.emulated, notes=built.notes
+            files=(put_file(store, folder, built.path),),
+            backend=built.backend,
+            precision=built.precision,
+            emulated=built.emulated,
+            notes=built.notes,
         )
-        store.put(join(folder, RECORD), record.model_dump_json(by_alias=True).encode(), "application/json")
+        put_record(store, join(folder, RECORD), record)
     return built
 
 
 def _take(store: Store, folder: str, model: LoadedModel, workdir: Path) -> Built | None:
-    if store.stat(join(folder, RECORD)) is None:
+    record = read_record(store, join(folder, RECORD), BuildRecord, WHAT)
+    if record is None:
         return None
-    try:
-        record = parse(BuildRecord, json.loads(store.read(join(folder, RECORD))))
-    except (ValidationError, ValueError):
-        return None
-    path = workdir / "cached" / FILE
-    store.get(join(folder, FILE), path)
+    (file,) = record.files
+    path = workdir / "cached" / file.name
+    get_file(store, folder, file, WHAT, path)
     return Built(
         backend=record.backend,
         precision=record.precision,

@@ -10,17 +10,26 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 from numpy.lib import format as npy
-from pydantic import ValidationError
 
-from assay_api.model import Model, parse
-from assay_runner.errors import InvalidInput, Unavailable
-from assay_runner.shards import ShardFiles
+from assay_runner.errors import InvalidInput
+from assay_runner.sealed import (
+    EntryRecord,
+    StoredFile,
+    put_file,
+    put_record,
+    read_record,
+    reading,
+    stat_file,
+    verified,
+)
+from assay_runner.shards import ShardFiles, ShardSession
 from assay_runner.stores import join
 from assay_runner.stores.files import disk_error
 from assay_runner.tensors import Array
@@ -31,14 +40,12 @@ if TYPE_CHECKING:
 
 SHARD_BYTES: Final = 64 << 20
 INDEX: Final = "index.json"
-FORMAT: Final = 1
+WHAT: Final = "golden run"
 
 
-class GoldenIndex(Model):
-    """What a folder of golden outputs holds."""
+class GoldenIndex(EntryRecord):
+    """What a folder of golden outputs holds; its files are the shards."""
 
-    format: int
-    """Version of this layout."""
     samples: int
     """Samples in all."""
     outputs: tuple[str, ...]
@@ -59,15 +66,12 @@ def cache_key(**parts: str) -> str:
 
 
 def read_index(store: Store, folder: str) -> GoldenIndex | None:
-    """The index of a folder, or None where none was finished or this version cannot read it."""
-    uri = join(folder, INDEX)
-    if store.stat(uri) is None:
-        return None
-    try:
-        index = parse(GoldenIndex, json.loads(store.read(uri)))
-    except (ValidationError, ValueError):
-        return None
-    return index if index.format == FORMAT else None
+    """The index of a folder, or None where none was finished or this version cannot read it.
+
+    Raises:
+        Damaged: it is not as it was stored.
+    """
+    return read_record(store, join(folder, INDEX), GoldenIndex, WHAT)
 
 
 class GoldenWriter:
@@ -77,13 +81,18 @@ class GoldenWriter:
         """Write below the URI `folder`, by way of the directory `scratch`."""
         self._store = store
         self._folder = folder
-        self._path = scratch / "golden-shard.npz"
+        self._scratch = scratch
         self._archive: zipfile.ZipFile | None = None
         self._batches = 0
         self._bytes = 0
         self._shards: list[int] = []
+        self._files: list[StoredFile] = []
         self._samples = 0
         self._outputs: dict[str, str] = {}
+
+    @property
+    def _path(self) -> Path:
+        return self._scratch / f"part-{len(self._shards):05d}.npz"
 
     def add(self, count: int, outputs: Mapping[str, Array]) -> None:
         """The outputs of the next batch of `count` samples."""
@@ -94,7 +103,9 @@ class GoldenWriter:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._archive = zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED)
             for position, name in enumerate(self._outputs):
-                with self._archive.open(f"{self._batches}.{position}.npy", "w", force_zip64=True) as member:
+                # No time of writing: equal outputs make equal files, so that one made again replaces the old.
+                entry = zipfile.ZipInfo(f"{self._batches}.{position}.npy")
+                with self._archive.open(entry, "w", force_zip64=True) as member:
                     npy.write_array(member, np.ascontiguousarray(outputs[name]), allow_pickle=False)
         except OSError as error:
             raise disk_error(error, self._path) from error
@@ -111,7 +122,7 @@ class GoldenWriter:
             self._archive.close()
         except OSError as error:
             raise disk_error(error, self._path) from error
-        self._store.put(join(self._folder, _shard_name(len(self._shards))), self._path)
+        self._files.append(put_file(self._store, self._folder, self._path))
         self._path.unlink()
         self._shards.append(self._batches)
         self._archive, self._batches, self._bytes = None, 0, 0
@@ -120,7 +131,7 @@ class GoldenWriter:
         """Store what is left, then the index."""
         self._flush()
         index = GoldenIndex(
-            format=FORMAT,
+            files=tuple(self._files),
             samples=self._samples,
             outputs=tuple(self._outputs),
             dtypes=tuple(self._outputs.values()),
@@ -128,55 +139,69 @@ class GoldenWriter:
             notes=notes,
             details=details,
         )
-        content = index.model_dump_json(by_alias=True).encode()
-        self._store.put(join(self._folder, INDEX), content, "application/json")
+        put_record(self._store, join(self._folder, INDEX), index)
         return index
 
 
 @dataclass(frozen=True)
 class CachedOutputs:
-    """Golden outputs of the cache, one mapping per batch; iterate them as often as needed."""
+    """Golden outputs of the cache, one mapping per batch; iterate them as often as needed.
+
+    Each shard is verified, as often as it is opened, before any of its rows is given out.
+    """
 
     folder: str
     index: GoldenIndex
     files: ShardFiles
 
     def __iter__(self) -> Iterator[Mapping[str, Array]]:
-        """Outputs of each batch, in the dataset's order."""
+        """Outputs of each batch, in the dataset's order.
+
+        Raises:
+            Damaged: a shard is gone, or not what was stored.
+        """
         with self.files.session() as session:
             for number, batches in enumerate(self.index.shards):
-                with session.shard(number, len(self.index.shards) - 1) as path:
-                    yield from self._shard(path, number, batches)
+                with self._opened(session, number) as file, np.load(file, allow_pickle=False) as archive:
+                    for batch in range(batches):
+                        yield {
+                            name: _typed(archive[f"{batch}.{position}"], dtype)
+                            for position, (name, dtype) in enumerate(
+                                zip(self.index.outputs, self.index.dtypes, strict=True)
+                            )
+                        }
 
-    def _shard(self, path: Path, number: int, batches: int) -> Iterator[Mapping[str, Array]]:
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                for batch in range(batches):
-                    yield {
-                        name: _typed(archive[f"{batch}.{position}"], dtype)
-                        for position, (name, dtype) in enumerate(
-                            zip(self.index.outputs, self.index.dtypes, strict=True)
-                        )
-                    }
-        except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
-            where = join(self.folder, _shard_name(number))
-            raise Unavailable(f"the cached golden outputs {where} are corrupt: delete {self.folder}") from error
+    def verify(self) -> None:
+        """Do nothing where every shard is what was stored.
+
+        Raises:
+            Damaged: a shard is gone, or not what was stored.
+        """
+        with self.files.session() as session:
+            for number in range(len(self.index.files)):
+                with self._opened(session, number):
+                    pass
+
+    @contextmanager
+    def _opened(self, session: ShardSession, number: int) -> Iterator[BinaryIO]:
+        file = self.index.files[number]
+        uri = join(self.folder, file.stored_name)
+        with (
+            reading(uri, file, WHAT),
+            session.shard(number, len(self.index.files) - 1) as path,
+            verified(path, uri, file, WHAT) as content,
+        ):
+            yield content
 
 
 def open_cached(store: Store, folder: str, index: GoldenIndex, scratch: Path) -> CachedOutputs:
     """Golden outputs of a finished folder.
 
     Raises:
-        Unavailable: a shard of it is gone.
+        Damaged: a shard is gone or was cut.
     """
-    stats = []
-    for number in range(len(index.shards)):
-        uri = join(folder, _shard_name(number))
-        stat = store.stat(uri)
-        if stat is None:
-            raise Unavailable(f"the cached golden outputs {uri} are gone: delete {folder} and run the audit again")
-        stats.append(stat)
-    return CachedOutputs(folder, index, ShardFiles(store, tuple(stats), scratch))
+    stats = tuple(stat_file(store, folder, file, WHAT) for file in index.files)
+    return CachedOutputs(folder, index, ShardFiles(store, stats, scratch))
 
 
 @dataclass(frozen=True)
@@ -206,7 +231,3 @@ def _typed(array: Array, dtype: str) -> Array:
     import ml_dtypes  # registers bfloat16 and its kin with NumPy
 
     return array.view(getattr(ml_dtypes, dtype))
-
-
-def _shard_name(number: int) -> str:
-    return f"part-{number:05d}.npz"

@@ -10,13 +10,15 @@ import pytest
 
 from assay_api.audit import Candidate, Storage
 from assay_api.model import parse
-from assay_runner import build_cache
+from assay_runner import shelves as shelf_module
 from assay_runner.backends.backend import NOTHING, Built
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.seams import KEPT, SHARED, Keeping
-from assay_runner.build_cache import Order, Shelf, build_or_take, shared_uri
+from assay_runner.build_cache import Order, build_or_take, shared_uri
 from assay_runner.errors import InvalidInput
 from assay_runner.models import LoadedModel
+from assay_runner.sealed import sealed, unsealed
+from assay_runner.shelves import Shelf
 from assay_runner.stores import Stat, Store, open_store
 from assay_runner.tensors import Batches, Extents, Progress
 from tests.models import Heard, convolutions, loaded
@@ -84,6 +86,11 @@ def model(tmp_path: Path) -> LoadedModel:
     return loaded(convolutions(), tmp_path)
 
 
+def timings_in(store: Store, backend: Keeping) -> bytes | None:
+    uri = f"{shared_uri(CACHE, backend)}/{FILE}"
+    return unsealed(store.read(uri), uri)
+
+
 def order(backend: OnnxRuntime, model: LoadedModel, precision: str = "fp16", name: str = "") -> Order:
     fields = {"name": name or precision, "backend": "onnxruntime", "precision": precision}
     return Order(backend, model, parse(Candidate, fields), None, "versions", {})
@@ -97,10 +104,11 @@ def test_what_is_kept_is_fetched_again_and_only_changes_are_stored(store: Store,
     (tmp_path / "a" / "engine.plan").write_bytes(b"plan")
     (tmp_path / "a" / "engine.json").write_text("{}")
     first.keep()
-    before = store.stat(f"{uri}/engine.plan")
+    before = {stat.uri: stat.version for stat in store.list(f"{uri}/engine-")}
+    assert len(before) == 2
     (tmp_path / "a" / "calibration.cache").write_bytes(b"t")
     first.keep()
-    assert store.stat(f"{uri}/engine.plan") == before
+    assert {stat.uri: stat.version for stat in store.list(f"{uri}/engine-")} == before
 
     second = Shelf(store, uri, tmp_path / "b")
     second.fetch()
@@ -135,8 +143,7 @@ def test_candidates_share_the_timings_of_one_device(store: Store, model: LoadedM
     backend = Dear()
     for number, precision in enumerate(("fp16", "bf16", "fp32")):
         build_or_take(order(backend, model, precision), tmp_path / str(number), Heard(), store, CACHE)
-    uri = f"{shared_uri(CACHE, backend)}/{FILE}"
-    assert store.read(uri) == b"fp16\nbf16\nfp32\n"
+    assert timings_in(store, backend) == b"fp16\nbf16\nfp32\n"
 
     # The engine is gone, its timings are not; what is grown while measuring is kept at the end.
     other = Dear()
@@ -145,63 +152,66 @@ def test_candidates_share_the_timings_of_one_device(store: Store, model: LoadedM
     for shelf in shelves:
         shelf.keep()
     assert (other.built, other.timed) == ([], ["probe"])
-    assert store.read(uri) == b"fp16\nbf16\nfp32\nprobe\n"
+    assert timings_in(store, backend) == b"fp16\nbf16\nfp32\nprobe\n"
 
     elsewhere = Dear("another gpu")
     build_or_take(order(elsewhere, model), tmp_path / "elsewhere", Heard(), store, CACHE)
     assert (elsewhere.built, elsewhere.timed) == (["fp16"], ["fp16"])
-    assert store.read(uri) == b"fp16\nbf16\nfp32\nprobe\n"
+    assert timings_in(store, backend) == b"fp16\nbf16\nfp32\nprobe\n"
 
 
 @pytest.mark.parametrize("damage", [b"", b"no timings", bytes(range(256))])
 def test_damaged_timings_break_no_build(store: Store, model: LoadedModel, damage: bytes, tmp_path: Path) -> None:
     backend = Dear()
     uri = f"{shared_uri(CACHE, backend)}/{FILE}"
-    store.put(uri, damage)
+    store.put(uri, sealed(damage, uri))
     build_or_take(order(backend, model), tmp_path / "work", Heard(), store, CACHE)
-    assert store.read(uri) == b"fp16\n"
+    assert timings_in(store, backend) == b"fp16\n"
 
 
 def test_timings_stored_meanwhile_are_taken_in(store: Store, model: LoadedModel, tmp_path: Path) -> None:
     backend = Dear()
-    uri = f"{shared_uri(CACHE, backend)}/{FILE}"
     _, shelves = build_or_take(order(backend, model, "fp16"), tmp_path / "a", Heard(), store, CACHE)
     build_or_take(order(Dear(), model, "bf16"), tmp_path / "b", Heard(), store, CACHE)
     backend.time(tmp_path / "a" / SHARED / FILE, "probe")
     for shelf in shelves:
         shelf.keep()
-    assert store.read(uri) == b"fp16\nprobe\nbf16\n"
+    assert timings_in(store, backend) == b"fp16\nprobe\nbf16\n"
     backend.time(tmp_path / "a" / SHARED / FILE, "another")
     for shelf in shelves:
         shelf.keep()
-    assert store.read(uri) == b"fp16\nprobe\nbf16\nanother\n"
+    assert timings_in(store, backend) == b"fp16\nprobe\nbf16\nanother\n"
     assert {path.name for path in (tmp_path / "a" / SHARED).iterdir()} == {FILE}
 
 
 class Leaving:
-    """A store out of which everything is deleted while it is read."""
+    """A store out of which whatever a verb asks for is deleted in that moment."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, verb: str) -> None:
         self.store = store
+        self.verb = verb
         self.gone: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.store, name)
+        return self.leave if name == self.verb else getattr(self.store, name)
 
     def stat(self, uri: str) -> Stat | None:
         return None if uri in self.gone else self.store.stat(uri)
 
-    def get(self, uri: str, path: Path) -> None:
+    def leave(self, uri: str, *_: Path) -> None:
         self.gone.add(uri)
         raise InvalidInput(f"{uri} does not exist")
 
 
-def test_what_is_deleted_meanwhile_is_built_anew(store: Store, model: LoadedModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("verb", "timed"), [("get", ["fp16"]), ("read", ["fp16", "fp16"])])
+def test_what_is_deleted_meanwhile_is_built_anew(
+    store: Store, model: LoadedModel, verb: str, timed: list[str], tmp_path: Path
+) -> None:
     backend = Dear()
     build_or_take(order(backend, model), tmp_path / "a", Heard(), store, CACHE)
-    build_or_take(order(backend, model), tmp_path / "b", Heard(), cast(Store, Leaving(store)), CACHE)
-    assert (backend.built, backend.timed) == (["fp16", "fp16"], ["fp16", "fp16"])
-    assert store.read(f"{shared_uri(CACHE, backend)}/{FILE}") == b"fp16\n"
+    build_or_take(order(backend, model), tmp_path / "b", Heard(), cast(Store, Leaving(store, verb)), CACHE)
+    assert (backend.built, backend.timed) == (["fp16", "fp16"], timed)
+    assert timings_in(store, backend) == b"fp16\n"
 
 
 def test_timings_that_grew_too_large_are_begun_anew(
@@ -209,10 +219,11 @@ def test_timings_that_grew_too_large_are_begun_anew(
 ) -> None:
     backend = Dear()
     uri = f"{shared_uri(CACHE, backend)}/{FILE}"
-    store.put(uri, b"fp32\nbf16\n")
-    monkeypatch.setattr(build_cache, "MOST_SHARED", 9)
+    content = sealed(b"fp32\nbf16\n", uri)
+    store.put(uri, content)
+    monkeypatch.setattr(shelf_module, "MOST_SHARED", len(content) - 1)
     build_or_take(order(backend, model), tmp_path / "work", Heard(), store, CACHE)
-    assert store.read(uri) == b"fp16\n"
+    assert timings_in(store, backend) == b"fp16\n"
 
 
 def test_audits_of_a_test_session_share_timings_and_nothing_else(

@@ -9,7 +9,7 @@ from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.backends.seams import Adopting
-from assay_runner.build_cache import Order, Shelf, build_or_take
+from assay_runner.build_cache import Order, build_or_take
 from assay_runner.checks import parse_checks
 from assay_runner.datasets import Dataset, Source
 from assay_runner.errors import InvalidInput, Unsupported
@@ -17,6 +17,7 @@ from assay_runner.measure import MeasureRequest, measure
 from assay_runner.model_files import fetch_pinned
 from assay_runner.models import LoadedModel
 from assay_runner.publish import publish, published, task_result
+from assay_runner.shelves import Shelves
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of, open_golden
@@ -41,7 +42,8 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     record = read_record(task, context)
     model = context.load(task.spec.model)
     dataset = dataset_of(task, model, context)
-    request, notes, shelves = _request(task, context, backend, record, model, dataset)
+    notes: list[str] = []
+    request, shelves = _request(task, context, backend, record, model, dataset, notes)
     measured = measure(request, context.progress)
     context.progress.stage("publish")
     for shelf in shelves:
@@ -52,16 +54,26 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
 
 
 def _request(
-    task: Task, context: Context, backend: Backend, record: GoldenRecord, model: LoadedModel, dataset: Dataset
-) -> tuple[MeasureRequest, tuple[str, ...], tuple[Shelf, ...]]:
-    """What is to be measured, the candidate built; what the calibration set has to say; where builds are kept."""
+    task: Task,
+    context: Context,
+    backend: Backend,
+    record: GoldenRecord,
+    model: LoadedModel,
+    dataset: Dataset,
+    notes: list[str],
+) -> tuple[MeasureRequest, Shelves]:
+    """What is to be measured, the candidate built; where builds are kept.
+
+    To `notes` comes what the calibration set has to say, and, while they are read, the golden outputs.
+    """
     checks = parse_checks(task.spec)
     candidate = task.candidate_spec()
     own = context.load(candidate.model) if candidate.model else None
     if own:
         _same_inputs(candidate, own, model, dataset)
-    golden = open_golden(record, model, dataset, context)
+    golden = open_golden(record, task, model, dataset, context, notes)
     calibration = _calibration(candidate, own or model, context)
+    notes.extend(calibration.notes if calibration else ())
     built, shelves = _built(task, context, backend, own or model, calibration, dataset)
     request = MeasureRequest(
         model=model,
@@ -76,12 +88,12 @@ def _request(
         backend=backend,
         workdir=context.workdir(task),
     )
-    return request, calibration.notes if calibration else (), shelves
+    return request, shelves
 
 
 def _built(
     task: Task, context: Context, backend: Backend, model: LoadedModel, calibration: Dataset | None, dataset: Dataset
-) -> tuple[Built, tuple[Shelf, ...]]:
+) -> tuple[Built, Shelves]:
     candidate, workdir = task.candidate_spec(), context.workdir(task)
     if candidate.engine:
         return _adopted(backend, candidate.engine, model, workdir, context), ()

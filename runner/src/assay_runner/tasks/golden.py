@@ -6,18 +6,19 @@ It leaves a small record in the run's folder that says where they lie and what t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
 
 from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.datasets import Dataset, Source
-from assay_runner.errors import InvalidInput, Unavailable
-from assay_runner.golden_cache import Aligned, GoldenWriter, cache_key, open_cached, read_index
+from assay_runner.errors import InvalidInput
+from assay_runner.golden_cache import Aligned, cache_key
 from assay_runner.models import LoadedModel
+from assay_runner.sealed import put_record
 from assay_runner.stored_outputs import open_stored_outputs
 from assay_runner.stores import join
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import made_by
+from assay_runner.tasks.golden_entry import GoldenEntry, Precision
 from assay_runner.tasks.records import RECORD, GoldenRecord
 from assay_runner.tensors import Array
 
@@ -40,8 +41,7 @@ def run_golden(task: Task, context: Context) -> TaskResult:
     dataset = dataset_of(task, model, context)
     stored = task.spec.golden.uri
     record = _stored(task, stored, model, dataset, context) if stored else _computed(task, model, dataset, context)
-    content = record.model_dump_json(by_alias=True, indent=1).encode()
-    context.store.put(join(task.folder, RECORD), content, "application/json")
+    put_record(context.store, join(task.folder, RECORD), record)
     how = "stored outputs checked" if stored else f"golden outputs in {record.precision}"
     return TaskResult(task=task.digest, samples=record.samples, message=f"{how}, {record.samples} samples")
 
@@ -64,48 +64,37 @@ def _stored(task: Task, uri: str, model: LoadedModel, dataset: Dataset, context:
 
 
 def _computed(task: Task, model: LoadedModel, dataset: Dataset, context: Context) -> GoldenRecord:
-    from assay_runner.golden import golden_outputs
-
-    precision: Literal["fp32", "fp64"] = task.spec.golden.precision or "fp32"
+    precision: Precision = task.spec.golden.precision or "fp32"
     key = cache_key(model=model.identity, dataset=dataset.identity, precision=precision, **made_by())
-    folder = join(task.cache, "golden", key)
-    index = read_index(context.store, folder)
-    if index is None:
-        golden = golden_outputs(model, dataset, precision, context.workdir(task), context.progress)
-        writer = GoldenWriter(context.store, folder, context.workdir(task))
-        for batch, outputs in golden:
-            writer.add(batch.count, outputs)
-        index = writer.finish(tuple(golden.notes), dict(golden.details))
-    else:
-        context.progress.note("golden outputs taken from the cache")
+    entry = GoldenEntry(join(task.cache, "golden", key), model, dataset, precision, context, context.workdir(task))
+    index = entry.taken_or_made()
     return GoldenRecord(
         run=task.run,
         source="computed",
-        uri=folder,
+        uri=entry.folder,
         precision=precision,
         samples=index.samples,
         model=model.identity,
         dataset=dataset.identity,
-        notes=index.notes,
+        notes=(*index.notes, *entry.notes),
         details={"precision": precision, **index.details},
     )
 
 
 def open_golden(
-    record: GoldenRecord, model: LoadedModel, dataset: Dataset, context: Context
+    record: GoldenRecord, task: Task, model: LoadedModel, dataset: Dataset, context: Context, notes: list[str]
 ) -> Iterable[Mapping[str, Array]]:
     """The golden outputs, one mapping per batch of the dataset; iterate them as often as needed.
 
+    Where the cache does not hold what was stored there they are made again on the way, and `notes` grows by one.
+
     Raises:
         InvalidInput: model or dataset changed since the golden run.
-        Unavailable: the outputs are gone.
     """
     for what, then, now in (("model", record.model, model.identity), ("dataset", record.dataset, dataset.identity)):
         if then != now:
             raise InvalidInput(f"the {what} changed after the golden run of this audit: run the audit again")
     if record.source == "stored":
         return open_stored_outputs(context.store, record.uri, model, dataset, context.scratch)
-    index = read_index(context.store, record.uri)
-    if index is None:
-        raise Unavailable(f"the golden outputs {record.uri} are gone: run the audit again")
-    return Aligned(dataset, open_cached(context.store, record.uri, index, context.scratch))
+    workdir = context.workdir(task) / "golden"
+    return Aligned(dataset, GoldenEntry(record.uri, model, dataset, record.precision, context, workdir, notes))

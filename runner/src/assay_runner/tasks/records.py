@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final, Literal
 
-from pydantic import ValidationError
-
-from assay_api.model import Model, parse
+from assay_api.model import Model
 from assay_api.plan import GOLDEN, Task
+from assay_runner import sealed
 from assay_runner.errors import Unavailable
 from assay_runner.stores import join
 from assay_runner.tasks.context import Context
@@ -43,15 +41,15 @@ def read_record(task: Task, context: Context) -> GoldenRecord:
     """The record that the golden task of the same run left.
 
     Raises:
-        Unavailable: there is none.
+        Unavailable: there is none, or it is not as it was stored.
     """
     uri = join(task.output, GOLDEN, RECORD)
-    if context.store.stat(uri) is None:
-        raise Unavailable(f"the golden outputs are not there ({uri} is missing): the golden task has not finished")
     try:
-        record = parse(GoldenRecord, json.loads(context.store.read(uri)))
-    except (ValidationError, ValueError) as error:
-        raise Unavailable(f"{uri} cannot be read: delete it and run the audit again") from error
+        record = sealed.read_record(context.store, uri, GoldenRecord, "golden run")
+    except sealed.Damaged as error:
+        raise Unavailable(f"{uri} cannot be read, or was changed: run the audit again") from error
+    if record is None:
+        raise Unavailable(f"the golden outputs are not there ({uri} is missing): the golden task has not finished")
     if record.run != task.run:
         raise Unavailable(f"{uri} is of another run: the golden task of this one has not finished")
     return record

@@ -1,0 +1,93 @@
+"""Golden outputs of the cache, taken where they are what was stored there, and made again where they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from assay_runner.datasets import Dataset
+from assay_runner.golden_cache import WHAT, CachedOutputs, GoldenIndex, GoldenWriter, open_cached, read_index
+from assay_runner.models import LoadedModel
+from assay_runner.sealed import Damaged
+from assay_runner.tasks.context import Context
+from assay_runner.tensors import Array
+
+Precision = Literal["fp32", "fp64"]
+
+
+@dataclass(frozen=True)
+class GoldenEntry:
+    """The golden outputs of a model on a dataset; as an iterable, one mapping per batch, as often as needed.
+
+    Attributes:
+        folder: where the cache keeps them.
+        model: what computes them.
+        dataset: of what.
+        precision: in which precision.
+        context: the world of the task.
+        workdir: where they may be made.
+        notes: what a reader of the report must know of how they were taken; grows.
+    """
+
+    folder: str
+    model: LoadedModel
+    dataset: Dataset
+    precision: Precision
+    context: Context
+    workdir: Path
+    notes: list[str] = field(default_factory=list)
+
+    def taken_or_made(self) -> GoldenIndex:
+        """The index of the outputs in the cache, all of them verified; what is not there, or damaged, is made.
+
+        Raises:
+            InvalidInput: the model cannot be run.
+            Unavailable: the store does not answer, memory or disk is short.
+        """
+        try:
+            index = read_index(self.context.store, self.folder)
+            if index is None:
+                return self._made()
+            self._opened(index).verify()
+        except Damaged as error:
+            return self._made_again(error)
+        self.context.progress.note("golden outputs taken from the cache")
+        return index
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        """Outputs of each batch; from the first shard on that is damaged, of a golden run that is made now.
+
+        Raises:
+            Unavailable: the store does not answer, memory or disk is short.
+        """
+        given = 0
+        try:
+            index = read_index(self.context.store, self.folder)
+            if index is None:
+                raise Damaged(WHAT, "its record is missing", self.folder)
+            for outputs in self._opened(index):
+                yield outputs
+                given += 1
+        except Damaged as error:
+            yield from islice(self._opened(self._made_again(error)), given, None)
+
+    def _opened(self, index: GoldenIndex) -> CachedOutputs:
+        return open_cached(self.context.store, self.folder, index, self.context.scratch)
+
+    def _made_again(self, error: Damaged) -> GoldenIndex:
+        index = self._made()
+        self.context.progress.note(error.note)
+        self.notes.append(error.note)
+        return index
+
+    def _made(self) -> GoldenIndex:
+        from assay_runner.golden import golden_outputs
+
+        golden = golden_outputs(self.model, self.dataset, self.precision, self.workdir, self.context.progress)
+        writer = GoldenWriter(self.context.store, self.folder, self.workdir)
+        for batch, outputs in golden:
+            writer.add(batch.count, outputs)
+        return writer.finish(tuple(golden.notes), dict(golden.details))

@@ -1,0 +1,106 @@
+"""What the cache holds was damaged or replaced since: it decides nothing, it is made again, and the report says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.cli.audits import INT8, SAMPLES, Ended, good, report_of, run
+
+NOTE = "did not match its digest"
+Damage = Callable[[Path], object]
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def other_model(path: Path) -> None:
+    shutil.copy(path.parents[4] / "model.onnx", path)
+
+
+def other_outputs(path: Path) -> None:
+    with np.load(path) as archive:
+        ones = {name: np.ones_like(array) for name, array in archive.items()}
+    with path.open("wb") as file:
+        np.savez(file, **ones)
+
+
+def other_record(path: Path) -> None:
+    record: dict[str, Any] = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "notes": ["all is well"]}))
+
+
+ANY: list[Damage] = [
+    cut,
+    lambda path: path.write_bytes(b""),
+    lambda path: path.write_bytes(np.random.default_rng(0).bytes(path.stat().st_size)),
+]
+FILES: list[tuple[str, list[Damage]]] = [
+    ("build/*/model*.onnx", [*ANY, Path.unlink, other_model]),
+    ("build/*/build.json", [*ANY, other_record]),
+    ("golden/*/part-*.npz", [*ANY, Path.unlink, other_outputs]),
+    ("golden/*/index.json", [*ANY, other_record]),
+]
+
+
+def audit(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Ended, list[float | None], str]:
+    ended = run(folder, capsys, candidates=[INT8], checks=[{"finite": {}}, {"outputDrift": {"cosine": 0.9}}])
+    report = report_of(folder)
+    notes = (*report.candidates[0].notes, *report.golden.get("notes", ()))
+    return ended, [finding.value for finding in report.findings], "\n".join(notes)
+
+
+@pytest.mark.parametrize(("pattern", "damage"), [(pattern, one) for pattern, each in FILES for one in each])
+def test_what_was_damaged_is_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pattern: str, damage: Damage
+) -> None:
+    good(tmp_path)
+    first, figures, notes = audit(tmp_path, capsys)
+    assert (first.code, NOTE in first.err, NOTE in notes) == (0, False, False)
+    (path,) = (tmp_path / "out" / "cache").glob(pattern)
+    whole = path.read_bytes()
+    damage(path)
+
+    second, again, notes = audit(tmp_path, capsys)
+    assert (second.code, again, second.complaints) == (0, figures, [])
+    assert second.err.count(NOTE) == notes.count(NOTE) == 1
+    assert f"and was made again: file://{path.parent}" in notes
+    assert path.read_bytes() == whole
+
+    third, again, notes = audit(tmp_path, capsys)
+    assert (third.code, again, NOTE in third.err, NOTE in notes) == (0, figures, False, False)
+    assert third.err.count("taken from the cache") == 2
+
+
+@pytest.mark.parametrize("pattern", ["build/*/build.json", "golden/*/index.json"])
+def test_what_another_version_stored_is_made_again_without_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pattern: str
+) -> None:
+    good(tmp_path)
+    _, figures, _ = audit(tmp_path, capsys)
+    (path,) = (tmp_path / "out" / "cache").glob(pattern)
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in record.items() if key not in ("sha256", "files")}))
+    second, again, notes = audit(tmp_path, capsys)
+    assert (second.code, again, NOTE in second.err, NOTE in notes) == (0, figures, False, False)
+    assert second.err.count("taken from the cache") == 1
+
+
+def test_an_entry_copied_over_another_is_not_taken_for_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good(tmp_path)
+    _, figures, _ = audit(tmp_path, capsys)
+    (mine,) = (tmp_path / "out" / "cache" / "golden").iterdir()
+    run(tmp_path, capsys, dataset={"uri": "file://./data/", "batch": 8, "samples": SAMPLES - 4})
+    (other,) = (folder for folder in mine.parent.iterdir() if folder != mine)
+    shutil.rmtree(mine)
+    shutil.copytree(other, mine)
+    second, again, notes = audit(tmp_path, capsys)
+    assert (second.code, again, NOTE in notes) == (0, figures, True)
