@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.cli.audits import INT8, SAMPLES, Ended, good, report_of, run
+from tests.cli.test_task import pod, tasks
 
 NOTE = "did not match its digest"
 Damage = Callable[[Path], object]
@@ -104,3 +105,33 @@ def test_an_entry_copied_over_another_is_not_taken_for_it(tmp_path: Path, capsys
     shutil.copytree(other, mine)
     second, again, notes = audit(tmp_path, capsys)
     assert (second.code, again, NOTE in notes) == (0, figures, True)
+
+
+def test_a_pod_makes_again_what_was_damaged_after_the_golden_task(tmp_path: Path) -> None:
+    good(tmp_path)
+    plans = tasks(tmp_path)
+    assert pod(tmp_path, plans["golden"])[0] == 0
+    (path,) = (tmp_path / "cache").glob("golden/*/part-*.npz")
+    whole = path.read_bytes()
+    other_outputs(path)
+    for key in ("fp32", "summary"):
+        code, answer, log = pod(tmp_path, plans[key])
+        assert (code, answer and answer.verdict) == (0, "Passed"), log
+    report = report_of(tmp_path)
+    assert [note.partition(" (")[0] for note in report.candidates[0].notes if NOTE in note] == [
+        f"the cached golden run {NOTE}"
+    ]
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("damage", [*ANY, other_record])
+def test_a_pod_believes_no_changed_record_of_the_golden_task(tmp_path: Path, damage: Damage) -> None:
+    good(tmp_path)
+    plans = tasks(tmp_path)
+    assert pod(tmp_path, plans["golden"])[0] == 0
+    damage(tmp_path / "out" / "golden" / "golden.json")
+    code, answer, _ = pod(tmp_path, plans["fp32"])
+    assert code == 69
+    assert answer is not None
+    assert answer.error is not None
+    assert answer.error.message.endswith("golden.json cannot be read, or was changed: run the audit again")

@@ -20,6 +20,7 @@ from numpy.lib import format as npy
 
 from assay_runner.errors import InvalidInput
 from assay_runner.sealed import (
+    Damaged,
     EntryRecord,
     StoredFile,
     put_file,
@@ -186,12 +187,15 @@ class CachedOutputs:
     def _opened(self, session: ShardSession, number: int) -> Iterator[BinaryIO]:
         file = self.index.files[number]
         uri = join(self.folder, file.stored_name)
-        with (
-            reading(uri, file, WHAT),
-            session.shard(number, len(self.index.files) - 1) as path,
-            verified(path, uri, file, WHAT) as content,
-        ):
-            yield content
+        with reading(uri, file, WHAT), session.shard(number, len(self.index.files) - 1) as path:
+            try:
+                content = verified(path, uri, file, WHAT)
+            except Damaged:
+                if self.files.local(number) is None:
+                    path.unlink()  # Else it would be taken for what is stored in its place.
+                raise
+            with content:
+                yield content
 
 
 def open_cached(store: Store, folder: str, index: GoldenIndex, scratch: Path) -> CachedOutputs:

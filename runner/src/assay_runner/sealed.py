@@ -171,8 +171,7 @@ def get_file(store: Store, folder: str, file: StoredFile, what: str, path: Path)
     stat = stat_file(store, folder, file, what)
     with reading(stat.uri, file, what):
         store.get(stat.uri, path)
-    with verified(path, stat.uri, file, what):
-        pass
+    verified(path, stat.uri, file, what).close()
 
 
 @contextmanager
@@ -184,9 +183,8 @@ def reading(uri: str, file: StoredFile, what: str) -> Iterator[None]:
         raise Damaged(what, f"{file.name} cannot be read", uri) from error
 
 
-@contextmanager
-def verified(path: Path, uri: str, file: StoredFile, what: str) -> Iterator[BinaryIO]:
-    """An entry's file on disk, open: what is read from it was verified, though another take its place meanwhile.
+def verified(path: Path, uri: str, file: StoredFile, what: str) -> BinaryIO:
+    """An entry's file on disk, opened: what is read from it was verified, though another take its place meanwhile.
 
     Raises:
         Damaged: it is not what was stored.
@@ -195,11 +193,11 @@ def verified(path: Path, uri: str, file: StoredFile, what: str) -> Iterator[Bina
         content = path.open("rb")
     except OSError as error:
         raise Damaged(what, f"{file.name} cannot be read", uri) from error
-    with content:
-        if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
-            raise Damaged(what, f"{file.name} has other content", uri)
-        content.seek(0)
-        yield content
+    if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
+        content.close()
+        raise Damaged(what, f"{file.name} has other content", uri)
+    content.seek(0)
+    return content
 
 
 def sealed(content: bytes, uri: str) -> bytes:

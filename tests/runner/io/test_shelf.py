@@ -214,6 +214,25 @@ def test_what_is_deleted_meanwhile_is_built_anew(
     assert timings_in(store, backend) == b"fp16\n"
 
 
+def test_a_damaged_engine_is_built_again_with_the_timings_there_are(
+    store: Store, model: LoadedModel, tmp_path: Path
+) -> None:
+    backend = Dear()
+    build_or_take(order(backend, model), tmp_path / "a", Heard(), store, CACHE)
+    folder = f"{CACHE}/engines/{order(backend, model).key()}"
+    (plan,) = store.list(f"{folder}/engine-")
+    store.put(plan.uri, b"another")
+    plain, _ = build_or_take(order(OnnxRuntime(), model), tmp_path / "plain", Heard(), store, CACHE)
+    built, _ = build_or_take(order(backend, model), tmp_path / "b", Heard(), store, CACHE)
+    note = (
+        f"the cached engine did not match its digest (engine.plan has 7 bytes and not 4) and was made again: {plan.uri}"
+    )
+    assert built.notes == (*plain.notes, note)
+    assert (backend.built, backend.timed) == (["fp16", "fp16"], ["fp16"])
+    again, _ = build_or_take(order(backend, model), tmp_path / "c", Heard(), store, CACHE)
+    assert (again.notes, backend.built) == (plain.notes, ["fp16", "fp16"])
+
+
 def test_timings_that_grew_too_large_are_begun_anew(
     store: Store, model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
