@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cli.audits import INT8, SAMPLES, Ended, good, report_of, run
+from tests.cli.audits import FP32, INT8, SAMPLES, Ended, good, report_of, run
 from tests.cli.test_task import pod, tasks
 
 NOTE = "did not match its digest"
@@ -135,3 +135,21 @@ def test_a_pod_believes_no_changed_record_of_the_golden_task(tmp_path: Path, dam
     assert answer is not None
     assert answer.error is not None
     assert answer.error.message.endswith("golden.json cannot be read, or was changed: run the audit again")
+
+
+def another_candidates(path: Path) -> None:
+    shutil.copy(path.parents[1] / "int8" / path.name, path)
+
+
+@pytest.mark.parametrize("damage", [*ANY, another_candidates])
+def test_a_pod_that_goes_on_takes_no_damaged_report(tmp_path: Path, damage: Damage) -> None:
+    good(tmp_path)
+    plans = tasks(tmp_path, candidates=[FP32, INT8])
+    for key in ("golden", "fp32", "int8"):
+        assert pod(tmp_path, plans[key])[0] == 0
+    path = tmp_path / "out" / "fp32" / "report.json"
+    damage(path)
+    code, answer, log = pod(tmp_path, plans["fp32"])
+    assert (code, answer and answer.verdict) == (0, "Passed")
+    assert "infer" in log
+    assert json.loads(path.read_text())["task"] == "fp32"

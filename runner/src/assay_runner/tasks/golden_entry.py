@@ -72,7 +72,11 @@ class GoldenEntry:
                 yield outputs
                 given += 1
         except Damaged as error:
-            yield from islice(self._opened(self._made_again(error)), given, None)
+            progress, before = self.context.progress, self.context.progress.now
+            index = self._made_again(error)
+            progress.stage(before.stage, before.total, before.unit)
+            progress.advance(before.done)
+            yield from islice(self._opened(index), given, None)
 
     def _opened(self, index: GoldenIndex) -> CachedOutputs:
         return open_cached(self.context.store, self.folder, index, self.context.scratch)
