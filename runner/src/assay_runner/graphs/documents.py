@@ -7,14 +7,17 @@ handles a few kilobytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
 import onnx.inliner
-from onnx import numpy_helper
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
 from assay_runner.errors import InvalidInput
 from assay_runner.outlines import read_outline
@@ -23,6 +26,9 @@ from assay_runner.tensors import Array
 WEIGHTS = "weights.bin"
 ALIGNMENT = 4096
 INSIDE_BYTES = 1024
+
+# Types of which a byte holds several elements, though numpy gives each one of its own.
+PACKED_BITS: Mapping[str, int] = MappingProxyType({"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "float4_e2m1fn": 4})
 
 Convert = Callable[[str, Array], Array]
 
@@ -100,16 +106,12 @@ def weight(tensor: onnx.TensorProto, source: Path) -> Array:
     """The value of an initialiser; external data are mapped, not read."""
     if tensor.data_location != onnx.TensorProto.EXTERNAL:
         return np.asarray(numpy_helper.to_array(tensor))
-    entries = {e.key: e.value for e in tensor.external_data}
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    size = int(np.prod(tensor.dims, dtype=np.int64))
-    if size == 0 or tensor.data_type in (onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.FLOAT4E2M1):
-        return np.asarray(numpy_helper.to_array(tensor, base_dir=str(source)))
-    offset = int(entries.get("offset", 0))
-    mapped = np.memmap(
-        source / entries["location"], dtype=np.uint8, mode="r", offset=offset, shape=size * dtype.itemsize
-    )
-    return np.asarray(mapped).view(dtype).reshape(tuple(tensor.dims))
+    dtype, shape = helper.tensor_dtype_to_np_dtype(tensor.data_type), tuple(tensor.dims)
+    data = _mapped(tensor, source, _size(tensor))
+    if dtype.name in PACKED_BITS:
+        packed = onnx.TensorProto(data_type=tensor.data_type, dims=shape, raw_data=data.tobytes())
+        return np.asarray(numpy_helper.to_array(packed))
+    return np.asarray(data).view(dtype).reshape(shape)
 
 
 def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
@@ -237,11 +239,23 @@ def _move(tensor: onnx.TensorProto, source: Path, file: BinaryIO) -> None:
 
 def _raw(tensor: onnx.TensorProto, source: Path) -> Any:
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        entries = {e.key: e.value for e in tensor.external_data}
-        offset, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
-        path = source / entries["location"]
-        length = length or path.stat().st_size - offset
-        return np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=length) if length else b""
+        stated = next((int(entry.value) for entry in tensor.external_data if entry.key == "length"), 0)
+        return _mapped(tensor, source, stated or _size(tensor))
     if not tensor.raw_data:
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
     return tensor.raw_data
+
+
+def _mapped(tensor: onnx.TensorProto, source: Path, length: int) -> NDArray[np.uint8]:
+    """The first bytes of external data."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    if length == 0:
+        return np.empty(0, np.uint8)
+    return np.memmap(source / entries["location"], np.uint8, "r", int(entries.get("offset", 0)), length)
+
+
+def _size(tensor: onnx.TensorProto) -> int:
+    """Bytes that its elements take: external data need not say, and their file may go on with another tensor."""
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    bits = int(math.prod(tensor.dims)) * PACKED_BITS.get(dtype.name, 8 * int(dtype.itemsize))
+    return -(-bits // 8)
