@@ -123,6 +123,14 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
             yield from attribute.graphs
 
 
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Nodes of a graph, each followed by those of its subgraphs."""
+    for node in graph.node:
+        yield node
+        for inner in subgraphs(node):
+            yield from all_nodes(inner)
+
+
 def captured(node: onnx.NodeProto) -> set[str]:
     """Names of outer tensors that the node's subgraphs use."""
     names: set[str] = set()
@@ -200,12 +208,10 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 def _inline_attributes(graph: onnx.GraphProto, source: Path) -> None:
     """ONNX Runtime reads no external data inside attributes of subgraphs; they are small."""
-    for node in graph.node:
+    for node in all_nodes(graph):
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_location == onnx.TensorProto.EXTERNAL:
                 attribute.t.CopyFrom(numpy_helper.from_array(weight(attribute.t, source), attribute.t.name))
-        for inner in subgraphs(node):
-            _inline_attributes(inner, source)
 
 
 def _converted(tensor: onnx.TensorProto, source: Path, convert: Convert) -> None:

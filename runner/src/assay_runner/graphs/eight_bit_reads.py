@@ -14,6 +14,7 @@ from onnx import TensorProto
 from assay_runner.eight_bit_evidence import EightBitRead
 from assay_runner.evidence import EngineLayer, Site
 from assay_runner.graphs.operators import MOVES, PRODUCTS
+from assay_runner.graphs.taps import site
 
 Q, DQ = "QuantizeLinear", "DequantizeLinear"
 LAYER_NORM = "LayerNormalization"
@@ -38,7 +39,7 @@ def graph_reads(model: onnx.ModelProto) -> tuple[EightBitRead, ...]:
                 operator = LAYER_NORM if node.output[0] in norms else node.op_type
                 quantised = makers[pair.input[0]].input[0]
                 found.append(
-                    EightBitRead(_site(node), operator, quantised, formats.get(pair.output[0], "INT8"), "graph")
+                    EightBitRead(site(node), operator, quantised, formats.get(pair.output[0], "INT8"), "graph")
                 )
                 break
     return tuple(found)
@@ -52,14 +53,14 @@ def engine_reads(layers: Iterable[EngineLayer], sites: Sequence[Site]) -> tuple[
         sites: of the model it was built from.
     """
     known: dict[str, Site] = {}
-    for site in sites:
-        known.setdefault(site.node or "", site)
-        known.setdefault(f"node_of_{site.tensor}", site)  # What TensorRT's parser calls a nameless node.
+    for made in sites:
+        known.setdefault(made.node or "", made)
+        known.setdefault(f"node_of_{made.tensor}", made)  # What TensorRT's parser calls a nameless node.
     found = []
     for layer in layers:
         narrow = next((t for t in layer.inputs if any(kind in t.format.upper() for kind in NARROW)), None)
         inside = [known[name] for name in layer.nodes if name in known]
-        if narrow is None or not layer.computes or any(site.op in PRODUCTS for site in inside):
+        if narrow is None or not layer.computes or any(s.op in PRODUCTS for s in inside):
             continue
         kind = "INT8" if "INT8" in narrow.format.upper() else "FP8"
         skipped = {Q, DQ, *MOVES}
@@ -125,7 +126,3 @@ def _chain(mean: onnx.NodeProto, centred: onnx.NodeProto, users: Mapping[str, li
                 kinds.add(user.op_type)
                 reached += [user] if user.op_type in CHAIN or user.op_type == "Sqrt" else []
     return seen if "Sqrt" in kinds else set()
-
-
-def _site(node: onnx.NodeProto) -> Site:
-    return Site(node.output[0], node.name or f"{node.op_type}:{node.output[0]}", node.op_type)

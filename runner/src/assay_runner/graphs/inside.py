@@ -6,15 +6,16 @@ Runtime found. A tensor it does not know is taken for one that nobody has looked
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from types import MappingProxyType
 
 import onnx
 from onnx import TensorProto, helper
 
 from assay_runner.evidence import Site
-from assay_runner.graphs.documents import subgraphs
+from assay_runner.graphs.documents import all_nodes, subgraphs
 from assay_runner.graphs.operators import MOVES
+from assay_runner.graphs.taps import site
 
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16})
 NOTHING: Mapping[str, int] = MappingProxyType({})
@@ -22,7 +23,7 @@ NOTHING: Mapping[str, int] = MappingProxyType({})
 
 def control_flow(model: onnx.ModelProto) -> tuple[Site, ...]:
     """Nodes of the outer graph that have subgraphs, in order; a nameless one gets its output's name."""
-    return tuple(_site(node) for node in model.graph.node if any(subgraphs(node)))
+    return tuple(site(node) for node in model.graph.node if any(subgraphs(node)))
 
 
 def learn_types(model: onnx.ModelProto, types: Mapping[str, int] = NOTHING) -> None:
@@ -66,22 +67,17 @@ def hidden(model: onnx.ModelProto) -> tuple[Site, ...]:
     known.CopyFrom(model)
     learn_types(known)
     return tuple(
-        _site(node)
-        for node in known.graph.node
-        if any(_hides(graph, node.op_type == "If") for graph in subgraphs(node))
+        site(node) for node in known.graph.node if any(_hides(graph, node.op_type == "If") for graph in subgraphs(node))
     )
 
 
 def containing(model: onnx.ModelProto, operators: Container[str]) -> tuple[Site, ...]:
     """Nodes of the outer graph inside which one of these operators stands."""
-    return tuple(_site(node) for node in model.graph.node if any(n.op_type in operators for n in _inner_nodes(node)))
-
-
-def _inner_nodes(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-    for graph in subgraphs(node):
-        for inner in graph.node:
-            yield inner
-            yield from _inner_nodes(inner)
+    return tuple(
+        site(node)
+        for node in model.graph.node
+        if any(inner.op_type in operators for graph in subgraphs(node) for inner in all_nodes(graph))
+    )
 
 
 def _hides(graph: onnx.GraphProto, branch: bool) -> bool:
@@ -103,7 +99,3 @@ def _copy(source: onnx.GraphProto, target: onnx.GraphProto) -> None:
             del own.value_info[:]
             own.value_info.extend(inner.value_info)
             _copy(inner, own)
-
-
-def _site(node: onnx.NodeProto) -> Site:
-    return Site(node.output[0], node.name or f"{node.op_type}:{node.output[0]}", node.op_type)

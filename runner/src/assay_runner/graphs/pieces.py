@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import onnx
 
 from assay_runner.graphs.documents import captured, fresh
+from assay_runner.graphs.taps import site
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def _piece(
         if any(output in wanted for output in node.output):
             copy = piece.graph.node.add()
             copy.CopyFrom(node)
-            # As `taps.sites` calls it, whatever its outputs are called here: by that name it is held to a precision.
-            copy.name = node.name or f"{node.op_type}:{next(filter(None, node.output))}"
+            # Whatever its outputs are called here: by this name it is held to a precision.
+            copy.name = site(node).node or ""
             for index, output in enumerate(copy.output):
                 if output in shared:
                     copy.output[index] = results.get(output) or name(f"{output}__aside")

@@ -25,6 +25,7 @@ from assay_runner.graphs.convolution import (
 )
 from assay_runner.graphs.documents import Convert, captured, fresh, opset, rename_uses, subgraphs
 from assay_runner.graphs.kernels import Kernels
+from assay_runner.graphs.taps import site
 from assay_runner.tensors import Array
 
 FLOAT_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
@@ -138,16 +139,15 @@ class _Retyping:
         if not any(map(self._changes, (*node.input, *node.output, *captured(node)))):
             self.nodes.append(node)
             return
-        site = Site(node.output[0], node.name or f"{node.op_type}:{node.output[0]}", node.op_type)
         changed = self._changed(node)
         kept = node.name in self.keep
         if not kept and not any(subgraphs(node)) and self.kernels.has(changed, self._input_types(changed)):
             rename_uses(changed, self.renamed)
             self.nodes.append(changed)
         elif not kept and self._rewritten(changed):
-            self.result.rewritten.append(site)
+            self.result.rewritten.append(site(node))
         else:
-            self.result.islands.append(site)
+            self.result.islands.append(site(node))
             self._island(node)
 
     def _input_types(self, node: onnx.NodeProto) -> dict[str, int]:

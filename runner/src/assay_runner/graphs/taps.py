@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import onnx
 import onnx.defs
 
 from assay_runner.evidence import Site
-from assay_runner.graphs.documents import captured, subgraphs
+from assay_runner.graphs.documents import all_nodes, captured
 
 FLOATS: Mapping[str, int] = MappingProxyType(
     {
@@ -25,14 +25,15 @@ RANDOM_OPS = frozenset(
 )
 
 
+def site(node: onnx.NodeProto, tensor: str = "") -> Site:
+    """A tensor that a node makes, by default its first; a nameless node is called after it."""
+    tensor = tensor or next(filter(None, node.output), "")
+    return Site(tensor=tensor, node=node.name or f"{node.op_type}:{tensor}", op=node.op_type)
+
+
 def sites(model: onnx.ModelProto) -> tuple[Site, ...]:
     """Every tensor that a node of the outer graph makes, in topological order; a nameless node gets its output's."""
-    return tuple(
-        Site(tensor=output, node=node.name or f"{node.op_type}:{output}", op=node.op_type)
-        for node in model.graph.node
-        for output in node.output
-        if output
-    )
+    return tuple(site(node, output) for node in model.graph.node for output in node.output if output)
 
 
 def uses(model: onnx.ModelProto) -> dict[str, tuple[Site, ...]]:
@@ -40,7 +41,7 @@ def uses(model: onnx.ModelProto) -> dict[str, tuple[Site, ...]]:
     found: dict[str, tuple[Site, ...]] = {}
     for node in model.graph.node:
         for name in dict.fromkeys((*node.input, *captured(node))):
-            found[name] = (*found.get(name, ()), *_first_site(node))
+            found[name] = (*found.get(name, ()), *_made(node))
     return found
 
 
@@ -49,10 +50,8 @@ def tapped(model: onnx.ModelProto, tensors: Collection[str]) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     shown = {o.name for o in model.graph.output}
-    for site in sites(model):
-        if site.tensor in tensors and site.tensor not in shown:
-            copy.graph.output.add(name=site.tensor)
-            shown.add(site.tensor)
+    made = dict.fromkeys(output for node in model.graph.node for output in node.output if output)
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made if name in tensors and name not in shown)
     return copy
 
 
@@ -60,33 +59,25 @@ def random_sites(model: onnx.ModelProto) -> tuple[Site, ...]:
     """Outputs of nodes that draw random numbers, Dropout in training mode among them."""
     constants = {t.name: t for t in model.graph.initializer}
     return tuple(
-        site
-        for node in _all_nodes(model.graph)
+        first
+        for node in all_nodes(model.graph)
         if node.op_type in RANDOM_OPS or _trains(node, constants)
-        for site in _first_site(node)
+        for first in _made(node)
     )
 
 
 def custom_sites(model: onnx.ModelProto) -> tuple[Site, ...]:
     """Outputs of nodes whose operator is none of ONNX's own: a plugin, or an operator of one runtime only."""
     return tuple(
-        site
-        for node in _all_nodes(model.graph)
+        first
+        for node in all_nodes(model.graph)
         if not onnx.defs.has(node.op_type, "" if node.domain == "ai.onnx" else node.domain)
-        for site in _first_site(node)
+        for first in _made(node)
     )
 
 
-def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        yield node
-        for inner in subgraphs(node):
-            yield from _all_nodes(inner)
-
-
-def _first_site(node: onnx.NodeProto) -> tuple[Site, ...]:
-    name = next((o for o in node.output if o), "")
-    return (Site(tensor=name, node=node.name or f"{node.op_type}:{name}", op=node.op_type),) if name else ()
+def _made(node: onnx.NodeProto) -> tuple[Site, ...]:
+    return (site(node),) if any(node.output) else ()
 
 
 def _trains(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:

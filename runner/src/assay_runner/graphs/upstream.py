@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import onnx
 
-from assay_runner.graphs.documents import captured, subgraphs
+from assay_runner.graphs.documents import all_nodes, captured, subgraphs
 from assay_runner.graphs.taps import RANDOM_OPS
 
 
@@ -22,7 +20,7 @@ def upstream(model: onnx.ModelProto, tensor: str) -> frozenset[str]:
         found.add(name)
         if name in makers:
             node = makers[name]
-            found.update(_made_inside(node))
+            found.update(o for graph in subgraphs(node) for inner in all_nodes(graph) for o in inner.output if o)
             ahead += [source for source in (*node.input, *captured(node)) if source]
     return frozenset(found)
 
@@ -35,11 +33,3 @@ def fed(model: onnx.ModelProto) -> frozenset[str]:
         if reads or node.op_type in RANDOM_OPS:
             found.update(output for output in node.output if output)
     return frozenset(found)
-
-
-def _made_inside(node: onnx.NodeProto) -> Iterator[str]:
-    """Tensors that the nodes of its subgraphs make."""
-    for graph in subgraphs(node):
-        for inner in graph.node:
-            yield from (output for output in inner.output if output)
-            yield from _made_inside(inner)
