@@ -21,7 +21,7 @@ from assay_api.model import to_wire
 from assay_api.names import LABEL_RUN, LABEL_TASK
 from assay_api.plan import Task
 from assay_api.result import Progress
-from assay_operator.jobs import job_manifest
+from assay_operator.jobs import job_manifest, job_name
 from assay_operator.observed import Audit, Job, Observed, Pod
 from assay_operator.raw import time
 from assay_operator.reconcile import Decision, reconcile
@@ -81,13 +81,14 @@ def observed(raw_audit: Raw, seen: Raw) -> Observed:
     raw_jobs = [job_of(audit, entry) for entry in seen.get("jobs") or ()]
     raw_pods = [pod_of(audit, entry, index) for index, entry in enumerate(seen.get("pods") or ())]
     by_key = {task.key: task.digest for task in tasks(audit)}
+    job_of_key = {task.key: f"job-{job_name(audit.name, task)}" for task in tasks(audit)}
     return Observed(
         audit=audit,
         jobs=tuple(map(Job.of, raw_jobs)),
         pods=tuple(map(Pod.of, raw_pods)),
-        results={by_key[k]: result_text(v, by_key[k]) for k, v in (seen.get("results") or {}).items()},
+        results={job_of_key[k]: result_text(v, by_key[k]) for k, v in (seen.get("results") or {}).items()},
         progress={
-            by_key[k]: Progress.model_validate({"task": by_key[k], **v})
+            job_of_key[k]: Progress.model_validate({"task": by_key[k], **v})
             for k, v in (seen.get("progress") or {}).items()
         },
         hints=seen.get("hints") or {},
@@ -154,6 +155,7 @@ def pod_of(audit: Audit, entry: Raw, index: int) -> Raw:
         ended = {"exitCode": 0, "finishedAt": CREATED, **entry.get("ended", {})}
         ended["message"] = result_text(entry["result"], task.digest)
         status["containerStatuses"] = [{"state": {"terminated": ended}}]
+    controller = {"controller": True, "kind": "Job", "name": name, "uid": entry.get("owner", f"job-{name}")}
     return {
         "metadata": {
             "name": f"{name}-{index}",
@@ -162,7 +164,7 @@ def pod_of(audit: Audit, entry: Raw, index: int) -> Raw:
             "resourceVersion": "1",
             "creationTimestamp": str(entry.get("created", CREATED)),
             "labels": template["metadata"]["labels"],
-            "ownerReferences": [{"controller": True, "kind": "Job", "name": name, "uid": f"job-{name}"}],
+            "ownerReferences": [controller],
         },
         "spec": template["spec"],
         "status": status,

@@ -131,12 +131,22 @@ class Cache:
         return True
 
     def put_pod(self, namespace: str, pod: Pod) -> bool:
-        """Take a Pod; whether it says anything new. The answer of one that succeeded is kept beyond its end."""
-        if pod.phase == "Succeeded" and pod.message and pod.task:
-            self._results.setdefault((namespace, pod.audit), {})[pod.task] = pod.message
+        """Take a Pod; whether it says anything new. The answer of one that succeeded is kept beyond its end.
+
+        It is kept under the Job that the Pod says controls it, and read only where that Job is the task's own.
+        """
+        if pod.phase == "Succeeded" and pod.message and pod.job:
+            self._results.setdefault((namespace, pod.audit), {})[pod.job] = pod.message
         if pod.over:
-            self.progress.get((namespace, pod.audit), {}).pop(pod.task, None)
+            self.progress.get((namespace, pod.audit), {}).pop(pod.job, None)
         return self.pods.put(namespace, pod)
+
+    def job_of(self, namespace: str, pod: Pod) -> Job | None:
+        """The Job of an audit that controls a Pod, where both are known."""
+        key = self.key_of(namespace, pod)
+        audit = self.audits.get(key) if key else None
+        jobs = self.jobs.of((namespace, pod.audit)) if audit else ()
+        return next((job for job in jobs if audit and job.owner == audit.uid and job.uid == pod.job), None)
 
     def key_of(self, namespace: str, child: Child) -> Key | None:
         """The audit that an object belongs to, where it is known."""

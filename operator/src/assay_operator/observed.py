@@ -134,7 +134,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A task's Pod: where it stands, and how its container ended."""
+    """A Pod that calls itself a task's: where it stands, and how its container ended.
+
+    Attributes:
+        job: UID of the Job that controls it; a name would fit a Job's successor too.
+    """
 
     name: str
     uid: str
@@ -186,7 +190,7 @@ class Pod:
             name=meta["name"],
             uid=meta["uid"],
             version=meta["resourceVersion"],
-            job=owner(meta, "name"),
+            job=owner(meta, "uid"),
             audit=labels.get(LABEL_AUDIT, ""),
             task=labels.get(LABEL_TASK, ""),
             created=time(meta["creationTimestamp"]),
@@ -215,9 +219,9 @@ class Observed:
     Attributes:
         audit: the audit.
         jobs: its child Jobs, of any run.
-        pods: their Pods.
-        results: termination messages of Pods that succeeded, by task digest; they outlive the Pod.
-        progress: what running tasks do, by task digest.
+        pods: the Pods that those Jobs control. Any other counts for nothing, whatever its labels say.
+        results: termination messages of Pods that succeeded, by their Job's UID; they outlive the Pod.
+        progress: what running tasks do, by their Job's UID.
         hints: what events say of a Job or Pod that does not come up, by the object's UID.
         refused: what the API server answered to the creation of a Job, by its name.
     """
@@ -229,3 +233,8 @@ class Observed:
     progress: Mapping[str, Progress] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Leave out the Pods that no Job of the audit controls: labels can be had by anyone who may create a Pod."""
+        own = {job.uid for job in self.jobs if job.owner == self.audit.uid}
+        object.__setattr__(self, "pods", tuple(pod for pod in self.pods if pod.job in own))

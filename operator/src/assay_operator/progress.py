@@ -40,11 +40,11 @@ class Poller:
                 await self.ask_all(session)
 
     async def ask_all(self, session: aiohttp.ClientSession) -> None:
-        """Ask every running Pod once, and have the audits whose progress changed looked at."""
+        """Ask every running Pod of a Job of ours once, and have the audits whose progress changed looked at."""
         running = [
             (namespace, pod)
             for namespace, pod in self._cache.pods
-            if pod.phase == "Running" and pod.address and not pod.deleting
+            if pod.phase == "Running" and pod.address and not pod.deleting and self._cache.job_of(namespace, pod)
         ]
         answers = await asyncio.gather(*(self._ask(session, pod) for _, pod in running))
         for (namespace, pod), progress in zip(running, answers, strict=True):
@@ -64,8 +64,8 @@ class Poller:
 
     def _take(self, namespace: str, pod: Pod, progress: Progress) -> None:
         known = self._cache.progress.setdefault((namespace, pod.audit), {})
-        if known.get(pod.task) == progress:
+        if known.get(pod.job) == progress:
             return
-        known[pod.task] = progress
+        known[pod.job] = progress
         if key := self._cache.key_of(namespace, pod):
             self._queue.add(key)

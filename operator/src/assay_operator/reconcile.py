@@ -85,7 +85,7 @@ def _run_decision(
     recorded = {candidate.name: candidate for candidate in old.candidates} if old.run == run.digest else {}
     foreign = _foreign(run, observed)
     states = _states(run, observed, recorded, now)
-    wanted = [] if run.spec.suspend else [s for s in _next(run, states) if job_name(audit.name, s.task) not in foreign]
+    wanted = [] if run.spec.suspend else [s for s in _next(run, states) if _name(audit, s) not in foreign]
     manifests = tuple(job_manifest(audit, s.task, settings, recovery=s.recover) for s in wanted)
     states = _with_created(states, {state.task.key for state in wanted}, observed)
     new = run_status(run.spec, states, observed, old, now)
@@ -134,7 +134,7 @@ def _with_created(states: RunStates, created: set[str], observed: Observed) -> R
     """The states as they are once the Jobs exist; a Job that the API server refused before still waits."""
 
     def after(state: TaskState) -> TaskState:
-        refused = job_name(observed.audit.name, state.task, recovery=state.recover) in observed.refused
+        refused = _name(observed.audit, state) in observed.refused
         return replace(state, state="Pending") if state.task.key in created and not refused else state
 
     return replace(
@@ -143,6 +143,10 @@ def _with_created(states: RunStates, created: set[str], observed: Observed) -> R
         candidates=tuple(after(state) for state in states.candidates),
         summary=after(states.summary),
     )
+
+
+def _name(audit: Audit, state: TaskState) -> str:
+    return job_name(audit.name, state.task, recovery=state.recover)
 
 
 def _suspensions(run: Run, jobs: Iterable[Job], audit: Audit) -> tuple[tuple[str, bool], ...]:
@@ -160,14 +164,14 @@ def _suspensions(run: Run, jobs: Iterable[Job], audit: Audit) -> tuple[tuple[str
 def _foreign(run: Run, observed: Observed) -> tuple[str, ...]:
     """Jobs that bear a name of ours but belong to no audit, or to an earlier one of the same name."""
     tasks: tuple[Task, ...] = run.tasks
-    names = {job_name(observed.audit.name, task) for task in tasks}
+    names = {job_name(observed.audit.name, task, recovery=again) for task in tasks for again in (False, True)}
     return tuple(job.name for job in observed.jobs if job.owner != observed.audit.uid and job.name in names)
 
 
 def _left_over(run: Run, jobs: Iterable[Job], pods: Iterable[Pod]) -> tuple[str, ...]:
     """Jobs of an ended run that would go on for nothing; one whose Pod succeeded is about to be closed by itself."""
     succeeded = {pod.job for pod in pods if pod.phase == "Succeeded"}
-    return tuple(j.name for j in jobs if j.run == run.digest and not j.finished and j.name not in succeeded)
+    return tuple(j.name for j in jobs if j.run == run.digest and not j.finished and j.uid not in succeeded)
 
 
 def _created_words(state: TaskState, name: str) -> str:

@@ -172,7 +172,7 @@ def _phase(spec: AuditSpec, states: RunStates, end: Outcome | None) -> Phase:
 def _message(state: TaskState, observed: Observed) -> str | None:
     if state.trouble:
         return str(state.trouble) if state.trouble.reason != Reason.PENDING else state.trouble.message
-    if state.state == "Running" and (progress := observed.progress.get(state.task.digest)):
+    if progress := _told(state, observed):
         return _doing(progress)
     return None
 
@@ -181,9 +181,13 @@ def _progress(states: RunStates, observed: Observed) -> str | None:
     doing = [
         f"{state.task.key}: {_doing(progress)}"
         for state in states.all
-        if state.state == "Running" and (progress := observed.progress.get(state.task.digest))
+        if (progress := _told(state, observed))
     ]
     return shorten("; ".join(doing), 512) or None
+
+
+def _told(state: TaskState, observed: Observed) -> Progress | None:
+    return observed.progress.get(state.job.uid) if state.state == "Running" and state.job else None
 
 
 def _doing(progress: Progress) -> str:

@@ -1,8 +1,8 @@
 """What became of one task: read from its Jobs, their Pods and what the status has on record.
 
-A record of the same run stands: Jobs and Pods may be gone by then. A result counts once its Pod succeeded; where a
-Job succeeded and its Pod went before it was read, the task is asked again by a recovery Job, which finds the stored
-report and answers without measuring anew.
+A record of the same run stands: Jobs and Pods may be gone by then. A result counts once its Pod succeeded, and only
+where the task's own Job, by UID, controls that Pod. Where a Job succeeded and its Pod went before it was read, the task
+is asked again by a recovery Job, which finds the stored report and answers without measuring anew.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def task_state(task: Task, observed: Observed, recorded: CandidateStatus | None,
             task, recorded.state, recorded=recorded, trouble=trouble, retries=recorded.retries or 0,
             job=running, stop=running is not None and recorded.state == "Failed",
         )  # fmt: skip
-    if result := _result(task, observed):
+    if result := _result(task, [job for job in (main, recovery) if job], observed):
         return TaskState(task, "Finished", result=result, job=running, retries=main.failed if main else 0)
     if recovery:
         return _recovery_state(task, recovery, observed, now)
@@ -113,9 +113,11 @@ def _unmade(state: TaskState, observed: Observed, now: datetime) -> TaskState:
     return replace(state, state="Failed", recover=False, trouble=trouble)
 
 
-def _result(task: Task, observed: Observed) -> TaskResult | None:
-    succeeded = (p.message for p in observed.pods if p.task == task.digest and p.phase == "Succeeded")
-    for message in (observed.results.get(task.digest, ""), *succeeded):
+def _result(task: Task, jobs: Iterable[Job], observed: Observed) -> TaskResult | None:
+    """What the task answered, through a Pod of one of its Jobs."""
+    heard = (observed.results.get(job.uid, "") for job in jobs)
+    succeeded = (pod.message for job in jobs for pod in _pods_of(job, observed.pods) if pod.phase == "Succeeded")
+    for message in (*heard, *succeeded):
         result = read_result(message)
         if result and result.task == task.digest and not result.error:
             return result
@@ -225,7 +227,7 @@ def _waits_since(task: Task, job: Job, pod: Pod | None, pods: Iterable[Pod], now
         return job.started or job.created
     if "Insufficient" not in (pod.unscheduled or ""):
         return pod.created
-    siblings = [other for other in pods if other.task != task.digest and (other.gpu or not task.gpus)]
+    siblings = [other for other in pods if other.job != job.uid and (other.gpu or not task.gpus)]
     freed = [now if other.phase == "Running" else other.ended or pod.created for other in siblings]
     return max([pod.created, *freed])
 
@@ -239,7 +241,7 @@ def _grace_left(job: Job, pods: Iterable[Pod], now: datetime) -> float:
 
 
 def _pods_of(job: Job, pods: Iterable[Pod]) -> list[Pod]:
-    return [pod for pod in pods if pod.job == job.name]
+    return [pod for pod in pods if pod.job == job.uid]
 
 
 def _newest(pods: list[Pod]) -> Pod | None:

@@ -181,7 +181,7 @@ def _tells_nothing(pod: Pod) -> bool:
 
 
 def _has_pods(job: Job, pods: Iterable[Pod]) -> bool:
-    return any(pod.job == job.name for pod in pods)
+    return any(pod.job == job.uid for pod in pods)
 
 
 def _age(since: datetime, now: datetime) -> float:

@@ -13,7 +13,7 @@ from assay_operator.refusals import Refusal
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 AUDIT = Audit("team", "digits", "u1", 1, "5", False, None, "", b"{}", b"{}", "", "", False)
 JOB = Job("digits-golden", "j1", "6", owner="u1", audit="digits", run="r", task="t", created=THEN)
-POD = Pod("digits-golden-1", "p1", "7", job="digits-golden", audit="digits", task="t", created=THEN)
+POD = Pod("digits-golden-1", "p1", "7", job="j1", audit="digits", task="t", created=THEN)
 
 
 def filled() -> Cache:
@@ -69,7 +69,7 @@ def test_an_answer_outlives_its_pod_until_the_run_is_over() -> None:
     cache.pods.drop("team", done)
     observed = cache.observed(AUDIT.key)
     assert observed is not None
-    assert observed.results == {"t": '{"task": "t"}'}
+    assert observed.results == {"j1": '{"task": "t"}'}
     cache.put_audit(replace(AUDIT, version="9", complete=True))
     observed = cache.observed(AUDIT.key)
     assert observed is not None
@@ -78,7 +78,7 @@ def test_an_answer_outlives_its_pod_until_the_run_is_over() -> None:
 
 def test_progress_ends_with_its_pod() -> None:
     cache = filled()
-    cache.progress["team", "digits"] = {"t": Progress(task="t", stage="infer")}
+    cache.progress["team", "digits"] = {"j1": Progress(task="t", stage="infer")}
     cache.put_pod("team", replace(POD, version="8", phase="Failed"))
     observed = cache.observed(AUDIT.key)
     assert observed is not None

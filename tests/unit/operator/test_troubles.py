@@ -11,7 +11,7 @@ from assay_operator.observed import Audit, Job, Observed, Pod
 from assay_operator.troubles import Trouble, how_it_ended, read_result, silent
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
-POD = Pod("p", "pod-uid", "1", job="j", audit="a", task="t", created=THEN)
+POD = Pod("p", "pod-uid", "1", job="job-uid", audit="a", task="t", created=THEN)
 JOB = Job("j", "job-uid", "1", owner="u", audit="a", run="r", task="t", created=THEN)
 AUDIT = Audit("team", "a", "u", 1, "1", False, None, "", b"{}", b"{}", "", "", False)
 
