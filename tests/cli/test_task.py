@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -108,6 +109,48 @@ def test_a_missing_candidate_is_inconclusive_in_the_summary(tmp_path: Path) -> N
     assert answer.message.startswith("int8: there is no report at ")
     assert answer.recommendation == "fp32"
     assert answer.recommended_because == "fp32 is the only candidate that passed"
+
+
+def test_the_summary_holds_the_reports_against_the_digests_it_is_given(tmp_path: Path) -> None:
+    good(tmp_path)
+    plans = tasks(tmp_path)
+    pod(tmp_path, plans["golden"])
+    _, candidate, _ = pod(tmp_path, plans["fp32"])
+    assert candidate is not None
+    assert candidate.report is not None
+    told = candidate.report.sha256
+    digests = json.dumps({"fp32": told})
+    code, first, log = pod(tmp_path, plans["summary"], ASSAY_REPORTS=digests)
+    assert (code, first and first.verdict) == (0, "Passed"), log
+    # Asked again it answers the same, from the same report.
+    assert pod(tmp_path, plans["summary"], ASSAY_REPORTS=digests)[:2] == (0, first)
+    report = Path(candidate.report.uri.removeprefix("file://"))
+    report.write_bytes(report.read_bytes() + b"\n")
+    now = hashlib.sha256(report.read_bytes()).hexdigest()
+    code, changed, _ = pod(tmp_path, plans["summary"], ASSAY_REPORTS=digests)
+    assert changed is not None
+    assert (code, changed.verdict, changed.recommendation) == (0, "Inconclusive", None)
+    sentence = f"{candidate.report.uri} was changed: it has SHA-256 {now}, and its task stored SHA-256 {told}"
+    assert changed.message == sentence
+    assert changed.report is not None
+    page = parse(Report, json.loads(Path(changed.report.uri.removeprefix("file://")).read_bytes()))
+    assert [(c.name, c.verdict, c.error) for c in page.candidates] == [("fp32", "Inconclusive", sentence)]
+    report.unlink()
+    _, gone, _ = pod(tmp_path, plans["summary"], ASSAY_REPORTS=digests)
+    assert gone is not None
+    assert gone.verdict == "Inconclusive"
+    assert gone.message == f"{candidate.report.uri} was changed: it is gone or is no report of this task, and its " + (
+        f"task stored SHA-256 {told}"
+    )
+
+
+def test_digests_that_are_none_are_refused(tmp_path: Path) -> None:
+    good(tmp_path)
+    code, answer, _ = pod(tmp_path, tasks(tmp_path)["summary"], ASSAY_REPORTS="[]")
+    assert code == 70
+    assert answer is not None
+    assert answer.error is not None
+    assert answer.error.message.startswith("ASSAY_REPORTS holds no digests: upgrade operator and runner image")
 
 
 def test_wrong_input_ends_with_64(tmp_path: Path) -> None:

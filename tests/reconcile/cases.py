@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from assay_api.model import to_wire
-from assay_api.names import LABEL_RUN, LABEL_TASK
+from assay_api.names import ENV_REPORTS, LABEL_RUN, LABEL_TASK
 from assay_api.plan import Task
 from assay_api.result import Progress
 from assay_operator.jobs import job_manifest, job_name
@@ -198,5 +198,6 @@ def _job_words(manifest: Raw) -> Raw:
         "suspend": manifest["spec"].get("suspend"),
         "gpus": gpus or None,
         "nodeSelector": pod.get("nodeSelector"),
+        "reports": next((json.loads(env["value"]) for env in container["env"] if env["name"] == ENV_REPORTS), None),
     }
     return {key: value for key, value in words.items() if value is not None}

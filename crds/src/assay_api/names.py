@@ -36,6 +36,9 @@ ANNOTATION_RERUN: Final = f"{GROUP}/rerun"
 
 # The environment of a task's container.
 ENV_TASK: Final = "ASSAY_TASK"
+# SHA-256 of each candidate's report by the candidate's key, as JSON; of a summary. No part of the task, whose name
+# comes before anything is measured.
+ENV_REPORTS: Final = "ASSAY_REPORTS"
 ENV_TERMINATION_MESSAGE: Final = "ASSAY_TERMINATION_MESSAGE"
 ENV_SCRATCH: Final = "ASSAY_SCRATCH"
 ENV_RETRY_SECONDS: Final = "ASSAY_RETRY_SECONDS"

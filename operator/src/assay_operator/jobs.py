@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from assay_api import names
 from assay_api.audit import AuditSpec
@@ -32,6 +34,7 @@ DEFAULT_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
 # The kernel takes no environment variable longer than 128 KiB.
 TASK_BYTES = 120 * 1024
 RECOVERY_SUFFIX = "-r"
+EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def label_value(name: str) -> str:
@@ -51,7 +54,9 @@ def task_json(task: Task) -> str:
     return json.dumps(to_wire(task), separators=(",", ":"))
 
 
-def job_manifest(audit: Audit, task: Task, settings: Settings, *, recovery: bool = False) -> Manifest:
+def job_manifest(
+    audit: Audit, task: Task, settings: Settings, *, recovery: bool = False, reports: Mapping[str, str] = EMPTY
+) -> Manifest:
     """The Job of a task.
 
     Args:
@@ -59,11 +64,12 @@ def job_manifest(audit: Audit, task: Task, settings: Settings, *, recovery: bool
         task: what it does.
         settings: defaults of the installation.
         recovery: only fetch the report that the task has stored already: no GPU, default resources.
+        reports: SHA-256 of the candidates' reports by candidate, which a summary holds those in the store against.
     """
     labels = job_labels(audit, task)
     spec = _job_spec(task) | ({"suspend": True} if audit.queue else {})
     pod_labels = {key: value for key, value in labels.items() if key != names.LABEL_QUEUE}
-    spec["template"] = {"metadata": {"labels": pod_labels}, "spec": _pod_spec(task, settings, recovery)}
+    spec["template"] = {"metadata": {"labels": pod_labels}, "spec": _pod_spec(task, settings, recovery, reports)}
     owner = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
@@ -116,7 +122,7 @@ def job_labels(audit: Audit, task: Task) -> dict[str, str]:
     return labels
 
 
-def _pod_spec(task: Task, settings: Settings, recovery: bool) -> Manifest:
+def _pod_spec(task: Task, settings: Settings, recovery: bool, reports: Mapping[str, str]) -> Manifest:
     target, storage = task.spec.target, task.spec.storage
     gpu = task.gpus > 0 and not recovery
     volumes: list[Manifest] = [{"name": "scratch", "emptyDir": {"sizeLimit": target.scratch}}]
@@ -145,12 +151,12 @@ def _pod_spec(task: Task, settings: Settings, recovery: bool) -> Manifest:
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(task, settings, recovery)],
+        "containers": [_container(task, settings, recovery, reports)],
         "volumes": volumes,
     } | {key: value for key, value in optional.items() if value}
 
 
-def _container(task: Task, settings: Settings, recovery: bool) -> Manifest:
+def _container(task: Task, settings: Settings, recovery: bool, reports: Mapping[str, str]) -> Manifest:
     mounts: list[Manifest] = [{"name": "scratch", "mountPath": path} for path in (SCRATCH, "/tmp")]
     if task.spec.storage.ca_bundle_ref:
         mounts.append({"name": "ca", "mountPath": CA_FOLDER, "readOnly": True})
@@ -159,7 +165,7 @@ def _container(task: Task, settings: Settings, recovery: bool) -> Manifest:
         "image": task.spec.target.image or settings.runner_image,
         "imagePullPolicy": settings.runner_pull_policy,
         "command": ["assay", "task"],
-        "env": _environment(task, settings),
+        "env": _environment(task, settings, reports),
         "ports": [{"name": "progress", "containerPort": names.PROGRESS_PORT, "protocol": "TCP"}],
         "resources": _resources(task, recovery),
         "securityContext": {
@@ -174,7 +180,7 @@ def _container(task: Task, settings: Settings, recovery: bool) -> Manifest:
     }
 
 
-def _environment(task: Task, settings: Settings) -> list[Manifest]:
+def _environment(task: Task, settings: Settings, reports: Mapping[str, str]) -> list[Manifest]:
     storage = task.spec.storage
     env: list[Manifest] = [
         {"name": names.ENV_TASK, "value": task_json(task)},
@@ -185,6 +191,8 @@ def _environment(task: Task, settings: Settings) -> list[Manifest]:
         {"name": "TMPDIR", "value": SCRATCH},
         {"name": "AWS_REGION", "value": storage.region or "us-east-1"},
     ]
+    if task.kind == "summary" and reports:
+        env.append({"name": names.ENV_REPORTS, "value": json.dumps(reports, separators=(",", ":"))})
     if settings.storage_retry_seconds is not None:
         env.append({"name": names.ENV_RETRY_SECONDS, "value": f"{settings.storage_retry_seconds:g}"})
     if storage.endpoint:

@@ -1,15 +1,16 @@
 """How a run ends: one reason, by the precedence InvalidInput > Error > Breached > Inconclusive > Passed.
 
 A task that failed leaves something unmeasured, so it hides no breach but never lets the audit pass either: the verdict
-stays the worst candidate's, and what could not be measured counts as inconclusive.
+stays the worst candidate's, and what could not be measured counts as inconclusive. Nor does an audit pass whose summary
+failed, or says otherwise than its candidates did.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from assay_api.names import Reason
+from assay_api.names import ANNOTATION_RERUN, Reason
 from assay_api.report import Verdict, worst
 from assay_api.result import WorstFigure, shorten
 from assay_api.status import Worst
@@ -46,9 +47,9 @@ def outcome(golden: TaskState, candidates: Sequence[TaskState], summary: TaskSta
         return _failed([golden], None)
     if not (summary.over and all(state.over for state in candidates)):
         return None
-    verdicts = [verdict_of(state) for state in candidates]
-    known = [verdict for verdict in verdicts if verdict]
-    verdict = worst(v or Verdict.INCONCLUSIVE for v in verdicts) if known else None
+    verdict = _reckoned(candidates)
+    if verdict and summary.state == "Failed":
+        verdict = worst((verdict, Verdict.INCONCLUSIVE))
     failed = [state for state in (*candidates, summary) if state.state == "Failed"]
     if failed:
         return _failed(failed, verdict)
@@ -56,11 +57,47 @@ def outcome(golden: TaskState, candidates: Sequence[TaskState], summary: TaskSta
     return Outcome(REASONS[judged], REASONS[judged], _sentence(judged, candidates, summary), judged)
 
 
+def held_against(candidates: Sequence[TaskState], summary: TaskState) -> TaskState:
+    """The summary, failed where its verdict is not the one that the candidates' own results make.
+
+    Both come from the same reports: where they differ, an answer was forged or a report was changed. A candidate that
+    failed may have stored a report all the same, so then nothing is held against anything.
+    """
+    if summary.result is None or not all(state.state == "Finished" for state in candidates):
+        return summary
+    told, reckoned = summary.result.verdict, _reckoned(candidates) or Verdict.INCONCLUSIVE
+    if told is reckoned:
+        return summary
+    report = f"the report {summary.result.report.uri}" if summary.result.report else "the summary"
+    why = f" ({summary.result.message})" if summary.result.message else ""
+    sentence = (
+        f"{report} says {told.value if told else 'nothing'}{why}, the candidates' own results say {reckoned.value}: "
+        f"one of them was changed, so neither is believed; annotate the audit with a new {ANNOTATION_RERUN}"
+    )
+    return replace(summary, state="Failed", result=None, trouble=Trouble(Reason.ERROR, sentence))
+
+
+def _reckoned(candidates: Sequence[TaskState]) -> Verdict | None:
+    """The worst candidate's verdict; one without counts as inconclusive, and all of them without as none."""
+    verdicts = [verdict_of(state) for state in candidates]
+    return worst(verdict or Verdict.INCONCLUSIVE for verdict in verdicts) if any(verdicts) else None
+
+
 def verdict_of(state: TaskState) -> Verdict | None:
     """The candidate's verdict, where there is one."""
     if state.recorded:
         return Verdict(state.recorded.verdict) if state.recorded.verdict else None
     return state.result.verdict if state.result else None
+
+
+def report_digests(candidates: Sequence[TaskState]) -> dict[str, str]:
+    """SHA-256 of each candidate's report by the candidate's key, as the candidate told it; those that are known."""
+    digests: dict[str, str] = {}
+    for state in candidates:
+        told = state.result.report.sha256 if state.result and state.result.report else None
+        if digest := (state.recorded.report_sha256 if state.recorded else None) or told:
+            digests[state.task.key] = digest
+    return digests
 
 
 def worst_of(state: TaskState) -> Worst | WorstFigure | None:

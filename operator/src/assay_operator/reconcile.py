@@ -22,6 +22,7 @@ from assay_api.status import AuditStatus, CandidateStatus
 from assay_operator.events import Event, end_events, run_events, superseded_events
 from assay_operator.jobs import job_manifest, job_name
 from assay_operator.observed import Audit, Job, Observed, Pod
+from assay_operator.outcome import held_against, report_digests
 from assay_operator.run import Refused, Run, run_of
 from assay_operator.settings import Settings
 from assay_operator.status import RunStates, ended_status, invalid_status, run_status
@@ -86,7 +87,8 @@ def _run_decision(
     foreign = _foreign(run, observed)
     states = _states(run, observed, recorded, now)
     wanted = [] if run.spec.suspend else [s for s in _next(run, states) if _name(audit, s) not in foreign]
-    manifests = tuple(job_manifest(audit, s.task, settings, recovery=s.recover) for s in wanted)
+    reports = report_digests(states.candidates)
+    manifests = tuple(job_manifest(audit, s.task, settings, recovery=s.recover, reports=reports) for s in wanted)
     states = _with_created(states, {state.task.key for state in wanted}, observed)
     new = run_status(run.spec, states, observed, old, now)
     created = [_created_words(state, m["metadata"]["name"]) for state, m in zip(wanted, manifests, strict=True)]
@@ -110,7 +112,8 @@ def _states(run: Run, observed: Observed, recorded: dict[str, CandidateStatus], 
     if begun and golden.state in ("Waiting", "Failed"):
         # No candidate starts before golden has finished, so its Job has been and gone.
         golden = TaskState(run.golden, "Finished")
-    return RunStates(run.digest, golden, candidates, task_state(run.summary, observed, None, now))
+    summary = held_against(candidates, task_state(run.summary, observed, None, now))
+    return RunStates(run.digest, golden, candidates, summary)
 
 
 def _begun(recorded: CandidateStatus | None) -> bool:

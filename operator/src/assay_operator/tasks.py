@@ -45,8 +45,8 @@ class TaskState:
     Attributes:
         task: the task.
         state: as in the status.
-        result: what it answered, once it finished.
-        recorded: its entry of the status, where that is all that is left.
+        result: what it answered, once it finished and as long as that is to be had.
+        recorded: its entry of the status, which stands beside whatever is left of its answer.
         trouble: why it waits, is tried again or failed.
         retries: Pods of it that failed before.
         job: its Job that has not finished, if there is one.
@@ -83,13 +83,14 @@ def task_state(task: Task, observed: Observed, recorded: CandidateStatus | None,
     main = jobs.get(job_name(observed.audit.name, task))
     recovery = jobs.get(job_name(observed.audit.name, task, recovery=True))
     running = next((job for job in (recovery, main) if job and not (job.finished or job.deleting)), None)
+    result = _result(task, [job for job in (main, recovery) if job], observed)
     if recorded and recorded.state in ("Finished", "Failed"):
         trouble = Trouble.read(recorded.message or "") if recorded.state == "Failed" else None
         return TaskState(
-            task, recorded.state, recorded=recorded, trouble=trouble, retries=recorded.retries or 0,
+            task, recorded.state, result, recorded=recorded, trouble=trouble, retries=recorded.retries or 0,
             job=running, stop=running is not None and recorded.state == "Failed",
         )  # fmt: skip
-    if result := _result(task, [job for job in (main, recovery) if job], observed):
+    if result:
         return TaskState(task, "Finished", result=result, job=running, retries=main.failed if main else 0)
     if recovery:
         return _recovery_state(task, recovery, observed, now)

@@ -95,6 +95,18 @@ def test_task_travels_in_the_environment() -> None:
     assert wanted.cache == "s3://audits/cache"
 
 
+@pytest.mark.parametrize("recovery", [False, True])
+def test_a_summary_is_given_the_digests_of_the_reports_and_keeps_its_name(recovery: bool) -> None:
+    of, reports = audit(), {"cpu": "ab" * 32}
+    made = job_manifest(of, task(of, "summary"), SETTINGS, recovery=recovery, reports=reports)
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    assert json.loads({e["name"]: e.get("value") for e in container["env"]}["ASSAY_REPORTS"]) == reports
+    bare = job_manifest(of, task(of, "summary"), SETTINGS, recovery=recovery)
+    assert made["metadata"] == bare["metadata"]
+    other = job_manifest(of, task(of, "cpu"), SETTINGS, reports=reports)["spec"]["template"]["spec"]["containers"][0]
+    assert "ASSAY_REPORTS" not in {e["name"] for e in other["env"]}
+
+
 @pytest.mark.parametrize(("seconds", "given"), [(None, None), (0.0, "0"), (600.0, "600")])
 def test_patience_with_storage_reaches_the_pod(seconds: float | None, given: str | None) -> None:
     settings = replace(SETTINGS, storage_retry_seconds=seconds)

@@ -17,9 +17,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from assay_api.names import ENV_PROGRESS_PORT, ENV_TASK, ENV_TERMINATION_MESSAGE, ExitCode
+from assay_api.names import ENV_PROGRESS_PORT, ENV_REPORTS, ENV_TASK, ENV_TERMINATION_MESSAGE, ExitCode
 from assay_api.plan import Task
 from assay_api.result import TaskError, TaskResult, to_termination_message
 from assay_runner.cli.failures import debug, say
@@ -58,6 +58,14 @@ def _task() -> Task:
         raise failure from error
 
 
+def _reports() -> dict[str, str]:
+    text = os.environ.get(ENV_REPORTS, "")
+    try:
+        return TypeAdapter(dict[str, str]).validate_json(text) if text else {}
+    except ValidationError as error:
+        raise Internal(f"{ENV_REPORTS} holds no digests: upgrade operator and runner image together") from error
+
+
 def _run(task: Task) -> TaskResult:
     from assay_runner.progress import PlainView, Tracker, served
     from assay_runner.stores import open_store
@@ -74,7 +82,7 @@ def _run(task: Task) -> TaskResult:
                 tracker.note(f"progress cannot be served on port {port}: {error.strerror}")
         scratch = stack.enter_context(scratch_folder())
         store = open_store(task.spec.storage, None, tracker.note)
-        context = Context(store, scratch, tracker, reproduce=_reproduce(task))
+        context = Context(store, scratch, tracker, reproduce=_reproduce(task), reports=_reports())
         try:
             return run_task(task, context)
         except Unsupported as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ class Context:
         backend: takes the place of every candidate's backend, or None.
         resume: take what this very task has already stored instead of doing it again.
         reproduce: command that runs the same audit again.
+        reports: SHA-256 that the report of a candidate has, by the candidate's key, where that is known.
         now: the time in UTC.
     """
 
@@ -42,6 +43,7 @@ class Context:
     backend: str | None = None
     resume: bool = True
     reproduce: str = ""
+    reports: Mapping[str, str] = field(default_factory=dict)
     now: Callable[[], datetime] = _utc
     _models: dict[ModelRef, LoadedModel] = field(default_factory=dict, repr=False)
     _datasets: dict[tuple[Source, str], Dataset] = field(default_factory=dict, repr=False)
