@@ -164,7 +164,7 @@ def test_a_queued_job_is_left_to_kueue(operator: Operator, namespace: Namespace)
     ],
 )  # fmt: skip
 def test_a_pod_that_does_not_start_is_told_at_once_and_given_up_in_the_end(
-    operator: Operator, namespace: Namespace, kubelet: Kubelet, status: dict[str, object], reason: str, words: str
+    operator: Operator, namespace: Namespace, kubelet: Kubelet, status: Raw, reason: str, words: str
 ) -> None:
     namespace.apply_audit("digits", pendingDeadlineSeconds=4)
     kubelet.pod(namespace.job("golden"), **status)

@@ -7,6 +7,7 @@ models are left out, for turning every answer into objects and back costs more t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,7 +22,11 @@ Raw = dict[str, Any]
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
-APPLY_PATCH: Final = "application/apply-patch+yaml"
+# With the parameter the client sends the bytes it is given; without, it makes JSON of its own.
+APPLY_PATCH: Final = "application/apply-patch+yaml; charset=utf-8"
+# What the API server's YAML takes as an escape only: controls, line ends beside \n, the byte order mark, noncharacters.
+ESCAPED: Final = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+SURROGATES: Final = range(0xD800, 0xE000)
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 CHUNK: Final = 500
 
@@ -111,20 +116,21 @@ class Api:
             "status": status,
         }
         query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
-        return await self._write("PATCH", f"{_path(AUDITS, namespace, name)}/status", query, body, APPLY_PATCH)
+        path = f"{_path(AUDITS, namespace, name)}/status"
+        return await self._write("PATCH", path, query, yaml_text(body), APPLY_PATCH)
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         """Delete an object, and what it owns in the background."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         await self._write("DELETE", _path(resource, namespace, name), {}, body, JSON)
 
-    async def _write(self, method: str, path: str, query: Mapping[str, str], body: Raw, content: str) -> Raw:
+    async def _write(self, method: str, path: str, query: Mapping[str, str], body: Raw | bytes, content: str) -> Raw:
         if self.fenced:
             raise Fenced
         return await self._request(method, path, query, body, content)
 
     async def _request(
-        self, method: str, path: str, query: Mapping[str, str], body: Raw | None = None, content: str = JSON
+        self, method: str, path: str, query: Mapping[str, str], body: Raw | bytes | None = None, content: str = JSON
     ) -> Raw:
         configuration = self._client.configuration
         url = f"{configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
@@ -143,6 +149,16 @@ class Api:
             raise ApiError(response.status, _message(data, response.status))
         answer: Raw = json.loads(data)
         return answer
+
+
+def yaml_text(body: Raw) -> bytes:
+    """JSON that is YAML too, in UTF-8: YAML knows no pairs of surrogates, with which JSON escapes an emoji."""
+    return ESCAPED.sub(_escape, json.dumps(body, ensure_ascii=False)).encode()
+
+
+def _escape(found: re.Match[str]) -> str:
+    """The character's escape; half of a pair means nothing and becomes the replacement character."""
+    return f"\\u{0xFFFD if ord(found[0]) in SURROGATES else ord(found[0]):04x}"
 
 
 def _path(resource: Resource, namespace: str | None, name: str | None = None) -> str:

@@ -13,13 +13,15 @@ from typing import Any
 
 from assay_api.model import to_wire
 from assay_api.names import LABEL_KIND
+from assay_api.status import AuditStatus
 from assay_operator.api import JOBS, Api, ApiError
 from assay_operator.cache import Cache
-from assay_operator.events import Event
+from assay_operator.events import Event, end_events
 from assay_operator.metrics import Metrics
 from assay_operator.observed import Audit, Job, Observed
-from assay_operator.reconcile import Decision
-from assay_operator.refusals import REFUSALS, Refusal
+from assay_operator.reconcile import Decision, read_status
+from assay_operator.refusals import REFUSALS, UNWRITABLE, Refusal
+from assay_operator.status import unwritable_status
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +56,14 @@ class Applier:
         fresh = [not await self._create(audit, manifest, now) for manifest in decision.create]
         for name, value in decision.suspend:
             await self._suspend(audit, name, value)
-        refused = self._cache.refused.get(audit.key, {})
+        refused, events = self._cache.refused.get(audit.key, {}), decision.events
         untold = any(name not in observed.refused for name in refused)
         if decision.status is not None and not untold:
-            await self._write_status(audit, decision)
+            events = await self._write_status(observed, decision.status, events, now)
         for name in dict.fromkeys(decision.delete):
             await self._delete(observed, name)
         if not untold:
-            self._post(audit, _told(decision.events, all_created=not any(fresh)), now)
+            self._post(audit, _told(events, all_created=not any(fresh)), now)
         if any(fresh):
             raise JobRefused("; ".join(sorted({refusal.message for refusal in refused.values()})))
 
@@ -95,10 +97,26 @@ class Applier:
             return
         self._cache.jobs.put(audit.namespace, Job.of(raw))
 
-    async def _write_status(self, audit: Audit, decision: Decision) -> None:
-        assert decision.status is not None
-        raw = await self._api.apply_status(audit.namespace, audit.name, audit.version, to_wire(decision.status))
-        self._metrics.statuses.inc()
+    async def _write_status(
+        self, observed: Observed, status: AuditStatus, events: tuple[Event, ...], now: datetime
+    ) -> tuple[Event, ...]:
+        """Write the status, or that it could not be written, so that nobody waits for ever; the events that tell it."""
+        try:
+            await self._put_status(observed.audit, status, "written")
+        except ApiError as error:
+            if error.status not in UNWRITABLE:
+                raise
+            words = {"audit": "/".join(observed.audit.key), "error": error.message}
+            log.error("a status was refused; the audit ends with the words of the refusal", extra=words)
+            old = read_status(observed.audit)
+            least = unwritable_status(status, error.message, observed, old, now)
+            await self._put_status(observed.audit, least, "refused")
+            return (*(event for event in events if event.reason != "Complete"), *end_events(old, least))
+        return events
+
+    async def _put_status(self, audit: Audit, status: AuditStatus, result: str) -> None:
+        raw = await self._api.apply_status(audit.namespace, audit.name, audit.version, to_wire(status))
+        self._metrics.statuses.labels(result).inc()
         self._cache.put_audit(Audit.of(raw))
 
     async def _delete(self, observed: Observed, name: str) -> None:

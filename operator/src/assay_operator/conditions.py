@@ -70,9 +70,12 @@ def ended(setting: Setting, end: Outcome, on_breach: str) -> tuple[ConditionStat
 
 
 def recorded_end(conditions: Sequence[ConditionStatus], verdict: str | None) -> Outcome | None:
-    """The end that the conditions have on record, if they have one."""
+    """The end that the conditions have on record, if they have one that this version knows the reasons of."""
     complete, ready = find(conditions, Condition.COMPLETE), find(conditions, Condition.READY)
     if not (complete and ready and complete.status == "True"):
+        return None
+    if not {complete.reason, ready.reason} <= set(Reason):
+        # Of another version, or nobody's: the run is looked at anew, which costs little, for its reports are stored.
         return None
     return Outcome(
         Reason(complete.reason), Reason(ready.reason), complete.message, Verdict(verdict) if verdict else None

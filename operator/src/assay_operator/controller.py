@@ -135,6 +135,10 @@ class Controller:
             if error.status == 404 and not await self._there(key):
                 return
             self._failed(key, "conflict" if error.status == 409 else "error", error.message)
+        except Exception:
+            # Ours: the queue tells it with its traceback and has the audit tried again.
+            self._metrics.reconciles.labels("exception").inc()
+            raise
         else:
             self._metrics.reconciles.labels("ok").inc()
             self.queue.succeeded(key)

@@ -71,7 +71,7 @@ def superseded_events(superseded: Sequence[str]) -> tuple[Event, ...]:
 def event_manifest(audit: Audit, event: Event, now: datetime) -> dict[str, Any]:
     """The event as the API takes it, named by what it says."""
     says = "\0".join((audit.uid, str(audit.generation), event.reason, event.message))
-    name = f"{audit.name[:200]}.{hashlib.sha256(says.encode()).hexdigest()[:16]}"
+    name = f"{audit.name[:200]}.{hashlib.sha256(says.encode(errors='replace')).hexdigest()[:16]}"
     return {
         "apiVersion": "v1",
         "kind": "Event",

@@ -41,6 +41,8 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         registry = self.registry
         self.reconciles = Counter("assay_reconciles_total", "Passes over an audit.", ["result"], registry=registry)
+        # There from the start, for Prometheus sees no increase in what was not there before.
+        self.reconciles.labels("exception")
         self.seconds = Histogram(
             "assay_reconcile_seconds",
             "Seconds of one pass over an audit.",
@@ -49,7 +51,10 @@ class Metrics:
         )
         self.depth = Gauge("assay_queue_depth", "Audits that are due and wait for a pass.", registry=registry)
         self.jobs = Counter("assay_jobs_created_total", "Jobs created.", ["kind"], registry=registry)
-        self.statuses = Counter("assay_status_writes_total", "Statuses written.", registry=registry)
+        self.statuses = Counter(
+            "assay_status_writes_total", "Statuses written, or refused and replaced.", ["result"], registry=registry
+        )
+        self.statuses.labels("refused")
         self.events = Counter("assay_events_total", "Events by what became of them.", ["result"], registry=registry)
         self.errors = Counter(
             "assay_api_errors_total", "Requests the API server refused.", ["verb", "code"], registry=registry

@@ -1,4 +1,4 @@
-"""What the API server answers to a Job that it will not have.
+"""What the API server answers to a Job or a status that it will not have.
 
 Some answers hold until the audit changes: a node selector that is no label is none tomorrow either. Others hold as
 long as someone else lets them: a quota that is used up, a right that is missing.
@@ -12,6 +12,8 @@ from typing import Final
 
 INVALID: Final = frozenset({400, 422})
 REFUSALS: Final = INVALID | {403}
+# A status that is refused with one of these is refused as often as it is sent.
+UNWRITABLE: Final = INVALID | {413}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from assay_api.audit import AuditSpec
 from assay_api.names import Phase, Reason
 from assay_api.report import Verdict
-from assay_api.result import Progress, shorten
+from assay_api.result import Progress, legible, shorten
 from assay_api.status import (
     AuditStatus,
     CandidateStatus,
@@ -103,6 +103,30 @@ def invalid_status(sentences: Sequence[str], observed: Observed, old: AuditStatu
     )
 
 
+def unwritable_status(
+    refused: AuditStatus, message: str, observed: Observed, old: AuditStatus, now: datetime
+) -> AuditStatus:
+    """The status of an audit whose status the API server will not have: an end, with the API server's words.
+
+    Args:
+        refused: the status that could not be written.
+        message: what the API server said.
+        observed: the audit.
+        old: the status on record.
+        now: the time.
+    """
+    setting = Setting(observed.audit.generation, timestamp(now), old.conditions)
+    words = legible(shorten(f"the status could not be written: {message}", 512))
+    return AuditStatus(
+        observed_generation=observed.audit.generation,
+        phase=Phase.STALLED.value,
+        conditions=ended(setting, Outcome(Reason.ERROR, Reason.ERROR, words, None), "Fail"),
+        run=refused.run,
+        start_time=refused.start_time,
+        completion_time=setting.now,
+    )
+
+
 def candidate_status(state: TaskState, observed: Observed, run_ended: bool) -> CandidateStatus:
     """One candidate's entry."""
     if state.recorded and state.over:
@@ -178,11 +202,7 @@ def _message(state: TaskState, observed: Observed) -> str | None:
 
 
 def _progress(states: RunStates, observed: Observed) -> str | None:
-    doing = [
-        f"{state.task.key}: {_doing(progress)}"
-        for state in states.all
-        if (progress := _told(state, observed))
-    ]
+    doing = [f"{state.task.key}: {_doing(progress)}" for state in states.all if (progress := _told(state, observed))]
     return shorten("; ".join(doing), 512) or None
 
 

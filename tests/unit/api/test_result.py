@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +36,17 @@ def test_a_result_always_fits_the_termination_message(message: str, tensor: str,
 def test_a_short_result_is_kept_whole() -> None:
     result = TaskResult(task="abc", verdict=Verdict.PASSED, samples=12, message="fine")
     assert TaskResult.model_validate_json(to_termination_message(result)) == result
+
+
+@given(text=st.text(st.characters()))
+def test_any_text_can_be_told_and_is_legible_then(text: str) -> None:
+    error = TaskError(reason="Internal", message=text)
+    told = to_termination_message(TaskResult(task="abc", message=text, accuracy={text: text}, error=error))
+    read = TaskResult.model_validate_json(told)
+    assert read.error is not None
+    for words in (read.message, read.error.message, *read.accuracy, *read.accuracy.values()):
+        assert [a for a, b in zip(words, shorten(text, 1024), strict=False) if a not in (b, "\ufffd", "…")] == []
+        assert not any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\t\n" for char in words)
 
 
 def test_shortening_shows_that_it_shortened() -> None:
