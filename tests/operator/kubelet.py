@@ -19,8 +19,8 @@ class Kubelet:
         self.namespace = namespace
         self.count = 0
 
-    def pod(self, job: Raw, **status: Any) -> str:
-        """A Pod of the Job, with this status; its name."""
+    def pod(self, job: Raw, owners: list[Raw] | None = None, **status: Any) -> str:
+        """A Pod of the Job, with this status; its name. With `owners` it is theirs, and only looks like the Job's."""
         self.count += 1
         name = f"{job['metadata']['name']}-{self.count}"
         template = job["spec"]["template"]
@@ -29,7 +29,12 @@ class Kubelet:
             "apiVersion": "batch/v1", "kind": "Job", "name": job["metadata"]["name"],
             "uid": job["metadata"]["uid"], "controller": True,
         }  # fmt: skip
-        meta = {"name": name, "namespace": self.namespace.name, "labels": labels, "ownerReferences": [owner]}
+        meta = {
+            "name": name,
+            "namespace": self.namespace.name,
+            "labels": labels,
+            "ownerReferences": [owner] if owners is None else owners,
+        }
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
         self.namespace.kube.request("POST", self.namespace.path("pods"), pod)
         self.set_pod(name, **({"phase": "Running"} | status))
