@@ -11,10 +11,13 @@ import yaml
 
 from tests.chart.conftest import NAMESPACE, Chart, named
 from tests.lab.apiserver import ApiServer
+from tests.lab.processes import wait_until
 
 FOREIGN = {"ServiceMonitor", "PrometheusRule"}
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-EVERYTHING = "replicas=2,networkPolicy.enabled=true,priorityClassName=system-cluster-critical"
+EVERYTHING = (
+    "replicas=2,networkPolicy.enabled=true,admissionPolicy.enabled=true,priorityClassName=system-cluster-critical"
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +83,38 @@ def installed(default: list[dict[str, Any]], server: ApiServer) -> ApiServer:
     server.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(default))
     server.kubectl("wait", "--for=condition=Established", "crd/accuracyaudits.assay.dev")
     return server
+
+
+def made(server: ApiServer, account: str, manifest: dict[str, Any]) -> str:
+    """What the API server says to somebody who makes this in team-a; nothing where it takes it."""
+    create = ("create", "--dry-run=server", "--namespace=team-a", f"--as={account}", "--as-group=system:masters")
+    return server.kubectl.attempt(*create, "-f", "-", stdin=json.dumps(manifest)).stderr
+
+
+def test_policy_lets_only_the_operator_and_the_job_controller_make_tasks(chart: Chart, installed: ApiServer) -> None:
+    policy = [o for o in chart.render("--set", "admissionPolicy.enabled=true") if "AdmissionPolicy" in o["kind"]]
+    assert len(policy) == 2
+    installed.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(policy))
+    container = {"name": "task", "image": "registry.example/runner:1"}
+    spec: dict[str, Any] = {"restartPolicy": "Never", "containers": [container]}
+    meta = {"name": "task", "labels": {"assay.dev/managed": "true"}}
+    pod: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {"template": {"spec": spec}}}
+    operator = f"system:serviceaccount:{NAMESPACE}:assay"
+    controller = "system:serviceaccount:kube-system:job-controller"
+    # A new policy takes a moment to hold.
+    wait_until(lambda: bool(made(installed, "somebody", job)), "the policy to hold", 30)
+    assert f"only {operator} may make jobs with the label assay.dev/managed" in made(installed, "somebody", job)
+    assert f"only {controller} and system:kube-controller-manager may make pods" in made(installed, operator, pod)
+    assert made(installed, operator, job) == made(installed, controller, pod) == ""
+    assert made(installed, "somebody", {**pod, "metadata": {"name": "task"}}) == ""
+    installed.kubectl("create", "--namespace=team-a", f"--as={controller}", "--as-group=system:masters", "-f", "-",
+                      stdin=json.dumps(pod))  # fmt: skip
+    installed.kubectl("--namespace=team-a", "annotate", "pod", "task", "a=b")
+    change = ("set", "image", "pod/task", "task=registry.example/other:1")
+    refused = installed.kubectl.attempt("--namespace=team-a", *change)
+    assert "the image of a task's Pod stays as it is" in refused.stderr
+    plain = {**pod, "metadata": {"name": "plain"}}
+    installed.kubectl("--namespace=team-a", "create", "-f", "-", stdin=json.dumps(plain))
+    refused = installed.kubectl.attempt("--namespace=team-a", "label", "pod", "plain", "assay.dev/managed=true")
+    assert "may make pods with the label" in refused.stderr
