@@ -104,7 +104,7 @@ class AuditStatus(Model):
     phase: Literal["Pending", "Running", "Suspended", "Complete", "Stalled"] | None = None
     """One word for people."""
     verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
-    """The worst candidate's verdict."""
+    """The worst candidate's verdict; Inconclusive at best where the summary failed or contradicts the candidates."""
     conditions: tuple[ConditionStatus, ...] = Field(
         default=(), max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["type"]}
     )

@@ -1,7 +1,7 @@
 """The summary task: the audit's own report, made from its candidates' reports, with what to ship.
 
-A candidate's report counts only while it is the one that the candidate's task told of. So an earlier summary is no short
-cut: it is made again from the candidates' reports, which costs little, and kept where it is the same.
+A candidate's report counts only while it is the one that the candidate's task told of. So an earlier summary is no
+short cut: it is made again from the candidates' reports, which costs little, and kept where it is the same.
 """
 
 from __future__ import annotations
