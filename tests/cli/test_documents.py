@@ -34,7 +34,70 @@ BAD_FILES: list[tuple[str, str, str]] = [
     ("twice deep", "a:\n  b: 1\n  b: 2\n", "line 3, column 3: key 'b' stands twice"),
     ("python tag", "a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
     ("control", "a: \x01", "not YAML"),
+    ("no number", "kind: !!int ''", "line 1, column 7: '' is no int"),
+    ("only a sign", "kind: !!int +", "'+' is no int"),
+    ("no float", "kind: !!float ''", "'' is no float"),
+    ("no truth", "kind: !!bool foo", "'foo' is no bool"),
+    ("no time", "kind: !!timestamp foo", "'foo' is no timestamp"),
+    ("no date", "kind: 2024-13-45", "'2024-13-45' is no timestamp"),
+    ("no mapping", "kind: !!map foo", "expected a mapping"),
+    ("list as mapping", "kind: !!map [a, b]", "expected a mapping"),
+    ("hexadecimal", f"kind: 0x{'f' * 4000}", "is a number of more than 64 bits"),
+    ("digits", f"kind: {'9' * 9000}", "is no int"),
+    ("itself", "spec: &s {model: *s}", "line 1, column 18: 's' stands inside itself"),
+    ("itself in a list", "spec: &s [*s]", "'s' stands inside itself"),
+    ("itself merged", "spec: &s {<<: *s}", "'s' stands inside itself"),
+    ("many values", "- a\n" * 200_000, "more than 20000 values"),
+    ("many documents", "---\n" * 200_000, "more than 20000 values"),
+    ("large", "#" * (1 << 20) + "\n", "audit.yaml has more than 1.0 MiB"),
+    ("deep", "a: " + "[" * 200 + "]" * 200, "nested too deeply"),
+    ("deep by aliases", "\n".join(f"- &a{n} [[[[*a{n - 1}]]]]" if n else "- &a0 [x]" for n in range(60)), "too deeply"),
 ]
+
+
+def bomb(link: str = "[{}]", levels: int = 9, start: str = "[x]") -> str:
+    """Lists of nine aliases of lists of nine aliases."""
+    lines = [f"l0: &l0 {start}"]
+    lines += [f"l{n}: &l{n} {link.format(', '.join([f'*l{n - 1}'] * 9))}" for n in range(1, levels)]
+    return "\n".join(lines) + "\n"
+
+
+BOMBS = {
+    "unknown keys": bomb(),
+    "apiVersion": bomb() + "apiVersion: *l8\n",
+    "spec": bomb() + GOOD.replace("spec:", "was:") + "spec: *l8\n",
+    "keys": bomb() + "? *l8\n: 1\n",
+    "merged": bomb("{{<<: [{}]}}", start="{a: 1}"),
+}
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "plan"])
+@pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS)
+def test_a_small_file_that_stands_for_billions_of_values_is_refused_at_once(
+    tmp_path: Path, command: str, content: str
+) -> None:
+    """In a process of its own: what hangs here is killed."""
+    words = [sys.executable, "-m", "assay_runner", command, "-f", write(tmp_path, content)]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 64, ended.stderr
+    assert "more than 20000 values, with aliases counted" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_aliases_and_merges_of_an_ordinary_size_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    merged = GOOD.replace("  - backend:", "  - &one\n    backend:").replace(
+        "  checks:", "  - {<<: *one, name: another}\n  checks:"
+    )
+    assert "*one" in merged
+    ended = assay(capsys, "validate", "-f", write(tmp_path, merged))
+    assert (ended.code, ended.out) == (0, "an-audit: ok\n")
+
+
+def test_what_is_quoted_is_quoted_in_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = GOOD.replace("kind: AccuracyAudit", f"kind: {'x' * 5000}").replace("an-audit", "A" * 5000)
+    ended = assay(capsys, "validate", "-f", write(tmp_path, content))
+    assert ended.code == 64
+    assert max(len(line) for line in ended.out.splitlines()) < 300
 
 
 @pytest.mark.parametrize("command", ["validate", "run", "plan"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +15,13 @@ from pydantic import ValidationError
 from assay_api.audit import AccuracyAudit
 from assay_api.model import parse, problems
 from assay_api.names import API_VERSION, KIND
+from assay_runner.cli.strict_yaml import load_all
 from assay_runner.errors import InvalidInput
+from assay_runner.stores.files import human
 
+MOST_BYTES: Final = 1 << 20
+"""Bytes of a file; etcd keeps no object that is much larger."""
+_LONGEST_NAME: Final = 253
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -35,22 +40,6 @@ class Document:
     problems: tuple[str, ...]
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, which plain YAML resolves in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
-            if isinstance(key, Hashable):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def base_folder(filename: str) -> Path:
     """Folder that file://./path in the audit is relative to."""
     return Path.cwd() if filename == "-" else Path(filename).absolute().parent
@@ -64,7 +53,7 @@ def read_documents(filename: str) -> tuple[Document, ...]:
     """
     text = _text(filename)
     try:
-        values = [v for v in yaml.load_all(text, _StrictLoader) if v is not None]
+        values = [v for v in load_all(text) if v is not None]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -72,8 +61,6 @@ def read_documents(filename: str) -> tuple[Document, ...]:
         raise InvalidInput(f"{filename}: {where}{what}; correct the YAML there") from error
     except (yaml.YAMLError, ValueError) as error:
         raise InvalidInput(f"{filename}: not YAML ({_first_line(error)}); correct the file") from error
-    except RecursionError as error:
-        raise InvalidInput(f"{filename}: nested too deeply; an audit has a few levels") from error
     if not values:
         raise InvalidInput(f"{filename}: empty; give an {KIND}, see `assay schema` for its fields")
     return tuple(_document(value, index) for index, value in enumerate(values))
@@ -109,7 +96,7 @@ def read_audit(filename: str) -> AccuracyAudit:
 
 def _text(filename: str) -> str:
     try:
-        content = sys.stdin.buffer.read() if filename == "-" else Path(filename).read_bytes()
+        content = _content(filename)
     except FileNotFoundError:
         raise InvalidInput(f"{filename} does not exist: name the audit's YAML file") from None
     except IsADirectoryError:
@@ -117,10 +104,20 @@ def _text(filename: str) -> str:
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise InvalidInput(f"{filename} cannot be read ({reason}): name the audit's YAML file") from error
+    if len(content) > MOST_BYTES:
+        raise InvalidInput(f"{filename} has more than {human(MOST_BYTES)}: name the audit's YAML file")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{filename} is not UTF-8 text (byte {error.start}): store it as UTF-8") from error
+
+
+def _content(filename: str) -> bytes:
+    """A file's bytes, and one more than are allowed at most; a shell's `<(…)` is a pipe, so that anything is read."""
+    if filename == "-":
+        return sys.stdin.buffer.read(MOST_BYTES + 1)
+    with Path(filename).open("rb") as file:
+        return file.read(MOST_BYTES + 1)
 
 
 def _document(value: Any, index: int) -> Document:
@@ -153,7 +150,7 @@ def _checks(audit: AccuracyAudit) -> Iterator[str]:
 def _head(value: dict[Any, Any]) -> Iterator[str]:
     for field, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
         if value.get(field) != expected:
-            given = f"not {value[field]!r}" if field in value else "and it is missing"
+            given = f"not {_shown(value[field])}" if field in value else "and it is missing"
             yield f"{field}: must be {expected}, {given}"
     metadata = value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
@@ -161,14 +158,19 @@ def _head(value: dict[Any, Any]) -> Iterator[str]:
         yield f'metadata.name: must be a string, and YAML reads {name} otherwise: write it in quotes, "{name}"'
     elif not isinstance(name, str) or not name:
         yield "metadata.name: required, but missing; give the audit a name"
-    elif not _NAME.fullmatch(name) or len(name) > 253:
-        yield f"metadata.name: {name!r} is no Kubernetes name; use lower-case letters, digits, dashes and dots"
+    elif not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        yield f"metadata.name: {_shown(name)} is no Kubernetes name; use lower-case letters, digits, dashes and dots"
 
 
 def _label(value: dict[Any, Any], place: str) -> str:
     metadata = value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    return name if isinstance(name, str) and name else place
+    return name if isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME else place
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def _kind(value: Any) -> str:
