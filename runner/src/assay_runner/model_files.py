@@ -115,7 +115,7 @@ def fetch_external(store: Store, proto: Any, uri: str, folder: Path) -> tuple[st
     """Fetch the external data of a model beside it; returns name and SHA-256 of each file.
 
     Raises:
-        InvalidInput: a file is missing, too short, or not below the model's folder.
+        InvalidInput: a file is missing, too short, or not really below the model's folder.
     """
     needed: dict[str, int] = {}
     for location, end in external_tensors(proto):
@@ -134,7 +134,7 @@ def fetch_external(store: Store, proto: Any, uri: str, folder: Path) -> tuple[st
                 f"external data {source} of the model {uri} are truncated: {found.size} bytes, "
                 f"but the model's tensors need {end}; store the file again"
             )
-        store.get(source, path)
+        store.get(source, path, named_by=uri)
         parts.append(f"\0{location}\0{file_sha256(path)}")
     return tuple(parts)
 

@@ -24,6 +24,7 @@ from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.model_files import file_sha256
 from assay_runner.stores import Stat, join
 from assay_runner.stores.files import whole_file
+from assay_runner.stores.regular import open_regular
 
 if TYPE_CHECKING:
     from assay_runner.stores import Store
@@ -190,8 +191,8 @@ def verified(path: Path, uri: str, file: StoredFile, what: str) -> BinaryIO:
         Damaged: it is not what was stored.
     """
     try:
-        content = path.open("rb")
-    except OSError as error:
+        content = open_regular(path, str(path))
+    except (OSError, InvalidInput) as error:
         raise Damaged(what, f"{file.name} cannot be read", uri) from error
     if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
         content.close()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from assay_runner.npz import corruption
 from assay_runner.stores import Stat, basename
 from assay_runner.stores.files import free_bytes
+from assay_runner.stores.regular import open_regular
 
 if TYPE_CHECKING:
     from assay_runner.stores import Gets
@@ -84,7 +85,7 @@ def peek(store: Gets, stat: Stat) -> Iterator[io.BufferedIOBase]:
     path = store.local_path(stat.uri)
     if path is not None:
         with corruption(stat.uri):
-            file = path.open("rb")
+            file = open_regular(path, stat.uri)
         with file:
             yield file
     else:
@@ -93,13 +94,18 @@ def peek(store: Gets, stat: Stat) -> Iterator[io.BufferedIOBase]:
 
 
 class ShardFiles:
-    """Shards of one dataset as files on disk, in order, for one or more passes."""
+    """Shards of one dataset as files on disk, in order, for one or more passes.
+
+    Attributes:
+        verified: indices of the shards that were read against their checksums, although not all of them is used.
+    """
 
     def __init__(self, store: Gets, stats: tuple[Stat, ...], scratch: Path) -> None:
         """Fetch nothing yet."""
         self._store = store
         self._stats = stats
         self._scratch = scratch / "shards"
+        self.verified: set[int] = set()
         total = sum(s.size for s in stats)
         self._keep = total <= min(KEEP_BYTES, free_bytes(scratch) // 4)
 

@@ -28,7 +28,7 @@ def test_relative_paths_lie_beside_the_audit(tmp_path: Path) -> None:
         ("file://./x", "is relative, which only local runs can resolve"),
         ("file://data/x", "write file:///data/x, or file://./data/x beside the audit"),
         ("file:///a\0b", "holds a NUL character"),
-        ("file:///tmp", "is a folder, not a file"),
+        ("file:///tmp", "is no regular file but a folder"),
         ("file:///" + "x" * 300, "cannot name a file"),
         ("file:///etc/hostname/x", "does not exist"),
     ],

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from assay_api.names import REPORT_HTML, REPORT_JSON, REPORT_JUNIT, REPORT_VERSION
 from assay_runner.stores.files import disk_error
+from assay_runner.stores.regular import open_regular
 
 _MARKS: Final = {
     REPORT_HTML: "· Assay</title>".encode(),
@@ -29,7 +30,7 @@ def remove_reports(out: Path) -> None:
     Folders that are empty then go too; nothing else does.
 
     Raises:
-        InvalidInput: a file may not be removed.
+        InvalidInput: a file may not be removed, or is none although it has the name of a report.
         Unavailable: the disk fails.
     """
     for folder in _candidates(out):
@@ -52,8 +53,10 @@ def _candidates(out: Path) -> list[Path]:
 
 def _report(folder: Path) -> dict[str, Any]:
     """The folder's report.json, empty where there is none of ours."""
+    path = folder / REPORT_JSON
     try:
-        report = json.loads((folder / REPORT_JSON).read_bytes())
+        with open_regular(path, str(path)) as file:
+            report = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return {}
     return report if isinstance(report, dict) and report.get("version") == REPORT_VERSION else {}
@@ -63,12 +66,11 @@ def _remove(folder: Path) -> None:
     for name, mark in _MARKS.items():
         path = folder / name
         try:
-            if path.is_file() and mark in _head(path):
+            with open_regular(path, str(path)) as file:
+                ours = mark in file.read(_HEAD)
+            if ours:
                 path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
         except OSError as error:
             raise disk_error(error, path) from error
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEAD)

@@ -51,8 +51,11 @@ class Lists(Protocol):
 class Gets(Protocol):
     """Can fetch an object."""
 
-    def get(self, uri: str, path: Path) -> None:
-        """Stream the object into a file, which appears whole or not at all. Raises InvalidInput where there is none."""
+    def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
+        """Stream the object into a file, which appears whole or not at all. Raises InvalidInput where there is none.
+
+        Where another object names it (`named_by`), it must lie in that object's folder, links followed to their end.
+        """
         ...
 
     def read(self, uri: str) -> bytes:
@@ -64,7 +67,10 @@ class Gets(Protocol):
         ...
 
     def local_path(self, uri: str) -> Path | None:
-        """Where the object lies on this machine's disk, so that nobody copies it; None where it does not."""
+        """Where the object lies on this machine's disk, so that nobody copies it; None where it does not.
+
+        It is opened by `open_regular`, for anything may lie there.
+        """
         ...
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.stores import Opening, Stat
 from assay_runner.stores.files import CHUNK, TEMPORARY, whole_file
+from assay_runner.stores.regular import open_regular, refuse_irregular
 
 SCHEME = "file://"
 
@@ -41,11 +42,19 @@ class LocalStore:
             raise InvalidInput(f"{uri} is relative, which only local runs can resolve: use s3:// or file:///absolute")
         return Path(os.path.normpath(self._base / path))
 
+    def _folders(self, uri: str) -> tuple[Path, ...]:
+        """Where a file's companions may lie, as ONNX Runtime has it: beside its path, or beside what this links to."""
+        path = self._path(uri)
+        return path.parent, Path(os.path.realpath(path)).parent
+
     def stat(self, uri: str) -> Stat | None:
         """See `Stats`."""
         path = self._path(uri)
         try:
-            return _stat(uri, path) if path.is_file() else None
+            if not path.exists() or path.is_dir():
+                return None
+            refuse_irregular(path.stat().st_mode, uri)
+            return _stat(uri, path)
         except OSError as error:
             raise _read_error(uri, error) from error
 
@@ -67,27 +76,27 @@ class LocalStore:
             except OSError as error:
                 raise _read_error(uri, error) from error
 
-    def get(self, uri: str, path: Path) -> None:
+    def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
         """See `Gets`."""
-        source = self._path(uri)
         try:
-            reader = source.open("rb")
+            reader = open_regular(self._path(uri), uri, None if named_by is None else self._folders(named_by))
         except OSError as error:
             raise _read_error(uri, error) from error
-        with reader, whole_file(path, source.stat().st_size) as file:
+        with reader, whole_file(path, os.fstat(reader.fileno()).st_size) as file:
             shutil.copyfileobj(reader, file, CHUNK)
 
     def read(self, uri: str) -> bytes:
         """See `Gets`."""
         try:
-            return self._path(uri).read_bytes()
+            with open_regular(self._path(uri), uri) as file:
+                return file.read()
         except OSError as error:
             raise _read_error(uri, error) from error
 
     def read_range(self, uri: str, start: int, length: int) -> bytes:
         """See `Gets`."""
         try:
-            with self._path(uri).open("rb") as file:
+            with open_regular(self._path(uri), uri) as file:
                 file.seek(start)
                 return file.read(length)
         except OSError as error:
@@ -125,8 +134,6 @@ def _read_error(uri: str, error: OSError) -> InvalidInput | Unavailable:
     match error.errno:
         case errno.ENOENT | errno.ENOTDIR:
             return InvalidInput(f"{uri} does not exist: correct the URI or put the file there")
-        case errno.EISDIR:
-            return InvalidInput(f"{uri} is a folder, not a file: name the file in it")
         case errno.EACCES | errno.EPERM:
             return InvalidInput(f"{uri} may not be read: give this user the permission")
         case errno.ENAMETOOLONG | errno.EINVAL | errno.ELOOP:

@@ -35,8 +35,8 @@ class MemoryStore:
             if found:
                 yield found
 
-    def get(self, uri: str, path: Path) -> None:
-        """See `Gets`."""
+    def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
+        """See `Gets`; keys have no links."""
         content = self.read(uri)
         with whole_file(path, len(content)) as file:
             file.write(content)

@@ -33,9 +33,9 @@ class RoutingStore:
         """See `Lists`."""
         return self._of(prefix).list(prefix)
 
-    def get(self, uri: str, path: Path) -> None:
+    def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
         """See `Gets`."""
-        self._of(uri).get(uri, path)
+        self._of(uri).get(uri, path, named_by)
 
     def read(self, uri: str) -> bytes:
         """See `Gets`."""

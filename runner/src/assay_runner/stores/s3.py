@@ -126,8 +126,8 @@ class S3Store:
                 return
             request = partial(request, ContinuationToken=page["NextContinuationToken"])
 
-    def get(self, uri: str, path: Path) -> None:
-        """See `Gets`."""
+    def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
+        """See `Gets`; keys have no links."""
         found = self.stat(uri)
         with whole_file(path, found.size if found else None) as file:
             self._ask("read", uri, _Download(self._client, uri, file))
