@@ -12,10 +12,11 @@ import io
 import lzma
 import math
 import struct
+import tokenize
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from numpy.lib import format as npy
 
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.stores.files import CHUNK, disk_error
+from assay_runner.stores.regular import open_regular
 from assay_runner.tensors import Array
 
 SUFFIX: Final = ".npy"
@@ -33,6 +35,10 @@ _CORRUPT: Final = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, KeyError, RuntimeError, struct.error,
     OverflowError,
 )  # fmt: skip
+_MOST_PER_BYTE: Final = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
+"""Bytes that one byte of a member can stand for, at most."""
+_MOST_HEADER: Final = 1 << 16
+"""Bytes of an .npy header and its preamble that are read; NumPy takes headers of 10,000 characters."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,11 @@ class ArrayHeader:
         """Bytes of one row."""
         return self.dtype.itemsize * math.prod(self.shape[1:])
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
 
 @contextmanager
 def corruption(name: str) -> Iterator[None]:
@@ -66,7 +77,7 @@ def corruption(name: str) -> Iterator[None]:
         reason = " ".join(str(error).split())[:160].rstrip(".") or type(error).__name__
         raise InvalidInput(f"{name} is corrupt or truncated ({reason}): store it again") from error
     except OSError as error:
-        if error.errno is None:
+        if error.errno in (None, errno.EINVAL):  # EINVAL: a place in the file that cannot be.
             raise InvalidInput(f"{name} is corrupt ({error}): store it again") from error
         if error.errno in (errno.EACCES, errno.EPERM):
             raise InvalidInput(f"{name} may not be read: give this user the permission") from error
@@ -89,25 +100,56 @@ def read_headers(file: IO[bytes], name: str) -> dict[str, ArrayHeader]:
     if start == npy.MAGIC_PREFIX:
         raise InvalidInput(f"{name} is a single .npy array, not an .npz: save it by numpy.savez(file, name=array)")
     with corruption(name), zipfile.ZipFile(file) as archive:
-        members = (m for m in archive.namelist() if m.endswith(SUFFIX))
-        return {m.removesuffix(SUFFIX): _header_of(archive, m) for m in members}
+        size = file.seek(0, io.SEEK_END)
+        members = (m for m in archive.infolist() if m.filename.endswith(SUFFIX))
+        return {m.filename.removesuffix(SUFFIX): _header_of(archive, m, size) for m in members}
 
 
-def _header_of(archive: zipfile.ZipFile, member: str) -> ArrayHeader:
+def _header_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -> ArrayHeader:
     with archive.open(member) as stream:
-        return _read_header(stream, member.removesuffix(SUFFIX))
+        header = _read_header(stream, member.filename.removesuffix(SUFFIX))
+        rest = member.file_size - stream.tell()
+    # Held against each other before anything is allocated or unpacked: whatever follows may rely on the shape.
+    most = _MOST_PER_BYTE.get(member.compress_type, math.inf) * min(member.compress_size, size)
+    if not header.dtype.hasobject:
+        if rest < header.nbytes or member.file_size > most:
+            raise EOFError(f"array {header.name} ends before its last sample")
+        if rest > header.nbytes:
+            raise ValueError(f"array {header.name} has {rest - header.nbytes} bytes behind its last sample")
+    return header
 
 
 def _read_header(stream: IO[bytes], name: str) -> ArrayHeader:
-    version = npy.read_magic(stream)
-    if version == (1, 0):
-        shape, fortran, dtype = npy.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, fortran, dtype = npy.read_array_header_2_0(stream)
-    else:
-        # Version 3 exists for field names of structured arrays alone, which no tensor has: never a needed array.
-        return ArrayHeader(name, np.dtype(object), (), False)
+    head = _Head(stream)
+    version = npy.read_magic(head)
+    try:
+        if version == (1, 0):
+            shape, fortran, dtype = npy.read_array_header_1_0(head)
+        elif version == (2, 0):
+            shape, fortran, dtype = npy.read_array_header_2_0(head)
+        else:
+            # Version 3 exists for field names of structured arrays alone, which no tensor has: never a needed array.
+            return ArrayHeader(name, np.dtype(object), (), False)
+    except (MemoryError, SyntaxError, TypeError, tokenize.TokenError) as error:
+        # NumPy has Python read the header, and lets through much of what that says of one that is none.
+        raise ValueError(f"array {name} has no readable header") from error
+    if min(shape, default=0) < 0:
+        raise ValueError(f"array {name} has a negative shape")
     return ArrayHeader(name, dtype, tuple(int(n) for n in shape), bool(fortran))
+
+
+class _Head:
+    """The beginning of a member, however long a header it claims to have."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._left = _MOST_HEADER
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._left -= size
+        if self._left < 0:
+            raise ValueError("the header is too long")
+        return self._stream.read(size)
 
 
 class RowReader(Protocol):
@@ -174,7 +216,7 @@ def open_rows(
     """
     with ExitStack() as stack:
         with corruption(name):
-            archive = stack.enter_context(zipfile.ZipFile(path))
+            archive = stack.enter_context(_archive(path, name))
         readers: dict[str, RowReader] = {}
         for key, header in headers.items():
             with corruption(name):
@@ -190,35 +232,41 @@ def open_rows(
         yield readers
 
 
-def verify(path: Path, name: str) -> None:
-    """Read all of an .npz against its checksums.
+def verify(path: Path, name: str, arrays: Iterable[str]) -> None:
+    """Read arrays of an .npz to their ends, where the checksums are.
 
     Raises:
         InvalidInput: a checksum does not match.
     """
-    with corruption(name), zipfile.ZipFile(path) as archive:
-        bad = archive.testzip()
-        if bad:
-            raise zipfile.BadZipFile(f"Bad CRC-32 for file {bad!r}")
+    with corruption(name), _archive(path, name) as archive:
+        for array in arrays:
+            with archive.open(array + SUFFIX) as stream:
+                while stream.read(CHUNK):
+                    pass
+
+
+@contextmanager
+def _archive(path: Path, name: str) -> Iterator[zipfile.ZipFile]:
+    with open_regular(path, name) as file, zipfile.ZipFile(file) as archive:
+        yield archive
 
 
 def _unpack(stream: IO[bytes], target: Path, header: ArrayHeader, name: str) -> None:
-    size = header.dtype.itemsize * math.prod(header.shape)
+    size = header.nbytes
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         out = target.open("wb")
     except OSError as error:
         raise disk_error(error, target, size) from error
     with out:
-        while True:
+        left = size
+        while left:
             with corruption(name):
-                chunk = stream.read(CHUNK)
-            if not chunk:
-                break
+                chunk = stream.read(min(left, CHUNK))
+                if not chunk:
+                    raise EOFError(f"array {header.name} ends before its last sample")
             try:
                 out.write(chunk)
             except OSError as error:
                 raise disk_error(error, target, size) from error
-        written = out.seek(0, io.SEEK_END)
-    if written < size:
-        raise InvalidInput(f"{name} is corrupt or truncated (array {header.name} is too short): store it again")
+            left -= len(chunk)

@@ -7,7 +7,7 @@ rows, from as many shards as that needs, and keeps one shard open at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,11 @@ class Shard:
     name: str
     rows: int
     headers: Mapping[str, ArrayHeader]
+
+    @property
+    def cut(self) -> bool:
+        """Whether rows are left unread, and with them the checksums at the end of each array."""
+        return any(self.rows < h.shape[0] for h in self.headers.values())
 
     @property
     def trailing(self) -> tuple[tuple[int, ...], ...]:
@@ -119,10 +124,12 @@ def _pieces(
     for index, shard in enumerate(shards):
         if not shard.rows:
             continue
-        with (
-            session.shard(index, last) as path,
-            open_rows(path, shard.headers, shard.name, files.workdir) as readers,
-        ):
+        with ExitStack() as stack:
+            path = stack.enter_context(session.shard(index, last))
+            if shard.cut and index not in files.verified:
+                verify(path, shard.name, shard.headers)
+                files.verified.add(index)
+            readers = stack.enter_context(open_rows(path, shard.headers, shard.name, files.workdir))
             done = 0
             while done < shard.rows:
                 count = min(wanted, shard.rows - done)
@@ -133,7 +140,7 @@ def _pieces(
                         inspect(index, done, rows)
                     except InvalidInput:
                         # A damaged file shows as odd numbers before its checksum is reached: say what is the cause.
-                        verify(path, shard.name)
+                        verify(path, shard.name, shard.headers)
                         raise
                 done += count
                 wanted = yield rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,17 @@ def open_stored_outputs(store: Store, uri: str, model: LoadedModel, dataset: Dat
             f"the stored golden outputs {uri} hold {total} samples, and the dataset {dataset.source.uri} has "
             f"{dataset.samples}: store one row per sample, in the dataset's order"
         )
-    return StoredOutputs(uri, dataset, tuple(shards), tuple(ignored), ShardFiles(store, stats, scratch))
+    used = _used(shards, dataset.samples)
+    return StoredOutputs(uri, dataset, used, tuple(ignored), ShardFiles(store, stats, scratch))
+
+
+def _used(shards: list[Shard], samples: int) -> tuple[Shard, ...]:
+    """The shards with as many rows as there are samples."""
+    used = []
+    for shard in shards:
+        used.append(replace(shard, rows=min(shard.rows, samples)))
+        samples -= used[-1].rows
+    return tuple(used)
 
 
 def _output(headers: Mapping[str, ArrayHeader], spec: TensorSpec, shard: str) -> ArrayHeader:
