@@ -70,7 +70,7 @@ class _BoundedLoader(yaml.SafeLoader):
 
 
 class _StrictLoader(_BoundedLoader):
-    """YAML that refuses a key given twice, which plain YAML resolves in silence, and values that are not what their tag says."""
+    """YAML that refuses a key given twice, which plain YAML resolves in silence, and values that belie their tag."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
