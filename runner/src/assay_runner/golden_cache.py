@@ -107,7 +107,7 @@ class GoldenWriter:
                 # No time of writing: equal outputs make equal files, so that one made again replaces the old.
                 entry = zipfile.ZipInfo(f"{self._batches}.{position}.npy")
                 with self._archive.open(entry, "w", force_zip64=True) as member:
-                    npy.write_array(member, np.ascontiguousarray(outputs[name]), allow_pickle=False)
+                    npy.write_array(member, np.asarray(outputs[name], order="C"), allow_pickle=False)
         except OSError as error:
             raise disk_error(error, self._path) from error
         self._samples += count

@@ -44,7 +44,8 @@ DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
 class Purpose(Enum):
     """What a session is for.
 
-    PLAIN: the model as it would be served: every optimisation.
+    PLAIN: the model as it would be served: every optimisation, but none that changes its arithmetic. Fusions of Q/DQ
+        nodes would: behind a DequantizeLinear of a weight alone they put 8-bit activations.
     EXACT: every node as it stands: no optimisation, so that explicit rounding is kept and Q/DQ pairs stay what they are
         (a CPU's integer kernels may saturate where a GPU's do not), and no arena, so that memory goes back as soon as a
         tensor has been looked at.
@@ -59,6 +60,7 @@ def options(purpose: Purpose) -> ort.SessionOptions:
     chosen = ort.SessionOptions()
     chosen.log_severity_level = 4
     chosen.intra_op_num_threads = cores()
+    chosen.add_session_config_entry("session.disable_quant_qdq", "1")
     if purpose is Purpose.EXACT:
         chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         chosen.enable_cpu_mem_arena = False
@@ -130,7 +132,8 @@ def _kept(value: ort.OrtValue, lent: Collection[int]) -> Array | None:
 
 
 def _fed(array: Array, kind: str) -> ort.OrtValue:
-    array = np.ascontiguousarray(array, DTYPES.get(kind))
+    # `ascontiguousarray` would give a scalar an axis.
+    array = np.asarray(array, DTYPES.get(kind), order="C")
     if array.dtype == ml_dtypes.bfloat16:
         return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), 16)
     return ort.OrtValue.ortvalue_from_numpy(array)

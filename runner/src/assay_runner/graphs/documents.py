@@ -220,7 +220,7 @@ def _converted(tensor: onnx.TensorProto, source: Path, convert: Convert) -> None
     old = weight(tensor, source)
     new = convert(tensor.name, old)
     if new is not old:
-        tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(new), tensor.name))
+        tensor.CopyFrom(numpy_helper.from_array(np.asarray(new, order="C"), tensor.name))
 
 
 def _move(tensor: onnx.TensorProto, source: Path, file: BinaryIO) -> None:

@@ -157,7 +157,7 @@ class DeviceComparison:
         return fed
 
     def _copied(self, to: Buffers, name: str, array: Array) -> DeviceArray:
-        dense = np.ascontiguousarray(array)
+        dense = np.asarray(array, order="C")
         pointer = to[name].reserve(dense.nbytes)
         to_device(dense, pointer, self._probe.stream)
         if dense is not array:
