@@ -69,7 +69,9 @@ def test_figures_are_those_of_the_tensors_it_shows(backend: Backend, built: Buil
         for batch, golden in runs:
             compared.add(batch, dict(golden))
             for name, array in compared.show(batch, compared.shown).items():
-                counts.setdefault(name, Counts()).add(array, batch, golden[name])
+                counts.setdefault(name, Counts()).add(
+                    array, batch, golden[name], built.axes.of(name, array.shape, batch.fed)
+                )
         found = compared.accumulated()
         assert found.keys() == counts.keys() == compared.shown
         for name, one in counts.items():

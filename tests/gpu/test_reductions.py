@@ -49,7 +49,7 @@ def reduce(pairs: Sequence[Pair], formats: bool = False) -> Figures:
         for one in pairs:
             golden = None if one.golden is None else stack.enter_context(placed(one.golden, handle))
             candidate = stack.enter_context(placed(one.candidate, handle))
-            rows = len(one.batch.inputs["x"])
+            rows = one.rows
             reductions.add("t", golden, candidate, rows, one.batch.count, one.batch.start, handle)
         return reductions.result()["t"]
 

@@ -76,7 +76,7 @@ class Golden(Model):
     """Precision of the golden run by ONNX Runtime on CPU."""
     uri: Uri | None = None
     """Stored golden outputs: .npz file or prefix of shards, one array per model output, first axis = samples in the
-    dataset's order."""
+    dataset's order, wherever the model has them. None for an output that has no samples, as a constant."""
 
 
 class LocalRef(Model):

@@ -53,6 +53,8 @@ class GoldenIndex(EntryRecord):
     """Names of the outputs."""
     dtypes: tuple[str, ...]
     """NumPy's names of their element types."""
+    partial: tuple[str, ...] = ()
+    """Outputs that some batch lacks, so that none is read."""
     shards: tuple[int, ...]
     """Batches in each shard."""
     notes: tuple[str, ...] = ()
@@ -90,6 +92,7 @@ class GoldenWriter:
         self._files: list[StoredFile] = []
         self._samples = 0
         self._outputs: dict[str, str] = {}
+        self._partial: set[str] = set()
 
     @property
     def _path(self) -> Path:
@@ -103,7 +106,10 @@ class GoldenWriter:
             if self._archive is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._archive = zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED)
+            self._partial |= self._outputs.keys() - outputs.keys()
             for position, name in enumerate(self._outputs):
+                if name in self._partial:
+                    continue
                 # No time of writing: equal outputs make equal files, so that one made again replaces the old.
                 entry = zipfile.ZipInfo(f"{self._batches}.{position}.npy")
                 with self._archive.open(entry, "w", force_zip64=True) as member:
@@ -136,6 +142,7 @@ class GoldenWriter:
             samples=self._samples,
             outputs=tuple(self._outputs),
             dtypes=tuple(self._outputs.values()),
+            partial=tuple(name for name in self._outputs if name in self._partial),
             shards=tuple(self._shards),
             notes=notes,
             details=details,
@@ -170,6 +177,7 @@ class CachedOutputs:
                             for position, (name, dtype) in enumerate(
                                 zip(self.index.outputs, self.index.dtypes, strict=True)
                             )
+                            if name not in self.index.partial
                         }
 
     def verify(self) -> None:
@@ -224,7 +232,8 @@ class Aligned:
         feed = iter(self.outputs)
         for count in self.dataset.counts():
             batch = next(feed, None)
-            if batch is None or any(len(a) != count for a in batch.values()):
+            # What the samples of a batch share is a single row.
+            if batch is None or any(len(a) not in (count, 1) for a in batch.values()):
                 raise InvalidInput("the dataset changed while the audit ran: run the audit again")
             yield batch
 

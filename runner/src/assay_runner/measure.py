@@ -26,6 +26,8 @@ from assay_runner.checks.metric import MetricCheck
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Behaviour, Evidence, Need, Site
+from assay_runner.golden import sample_axes
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.models import LoadedModel
 from assay_runner.passes.behaviour import behaviour
 from assay_runner.passes.beside import Beside
@@ -33,7 +35,6 @@ from assay_runner.passes.eight_bit import eight_bit
 from assay_runner.passes.metrics import MetricsPass
 from assay_runner.passes.outputs import LabelsPass, OutputsPass
 from assay_runner.passes.ranges import RangesPass
-from assay_runner.passes.rows import length
 from assay_runner.passes.splits import split_layers
 from assay_runner.passes.tapped import TappedPass
 from assay_runner.tensors import Array, Arrays, Batches, Progress, names
@@ -113,6 +114,7 @@ def measure(request: MeasureRequest, progress: Progress) -> Measured:
     """
     sites = output_sites(request)
     _check_outputs(request.checks, tuple(sites))
+    request = _measured_axes(request)
     timings = Timings()
     with ExitStack() as stack:
         evidence, notes = _measured(request, sites, timings, progress, stack)
@@ -128,6 +130,15 @@ def measure(request: MeasureRequest, progress: Progress) -> Measured:
     return Measured(*candidate_report(request, evidence, findings, timings.rows, timings.milliseconds, notes))
 
 
+def _measured_axes(request: MeasureRequest) -> MeasureRequest:
+    """The request, with what golden's run shows of the axes that hold samples beside what the models declare."""
+    within = request.needs & {Need.TENSORS, Need.LAYERS, Need.RANGES}
+    inner = [site.tensor for site in request.backend.sites(request.built)] if within else []
+    found = sample_axes(request.model, request.dataset, request.workdir, inner)
+    axes = SampleAxes({**request.built.axes.axes, **found.axes})
+    return replace(request, built=replace(request.built, measured=axes))
+
+
 def output_sites(request: MeasureRequest) -> dict[str, Site]:
     """Where each output of the candidate is made, in graph order."""
     model = request.candidate_model or request.model
@@ -138,9 +149,10 @@ def output_sites(request: MeasureRequest) -> dict[str, Site]:
 def _measured(
     request: MeasureRequest, sites: Mapping[str, Site], timings: Timings, progress: Progress, stack: ExitStack
 ) -> tuple[Evidence, tuple[str, ...]]:
-    outputs = OutputsPass(sites, {c.top_k for c in request.checks if isinstance(c, OutputDrift)})
-    labels = LabelsPass(_label_outputs(request.checks, tuple(sites)))
-    metrics = MetricsPass((c for c in request.checks if isinstance(c, MetricCheck)), sites)
+    axes = request.built.axes
+    outputs = OutputsPass(sites, {c.top_k for c in request.checks if isinstance(c, OutputDrift)}, axes)
+    labels = LabelsPass(_label_outputs(request.checks, tuple(sites)), axes)
+    metrics = MetricsPass((c for c in request.checks if isinstance(c, MetricCheck)), sites, axes)
     # First of all what is served: what is opened beside it has to do with the memory that is left.
     session = stack.enter_context(request.backend.open(request.built))
     beside = _beside(request)
@@ -152,7 +164,7 @@ def _measured(
     for batch, golden in zip_longest(request.dataset, request.golden):
         if batch is None or golden is None:
             raise InvalidInput("golden outputs and dataset have different numbers of batches: run the audit again")
-        found = timings.run(session, batch.inputs, length(batch)) if plain_needed or samples == 0 else None
+        found = timings.run(session, batch.inputs, batch.fed) if plain_needed or samples == 0 else None
         if found is not None and Need.OUTPUTS in request.needs:
             outputs.add(batch, golden, found)
         if found is not None and Need.LABELS in request.needs:
@@ -215,7 +227,7 @@ def _ranges(request: MeasureRequest, stack: ExitStack) -> RangesPass | None:
     if Need.RANGES not in request.needs:
         return None
     splits = request.model.batch is None
-    return RangesPass(request.model, request.golden_precision, request.workdir, splits, stack)
+    return RangesPass(request.model, request.golden_precision, request.workdir, splits, stack, request.built.axes)
 
 
 def _judged(request: MeasureRequest, evidence: Evidence) -> list[Finding]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from assay_runner.dataset_rules import fits, shown, type_name
 from assay_runner.datasets import Dataset, find_shards, headers_of
 from assay_runner.errors import InvalidInput
+from assay_runner.graphs.sample_axes import SampleAxes, declared_axes
 from assay_runner.npz import ArrayHeader
 from assay_runner.row_streams import Shard, open_stream
 from assay_runner.shards import ShardFiles
 from assay_runner.stores import basename
-from assay_runner.tensors import Array, TensorSpec
+from assay_runner.tensors import Array, TensorSpec, names
 
 if TYPE_CHECKING:
     from assay_runner.models import LoadedModel
@@ -50,23 +51,31 @@ def open_stored_outputs(store: Store, uri: str, model: LoadedModel, dataset: Dat
     """Check by their headers that stored outputs fit the model and the dataset.
 
     Raises:
-        InvalidInput: nothing there, an output missing, of another kind or shape, or not one row per sample.
+        InvalidInput: nothing there, an output missing, of another kind or shape, or not one row per sample; or no
+            output has samples.
         Unavailable: the store does not answer.
     """
     stats = find_shards(store, uri, "stored golden outputs")
+    axes = declared_axes(model.path)
+    # What samples share has no row for each of them.
+    wanted = [o for o in model.outputs if model.batch == 1 or not axes.shared(o.name)]
+    if not wanted:
+        raise InvalidInput(
+            f"no output of the model has a sample axis, so {uri} cannot hold a row per sample: set golden.precision"
+        )
     shards: list[Shard] = []
     ignored: dict[str, None] = {}
     for stat in stats:
         name = f"golden shard {basename(stat.uri)}"
         headers = headers_of(store, stat)
-        found = {o.name: _output(headers, o, name) for o in model.outputs}
+        found = {o.name: _output(headers, o, name, axes) for o in wanted}
         rows = {n: h.shape[0] for n, h in found.items()}
         if len(set(rows.values())) > 1:
             counts = ", ".join(f"{n}: {count}" for n, count in rows.items())
             raise InvalidInput(
                 f"the arrays of {name} disagree on the number of samples, their first axis ({counts}): store them again"
             )
-        ignored.update(dict.fromkeys(n for n in headers if n not in found))
+        ignored.update(dict.fromkeys(n for n in headers if n not in names(model.outputs)))
         shards.append(Shard(name, next(iter(rows.values())), found))
     total = sum(s.rows for s in shards)
     exact = dataset.source.samples is None
@@ -88,7 +97,7 @@ def _used(shards: list[Shard], samples: int) -> tuple[Shard, ...]:
     return tuple(used)
 
 
-def _output(headers: Mapping[str, ArrayHeader], spec: TensorSpec, shard: str) -> ArrayHeader:
+def _output(headers: Mapping[str, ArrayHeader], spec: TensorSpec, shard: str, axes: SampleAxes) -> ArrayHeader:
     header = headers.get(spec.name)
     if header is None:
         close = difflib.get_close_matches(spec.name, headers, n=1, cutoff=0.5)
@@ -100,10 +109,20 @@ def _output(headers: Mapping[str, ArrayHeader], spec: TensorSpec, shard: str) ->
             f"array {spec.name!r} of {shard} is {type_name(header.dtype)}, and the model's output is "
             f"{spec.dtype.name}: store the outputs in that type, or in a wider one of the kind"
         )
-    known = spec.shape != (None,)
-    if not header.shape or (known and not fits(header.shape[1:], spec.shape[1:])):
+    row = _row(spec, axes)
+    if not header.shape or (row is not None and not fits(header.shape[1:], row)):
         raise InvalidInput(
             f"array {spec.name!r} of {shard} has shape {shown(header.shape)}, and the model's output has "
-            f"{shown(('samples', *spec.shape[1:]))}: store the outputs in that shape"
+            f"{shown(('samples', *(row or ())))}: store the outputs in that shape"
         )
     return header
+
+
+def _row(spec: TensorSpec, axes: SampleAxes) -> tuple[int | str | None, ...] | None:
+    """Shape of what an output holds of one sample; None where the model does not say it."""
+    axis = axes.axes.get(spec.name)
+    if spec.shape == (None,) or (axis is not None and axis >= len(spec.shape)):
+        return None
+    if axis is None:
+        return spec.shape[1:] if spec.shape[:1] == (1,) else None
+    return spec.shape[:axis] + spec.shape[axis + 1 :]

@@ -39,6 +39,11 @@ class Batch:
     inputs: Arrays
     labels: NDArray[np.int64] | None = None
 
+    @property
+    def fed(self) -> int:
+        """Samples that a model is fed, padding included."""
+        return len(next(iter(self.inputs.values())))
+
 
 @dataclass(frozen=True)
 class Extents:
@@ -85,11 +90,6 @@ class Progress(Protocol):
     def note(self, message: str) -> None:
         """What is happening, in a few words."""
         ...
-
-
-def rows(arrays: Arrays, count: int) -> dict[str, Array]:
-    """The first `count` rows of every array that has a first axis (padding cut off); scalars pass."""
-    return {name: a[:count] if a.ndim else a for name, a in arrays.items()}
 
 
 def names(specs: Iterable[TensorSpec]) -> tuple[str, ...]:

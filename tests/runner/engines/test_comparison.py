@@ -11,6 +11,7 @@ import pytest
 from assay_runner.backends.tensorrt.comparison import DeviceComparison
 from assay_runner.backends.tensorrt.device import Buffers, DeviceArray, synchronize, to_device, to_host
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.tensors import Array, Batch
 from tests.models import Heard, random
 from tests.runner.engines.host_runtime import HostRuntime
@@ -62,7 +63,7 @@ class Doubling:
 def compared(probe: Doubling, pieces: Doubling | None) -> DeviceComparison:
     engine: Any = probe
     alone: Any = pieces
-    return DeviceComparison(engine, alone, {"y"}, ("y",), (), Heard(), HostMachine())
+    return DeviceComparison(engine, alone, {"y"}, ("y",), (), SampleAxes({"y": 0}), Heard(), HostMachine())
 
 
 @pytest.mark.parametrize("golden", [np.float32, np.float64])

@@ -17,7 +17,8 @@ from assay_runner.models import LoadedModel
 from assay_runner.stored_outputs import open_stored_outputs
 from assay_runner.stores.memory import MemoryStore
 from assay_runner.tensors import Array
-from tests.runner.io.made import linear, loaded, rows, shard, store
+from tests.models import constant, node, value
+from tests.runner.io.made import linear, loaded, rows, save, shard, store
 
 FOLDER = "memory://cache/golden"
 
@@ -81,6 +82,18 @@ def test_outputs_that_do_not_follow_the_batches_are_refused(
         list(Aligned(dataset(tmp_path, model), outputs))
 
 
+def test_an_output_that_a_batch_lacks_is_not_read(tmp_path: Path) -> None:
+    memory = MemoryStore()
+    filled(
+        memory, tmp_path, [{"z": rows(4, 3), "y": rows(4, 2)}, {"y": rows(4, 2)}, {"z": rows(4, 3), "y": rows(4, 2)}]
+    )
+    index = read_index(memory, FOLDER)
+    assert index is not None
+    back = list(open_cached(memory, FOLDER, index, tmp_path / "scratch"))
+    assert [list(batch) for batch in back] == [["y"]] * 3
+    np.testing.assert_array_equal(back[2]["y"], rows(4, 2))
+
+
 def test_the_key_follows_every_part() -> None:
     assert cache_key(a="1", b="2") == cache_key(b="2", a="1")
     assert len({cache_key(a="1", b="2"), cache_key(a="12", b=""), cache_key(a="1", b="3")}) == 3
@@ -104,6 +117,24 @@ def test_stored_outputs_may_go_on_after_the_samples_asked_for(tmp_path: Path, mo
     data = dataset(tmp_path, model, samples=6)
     stored = open_stored_outputs(store(tmp_path), "file://./golden.npz", model, data, tmp_path / "scratch")
     assert [len(b["y"]) for b in stored] == [4, 2]
+
+
+def test_stored_outputs_have_their_samples_first_wherever_the_model_has_them(tmp_path: Path) -> None:
+    """And none for what all samples share."""
+    nodes = [
+        node("MatMul", "x w", "t"),
+        node("Transpose", "t", "y", perm=[1, 0]),
+        node("Identity", "w", "priors"),
+    ]
+    outputs, weight = [value("y", 8, "N"), value("priors", 3, 8)], constant("w", rows(3, 8))
+    made = loaded(save(tmp_path / "t.onnx", nodes, [value("x", "N", 3)], outputs, initializer=[weight]), tmp_path)
+    golden = rows(12, 8, seed=9)
+    shard(tmp_path / "golden.npz", y=golden)
+    stored = open_stored_outputs(store(tmp_path), "file://./golden.npz", made, dataset(tmp_path, made), tmp_path)
+    np.testing.assert_array_equal(np.concatenate([b["y"] for b in stored]), golden)
+    shard(tmp_path / "golden.npz", y=golden.T)
+    with pytest.raises(InvalidInput, match=r"shape \(8, 12\), and the model's output has \(samples, 8\)"):
+        open_stored_outputs(store(tmp_path), "file://./golden.npz", made, dataset(tmp_path, made), tmp_path)
 
 
 def stores(**arrays: Any) -> Callable[[Path], None]:

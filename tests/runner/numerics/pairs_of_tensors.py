@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ml_dtypes
@@ -32,6 +32,17 @@ class Pair:
     golden: Array | None
     candidate: Array
     batch: Batch
+    stacked: bool = True
+    """Whether the samples are along the first axis."""
+
+    @property
+    def axis(self) -> int | None:
+        return 0 if self.stacked else None
+
+    @property
+    def rows(self) -> int:
+        """As reductions take them."""
+        return self.batch.fed if self.stacked else 0
 
 
 def pair(seed: int, types: tuple[str, str], shape: tuple[int, ...], rows: int, count: int, special: float = 0) -> Pair:
@@ -64,9 +75,10 @@ def cases() -> Iterator[tuple[str, Pair]]:
     yield "padding", pair(2, both, (8, 333), 8, 5, 0.02)
     yield "padding not finite", pair(3, both, (8, 5), 8, 3, 0.9)
     yield "one element", pair(4, both, (1,), 1, 1)
-    yield "scalar", pair(5, both, (), 4, 3)
-    yield "no samples", pair(6, both, (7, 11), 4, 3, 0.2)
-    yield "no samples, as long as the batch counts", pair(7, both, (3, 11), 4, 3, 0.2)
+    yield "scalar", replace(pair(5, both, (), 4, 3), stacked=False)
+    yield "no samples", replace(pair(6, both, (7, 11), 4, 3, 0.2), stacked=False)
+    yield "no samples, as long as the batch counts", replace(pair(7, both, (3, 11), 4, 3, 0.2), stacked=False)
+    yield "no samples, as long as the batch", replace(pair(7, both, (4, 11), 4, 3, 0.2), stacked=False)
     yield "many rows", pair(8, both, (3001, 1), 3001, 3001, 0.05)
     yield "all NaN", Pair(np.ones((3, 50), np.float32), np.full((3, 50), np.nan, np.float16), batch(0, 3, 3))
     for rows in (104, 105):  # With four threads a block has marks for 104.
@@ -90,7 +102,7 @@ def expected(pairs: Sequence[Pair]) -> Figures:
     for one in pairs:
         golden, candidate = _wide(one.golden), _wide(one.candidate)
         assert candidate is not None
-        counts.add(candidate, one.batch, golden)
+        counts.add(candidate, one.batch, golden, one.axis)
     return counts.figures()
 
 

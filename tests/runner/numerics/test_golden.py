@@ -182,14 +182,3 @@ def test_padding_is_cut_off(tmp_path: Path) -> None:
     data = Samples({"x": random(10, 8)}, batch=4, fixed=True)
     outputs, _ = golden(mlp(), data, tmp_path, "fp32")
     assert outputs["logits"].shape == (10, 4)
-
-
-def test_an_output_without_samples_is_left_out_and_named(tmp_path: Path) -> None:
-    proto = model(
-        [node("Relu", "x", "y"), node("ReduceSum", "x", "total", keepdims=0)],
-        [value("x", "N", 3)],
-        [value("y", "N", 3), value("total")],
-    )
-    outputs, run = golden(proto, Samples({"x": random(5, 3)}), tmp_path, "fp32")
-    assert outputs.keys() == {"y"}
-    assert any("total" in note for note in run.notes)

@@ -19,7 +19,7 @@ GOLDEN = random(8, 64)
 @pytest.mark.parametrize(("local", "share"), [(0.1, 1.0), (0.05, 0.25)])
 def test_a_share_does_not_depend_on_how_many_samples_gave_it(rows: int, local: float, share: float) -> None:
     counts, sums = Counts(), Sums()
-    counts.add(GOLDEN + np.float32(0.1), Batch(0, 8, {"x": GOLDEN}), GOLDEN)
+    counts.add(GOLDEN + np.float32(0.1), Batch(0, 8, {"x": GOLDEN}), GOLDEN, 0)
     sums.add(GOLDEN[:rows], GOLDEN[:rows] + np.float32(local))
     [layer] = layer_errors([Site("y")], {"y": counts.figures()}, {"y": sums}).layers
     assert layer.starts_here == pytest.approx(share, rel=1e-4)

@@ -173,17 +173,6 @@ def test_an_output_that_is_not_there(tmp_path: Path) -> None:
         measured(mlp(), "fp32", Samples({"x": random(3, 8)}), tmp_path, OutputDrift(outputs=("logit",)))
 
 
-def test_an_output_without_samples_is_inconclusive(tmp_path: Path) -> None:
-    proto = model(
-        [node("Relu", "x", "y"), node("ReduceSum", "x", "total", keepdims=0)],
-        [value("x", "N", 3)],
-        [value("y", "N", 3), value("total")],
-    )
-    result = measured(proto, "fp32", Samples({"x": random(5, 3)}), tmp_path, OutputDrift())
-    assert {f.tensor: f.verdict for f in result.findings} == {"y": Verdict.PASSED, "total": Verdict.INCONCLUSIVE}
-    assert result.report.verdict is Verdict.INCONCLUSIVE
-
-
 def test_a_node_that_fails_on_the_data_is_named(tmp_path: Path) -> None:
     proto = model(
         [node("Gather", "table ids", "y")],

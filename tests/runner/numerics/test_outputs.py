@@ -17,6 +17,7 @@ from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.evidence import Evidence, Fault, Reproduction, Site, TensorFaults
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.passes.outputs import OutputsPass
 from assay_runner.tensors import Array, Batch
 from tests.models import Samples, constant, model, node, random, value
@@ -91,7 +92,7 @@ def _array(rows: Any) -> Array:
 def judged(golden: Any, candidate: Any, check: OutputDrift | None = None) -> Finding:
     """What the check says of an output y, one row per sample."""
     arrays = [_array(rows) for rows in (golden, candidate)]
-    outputs = OutputsPass({"y": Site("y")}, {1})
+    outputs = OutputsPass({"y": Site("y")}, {1}, SampleAxes({"y": 0}))
     outputs.add(Batch(0, len(arrays[0]), {"x": arrays[0]}), {"y": arrays[0]}, {"y": arrays[1]})
     proof = Evidence("c", len(arrays[0]), outputs=outputs.result(), unmeasured=outputs.unmeasured)
     [found] = (check or OutputDrift()).judge(proof)
@@ -204,7 +205,7 @@ def test_a_seed_is_not_advised_where_it_does_not_help(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("served", "verdict"), [(2.0, Verdict.INCONCLUSIVE), (NAN, Verdict.FAILED)])
 def test_what_is_infinite_only_when_it_is_shown_is_not_known_of_the_candidate(served: float, verdict: Verdict) -> None:
     """A fused kernel keeps in wider registers what overflows once it has to be written out."""
-    outputs = OutputsPass({"y": Site("y")}, {1})
+    outputs = OutputsPass({"y": Site("y")}, {1}, SampleAxes({"y": 0}))
     outputs.add(Batch(0, 1, {"x": _array([[1.0]])}), {"y": _array([[1.0, 2.0]])}, {"y": _array([[1.0, served]])})
     shown = TensorFaults(1, (Fault(Site("squared", "pow", "Pow"), 1, 0, 1, 0, 0, 1),))
     other = Reproduction(bitwise=False, snr=-INF)

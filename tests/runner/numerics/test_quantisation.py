@@ -12,9 +12,12 @@ from onnx import numpy_helper
 from assay_runner.backends.calibration import BINS, ranges
 from assay_runner.backends.thresholds import entropy_threshold
 from assay_runner.errors import InvalidInput
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.tensors import Array, Arrays
 from tests.models import Heard, Samples, convolutions, loaded, mlp, model, node, random, value
 from tests.runner.numerics.candidates import build, candidate, int8, measured
+
+FIRST = SampleAxes({"x": 0, "square": 0})
 
 
 class Squares:
@@ -31,13 +34,13 @@ def histogram(values: Array) -> Array:
 
 def test_minmax_is_the_largest_magnitude_of_all_batches() -> None:
     data = Samples({"x": np.array([[1], [-3], [2], [0.5]], np.float32)}, batch=1)
-    assert ranges(Squares(), data, frozenset({"x", "square"}), "minmax", Heard()) == {"x": 3, "square": 9}
+    assert ranges(Squares(), data, frozenset({"x", "square"}), "minmax", Heard(), axes=FIRST) == {"x": 3, "square": 9}
 
 
 def test_padding_is_not_calibrated_on() -> None:
     data = Samples({"x": np.array([[1], [2], [9]], np.float32)}, batch=2, fixed=True)
     heard = Heard()
-    assert ranges(Squares(), data, frozenset({"x"}), "entropy", heard)["x"] <= 9
+    assert ranges(Squares(), data, frozenset({"x"}), "entropy", heard, axes=FIRST)["x"] <= 9
     assert heard.units == 6
 
 
@@ -45,14 +48,14 @@ def test_padding_is_not_calibrated_on() -> None:
 def test_entropy_does_not_depend_on_the_batches(batch: int) -> None:
     x = random(100, 40, seed=1)
     x[0, 0] = 60
-    found = ranges(Squares(), Samples({"x": x}, batch=batch), frozenset({"x"}), "entropy", Heard())
+    found = ranges(Squares(), Samples({"x": x}, batch=batch), frozenset({"x"}), "entropy", Heard(), axes=FIRST)
     assert found == {"x": 60 * entropy_threshold(histogram(x))}
 
 
 def test_not_finite_calibration_says_which_tensor() -> None:
     data = Samples({"x": np.array([[1], [np.inf]], np.float32)})
     with pytest.raises(InvalidInput, match="'x' is not finite"):
-        ranges(Squares(), data, frozenset({"x"}), "minmax", Heard())
+        ranges(Squares(), data, frozenset({"x"}), "minmax", Heard(), axes=FIRST)
 
 
 def test_empty_calibration_is_refused(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def reduce(pairs: Sequence[Pair], shift: int = 0, formats: bool = False) -> Figu
         for one in pairs:
             golden = None if one.golden is None else machine.place(one.golden, shift)
             candidate = machine.place(one.candidate, shift)
-            rows = len(one.batch.inputs["x"])
+            rows = one.rows
             reductions.add("t", golden, candidate, rows, one.batch.count, one.batch.start, stream=7)
         return reductions.result()["t"]
 

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from assay_runner.backends.calibration import BINS, Method, ranges
 from assay_runner.backends.thresholds import LEVELS, entropy_threshold, mse_threshold, percentile_threshold
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.tensors import Array, Arrays
 from tests.models import Heard, Samples, random
 
@@ -26,7 +27,7 @@ class Nothing:
 
 def found(values: Array, method: Method, batch: int = 16, **more: float) -> float:
     data = Samples({"x": values.astype(np.float32).reshape(-1, 1)}, batch=batch)
-    return ranges(Nothing(), data, frozenset({"x"}), method, Heard(), **more)["x"]  # type: ignore[arg-type]
+    return ranges(Nothing(), data, frozenset({"x"}), method, Heard(), axes=SampleAxes({"x": 0}), **more)["x"]  # type: ignore[arg-type]
 
 
 def histogram(values: Array, bins: int) -> Array:

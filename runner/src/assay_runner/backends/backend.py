@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 
 from assay_api.audit import Candidate
 from assay_runner.evidence import EngineFacts, Overflow, Site
+from assay_runner.graphs.sample_axes import SampleAxes, declared_axes
 from assay_runner.models import LoadedModel
 from assay_runner.tensors import Array, Arrays, Batches, Extents, Progress
 
@@ -43,6 +44,7 @@ class Built:
         hidden: nodes of the source inside which float tensors are computed that cannot be shown.
         overflows: weights that the precision cannot hold.
         engine: what it is made of, where it is an engine.
+        measured: where the samples of its tensors are, where more is known of it than the source declares.
     """
 
     backend: str
@@ -56,6 +58,12 @@ class Built:
     hidden: tuple[Site, ...] = ()
     overflows: tuple[Overflow, ...] = ()
     engine: EngineFacts | None = None
+    measured: SampleAxes | None = None
+
+    @property
+    def axes(self) -> SampleAxes:
+        """Where the samples of its tensors are."""
+        return self.measured or declared_axes(self.source)
 
 
 class Session(Protocol):

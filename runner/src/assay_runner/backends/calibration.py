@@ -16,7 +16,8 @@ import numpy as np
 from assay_runner.backends.thresholds import Histogram, entropy_threshold, mse_threshold, percentile_threshold
 from assay_runner.errors import InvalidInput
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
-from assay_runner.tensors import Array, Arrays, Batches, Progress, rows
+from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.tensors import Array, Arrays, Batches, Progress
 
 Method = Literal["entropy", "minmax", "percentile", "mse"]
 
@@ -39,6 +40,7 @@ def ranges(
     method: Method,
     progress: Progress,
     *,
+    axes: SampleAxes,
     percentile: float = PERCENTILE,
     kind: EightBit = "int8",
 ) -> dict[str, float]:
@@ -50,6 +52,7 @@ def ranges(
         names: tensors wanted: graph inputs, or what the session shows.
         method: how the magnitude is chosen.
         progress: told how far it is.
+        axes: where the samples of the tensors are.
         percentile: share of the magnitudes to keep in per cent, for the method of that name.
         kind: the format whose rounding error mse counts.
 
@@ -59,7 +62,7 @@ def ranges(
     if batches.samples < 1:
         raise InvalidInput(f"the calibration set is empty: an {kind} candidate needs at least one calibration sample")
     largest: dict[str, float] = dict.fromkeys(sorted(names), 0.0)
-    for name, values in _values(session, batches, names, "calibrate: ranges", progress):
+    for name, values in _values(session, batches, names, axes, "calibrate: ranges", progress):
         peak = float(max(values.max(initial=0), -values.min(initial=0)))
         if not np.isfinite(peak):
             label = FORMATS[kind].label
@@ -68,7 +71,7 @@ def ranges(
     if method == "minmax":
         return largest
     counts = {name: np.zeros(BINS[method], np.int64) for name in largest}
-    for name, values in _values(session, batches, names, "calibrate: histograms", progress):
+    for name, values in _values(session, batches, names, axes, "calibrate: histograms", progress):
         if largest[name] > 0:
             magnitudes = np.abs(values[values != 0])
             counts[name] += np.histogram(magnitudes, BINS[method], range=(0, largest[name]))[0]
@@ -86,13 +89,11 @@ def _share(counts: Histogram, method: Method, percentile: float, kind: EightBit)
 
 
 def _values(
-    session: Tensors, batches: Batches, names: frozenset[str], stage: str, progress: Progress
+    session: Tensors, batches: Batches, names: frozenset[str], axes: SampleAxes, stage: str, progress: Progress
 ) -> Iterator[tuple[str, Array]]:
     progress.stage(stage, batches.samples, "samples")
     for batch in batches:
         shown: Mapping[str, Array] = {**batch.inputs, **session.run(batch.inputs)}
         for name in names & shown.keys():
-            array = shown[name]
-            padded = array.ndim and len(array) == len(next(iter(batch.inputs.values())))
-            yield name, (rows({name: array}, batch.count)[name] if padded else array).reshape(-1)
+            yield name, axes.judged(name, shown[name], batch).reshape(-1)
         progress.advance(batch.count)

@@ -24,6 +24,7 @@ from assay_runner.graphs.documents import load_outline, localise, save, subgraph
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.inside import containing
 from assay_runner.graphs.pairs import insert, slots
+from assay_runner.graphs.sample_axes import declared_axes
 from assay_runner.graphs.taps import sites, tapped
 from assay_runner.tensors import Batches, Progress
 
@@ -77,7 +78,8 @@ def quantised_model(
         shown = save(tapped(model, wanted), place / "shown.onnx")
         session = OrtSession(shown, Purpose.EXACT, wanted & {site.tensor for site in sites(model)})
         percentile = calibration.percentile
-        largest = ranges(session, batches, wanted, calibration.method, progress, percentile=percentile, kind=kind)
+        method, axes = calibration.method, declared_axes(path)
+        largest = ranges(session, batches, wanted, method, progress, axes=axes, percentile=percentile, kind=kind)
         del session
         convert = insert(model, chosen, largest, kind, place)
         localise(model, place, _made(place / "quantised"), convert)

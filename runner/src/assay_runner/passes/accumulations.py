@@ -21,7 +21,8 @@ import onnx
 from onnx import helper
 
 from assay_runner.evidence import Site
-from assay_runner.passes.rows import has_samples, is_float
+from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.passes.rows import by_sample, is_float
 from assay_runner.range_evidence import Accumulation
 from assay_runner.statistics.blocks import plain
 from assay_runner.tensors import Array, Arrays, Batch
@@ -102,8 +103,9 @@ class _Found:
 class AccumulationsPass:
     """Measures the inner sums of a graph's operators."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        """The graph whose golden tensors will be shown."""
+    def __init__(self, model: onnx.ModelProto, axes: SampleAxes) -> None:
+        """The graph whose golden tensors will be shown, and where their samples are."""
+        self._axes = axes
         self._nodes = [node for node in model.graph.node if node.op_type in INNER and node.domain in ("", "ai.onnx")]
         self._attributes = [{a.name: helper.get_attribute_value(a) for a in node.attribute} for node in self._nodes]
         self._found: dict[int, _Found] = {}
@@ -139,10 +141,10 @@ class AccumulationsPass:
         beyond = np.isfinite(totals) & (totals > LARGEST)
         if not beyond.any():
             return
-        if has_samples(made, batch) and len(totals) == len(made):
-            flags = beyond[: batch.count].reshape(batch.count, -1).any(axis=1)
-        else:
-            flags = np.full(batch.count, True)
+        axis = self._axes.of(self._nodes[index].output[0], made.shape, batch.fed)
+        if axis is not None and (axis >= totals.ndim or totals.shape[axis] != batch.fed):
+            axis = None
+        flags = by_sample(beyond, axis, batch.fed)[: batch.count]
         if not flags.any():
             return
         found = self._found.setdefault(index, _Found(first=batch.start + int(np.argmax(flags))))

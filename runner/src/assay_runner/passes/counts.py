@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from assay_runner.passes.rows import is_float, judged
+from assay_runner.graphs.sample_axes import without_padding
+from assay_runner.passes.rows import by_sample, is_float
 from assay_runner.statistics.blocks import Sums, plain
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Batch
@@ -31,20 +32,26 @@ class Counts:
     first: int = -1
     own: int | None = None
 
-    def add(self, candidate: Array, batch: Batch, golden: Array | None = None) -> bool:
+    def add(self, candidate: Array, batch: Batch, golden: Array | None, axis: int | None) -> bool:
         """Take the floating-point tensor of a batch in, and golden's where it is at hand.
+
+        Args:
+            candidate: as the candidate made it.
+            batch: what it was made of.
+            golden: golden's.
+            axis: along which its samples are; None: they cannot be told apart.
 
         Returns:
             Whether all of the candidate's values are finite.
         """
-        array = judged(candidate, batch)
+        array = without_padding(candidate, axis, batch)
         self.low, self.high, finite = _widened(array, self.low, self.high)
         if not finite:
-            self._mark(array, batch)
+            self._mark(array, batch, axis)
             if golden is not None:
-                self.own = (self.own or 0) + own_samples(array, golden, batch)
+                self.own = (self.own or 0) + own_samples(candidate, golden, batch, axis)
         if golden is not None and golden.shape == candidate.shape:
-            golden = judged(golden, batch)
+            golden = without_padding(golden, axis, batch)
             self.sums.add(golden, array)
             self.golden_low, self.golden_high, _ = _widened(golden, self.golden_low, self.golden_high)
         return finite
@@ -65,8 +72,8 @@ class Counts:
             own=self.own,
         )
 
-    def _mark(self, array: Array, batch: Batch) -> None:
-        flags = [_per_sample(flag, batch, _split(array, batch)) for flag in _kinds(array)]
+    def _mark(self, array: Array, batch: Batch, axis: int | None) -> None:
+        flags = [by_sample(flag, axis, batch.count) for flag in _kinds(array)]
         anything = np.logical_or.reduce(flags)
         if self.first < 0:
             self.first = batch.start + int(np.argmax(anything))
@@ -76,19 +83,15 @@ class Counts:
         self.negative += int(flags[2].sum())
 
 
-def own_samples(candidate: Array, golden: Array, batch: Batch) -> int:
-    """Samples in which the candidate's values are not finite where golden has another value."""
-    array, golden = judged(candidate, batch), judged(golden, batch)
-    if not is_float(array):
+def own_samples(candidate: Array, golden: Array, batch: Batch, axis: int | None) -> int:
+    """Samples in which the candidate's values are not finite where golden has another value; see `Counts.add`."""
+    if not is_float(candidate):
         return 0
-    if array.shape != golden.shape:
+    if candidate.shape != golden.shape:
         return batch.count
+    array, golden = (without_padding(a, axis, batch) for a in (candidate, golden))
     own = np.logical_or.reduce([a & ~g for a, g in zip(_kinds(array), _kinds(golden), strict=True)])
-    return int(_per_sample(own, batch, _split(array, batch)).sum())
-
-
-def _split(array: Array, batch: Batch) -> bool:
-    return array.ndim > 0 and len(array) == batch.count
+    return int(by_sample(own, axis, batch.count).sum())
 
 
 def _widened(array: Array, low: float, high: float) -> tuple[float, float, bool]:
@@ -109,10 +112,3 @@ def _kinds(array: Array) -> tuple[Flags, Flags, Flags]:
     """Where the values are NaN, +Inf and -Inf."""
     wide = plain(array)
     return np.isnan(wide), np.isposinf(wide), np.isneginf(wide)
-
-
-def _per_sample(flags: Flags, batch: Batch, split: bool) -> Flags:
-    """One flag per sample; where samples cannot be told apart, all of the batch."""
-    if split:
-        return np.asarray(flags.reshape(len(flags), -1).any(axis=1))
-    return np.full(batch.count, bool(flags.any()))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from assay_runner.evidence import LayerErrors, Site
-from assay_runner.passes.rows import judged
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.range_evidence import Histogram
 from assay_runner.statistics.magnitudes import LEAST, Magnitudes
 from assay_runner.tensors import Array, Batch
@@ -29,9 +29,9 @@ def worst_sites(errors: LayerErrors) -> tuple[Site, ...]:
 class HistogramsPass:
     """Counts both tensors of each site."""
 
-    def __init__(self, sites: Sequence[Site]) -> None:
-        """The tensors, in the order of the report."""
-        self._sites = sites
+    def __init__(self, sites: Sequence[Site], axes: SampleAxes) -> None:
+        """The tensors, in the order of the report; `axes` says where their samples are."""
+        self._sites, self._axes = sites, axes
         self._counts = {site.tensor: (Magnitudes(), Magnitudes()) for site in sites}
 
     @property
@@ -43,7 +43,7 @@ class HistogramsPass:
         """Take one tensor of a batch in; of two shapes it is left out."""
         if golden.shape == candidate.shape:
             for counts, array in zip(self._counts[name], (golden, candidate), strict=True):
-                counts.add(judged(array, batch))
+                counts.add(self._axes.judged(name, array, batch))
 
     def result(self) -> tuple[Histogram, ...]:
         """Histograms from the smallest magnitude to the largest of either; tensors that were not seen are left out."""

@@ -13,7 +13,7 @@ from assay_runner.backends.seams import Comparing, Comparison
 from assay_runner.errors import InvalidInput
 from assay_runner.graphs.documents import load_outline
 from assay_runner.passes.counts import Counts
-from assay_runner.passes.rows import is_float, judged, parts
+from assay_runner.passes.rows import is_float, parts
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Arrays, Batch
@@ -32,6 +32,7 @@ class HostComparison:
         """Compare what a session shows; `stack` closes what is opened later."""
         self._backend, self._built, self._session, self._stack = backend, built, session, stack
         self._names = [site.tensor for site in backend.sites(built)]
+        self._axes = built.axes
         self._outputs = [output.name for output in load_outline(built.source).graph.output]
         self._pieces: tuple[Piece, ...] | None = None if local and backend.can(Capability.PIECES) else ()
         self._counts: dict[str, Counts] = {}
@@ -74,7 +75,7 @@ class HostComparison:
             if array is None:
                 continue
             self._shown.add(name)
-            if is_float(array) and not self._counts.setdefault(name, Counts()).add(array, batch, reference):
+            if is_float(array) and not self._count(name, array, batch, reference):
                 self._batches.add(batch.start)
         return outputs
 
@@ -90,6 +91,10 @@ class HostComparison:
         """What the pieces gave so far."""
         return self._local
 
+    def _count(self, name: str, array: Array, batch: Batch, golden: Array | None) -> bool:
+        axis = self._axes.of(name, array.shape, batch.fed)
+        return self._counts.setdefault(name, Counts()).add(array, batch, golden, axis)
+
     def _add_local(self, golden: Arrays, batch: Batch) -> None:
         if self._pieces is None:
             sizes = {name: array.nbytes for name, array in golden.items()}
@@ -100,7 +105,7 @@ class HostComparison:
                 array = results.pop(result, None)
                 if array is not None and array.shape == golden[name].shape:
                     sums = self._local.setdefault(name, Sums())
-                    sums.add(judged(golden[name], batch), judged(array, batch))
+                    sums.add(*(self._axes.judged(name, a, batch) for a in (golden[name], array)))
 
 
 def comparison(

@@ -24,7 +24,7 @@ from assay_runner.evidence import Site
 from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.host import SHOWN_BYTES, affordable
 from assay_runner.passes.load import busy
-from assay_runner.passes.rows import bits_equal, distance, judged, parts
+from assay_runner.passes.rows import bits_equal, distance, parts
 from assay_runner.passes.spoilt import in_turn
 from assay_runner.tensors import Array, Arrays, Batch, Progress
 
@@ -154,7 +154,7 @@ class _Look:
         found = session.run(batch.inputs)
         self._sites = [site for site in probe.backend.sites(probe.built) if site.tensor in found]
         # Copies, one by one: the memory of a session's tensors is its own.
-        self._kept = {site.tensor: np.array(judged(found.pop(site.tensor), batch)) for site in self._sites}
+        self._kept = {site.tensor: np.array(self._judged(site, found.pop(site.tensor))) for site in self._sites}
         self._tensors = len(self._kept)
         self._tried: dict[Condition, int] = {}
         self._reasons: list[str] = []
@@ -188,11 +188,14 @@ class _Look:
         run = self._tried[condition] = self._tried.get(condition, 0) + 1
         for number, site in enumerate(self._sites):
             array, kept = found.pop(site.tensor, None), self._kept[site.tensor]
-            if array is not None and not bits_equal(kept, again := judged(array, self._batch)):
+            if array is not None and not bits_equal(kept, again := self._judged(site, array)):
                 # The first run of one session is the one that is kept.
                 self._differs(site, condition, run + (condition == "sameSession"), distance(kept, again))
                 self._forget(number + 1)
                 return
+
+    def _judged(self, site: Site, array: Array) -> Array:
+        return self._probe.built.axes.judged(site.tensor, array, self._batch)
 
     def _differs(self, site: Site, condition: Condition, run: int, far: float) -> None:
         before = self.first

@@ -11,7 +11,7 @@ import numpy as np
 from assay_runner.checks.metric import MetricCheck
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Floats, Scores, Site
-from assay_runner.passes.rows import has_samples, judged
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.tensors import Array, Arrays, Batch
 
 GROUP: Final = "assay.metrics"
@@ -48,13 +48,13 @@ def load_metric(name: str) -> Score:
 class MetricsPass:
     """Scores golden outputs against themselves and the candidate's against golden, batch by batch."""
 
-    def __init__(self, checks: Iterable[MetricCheck], outputs: Mapping[str, Site]) -> None:
-        """Load what the checks name.
+    def __init__(self, checks: Iterable[MetricCheck], outputs: Mapping[str, Site], axes: SampleAxes) -> None:
+        """Load what the checks name; `axes` says where the outputs' samples are.
 
         Raises:
             InvalidInput: a metric cannot be loaded.
         """
-        self._sites = outputs
+        self._sites, self._axes = outputs, axes
         self._checks = {(check.metric, check.output or ""): load_metric(check.metric) for check in checks}
         self._golden: dict[tuple[str, str], list[Floats]] = {key: [] for key in self._checks}
         self._candidate: dict[tuple[str, str], list[Floats]] = {key: [] for key in self._checks}
@@ -71,12 +71,13 @@ class MetricsPass:
                 who for who, a in (("golden", golden), ("the candidate", candidate)) if output not in a
             ]:
                 raise InvalidInput(f"metric {name!r} reads output {output!r}, which {name_missing[0]} does not have")
-            if not has_samples(candidate[output], batch):
+            rows = self._axes.samples(output, candidate[output], batch)
+            if rows is None or len(rows) != batch.count or len(golden[output]) != batch.count:
                 raise InvalidInput(
                     f"metric {name!r} reads output {output!r}, which has no sample axis: its shape is "
                     f"{list(candidate[output].shape)}"
                 )
-            wanted, found = _locked(golden[output]), _locked(judged(candidate[output], batch))
+            wanted, found = _locked(golden[output]), _locked(rows)
             self._golden[key].append(_scored(name, score, wanted, wanted, batch))
             self._candidate[key].append(_scored(name, score, wanted, found, batch))
 

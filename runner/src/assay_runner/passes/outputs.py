@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import LabelRanks, OutputDrifts, Site
-from assay_runner.passes.rows import has_samples, judged
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.statistics.samples import Drift, drift, identical, ranks
 from assay_runner.tensors import Array, Arrays, Batch
 
@@ -21,11 +21,15 @@ NOTHING = drift(np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32))
 
 
 class OutputsPass:
-    """Gathers the drift of each output, batch by batch."""
+    """Gathers the drift of each output, batch by batch.
 
-    def __init__(self, sites: Mapping[str, Site], ks: Collection[int]) -> None:
-        """Look at these outputs, in this order; `ks` are the k of top-k agreement."""
-        self._sites, self._ks = sites, ks
+    What the samples of a batch share, as a constant, is compared as a whole, and each of them bears what is found.
+    """
+
+    def __init__(self, sites: Mapping[str, Site], ks: Collection[int], axes: SampleAxes) -> None:
+        """Look at these outputs, in this order; `ks` are the k of top-k agreement, `axes` where the samples are."""
+        self._sites, self._ks, self._axes = sites, ks, axes
+        self._shared: dict[str, tuple[int, ...]] = {}
         self._parts: dict[str, list[Drift]] = {name: [] for name in sites}
         self._equal: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in sites}
         self._classes: dict[str, int] = {}
@@ -33,19 +37,26 @@ class OutputsPass:
         self.unmeasured: dict[str, str] = {}
 
     def add(self, batch: Batch, golden: Arrays, candidate: Arrays) -> None:
-        """Take a batch in; an output that cannot be compared is noted, once and for all."""
+        """Take a batch in; an output that cannot be compared is noted, once and for all.
+
+        Args:
+            batch: what was fed.
+            golden: samples along the first axis, as golden runs give them.
+            candidate: as the candidate gives them.
+        """
         for name in self._sites.keys() - self.unmeasured.keys():
-            reason = self._reason(name, batch, golden, candidate)
-            if reason:
+            found = self._axes.samples(name, candidate[name], batch) if name in candidate else None
+            reason = self._reason(name, batch, golden, candidate, found)
+            if found is None or reason:
                 self.unmeasured[name] = reason
                 continue
-            found = judged(candidate[name], batch)
             self._classes[name] = found.shape[-1] if found.ndim > 1 else 1
             self._elements[name] = math.prod(found.shape[1:])
+            times = batch.count if len(found) != batch.count else 1
             if found.dtype.kind in EXACT:
-                self._equal[name].append(identical(golden[name], found))
+                self._equal[name].append(identical(golden[name], found).repeat(times))
             else:
-                self._parts[name].append(drift(golden[name], found, self._ks))
+                self._parts[name].append(drift(golden[name], found, self._ks).repeated(times))
 
     def result(self) -> tuple[OutputDrifts, ...]:
         """What was measured, in graph order."""
@@ -55,17 +66,18 @@ class OutputsPass:
             if name in self._classes and name not in self.unmeasured
         )
 
-    def _reason(self, name: str, batch: Batch, golden: Arrays, candidate: Arrays) -> str:
+    def _reason(self, name: str, batch: Batch, golden: Arrays, candidate: Arrays, found: Array | None) -> str:
         if name not in candidate:
             return f"output {name!r} of the candidate is no tensor of numbers"
-        if not has_samples(candidate[name], batch):
-            shape = list(candidate[name].shape)
-            return f"output {name!r} has no sample axis: its shape is {shape} for {batch.count} samples"
+        shape = list(candidate[name].shape)
+        if found is None:
+            return f"output {name!r} has no sample axis that is known: its shape is {shape} for {batch.fed} samples"
         if name not in golden:
             return f"there is no golden output {name!r}"
-        found, wanted = judged(candidate[name], batch).shape, golden[name].shape
-        if found != wanted:
-            return f"output {name!r} has shape {list(found)}, the golden one {list(wanted)}"
+        if found.shape != golden[name].shape:
+            return f"output {name!r} has shape {list(found.shape)}, the golden one {list(golden[name].shape)}"
+        if batch.fed > 1 and self._axes.shared(name) and self._shared.setdefault(name, found.shape) != found.shape:
+            return f"output {name!r} has no sample axis, and its shape is {shape} in one batch and another in others"
         kinds = candidate[name].dtype, golden[name].dtype
         if (kinds[0].kind in EXACT) != (kinds[1].kind in EXACT):
             return f"output {name!r} holds {kinds[0].name} numbers, the golden one {kinds[1].name}"
@@ -75,8 +87,9 @@ class OutputsPass:
 class LabelsPass:
     """Gathers how labels rank in an output of classes."""
 
-    def __init__(self, outputs: Collection[str]) -> None:
-        """Look at these outputs."""
+    def __init__(self, outputs: Collection[str], axes: SampleAxes) -> None:
+        """Look at these outputs; `axes` says where their samples are."""
+        self._axes = axes
         self._golden: dict[str, list[NDArray[np.int64]]] = {name: [] for name in outputs}
         self._candidate: dict[str, list[NDArray[np.int64]]] = {name: [] for name in outputs}
         self._classes: dict[str, int] = {}
@@ -93,7 +106,8 @@ class LabelsPass:
         for name in self._golden:
             if name not in golden or name not in candidate:
                 raise InvalidInput(f"labelAccuracy reads output {name!r}, which {_whose(name, golden)} does not have")
-            scores = [_scores(name, array) for array in (golden[name], judged(candidate[name], batch))]
+            found = self._axes.samples(name, candidate[name], batch)
+            scores = [_scores(name, array, batch.count) for array in (golden[name], found)]
             classes = min(array.shape[1] for array in scores)
             wrong = np.flatnonzero((labels < 0) | (labels >= classes))
             if wrong.size:
@@ -125,12 +139,13 @@ def _whose(name: str, golden: Arrays) -> str:
     return "the candidate" if name in golden else "the golden run"
 
 
-def _scores(name: str, array: Array) -> Array:
+def _scores(name: str, array: Array | None, count: int) -> Array:
     """(samples, classes), from that or from (samples, 1, ..., classes)."""
-    if array.ndim < 2 or any(size != 1 for size in array.shape[1:-1]):
+    if array is None or array.ndim < 2 or len(array) != count or any(size != 1 for size in array.shape[1:-1]):
+        shape = "no sample axis" if array is None else f"shape {list(array.shape)} for {count} samples"
         raise InvalidInput(
-            f"labelAccuracy needs one score per class, shape (samples, classes), but output {name!r} has shape "
-            f"{list(array.shape)}: name another output in labelAccuracy.output"
+            f"labelAccuracy needs one score per class, shape (samples, classes), but output {name!r} has {shape}: "
+            "name another output in labelAccuracy.output"
         )
     return array.reshape(len(array), array.shape[-1])
 

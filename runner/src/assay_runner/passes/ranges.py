@@ -16,11 +16,12 @@ from onnx import TensorProto, numpy_helper
 from assay_runner.evidence import Site
 from assay_runner.golden import BACKEND, golden_model
 from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.graphs.taps import uses
 from assay_runner.models import LoadedModel
 from assay_runner.passes.accumulations import AccumulationsPass
 from assay_runner.passes.host import affordable
-from assay_runner.passes.rows import has_samples, is_float, judged, parts
+from assay_runner.passes.rows import by_sample, is_float, parts
 from assay_runner.range_evidence import Kind, Ranges, TensorRange
 from assay_runner.statistics.blocks import plain
 from assay_runner.statistics.ranges import OVERFLOW, RangeCounts
@@ -40,17 +41,33 @@ class RangesPass:
     """Runs golden with every tensor shown and counts."""
 
     def __init__(
-        self, model: LoadedModel, precision: Literal["fp32", "fp64"], workdir: Path, splits: bool, stack: ExitStack
+        self,
+        model: LoadedModel,
+        precision: Literal["fp32", "fp64"],
+        workdir: Path,
+        splits: bool,
+        stack: ExitStack,
+        axes: SampleAxes | None = None,
     ) -> None:
-        """Open the golden run; `stack` closes it. `splits`: whether the model takes batches of any size."""
+        """Open the golden run; `stack` closes it.
+
+        Args:
+            model: the audit's model.
+            precision: of the golden run.
+            workdir: where its derived models lie.
+            splits: whether the model takes batches of any size.
+            stack: closes what is opened.
+            axes: where the samples of its tensors are; None: where the model declares them.
+        """
         built, _ = golden_model(model, precision, workdir)
+        self._axes = axes or built.axes
         self._path = model.path
         self._graph = load_graph(model.path)
         self._users = uses(self._graph)
         self._sites = BACKEND.sites(built)
         self._session = stack.enter_context(BACKEND.open_tapped(built))
         self._order = {site.node: index for index, site in reversed(list(enumerate(self._sites)))}
-        self._sums = AccumulationsPass(self._graph)
+        self._sums = AccumulationsPass(self._graph, self._axes)
         self._seen: dict[str, _Seen] = {}
         self._size: int | None = None if splits else 0
 
@@ -102,14 +119,14 @@ class RangesPass:
         return tuple(dict.fromkeys(site.node for site in self._users.get(name, ()) if site.node))
 
     def _add(self, name: str, array: Array, batch: Batch) -> None:
-        split = has_samples(array, batch)
-        array = judged(array, batch)
+        axis = self._axes.of(name, array.shape, batch.fed)
+        array = self._axes.judged(name, array, batch)
         seen = self._seen.setdefault(name, _Seen())
         if not array.size or not seen.counts.add(array):
             return
         wide = plain(array)
         beyond = np.isfinite(wide) & (np.abs(wide) >= OVERFLOW)
-        flags = beyond.reshape(len(beyond), -1).any(axis=1) if split else np.full(batch.count, True)
+        flags = by_sample(beyond, axis, batch.count)
         if seen.first < 0:
             seen.first = batch.start + int(np.argmax(flags))
         seen.samples += int(flags.sum())

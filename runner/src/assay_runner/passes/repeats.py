@@ -14,10 +14,11 @@ from assay_runner.backends.seams import Streamed, conditions_of
 from assay_runner.behaviour_evidence import CONDITIONS, Condition, Difference, Repeats, Unwritten
 from assay_runner.errors import AuditError
 from assay_runner.evidence import Site
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.passes.again import run_elsewhere
 from assay_runner.passes.inside import look_inside
 from assay_runner.passes.load import busy
-from assay_runner.passes.rows import bits_equal, distance, judged
+from assay_runner.passes.rows import bits_equal, distance
 from assay_runner.passes.spoilt import follows_memory, in_turn
 from assay_runner.passes.suspects import Suspected
 from assay_runner.tensors import Arrays, Batch, Batches, Progress
@@ -48,7 +49,7 @@ def repeat(
     there = conditions_of(backend)
     wanted = [condition for condition in CONDITIONS if condition in (named or there)]
     untried: dict[Condition, str] = {c: f"backend {backend.name} does not offer it" for c in wanted if c not in there}
-    again = _Again(list(islice(dataset, batches)), outputs, progress)
+    again = _Again(list(islice(dataset, batches)), outputs, built.axes, progress)
     progress.stage("run to run", len(again.chosen) * len(wanted), "batches")
     with backend.open(built) as session:
         again.refer(session, runs if "sameSession" in wanted else 1)
@@ -76,8 +77,10 @@ def repeat(
 class _Again:
     """The outputs that the first run of each batch gave, and what differed from them."""
 
-    def __init__(self, chosen: Sequence[Batch], outputs: Mapping[str, Site], progress: Progress) -> None:
-        self.chosen, self.outputs, self._progress = chosen, outputs, progress
+    def __init__(
+        self, chosen: Sequence[Batch], outputs: Mapping[str, Site], axes: SampleAxes, progress: Progress
+    ) -> None:
+        self.chosen, self.outputs, self._axes, self._progress = chosen, outputs, axes, progress
         self._first: list[Arrays] = []
         self._found: dict[tuple[Condition, int, str], Difference] = {}
         self._held: Counter[tuple[Condition, int]] = Counter()
@@ -100,7 +103,8 @@ class _Again:
     def refer(self, session: Session, runs: int) -> None:
         """Run each batch; further runs in the same session are held against the first."""
         for index, batch in enumerate(self.chosen):
-            self._first.append({name: np.array(judged(a, batch)) for name, a in session.run(batch.inputs).items()})
+            found = session.run(batch.inputs)
+            self._first.append({name: np.array(self._axes.judged(name, a, batch)) for name, a in found.items()})
             for run in range(2, runs + 1):
                 self._compare("sameSession", index, run, session.run(batch.inputs))
             self._progress.advance()
@@ -121,7 +125,7 @@ class _Again:
         batch, first = self.chosen[index], self._first[index]
         self._held[condition, index] += 1
         for name in (n for n in self.outputs if n in first):
-            array = judged(again[name], batch)
+            array = self._axes.judged(name, again[name], batch)
             if not bits_equal(first[name], array):
                 key, far = (condition, index, name), distance(first[name], array)
                 before, new = self._found.get(key), Difference(self.outputs[name], condition, index, run, far)
@@ -167,7 +171,7 @@ def _memory(
     try:
         with backend.open(built) as session:
             for name, site in again.outputs.items():
-                if name in differing and follows_memory(session, again.chosen[differing[name]], name):
+                if name in differing and follows_memory(session, again.chosen[differing[name]], name, built.axes):
                     return Unwritten(site, suspected.of(name))
         return Unwritten()
     except AuditError as error:  # The difference stands all the same.

@@ -1,28 +1,29 @@
-"""Which part of a tensor is to be judged."""
+"""Parts of a batch, and what is said of each of its samples."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assay_runner.statistics.blocks import sums_of
 from assay_runner.tensors import Array, Batch
 
 
-def length(batch: Batch) -> int:
-    """Rows the model was fed, padding included."""
-    return len(next(iter(batch.inputs.values())))
+def by_sample(flags: Array, axis: int | None, count: int) -> NDArray[np.bool_]:
+    """Whether any flag of a sample is set, (count,); where no axis tells samples apart, of any sample.
 
-
-def has_samples(array: Array, batch: Batch) -> bool:
-    """Whether the first axis of a tensor is the samples'."""
-    return array.ndim > 0 and len(array) == length(batch)
-
-
-def judged(array: Array, batch: Batch) -> Array:
-    """The tensor without rows of padding, where its first axis is the samples'."""
-    return array[: batch.count] if has_samples(array, batch) else array
+    Args:
+        flags: boolean, of a tensor without rows of padding.
+        axis: along which the samples are.
+        count: how many samples there are.
+    """
+    if axis is None:
+        return np.full(count, bool(flags.any()))
+    rows = np.moveaxis(flags, axis, 0)
+    return np.asarray(rows.reshape(len(rows), math.prod(rows.shape[1:])).any(axis=1))
 
 
 def parts(batch: Batch, size: int | None) -> Iterator[Batch]:

@@ -14,9 +14,10 @@ from assay_runner.behaviour_evidence import Comparison, ExtraOutput, Invariance
 from assay_runner.errors import InvalidInput, Unavailable, Unsupported
 from assay_runner.evidence import Site
 from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.graphs.upstream import fed
 from assay_runner.passes.outputs import OutputsPass
-from assay_runner.passes.rows import bits_equal, has_samples, judged, length, parts
+from assay_runner.passes.rows import bits_equal, parts
 from assay_runner.passes.suspects import Suspected
 from assay_runner.tensors import Array, Arrays, Batch, Batches, Progress
 
@@ -29,19 +30,26 @@ NOT_ADDED: Final = (
 class SamenessPass:
     """Compares outputs of two runs, batch by batch."""
 
-    def __init__(self, outputs: Mapping[str, Site], suspected: Suspected) -> None:
-        """Compare these outputs."""
-        self._outputs, self._suspected = OutputsPass(outputs, ()), suspected
-        self._names = outputs
+    def __init__(self, outputs: Mapping[str, Site], suspected: Suspected, axes: SampleAxes) -> None:
+        """Compare these outputs, whose samples are along these axes."""
+        self._outputs, self._suspected = OutputsPass(outputs, (), axes), suspected
+        self._names, self._axes = outputs, axes
         self._places: list[str] = []
         self._other: dict[str, list[int]] = {}
 
     def add(self, batch: Batch, first: Arrays, second: Arrays, places: Collection[str]) -> None:
-        """Take a batch in; `first` without rows of padding, `places` one per row of it."""
+        """Take a batch in.
+
+        Args:
+            batch: what was fed.
+            first: samples along the first axis, without rows of padding.
+            second: as the candidate gives them.
+            places: one per row of `first`.
+        """
         self._outputs.add(batch, first, second)
         for name in self._names.keys() & first.keys() & second.keys():
-            again = judged(second[name], batch)
-            if has_samples(second[name], batch) and first[name].shape == again.shape:
+            again = self._axes.samples(name, second[name], batch)
+            if again is not None and first[name].shape == again.shape:
                 self._other.setdefault(name, []).extend(
                     len(self._places) + row for row in range(len(again)) if not bits_equal(first[name][row], again[row])
                 )
@@ -74,50 +82,63 @@ def invariance(
         batches: batches looked at, from the dataset's start.
         progress: told how far it is.
     """
-    suspected = Suspected(backend, built)
-    rows, alone, notes = SamenessPass(outputs, suspected), SamenessPass(outputs, suspected), dict[str, None]()
+    suspected, axes = Suspected(backend, built), built.axes
+    shared = [name for name in outputs if axes.shared(name)]
+    # What the samples of a batch have in common has no rows to be held against one another.
+    outputs = {name: site for name, site in outputs.items() if name not in shared}
+    rows, alone = SamenessPass(outputs, suspected, axes), SamenessPass(outputs, suspected, axes)
+    notes = dict[str, None]()
     progress.stage("batch invariance", batches, "batches")
     several = False
     with backend.open(built) as session:
         for batch in islice(dataset, batches):
-            if length(batch) > 1:
+            if batch.fed > 1 and outputs:
                 several = True
-                _copies(session, batch, rows)
+                _copies(session, batch, rows, axes)
                 if fixed is None and not notes:
-                    notes |= dict.fromkeys(_alone(session, batch, alone))
+                    notes |= dict.fromkeys(_alone(session, batch, alone, axes))
             progress.advance()
     if not several:
-        return Invariance(
-            None, None, ("every batch has one sample, so there is nothing beside it: raise dataset.batch",)
-        )
+        return Invariance(None, None, (_nothing(fixed, bool(outputs)),))
     if fixed is not None:
         notes = {f"the model's batch is fixed at {fixed}, so no sample was run alone": None}
-    return Invariance(rows.result(), None if notes else alone.result(), tuple(notes))
+    told = [f"outputs without a sample axis are left out: {', '.join(shared)}"] if shared else []
+    return Invariance(rows.result(), None if notes else alone.result(), (*notes, *told))
 
 
-def _copies(session: Session, batch: Batch, rows: SamenessPass) -> None:
+def _nothing(fixed: int | None, outputs: bool) -> str:
+    """Why no row was held against another one."""
+    if not outputs:
+        return "no output has a sample axis, so there are no rows to compare"
+    if fixed == 1:
+        return "the model's batch is fixed at 1, so there is never anything beside a sample: leave batchInvariance out"
+    return "every batch has one sample, so there is nothing beside it: raise dataset.batch"
+
+
+def _copies(session: Session, batch: Batch, rows: SamenessPass, axes: SampleAxes) -> None:
     """Feed a batch of copies of its first sample; every row is held against the first one."""
-    size = length(batch)
+    size = batch.fed
     inputs = {name: np.repeat(array[:1], size, axis=0) for name, array in batch.inputs.items()}
     copies = Batch(batch.start, size, inputs)
     found = _kept(session.run(inputs))
-    first = {name: np.repeat(a[:1], size, axis=0) for name, a in found.items() if has_samples(a, copies)}
+    first = {name: np.repeat(a[:1], size, axis=0) for name, a in _rows(found, copies, axes).items()}
     rows.add(copies, first, found, [f"row {row} of copies of sample {batch.start}" for row in range(size)])
 
 
-def _alone(session: Session, batch: Batch, alone: SamenessPass) -> Iterator[str]:
+def _alone(session: Session, batch: Batch, alone: SamenessPass, axes: SampleAxes) -> Iterator[str]:
     """Feed every sample of a batch alone; gives the reason where that cannot be run."""
     whole = _kept(session.run(batch.inputs))
     single: dict[str, list[Array]] = {}
     try:
         for part in parts(batch, 1):
-            for name, array in session.run(part.inputs).items():
-                if has_samples(array, part):
-                    single.setdefault(name, []).append(np.array(array))
+            for name, array in _rows(session.run(part.inputs), part, axes).items():
+                single.setdefault(name, []).append(np.array(array))
     except (InvalidInput, Unsupported) as error:
         yield f"a sample alone cannot be run: {error}"
         return
-    first = {name: np.concatenate(arrays) for name, arrays in single.items() if len(arrays) == batch.count}
+    # Lengths that the data decide may differ from sample to sample, and then there are no rows to hold against one.
+    alike = {n: rows for n, rows in single.items() if len(rows) == batch.count and len({r.shape for r in rows}) == 1}
+    first = {name: np.concatenate(arrays) for name, arrays in alike.items()}
     alone.add(batch, first, whole, [f"sample {batch.start + row}" for row in range(batch.count)])
 
 
@@ -147,11 +168,11 @@ def extra_output(
         named = f"the candidate has no tensor {tensor!r}" if tensor else "the candidate has no tensor but its outputs"
         return ExtraOutput(None, None, f"{named}, so there is none to add: name another in extraOutput.tensor")
     progress.stage("extra output", 2 * batches, "batches")
-    same = SamenessPass(outputs, Suspected(backend, built))
+    same = SamenessPass(outputs, Suspected(backend, built), built.axes)
     plain: list[Arrays] = []
     with backend.open(built) as session:
         for batch in islice(dataset, batches):
-            plain.append({name: judged(a, batch) for name, a in _kept(session.run(batch.inputs)).items()})
+            plain.append(_rows(_kept(session.run(batch.inputs)), batch, built.axes))
             progress.advance()
     try:
         with backend.open_with_output(built, added.tensor) as session:
@@ -175,6 +196,12 @@ def _added(backend: Backend, built: Built, outputs: Collection[str], tensor: str
     data = fed(load_outline(built.source))
     sites = [site for site in sites if site.tensor in data] or sites
     return sites[len(sites) // 2] if sites else None
+
+
+def _rows(outputs: Arrays, batch: Batch, axes: SampleAxes) -> dict[str, Array]:
+    """Outputs with their samples along the first axis; those of which it is not known are left out."""
+    found = {name: axes.samples(name, array, batch) for name, array in outputs.items()}
+    return {name: array for name, array in found.items() if array is not None}
 
 
 def _kept(outputs: Arrays) -> dict[str, Array]:

@@ -91,7 +91,7 @@ class _Look:
         if served is None or not is_float(served) or tensor not in figures:
             return None
         counts = Counts()
-        counts.add(served, batch, wanted)
+        counts.add(served, batch, wanted, request.built.axes.of(tensor, served.shape, batch.fed))
         names = {*self.layer.tensors, tensor}
         shown = [site for site in request.backend.sites(request.built) if site.tensor in names & figures.keys()]
         inner = {site.tensor: _inner(site, figures[site.tensor], local.get(site.tensor)) for site in shown}

@@ -13,7 +13,8 @@ import numpy as np
 
 from assay_runner.backends import Session
 from assay_runner.backends.seams import FILLINGS, Spoiling
-from assay_runner.passes.rows import bits_equal, judged
+from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.passes.rows import bits_equal
 from assay_runner.tensors import Array, Arrays, Batch
 
 AGAIN: Final = 5
@@ -39,7 +40,7 @@ def in_turn(session: Session, runs: int) -> Iterator[Spoilt]:
     return (Spoilt(session, run) for run in range(max(runs, FILLINGS)))
 
 
-def follows_memory(session: Session, batch: Batch, output: str) -> bool:
+def follows_memory(session: Session, batch: Batch, output: str, axes: SampleAxes) -> bool:
     """Whether an output is equal wherever memory held equal bits before, and is not where it held others.
 
     Of an engine that differs from run to run anyhow, the first does not hold. Fillings take turns, back and forth, so
@@ -49,6 +50,6 @@ def follows_memory(session: Session, batch: Batch, output: str) -> bool:
     for turn in range(AGAIN):
         for filling in range(FILLINGS) if turn % 2 == 0 else reversed(range(FILLINGS)):
             array = Spoilt(session, filling).run(batch.inputs)[output]
-            found[filling].append(np.array(judged(array, batch)))
+            found[filling].append(np.array(axes.judged(output, array, batch)))
     steady = all(bits_equal(same[0], other) for same in found for other in same[1:])
     return steady and not all(bits_equal(found[0][0], other[0]) for other in found[1:])

@@ -24,7 +24,7 @@ from assay_runner.passes.histograms import MOST, HistogramsPass, worst_sites
 from assay_runner.passes.host import SHOWN_BYTES, comparison
 from assay_runner.passes.layers import layer_errors
 from assay_runner.passes.overflows import OverflowsPass
-from assay_runner.passes.rows import bits_equal, has_samples, is_float, parts
+from assay_runner.passes.rows import bits_equal, is_float, parts
 from assay_runner.statistics.blocks import sums_of
 from assay_runner.tensors import Array, Arrays, Batch, Batches
 
@@ -61,7 +61,7 @@ class TappedPass:
             stack: closes what is opened.
         """
         self._model, self._precision, self._workdir = model, precision, workdir
-        self._sites = backend.sites(built)
+        self._sites, self._axes = backend.sites(built), built.axes
         self._comparison = stack.enter_context(comparison(backend, built, local=layers, whole=whole))
         self._overflows = OverflowsPass(built)
         self._notes: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class TappedPass:
             golden = self._golden_tensors(part)
             outputs = self._comparison.add(part, golden)
             if plain is not None:
-                self._compare(plain if part is batch else _chosen(plain, outputs, batch, part), outputs)
+                self._compare(plain if part is batch else self._chosen(plain, batch, part), outputs)
             del outputs  # Not to be held while the next part runs.
 
     def settle(self, dataset: Batches) -> None:
@@ -98,14 +98,15 @@ class TappedPass:
         names = {fault.site.tensor for fault in self.tensors().faults}
         if not names:
             return
-        drawn = HistogramsPass([site for site in self._sites if site.tensor in names][:MOST])
+        drawn = HistogramsPass([site for site in self._sites if site.tensor in names][:MOST], self._axes)
         starts = self._comparison.batches
         with ExitStack() as stack:
             golden = self._open_golden(names, stack)
             for batch in self._parts(dataset, starts):
                 wanted, found = golden.run(batch.inputs), self._comparison.show(batch, names)
                 for name in names & wanted.keys() & found.keys():
-                    own = own_samples(found[name], wanted[name], batch)
+                    axis = self._axes.of(name, found[name].shape, batch.fed)
+                    own = own_samples(found[name], wanted[name], batch, axis)
                     self._settled[name] = self._settled.get(name, 0) + own
                     if name in drawn.names and batch.start == min(starts):
                         drawn.add(name, wanted[name], found[name], batch)
@@ -136,7 +137,7 @@ class TappedPass:
         """Count the worst tensors again: in the first part of the dataset, and in the first that is not finite."""
         if not sites or self._golden is None:
             return
-        drawn = HistogramsPass(sites)
+        drawn = HistogramsPass(sites, self._axes)
         for batch in self._parts(dataset, {0, *sorted(self._comparison.batches)[:1]}):
             golden = {name: array for name, array in self._golden.run(batch.inputs).items() if name in drawn.names}
             found = self._comparison.show(batch, drawn.names)
@@ -179,12 +180,8 @@ class TappedPass:
         before = self.reproduction or Reproduction(True, INF)
         self.reproduction = Reproduction(before.bitwise and not other, min(before.snr, snr))
 
-
-def _chosen(plain: Arrays, shown: Arrays, batch: Batch, part: Batch) -> dict[str, Array]:
-    """The plain run's outputs of some samples of a batch; those without a sample axis are left out.
-
-    An axis whose length the data decide may be as long as the batch by chance: then it is not as long as the part.
-    """
-    start = part.start - batch.start
-    rows = [name for name, array in shown.items() if has_samples(array, part)]
-    return {name: plain[name][start : start + part.count] for name in rows if has_samples(plain[name], batch)}
+    def _chosen(self, plain: Arrays, batch: Batch, part: Batch) -> dict[str, Array]:
+        """The plain run's outputs of some samples of a batch; those without a sample axis are left out."""
+        samples = range(part.start - batch.start, part.start - batch.start + part.count)
+        axes = {name: self._axes.of(name, array.shape, batch.fed) for name, array in plain.items()}
+        return {name: plain[name].take(samples, axis) for name, axis in axes.items() if axis is not None}

@@ -9,7 +9,6 @@ from assay_runner.backends import Backend, Built, Session
 from assay_runner.backends.seams import Timed, Weighed
 from assay_runner.behaviour_evidence import Timing
 from assay_runner.outlines import read_outline
-from assay_runner.passes.rows import length
 from assay_runner.tensors import Batches, Progress
 
 
@@ -33,7 +32,7 @@ def timed(backend: Backend, built: Built, dataset: Batches, runs: int, warm_up: 
             found = tuple(taken)
         return Timing(
             milliseconds=found,
-            rows=length(batch),
+            rows=batch.fed,
             device=isinstance(session, Timed),
             emulated=built.emulated,
             engine=_size(built.path),

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,13 @@ class Drift:
     compared: NDArray[np.int64]
     as_golden: NDArray[np.int64]
     top_k: dict[int, NDArray[np.bool_]]
+
+    def repeated(self, times: int) -> Drift:
+        """Every value so many times in a row: what samples have in common."""
+        if times == 1:
+            return self
+        arrays = {f.name: getattr(self, f.name).repeat(times) for f in fields(self) if f.name != "top_k"}
+        return replace(self, **arrays, top_k={k: same.repeat(times) for k, same in self.top_k.items()})
 
 
 def drift(golden: Array, candidate: Array, ks: Collection[int] = ()) -> Drift:

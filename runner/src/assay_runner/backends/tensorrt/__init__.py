@@ -165,7 +165,7 @@ class TensorRT:
         Raises:
             Unsupported: an existing plan, or CUDA's compiler is missing.
         """
-        return self._probes_of(built).comparison(self.sites(built), _outputs(built), local, whole)
+        return self._probes_of(built).comparison(self.sites(built), _outputs(built), built.axes, local, whole)
 
     def fused_layer(self, built: Built, tensor: str) -> FusedLayer | None:
         """The engine's layers that make a tensor, where there are others inside; None of an existing plan."""
@@ -178,7 +178,7 @@ class TensorRT:
         Raises:
             Unsupported: an existing plan, or CUDA's compiler is missing.
         """
-        return self._probes_of(built).inside(tensor, _outputs(built))
+        return self._probes_of(built).inside(tensor, _outputs(built), built.axes)
 
     @contextmanager
     def pieces(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Piece, ...]]:

@@ -18,6 +18,7 @@ from assay_runner.backends.tensorrt.pieces import PiecesSession
 from assay_runner.backends.tensorrt.reductions import Reductions
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Batch, Progress
@@ -35,6 +36,7 @@ class DeviceComparison:
         names: Collection[str],
         outputs: Collection[str],
         fused: Collection[str],
+        axes: SampleAxes,
         progress: Progress,
         machine: Machine | None = None,
     ) -> None:
@@ -46,11 +48,12 @@ class DeviceComparison:
             names: tensors that are looked at, as far as they are shown.
             outputs: names of the model's own outputs.
             fused: tensors that the engine never makes.
+            axes: where the samples of its tensors are.
             progress: told when local errors cannot be had.
             machine: what reduces; None: the GPU.
         """
         self._probe, self._pieces, self._outputs = probe, pieces, frozenset(outputs)
-        self._progress = progress
+        self._axes, self._progress = axes, progress
         self.notes: tuple[str, ...] = ()
         self._left_out = False
         self.shown = probe.shown.intersection(names)
@@ -122,7 +125,8 @@ class DeviceComparison:
     def _reduce(
         self, to: Reductions, name: str, golden: DeviceArray | None, candidate: DeviceArray, batch: Batch
     ) -> None:
-        rows = len(next(iter(batch.inputs.values())))
+        # The kernels take samples that lie one behind the other.
+        rows = batch.fed if self._axes.of(name, candidate.shape, batch.fed) == 0 else 0
         to.add(name, golden, candidate, rows, batch.count, batch.start, self._probe.stream)
 
     def _add_local(

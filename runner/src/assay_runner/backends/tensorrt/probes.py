@@ -27,6 +27,7 @@ from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.errors import AuditError
 from assay_runner.evidence import EngineLayer, FusedLayer, Site
 from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.model_files import file_sha256
 from assay_runner.tensors import Progress
 
@@ -70,7 +71,7 @@ class Probes:
 
     @contextmanager
     def comparison(
-        self, sites: Sequence[Site], outputs: Collection[str], local: bool, whole: bool
+        self, sites: Sequence[Site], outputs: Collection[str], axes: SampleAxes, local: bool, whole: bool
     ) -> Iterator[DeviceComparison]:
         """Compares what the engine keeps between its layers; local errors where they are wanted and can be had.
 
@@ -90,19 +91,20 @@ class Probes:
             if pieces:
                 stack.callback(pieces.close)
             # What the engine keeps and the probe does not show is not inside a layer: it was not looked at.
-            comparison = DeviceComparison(probe, pieces, names, outputs, names - kept - probe.shown, self.progress)
+            fused = names - kept - probe.shown
+            comparison = DeviceComparison(probe, pieces, names, outputs, fused, axes, self.progress)
             stack.callback(comparison.close)
             yield comparison
 
     @contextmanager
-    def inside(self, tensor: str, outputs: Collection[str]) -> Iterator[DeviceComparison]:
+    def inside(self, tensor: str, outputs: Collection[str], axes: SampleAxes) -> Iterator[DeviceComparison]:
         """Compares the tensors inside the layers that make one, in an engine in which they are kept apart."""
         check_compiler()
         wanted = {tensor, *self.fusion.inside.get(tensor, ())}
         with ExitStack() as stack:
             probe = EngineSession(self.marked(wanted), stack.enter_context(stream()))
             stack.callback(probe.close)
-            comparison = DeviceComparison(probe, None, wanted, outputs, (), self.progress)
+            comparison = DeviceComparison(probe, None, wanted, outputs, (), axes, self.progress)
             stack.callback(comparison.close)
             yield comparison
 

@@ -77,7 +77,8 @@ class Reductions:
             name: the tensor.
             golden: golden's, where it is at hand; in another shape, all that is not finite is the candidate's own.
             candidate: the candidate's; None to look at golden alone.
-            rows: samples the model was fed, padding included.
+            rows: samples the model was fed, padding included; 0: they are not along the tensor's first axis, so that
+                the batch is taken as a whole, padding too.
             count: samples that are judged.
             start: index of the first of them.
             stream: where both were computed; they must stay as they are until it has passed this point.
@@ -97,7 +98,8 @@ class Reductions:
         shape = shapes[-1]
         if math.prod(shape):
             self._order(stream)
-            self._launch(None if mismatch else first, second, shape, count, start, mismatch, total)
+            split = bool(rows and shape) and shape[0] == count
+            self._launch(None if mismatch else first, second, shape, count, start, mismatch, total, split)
 
     @property
     def batches(self) -> frozenset[int]:
@@ -133,10 +135,10 @@ class Reductions:
         start: int,
         mismatch: bool,
         total: int,
+        split: bool,
     ) -> None:
         elements = math.prod(shape)
-        rows = count if shape and shape[0] == count else 1
-        weight = 1 if rows == count else count
+        rows, weight = (count, 1) if split else (1, count)
         options = {"GOLDEN": _type(golden), "CANDIDATE": _type(candidate), "FORMATS": int(self._formats)}
         blocks = min(BLOCKS, -(-elements // (THREADS * PACK)))
         flags = self._scratch(rows)
@@ -189,7 +191,7 @@ class _Slots:
 
 def _judged(shape: tuple[int, ...], rows: int, count: int) -> tuple[int, ...]:
     """The shape without rows of padding, where the first axis is the samples'."""
-    return (count, *shape[1:]) if shape and shape[0] == rows else shape
+    return (count, *shape[1:]) if rows and shape and shape[0] == rows else shape
 
 
 def _type(array: DeviceArray | None) -> int:
