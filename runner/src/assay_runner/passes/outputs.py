@@ -71,7 +71,8 @@ class OutputsPass:
             return f"output {name!r} of the candidate is no tensor of numbers"
         shape = list(candidate[name].shape)
         if found is None:
-            return f"output {name!r} has no sample axis that is known: its shape is {shape} for {batch.fed} samples"
+            told = f"output {name!r} has no sample axis that is known: its shape is {shape} for {batch.fed} samples"
+            return f"{told}; export the model with its batch as a named, free dimension"
         if name not in golden:
             return f"there is no golden output {name!r}"
         if found.shape != golden[name].shape:
