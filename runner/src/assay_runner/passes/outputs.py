@@ -13,7 +13,7 @@ from assay_runner.errors import InvalidInput
 from assay_runner.evidence import LabelRanks, LabelsWanted, OutputDrifts, OutputsFound, OutputsWanted
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.passes.setting import Pass, Setting, Step
-from assay_runner.statistics.samples import Drift, drift, identical, ranks
+from assay_runner.statistics.samples import Drift, drift, identical, joined, ranks
 from assay_runner.tensors import Array, Arrays, Batch, Site
 
 EXACT = "biu"
@@ -193,20 +193,9 @@ def _scores(name: str, array: Array | None, count: int) -> Array:
 def _joined(
     site: Site, parts: list[Drift], equal: list[NDArray[np.bool_]], classes: int, elements: int
 ) -> OutputDrifts:
-    parts = parts or [NOTHING]
     return OutputDrifts(
+        **vars(joined(parts or [NOTHING])),
         site=site,
-        max_abs=np.concatenate([p.max_abs for p in parts]),
-        max_rel=np.concatenate([p.max_rel for p in parts]),
-        cosine=np.concatenate([p.cosine for p in parts]),
-        psnr=np.concatenate([p.psnr for p in parts]),
-        snr=np.concatenate([p.snr for p in parts]),
-        broken=np.concatenate([p.broken for p in parts]),
-        nan=np.concatenate([p.nan for p in parts]),
-        void=np.concatenate([p.void for p in parts]),
-        compared=np.concatenate([p.compared for p in parts]),
-        as_golden=np.concatenate([p.as_golden for p in parts]),
-        top_k={k: np.concatenate([p.top_k[k] for p in parts]) for k in parts[0].top_k},
         classes=classes,
         elements=elements,
         equal=np.concatenate(equal) if equal else None,

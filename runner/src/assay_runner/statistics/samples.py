@@ -16,8 +16,8 @@ and maxRel Inf if the candidate has infinities only. Where golden alone is not f
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,21 @@ FLOOR = 1e-3
 
 @dataclass(frozen=True)
 class Drift:
-    """One value per sample, as in `OutputDrifts`; see the module's docstring."""
+    """Figures of an output, each an array with one element per sample; see the module's docstring.
+
+    Attributes:
+        max_abs: largest absolute difference; NaN or Inf where broken, as are all figures.
+        max_rel: largest relative difference.
+        cosine: cosine similarity in [-1, 1].
+        psnr: dB; +Inf where nothing differs.
+        snr: dB, likewise.
+        broken: whether the candidate holds NaN or Inf where golden has another value.
+        nan: whether NaN is among it.
+        void: whether golden holds NaN or Inf where the candidate is finite, so that there is nothing to compare with.
+        compared: elements that are finite in golden, or not the same.
+        as_golden: elements that are not finite, in both alike; left out of all figures.
+        top_k: for each k asked for, whether the k largest elements are golden's.
+    """
 
     max_abs: Floats
     max_rel: Floats
@@ -46,10 +60,18 @@ class Drift:
 
     def repeated(self, times: int) -> Drift:
         """Every value so many times in a row: what samples have in common."""
-        if times == 1:
-            return self
-        arrays = {f.name: getattr(self, f.name).repeat(times) for f in fields(self) if f.name != "top_k"}
-        return replace(self, **arrays, top_k={k: same.repeat(times) for k, same in self.top_k.items()})
+        return self if times == 1 else _each(lambda values: values[0].repeat(times), (self,))
+
+
+def joined(parts: Sequence[Drift]) -> Drift:
+    """The samples of several, one after another; at least one, all with the same k."""
+    return _each(np.concatenate, parts)
+
+
+def _each(work: Callable[[Sequence[Array]], Array], parts: Sequence[Drift]) -> Drift:
+    """What that makes of every figure's arrays, one of each part."""
+    arrays = {f.name: work([getattr(p, f.name) for p in parts]) for f in fields(Drift) if f.name != "top_k"}
+    return Drift(**arrays, top_k={k: work([p.top_k[k] for p in parts]) for k in parts[0].top_k})
 
 
 def drift(golden: Array, candidate: Array, ks: Collection[int] = ()) -> Drift:
