@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -77,7 +78,7 @@ class Step:
     size: int = 0
 
 
-class Pass(Generic[N]):
+class Pass(ABC, Generic[N]):
     """Measures what needs of one type ask for, all of them at once: batch by batch, or in sessions of its own.
 
     A trial makes it, feeds it every batch and every part of it, lets it finish while sessions are open, closes them,
@@ -132,6 +133,6 @@ class Pass(Generic[N]):
     def finish(self) -> None:
         """Every batch was seen; sessions are still open."""
 
+    @abstractmethod
     def result(self) -> Mapping[N, Any]:
         """The evidence, by need; sessions of the trial are closed."""
-        raise NotImplementedError
