@@ -47,10 +47,8 @@ async def check_definition(api: Api, resource: CustomResource, *, tries: int = 3
 
 async def _check(api: Api, resource: CustomResource) -> None:
     try:
-        definition = await api.get(f"{PATH}/{resource.definition}")
+        definition = await _found(api, f"{PATH}/{resource.definition}", resource)
     except ApiError as error:
-        if error.status == 404:
-            raise WrongDefinition(f"The cluster has no {resource.definition}: {_way_out(resource)}.") from error
         if error.status != 403:
             raise
         await _check_served(api, resource)
@@ -68,15 +66,20 @@ def _way_out(resource: CustomResource) -> str:
 
 async def _check_served(api: Api, resource: CustomResource) -> None:
     """All that a Role of a namespace lets us see: whether the resource is served."""
+    served = await _found(api, f"/apis/{API_VERSION}", resource)
+    if not any(each.get("name") == resource.plural for each in served.get("resources") or ()):
+        raise WrongDefinition(f"The cluster's {API_VERSION} has no {resource.plural}: {_way_out(resource)}.")
+    log.info("the definition may not be read here, so its fields are not compared with ours")
+
+
+async def _found(api: Api, path: str, resource: CustomResource) -> dict[str, Any]:
+    """What lies there; without it there is no such resource."""
     try:
-        served = await api.get(f"/apis/{API_VERSION}")
+        return await api.get(path)
     except ApiError as error:
         if error.status == 404:
             raise WrongDefinition(f"The cluster has no {resource.definition}: {_way_out(resource)}.") from error
         raise
-    if not any(each.get("name") == resource.plural for each in served.get("resources") or ()):
-        raise WrongDefinition(f"The cluster's {API_VERSION} has no {resource.plural}: {_way_out(resource)}.")
-    log.info("the definition may not be read here, so its fields are not compared with ours")
 
 
 def missing_fields(definition: Mapping[str, Any], resource: CustomResource) -> Iterator[str]:
