@@ -10,10 +10,12 @@ import os
 import sys
 
 from assay_runner import interruption
+from assay_runner.ending import Ending
 
 
 def main() -> None:
     """Entry point."""
+    ending = Ending()
     interruption.install()
     _streams()
     try:
@@ -25,6 +27,7 @@ def main() -> None:
             raise
         code = interruption.told()
     interruption.uninstall()
+    ending.code = code
     raise SystemExit(code)
 
 
