@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +20,9 @@ from assay_runner.tensors import Floats
 
 DEFAULT_SNR = 17.0
 """Noise of 2 % of golden's power: for small errors that of cosine 0.99, but it also sees scale and single numbers."""
+
+NAMED = 5
+"""Outputs that are listed where one cannot be judged."""
 
 DECIBELS = frozenset({"psnr", "snr"})
 
@@ -126,11 +129,17 @@ class OutputDrift(Check):
         findings = [self._output(evidence, drifts) for drifts in measured.values()]
         for name, reason in found.unmeasured.items():
             if self.judges(name):
-                hint = "name the outputs to be judged in outputDrift.outputs"
-                findings.append(self.inconclusive(evidence, f"{reason}; {hint}", tensor=name))
+                findings.append(self.inconclusive(evidence, f"{reason}; {self._other(measured)}", tensor=name))
         missing = [name for name in self.outputs if name not in measured and name not in found.unmeasured]
         findings += [self.inconclusive(evidence, f"output {name!r} was not measured", tensor=name) for name in missing]
         return tuple(findings) or (self.inconclusive(evidence, "no output was compared with a golden one"),)
+
+    def _other(self, measured: Collection[str]) -> str:
+        """What to do without an output that cannot be compared."""
+        if not measured:
+            return "no output can be compared, so leave outputDrift out"
+        left = ", ".join([*measured][:NAMED]) + (", and so on" if len(measured) > NAMED else "")
+        return f"have the others judged alone by outputDrift.outputs: [{left}]"
 
     def _output(self, evidence: Evidence, drifts: OutputDrifts) -> Finding:
         if not drifts.samples:

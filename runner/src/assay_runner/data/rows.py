@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,12 @@ def _even(count: int, size: int) -> int:
 
 def is_float(array: Array) -> bool:
     """Whether the elements are floating-point numbers, bfloat16 among them."""
-    return array.dtype.kind == "f" or (array.dtype.kind == "V" and array.dtype.name == "bfloat16")
+    return is_float_type(array.dtype)
+
+
+def is_float_type(dtype: np.dtype[Any]) -> bool:
+    """Whether elements of this type are floating-point numbers, bfloat16 among them."""
+    return dtype.kind == "f" or (dtype.kind == "V" and dtype.name == "bfloat16")
 
 
 def bits_equal(first: Array, second: Array) -> bool:

@@ -67,9 +67,10 @@ def _check_input(header: ArrayHeader, spec: TensorSpec, shard: str) -> None:
 
 def _check_labels(header: ArrayHeader, shard: str) -> None:
     if header.dtype.kind not in "iu":
+        text = header.dtype.kind in "SUTO"
+        way = "store the index of each one's score in the output" if text else "store them by .astype('int64')"
         raise InvalidInput(
-            f"the labels {header.name!r} of {shard} are {type_name(header.dtype)}, and class labels are integers: "
-            "store them by .astype('int64')"
+            f"the labels {header.name!r} of {shard} are {type_name(header.dtype)}, and class labels are integers: {way}"
         )
     if len(header.shape) != 1:
         raise InvalidInput(

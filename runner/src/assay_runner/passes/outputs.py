@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import LabelRanks, LabelsWanted, OutputDrifts, OutputsFound, OutputsWanted
 from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.passes.score_outputs import instead_of, no_numbers
 from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.statistics.samples import Drift, drift, identical, joined, ranks
 from assay_runner.tensors import Array, Arrays, Batch, Site
@@ -70,7 +71,7 @@ class Drifts:
     def _compared(self, name: str, batch: Batch, golden: Arrays, candidate: Arrays) -> Array | str:
         """The candidate's samples, to be held against golden's; or why they cannot be."""
         if name not in candidate:
-            return f"output {name!r} of the candidate is no tensor of numbers"
+            return f"output {name!r} holds no numbers (but strings, say, or a sequence), so it is not compared"
         shape = list(candidate[name].shape)
         found = self._axes.samples(name, candidate[name], batch)
         if found is None:
@@ -122,13 +123,22 @@ class LabelsPass(Pass[LabelsWanted]):
     reads_outputs = True
 
     def __init__(self, needs: Sequence[LabelsWanted], setting: Setting, stack: ExitStack) -> None:
-        """Look at the outputs that are asked for."""
+        """Look at the outputs that are asked for.
+
+        Raises:
+            InvalidInput: one of them is no tensor of numbers.
+        """
         super().__init__(needs, setting, stack)
-        self._axes = setting.subject.built.axes
+        self._axes, self._model = setting.subject.built.axes, setting.subject.model
         self._output = {need: need.output or next(iter(setting.subject.outputs)) for need in needs}
         self._golden: dict[str, list[NDArray[np.int64]]] = {name: [] for name in self._output.values()}
         self._candidate: dict[str, list[NDArray[np.int64]]] = {name: [] for name in self._output.values()}
         self._classes: dict[str, int] = {}
+        for name in self._golden:
+            if told := no_numbers(name, self._model):
+                raise InvalidInput(
+                    f"labelAccuracy reads output {name!r}, which {told}, no scores: {instead_of(name, self._model)}"
+                )
 
     def add(self, step: Step) -> None:
         """Rank the labels of a batch."""
@@ -148,19 +158,18 @@ class LabelsPass(Pass[LabelsWanted]):
             if name not in golden or name not in candidate:
                 raise InvalidInput(f"labelAccuracy reads output {name!r}, which {_whose(name, golden)} does not have")
             found = self._axes.samples(name, candidate[name], batch)
-            scores = [_scores(name, array, batch.count) for array in (golden[name], found)]
+            scores = [self._scores(name, array, batch.count) for array in (golden[name], found)]
             classes = min(array.shape[1] for array in scores)
             wrong = np.flatnonzero((labels < 0) | (labels >= classes))
             if wrong.size:
                 if classes == 1:
                     raise InvalidInput(
                         f"output {name!r} has one score per sample, and label {labels[wrong[0]]} of sample "
-                        f"{batch.start + wrong[0]} needs one per class: name an output with a score per class in "
-                        "labelAccuracy.output, or leave labelAccuracy out"
+                        f"{batch.start + wrong[0]} needs one per class: {instead_of(name, self._model)}"
                     )
                 raise InvalidInput(
                     f"label {labels[wrong[0]]} of sample {batch.start + wrong[0]} is no class of output {name!r}, "
-                    f"which has classes 0 to {classes - 1}"
+                    f"which has classes 0 to {classes - 1}: store labels that count its classes from 0"
                 )
             self._classes[name] = classes
             self._golden[name].append(ranks(scores[0], labels))
@@ -170,6 +179,16 @@ class LabelsPass(Pass[LabelsWanted]):
         """What was measured."""
         return {need: self._ranks(name) for need, name in self._output.items() if name in self._classes}
 
+    def _scores(self, name: str, array: Array | None, count: int) -> Array:
+        """(samples, classes), from that or from (samples, 1, ..., classes)."""
+        if array is None or array.ndim < 2 or len(array) != count or any(size != 1 for size in array.shape[1:-1]):
+            shape = "no sample axis" if array is None else f"shape {list(array.shape)} for {count} samples"
+            raise InvalidInput(
+                f"labelAccuracy needs one score per class, shape (samples, classes), but output {name!r} has {shape}: "
+                f"{instead_of(name, self._model)}"
+            )
+        return array.reshape(len(array), array.shape[-1])
+
     def _ranks(self, name: str) -> LabelRanks:
         golden, candidate = np.concatenate(self._golden[name]), np.concatenate(self._candidate[name])
         return LabelRanks(name, self._classes[name], golden, candidate)
@@ -177,17 +196,6 @@ class LabelsPass(Pass[LabelsWanted]):
 
 def _whose(name: str, golden: Arrays) -> str:
     return "the candidate" if name in golden else "the golden run"
-
-
-def _scores(name: str, array: Array | None, count: int) -> Array:
-    """(samples, classes), from that or from (samples, 1, ..., classes)."""
-    if array is None or array.ndim < 2 or len(array) != count or any(size != 1 for size in array.shape[1:-1]):
-        shape = "no sample axis" if array is None else f"shape {list(array.shape)} for {count} samples"
-        raise InvalidInput(
-            f"labelAccuracy needs one score per class, shape (samples, classes), but output {name!r} has {shape}: "
-            "name another output in labelAccuracy.output"
-        )
-    return array.reshape(len(array), array.shape[-1])
 
 
 def _joined(

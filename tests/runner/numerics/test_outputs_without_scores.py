@@ -1,0 +1,90 @@
+"""Outputs that hold no numbers, or no score per class: what is said of them leads to those that do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from assay_api.report import Verdict
+from assay_runner.checks.label_accuracy import LabelAccuracy
+from assay_runner.checks.output_drift import OutputDrift
+from assay_runner.errors import InvalidInput
+from tests.models import Samples, constant, model, node, random, value
+from tests.runner.numerics.candidates import measured
+
+NAMES = ["a", "b", "c"]
+DATA = Samples({"x": random(20, 4)}, labels=np.arange(20) % 3)
+
+
+def classifier(*, zipped: bool = False) -> onnx.ModelProto:
+    """A linear classifier of three named classes, as scikit-learn's are exported: the labels, and probabilities."""
+    nodes = [
+        helper.make_node(
+            "LinearClassifier",
+            ["x"],
+            ["label", "raw"],
+            name="classifier",
+            domain="ai.onnx.ml",
+            classlabels_strings=NAMES,
+            coefficients=[float(weight) for weight in random(12)],
+            intercepts=[0.0, 0.1, 0.2],
+        ),
+        node("Softmax", "raw", "probabilities", axis=-1),
+    ]
+    outputs = [value("label", "N", kind=TensorProto.STRING), value("probabilities", "N", 3)]
+    if zipped:
+        entry = helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+        outputs[1] = helper.make_value_info("zipped", helper.make_sequence_type_proto(entry))
+        maps = helper.make_node("ZipMap", ["probabilities"], ["zipped"], domain="ai.onnx.ml", classlabels_strings=NAMES)
+        nodes.append(maps)
+    made = model(nodes, [value("x", "N", 4)], outputs)
+    made.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    return made
+
+
+def test_labels_as_strings_point_to_the_output_of_scores(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        measured(classifier(), "fp32", DATA, tmp_path, LabelAccuracy())
+    assert str(refused.value) == (
+        "labelAccuracy reads output 'label', which holds strings, no scores: name in labelAccuracy.output the one with "
+        "a score per class: probabilities"
+    )
+    [found] = measured(
+        classifier(), "fp32", DATA, tmp_path / "named", LabelAccuracy(output="probabilities", keep=0.5)
+    ).findings
+    assert found.verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize("output", [None, "zipped"])
+def test_scores_in_dictionaries_are_told_how_to_become_a_tensor(output: str | None, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="without ZipMap") as refused:
+        measured(classifier(zipped=True), "fp32", DATA, tmp_path, LabelAccuracy(output=output))
+    assert ("holds strings" if output is None else "is a sequence of dictionaries") in str(refused.value)
+
+
+def test_strings_are_not_compared_and_named(tmp_path: Path) -> None:
+    first, second = measured(classifier(), "fp32", DATA, tmp_path, OutputDrift()).findings
+    assert (first.verdict, first.tensor) == (Verdict.INCONCLUSIVE, "label")
+    assert "output 'label' holds no numbers" in first.message
+    assert first.message.endswith("have the others judged alone by outputDrift.outputs: [probabilities]")
+    assert second.verdict is Verdict.PASSED
+    [found] = measured(classifier(), "fp32", DATA, tmp_path / "named", OutputDrift(outputs=("probabilities",))).findings
+    assert found.verdict is Verdict.PASSED
+
+
+def test_what_is_no_table_of_scores_points_to_one_that_is(tmp_path: Path) -> None:
+    proto = model(
+        [node("MatMul", "x w", "scores"), node("ArgMax", "scores", "label", axis=1, keepdims=0)],
+        [value("x", "N", 4)],
+        [value("label", "N", kind=TensorProto.INT64), value("scores", "N", 3)],
+        [constant("w", random(4, 3))],
+    )
+    with pytest.raises(InvalidInput, match="the one with a score per class: scores"):
+        measured(proto, "fp32", DATA, tmp_path, LabelAccuracy())
+    del proto.graph.output[1]
+    with pytest.raises(InvalidInput, match="no output of the model has a score per class, so leave labelAccuracy out"):
+        measured(proto, "fp32", DATA, tmp_path / "alone", LabelAccuracy())
