@@ -176,10 +176,25 @@ def test_a_fixed_batch_says_what_was_left_out(tmp_path: Path) -> None:
     assert "batch is fixed at 4, so no sample was run alone" in found.message
 
 
-def test_batches_of_one_are_inconclusive(tmp_path: Path) -> None:
+def test_batches_of_one_are_inconclusive_and_a_larger_one_is_the_way_out(tmp_path: Path) -> None:
     [found] = judged(mlp(), Samples({"x": random(3, 8)}, batch=1), tmp_path, check("batchInvariance"))
     assert found.verdict is INCONCLUSIVE
     assert "raise dataset.batch" in found.message
+    raised = judged(mlp(), Samples({"x": random(3, 8)}, batch=2), tmp_path / "raised", check("batchInvariance"))
+    assert {f.verdict for f in raised} == {PASSED}
+
+
+def test_a_single_sample_is_not_told_to_raise_the_batch(tmp_path: Path) -> None:
+    [found] = judged(mlp(), Samples({"x": random(1, 8)}), tmp_path, check("batchInvariance"))
+    assert found.verdict is INCONCLUSIVE
+    assert found.message == "the dataset has one sample, so there is nothing beside it: give it two or more"
+
+
+def test_a_batch_that_is_fixed_at_one_holds_no_verdict_up(tmp_path: Path) -> None:
+    proto = model([node("Relu", "x", "y")], [value("x", 1, 3)], [value("y", 1, 3)])
+    [found] = judged(proto, Samples({"x": random(5, 3)}, batch=1, fixed=True), tmp_path, check("batchInvariance"))
+    assert found.verdict is PASSED
+    assert "the model's batch is fixed at 1" in found.message
 
 
 def test_one_more_output_changes_nothing_here(tmp_path: Path) -> None:

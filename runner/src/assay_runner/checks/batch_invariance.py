@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import Field
 
@@ -10,13 +10,16 @@ from assay_api.report import Finding, Verdict
 from assay_runner.checks.sameness import Sameness
 from assay_runner.evidence import Evidence, InvarianceWanted
 
+SINGLE: Final = "the model's batch is fixed at 1: nothing is ever beside a sample, so there is nothing to compare"
+
 
 class BatchInvariance(Sameness):
     """Does a sample's output depend on what else is in its batch?
 
     Feeds batches made of copies of one sample, whose rows must agree, and holds each row of the dataset's batches
-    against the same sample run alone; where the model's batch is fixed, only the first. Where an output that differs
-    comes from random numbers, or from custom operators (plugins), it says so.
+    against the same sample run alone; where the model's batch is fixed, only the first, and where it is fixed at 1,
+    neither, for nothing is ever beside a sample. Where an output that differs comes from random numbers, or from custom
+    operators (plugins), it says so.
     """
 
     name: ClassVar[str] = "batchInvariance"
@@ -36,6 +39,8 @@ class BatchInvariance(Sameness):
         found = evidence.of(*self.needs)
         if found is None:
             return (self.inconclusive(evidence, "no batch was run for it"),)
+        if found.single:
+            return (self.finding(evidence, Verdict.PASSED, SINGLE),)
         note = "; ".join(found.notes)
         findings: list[Finding] = []
         if found.rows:

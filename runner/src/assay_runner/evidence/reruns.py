@@ -146,11 +146,13 @@ class Invariance:
         rows: rows of batches made of copies of one sample, against the first row; None where a batch has one row.
         alone: rows of the dataset's batches against the same samples run alone; None where that cannot be run.
         notes: why one of them is None.
+        single: whether the model takes a single sample at a time, so that there never is anything beside it.
     """
 
     rows: Comparison | None
     alone: Comparison | None
     notes: tuple[str, ...] = ()
+    single: bool = False
 
 
 @dataclass(frozen=True)

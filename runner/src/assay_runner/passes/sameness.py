@@ -67,7 +67,10 @@ class Sameness:
 def invariance(setting: Setting, asked: InvarianceWanted) -> Invariance:
     """Run copies of one sample as a batch, and each sample of a batch alone, if the model takes any batch."""
     subject, progress = setting.subject, setting.progress
-    suspected, fixed, axes = Suspected(subject), subject.batch, subject.built.axes.as_declared()
+    fixed = subject.batch
+    if fixed == 1:
+        return Invariance(None, None, single=True)
+    suspected, axes = Suspected(subject), subject.built.axes.as_declared()
     shared = [name for name in subject.outputs if axes.shared(name)]
     # What the samples of a batch have in common has no rows to be held against one another.
     outputs = {name: site for name, site in subject.outputs.items() if name not in shared}
@@ -84,19 +87,19 @@ def invariance(setting: Setting, asked: InvarianceWanted) -> Invariance:
                     notes |= dict.fromkeys(_alone(session, batch, alone, axes))
             progress.advance()
     if not several:
-        return Invariance(None, None, (_nothing(fixed, bool(outputs)),))
+        return Invariance(None, None, (_nothing(setting.reference.dataset.samples, bool(outputs)),))
     if fixed is not None:
         notes = {f"the model's batch is fixed at {fixed}, so no sample was run alone": None}
     told = [f"outputs without a sample axis are left out: {', '.join(shared)}"] if shared else []
     return Invariance(rows.result(), None if notes else alone.result(), (*notes, *told))
 
 
-def _nothing(fixed: int | None, outputs: bool) -> str:
+def _nothing(samples: int, outputs: bool) -> str:
     """Why no row was held against another one."""
     if not outputs:
-        return "no output has a sample axis, so there are no rows to compare"
-    if fixed == 1:
-        return "the model's batch is fixed at 1, so there is never anything beside a sample: leave batchInvariance out"
+        return "no output has a sample axis, so there are no rows to compare: leave batchInvariance out"
+    if samples == 1:
+        return "the dataset has one sample, so there is nothing beside it: give it two or more"
     return "every batch has one sample, so there is nothing beside it: raise dataset.batch"
 
 
