@@ -67,13 +67,46 @@ class LayerDriftEntry(ErrorEntry):
     """Share of the accumulated error's power that its own node adds."""
 
 
+class AmplifierEntry(SiteEntry):
+    """A node that makes a large error of a small one.
+
+    Of integers and booleans, the ratio is that of what would be looked up by them in a table: -10 log10 of twice the
+    share that is not golden's.
+    """
+
+    snr: Number
+    """Signal-to-noise ratio in dB of its tensor in the candidate's own run; -Infinity where it holds NaN or Inf that
+    golden does not."""
+    local_snr: Number
+    """The same on golden inputs."""
+    input: str
+    """The tensor that comes in, of several the one that is farthest from golden."""
+    input_node: str | None = None
+    """Node that makes that one."""
+    input_snr: Number
+    """Its signal-to-noise ratio in dB in the candidate's own run."""
+    amplification: Number
+    """By how many dB less goes out than comes in."""
+
+
+class UnequalEntry(SiteEntry):
+    """A tensor of integers or booleans that is not golden's."""
+
+    elements: int
+    """Elements compared, all samples."""
+    different: int
+    """Those that are not golden's; where the number of elements is another one, all of the batch."""
+    different_on_golden_inputs: int | None = None
+    """Those that its own operation makes different of golden inputs; absent where it was not run alone."""
+
+
 class LayerDriftDetails(SplitDetails):
     """Details of `layerDrift`."""
 
     compared: int
     """Tensors compared with golden's."""
     not_compared: int
-    """Tensors that only one of the two has, or that are no numbers."""
+    """Tensors that only one of the two has, or that are no numbers; codes of quantised numbers do not count."""
     inside_fused_layers: int
     """Tensors inside fused layers, which the engine never makes."""
     without_local_error: int
@@ -82,6 +115,10 @@ class LayerDriftDetails(SplitDetails):
     """Those farthest from golden, the farthest first."""
     origins: tuple[LayerDriftEntry, ...]
     """Those whose own node adds most noise, the noisiest first."""
+    amplifiers: tuple[AmplifierEntry, ...] | None = None
+    """Nodes that make an error at least 10 dB larger than what comes to them, the strongest first."""
+    unequal: tuple[UnequalEntry, ...] | None = None
+    """Tensors of integers or booleans that are not golden's, in topological order, the first few."""
 
 
 class RangeEntry(SiteEntry):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from assay_api.report import Finding, Verdict
@@ -59,10 +61,16 @@ def test_tensors_that_are_never_made_do_not_count_as_unseen() -> None:
 
 @pytest.mark.parametrize("measured", [True, False])
 def test_an_error_is_said_to_add_up_only_where_local_errors_are_known(measured: bool) -> None:
-    small, large = Error(0, 0, 60, 1), Error(1, 1, 5, 0.9)
-    sites = (Site("first", "f", "Op"), Site("second", "s", "Op"))
+    small, large = Error(0, 0, 22, 1), Error(1, 1, 9, 0.9)
+    sites = tuple(Site(f"t{i}", f"n{i}", "Op") for i in range(20))
     layers = tuple(LayerError(site, 9, 0, 1, 0, 1, 0, large, small if measured else None, None) for site in sites)
-    [found] = drift_of(LayerErrors(layers, ()))
-    assert (found.verdict, found.tensor) == (Verdict.FAILED, "first")
-    assert ("it adds up" in found.message) == measured
-    assert ("the first below the limit is tensor 'first'" in found.message) != measured
+    reads = {f"t{i}": (f"t{i - 1}",) if i else () for i in range(20)}
+    [found] = drift_of(LayerErrors(layers, (), reads=reads))
+    assert (found.verdict, found.tensor) == (Verdict.FAILED, "t0")
+    assert ("the first below the limit is tensor 't0'" in found.message) != measured
+    # 20 independent errors of 22 dB have 22 - 10 log10(20) = 9.0 dB together: at the last tensor, not at the first.
+    assert "it adds up" not in found.message
+    later = tuple(replace(layer, accumulated=Error(0, 0, 22 - i / 2, 1)) for i, layer in enumerate(layers[:-1]))
+    [found] = drift_of(LayerErrors((*later, layers[-1]), (), reads=reads))
+    assert (found.verdict, found.tensor) == (Verdict.FAILED, "t19")
+    assert ("it adds up: those of 20 tensors come to 9.0 dB" in found.message) == measured

@@ -12,6 +12,7 @@ from assay_runner.evidence import FusedLayer
 from assay_runner.evidence.reruns import Condition
 from assay_runner.models.loading import LoadedModel
 from assay_runner.statistics.blocks import Sums
+from assay_runner.statistics.exact import Exact
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Arrays, Batch
 
@@ -163,8 +164,8 @@ class Comparison(Protocol):
 
         Args:
             batch: what is fed; rows of padding are not judged.
-            golden: golden's floating-point tensors, of those shown; emptied on the way. Empty: only look for what is
-                not finite.
+            golden: golden's tensors of numbers, of those shown; emptied on the way. Empty: only look for what is not
+                finite.
 
         Returns:
             The candidate's outputs, in host memory.
@@ -184,7 +185,11 @@ class Comparison(Protocol):
         ...
 
     def local(self) -> Mapping[str, Sums]:
-        """By name, of each tensor whose operation could be run on golden's tensors: what it gave against golden's."""
+        """By name, of each floating-point tensor whose operation could be run on golden's tensors: what it gave."""
+        ...
+
+    def exact(self) -> Mapping[str, Exact]:
+        """By name, of each tensor of integers or booleans that was shown, golden's beside it: how many are golden's."""
         ...
 
 

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from assay_api.fields import Share
 from assay_api.report import Finding, Verdict
-from assay_api.tensor_details import LayerDriftDetails, LayerDriftEntry
-from assay_runner.checks.check import MOST_UNSEEN, Check, place, unseen, why_not_served
-from assay_runner.checks.fused_layer import errors_of, explained, with_inner
-from assay_runner.evidence import Error, Evidence, InnerTensor, LayerError, LayerErrors, TensorsWanted
+from assay_api.tensor_details import LayerDriftDetails
+from assay_runner.checks.check import Check, place, unseen, why_not_served
+from assay_runner.checks.drift_coverage import nothing_compared, too_little
+from assay_runner.checks.drift_details import drift_details
+from assay_runner.checks.error_flow import ErrorFlow
+from assay_runner.checks.error_origin import amplified, cause_of, power, unequal, wrong_by_itself
+from assay_runner.checks.fused_layer import explained, with_inner
+from assay_runner.evidence import Evidence, ExactError, InnerTensor, LayerError, LayerErrors, TensorsWanted
+
+LOCAL_SNR: Final = 20.0
+EIGHT_BIT: Final[Mapping[str, float]] = MappingProxyType({"int8": 17.0})
+"""localSnr of formats whose own noise is larger: docs/limits.md says where it comes from."""
+
+
+NEAR: Final = 2
+"""What has less than so many times the limit's decibels is explained though it passes: a single sample may be worse."""
 
 
 class LayerDrift(Check):
     """Where does the error start, and where is it only passed on?
 
     Compares every tensor with the golden one: its accumulated error, and its local error, that of the candidate's own
-    operation on golden inputs.
+    operation on golden inputs. Integers and booleans are golden's or they are not.
     """
 
     name: ClassVar[str] = "layerDrift"
 
     snr: float = Field(default=10, ge=-1000, le=1000)
     """Smallest signal-to-noise ratio of a tensor in dB, accumulated error. Default 10."""
-    local_snr: float = Field(default=20, ge=-1000, le=1000)
-    """Smallest signal-to-noise ratio of a tensor in dB, local error. Default 20."""
+    local_snr: float | None = Field(default=None, ge=-1000, le=1000)
+    """Smallest signal-to-noise ratio of a tensor in dB, local error. Default 20; of int8 candidates 17, for whose 256
+    steps alone make more noise."""
+    equal: Share = Field(default=0.99)
+    """Share of the elements of an integer or boolean tensor that must be golden's, where no floating-point tensor is
+    computed from it, which would show what becomes of it. Default 0.99."""
     tensors: Literal["kept", "all"] = "kept"
     """Which tensors of an engine are compared: those that it keeps between its layers as it is served, or all of the
     model's, for which another engine is built that fuses less. Default kept; without an engine always all."""
@@ -45,71 +64,152 @@ class LayerDrift(Check):
         shown = evidence.of(*self.needs)
         if shown is None or shown.layers is None:
             return (self.inconclusive(evidence, "the tensors were not compared with golden's"),)
-        layers = [layer for layer in shown.layers.layers if layer.elements]
-        if not layers:
-            reason = "candidate and golden share no tensor by name: build the candidate from the same graph"
-            return (self.inconclusive(evidence, reason),)
+        errors = shown.layers
+        layers = [layer for layer in errors.layers if layer.elements]
+        if not layers and not any(entry.elements for entry in errors.exact):
+            return (self.inconclusive(evidence, nothing_compared(errors)),)
         if reason := why_not_served(evidence):
             return (self.inconclusive(evidence, reason),)
-        details = self._details(layers, shown.layers)
-        local = [layer for layer in layers if layer.local and not layer.local.snr >= self.local_snr]
-        passed_on = [layer for layer in layers if not layer.accumulated.snr >= self.snr]
-        if local or passed_on:
-            return (self._failed(evidence, local, passed_on, details),)
-        if reason := _unmeasured(layers, shown.layers.skipped):
+        flow, details = ErrorFlow(errors), drift_details(errors, self.worst)
+        if failed := self._failed(evidence, layers, flow, details):
+            return (failed,)
+        if reason := too_little(layers, errors) or unseen(evidence):
             return (self.inconclusive(evidence, reason, details=details),)
-        if reason := unseen(evidence):
-            return (self.inconclusive(evidence, reason, details=details),)
-        worst = min(layers, key=lambda layer: layer.accumulated.snr)
-        fused = len(shown.layers.fused)
-        message = (
-            f"{len(layers)} of {len(layers) + len(shown.layers.skipped)} tensors compared, all within the limits"
-            + (f" ({fused} more lie inside fused layers and are never made)" if fused else "")
-            + f"; the farthest is {place(worst.site)} with {worst.accumulated.snr:.1f} dB"
-        )
-        fields = {"metric": "accumulatedSnr", "value": worst.accumulated.snr, "limit": self.snr}
-        return (self.finding(evidence, Verdict.PASSED, message, worst.site, **fields, details=details),)
+        return (self._passed(evidence, layers, errors, flow, details),)
+
+    def _local_limit(self, evidence: Evidence) -> float:
+        return EIGHT_BIT.get(evidence.precision, LOCAL_SNR) if self.local_snr is None else self.local_snr
 
     def _failed(
+        self, evidence: Evidence, layers: Sequence[LayerError], flow: ErrorFlow, details: LayerDriftDetails
+    ) -> Finding | None:
+        """What breaches a limit: a tensor that starts an error, else what is too far from golden; None: nothing."""
+        limit = self._local_limit(evidence)
+        local = [layer for layer in layers if layer.local and not layer.local.snr >= limit]
+        passed_on = [layer for layer in layers if not layer.accumulated.snr >= self.snr]
+        shown_by_floats = flow.before_floats()
+        wrong = [entry for entry in flow.exact.values() if entry.site.tensor not in shown_by_floats]
+        wrong = [entry for entry in wrong if entry.equal < self.equal]
+        count = len({layer.site.tensor for layer in (*local, *passed_on)}) + len(wrong)
+        worst = min(passed_on, key=lambda layer: layer.accumulated.snr, default=None)
+        if local:
+            return self._started(evidence, local, worst, flow, details, count)
+        if worst:
+            return self._passed_on(evidence, worst, passed_on[0], flow, details, count)
+        return self._unequal(evidence, wrong, flow, details) if wrong else None
+
+    def _started(
         self,
         evidence: Evidence,
         local: Sequence[LayerError],
-        passed_on: Sequence[LayerError],
+        worst: LayerError | None,
+        flow: ErrorFlow,
+        details: LayerDriftDetails,
+        breaches: int,
+    ) -> Finding:
+        first, limit = local[0], self._local_limit(evidence)
+        error = first.local or first.accumulated
+        message = (
+            f"the error starts at {place(first.site)}: on golden inputs it {power(error)}, must have at "
+            f"least {limit:g} dB; tensors that start such errors: {len(local)}, that breach a limit: {breaches}"
+        )
+        if rounding := flow.rounding(first.site.tensor):
+            message += f"; it reads graph input {rounding.source.tensor!r}, which is rounded to {evidence.precision}: "
+            message += f"that alone leaves {rounding.before:.1f} dB, which it amplifies"
+        if worst and (step := flow.amplifier(worst.site.tensor, self.snr)):
+            message += f"; {amplified(flow, step)}"
+        said, details = self._inside(evidence, first, limit, True, details)
+        fields = {"metric": "localSnr", "value": error.snr, "limit": limit, "details": details}
+        return self.finding(evidence, Verdict.FAILED, message + said, first.site, **fields)
+
+    def _passed_on(
+        self,
+        evidence: Evidence,
+        worst: LayerError,
+        first: LayerError,
+        flow: ErrorFlow,
+        details: LayerDriftDetails,
+        breaches: int,
+    ) -> Finding:
+        cause = cause_of(flow, worst.site.tensor, first.site.tensor, self.snr, self._local_limit(evidence))
+        bar = f"must have at least {self.snr:g} dB"
+        farthest = f"farthest from golden is {place(worst.site)}: it {_power(worst)}"
+        blamed, at = flow.floats.get(cause.tensor), worst
+        if blamed and not blamed.accumulated.snr >= self.snr:
+            at = blamed
+            message = f"{cause.sentence}, {bar}" + ("" if at is worst else f"; {farthest}")
+        elif cause.tensor:
+            message = f"{cause.sentence}; {farthest}, {bar}"
+        else:
+            message = f"{place(worst.site)} is farthest from golden: it {_power(worst)}, {bar}; {cause.sentence}"
+        message += f"; tensors that breach a limit: {breaches}"
+        index = flow.exact.get(cause.tensor)
+        if index and index.equal < self.equal:
+            fields = {"metric": "equalElements", "value": index.equal, "limit": self.equal, "details": details}
+            return self.finding(evidence, Verdict.FAILED, message, index.site, **fields)
+        said, details = self._inside(evidence, at, self.snr, False, details)
+        fields = {"metric": "accumulatedSnr", "value": at.accumulated.snr, "limit": self.snr, "details": details}
+        return self.finding(evidence, Verdict.FAILED, message + said, at.site, **fields)
+
+    def _unequal(
+        self, evidence: Evidence, wrong: Sequence[ExactError], flow: ErrorFlow, details: LayerDriftDetails
+    ) -> Finding:
+        first = wrong[0]
+        name = first.site.tensor
+        bar = f"a share of {self.equal:g} must be golden's"
+        message = f"of {place(first.site)} {unequal(first.different, first.elements)}, {bar}"
+        if step := flow.amplifier(name, self.snr):
+            same = step.site == first.site
+            message = f"{amplified(flow, step)}; {bar}" if same else f"{message}; {amplified(flow, step)}"
+        elif by_itself := flow.wrong_by_itself(name):
+            message = f"{message}; {wrong_by_itself(by_itself)}"
+        if len(wrong) > 1:
+            message += f"; further tensors that breach it: {len(wrong) - 1}"
+        fields = {"metric": "equalElements", "value": first.equal, "limit": self.equal, "details": details}
+        return self.finding(evidence, Verdict.FAILED, message, first.site, **fields)
+
+    def _passed(
+        self,
+        evidence: Evidence,
+        layers: Sequence[LayerError],
+        errors: LayerErrors,
+        flow: ErrorFlow,
         details: LayerDriftDetails,
     ) -> Finding:
-        breaches = len({layer.site.tensor for layer in (*local, *passed_on)})
-        if local:
-            first = local[0]
-            error = first.local or first.accumulated
-            message = (
-                f"the error starts at {place(first.site)}: on golden inputs it {_power(error)}, must have at "
-                f"least {self.local_snr:g} dB; tensors that start such errors: {len(local)}, that breach a limit: "
-                f"{breaches}"
+        fused, seen = len(errors.fused), len(layers) + len(errors.exact)
+        message = f"{seen} of {seen + len(errors.skipped)} tensors compared, all within the limits" + (
+            f" ({fused} more lie inside fused layers and are never made)" if fused else ""
+        )
+        differ = [entry for entry in errors.exact if entry.different]
+        site, near, fields = None, False, dict[str, Any]()
+        if layers:
+            worst = min(layers, key=lambda layer: layer.accumulated.snr)
+            site = worst.site
+            exact = worst.accumulated.snr == math.inf
+            message += (
+                "; all equal golden's"
+                if exact
+                else f"; the farthest is {place(site)} with {worst.accumulated.snr:.1f} dB"
             )
-            fields = {"metric": "localSnr", "value": error.snr, "limit": self.local_snr}
-        else:
-            first = min(passed_on, key=lambda layer: layer.accumulated.snr)
-            message = (
-                f"{place(first.site)} is farthest from golden: it {_power(first.accumulated)}, must have at "
-                f"least {self.snr:g} dB; {self._origin(passed_on)}; breaches: {breaches} tensors"
-            )
-            fields = {"metric": "accumulatedSnr", "value": first.accumulated.snr, "limit": self.snr}
-        said, details = self._inside(evidence, first, bool(local), details)
-        return self.finding(evidence, Verdict.FAILED, message + said, first.site, **fields, details=details)
-
-    def _origin(self, passed_on: Sequence[LayerError]) -> str:
-        """What is known of where an error starts that no local one accounts for."""
-        if all(layer.local for layer in passed_on):
-            return f"no single tensor starts an error below {self.local_snr:g} dB, it adds up"
-        return f"local errors were not measured, the first below the limit is {place(passed_on[0].site)}"
+            near = worst.accumulated.snr < NEAR * self.snr
+            if near and (step := flow.amplifier(site.tensor, self.snr)):
+                message += f"; {amplified(flow, step, site)}"
+            fields = {"metric": "accumulatedSnr", "value": worst.accumulated.snr, "limit": self.snr}
+        if differ:
+            message += f"; of {place(differ[0].site)} {unequal(differ[0].different, differ[0].elements)}"
+            # A wrong index in one sample of many shows in no figure over all of them.
+            remark = near or any(not entry.boolean for entry in differ)
+            details = details.model_copy(update={"remark": True}) if remark else details
+        elif not layers:
+            site, fields = errors.exact[0].site, {"metric": "equalElements", "value": 1.0, "limit": self.equal}
+        return self.finding(evidence, Verdict.PASSED, message, site, **fields, details=details)
 
     def _inside(
-        self, evidence: Evidence, first: LayerError, local: bool, details: LayerDriftDetails
+        self, evidence: Evidence, first: LayerError, limit: float, local: bool, details: LayerDriftDetails
     ) -> tuple[str, LayerDriftDetails]:
         """What is known of the inside of the layer that makes the tensor; `local`: it breaches the local limit."""
         shown = evidence.of(*self.needs)
         split = shown.split_layers.get(first.site.tensor) if shown else None
-        limit = self.local_snr if local else self.snr
 
         def fails(inner: InnerTensor) -> bool:
             return not inner.accumulated.snr >= limit
@@ -119,40 +219,6 @@ class LayerDrift(Check):
 
         return explained(split, fails, starts), with_inner(details, split, fails)
 
-    def _details(self, layers: Sequence[LayerError], seen: LayerErrors) -> LayerDriftDetails:
-        started = [layer for layer in layers if layer.local]
-        origins = sorted(started, key=lambda layer: layer.local.snr if layer.local else 0.0)
-        farthest = sorted(layers, key=lambda layer: layer.accumulated.snr)
-        return LayerDriftDetails(
-            compared=len(layers),
-            not_compared=len(seen.skipped),
-            inside_fused_layers=len(seen.fused),
-            without_local_error=len(layers) - len(started),
-            worst=tuple(map(_entry, farthest[: self.worst])),
-            origins=tuple(map(_entry, origins[: self.worst])),
-        )
 
-
-def _unmeasured(layers: Sequence[LayerError], skipped: Sequence[str]) -> str:
-    """Why too little was measured for a pass, or nothing."""
-    if not any(layer.local for layer in layers):
-        return "the local error of no tensor could be measured: no part of the candidate was run on golden's tensors"
-    total = len(layers) + len(skipped)
-    if len(skipped) > MOST_UNSEEN * total:
-        return (
-            f"only {len(layers)} of {total} tensors could be compared; {skipped[0]!r} could not, being no number or in "
-            "one of the two graphs alone: build the candidate from the same graph"
-        )
-    without = [layer.site.tensor for layer in layers if not layer.local]
-    if len(without) > MOST_UNSEEN * total:
-        return f"the local error of {len(without)} of {total} tensors could not be measured, {without[0]!r} the first"
-    return ""
-
-
-def _power(error: Error) -> str:
-    """A signal-to-noise ratio as a predicate; an infinite error has none."""
-    return "holds NaN or Inf that golden does not" if error.max_abs == float("inf") else f"has {error.snr:.1f} dB"
-
-
-def _entry(layer: LayerError) -> LayerDriftEntry:
-    return LayerDriftEntry(**errors_of(layer), starts_here=layer.starts_here)
+def _power(layer: LayerError) -> str:
+    return power(layer.accumulated, layer.reshaped)

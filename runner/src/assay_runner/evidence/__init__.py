@@ -6,6 +6,7 @@ from assay_runner.evidence.evidence import BatchTimes, Evidence
 from assay_runner.evidence.faults import Fault, Overflow, TensorFaults
 from assay_runner.evidence.layers import (
     Error,
+    ExactError,
     FusedLayer,
     InnerTensor,
     LayerError,
@@ -39,6 +40,7 @@ __all__ = [
     "EngineTensor",
     "Error",
     "Evidence",
+    "ExactError",
     "ExtraOutputWanted",
     "Fault",
     "FusedLayer",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from assay_runner.tensors import Site
 
@@ -40,6 +41,8 @@ class LayerError:
         local: what the candidate's own operation makes of golden inputs, against golden's; None where it cannot be run
             alone.
         starts_here: share of the accumulated error's power that the local error accounts for, in [0, 1].
+        reshaped: whether it has another shape than golden's in some batch, as where the data decide how many rows there
+            are; its accumulated error is infinite then.
     """
 
     site: Site
@@ -52,6 +55,32 @@ class LayerError:
     accumulated: Error
     local: Error | None
     starts_here: float | None
+    reshaped: bool = False
+
+
+@dataclass(frozen=True)
+class ExactError:
+    """One tensor of integers or booleans, whose elements are golden's or are not: an index has no near miss.
+
+    Attributes:
+        site: the tensor.
+        elements: elements compared, all samples.
+        different: those that are not golden's; where the shape is another one, all of the batch.
+        local: those that are not golden's in what the candidate's own operation makes of golden inputs; None where it
+            was not run alone.
+        boolean: whether it holds booleans.
+    """
+
+    site: Site
+    elements: int
+    different: int
+    local: int | None = None
+    boolean: bool = False
+
+    @property
+    def equal(self) -> float:
+        """Share of elements that are golden's, in [0, 1]; 1 of none."""
+        return 1 - self.different / self.elements if self.elements else 1.0
 
 
 @dataclass(frozen=True)
@@ -59,14 +88,24 @@ class LayerErrors:
     """Every tensor that candidate and golden share.
 
     Attributes:
-        layers: in topological order of the candidate.
+        layers: those of floating-point numbers, in topological order of the candidate.
         skipped: names of tensors that only one of the two has, or that are no numbers.
         fused: names of tensors inside fused layers, which the candidate never makes.
+        exact: those of integers and booleans, in topological order; codes of quantised numbers are none of them.
+        reads: by tensor compared, in topological order, the nearest of them and of `rounded` that it is computed from;
+            one of which only the shape is read is none of these.
+        foreign: names among `skipped` that golden's graph does not have.
+        rounded: by graph input, dB of what the candidate's format makes of it, in the first batch; none where it holds
+            them as they are, or that is not known.
     """
 
     layers: tuple[LayerError, ...]
     skipped: tuple[str, ...]
     fused: tuple[str, ...] = ()
+    exact: tuple[ExactError, ...] = ()
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    foreign: tuple[str, ...] = ()
+    rounded: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class Counts:
     negative: int = 0
     first: int = -1
     own: int | None = None
+    reshaped: bool = False
 
     def add(self, candidate: Array, batch: Batch, golden: Array | None, axis: int | None) -> bool:
         """Take the floating-point tensor of a batch in, and golden's where it is at hand.
@@ -54,6 +55,8 @@ class Counts:
             golden = without_padding(golden, axis, batch)
             self.sums.add(golden, array)
             self.golden_low, self.golden_high, _ = _widened(golden, self.golden_low, self.golden_high)
+        elif golden is not None and golden.size != candidate.size:
+            self.reshaped = True
         return finite
 
     def figures(self) -> Figures:
@@ -70,6 +73,7 @@ class Counts:
             negative=self.negative,
             first=self.first,
             own=self.own,
+            reshaped=self.reshaped,
         )
 
     def _mark(self, array: Array, batch: Batch, axis: int | None) -> None:

@@ -12,9 +12,11 @@ from assay_runner.backends import Backend, Built, Capability, Segment, Session
 from assay_runner.backends.seams import Comparing, Comparison
 from assay_runner.data.rows import affordable, is_float
 from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.upstream import fed
 from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.passes.counts import Counts
 from assay_runner.statistics.blocks import Sums
+from assay_runner.statistics.exact import Exact, is_exact
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Arrays, Batch
 
@@ -32,10 +34,12 @@ class HostComparison:
         self._limit = limit
         self._names = [site.tensor for site in backend.sites(built)]
         self._axes = built.axes
-        self._outputs = [output.name for output in load_outline(built.source).graph.output]
+        graph = load_outline(built.source)
+        self._outputs, self._data = [output.name for output in graph.graph.output], fed(graph)
         self._segments: tuple[Segment, ...] | None = None if local and backend.can(Capability.SEGMENTS) else ()
         self._counts: dict[str, Counts] = {}
         self._local: dict[str, Sums] = {}
+        self._exact: dict[str, Exact] = {}
         self._shown: set[str] = set()
         self._batches: set[int] = set()
 
@@ -74,8 +78,11 @@ class HostComparison:
             if array is None:
                 continue
             self._shown.add(name)
-            if is_float(array) and not self._count(name, array, batch, reference):
-                self._batches.add(batch.start)
+            if is_float(array):
+                if not self._count(name, array, batch, reference):
+                    self._batches.add(batch.start)
+            elif reference is not None and is_exact(array):
+                self._exact_of(name).add(*(self._axes.judged(name, a, batch) for a in (reference, array)))
         return outputs
 
     def show(self, batch: Batch, names: Collection[str]) -> dict[str, Array]:
@@ -90,21 +97,34 @@ class HostComparison:
         """What the segments gave so far."""
         return self._local
 
+    def exact(self) -> Mapping[str, Exact]:
+        """What was counted so far."""
+        return self._exact
+
+    def _exact_of(self, name: str) -> Exact:
+        return self._exact.setdefault(name, Exact())
+
     def _count(self, name: str, array: Array, batch: Batch, golden: Array | None) -> bool:
         axis = self._axes.of(name, array.shape, batch.fed)
         return self._counts.setdefault(name, Counts()).add(array, batch, golden, axis)
 
     def _add_local(self, golden: Arrays, batch: Batch) -> None:
         if self._segments is None:
-            sizes = {name: array.nbytes for name, array in golden.items()}
+            # Integers that shapes and weights decide are computed in their segment, as operators may ask of them.
+            cut = (item for item in golden.items() if is_float(item[1]) or item[0] in self._data)
+            sizes = {name: array.nbytes for name, array in cut}
             self._segments = self._stack.enter_context(self._backend.segments(self._built, sizes, self._limit))
         for segment in self._segments:
             results = segment.session.run({**{n: golden[n] for n in segment.needs & golden.keys()}, **batch.inputs})
             for name, result in segment.gives.items():
                 array = results.pop(result, None)
-                if array is not None and array.shape == golden[name].shape:
-                    sums = self._local.setdefault(name, Sums())
-                    sums.add(*(self._axes.judged(name, a, batch) for a in (golden[name], array)))
+                if array is None:
+                    continue
+                pair = (self._axes.judged(name, a, batch) for a in (golden[name], array))
+                if is_exact(array):
+                    self._exact_of(name).add_local(*pair)
+                elif array.shape == golden[name].shape:
+                    self._local.setdefault(name, Sums()).add(*pair)
 
 
 def comparison(

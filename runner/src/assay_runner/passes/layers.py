@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
-from assay_runner.evidence import Error, LayerError, LayerErrors
+import onnx
+
+from assay_runner.evidence import Error, ExactError, LayerError, LayerErrors
+from assay_runner.graphs.codes import codes
+from assay_runner.graphs.upstream import nearest
 from assay_runner.passes.counts import Counts
 from assay_runner.statistics.blocks import Sums
+from assay_runner.statistics.exact import Exact
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Site
+
+LOST: Final = Error(max_abs=float("inf"), rms=float("inf"), snr=float("-inf"), cosine=float("nan"))
+"""The error of a tensor that has another shape than golden's."""
+NOTHING: Final[Mapping[str, Exact]] = MappingProxyType({})
+NONE: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 def layer_errors(
@@ -17,6 +29,10 @@ def layer_errors(
     local: Mapping[str, Sums],
     fused: Collection[str] = (),
     empty: Collection[str] = (),
+    exact: Mapping[str, Exact] = NOTHING,
+    graph: onnx.ModelProto | None = None,
+    golden: Collection[str] | None = None,
+    rounded: Mapping[str, float] = NONE,
 ) -> LayerErrors:
     """What was measured, in topological order.
 
@@ -26,20 +42,32 @@ def layer_errors(
         local: sums of those whose operation was run on golden's tensors.
         fused: those that the candidate never makes.
         empty: those that have no elements in golden: there is nothing to compare, and nothing is missing.
+        exact: what was counted of tensors of integers and booleans.
+        graph: what the tensors are named after, to tell what is computed from what; None: that is not known.
+        golden: names of the tensors of golden's graph; None: that is not known.
+        rounded: dB of what the candidate's format makes of graph inputs.
     """
     nothing = Counts().figures()
     layers = tuple(
         _error(site, found, local.get(site.tensor))
         for site in sites
         for found in (accumulated.get(site.tensor, nothing),)
-        if found.sums.elements or site.tensor in local or site.tensor in empty
+        if found.sums.elements or found.reshaped or site.tensor in local or site.tensor in empty
     )
-    compared = {layer.site.tensor for layer in layers}
-    others = [site.tensor for site in sites if site.tensor not in compared]
+    equal = tuple(_exact(site, exact[site.tensor]) for site in sites if site.tensor in exact)
+    compared = {layer.site.tensor for layer in layers} | {entry.site.tensor for entry in equal}
+    # Codes of quantised numbers are compared as what is read from them.
+    aside = compared | (codes(graph) if graph else frozenset())
+    others = [site.tensor for site in sites if site.tensor not in aside]
+    skipped = tuple(name for name in others if name not in fused)
     return LayerErrors(
         layers,
-        tuple(name for name in others if name not in fused),
+        skipped,
         tuple(name for name in others if name in fused),
+        equal,
+        nearest(graph, compared | rounded.keys()) if graph else {},
+        tuple(name for name in skipped if golden is not None and name not in golden),
+        rounded,
     )
 
 
@@ -51,16 +79,21 @@ def summary(sums: Sums) -> Error:
 def _error(site: Site, found: Figures, local: Sums | None) -> LayerError:
     return LayerError(
         site=site,
-        elements=found.sums.elements,
+        elements=max(found.sums.elements, int(found.reshaped)),
         low=found.low,
         high=found.high,
         golden_low=found.golden_low,
         golden_high=found.golden_high,
         not_finite=found.samples,
-        accumulated=summary(found.sums),
+        accumulated=LOST if found.reshaped else summary(found.sums),
         local=summary(local) if local else None,
-        starts_here=_share(local, found.sums),
+        starts_here=None if found.reshaped else _share(local, found.sums),
+        reshaped=found.reshaped,
     )
+
+
+def _exact(site: Site, found: Exact) -> ExactError:
+    return ExactError(site, found.elements, found.different, found.local, found.boolean)
 
 
 def _share(local: Sums | None, accumulated: Sums) -> float | None:

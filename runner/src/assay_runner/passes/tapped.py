@@ -15,6 +15,7 @@ from assay_runner.backends import Capability
 from assay_runner.data.rows import bits_equal, is_float, parts
 from assay_runner.errors import Unsupported
 from assay_runner.evidence import Histogram, Reproduction, ShownTensors, TensorFaults, TensorsWanted
+from assay_runner.graphs.codes import codes
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
 from assay_runner.passes.counts import own_samples
@@ -23,8 +24,10 @@ from assay_runner.passes.histograms import MOST, HistogramsPass, worst_sites
 from assay_runner.passes.host import comparison
 from assay_runner.passes.layers import layer_errors
 from assay_runner.passes.overflows import OverflowsPass
+from assay_runner.passes.rounded_inputs import rounded_inputs
 from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.statistics.blocks import sums_of
+from assay_runner.statistics.exact import is_exact
 from assay_runner.tensors import Array, Arrays, Batch, Site
 
 INF: Final = float("inf")
@@ -51,13 +54,15 @@ class TappedPass(Pass[TensorsWanted]):
         self._compared, whole = any(need.compared for need in needs), any(need.whole for need in needs)
         self._sites = subject.backend.sites(subject.built)
         self._names, self._axes = frozenset(site.tensor for site in self._sites), subject.built.axes
-        self._data = fed(load_outline(subject.built.source))
+        self._graph = load_outline(subject.built.source)
+        self._data, self._codes = fed(self._graph), codes(self._graph)
         self._comparison = stack.enter_context(
             comparison(subject.backend, subject.built, setting.budgets, local=self._compared, whole=whole)
         )
         self._overflows = OverflowsPass(subject.built)
         self._reproduction: Reproduction | None = None
         self._empty: set[str] = set()
+        self._rounded: Mapping[str, float] = {}
         self._size = 0
         self._found: ShownTensors | None = None
 
@@ -78,10 +83,12 @@ class TappedPass(Pass[TensorsWanted]):
         """Look at the graph inputs."""
         self._size = step.size
         self._overflows.add(step.batch)
+        if self._compared and step.batch.start == 0:
+            self._rounded = rounded_inputs(self.setting.subject.built, step.batch)
 
     def add_part(self, step: Step, part: Batch, golden: dict[str, Array]) -> None:
         """Show the candidate's tensors of a part, and compare them."""
-        outputs = self._comparison.add(part, self._floats(golden))
+        outputs = self._comparison.add(part, self._numbers(golden))
         if step.found is not None:
             plain = step.found if part is step.batch else self._chosen(step.found, step.batch, part)
             self._compare(plain, outputs)
@@ -91,7 +98,17 @@ class TappedPass(Pass[TensorsWanted]):
         seen = self._comparison
         errors, settled, histograms = None, dict[str, int](), tuple[Histogram, ...]()
         if self._compared:
-            errors = layer_errors(self._sites, seen.accumulated(), seen.local(), seen.fused, self._empty)
+            errors = layer_errors(
+                self._sites,
+                seen.accumulated(),
+                seen.local(),
+                seen.fused,
+                self._empty,
+                seen.exact(),
+                self._graph,
+                self._reference.names,
+                self._rounded,
+            )
             histograms = self._drawn(worst_sites(errors))
         else:
             settled, histograms = self._settled()
@@ -111,12 +128,11 @@ class TappedPass(Pass[TensorsWanted]):
         seen = self._comparison
         return tensor_faults(self._sites, seen.accumulated(), settled, seen.shown, seen.fused, self._data)
 
-    def _floats(self, golden: dict[str, Array]) -> dict[str, Array]:
-        """Golden's floating-point tensors, taken out of what is given, so that nothing else holds them."""
+    def _numbers(self, golden: dict[str, Array]) -> dict[str, Array]:
+        """Golden's tensors that are compared, taken out of what is given, so that nothing else holds them."""
         taken = {name: golden.pop(name) for name in self._names & golden.keys()}
-        floats = {name: array for name, array in taken.items() if is_float(array)}
-        self._empty |= {name for name, array in floats.items() if array.size == 0}
-        return floats
+        self._empty |= {name for name, array in taken.items() if is_float(array) and array.size == 0}
+        return {name: a for name, a in taken.items() if is_float(a) or (is_exact(a) and name not in self._codes)}
 
     def _settled(self) -> tuple[dict[str, int], tuple[Histogram, ...]]:
         """Samples in which golden does not have what is not finite here, by tensor; the first ones' histograms.

@@ -40,6 +40,7 @@ METRICS = {
         Metric("psnr", "PSNR", more_is_better=True, unit="dB"),
         Metric("snr", "SNR", more_is_better=True, unit="dB"),
         Metric("equal", "samples identical to golden", more_is_better=True, unit="share"),
+        Metric("equalElements", "elements that are golden's", more_is_better=True, unit="share"),
         Metric("topKAgreement", "top-k agreement", more_is_better=True, unit="share"),
         Metric("top1", "top-1 accuracy", more_is_better=True, unit="share"),
         Metric("top5", "top-5 accuracy", more_is_better=True, unit="share"),

@@ -28,6 +28,7 @@ class Figures:
         overflow: finite values of golden that FP16 rounds to an infinity.
         underflow: values of golden, not zero, that FP16 rounds to zero.
         subnormal: values of golden that FP16 rounds to a subnormal number.
+        reshaped: whether it had more or fewer elements than golden's in some batch; those are not in the sums.
     """
 
     sums: Sums
@@ -45,3 +46,4 @@ class Figures:
     overflow: int | None = None
     underflow: int | None = None
     subnormal: int | None = None
+    reshaped: bool = False

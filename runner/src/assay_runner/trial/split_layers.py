@@ -40,8 +40,10 @@ def split_layers(
         return evidence
     found: dict[str, SplitLayer] = {}
     notes = []
+    exact = {entry.site.tensor for entry in (shown.layers.exact if shown.layers else ())}
     for tensor in _suspects(checks, findings):
-        layer = backend.fused_layer(built, tensor)
+        # What is inside is told by its numbers; of integers there are none.
+        layer = None if tensor in exact else backend.fused_layer(built, tensor)
         if layer is None:
             continue
         setting.progress.note(f"split the layer that makes {tensor}")

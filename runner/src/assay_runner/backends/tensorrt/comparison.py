@@ -20,6 +20,7 @@ from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.statistics.blocks import Sums
+from assay_runner.statistics.exact import Exact, is_exact
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Batch, Progress
 
@@ -60,6 +61,7 @@ class DeviceComparison:
         self.fused = frozenset(fused)
         self._accumulated, self._local = Reductions(machine), Reductions(machine)
         self._golden, self._narrow = Buffers(), Buffers()
+        self._exact: dict[str, Exact] = {}
 
     def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
         """Run the engine on a batch, and its segments on golden's tensors; the model's outputs, on the host.
@@ -68,10 +70,12 @@ class DeviceComparison:
             InvalidInput: the engine, or its segments, cannot be run on these inputs.
             Unavailable: device memory ran out, or the device failed.
         """
+        exact = {name: golden.pop(name) for name in [name for name, array in golden.items() if is_exact(array)]}
         placed = {name: self._copied(self._golden, name, array) for name, array in golden.items() if name in self.shown}
         found = self._probe.launch(batch.inputs)
         for name in self.shown & found.keys():
             self._reduce(self._accumulated, name, placed.get(name), found[name], batch)
+        self._add_exact(exact, found, batch)
         outputs = self._probe.fetch({name: array for name, array in found.items() if name in self._outputs})
         if self._segments is not None and placed:
             self._add_local(self._segments, placed, golden, batch)
@@ -109,6 +113,10 @@ class DeviceComparison:
         # Of another shape than golden's, nothing was compared: sums of nothing would be no error at all.
         return {name: sums for name, sums in found.items() if sums.elements}
 
+    def exact(self) -> Mapping[str, Exact]:
+        """By tensor of integers or booleans, of the engine's own run."""
+        return self._exact
+
     @property
     def batches(self) -> frozenset[int]:
         """First samples of the batches in which something was not finite."""
@@ -128,6 +136,13 @@ class DeviceComparison:
         # The kernels take samples that lie one behind the other.
         rows = batch.fed if self._axes.of(name, candidate.shape, batch.fed) == 0 else 0
         to.add(name, golden, candidate, rows, batch.count, batch.start, self._probe.stream)
+
+    def _add_exact(self, golden: Mapping[str, Array], found: Mapping[str, DeviceArray], batch: Batch) -> None:
+        """Compare integers and booleans on the host: they are few, and no kernel reduces them."""
+        there = {name: found[name] for name in self.shown & golden.keys() & found.keys() if is_exact(found[name])}
+        for name, array in self._probe.fetch(there).items() if there else ():
+            pair = (self._axes.judged(name, a, batch) for a in (golden[name], array))
+            self._exact.setdefault(name, Exact()).add(*pair)
 
     def _add_local(
         self, segments: SegmentsSession, placed: Mapping[str, DeviceArray], golden: Mapping[str, Array], batch: Batch

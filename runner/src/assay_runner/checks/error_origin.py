@@ -1,0 +1,102 @@
+"""What is said of where an error comes from: a node amplifies it, it starts at a wrong index, or it adds up."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from assay_runner.checks.check import place
+from assay_runner.checks.error_flow import AMPLIFIES_DB, GROWN_DB, ErrorFlow, Step
+from assay_runner.evidence import Error, ExactError
+from assay_runner.tensors import Site
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Where an error comes from.
+
+    Attributes:
+        sentence: in words.
+        tensor: the one that is to blame; empty where none is.
+    """
+
+    sentence: str
+    tensor: str = ""
+
+
+def cause_of(flow: ErrorFlow, worst: str, first: str, snr: float, local_snr: float) -> Cause:
+    """Where the error of a tensor comes from that no node starts below the limit of local errors.
+
+    Args:
+        flow: the errors.
+        worst: the tensor that is farthest from golden.
+        first: the first tensor that is too far from it.
+        snr: limit of accumulated errors, dB.
+        local_snr: limit of local ones.
+    """
+    if step := flow.amplifier(worst, snr):
+        return Cause(amplified(flow, step), step.site.tensor)
+    if entry := flow.wrong_by_itself(worst):
+        return Cause(wrong_by_itself(entry), entry.site.tensor)
+    return Cause(_adding_up(flow, worst, first, local_snr))
+
+
+def power(error: Error, reshaped: bool = False) -> str:
+    """A signal-to-noise ratio as a predicate; an infinite error has none."""
+    if reshaped:
+        return "has another number of elements than golden's"
+    return "holds NaN or Inf that golden does not" if error.max_abs == math.inf else f"has {error.snr:.1f} dB"
+
+
+def unequal(different: int, elements: int) -> str:
+    """How much of a tensor of integers or booleans is not golden's."""
+    return f"{different} of {elements} elements are not golden's"
+
+
+def amplified(flow: ErrorFlow, step: Step, named: Site | None = None) -> str:
+    """What a node makes of the error that comes to it; `named`: the tensor last spoken of, with what it has."""
+    came = f"its input, {place(step.source)}, has {step.before:.1f} dB"
+    if (source := flow.exact.get(step.source.tensor)) is not None:
+        came = f"of its input, {place(step.source)}, {unequal(source.different, source.elements)}"
+    if (entry := flow.exact.get(step.site.tensor)) is not None:
+        return f"the error starts at {place(step.site)}: {unequal(entry.different, entry.elements)}, though {came}"
+    if step.site == named:
+        return f"its node amplifies the error: {came}"
+    layer = flow.floats[step.site.tensor]
+    return f"{place(step.site)} amplifies the error: {came}, and it {power(layer.accumulated, layer.reshaped)}"
+
+
+def wrong_by_itself(entry: ExactError) -> str:
+    """That integers are wrong whatever comes to their node."""
+    told = unequal(entry.local or 0, entry.elements)
+    return f"the error starts at {place(entry.site)}: on golden inputs {told}"
+
+
+def _adding_up(flow: ErrorFlow, worst: str, first: str, local_snr: float) -> str:
+    """Where an error comes from that no node amplifies either: many small ones, or one that is most of it."""
+    behind = {name for name in flow.behind(worst) if name in flow.floats}
+    if any(flow.local(name) is None for name in behind):
+        return f"local errors were not measured, the first below the limit is {place(flow.site(first))}"
+    noise = flow.own_noise(worst)
+    together = -10 * math.log10(sum(noise.values())) if noise else math.inf
+    grown = together - flow.decibels(worst)
+    # Their own errors, left to themselves, come to much less than what is there.
+    if grown > GROWN_DB:
+        step = flow.steepest(worst)
+        if step is None:
+            return f"no tensor starts an error below {local_snr:g} dB, and nothing that was measured accounts for it"
+        return (
+            f"no tensor starts an error below {local_snr:g} dB, and no node amplifies one by {AMPLIFIES_DB:g} dB: it "
+            f"grows from node to node, most at {place(step.site)}, by {step.gain:.1f} dB"
+        )
+    largest = max(noise, key=lambda name: noise[name], default=worst)
+    if noise and noise[largest] >= sum(noise.values()) / 2:
+        return (
+            f"most of it starts at {place(flow.site(largest))}, which on golden inputs has {flow.local(largest):.1f} dB"
+        )
+    if len(noise) > 1:
+        return (
+            f"no single tensor starts an error below {local_snr:g} dB, it adds up: those of {len(noise)} tensors come "
+            f"to {together:.1f} dB"
+        )
+    return f"no single tensor starts an error below {local_snr:g} dB, it adds up"
