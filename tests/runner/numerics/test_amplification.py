@@ -110,9 +110,18 @@ def test_a_graph_input_whose_rounding_is_amplified_is_named(tmp_path: Path) -> N
     angles = POSITIONS * np.float32(4.1)
     found = drift(proto, "fp16", {"x": angles}, tmp_path)
     assert (found.tensor, found.metric) == ("c", "localSnr")
-    rounded = snr(angles[:8], angles[:8].astype(np.float16).astype(np.float32))
-    told = f"graph input 'x', which is rounded to fp16: that alone leaves {rounded:.1f} dB, which it amplifies"
-    assert told in found.message
+    rounded = snr(angles, angles.astype(np.float16).astype(np.float32))
+    assert f"it amplifies the rounding of graph input 'x' to fp16, which leaves that {rounded:.1f} dB" in found.message
+
+
+def test_an_error_that_rounding_a_graph_input_does_not_make_is_not_laid_to_it(tmp_path: Path) -> None:
+    proto = chain(node("Mul", "x large", "h"), node("Mul", "h small", "y"), large=np.float32(2), small=np.float32(1e-8))
+    found = drift(proto, "fp16", {"x": X}, tmp_path)
+    assert found.tensor == "y"
+    one = chain(node("Mul", "x small", "y"), small=np.float32(1e-8))
+    found = drift(one, "fp16", {"x": X}, tmp_path / "one")
+    assert (found.verdict, found.tensor, found.metric) == (Verdict.FAILED, "y", "localSnr")
+    assert "rounding" not in found.message
 
 
 def deep(layers: int) -> onnx.ModelProto:

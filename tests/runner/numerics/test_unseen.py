@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks import CHECKS
-from assay_runner.evidence import Error, LayerError, LayerErrors, ShownTensors, TensorFaults
+from assay_runner.evidence import (
+    Error,
+    Evidence,
+    LayerError,
+    LayerErrors,
+    ShownTensors,
+    TensorFaults,
+    TensorsWanted,
+)
 from assay_runner.tensors import Site
+from assay_runner.trial.trial import judge
 from tests.evidence import proof
 from tests.wire import details
 
@@ -74,3 +84,16 @@ def test_an_error_is_said_to_add_up_only_where_local_errors_are_known(measured: 
     [found] = drift_of(LayerErrors((*later, layers[-1]), (), reads=reads))
     assert (found.verdict, found.tensor) == (Verdict.FAILED, "t19")
     assert ("it adds up: those of 20 tensors come to 9.0 dB" in found.message) == measured
+
+
+def test_that_not_all_was_emulated_is_explained_once() -> None:
+    layers, faults = LayerErrors(perfect(), ()), TensorFaults(1, ())
+    checks = (CHECKS["finite"](), CHECKS["layerDrift"]())
+    found: dict[Any, Any] = {need: ShownTensors(faults, layers) for need in checks[1].needs}
+    found |= {need: ShownTensors(faults, layers) for need in checks[0].needs if isinstance(need, TensorsWanted)}
+    evidence = Evidence("c", samples=9, found=found, unrounded=(Site("y", "loop", "Loop"),))
+    first, second = judge(checks, evidence)
+    assert first.verdict is second.verdict is Verdict.INCONCLUSIVE
+    assert "inside the control flow of node 'loop' (Loop) there are tensors whose type is not FP32" in first.message
+    assert first.message.endswith("as it stands, the only tensor is finite on 9 samples")
+    assert second.message.startswith("not the whole candidate was emulated, see finite; as it stands, 1 of 1 tensors")

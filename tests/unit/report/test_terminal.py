@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from assay_api.report import Report, Verdict
-from assay_runner.report import print_verdicts
+from assay_api.report import Finding, Report, Verdict
+from assay_runner.report import print_verdicts, render_html
 from tests.unit.report import engines, samples
 from tests.unit.report.test_page import HOSTILE, hostile
 
@@ -143,9 +143,31 @@ def test_emulation_is_said() -> None:
 
 def test_many_findings_are_counted() -> None:
     candidate, found = samples.int8()
-    text = printed(samples.report((candidate, [found[0]] * 50)))
+    messages = (f"{found[0].message} ({number})" for number in range(50))
+    many = [found[0].model_copy(update={"message": message}) for message in messages]
+    text = printed(samples.report((candidate, many)))
     assert text.count("logits: largest") == 20
     assert "and 30 more findings" in text
+
+
+def test_what_holds_for_several_findings_is_said_once() -> None:
+    candidate, found = samples.int8()
+    reason = "tensors inside the control flow of node 'loop' (Loop) cannot be shown"
+    told = [
+        Finding(candidate=name, check=check, verdict=Verdict.INCONCLUSIVE, message=reason)
+        for name in ("int8", "fp16")
+        for check in ("finite", "layerDrift")
+    ]
+    other = candidate.model_copy(update={"name": "fp16"})
+    report = samples.report((candidate, [found[0], *told[:2]]), (other, told[2:]))
+    text = printed(report)
+    assert text.count(reason) == 1
+    assert f"? int8, fp16: {reason}" in text.splitlines()
+    assert f"✘ int8: {found[0].message}" in text.splitlines()
+    page = render_html(report).decode()
+    items = page[page.index('id="findings"') :].split('<li class="finding')[1:3]
+    assert sum("cannot be shown" in item for item in items) == 1
+    assert items[1].count("<code>finite</code>") == 2
 
 
 @given(st.text(min_size=1, max_size=30))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from assay_api.model import Model
@@ -102,16 +102,29 @@ def unseen(evidence: Evidence) -> str:
     )
 
 
-def inconclusive_if_unrounded(finding: Finding, evidence: Evidence) -> Finding:
-    """The finding; nothing passes where the candidate's precision did not reach a part of its graph."""
-    if finding.verdict is not Verdict.PASSED or not evidence.unrounded:
-        return finding
+def inconclusive_if_unrounded(findings: Iterable[Finding], evidence: Evidence) -> list[Finding]:
+    """The findings; nothing passes where the candidate's precision did not reach a part of its graph.
+
+    Why is said in the first of them; the others refer to it.
+    """
+    if not evidence.unrounded:
+        return list(findings)
     first = evidence.unrounded[0]
-    message = (
+    why = (
         f"not the whole candidate was emulated: inside the control flow of node {first.node!r} ({first.op}) there are "
-        f"tensors whose type is not FP32 or not known, which were not rounded; as it stands, {finding.message}"
+        "tensors whose type is not FP32 or not known, which were not rounded; as it stands"
     )
-    return finding.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "message": message})
+    told: list[Finding] = []
+    first_check = ""
+    for finding in findings:
+        if finding.verdict is Verdict.PASSED:
+            update = {"verdict": Verdict.INCONCLUSIVE, "message": f"{why}, {finding.message}"}
+            told.append(finding.model_copy(update=update))
+            why = f"not the whole candidate was emulated, see {first_check or finding.check}; as it stands"
+            first_check = first_check or finding.check
+        else:
+            told.append(finding)
+    return told
 
 
 def probe_disagrees(seen: Reproduction | None) -> str:

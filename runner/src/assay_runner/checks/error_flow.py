@@ -25,8 +25,6 @@ OWN_DB: Final = 3.0
 """A tensor's error is its own node's where that makes at least half of its power."""
 GROWN_DB: Final = 6.0
 """What errors may grow by, beyond the sum of their powers, and still be said to add up: they are not independent."""
-SMALL: Final = 1e-3
-"""FP16 loses digits below 6e-5: a tensor of no larger values has an error of its own."""
 INF: Final = math.inf
 
 
@@ -61,7 +59,7 @@ class ErrorFlow:
         """What was measured."""
         self.floats: dict[str, LayerError] = {e.site.tensor: e for e in errors.layers}
         self.exact: dict[str, ExactError] = {e.site.tensor: e for e in errors.exact}
-        self.reads, self.rounded = errors.reads, errors.rounded
+        self.reads, self.inputs, self._rounding = errors.reads, errors.inputs, errors.rounding
 
     def site(self, name: str) -> Site:
         """Where a tensor is made."""
@@ -69,8 +67,8 @@ class ErrorFlow:
 
     def decibels(self, name: str) -> float:
         """Of a tensor in the candidate's own run; see the module for integers."""
-        if name in self.rounded:
-            return self.rounded[name]
+        if name in self.inputs:
+            return self.inputs[name]
         if name in self.exact:
             return looked_up(self.exact[name].different, self.exact[name].elements)
         layer = self.floats[name]
@@ -97,19 +95,14 @@ class ErrorFlow:
         return Step(self.site(name), self.site(source), before, after, local)
 
     def rounding(self, name: str) -> Step | None:
-        """What a node makes of the rounding of a graph input that it reads; None where that is not amplified.
-
-        What it gives out on golden inputs has that rounding in it, for a candidate rounds what it is fed.
-        """
-        read = [source for source in self.reads.get(name, ()) if source in self.rounded]
-        local, layer = self.local(name), self.floats.get(name)
-        if not read or layer is None or local is None or not math.isfinite(local):
+        """What a node makes of the rounding of a graph input that it reads; None where its error is another one."""
+        read = [source for source in self.reads.get(name, ()) if source in self.inputs]
+        local, alone = self.local(name), self._rounding.get(name)
+        if not read or local is None or alone is None or alone > local + OWN_DB or not math.isfinite(alone):
             return None
         source = min(read, key=self.decibels)
-        # Smaller numbers are lost where they go out, whatever comes in.
-        lost = max(abs(layer.golden_low), abs(layer.golden_high)) < SMALL
-        step = Step(layer.site, Site(source), self.rounded[source], local, local)
-        return None if lost or step.gain < AMPLIFIES_DB else step
+        step = Step(self.site(name), Site(source), self.inputs[source], alone, local)
+        return step if step.gain >= AMPLIFIES_DB else None
 
     def amplifiers(self) -> list[Step]:
         """All nodes that amplify, the strongest first."""

@@ -114,8 +114,10 @@ class LayerDrift(Check):
             f"least {limit:g} dB; tensors that start such errors: {len(local)}, that breach a limit: {breaches}"
         )
         if rounding := flow.rounding(first.site.tensor):
-            message += f"; it reads graph input {rounding.source.tensor!r}, which is rounded to {evidence.precision}: "
-            message += f"that alone leaves {rounding.before:.1f} dB, which it amplifies"
+            message += (
+                f"; it amplifies the rounding of graph input {rounding.source.tensor!r} to {evidence.precision}, which "
+                f"leaves that {rounding.before:.1f} dB"
+            )
         if worst and (step := flow.amplifier(worst.site.tensor, self.snr)):
             message += f"; {amplified(flow, step)}"
         said, details = self._inside(evidence, first, limit, True, details)

@@ -92,11 +92,12 @@ class LayerErrors:
         skipped: names of tensors that only one of the two has, or that are no numbers.
         fused: names of tensors inside fused layers, which the candidate never makes.
         exact: those of integers and booleans, in topological order; codes of quantised numbers are none of them.
-        reads: by tensor compared, in topological order, the nearest of them and of `rounded` that it is computed from;
+        reads: by tensor compared, in topological order, the nearest of them and of `inputs` that it is computed from;
             one of which only the shape is read is none of these.
         foreign: names among `skipped` that golden's graph does not have.
-        rounded: by graph input, dB of what the candidate's format makes of it, in the first batch; none where it holds
-            them as they are, or that is not known.
+        inputs: by graph input, dB that rounding to the candidate's format leaves of it; only where `rounding` was
+            looked into.
+        rounding: by tensor, dB that golden has of it where its graph inputs are rounded so, and nothing else is.
     """
 
     layers: tuple[LayerError, ...]
@@ -105,7 +106,8 @@ class LayerErrors:
     exact: tuple[ExactError, ...] = ()
     reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     foreign: tuple[str, ...] = ()
-    rounded: Mapping[str, float] = field(default_factory=dict)
+    inputs: Mapping[str, float] = field(default_factory=dict)
+    rounding: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

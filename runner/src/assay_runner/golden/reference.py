@@ -146,6 +146,15 @@ class Reference:
                 self._store.put(key, asked, found)
         return found
 
+    def of_others(self, inputs: Arrays, names: Collection[str]) -> Mapping[str, Array]:
+        """Golden's tensors of these names on inputs that are not the dataset's; nothing of it is kept.
+
+        Raises:
+            InvalidInput: the model cannot be run on these inputs.
+            Unavailable: memory ran out.
+        """
+        return {name: array for name, array in self._shown(names).run(inputs).items() if name in names}
+
     def rest(self) -> None:
         """Give back what a run holds; the next one opens it anew."""
         self._sessions.close()

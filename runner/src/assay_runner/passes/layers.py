@@ -20,7 +20,6 @@ from assay_runner.tensors import Site
 LOST: Final = Error(max_abs=float("inf"), rms=float("inf"), snr=float("-inf"), cosine=float("nan"))
 """The error of a tensor that has another shape than golden's."""
 NOTHING: Final[Mapping[str, Exact]] = MappingProxyType({})
-NONE: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 def layer_errors(
@@ -32,7 +31,6 @@ def layer_errors(
     exact: Mapping[str, Exact] = NOTHING,
     graph: onnx.ModelProto | None = None,
     golden: Collection[str] | None = None,
-    rounded: Mapping[str, float] = NONE,
 ) -> LayerErrors:
     """What was measured, in topological order.
 
@@ -45,7 +43,6 @@ def layer_errors(
         exact: what was counted of tensors of integers and booleans.
         graph: what the tensors are named after, to tell what is computed from what; None: that is not known.
         golden: names of the tensors of golden's graph; None: that is not known.
-        rounded: dB of what the candidate's format makes of graph inputs.
     """
     nothing = Counts().figures()
     layers = tuple(
@@ -65,9 +62,8 @@ def layer_errors(
         skipped,
         tuple(name for name in others if name in fused),
         equal,
-        nearest(graph, compared | rounded.keys()) if graph else {},
+        nearest(graph, compared) if graph else {},
         tuple(name for name in skipped if golden is not None and name not in golden),
-        rounded,
     )
 
 

@@ -24,7 +24,7 @@ from assay_runner.passes.histograms import MOST, HistogramsPass, worst_sites
 from assay_runner.passes.host import comparison
 from assay_runner.passes.layers import layer_errors
 from assay_runner.passes.overflows import OverflowsPass
-from assay_runner.passes.rounded_inputs import rounded_inputs
+from assay_runner.passes.rounded_inputs import with_rounding
 from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.statistics.blocks import sums_of
 from assay_runner.statistics.exact import is_exact
@@ -62,7 +62,6 @@ class TappedPass(Pass[TensorsWanted]):
         self._overflows = OverflowsPass(subject.built)
         self._reproduction: Reproduction | None = None
         self._empty: set[str] = set()
-        self._rounded: Mapping[str, float] = {}
         self._size = 0
         self._found: ShownTensors | None = None
 
@@ -83,8 +82,6 @@ class TappedPass(Pass[TensorsWanted]):
         """Look at the graph inputs."""
         self._size = step.size
         self._overflows.add(step.batch)
-        if self._compared and step.batch.start == 0:
-            self._rounded = rounded_inputs(self.setting.subject.built, step.batch)
 
     def add_part(self, step: Step, part: Batch, golden: dict[str, Array]) -> None:
         """Show the candidate's tensors of a part, and compare them."""
@@ -107,8 +104,9 @@ class TappedPass(Pass[TensorsWanted]):
                 seen.exact(),
                 self._graph,
                 self._reference.names,
-                self._rounded,
             )
+            whole = (part for batch in self._reference.dataset for part in parts(batch, self._size or None))
+            errors = with_rounding(errors, self._graph, self._reference, self.setting.subject.built, whole)
             histograms = self._drawn(worst_sites(errors))
         else:
             settled, histograms = self._settled()

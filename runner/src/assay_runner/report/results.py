@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from assay_api.details import Details
@@ -10,7 +10,7 @@ from assay_api.report import Finding, Report, Verdict
 from assay_runner.report.figures import bound, excess, figure, number
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, join, tone
 from assay_runner.report.values import cell, words
-from assay_runner.report.wording import remarkable, sentence, sorted_findings
+from assay_runner.report.wording import remarkable, sentence, sorted_findings, told_once
 
 SHOWN = 200
 """Findings on the page; a longer list is in report.json and says so."""
@@ -33,7 +33,7 @@ def findings_list(report: Report, anchors: Mapping[str, str]) -> Html:
         text = f"Nothing failed and nothing was left open: all {len(ordered)} findings passed."
         body.append(el("p", None, text))
     if told:
-        items = [_finding(f, anchors) for f in told[:SHOWN]]
+        items = [_findings(group, anchors) for group in _alike(told[:SHOWN])]
         body.append(el("ol", {"class": "findings", "data-filterable": len(items) > 8}, items))
         body.append(_more(len(told)))
     elif not ordered:
@@ -49,12 +49,31 @@ def _more(count: int) -> Html | None:
     return el("p", {"class": "quiet"}, f"{count - SHOWN} more findings are in report.json; the {SHOWN} worst are here.")
 
 
-def _finding(finding: Finding, anchors: Mapping[str, str]) -> Html:
+def _alike(findings: Sequence[Finding]) -> list[tuple[Finding, ...]]:
+    """Findings that one sentence tells, where they have no figures of their own."""
+    groups = told_once(findings)
+    return [part for group in groups for part in ([group] if _bare(group) else [(finding,) for finding in group])]
+
+
+def _bare(group: Sequence[Finding]) -> bool:
+    return all(finding.value is None and finding.details == group[0].details for finding in group)
+
+
+def _findings(group: Sequence[Finding], anchors: Mapping[str, str]) -> Html:
+    finding = group[0]
     metric = finding.metric or "value"
+    by_candidate: dict[str, list[str]] = {}
+    for each in group:
+        by_candidate.setdefault(each.candidate, []).append(each.check)
+    named = [
+        part
+        for candidate, checks in by_candidate.items()
+        for part in (_link(candidate, anchors), *map(code, dict.fromkeys(checks)))
+    ]
     return el(
         "li",
         {"class": f"finding {tone(finding.verdict)}"},
-        el("p", {"class": "where"}, badge(finding.verdict), _link(finding.candidate, anchors), code(finding.check)),
+        el("p", {"class": "where"}, badge(finding.verdict), *named),
         el("p", {"class": "sentence"}, sentence(finding)),
         facts(
             [

@@ -8,6 +8,8 @@ as markup or as an escape sequence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console, Group
 from rich.table import Table
@@ -29,6 +31,7 @@ from assay_runner.report.wording import (
     sentence,
     shortened,
     sorted_findings,
+    told_once,
     worst_finding,
 )
 
@@ -52,16 +55,15 @@ def print_verdicts(report: Report, console: Console) -> None:
         console.print()
     if report.candidates:
         console.print(_table(report, console) if console.width >= NARROW else _list(report, console))
-    told = _told(report)
-    for finding in told[:SENTENCES]:
-        _finding(console, finding)
-    if len(told) > SENTENCES:
-        _sentence(console, Text(f"... and {len(told) - SENTENCES} more findings, in the report."))
+    told = told_once(_told(report))
+    for group in told[:SENTENCES]:
+        _findings(console, group)
+    if left := sum(map(len, told[SENTENCES:])):
+        _sentence(console, Text(f"... and {left} more findings, in the report."))
     messages = {finding.message for finding in report.findings}
-    for candidate in report.candidates:
-        if candidate.error and candidate.error not in messages:
-            line = f"{candidate.name}: {candidate.error}"
-            _sentence(console, _marked(console, Verdict.INCONCLUSIVE, line))
+    for error in dict.fromkeys(c.error for c in report.candidates if c.error and c.error not in messages):
+        names = ", ".join(candidate.name for candidate in report.candidates if candidate.error == error)
+        _sentence(console, _marked(console, Verdict.INCONCLUSIVE, f"{names}: {error}"))
     console.print()
     _sentence(console, _marked(console, overall(report), f"{overall(report)}. {headline(report)}"))
     if recommendation(report):
@@ -73,8 +75,10 @@ def _told(report: Report) -> list[Finding]:
     return sorted_findings(f for f in report.findings if f.verdict is not Verdict.PASSED or remarkable(f))
 
 
-def _finding(console: Console, finding: Finding) -> None:
-    _sentence(console, _marked(console, finding.verdict, f"{finding.candidate}: {sentence(finding)}"))
+def _findings(console: Console, group: Sequence[Finding]) -> None:
+    """What is said of all of them, once."""
+    names = ", ".join(dict.fromkeys(finding.candidate for finding in group))
+    _sentence(console, _marked(console, group[0].verdict, f"{names}: {sentence(group[0])}"))
 
 
 def _table(report: Report, console: Console) -> Table:

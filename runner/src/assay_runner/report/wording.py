@@ -57,6 +57,14 @@ def sentence(finding: Finding) -> str:
     return message
 
 
+def told_once(findings: Iterable[Finding]) -> list[tuple[Finding, ...]]:
+    """Findings in their order, those of one verdict and one sentence together: it holds for all of them."""
+    groups: dict[tuple[Verdict, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.verdict, finding.message), []).append(finding)
+    return [tuple(group) for group in groups.values()]
+
+
 def overall(report: Report) -> Verdict:
     """The verdict to show: the report's own, or a worse one that stands in it, never a better one."""
     of_candidates = [candidate_verdict(report, c) for c in report.candidates] or [Verdict.INCONCLUSIVE]

@@ -78,7 +78,7 @@ def located(setting: Setting, wanted: Iterable[Need[Any]]) -> Setting:
 
 def judge(checks: Iterable[Check], evidence: Evidence) -> list[Finding]:
     """What the checks find in the evidence, in their order."""
-    return [inconclusive_if_unrounded(finding, evidence) for check in checks for finding in check.judge(evidence)]
+    return inconclusive_if_unrounded((finding for check in checks for finding in check.judge(evidence)), evidence)
 
 
 class _Attempt:
