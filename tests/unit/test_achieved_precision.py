@@ -29,7 +29,8 @@ CASES: dict[str, tuple[str, Mapping[str, int], float, Verdict, str]] = {
     "fp32, one not told": ("fp32", {"FP32": 4, "": 1}, 0, Verdict.PASSED, "1 do not tell theirs"),
     "fp32, not told": ("fp32", {"": 4}, 0, Verdict.INCONCLUSIVE, "4 of 4"),
     "a plan": ("", {"FP16": 4}, 0, Verdict.INCONCLUSIVE, "no precision was asked for"),
-    "nothing shown": ("fp16", {}, 0, Verdict.INCONCLUSIVE, "profiling verbosity"),
+    "nothing shown": ("fp16", {}, 0, Verdict.INCONCLUSIVE, "no layer that computes: leave achievedPrecision out"),
+    "nothing shown of a plan": ("", {}, 0, Verdict.INCONCLUSIVE, "build it with profiling verbosity detailed"),
 }
 
 
@@ -83,7 +84,7 @@ def test_no_share_asked_for_is_no_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shown", "said"), [((), "profiling verbosity detailed"), (("Float",), "read and make FP32, and cast inside")]
+    ("shown", "said"), [((), "leave achievedPrecision out"), (("Float",), "read and make FP32, and cast inside")]
 )
 def test_a_layer_that_does_not_tell_says_why(shown: tuple[str, ...], said: str) -> None:
     layer = EngineLayer("l", "kgen", outputs=tuple(EngineTensor("y", words) for words in shown))

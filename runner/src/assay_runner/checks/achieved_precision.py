@@ -26,6 +26,7 @@ WIDE: Mapping[str, frozenset[str]] = MappingProxyType(
 MOST_UNKNOWN = 0.5
 MOST = 0.5
 """Share of the layers below which a finding that passes says that it is little."""
+DETAILED = "build it with profiling verbosity detailed"
 NO_RANGE = "Missing scale and zero-point"
 """How a warning of TensorRT begins where implicit calibration found no range for a tensor."""
 
@@ -57,7 +58,9 @@ class AchievedPrecision(Check):
             return (self.inconclusive(evidence, f"{reason}: audit it on backend tensorrt to have this judged"),)
         counts = evidence.engine.achieved()
         if not counts:
-            reason = "the engine shows no layer that computes: build it with profiling verbosity detailed"
+            # What is built here always tells of its layers.
+            way = "leave achievedPrecision out" if evidence.precision else DETAILED
+            reason = f"the engine shows no layer that computes: {way}"
             return (self.inconclusive(evidence, reason),)
         if not evidence.precision:
             reason = f"no precision was asked for, so there is none to judge by; the layers ran in {_said(counts)}"
@@ -142,7 +145,7 @@ def _untold(evidence: Evidence) -> str:
     layers = [layer for layer in (evidence.engine.layers if evidence.engine else ()) if layer.computes]
     if all(layer.outputs for layer in layers if not layer.precision):
         return ": their kernels read and make FP32, and cast inside"
-    return ": build it with profiling verbosity detailed"
+    return ", and neither does TensorRT elsewhere: judge it by what comes out, and leave achievedPrecision out"
 
 
 def _converts_inside(evidence: Evidence) -> str:
@@ -169,7 +172,10 @@ def _why(evidence: Evidence) -> str:
             "pairs stand, or ship the wider precision and save the calibration"
         )
     if evidence.engine is not None and evidence.engine.typing == "strong":
-        return "under strong typing the model's own types decide, so convert the model, or ask for weak typing"
+        return (
+            "under strong typing the types of the graph decide, and the candidate's layers or the model's own casts "
+            "hold these there: hold fewer of them"
+        )
     return (
         "the builder found that faster, or the candidate's own layers hold them there; ship fp32, which is no "
         "slower, or force the precision with typing: strong"

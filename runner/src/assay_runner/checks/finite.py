@@ -26,6 +26,8 @@ from assay_runner.tensors import Site
 
 LISTED = 20
 OUTPUTS, TENSORS = OutputsWanted(), TensorsWanted()
+KEEP = "keep this node, and those that read it until the values fit again,"
+"""What reads a value in the narrow precision rounds it to that as it reads it."""
 PARTED = "keep one of these nodes in a wider precision, so that they are not fused"
 BF16 = 3.38e38
 LARGEST: Mapping[str, str] = MappingProxyType({"fp16": "65,504", "bf16": "3.38953e38"})
@@ -169,8 +171,8 @@ def _way_out(evidence: Evidence) -> str:
     if evidence.precision == "fp32":
         return "the candidate computes in fp32 like golden, so look at what else differs between the two models"
     if evidence.precision in ("fp16", ""):
-        return "keep this node in a wider precision, or use bf16 where the range is what lacks"
-    return "keep this node in a wider precision"
+        return f"{KEEP} in a wider precision, or use bf16 where the range is what lacks"
+    return f"{KEEP} in a wider precision"
 
 
 def _what(fault: Fault) -> str:

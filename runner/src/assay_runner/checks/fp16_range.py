@@ -208,10 +208,13 @@ def _how(entry: TensorRange, evidence: Evidence) -> str:
 
 def _way_out(entry: TensorRange) -> str:
     if entry.kind == "weight":
-        return "if it is a mask, use -65504 or -10000 instead; else rescale it, or keep its readers in bf16 or fp32"
+        return "if it is a mask, use -10000 instead; else rescale it, or keep its readers in bf16 or fp32"
     if entry.kind == "graph input":
         return "scale or clip it before it is fed, or keep its readers in bf16 or fp32"
-    advice = "keep this node in bf16 or fp32, clamp its input, or retrain with a penalty on large activations"
+    advice = (
+        "keep this node, and those that read it until the values fit again, in bf16 or fp32, clamp its input, or "
+        "retrain with a penalty on large activations"
+    )
     if entry.site.op in NORMALISING:
         return f"if it is part of a LayerNormalization, export that as one operator (opset 17); else {advice}"
     return advice

@@ -15,6 +15,9 @@ from assay_runner.evidence import Evidence, TimingWanted
 from assay_runner.evidence.reruns import Timing
 
 MB = 1e6
+EMULATED = (
+    "an emulation's time and size say nothing about an engine, so no limit is judged: audit it on backend tensorrt"
+)
 
 
 class LatencyCheck(Check):
@@ -69,7 +72,7 @@ class LatencyCheck(Check):
         told = _told(found, timing)
         if timing.emulated:
             if limits:
-                reason = f"an emulation's time and size say nothing about an engine, so no limit is judged; {told}"
+                reason = f"{EMULATED}; {told}"
                 return (self.inconclusive(evidence, reason, details=_details(found)),)
             message = f"{told}, of an emulation; no limit is set"
             return (self.finding(evidence, Verdict.PASSED, message, details=_details(found)),)
@@ -85,7 +88,9 @@ class LatencyCheck(Check):
             more = f"; further limits breached: {', '.join(breached[1:])}" if len(breached) > 1 else ""
             message = f"{name} is {found[name]:.4g}, must be {sign} {limits[name]:g}{more}; {told}"
         elif unknown:
-            message = f"{', '.join(unknown)} is not known of what ran here, so its limit is not judged; {told}"
+            message = (
+                f"{', '.join(unknown)} is not known of what ran here, so its limit is not judged: leave it out; {told}"
+            )
             return self.inconclusive(evidence, message, metric=unknown[0], limit=limits[unknown[0]], details=details)
         elif not np.isfinite(found["medianMs"]):
             return self.inconclusive(evidence, f"the time of a run is no number; {told}", details=details)

@@ -65,7 +65,9 @@ class LayerConstraints(Check):
             return (self._failed(evidence, breaches, len(found.reads)),)
         if not found.reads and evidence.precision in ("int8", "fp8", "") and not found.engine:
             reason = "there is no Q/DQ pair in the graph and no layer of an engine to see, so what runs in 8 bits is"
-            return (self.inconclusive(evidence, f"{reason} not known: build it with profiling verbosity detailed"),)
+            # What is built here always tells of its layers.
+            way = "leave layerConstraints out" if evidence.precision else "build it with profiling verbosity detailed"
+            return (self.inconclusive(evidence, f"{reason} not known: {way}"),)
         where = "in the graph or the engine" if found.engine else "in the graph"
         message = f"none of the {len(found.reads)} nodes that read 8 bits {where} is of an operator to keep wide"
         if not found.reads:
