@@ -28,7 +28,15 @@ class Doubling:
     shown = frozenset({"y"})
     needs = frozenset({"y"})
 
-    def __init__(self, runtime: HostRuntime, fails: AuditError | None = None, at: int = 0, flat: bool = False) -> None:
+    def __init__(
+        self,
+        runtime: HostRuntime,
+        fails: AuditError | None = None,
+        at: int = 0,
+        flat: bool = False,
+        integers: bool = False,
+    ) -> None:
+        self._dtype = np.int32 if integers else np.float32
         self._runtime, self._fails, self._at, self._memory = runtime, fails, at, Buffers()
         self._flat = flat
         self.runs, self.closed = 0, False
@@ -44,7 +52,7 @@ class Doubling:
         if self._fails and self.runs == self._at:
             raise self._fails
         self.runs, self.built = self.runs + 1, True
-        made = (given if "y" in inputs else 2 * given).astype(np.float32)
+        made = (given if "y" in inputs else 2 * given).astype(self._dtype)
         pointer = self._memory["y"].reserve(made.nbytes)
         to_device(made, pointer, 0)
         synchronize(0)
@@ -102,5 +110,18 @@ def test_failing_segments_cost_local_errors_alone(error: AuditError, at: int, to
     assert comparison.accumulated()["y"].sums.elements == 2 * X.size
     assert comparison.local().keys() == ({"y"} if at else set())
     assert segments.closed
+    for each in (comparison, probe):
+        each.close()
+
+
+def test_integers_are_compared_where_the_device_has_them_in_another_type(runtime: HostRuntime) -> None:
+    probe = Doubling(runtime, integers=True)
+    comparison = compared(probe, None)
+    golden = (2 * X).astype(np.int64)
+    golden[1, 2] += 1
+    comparison.add(BATCH, {"y": golden})
+    found = comparison.exact()["y"]
+    assert (found.elements, found.different, found.local) == (X.size, 1, None)
+    assert not comparison.accumulated()
     for each in (comparison, probe):
         each.close()

@@ -9,6 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from assay_runner.data.datasets import Dataset, Source, open_dataset
 from assay_runner.digests import cache_key
@@ -135,6 +136,15 @@ def test_stored_outputs_have_their_samples_first_wherever_the_model_has_them(tmp
     shard(tmp_path / "golden.npz", y=golden.T)
     with pytest.raises(InvalidInput, match=r"shape \(8, 12\), and the model's output has \(samples, 8\)"):
         open_stored_outputs(store(tmp_path), "file://./golden.npz", made, dataset(tmp_path, made), tmp_path)
+
+
+def test_stored_outputs_need_not_hold_strings(tmp_path: Path) -> None:
+    nodes = [node("Add", "x x", "y"), node("Cast", "x", "names", to=TensorProto.STRING)]
+    outputs = [value("names", "N", 3, kind=TensorProto.STRING), value("y", "N", 3)]
+    made = loaded(save(tmp_path / "s.onnx", nodes, [value("x", "N", 3)], outputs), tmp_path)
+    shard(tmp_path / "golden.npz", y=rows(12, 3))
+    stored = open_stored_outputs(store(tmp_path), "file://./golden.npz", made, dataset(tmp_path, made), tmp_path)
+    assert [sorted(batch) for batch in stored] == [["y"]] * 3
 
 
 def stores(**arrays: Any) -> Callable[[Path], None]:

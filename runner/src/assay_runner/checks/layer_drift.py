@@ -144,6 +144,8 @@ class LayerDrift(Check):
             message = f"{cause.sentence}; {farthest}, {bar}"
         else:
             message = f"{place(worst.site)} is farthest from golden: it {_power(worst)}, {bar}; {cause.sentence}"
+        others = [s for s in flow.amplifiers() if s.before >= self.snr > s.after and s.site.tensor != cause.tensor]
+        message += f"; other nodes that amplify: {len(others)}" if cause.tensor and others else ""
         message += f"; tensors that breach a limit: {breaches}"
         index = flow.exact.get(cause.tensor)
         if index and index.equal < self.equal:

@@ -87,7 +87,9 @@ def open_stored_outputs(
     stats = find_shards(store, uri, "stored golden outputs")
     known, data = (axes or GoldenAxes(model, dataset, scratch / "axes")).outputs, fed(load_outline(model.path))
     # What samples share has no row for each of them; what belongs to which is to be known to be compared.
-    wanted = [o for o in model.outputs if dataset.batch == 1 or known.axes.get(o.name) is not None]
+    # Strings and sequences are not compared, and need not be there.
+    numbers = [o for o in model.outputs if not o.dtype.hasobject]
+    wanted = [o for o in numbers if dataset.batch == 1 or known.axes.get(o.name) is not None]
     if model.batch != 1:
         wanted = [o for o in wanted if not known.shared(o.name)]
     constant = [o.name for o in model.outputs if o not in wanted and known.shared(o.name) and o.name not in data]
