@@ -111,7 +111,7 @@ PARAMETERS: Mapping[str, Strategy] = {
     "finite": st.just({}),
     "outputDrift": fields({}, {"cosine": LIMIT, "maxAbs": LIMIT, "topK": COUNT, "equal": SHARE}),
     "labelAccuracy": fields({}, {"keep": SHARE, "metric": mostly(st.sampled_from(["top1", "top5"]), "top3")}),
-    "layerDrift": fields({}, {"worst": COUNT}),
+    "layerDrift": fields({}, {"worst": COUNT, "localSnr": LIMIT, "equal": SHARE}),
     "runToRun": fields({}, {"runs": COUNT, "batches": COUNT, "conditions": CONDITIONS}),
     "batchInvariance": fields({}, {"exact": BOOL, "batches": COUNT}),
     "extraOutput": fields({}, {"exact": BOOL, "tensor": mostly(st.just("t"), "", 1)}),

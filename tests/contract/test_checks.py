@@ -63,7 +63,7 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
         {"topKAgreement": 0.9},
     ],
     "labelAccuracy": [{}, {"metric": "top5", "keep": 0.999, "interval": "none", "output": "t"}],
-    "layerDrift": [{}, {"snr": 5, "localSnr": 12.5, "worst": 3, "tensors": "all"}],
+    "layerDrift": [{}, {"snr": 5, "localSnr": 12.5, "equal": 0.9, "worst": 3, "tensors": "all"}],
     "runToRun": [{}, {"runs": 2, "batches": 1, "conditions": ["newProcess"]}],
     "batchInvariance": [{}, {"exact": True, "batches": 3}],
     "extraOutput": [{}, {"exact": True, "tensor": "t", "batches": 3}],

@@ -68,7 +68,9 @@ class RunToRun(Check):
         ways = ", ".join(WORDS[condition] for condition in repeats.tried)
         if repeats.untried:
             missing = "; ".join(f"{condition} could not be tried: {why}" for condition, why in repeats.untried.items())
-            found = f"; bitwise equal otherwise ({ways})" if ways else ""
+            names = ", ".join(repeats.tried)
+            found = f"; bitwise equal otherwise ({ways}): set runToRun.conditions: [{names}] to judge by these alone"
+            found = found if ways else ""
             return (self.inconclusive(evidence, missing + found),)
         message = f"bitwise equal over {repeats.runs} runs of {repeats.batches} batches ({ways})"
         message += although(Suspects(repeats.random))

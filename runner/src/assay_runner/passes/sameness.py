@@ -138,8 +138,11 @@ def extra_output(setting: Setting, asked: ExtraOutputWanted) -> ExtraOutput:
         return ExtraOutput(None, None, f"backend {backend.name} cannot add an output here")
     added = _added(subject, tensor)
     if added is None:
-        named = f"the candidate has no tensor {tensor!r}" if tensor else "the candidate has no tensor but its outputs"
-        return ExtraOutput(None, None, f"{named}, so there is none to add: name another in extraOutput.tensor")
+        if tensor:
+            reason = f"the candidate has no tensor {tensor!r} inside, so there is none to add: name another in"
+            return ExtraOutput(None, None, f"{reason} extraOutput.tensor")
+        reason = "the candidate has no tensor but its outputs, so there is none to add: leave extraOutput out"
+        return ExtraOutput(None, None, reason)
     progress.stage("extra output", 2 * batches, "batches")
     axes = subject.built.axes
     same = Sameness(subject.outputs, Suspected(subject), axes)
