@@ -120,7 +120,8 @@ def inconclusive_if_unrounded(findings: Iterable[Finding], evidence: Evidence) -
         if finding.verdict is Verdict.PASSED:
             update = {"verdict": Verdict.INCONCLUSIVE, "message": f"{why}, {finding.message}"}
             told.append(finding.model_copy(update=update))
-            why = f"not the whole candidate was emulated, see {first_check or finding.check}; as it stands"
+            where = f"node {first.node!r} ({first.op}), see {first_check or finding.check}"
+            why = f"not the whole candidate was emulated: {where}; as it stands"
             first_check = first_check or finding.check
         else:
             told.append(finding)
