@@ -202,3 +202,22 @@ def test_a_model_of_integers_alone_passes_where_all_are_equal(tmp_path: Path) ->
     found = drift(proto, "fp16", {"i": np.arange(24).reshape(6, 4)}, tmp_path)
     assert (found.verdict, found.metric, found.value) == (Verdict.PASSED, "equalElements", 1.0)
     assert found.message == "2 of 2 tensors compared, all within the limits"
+
+
+def test_one_flag_that_keeps_other_rows_is_where_the_error_starts(tmp_path: Path) -> None:
+    proto = model(
+        [node("Mul", "x one", "h"), node("Greater", "h half", "m"), node("Compress", "x m", "y", axis=1)],
+        [value("x", 1, 9)],
+        [value("y", 1, "rows")],
+        [constant("one", np.float32(1)), constant("half", np.float32(0.5))],
+    )
+    proto.graph.node.insert(2, node("Squeeze", "m", "flags"))
+    proto.graph.node[3].input[1] = "flags"
+    x = np.where(np.arange(9) % 2, 0.1, 0.9)[None].repeat(40, axis=0).astype(np.float32)
+    x[7, 0] = 0.5005  # BF16 holds every 0.0039 there.
+    found = drift(proto, "bf16", {"x": x}, tmp_path, batch=1)
+    assert found.verdict is Verdict.FAILED
+    assert "the error starts at tensor 'm' of node 'm.node' (Greater): 1 of 360 elements are not golden's, though" in (
+        found.message
+    )
+    assert "tensor 'y' of node 'y.node' (Compress): it has another number of elements than golden's" in found.message

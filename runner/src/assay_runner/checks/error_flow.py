@@ -71,8 +71,11 @@ class ErrorFlow:
             return self.inputs[name]
         if name in self.exact:
             return looked_up(self.exact[name].different, self.exact[name].elements)
-        layer = self.floats[name]
-        return looked_up(1, 1) if layer.reshaped else layer.accumulated.snr
+        return looked_up(1, 1) if self.reshaped(name) else self.floats[name].accumulated.snr
+
+    def reshaped(self, name: str) -> bool:
+        """Whether a floating-point tensor has more or fewer elements than golden's."""
+        return name in self.floats and self.floats[name].reshaped
 
     def local(self, name: str) -> float | None:
         """Of what a tensor's own node makes of golden inputs; None where that was not measured."""

@@ -35,7 +35,13 @@ def cause_of(flow: ErrorFlow, worst: str, first: str, snr: float, local_snr: flo
         local_snr: limit of local ones.
     """
     if step := flow.amplifier(worst, snr):
-        return Cause(amplified(flow, step), step.site.tensor)
+        source = flow.exact.get(step.source.tensor)
+        # Other rows are kept since a mask or an index chose them.
+        if source is None or not flow.reshaped(step.site.tensor):
+            return Cause(amplified(flow, step), step.site.tensor)
+        if earlier := flow.step(source.site.tensor):
+            return Cause(amplified(flow, earlier), source.site.tensor)
+        return Cause(started(source), source.site.tensor)
     if entry := flow.wrong_by_itself(worst):
         return Cause(wrong_by_itself(entry), entry.site.tensor)
     return Cause(_adding_up(flow, worst, first, local_snr))
@@ -59,11 +65,16 @@ def amplified(flow: ErrorFlow, step: Step, named: Site | None = None) -> str:
     if (source := flow.exact.get(step.source.tensor)) is not None:
         came = f"of its input, {place(step.source)}, {unequal(source.different, source.elements)}"
     if (entry := flow.exact.get(step.site.tensor)) is not None:
-        return f"the error starts at {place(step.site)}: {unequal(entry.different, entry.elements)}, though {came}"
+        return f"{started(entry)}, though {came}"
     if step.site == named:
         return f"its node amplifies the error: {came}"
     layer = flow.floats[step.site.tensor]
     return f"{place(step.site)} amplifies the error: {came}, and it {power(layer.accumulated, layer.reshaped)}"
+
+
+def started(entry: ExactError) -> str:
+    """That integers are wrong, whatever made them so."""
+    return f"the error starts at {place(entry.site)}: {unequal(entry.different, entry.elements)}"
 
 
 def wrong_by_itself(entry: ExactError) -> str:

@@ -151,8 +151,9 @@ class LayerDrift(Check):
             message = f"{cause.sentence}; {farthest}, {bar}"
         else:
             message = f"{place(worst.site)} is farthest from golden: it {_power(worst)}, {bar}; {cause.sentence}"
-        others = [s for s in flow.amplifiers() if s.before >= self.snr > s.after and s.site.tensor != cause.tensor]
-        message += f"; other nodes that amplify: {len(others)}" if cause.tensor and others else ""
+        others = [s for s in flow.amplifiers() if s.before >= self.snr > s.after and not flow.reshaped(s.site.tensor)]
+        more = sum(step.site.tensor != cause.tensor for step in others)
+        message += f"; other nodes that amplify: {more}" if cause.tensor and more else ""
         message += f"; tensors that breach a limit: {breaches}"
         index = flow.exact.get(cause.tensor)
         if index and index.equal < self.equal:

@@ -137,7 +137,7 @@ class OutputDrift(Check):
     def _other(self, measured: Collection[str]) -> str:
         """What to do without an output that cannot be compared."""
         if not measured:
-            return "no output can be compared, so leave outputDrift out"
+            return "no output can be judged; layerDrift looks at the tensors that they are made of"
         left = ", ".join([*measured][:NAMED]) + (", and so on" if len(measured) > NAMED else "")
         return f"have the others judged alone by outputDrift.outputs: [{left}]"
 
