@@ -73,7 +73,7 @@ class Golden(Model):
         ),
     )
     precision: Literal["fp32", "fp64"] | None = None
-    """Precision of the golden run by ONNX Runtime on CPU."""
+    """Precision of the golden run by ONNX Runtime on CPU; fp64 where limits are finer than fp32 holds."""
     uri: Uri | None = None
     """Stored golden outputs: .npz file or prefix of shards, one array per model output, first axis = samples in the
     dataset's order, wherever the model has them. None for an output that has no samples, as a constant."""

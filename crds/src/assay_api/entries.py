@@ -5,6 +5,8 @@ What was not measured is absent, never zero.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from assay_api.details_base import SiteEntry
 from assay_api.model import Model
 from assay_api.numbers import Number
@@ -38,8 +40,34 @@ class MetricEntry(Model):
     """Index of the worst sample; of a share, of the first that has not."""
     limit: Number | None = None
     """The limit, where a check set one."""
+    floor: Number | None = None
+    """What golden's own outputs hold against FP64 or in another order, the worse of them, where that was measured."""
     k: int | None = None
     """k of top-k agreement."""
+
+
+class FloorEntry(Model):
+    """How closely golden agrees with itself on one output: nothing finer can be judged against it.
+
+    Figures are of the worst of the samples, golden held against the other run.
+    """
+
+    output: str
+    """Name of the output."""
+    against: Literal["fp64", "reordered"]
+    """The other run: the model in double precision, or the same samples in another order and another batch."""
+    samples: int
+    """Samples that were run twice."""
+    max_abs: Number
+    """Largest absolute difference."""
+    max_rel: Number
+    """Largest relative difference, as `outputDrift` has it."""
+    cosine: Number
+    """Cosine similarity."""
+    psnr: Number
+    """Peak signal-to-noise ratio in dB."""
+    snr: Number
+    """Signal-to-noise ratio in dB."""
 
 
 class OutputEntry(Model):

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field, PlainSerializer
 
 from assay_api.audit import AuditSpec
-from assay_api.entries import EngineEntry, EngineLayerEntry, HistogramEntry, Latency, OutputEntry, TensorEntry
+from assay_api.entries import (
+    EngineEntry,
+    EngineLayerEntry,
+    FloorEntry,
+    HistogramEntry,
+    Latency,
+    OutputEntry,
+    TensorEntry,
+)
 from assay_api.finding import Finding, Verdict, worst
 from assay_api.model import Model, to_wire
 from assay_api.names import REPORT_VERSION
@@ -20,6 +28,7 @@ __all__ = [
     "EngineEntry",
     "EngineLayerEntry",
     "Finding",
+    "FloorEntry",
     "GoldenEntry",
     "HistogramEntry",
     "Latency",
@@ -109,6 +118,8 @@ class GoldenEntry(Model):
     """In fp64: nodes that run in FP32 all the same, for ONNX Runtime has no kernel in double precision."""
     rewritten_nodes: int | None = None
     """In fp64: nodes that were rewritten exactly."""
+    floors: tuple[FloorEntry, ...] | None = None
+    """How closely its outputs agree with themselves, as far as that was measured; absent for stored outputs."""
     notes: tuple[str, ...] | None = None
     """What a reader must know of it."""
     missing: str | None = None

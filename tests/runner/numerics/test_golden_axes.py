@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -16,6 +17,7 @@ from assay_runner.backends.axis_probes import Followed, followed
 from assay_runner.backends.sessions import OrtSession
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.golden.axes import GoldenAxes
+from assay_runner.golden.kept_axes import KeptAxes
 from assay_runner.golden.reference import Reference
 from assay_runner.golden.run import golden_outputs
 from assay_runner.graphs.sample_axes import SampleAxes
@@ -170,9 +172,9 @@ def test_tensors_inside_are_shown_a_few_samples_at_a_time_and_within_bounds(
 ) -> None:
     rows: list[tuple[int, int]] = []
 
-    def noted(session: Session, inputs: Arrays, tensors: Collection[str]) -> dict[str, Followed]:
+    def noted(session: Session, inputs: Arrays, tensors: Collection[str], **more: Any) -> dict[str, Followed]:
         rows.append((len(inputs["x"]), len(tensors)))
-        return followed(session, inputs, tensors)
+        return followed(session, inputs, tensors, **more)
 
     monkeypatch.setattr("assay_runner.golden.axes.followed", noted)
     made = loaded(views(TIME if fixed else "N"), tmp_path)
@@ -194,22 +196,72 @@ def test_axes_are_found_out_once_for_all_candidates(tmp_path: Path) -> None:
     assert data.reads == reads
 
 
-def test_a_golden_run_opens_one_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths: list[Path] = []
-    opening = OrtSession.__init__
+@dataclass
+class Sessions:
+    """What ONNX Runtime was opened and run for."""
 
-    def noted(session: OrtSession, path: Path, *rest: Any) -> None:
-        paths.append(path)
+    opened: list[Path] = field(default_factory=list)
+    samples: list[int] = field(default_factory=list)
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> Sessions:
+    seen = Sessions()
+    opening, running = OrtSession.__init__, OrtSession.run
+
+    def opened(session: OrtSession, path: Path, *rest: Any) -> None:
+        # To find out what is to be converted is no run of golden.
+        if path.name != "inspected.onnx":
+            seen.opened.append(path)
         opening(session, path, *rest)
 
-    monkeypatch.setattr(OrtSession, "__init__", noted)
+    def ran(session: OrtSession, inputs: Arrays) -> dict[str, Array]:
+        seen.samples.append(len(inputs["x"]))
+        return running(session, inputs)
+
+    monkeypatch.setattr(OrtSession, "__init__", opened)
+    monkeypatch.setattr(OrtSession, "run", ran)
+    return seen
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp64"])
+def test_a_golden_run_opens_one_session(precision: Literal["fp32", "fp64"], tmp_path: Path, sessions: Sessions) -> None:
     made, data = loaded(behind_a_custom_operator("N", TIME, 5), tmp_path), Samples(X, batch=TIME)
     axes = GoldenAxes(made, data, tmp_path / "axes")
-    run = golden_outputs(made, data, "fp32", tmp_path / "golden", Heard(), axes)
+    run = golden_outputs(made, data, precision, tmp_path / "golden", Heard(), axes)
     assert {kept["y"].shape[0] for _, kept in run} == {TIME}
     assert axes.outputs.axes["y"] == 1
     assert "axis 0 holds the samples, but golden's lie along axis 1" in "; ".join(run.notes)
-    assert len(paths) == 1
+    assert len(sessions.opened) == 1
+    assert sessions.samples == [TIME, 2, TIME]
+
+
+@pytest.mark.parametrize("case", HELD)
+def test_a_golden_run_shows_what_two_orders_would(case: str, tmp_path: Path, sessions: Sessions) -> None:
+    """Its first batch is one of them; where two samples beside it decide nothing, they are all that is run in vain."""
+    proto, arrays, fixed, axis, note = HELD[case]
+    made, data = loaded(proto, tmp_path), Samples(arrays, batch=TIME, fixed=fixed)
+    alone = GoldenAxes(made, data, tmp_path / "alone")
+    assert alone.outputs.axes.get("y", "unknown") == axis
+    apart = sum(sessions.samples)
+    sessions.samples.clear()
+    beside = GoldenAxes(made, data, tmp_path / "beside")
+    list(golden_outputs(made, data, "fp32", tmp_path / "golden", Heard(), beside))
+    assert (beside.outputs.axes, beside.outputs.wrong) == (alone.outputs.axes, alone.outputs.wrong)
+    assert note in "; ".join(beside.notes)
+    assert sum(sessions.samples) - data.samples <= apart + 2
+
+
+def test_what_was_measured_is_taken_up_and_not_measured_again(tmp_path: Path, sessions: Sessions) -> None:
+    made, data = loaded(views("N"), tmp_path), Samples(X, batch=TIME)
+    first = GoldenAxes(made, data, tmp_path / "first")
+    assert first.all.axes["h0"] == 0
+    kept = KeptAxes.model_validate_json(first.kept.model_dump_json())
+    sessions.opened.clear()
+    second = GoldenAxes(made, data, tmp_path / "second")
+    second.take(kept)
+    assert (second.outputs, second.all, second.notes) == (first.outputs, first.all, first.notes)
+    assert sessions.opened == []
 
 
 def test_nothing_is_run_for_tensors_inside_of_which_all_is_known(tmp_path: Path) -> None:

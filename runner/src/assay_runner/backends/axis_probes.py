@@ -6,7 +6,7 @@ them. Values do: along the axis of samples, and along no other, they move as the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -22,6 +22,10 @@ BLOCK: Final = 1 << 20
 """Elements."""
 
 
+Undone = Callable[[str, Array, Array], None]
+"""Told of a tensor what two runs made of the same samples, in the same order and along the first axis of both."""
+
+
 class Followed(NamedTuple):
     """What a tensor made of its samples' order."""
 
@@ -34,31 +38,68 @@ class Followed(NamedTuple):
     where samples are gone through in order. Others may do so by chance, so that it bears out a declaration, no more."""
 
 
-def followed(session: Session, inputs: Arrays, tensors: Collection[str]) -> dict[str, Followed]:
+def picked(given: Array, other: Array, chosen: Sequence[int]) -> int | None:
+    """The axis along which a tensor of a few samples holds what that of the whole batch holds of them; None: none does.
+
+    Where one does, the samples keep apart in any number and any order. Where none does, nothing is told.
+
+    Args:
+        given: of the batch.
+        other: of these of its samples alone, in this order, which is not the batch's; fewer than the batch has.
+        chosen: their places in the batch, its last sample's among them.
+    """
+    differing = [axis for axis, (one, few) in enumerate(zip(given.shape, other.shape, strict=False)) if one != few]
+    if given.ndim != other.ndim or len(differing) != 1:
+        return None
+    [axis] = differing
+    if (given.shape[axis], other.shape[axis]) != (max(chosen) + 1, len(chosen)):
+        return None
+    change = _distance(given.take(sorted(chosen), axis), other)
+    if change <= CHANGED * _size(other):
+        return None
+    return axis if _distance(given.take(chosen, axis), other) <= LEFT * change else None
+
+
+def followed(
+    session: Session,
+    inputs: Arrays,
+    tensors: Collection[str],
+    known: Arrays | None = None,
+    undone: Undone | None = None,
+) -> dict[str, Followed]:
     """Run the samples in two orders, and see where these tensors follow; those that are not shown are left out.
 
     Args:
         session: shows them, and computes as golden does.
         inputs: two samples or more, along the first axes.
         tensors: which are asked for.
+        known: what the session makes of the samples in the order given, where that was run already.
+        undone: told, where there is one axis, what each order made of the samples.
 
     Raises:
         InvalidInput: it cannot be run on so many samples.
         Unavailable: memory ran out.
     """
     count = len(next(iter(inputs.values())))
-    given = {name: array for name, array in session.run(inputs).items() if name in tensors}
+    first = session.run(inputs) if known is None else known
+    given = {name: array for name, array in first.items() if name in tensors}
+    del first
     turned = session.run({name: np.roll(array, 1, 0) for name, array in inputs.items()})
     found: dict[str, Followed] = {}
     for name in given.keys() & turned.keys():
         # Taken out, so that the memory of each goes back as soon as it was looked at.
-        found[name] = _compared(given[name], turned.pop(name), count)
+        other = turned.pop(name)
+        found[name] = _compared(given[name], other, count)
+        if undone and len(found[name].axes) == 1:
+            [axis] = found[name].axes
+            undone(name, np.moveaxis(np.roll(given[name], 1, axis), axis, 0), np.moveaxis(other, axis, 0))
+        del other
         if found[name].axes or not found[name].changed:
             del given[name]
     if given:
-        other = session.run({name: _last_changed(array) for name, array in inputs.items()})
-        for name in given.keys() & other.keys():
-            found[name] = found[name]._replace(last=_last(given[name], other[name], count))
+        ended = session.run({name: _last_changed(array) for name, array in inputs.items()})
+        for name in given.keys() & ended.keys():
+            found[name] = found[name]._replace(last=_last(given[name], ended[name], count))
     return found
 
 

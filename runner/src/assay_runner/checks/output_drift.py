@@ -14,6 +14,7 @@ from assay_api.fields import ArrayName, Share
 from assay_api.output_details import OutputDriftDetails, SpreadEntry
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import Check, decibels
+from assay_runner.checks.golden_floor import Noise, golden_noise
 from assay_runner.evidence import Evidence, OutputDrifts, OutputsWanted
 from assay_runner.statistics.quantiles import bad_end, worst_index
 from assay_runner.tensors import Floats
@@ -56,7 +57,8 @@ class OutputDrift(Check):
     """Do the outputs agree with the golden ones?
 
     Judged per output and per sample: the worst sample decides. Without any limit: snr 17, noise of 2 % of golden's
-    power. Outputs of integers or booleans are judged by equal alone, all others by the other limits.
+    power. Outputs of integers or booleans are judged by equal alone, all others by the other limits. A limit below
+    golden's own noise is Inconclusive, unless the candidate is golden bit by bit or far beyond that noise.
     """
 
     name: ClassVar[str] = "outputDrift"
@@ -198,10 +200,17 @@ class OutputDrift(Check):
             sign = "at least" if metric.more_is_better else "at most"
             where = f"{metric.name} {_said(metric.name, worst, limit)} in sample {sample}, the worst of {values.size:,}"
             bar = f"{limit:g}{' dB' if metric.name in DECIBELS else ''}"
-            if metric.breached(worst, limit):
-                yield Verdict.FAILED, fields | {"message": f"{where}, must be {sign} {bar}"}
-            else:
-                yield Verdict.PASSED, fields | {"message": f"{where}, is within the limit {bar}"}
+            failed = metric.breached(worst, limit)
+            told = f"{where}, must be {sign} {bar}" if failed else f"{where}, is within the limit {bar}"
+            verdict = Verdict.FAILED if failed else Verdict.PASSED
+            if noise := _noise(drifts, metric, worst, limit):
+                told += f"; that is below golden's own noise: {noise.told}"
+                if noise.explains:
+                    verdict, told = (
+                        Verdict.INCONCLUSIVE,
+                        f"{told}, so it says nothing of the candidate: {noise.way_out}",
+                    )
+            yield verdict, fields | {"message": told}
 
     def _top_k(self, drifts: OutputDrifts) -> Iterator[Judged]:
         limit = self.top_k_agreement
@@ -225,6 +234,13 @@ class OutputDrift(Check):
 
 def _said(metric: str, value: float, limit: float) -> str:
     return decibels(value, limit) if metric in DECIBELS else f"{value:.6g}"
+
+
+def _noise(drifts: OutputDrifts, metric: Metric, worst: float, limit: float) -> Noise | None:
+    """Golden's own noise where it is beyond the limit; None where it is not, or nothing differs from golden at all."""
+    if not drifts.max_abs[drifts.measured].any():
+        return None
+    return golden_noise(drifts.floors, metric.name, worst, limit, lambda value: _said(metric.name, value, limit))
 
 
 def _broken(drifts: OutputDrifts) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from assay_api.entries import FloorEntry
 from assay_runner.statistics.samples import Drift
 from assay_runner.tensors import Floats, Site
 
@@ -21,12 +22,14 @@ class OutputDrifts(Drift):
         classes: length of the last axis, 1 where there is none.
         elements: elements per sample.
         equal: of an output of integers or booleans, whether all elements are golden's; every figure is empty then.
+        floors: how closely golden agrees with itself on it, as far as that was measured.
     """
 
     site: Site
     classes: int
     elements: int
     equal: NDArray[np.bool_] | None = None
+    floors: tuple[FloorEntry, ...] = ()
 
     @property
     def samples(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import cached_property
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -16,32 +15,43 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from assay_api.entries import FloorEntry
 from assay_runner.backends import Session
-from assay_runner.backends.axis_probes import Followed, followed
-from assay_runner.backends.emulation import listed
+from assay_runner.backends.axis_probes import Followed, followed, picked
 from assay_runner.errors import InvalidInput
+from assay_runner.golden.kept_axes import KeptAxes, axis_of, decided
 from assay_runner.golden.model import BACKEND, golden_model
+from assay_runner.golden.noise import floor
 from assay_runner.graphs.batch_shapes import shapes_for
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes, declared_axes
 from assay_runner.graphs.taps import random_sites, sites
 from assay_runner.graphs.upstream import fed, upstream
 from assay_runner.models.loading import LoadedModel
-from assay_runner.tensors import Arrays, Batch, Batches, names
+from assay_runner.tensors import Array, Arrays, Batch, Batches, names
 
 LOOKED_AT: Final = 4
 """Batches among which one of several samples is looked for."""
+PICKED: Final = (-1, 0)
+"""Places in a batch that was run of the samples that are run once more, in this order; far apart, for neighbours may be
+alike."""
 FEW: Final = 3
-"""Samples that are fed where the model takes any number."""
+"""Samples that are fed where those do not decide, and where nothing was run: as many as tell turning from swapping."""
 SHOWN: Final = 256 << 20
 """Bytes of tensors that are shown at once; those of two runs are held."""
 WIDEST: Final = 8
 """Bytes of an element, at most."""
 
 
-class _Outputs(NamedTuple):
-    axes: SampleAxes
-    notes: tuple[str, ...]
+class Run(NamedTuple):
+    """A batch that golden was run on."""
+
+    session: Session
+    """What ran it, and is open."""
+    batch: Batch
+    """What it was fed."""
+    outputs: Arrays
+    """What came out, as it came."""
 
 
 class GoldenAxes:
@@ -57,7 +67,10 @@ class GoldenAxes:
             shown: bytes of tensors inside the graph that may be shown at once.
         """
         self._model, self._dataset, self._workdir, self._shown = model, dataset, workdir, shown
-        self._outputs: _Outputs | None = None
+        self._kept: KeptAxes | None = None
+        self._known: SampleAxes | None = None
+        self._all: SampleAxes | None = None
+        self._floors: dict[str, FloorEntry] = {}
 
     @property
     def outputs(self) -> SampleAxes:
@@ -66,72 +79,119 @@ class GoldenAxes:
         Raises:
             Unavailable: memory ran out.
         """
-        return self._measured().axes
+        return self._measured(None)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Where the model's outputs and what it declares of them do not agree, and where that cannot be told."""
-        return self._measured().notes
+        return self.kept.notes
 
-    def outputs_by(self, session: Session) -> SampleAxes:
-        """`outputs`; what is not known of them yet is measured by golden's session in FP32, which is open anyway.
-
-        To open one more takes longer than to run a few samples.
+    @property
+    def kept(self) -> KeptAxes:
+        """What is known so far, to be stored; at least of the outputs.
 
         Raises:
             Unavailable: memory ran out.
         """
-        return self._measured(session).axes
+        self._measured(None)
+        assert self._kept is not None
+        return self._kept
 
-    @cached_property
+    def take(self, kept: KeptAxes) -> None:
+        """Know what another process measured, where nothing was measured here."""
+        self._kept = self._kept or kept
+
+    def outputs_by(self, run: Run) -> SampleAxes:
+        """`outputs`; what is not known of them yet is measured beside a golden run, by the first batch that it ran.
+
+        Its outputs are one of the orders, and its session is open: to open one more takes longer than a few samples.
+
+        Raises:
+            Unavailable: memory ran out.
+        """
+        return self._measured(run)
+
+    @property
     def all(self) -> SampleAxes:
         """The same, with tensors inside the graph of which nothing is declared.
 
         Raises:
             Unavailable: memory ran out.
         """
-        known = self.outputs
-        graph = load_outline(self._model.path)
+        if self._all is None:
+            known, inner = self.outputs, self.kept.inner
+            if inner is None:
+                inner = self._looked_inside(known)
+                self._kept = self.kept.model_copy(update={"inner": inner})
+            self._all = SampleAxes({**known.axes, **inner}, known.wrong) if inner else known
+        return self._all
+
+    def _looked_inside(self, known: SampleAxes) -> dict[str, int]:
         outside = {*names(self._model.outputs), *known.axes}
-        unknown = [site.tensor for site in sites(graph) if site.tensor not in outside]
+        unknown = [site.tensor for site in sites(load_outline(self._model.path)) if site.tensor not in outside]
         batch = self._batch() if unknown else None
-        if batch is None:
-            return known
-        found: dict[str, int | None] = {}
         # Of tensors inside, no more than a run or two is worth it: what is not known is taken as a whole.
         with suppress(InvalidInput):
-            found = self._inner(batch, _few(batch) if self._model.batch is None else batch.inputs, unknown)
-        return SampleAxes({**known.axes, **found}, known.wrong)
+            if batch is not None:
+                return self._inner(batch, _few(batch) if self._model.batch is None else batch.inputs, unknown)
+        return {}
 
-    def _measured(self, session: Session | None = None) -> _Outputs:
-        if self._outputs is None:
-            self._outputs = self._held_against(session)
-        return self._outputs
+    def _measured(self, run: Run | None) -> SampleAxes:
+        if self._known is None:
+            self._kept = self._kept or self._held_against(run)
+            self._known = self._kept.over(declared_axes(self._model.path))
+        return self._known
 
-    def _held_against(self, session: Session | None) -> _Outputs:
+    def _held_against(self, run: Run | None) -> KeptAxes:
         known, graph = declared_axes(self._model.path), load_outline(self._model.path)
         data = fed(graph)
         # What the data do not decide is the same for all samples, in any order.
         asked = [name for name in names(self._model.outputs) if name in data and not known.shared(name)]
-        batch = self._batch() if asked else None
+        batch = run.batch if run and run.batch.fed > 1 else self._batch() if asked else None
         if batch is None:
-            return _Outputs(known, ())
+            return KeptAxes()
         drawn = {site.tensor for site in random_sites(graph)}
         steady = [name for name in asked if drawn.isdisjoint(upstream(graph, name))]
-        return _decided(known, asked, self._followed(batch, steady, known, session) if steady else {})
+        found = self._followed(batch, steady, known, run) if steady else {}
+        return decided(known, asked, found).model_copy(update={"floors": tuple(self._floors.values())})
 
-    def _followed(
-        self, batch: Batch, asked: Iterable[str], known: SampleAxes, opened: Session | None
-    ) -> dict[str, Followed]:
+    def _followed(self, batch: Batch, asked: Iterable[str], known: SampleAxes, run: Run | None) -> dict[str, Followed]:
         found: dict[str, Followed] = {}
         # Whoever runs it for its outputs says why it cannot be run.
-        with suppress(InvalidInput), nullcontext(opened) if opened else self._open() as session:
-            for inputs in self._attempts(batch):
-                left = [name for name in asked if _axis(found.get(name), known.axes.get(name)) is None]
+        with suppress(InvalidInput), nullcontext(run.session) if run else self._open() as session:
+            if run and run.batch is batch:
                 # Where a few fail, the model takes one number only, and does not say so.
                 with suppress(InvalidInput):
-                    found |= followed(session, inputs, left) if left else {}
+                    found |= self._picked(run, asked)
+            for inputs in self._attempts(batch):
+                left = [name for name in asked if axis_of(found.get(name), known.axes.get(name)) is None]
+                with suppress(InvalidInput):
+                    found |= self._turned(session, inputs, left, run) if left else {}
         return found
+
+    def _turned(self, session: Session, inputs: Arrays, asked: list[str], run: Run | None) -> dict[str, Followed]:
+        if run is None or inputs is not run.batch.inputs:
+            return followed(session, inputs, asked)
+        return followed(session, inputs, asked, known=run.outputs, undone=self._heard)
+
+    def _picked(self, run: Run, asked: Iterable[str]) -> dict[str, Followed]:
+        """Outputs in which the last sample and the first, run in that order, are as in the batch that was run."""
+        if self._model.batch is not None or run.batch.fed <= len(PICKED):
+            return {}
+        chosen = [place % run.batch.fed for place in PICKED]
+        other = run.session.run({name: array[chosen] for name, array in run.batch.inputs.items()})
+        found: dict[str, Followed] = {}
+        for name in asked:
+            given = run.outputs.get(name)
+            if given is None or name not in other or (axis := picked(given, other[name], chosen)) is None:
+                continue
+            found[name] = Followed(changed=True, axes=(axis,))
+            self._heard(name, np.moveaxis(given.take(chosen, axis), axis, 0), np.moveaxis(other[name], axis, 0))
+        return found
+
+    def _heard(self, name: str, first: Array, other: Array) -> None:
+        if found := floor(name, "reordered", first, other):
+            self._floors[name] = found
 
     def _open(self) -> AbstractContextManager[Session]:
         return BACKEND.open(golden_model(self._model, "fp32", self._workdir)[0])
@@ -142,11 +202,11 @@ class GoldenAxes:
             yield _few(batch)
         yield batch.inputs
 
-    def _inner(self, batch: Batch, inputs: Arrays, unknown: list[str]) -> dict[str, int | None]:
+    def _inner(self, batch: Batch, inputs: Arrays, unknown: list[str]) -> dict[str, int]:
         count = len(next(iter(inputs.values())))
         shapes = shapes_for(load_outline(self._model.path), count)
         unknown = [name for name in unknown if name not in shapes or {count, None} & set(shapes[name])]
-        found: dict[str, int | None] = {}
+        found: dict[str, int] = {}
         groups = _groups(unknown, _bytes(shapes), self._shown)
         built = golden_model(self._model, "fp32", self._workdir)[0] if groups else None
         for group in groups:
@@ -165,45 +225,6 @@ def _few(batch: Batch) -> Arrays:
     """Far apart, for neighbours may be alike."""
     chosen = np.linspace(0, batch.fed - 1, min(FEW, batch.fed)).astype(np.int64)
     return {name: array[chosen] for name, array in batch.inputs.items()}
-
-
-def _axis(told: Followed | None, declared: int | None) -> int | None:
-    """The axis that was measured; None where none was, or more than one."""
-    if told is None:
-        return None
-    return declared if declared in (*told.axes, *told.last) else told.axes[0] if len(told.axes) == 1 else None
-
-
-def _decided(known: SampleAxes, asked: Iterable[str], found: Mapping[str, Followed]) -> _Outputs:
-    axes, wrong = dict(known.axes), dict[str, int]()
-    notes, unsure = list[str](), list[str]()
-    for name in asked:
-        told, declared = found.get(name), known.axes.get(name)
-        axis = _axis(told, declared)
-        if axis is not None:
-            axes[name] = axis
-            if declared not in (None, axis):
-                notes.append(
-                    f"output {name!r}: by what the model declares, axis {declared} holds the samples, but golden's "
-                    f"lie along axis {axis}, which is taken"
-                )
-        elif declared is None:
-            continue
-        elif told is None or not told.changed:
-            unsure.append(name)
-        else:
-            del axes[name]
-            wrong[name] = declared
-            notes.append(
-                f"output {name!r}: by what the model declares, axis {declared} holds the samples, but golden's do not "
-                "follow them there: they lie elsewhere, or depend on one another"
-            )
-    if unsure:
-        notes.append(
-            "outputs that are random, or alike whatever the order of the samples, so that the axis of samples is taken "
-            f"as the model declares it: {listed(unsure)}"
-        )
-    return _Outputs(SampleAxes(axes, wrong), tuple(notes))
 
 
 def _bytes(shapes: Mapping[str, tuple[int | str | None, ...]]) -> dict[str, int]:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 from numpy.lib import format as npy
 
+from assay_api.entries import FloorEntry
 from assay_runner.data.shards import ShardFiles, ShardSession
 from assay_runner.errors import InvalidInput
+from assay_runner.golden.kept_axes import KeptAxes
 from assay_runner.stores import join
 from assay_runner.stores.files import disk_error
 from assay_runner.stores.sealed import (
@@ -59,6 +61,10 @@ class GoldenIndex(EntryRecord):
     """What the golden run has to tell the reader of the report."""
     details: dict[str, Any] = {}
     """How the golden run was made."""
+    axes: KeptAxes = KeptAxes()
+    """Where the samples of its outputs are, and how far apart some were that it ran twice."""
+    doubled: tuple[FloorEntry, ...] | None = None
+    """How far outputs of a few samples were from those in FP64; absent where nobody asked."""
 
 
 def read_index(store: Store, folder: str) -> GoldenIndex | None:
@@ -127,7 +133,7 @@ class GoldenWriter:
         self._shards.append(self._batches)
         self._archive, self._batches, self._bytes = None, 0, 0
 
-    def finish(self, notes: tuple[str, ...], details: dict[str, Any]) -> GoldenIndex:
+    def finish(self, notes: tuple[str, ...], details: dict[str, Any], axes: KeptAxes | None = None) -> GoldenIndex:
         """Store what is left, then the index."""
         self._flush()
         index = GoldenIndex(
@@ -139,6 +145,7 @@ class GoldenWriter:
             shards=tuple(self._shards),
             notes=notes,
             details=details,
+            axes=axes or KeptAxes(),
         )
         put_record(self._store, join(self._folder, INDEX), index)
         return index

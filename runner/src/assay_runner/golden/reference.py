@@ -13,6 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
+from assay_api.entries import FloorEntry
 from assay_runner.backends import Built, Session
 from assay_runner.data.rows import affordable
 from assay_runner.errors import InvalidInput
@@ -34,6 +35,7 @@ class Reference:
         outputs: golden outputs, one mapping per batch of the dataset, rows of padding cut off; read once a trial.
         measured: what was measured of golden alone, by need: the same for every candidate.
         runs: parts of the dataset that golden was run on to show tensors.
+        floors: how closely golden's outputs agree with themselves, as far as that was measured.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Reference:
         *,
         keep: int = 0,
         axes: GoldenAxes | None = None,
+        floors: tuple[FloorEntry, ...] = (),
     ) -> None:
         """Nothing is run yet.
 
@@ -57,8 +60,9 @@ class Reference:
             workdir: where derived models, and tensors that are kept, lie.
             keep: bytes of tensors kept on disk; 0 where one trial is all there is to come.
             axes: where the samples of golden's tensors are; None: that is found out.
+            floors: how closely its outputs agree with themselves, as far as that was measured.
         """
-        self.model, self.dataset, self.outputs = model, dataset, outputs
+        self.model, self.dataset, self.outputs, self.floors = model, dataset, outputs, floors
         self.measured: dict[Need[Any], Any] = {}
         self.runs = 0
         self._precision, self._workdir = precision, workdir

@@ -10,8 +10,9 @@ import numpy as np
 
 from assay_runner.backends.backend import Built
 from assay_runner.backends.emulation import listed
-from assay_runner.golden.axes import GoldenAxes
+from assay_runner.golden.axes import GoldenAxes, Run
 from assay_runner.golden.model import BACKEND, Precision, golden_model
+from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Array, Batch, Batches, Progress
 
@@ -39,14 +40,14 @@ class Golden:
         sample is left out.
         """
         left_out: set[str] = set()
+        axes: SampleAxes | None = None
         self._progress.stage("golden", self._dataset.samples, "samples")
-        # In FP64 a session of its own measures them, which ends before golden's begins.
-        known = None if self._built.precision == "fp32" else self._axes.outputs
         with BACKEND.open(self._built) as session:
-            axes = known or self._axes.outputs_by(session)
-            self.notes += self._axes.notes
             for batch in self._dataset:
                 outputs = session.run(batch.inputs)
+                if axes is None:
+                    axes = self._axes.outputs_by(Run(session, batch, outputs))
+                    self.notes += self._axes.notes
                 found = {name: axes.samples(name, array, batch) for name, array in outputs.items()}
                 kept = {name: array for name, array in found.items() if array is not None}
                 left_out |= outputs.keys() - kept.keys()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +115,12 @@ class OutputsPass(Pass[OutputsWanted]):
 
     def result(self) -> Mapping[OutputsWanted, OutputsFound]:
         """The same for all."""
-        return dict.fromkeys(self.needs, OutputsFound(self._drifts.result(), self._drifts.unmeasured))
+        floors = self.setting.reference.floors
+        found = tuple(
+            replace(drifts, floors=tuple(entry for entry in floors if entry.output == drifts.site.tensor))
+            for drifts in self._drifts.result()
+        )
+        return dict.fromkeys(self.needs, OutputsFound(found, self._drifts.unmeasured))
 
 
 class LabelsPass(Pass[LabelsWanted]):

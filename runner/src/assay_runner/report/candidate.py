@@ -178,8 +178,9 @@ def _labels(candidate: CandidateReport) -> Html | None:
 def _outputs(candidate: CandidateReport) -> list[Html]:
     if not candidate.outputs:
         return []
-    heads = ["Metric", "Worst sample", "p99", "p50", "Limit", "Sample"]
-    bodies = [_output(entry) for entry in candidate.outputs[:OUTPUTS]]
+    own = any(row.floor is not None for entry in candidate.outputs for row in entry.metrics.values())
+    heads = ["Metric", "Worst sample", "p99", "p50", "Limit", *(["Golden's own"] if own else []), "Sample"]
+    bodies = [_output(entry, len(heads), own=own) for entry in candidate.outputs[:OUTPUTS]]
     parts = [_table("Outputs against golden: the worst sample decides, 99 % are as good as p99", heads, bodies)]
     if len(candidate.outputs) > OUTPUTS:
         more = f"{len(candidate.outputs) - OUTPUTS} more outputs are in report.json."
@@ -187,21 +188,22 @@ def _outputs(candidate: CandidateReport) -> list[Html]:
     return parts
 
 
-def _output(entry: OutputEntry) -> Html:
-    """A row group: the output's name, then one row per metric."""
-    name = el("th", {"scope": "rowgroup", "colspan": 6, "class": "group"}, code(entry.name))
-    rows = [_metric(key, row) for key, row in entry.metrics.items()]
-    nothing = el("tr", None, el("td", {"colspan": 6}, NOT_MEASURED))
+def _output(entry: OutputEntry, columns: int, *, own: bool) -> Html:
+    """A row group: the output's name, then one row per metric; `own`: with what golden itself holds."""
+    name = el("th", {"scope": "rowgroup", "colspan": columns, "class": "group"}, code(entry.name))
+    rows = [_metric(key, row, own=own) for key, row in entry.metrics.items()]
+    nothing = el("tr", None, el("td", {"colspan": columns}, NOT_MEASURED))
     return el("tbody", None, el("tr", None, name), rows or nothing)
 
 
-def _metric(key: str, row: MetricEntry) -> Html:
+def _metric(key: str, row: MetricEntry, *, own: bool) -> Html:
     told = figure(key, row.worst)
     worst = el("strong", {"class": "beyond"}, f"✘ {told}") if breaches(key, row.worst, row.limit) else told
     cells = [
         worst,
         *("–" if value is None else figure(key, value) for value in (row.p99, row.p50)),
         "none" if row.limit is None else bound(key, row.limit),
+        *(["–" if row.floor is None else figure(key, row.floor)] if own else []),
         "" if row.worst_sample is None else f"# {plain(row.worst_sample)}",
     ]
     head = el("th", {"scope": "row"}, code(key), el("small", None, metric_of(key).label))

@@ -86,7 +86,7 @@ def _setting(
     notes.extend(calibration.notes if calibration else ())
     built, shelves = _built(task, context, backend, own or model, calibration, dataset)
     subject = Subject(task.key, backend, built, own or model)
-    reference = context.reference(model, dataset, golden, record.uri, record.precision)
+    reference = context.reference(model, dataset, golden, record.uri, record.precision, record.floors)
     return Setting(subject, reference, context.progress), shelves
 
 

@@ -14,6 +14,7 @@ from assay_runner.data.datasets import Dataset, Source, open_dataset
 from assay_runner.models.loading import LoadedModel, load_model
 
 if TYPE_CHECKING:
+    from assay_api.entries import FloorEntry
     from assay_runner.golden.axes import GoldenAxes
     from assay_runner.golden.reference import Reference
     from assay_runner.progress.tracker import Tracker
@@ -82,7 +83,13 @@ class Context:
         return self._axes[key]
 
     def reference(
-        self, model: LoadedModel, dataset: Dataset, golden: Iterable[Arrays], uri: str, precision: Precision
+        self,
+        model: LoadedModel,
+        dataset: Dataset,
+        golden: Iterable[Arrays],
+        uri: str,
+        precision: Precision,
+        floors: tuple[FloorEntry, ...] = (),
     ) -> Reference:
         """What candidates are held against; one for all that this process audits with the same golden outputs."""
         from assay_runner.golden.reference import Reference
@@ -91,7 +98,9 @@ class Context:
         if key not in self._references:
             folder = self.scratch / "golden" / str(len(self._references))
             axes = self.axes(model, dataset)
-            self._references[key] = Reference(model, dataset, golden, precision, folder, keep=self.keep, axes=axes)
+            self._references[key] = Reference(
+                model, dataset, golden, precision, folder, keep=self.keep, axes=axes, floors=floors
+            )
         # How the outputs were taken is told to whoever reads them now.
         self._references[key].outputs = golden
         return self._references[key]

@@ -6,20 +6,24 @@ It leaves a small record in the run's folder that says where they lie and what t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.data.datasets import Dataset, Source
 from assay_runner.digests import cache_key
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.golden.cache import Aligned
+from assay_runner.golden.kept_axes import KeptAxes
 from assay_runner.golden.stored import open_stored_outputs
 from assay_runner.models.loading import LoadedModel
+from assay_runner.passes import PASSES
 from assay_runner.stores import join
 from assay_runner.stores.sealed import put_record
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import made_by
 from assay_runner.tasks.golden_entry import GoldenEntry, Precision
+from assay_runner.tasks.golden_noise import checks_of, with_noise
 from assay_runner.tasks.records import RECORD, GoldenRecord
 from assay_runner.tensors import Array
 
@@ -51,7 +55,7 @@ def _stored(task: Task, uri: str, model: LoadedModel, dataset: Dataset, context:
     context.progress.stage("check stored golden outputs")
     axes = context.axes(model, dataset)
     outputs = open_stored_outputs(context.store, uri, model, dataset, context.scratch, axes)
-    notes = list(axes.notes)
+    notes, kept = list(axes.notes), _kept_axes(task, model, dataset, context)
     if outputs.ignored:
         notes.append(f"stored golden arrays ignored, for they match no output: {', '.join(outputs.ignored)}")
     if outputs.constant:
@@ -67,6 +71,7 @@ def _stored(task: Task, uri: str, model: LoadedModel, dataset: Dataset, context:
         dataset=dataset.identity,
         notes=tuple(notes),
         details={"uri": uri},
+        axes=kept,
     )
 
 
@@ -75,6 +80,8 @@ def _computed(task: Task, model: LoadedModel, dataset: Dataset, context: Context
     key = cache_key(model=model.identity, dataset=dataset.identity, precision=precision, **made_by())
     entry = GoldenEntry(join(task.cache, "golden", key), model, dataset, precision, context, context.workdir(task))
     index = entry.taken_or_made()
+    context.axes(model, dataset).take(index.axes)
+    index = with_noise(index, entry, task)
     return GoldenRecord(
         run=task.run,
         source="computed",
@@ -85,7 +92,20 @@ def _computed(task: Task, model: LoadedModel, dataset: Dataset, context: Context
         dataset=dataset.identity,
         notes=(*index.notes, *entry.notes),
         details={"precision": precision, **index.details},
+        axes=_kept_axes(task, model, dataset, context),
+        floors=(*(index.doubled or ()), *index.axes.floors),
     )
+
+
+def _kept_axes(task: Task, model: LoadedModel, dataset: Dataset, context: Context) -> KeptAxes:
+    """Where golden's samples are; inside the graph too, where a check of this audit will ask for it."""
+    axes = context.axes(model, dataset)
+    needs = [need for check in checks_of(task) for need in check.needs]
+    # Memory that is too little for that here is told by the candidate that finds it so.
+    with suppress(Unavailable):
+        if any(PASSES[type(need)].takes_parts for need in needs if type(need) in PASSES):
+            assert axes.all is not None
+    return axes.kept
 
 
 def open_golden(
@@ -101,6 +121,7 @@ def open_golden(
     for what, then, now in (("model", record.model, model.identity), ("dataset", record.dataset, dataset.identity)):
         if then != now:
             raise InvalidInput(f"the {what} changed after the golden run of this audit: run the audit again")
+    context.axes(model, dataset).take(record.axes)
     if record.source == "stored":
         axes = context.axes(model, dataset)
         return open_stored_outputs(context.store, record.uri, model, dataset, context.scratch, axes)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from assay_runner.data.datasets import Dataset
 from assay_runner.golden.cache import (
+    INDEX,
     SHARD_BYTES,
     WHAT,
     CachedOutputs,
@@ -19,7 +20,8 @@ from assay_runner.golden.cache import (
     read_index,
 )
 from assay_runner.models.loading import LoadedModel
-from assay_runner.stores.sealed import Damaged
+from assay_runner.stores import join
+from assay_runner.stores.sealed import Damaged, put_record
 from assay_runner.tasks.context import Context
 from assay_runner.tensors import Array
 
@@ -67,6 +69,11 @@ class GoldenEntry:
         self.context.progress.note("golden outputs taken from the cache")
         return index
 
+    def amended(self, index: GoldenIndex) -> GoldenIndex:
+        """Store an index in which more is known of the same outputs."""
+        put_record(self.context.store, join(self.folder, INDEX), index)
+        return index
+
     def __iter__(self) -> Iterator[Mapping[str, Array]]:
         """Outputs of each batch; from the first shard on that is damaged, of a golden run that is made now.
 
@@ -105,4 +112,4 @@ class GoldenEntry:
         writer = GoldenWriter(self.context.store, self.folder, self.workdir, self.shard_bytes)
         for batch, outputs in golden:
             writer.add(batch.count, outputs)
-        return writer.finish(tuple(golden.notes), dict(golden.details))
+        return writer.finish(tuple(golden.notes), dict(golden.details), axes.kept)

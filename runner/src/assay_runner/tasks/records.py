@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
+from assay_api.entries import FloorEntry
 from assay_api.model import Model
 from assay_api.names import ANNOTATION_RERUN
 from assay_api.plan import GOLDEN, Task
 from assay_runner.errors import Unavailable, Unsupported
+from assay_runner.golden.kept_axes import KeptAxes
 from assay_runner.stores import join, sealed
 from assay_runner.tasks.context import Context
 
@@ -35,6 +37,10 @@ class GoldenRecord(Model):
     """What a reader of the report must know."""
     details: dict[str, Any] = {}
     """How they were made."""
+    axes: KeptAxes = KeptAxes()
+    """Where the samples of the model's tensors are, as far as golden was asked."""
+    floors: tuple[FloorEntry, ...] = ()
+    """How closely they agree with themselves."""
 
 
 def read_record(task: Task, context: Context) -> GoldenRecord:

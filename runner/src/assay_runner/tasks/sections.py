@@ -50,4 +50,5 @@ def golden_section(record: GoldenRecord | None) -> GoldenEntry:
     if record is None:
         return GoldenEntry()
     notes = {"notes": record.notes} if record.notes else {}
-    return parse(GoldenEntry, {"uri": record.uri, "samples": record.samples, **record.details, **notes})
+    entry = parse(GoldenEntry, {"uri": record.uri, "samples": record.samples, **record.details, **notes})
+    return entry.model_copy(update={"floors": record.floors}) if record.floors else entry

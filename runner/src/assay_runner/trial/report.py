@@ -22,8 +22,9 @@ from assay_api.report import CandidateReport, Finding, Verdict, worst
 from assay_runner.backends.subject import Subject
 from assay_runner.checks import Check
 from assay_runner.checks.check import probe_disagrees
+from assay_runner.checks.golden_floor import floor_figures
 from assay_runner.checks.latency import latency_of
-from assay_runner.checks.output_drift import METRICS
+from assay_runner.checks.output_drift import METRICS, Metric
 from assay_runner.evidence import (
     BatchTimes,
     EngineFacts,
@@ -137,12 +138,18 @@ def _output(drifts: OutputDrifts, checks: Iterable[Check]) -> OutputEntry:
             p99=bad_end(values, 0.99, metric.more_is_better),
             worst_sample=int(drifts.measured[worst_index(values, metric.more_is_better)]),
             limit=limits.get(metric.name),
+            floor=_floor(drifts, metric),
         )
     for k, agreement in drifts.top_k.items():
         if drifts.classes > k and drifts.measured.size:
             share = _share(agreement[drifts.measured], drifts.measured, limits.get("topKAgreement"))
             metrics["topKAgreement"] = share.model_copy(update={"k": k})
     return OutputEntry(name=drifts.site.tensor, metrics=metrics)
+
+
+def _floor(drifts: OutputDrifts, metric: Metric) -> float | None:
+    figures = floor_figures(drifts.floors, metric.name).values()
+    return (min if metric.more_is_better else max)(figures, default=None)
 
 
 def _share(flags: NDArray[np.bool_], samples: NDArray[np.intp], limit: float | None) -> MetricEntry:

@@ -1,0 +1,142 @@
+"""How closely golden agrees with itself: the noise floor of its outputs, below which nothing can be judged by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from assay_api.entries import FloorEntry
+from assay_runner.backends.emulation import listed
+from assay_runner.golden.model import BACKEND, Precision, golden_model
+from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.graphs.taps import random_sites
+from assay_runner.graphs.upstream import upstream
+from assay_runner.models.loading import LoadedModel
+from assay_runner.statistics.samples import drift
+from assay_runner.tensors import Array, Batch, Batches, names
+
+PRESUMED: Final = 80.0
+"""Signal-to-noise ratio in dB that FP32 is presumed to hold where nobody measured. One rounding to 24 bits leaves
+152 dB, and N of them in a row 152 - 10 log10 N: ten million, a hundred layers of sums of a hundred thousand, leave
+82. Sums that cancel leave less."""
+NEAR_ZERO: Final = 100.0
+"""How much larger than the noise of a tensor, by its peak, that of its elements near zero may be, by their own."""
+
+EXACT: Final = "biu"
+"""Kinds of integers and booleans, which have no noise."""
+
+Against = Literal["fp64", "reordered"]
+
+
+def floor(output: str, against: Against, golden: Array, other: Array) -> FloorEntry | None:
+    """The worst of what lies between two runs of golden on the same samples; None where nothing can be compared.
+
+    Args:
+        output: its name.
+        against: what the other run is.
+        golden: (samples, ...), as golden makes it.
+        other: the same samples, of the other run.
+    """
+    if golden.shape != other.shape or {golden.dtype.kind, other.dtype.kind} & set(EXACT):
+        return None
+    found = drift(other, golden)
+    there = np.flatnonzero((found.compared > 0) & ~found.broken & ~found.void)
+    if not there.size:
+        return None
+    return FloorEntry(
+        output=output,
+        against=against,
+        samples=int(there.size),
+        max_abs=float(found.max_abs[there].max()),
+        max_rel=float(found.max_rel[there].max()),
+        cosine=float(found.cosine[there].min()),
+        psnr=float(found.psnr[there].min()),
+        snr=float(found.snr[there].min()),
+    )
+
+
+def near(metric: str, limit: float, peak: float) -> bool:
+    """Whether a limit is so fine that golden's own noise may be beyond it, for all that is presumed of FP32.
+
+    Args:
+        metric: of an output's drift.
+        limit: the limit.
+        peak: largest magnitude of golden's output.
+    """
+    amplitude = 10 ** (-PRESUMED / 20)
+    match metric:
+        case "snr" | "psnr":
+            return limit > PRESUMED
+        case "cosine":
+            return 1 - limit < amplitude**2 / 2
+        case "maxAbs":
+            return limit < amplitude * peak
+        case "maxRel":
+            return limit < amplitude * NEAR_ZERO
+    return False
+
+
+def against_double(
+    model: LoadedModel, dataset: Batches, axes: SampleAxes, workdir: Path, samples: int
+) -> tuple[tuple[FloorEntry, ...], tuple[str, ...]]:
+    """How far outputs in FP32 are from those in FP64, on a few samples; and what a reader must know of it.
+
+    One after the other, so that one model is in memory. Random outputs, and those of integers, have no floor.
+
+    Raises:
+        InvalidInput: the model cannot be run in FP64.
+        Unavailable: memory ran out.
+
+    Args:
+        model: the audit's model.
+        dataset: its inputs.
+        axes: where the samples of its outputs are.
+        workdir: where a converted model may be kept.
+        samples: how many are run, of the first batch; all of it, where the model takes one number only.
+    """
+    batch = next(iter(dataset))
+    if model.batch is None and batch.fed > samples:
+        chosen = np.linspace(0, batch.fed - 1, samples).astype(np.int64)
+        batch = Batch(batch.start, samples, {name: array[chosen] for name, array in batch.inputs.items()})
+    single, _ = _outputs(model, "fp32", batch, axes, workdir)
+    double, islands = _outputs(model, "fp64", batch, axes, workdir)
+    graph = load_outline(model.path)
+    drawn = {site.tensor for site in random_sites(graph)}
+    steady = [name for name in names(model.outputs) if drawn.isdisjoint(upstream(graph, name))]
+    found = (floor(name, "fp64", single[name], double[name]) for name in steady if name in single and name in double)
+    floors = tuple(entry for entry in found if entry)
+    lost = [name for name in steady if name in single and name in double and _lost(single[name], double[name])]
+    return floors, _noted(islands, lost)
+
+
+def _lost(single: Array, double: Array) -> bool:
+    """Whether FP32 holds NaN or Inf where FP64 has a number."""
+    if single.shape != double.shape or {single.dtype.kind, double.dtype.kind} & set(EXACT):
+        return False
+    return bool((np.isfinite(double) & ~np.isfinite(single)).any())
+
+
+def _noted(islands: list[str], lost: list[str]) -> tuple[str, ...]:
+    notes = []
+    if islands:
+        left = f"without that of nodes that cannot be run in FP64: {listed(islands)}"
+        notes.append(f"golden's own noise was measured {left}")
+    if lost:
+        what = f"golden holds NaN or Inf in FP32, and numbers in FP64, in outputs {listed(lost)}"
+        notes.append(f"{what}: set golden.precision: fp64")
+    return tuple(notes)
+
+
+def _outputs(
+    model: LoadedModel, precision: Precision, batch: Batch, axes: SampleAxes, workdir: Path
+) -> tuple[Mapping[str, Array], list[str]]:
+    """Outputs, samples along the first axis, and which nodes were not run in that precision."""
+    built, details = golden_model(model, precision, workdir)
+    with BACKEND.open(built) as session:
+        found = {name: axes.samples(name, array, batch) for name, array in session.run(batch.inputs).items()}
+        kept = {name: np.array(array) for name, array in found.items() if array is not None}
+    return kept, details.get("fp32Nodes", [])

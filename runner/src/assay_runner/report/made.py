@@ -1,0 +1,20 @@
+"""How a verdict came about: golden's own noise, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assay_api.report import Report
+from assay_runner.report.figures import figure
+
+_AGAINST = {"fp64": "FP64", "reordered": "another order and batch"}
+
+
+def noise(report: Report) -> list[dict[str, Any]]:
+    """A row per output and run that golden was held against; nothing where none was."""
+    rows = []
+    for entry in report.golden.floors or ():
+        values = entry.model_dump(by_alias=True)
+        figures = {metric: figure(metric, values[metric]) for metric in ("snr", "psnr", "maxAbs", "maxRel", "cosine")}
+        rows.append({"output": entry.output, "against": _AGAINST[entry.against], "samples": entry.samples, **figures})
+    return rows
