@@ -46,6 +46,25 @@ class MetricEntry(Model):
     """k of top-k agreement."""
 
 
+class Provenance(Model):
+    """What computed, and from what."""
+
+    runtime: str
+    """onnxruntime or tensorrt."""
+    version: str | None = None
+    """Its version."""
+    provider: str | None = None
+    """Execution provider of ONNX Runtime; the GPU of an engine."""
+    precision: str | None = None
+    """Precision asked for; absent for an existing plan."""
+    tf32: Literal["none", "off", "on", "emulated", "unknown"] = "unknown"
+    """Whether products may be rounded to TF32: none where the provider has no TF32, unknown for an existing plan."""
+    model: str | None = None
+    """SHA-256 of the model; where it has external data, of the digests of all its files."""
+    data: str | None = None
+    """Digest of the dataset: of names, sizes and versions of its shards, of how many samples, and of the batch."""
+
+
 class FloorEntry(Model):
     """How closely golden agrees with itself on one output: nothing finer can be judged against it.
 
@@ -163,6 +182,8 @@ class EngineEntry(Model):
     """weak or strong."""
     flags: tuple[str, ...] | None = None
     """Builder flags that were set."""
+    tf32: bool | None = None
+    """Whether the builder might take TF32."""
     plugins: tuple[str, ...] | None = None
     """Plugin libraries that were loaded."""
     build_seconds: Number | None = None

@@ -14,6 +14,7 @@ from assay_api.entries import (
     HistogramEntry,
     Latency,
     OutputEntry,
+    Provenance,
     TensorEntry,
 )
 from assay_api.finding import Finding, Verdict, worst
@@ -34,6 +35,7 @@ __all__ = [
     "Latency",
     "Number",
     "OutputEntry",
+    "Provenance",
     "Recommendation",
     "Report",
     "TensorEntry",
@@ -62,6 +64,8 @@ class CandidateReport(Model):
     """TensorRT's typing."""
     emulated: bool = False
     """True where ONNX Runtime stood in for the engine."""
+    provenance: Provenance | None = None
+    """What ran it, and from what it was built; absent where nothing ran."""
     samples: int = 0
     """Samples judged."""
     latency: Latency | None = None
@@ -114,6 +118,8 @@ class GoldenEntry(Model):
     """Precision of the golden run; absent for outputs that the user stored."""
     backend: str | None = None
     """What ran it and its version, likewise."""
+    provenance: Provenance | None = None
+    """What ran it, and on what, likewise."""
     fp32_nodes: tuple[str, ...] | None = None
     """In fp64: nodes that run in FP32 all the same, for ONNX Runtime has no kernel in double precision."""
     rewritten_nodes: int | None = None

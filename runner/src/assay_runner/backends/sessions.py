@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import ml_dtypes
 import numpy as np
@@ -39,6 +39,10 @@ DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
         }.items()
     }
 )
+
+
+PROVIDER: Final = "CPUExecutionProvider"
+"""What runs every session; it has no TF32."""
 
 
 class Purpose(Enum):
@@ -101,7 +105,7 @@ class OrtSession:
             Unavailable: it does not fit into memory.
         """
         with translated(f"model {path.name}"):
-            self._session = ort.InferenceSession(str(path), options(purpose), providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(str(path), options(purpose), providers=[PROVIDER])
         self.types: dict[str, str] = {o.name: o.type for o in self._session.get_outputs()}
         self.ranks: dict[str, int] = {o.name: len(o.shape) for o in self._session.get_outputs() if o.shape}
         self.inputs: dict[str, str] = {i.name: i.type for i in self._session.get_inputs()}

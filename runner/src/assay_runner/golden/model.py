@@ -15,6 +15,7 @@ import onnxruntime as ort
 from assay_runner.backends.backend import Built
 from assay_runner.backends.emulation import fp32_model, fp64_model, listed
 from assay_runner.backends.onnxruntime import OnnxRuntime
+from assay_runner.backends.sessions import PROVIDER
 from assay_runner.models.loading import LoadedModel
 
 Precision = Literal["fp32", "fp64"]
@@ -29,7 +30,17 @@ def golden_model(model: LoadedModel, precision: Precision, workdir: Path) -> tup
     """
     workdir.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix="golden-", dir=workdir))
-    details: dict[str, Any] = {"precision": precision, "backend": f"onnxruntime {ort.__version__}"}
+    details: dict[str, Any] = {
+        "precision": precision,
+        "backend": f"{BACKEND.name} {ort.__version__}",
+        "provenance": {
+            "runtime": BACKEND.name,
+            "version": ort.__version__,
+            "provider": PROVIDER,
+            "precision": precision,
+            "tf32": "none",
+        },
+    }
     notes: list[str] = []
     if precision == "fp32":
         path = fp32_model(model.path, folder)

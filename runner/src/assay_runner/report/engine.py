@@ -67,6 +67,7 @@ _LABELS = {
     "taken": "Taken",
     "typing": "Typing",
     "flags": "Builder flags",
+    "tf32": "TF32 allowed",
     "plugins": "Plugins",
     "build_seconds": "Build, seconds",
     "built": "Built",

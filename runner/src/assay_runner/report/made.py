@@ -1,4 +1,4 @@
-"""How a verdict came about: golden's own noise, as a table."""
+"""How a verdict came about, in two tables: golden's own noise, and what computed golden and candidates from what."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ def noise(report: Report) -> list[dict[str, Any]]:
         figures = {metric: figure(metric, values[metric]) for metric in ("snr", "psnr", "maxAbs", "maxRel", "cosine")}
         rows.append({"output": entry.output, "against": _AGAINST[entry.against], "samples": entry.samples, **figures})
     return rows
+
+
+def provenance(report: Report) -> list[dict[str, Any]]:
+    """A row for golden, where it was computed, and for each candidate that ran."""
+    made = [("golden", report.golden.provenance), *((each.name, each.provenance) for each in report.candidates)]
+    return [{"of": name, **entry.model_dump(by_alias=True, exclude_none=True)} for name, entry in made if entry]

@@ -22,7 +22,7 @@ from assay_api.report import DatasetEntry, GoldenEntry, Report, Verdict
 from assay_runner.report.candidate import candidate_section, candidate_sheets, parts_of
 from assay_runner.report.embedded import carries, embedded
 from assay_runner.report.engine import machines
-from assay_runner.report.made import noise
+from assay_runner.report.made import noise, provenance
 from assay_runner.report.markup import Html, data_block, el, facts, join
 from assay_runner.report.results import findings_list
 from assay_runner.report.summary import candidates_table, hero
@@ -182,8 +182,9 @@ def _run(report: Report) -> Html:
     ):
         if values:
             parts += [el("h3", None, title), facts((_LABELS.get(key, key), cell(v)) for key, v in values.items())]
-    if records := noise(report):
-        parts += [el("h3", None, "Golden's own noise"), cell(records)]
+    for title, records in (("Golden's own noise", noise(report)), ("What computed, from what", provenance(report))):
+        if records:
+            parts += [el("h3", None, title), cell(records)]
     if report.spec:
         spec = yaml.safe_dump(to_wire(report.spec), sort_keys=False, allow_unicode=True, width=100)
         listing = el("div", {"class": "copyable"}, el("pre", {"tabindex": "0"}, el("code", None, spec)))
@@ -192,5 +193,5 @@ def _run(report: Report) -> Html:
 
 
 def _known(entry: DatasetEntry | GoldenEntry) -> dict[str, Any]:
-    """Its fields that are not absent, by their names in report.json; what is a table has its own."""
-    return entry.model_dump(by_alias=True, exclude_none=True, exclude={"floors"})
+    """Its fields that are not absent, by their names in report.json; those that are tables have their own."""
+    return entry.model_dump(by_alias=True, exclude_none=True, exclude={"floors", "provenance"})

@@ -17,7 +17,7 @@ ROWS, COLUMNS = 50, 12
 
 
 _NEXT_WORD = re.compile("(?<=[a-z0-9])(?=[A-Z])")
-_SPELLED = {"snr": "SNR", "Snr": "SNR", "psnr": "PSNR", "Rms": "RMS", "Fp32": "FP32"}
+_SPELLED = {"snr": "SNR", "Snr": "SNR", "psnr": "PSNR", "Rms": "RMS", "Fp32": "FP32", "tf32": "TF32"}
 
 
 def words(key: str) -> str:

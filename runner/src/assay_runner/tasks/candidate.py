@@ -22,6 +22,7 @@ from assay_runner.passes.setting import Setting
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of, open_golden
+from assay_runner.tasks.provenance import provenance_of
 from assay_runner.tasks.publish import candidate_of, publish, resumed, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import single_report
@@ -58,7 +59,8 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
         backend.release(setting.subject.built)
     notes = [*measured.report.notes, *dataset.notes, *notes]
     whose = {"candidate": candidate.name, "gpu_product": task.gpu_product}
-    noted = measured.report.model_copy(update={**whose, "notes": tuple(notes)})
+    made = {"provenance": provenance_of(setting.subject, dataset), "notes": tuple(notes)}
+    noted = measured.report.model_copy(update={**whose, **made})
     report = single_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
 

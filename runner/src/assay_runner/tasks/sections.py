@@ -51,4 +51,8 @@ def golden_section(record: GoldenRecord | None) -> GoldenEntry:
         return GoldenEntry()
     notes = {"notes": record.notes} if record.notes else {}
     entry = parse(GoldenEntry, {"uri": record.uri, "samples": record.samples, **record.details, **notes})
-    return entry.model_copy(update={"floors": record.floors}) if record.floors else entry
+    if entry.provenance is None:
+        return entry
+    inputs = {"model": record.model, "data": record.dataset}
+    made = entry.provenance.model_copy(update=inputs)
+    return entry.model_copy(update={"floors": record.floors, "provenance": made})

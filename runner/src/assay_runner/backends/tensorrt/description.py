@@ -56,7 +56,7 @@ def engine_facts(
         "computeCapability": ".".join(map(str, gpu.capability)),
         "driverCuda": f"{gpu.driver // 1000}.{gpu.driver % 1000 // 10}",
         "verbosity": inspected["verbosity"],
-        **({"typing": chosen.typing, "flags": list(chosen.flags)} if chosen else {}),
+        **({"typing": chosen.typing, "flags": list(chosen.flags), "tf32": chosen.tf32} if chosen else {}),
         **({"plugins": list(chosen.options.plugins)} if chosen and chosen.options.plugins else {}),
         **record,
     }
