@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -126,6 +127,55 @@ def of_input(shape: list[int | str | None] | None, elem: int = TensorProto.FLOAT
     return build
 
 
+def recurrent(path: Path) -> Path:
+    """Valid, and of a layout that ONNX Runtime has no kernel for."""
+    weights = [("w", (1, 15, 4)), ("r", (1, 15, 5))]
+    node = helper.make_node("GRU", ["x", "w", "r"], ["y"], name="the-node", hidden_size=5, layout=1)
+    held = [numpy_helper.from_array(np.zeros(shape, np.float32), name) for name, shape in weights]
+    return save(path, [node], [info("x", ["b", 3, 4])], [info("y", ["b", 3, 1, 5])], initializer=held)
+
+
+def inside(build: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    """The same inside a branch that the data decide."""
+
+    def built(path: Path) -> Path:
+        model = onnx.load(str(build(path)))
+        then = helper.make_graph(list(model.graph.node), "then", [], list(model.graph.output))
+        other = helper.make_graph(list(model.graph.node), "else", [], list(model.graph.output))
+        nodes = [
+            helper.make_node("ReduceSum", ["x"], ["s"], keepdims=0),
+            helper.make_node("Cast", ["s"], ["c"], to=TensorProto.BOOL),
+            helper.make_node("If", ["c"], ["z"], then_branch=then, else_branch=other),
+        ]
+        outputs = [info("z", ["b", 3, 1, 5])]
+        return save(path, nodes, list(model.graph.input), outputs, initializer=list(model.graph.initializer))
+
+    return built
+
+
+def narrow(kind: int) -> Callable[[Path], Path]:
+    """An input of a type that has no name outside ONNX."""
+
+    def build(path: Path) -> Path:
+        cast = helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)
+        opsets = [helper.make_opsetid("", 21)]
+        return save(path, [cast], [info("x", ["b", 3], kind)], [info("y", ["b", 3])], opsets=opsets)
+
+    return build
+
+
+def of_kind(kind: int, name: str = "the-node") -> Callable[[Path], Path]:
+    """A convolution of an element type that ONNX allows and ONNX Runtime lacks on CPU."""
+
+    def build(path: Path) -> Path:
+        node = helper.make_node("Conv", ["x", "w"], ["y"], name=name)
+        weight = helper.make_tensor("w", kind, [4, 3, 1, 1], np.zeros(12))
+        given, made = (info(name, ["b", size, 8, 8], kind) for name, size in (("x", 3), ("y", 4)))
+        return save(path, [node], [given], [made], initializer=[weight], opsets=[helper.make_opsetid("", 22)])
+
+    return build
+
+
 BAD: list[tuple[str, Callable[[Path], Path], str]] = [
     ("empty", written(b""), "is empty (0 bytes)"),
     ("page", written(b"\n<!DOCTYPE html><html><body>Sign in"), "not ONNX but a web page"),
@@ -148,6 +198,12 @@ BAD: list[tuple[str, Callable[[Path], Path], str]] = [
     ("two batches", two_batches, "disagree on the batch, their first axis (a: 2, b: 4)"),
     ("no shape", of_input(None), "input 'x' of the model"),
     ("scalar", of_input([]), "input 'x' of the model"),
+    ("float8 input", narrow(TensorProto.FLOAT8E5M2), "is float8_e5m2, a type that .npz cannot hold: export the model"),
+    ("int4 input", narrow(TensorProto.INT4), "is int4, a type that .npz cannot hold: export the model with a float32"),
+    ("layout", recurrent, "cannot run it on CPU, node 'the-node' (GRU, inputs of float): Batchwise recurrent"),
+    ("layout inside", inside(recurrent), "node 'the-node' (GRU, inputs of float): Batchwise recurrent operations"),
+    ("kernel", of_kind(TensorProto.DOUBLE), "which ONNX Runtime does not run on CPU with inputs of double: export"),
+    ("kernel of no name", of_kind(TensorProto.BFLOAT16, ""), "(node 'Conv:y'), which ONNX Runtime does not run on CPU"),
     ("text input", of_input(["b", 3], TensorProto.STRING), "is no tensor of numbers"),
 ]
 
@@ -160,6 +216,14 @@ def test_a_bad_model_is_refused_in_one_sentence(tmp_path: Path, build: Callable[
     assert sentence in str(caught.value)
     assert f"file://{path}" in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "onnxruntime_src" not in str(caught.value)
+
+
+def test_a_model_that_is_valid_is_not_said_to_be_none(tmp_path: Path) -> None:
+    for number, build in enumerate((recurrent, inside(recurrent), of_kind(TensorProto.DOUBLE))):
+        with pytest.raises(InvalidInput) as caught:
+            loaded(build(tmp_path / f"{number}.onnx"), tmp_path / "scratch")
+        assert "not valid ONNX" not in str(caught.value)
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:

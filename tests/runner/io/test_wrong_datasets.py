@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -93,6 +94,11 @@ BAD: list[tuple[str, Callable[[Path], None], str]] = [
     ("text", arrays(x=np.array(["one"] * 4), label=INT), "is text, and the model's input takes float32"),
     ("text labels", arrays(x=rows(4), label=np.array(["a"] * 4)), "are text, and class labels are integers"),
     ("objects", arrays(x=np.array([None] * 4, dtype=object), label=INT), "is object, and the model's input takes"),
+    (
+        "float8",
+        arrays(x=rows(4).astype(ml_dtypes.float8_e5m2), label=INT),
+        "array 'x' of part-001.npz has element",
+    ),
     ("unequal", arrays(x=rows(5), label=INT), "disagree on the number of samples, their first axis (x: 5, label: 4)"),
     ("no labels", arrays(x=rows(4)), "no array of labels 'label' (dataset.labels): it holds 'x'"),
     ("float labels", arrays(x=rows(4), label=INT.astype("float32")), "are float32, and class labels are integers"),

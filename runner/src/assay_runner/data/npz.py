@@ -11,6 +11,7 @@ import errno
 import io
 import lzma
 import math
+import re
 import struct
 import tokenize
 import uuid
@@ -41,6 +42,8 @@ _MOST_PER_BYTE: Final = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
 _MOST_HEADER: Final = 1 << 16
 """Bytes of an .npy header and its preamble that are read; NumPy takes headers of 10,000 characters."""
 
+_UNNAMED: Final = re.compile(r"not a valid dtype descriptor: '([^']{1,40})'")
+
 
 @dataclass(frozen=True)
 class ArrayHeader:
@@ -51,12 +54,14 @@ class ArrayHeader:
         dtype: element type, in the file's byte order.
         shape: all axes; the first counts samples.
         fortran: whether the first axis varies fastest in the file.
+        unnamed: the element type as the file spells it, where NumPy has none of that name; `dtype` says nothing then.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     fortran: bool
+    unnamed: str = ""
 
     @property
     def nbytes(self) -> int:
@@ -130,6 +135,11 @@ def _read_header(stream: IO[bytes], name: str) -> ArrayHeader:
         else:
             # Version 3 exists for field names of structured arrays alone, which no tensor has: never a needed array.
             return ArrayHeader(name, np.dtype(object), (), False)
+    except ValueError as error:
+        # Types that others add to NumPy are written by names that it cannot read back, such as <f1 for float8.
+        if found := _UNNAMED.search(str(error)):
+            return ArrayHeader(name, np.dtype(object), (), False, found[1])
+        raise
     except (MemoryError, SyntaxError, TypeError, tokenize.TokenError) as error:
         # NumPy has Python read the header, and lets through much of what that says of one that is none.
         raise ValueError(f"array {name} has no readable header") from error

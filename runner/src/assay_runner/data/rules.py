@@ -53,6 +53,11 @@ def _named(headers: Mapping[str, ArrayHeader], name: str, role: str, shard: str)
 
 
 def _check_input(header: ArrayHeader, spec: TensorSpec, shard: str) -> None:
+    if header.unnamed:
+        raise InvalidInput(
+            f"array {header.name!r} of {shard} has element type {header.unnamed!r}, which NumPy does not read back "
+            f"from .npz (as of float8): store it by .astype({spec.dtype.name!r})"
+        )
     if not same_type(header.dtype, spec.dtype):
         raise InvalidInput(
             f"array {header.name!r} of {shard} is {type_name(header.dtype)}, and the model's input takes "

@@ -10,7 +10,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from assay_api.audit import ModelRef
 from assay_runner.errors import InvalidInput
@@ -20,6 +20,12 @@ from assay_runner.tensors import TensorSpec
 
 if TYPE_CHECKING:
     from assay_runner.stores import Store
+
+FED: Final = frozenset(
+    {"float16", "bfloat16", "float32", "float64", "bool"}
+    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+)
+"""Element types that a dataset can hold and ONNX Runtime can be fed."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,11 @@ def _input(info: Any, uri: str) -> TensorSpec:
         raise InvalidInput(
             f"input {info.name!r} of the model {uri} is no tensor of numbers, and datasets hold nothing else: "
             "export the model without the steps before its first numeric tensor"
+        )
+    if dtype.name not in FED:
+        raise InvalidInput(
+            f"input {info.name!r} of the model {uri} is {dtype.name}, a type that .npz cannot hold: export the "
+            f"model with a float32 input, and a Cast to {dtype.name} behind it, and store float32"
         )
     if not info.type.tensor_type.HasField("shape"):
         raise InvalidInput(f"input {info.name!r} of the model {uri} has no shape: export the model with input shapes")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
+from assay_runner.models.kernels import culprit
 from assay_runner.models.outline import tensors
 
 Shape = tuple[int | str | None, ...]
@@ -22,11 +23,16 @@ _NO_KERNEL: Final = re.compile(r"Could not find an implementation for (\w+)\((\d
 _OPSET: Final = re.compile(r"Opset (\d+) is under development.*?domain (\S+) is till opset (\d+)", re.DOTALL)
 _IR: Final = re.compile(r"(?:ir_version|IR version:?) (\d+)[^\d]+(\d+)")
 _NO_SHAPE: Final = "Field 'shape' of 'type' is required but missing"
+_KNOWN: Final = (_OUT_OF_MEMORY, _NO_SCHEMA, _NOT_REGISTERED, _OPSET, _IR)
 _NODE: Final = re.compile(r"Name: (\S*) OpType: (\S+)")
 _BOILERPLATE: Final = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed: ?|This is an invalid model\. "
 )
 _SOURCE: Final = re.compile(r"^/\S+:\d+ .*?\) (?=[A-Z])", re.DOTALL)
+# What ONNX Runtime says where the model is at fault; all else is its own limit, for the checker let the model pass.
+_AT_FAULT: Final = re.compile(r"InferenceError|INVALID_(GRAPH|PROTOBUF)|[Ii]nvalid model|Type Error")
+_REFUSED: Final = re.compile(r"/\S+\.(?:cc|h):\d+ .*? was false\. |/\S+\.(?:cc|h):\d+ \S.*?\)(?: const)? (?=[A-Z])")
+_SUPPORT: Final = re.compile(r" ?If you need support create a github issue.*$")
 
 
 def check_graph(path: Path, proto: Any, uri: str) -> None:
@@ -68,8 +74,30 @@ def check_runs(path: Path, uri: str) -> Mapping[str, Shape]:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     # The runtime's own exception classes have no public base but Exception.
     except Exception as error:
-        raise refusal(str(error), uri) from error
+        raise _refused(path, str(error), uri) from error
     return {o.name: tuple(o.shape) for o in session.get_outputs() if isinstance(o.shape, list) and o.shape}
+
+
+def _refused(path: Path, text: str, uri: str) -> AuditError:
+    """The sentence for what ONNX Runtime said of a model that ONNX's checker lets pass."""
+    if found := _NO_KERNEL.search(text):
+        node = culprit(path, f"Could not find an implementation for {found[1]}({found[2]})")
+        name, types = (node.name, node.types) if node else (found[3], ())
+        given = f"inputs of {' and '.join(types)}" if types else "these types"
+        return InvalidInput(
+            f"the model {uri} uses operator {found[1]}, version {found[2]} (node {name!r}), which ONNX Runtime does "
+            f"not run on CPU with {given}: export the model for another opset or element type"
+        )
+    if any(known.search(text) for known in _KNOWN) or _AT_FAULT.search(text):
+        return refusal(text, uri)
+    reason = _SUPPORT.sub("", _REFUSED.sub("", " ".join(_BOILERPLATE.sub("", text.strip()).split()))).strip()
+    reason = reason.removeprefix("Exception during initialization: ").removeprefix("Exception during loading: ")
+    node = culprit(path, reason[:80])
+    where = f", node {node.name!r} ({node.op}, inputs of {' and '.join(node.types) or 'unknown type'})" if node else ""
+    return InvalidInput(
+        f"the model {uri} is valid ONNX, but ONNX Runtime cannot run it on CPU{where}: {reason[:300].rstrip('.')}; "
+        "export it without that"
+    )
 
 
 def refusal(text: str, uri: str) -> AuditError:
@@ -87,11 +115,6 @@ def refusal(text: str, uri: str) -> AuditError:
         return InvalidInput(
             f"the model {uri} uses operator {found[1]}, which ONNX Runtime does not have: export the model without it, "
             "or give the operator as an ONNX function inside the model"
-        )
-    if found := _NO_KERNEL.search(text):
-        return InvalidInput(
-            f"the model {uri} uses operator {found[1]}, version {found[2]} (node {found[3]!r}), which ONNX Runtime "
-            "does not run on CPU with these types: export the model for another opset or element type"
         )
     if found := _OPSET.search(text):
         return InvalidInput(
