@@ -52,7 +52,7 @@ def test_lack_of_memory_is_not_the_users_fault(text: str) -> None:
 
 def test_a_file_that_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"nonsense")
-    with pytest.raises(InvalidInput, match=r"m\.onnx"):
+    with pytest.raises(InvalidInput, match=r"cannot run the model: Protobuf parsing failed"):
         OrtSession(tmp_path / "m.onnx", Purpose.PLAIN)
 
 
