@@ -27,7 +27,9 @@ def control_flow(model: onnx.ModelProto) -> tuple[Site, ...]:
 
 
 def learn_types(model: onnx.ModelProto, types: Mapping[str, int] = NOTHING) -> None:
-    """Fill `value_info` of every subgraph, in place, as far as inference reaches.
+    """Fill `value_info` of every subgraph, and types that its inputs and outputs lack, as far as inference reaches.
+
+    Changes the model in place.
 
     Args:
         model: its weights may be external.
@@ -98,4 +100,15 @@ def _copy(source: onnx.GraphProto, target: onnx.GraphProto) -> None:
         for inner, own in zip(subgraphs(found), subgraphs(node), strict=True):
             del own.value_info[:]
             own.value_info.extend(inner.value_info)
+            for known, value in zip((*inner.input, *inner.output), (*own.input, *own.output), strict=True):
+                _complete(value, known)
             _copy(inner, own)
+
+
+def _complete(value: onnx.ValueInfoProto, known: onnx.ValueInfoProto) -> None:
+    """Say the element type of what a graph is given or gives, where none is said; shapes are the runtime's to find."""
+    said = value.type.WhichOneof("value")
+    if said not in (None, "tensor_type") or value.type.tensor_type.elem_type:
+        return
+    if known.type.HasField("tensor_type"):
+        value.type.tensor_type.elem_type = known.type.tensor_type.elem_type

@@ -26,6 +26,8 @@ from assay_runner.tensors import Array
 WEIGHTS = "weights.bin"
 ALIGNMENT = 4096
 INSIDE_BYTES = 1024
+DEFAULT_DOMAINS = ("", "ai.onnx")
+FIRST_IMPORTED = 17
 
 # Types of which a byte holds several elements, though numpy gives each one of its own.
 PACKED_BITS: Mapping[str, int] = MappingProxyType({"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "float4_e2m1fn": 4})
@@ -34,7 +36,9 @@ Convert = Callable[[str, Array], Array]
 
 
 def load_graph(path: Path) -> onnx.ModelProto:
-    """The model without its external weights, local functions inlined, constants of the outer graph as initialisers.
+    """The model without its external weights, constants of the outer graph as initialisers.
+
+    Local functions stand inlined, and so do branches that weights decide.
 
     Raises:
         InvalidInput: the file is no ONNX model.
@@ -60,8 +64,19 @@ def load_outline(path: Path) -> onnx.ModelProto:
 
 
 def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
+    # It stands on this file, which is why it is not known above.
+    from assay_runner.graphs.branches import decided
+
     inlined = onnx.inliner.inline_local_functions(model) if model.functions else model
-    return _constants_as_weights(_weights_are_no_inputs(inlined))
+    return _constants_as_weights(decided(_weights_are_no_inputs(_with_default_opset(inlined))))
+
+
+def _with_default_opset(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model may use operators of another domain alone; what is put in beside them is of the default one."""
+    if not any(imported.domain in DEFAULT_DOMAINS for imported in model.opset_import):
+        model.opset_import.append(helper.make_opsetid("", FIRST_IMPORTED))
+        model.ir_version = max(model.ir_version, 8)
+    return model
 
 
 def _weights_are_no_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -158,7 +173,7 @@ def rename_uses(node: onnx.NodeProto, names: dict[str, str]) -> None:
 
 def opset(model: onnx.ModelProto) -> int:
     """Version of the default operator set."""
-    return next((i.version for i in model.opset_import if i.domain in ("", "ai.onnx")), 1)
+    return next((i.version for i in model.opset_import if i.domain in DEFAULT_DOMAINS), 1)
 
 
 def fresh(model: onnx.ModelProto) -> Callable[[str], str]:
