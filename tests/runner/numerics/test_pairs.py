@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from assay_runner.backends import quantisation
-from assay_runner.backends.quantisation import own_pairs
+from assay_runner.backends.schemes import own_pairs
 from assay_runner.errors import InvalidInput
 from assay_runner.graphs.documents import opset
 from assay_runner.graphs.eight_bit import FORMATS, NEUTRAL_SCALE, EightBit
@@ -128,11 +128,11 @@ def test_weights_have_a_scale_per_output_channel(tmp_path: Path) -> None:
             assert np.abs(restored - original[name]).max() <= scale.max() * 0.501
             assert np.abs(weights[n.input[0]].astype(int)).max() == 127
     # Twice by Gemm (rows, then columns), once by MatMul from the right, once from the left.
-    assert axes.pop("square") == [0, 1, 1, None]
-    assert axes == {"kernel": [0], "spread": [1], "apart": [0], "stack": [None]}
+    assert axes.pop("square") == [0, 1, 1, 0]
+    assert axes == {"kernel": [0], "spread": [1], "apart": [0], "stack": [2]}
     assert weights["other"].dtype == np.float32
     # One stored copy per axis.
-    assert len({n.input[0] for n in pairs(made) if n.input[0].startswith("square__")}) == 3
+    assert len({n.input[0] for n in pairs(made) if n.input[0].startswith("square__")}) == 2
     assert "kernel" not in weights
 
 
@@ -281,6 +281,9 @@ def test_what_has_pairs_already_is_not_quantised_twice(tmp_path: Path) -> None:
     first = quantised(mlp(), "int8", tmp_path / "a", random(16, 8))
     with pytest.raises(InvalidInput, match=r"has Q/DQ pairs inside already.*: remove calibration"):
         quantised(first, "int8", tmp_path / "b", random(16, 8))
+    # Of another format: to remove calibration would lead to being told to give it.
+    with pytest.raises(InvalidInput, match=r"pairs of another format inside already \(INT8\): choose the precision"):
+        quantised(first, "fp8", tmp_path / "c", random(16, 8))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -293,6 +296,44 @@ def test_pairs_of_its_own_are_recognised_by_their_format(kind: EightBit, tmp_pat
     held = "only FLOAT8E4M3FN" if kind == "fp8" else "only INT8"
     with pytest.raises(InvalidInput, match=held):
         own_pairs(path, other)
+
+
+def dynamic() -> onnx.ModelProto:
+    """Scales of activations that are found anew in every run."""
+    return model(
+        [
+            node("DynamicQuantizeLinear", "x", "xq xs xz"),
+            node("MatMulInteger", "xq wq xz", "yi"),
+            node("Cast", "yi", "yf", to=TensorProto.FLOAT),
+            node("Mul", "yf xs", "y"),
+        ],
+        [value("x", "N", 8)],
+        [value("y", "N", 4)],
+        [constant("wq", np.ones((8, 4), np.int8))],
+    )
+
+
+def test_another_scheme_than_pairs_is_named(tmp_path: Path) -> None:
+    given = loaded(dynamic(), tmp_path)
+    said = r"given.onnx is quantised dynamically.*\(DynamicQuantizeLinear\).*precision: fp32"
+    with pytest.raises(InvalidInput, match=said):
+        own_pairs(given.path, "int8")
+    with pytest.raises(InvalidInput, match=r"nothing to run in INT8 in given.onnx: it is quantised dynamically"):
+        build(given, asked("int8"), tmp_path, Samples({"x": random(8, 8)}))
+    # The way out that it names is one.
+    built = build(given, candidate("fp32"), tmp_path / "fp32")
+    assert any("quantised dynamically" in note and "in a batch" in note for note in built.notes)
+    with ORT.open(built) as session:
+        assert session.run({"x": random(8, 8)})["y"].shape == (8, 4)
+
+
+def test_why_nothing_runs_in_fp8_is_said_with_the_rule_and_a_node(tmp_path: Path) -> None:
+    shapes = [value("x", "N", 3, 8, 8)], [value("y", "N", 8, 8, 8)]
+    # Too old for FP8: what is quantised is a newer model of another file.
+    proto = model([node("Conv", "x w", "y")], *shapes, [constant("w", random(8, 3, 1, 1))], opset=13)
+    said = r"in FP8 in given.onnx: .*at least 16 .*channels.*3 and 8 channels \(y.node\)"
+    with pytest.raises(InvalidInput, match=said):
+        build(loaded(proto, tmp_path), asked("fp8"), tmp_path, Samples({"x": random(4, 3, 8, 8)}))
 
 
 def test_a_quantised_activation_without_a_zero_point_is_of_8_bits(tmp_path: Path) -> None:

@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
+from assay_runner.backends import Segment
+from assay_runner.backends.inspection import Inspection
+from assay_runner.backends.segments import open_segments
 from assay_runner.data.rows import bits_equal
 from assay_runner.graphs.segments import cut
 from assay_runner.graphs.taps import random_sites, sites, tapped
@@ -67,6 +71,69 @@ def test_what_is_not_shared_is_computed_inside_the_segment(tmp_path: Path) -> No
         [segment] = segments
         assert segment.needs == {"x"}
         assert bits_equal(segment.session.run({"x": x})[segment.gives["logits"]], whole["logits"])
+
+
+def test_what_cannot_be_run_alone_takes_no_other_with_it(tmp_path: Path) -> None:
+    """A segment that ONNX Runtime refuses, when it is opened or when it is run, is named; all others are measured."""
+    proto = model(
+        [
+            node("Exp", "x", "a"),
+            node("Reshape", "a shape", "b"),
+            node("Neg", "b", "c"),
+            helper.make_node("NoSuchThing", ["c"], ["d"], "d.node", domain="com.microsoft"),
+            node("Abs", "c", "e"),
+            node("Sqrt", "e", "f"),
+        ],
+        [value("x", "N", 4)],
+        [value("f", "N", 4)],
+        [constant("shape", np.array([-1, 3]))],
+    )
+    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    shared = dict.fromkeys("abcdef", 1)
+    found = segments_of(proto, shared, {"a": 2, "b": 2, "c": 2, "d": 2, "e": 2}, tmp_path)
+    assert {name for segment in found for name in segment.lost} == {"d"}
+    x = random(5, 4)
+    golden = dict.fromkeys("abcde", x)
+    made = {name for segment in found for name in segment.session.run({"x": x, **golden})}
+    assert made == {f"{name}__local" for name in "acef"}
+    lost = {name: why for segment in found for name, why in segment.lost.items()}
+    assert lost.keys() == {"b", "d"}
+    assert "b.node" in lost["b"]
+    assert not any("segment" in why or str(tmp_path) in why for why in lost.values())
+
+
+def segments_of(
+    proto: onnx.ModelProto, shared: dict[str, int], ranks: dict[str, int], folder: Path
+) -> tuple[Segment, ...]:
+    """As a backend opens them, of a graph whose types are known."""
+    return open_segments(proto, folder, shared, 1 << 30, Inspection(dict.fromkeys(shared, FLOAT), ranks, ()))
+
+
+def test_a_scan_whose_body_says_no_shapes_is_run_alone(tmp_path: Path) -> None:
+    body = helper.make_graph(
+        [node("MatMul", "step state", "p"), node("Add", "p step", "next"), node("Identity", "next", "out")],
+        "body",
+        [onnx.ValueInfoProto(name=name) for name in ("state", "step")],
+        [onnx.ValueInfoProto(name=name) for name in ("next", "out")],
+    )
+    proto = model(
+        [
+            node("Sigmoid", "x", "steps"),
+            node("ReduceSum", "steps first", "zero", keepdims=0),
+            node("Scan", "zero steps", "last all", num_scan_inputs=1, body=body),
+        ],
+        [value("x", 3, 2, 4, 4)],
+        [value("all", 3, 2, 4, 4)],
+        [constant("first", np.array([0]))],
+    )
+    x = random(3, 2, 4, 4)
+    built = build(loaded(proto, tmp_path), candidate("fp32"), tmp_path)
+    with ORT.open_tapped(built) as session:
+        golden = {name: np.array(array) for name, array in session.run({"x": x}).items()}
+    with ORT.segments(built, {name: array.nbytes for name, array in golden.items()}, 1 << 30) as segments:
+        made = {name for segment in segments for name in segment.session.run({"x": x, **golden})}
+        assert made == {f"{name}__local" for name in ("steps", "zero", "last", "all")}
+        assert not any(segment.lost for segment in segments)
 
 
 def test_nodes_with_several_outputs_are_run_once() -> None:

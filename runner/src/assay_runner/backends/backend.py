@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -97,11 +97,13 @@ class Segment:
         needs: names of the tensors `run` must be given.
         gives: shared tensors it makes, by the name `run` gives them.
         session: runs them.
+        lost: why a tensor cannot be made, by its name; what is there may grow while it runs.
     """
 
     needs: frozenset[str]
     gives: Mapping[str, str]
     session: Session
+    lost: Mapping[str, str] = field(default_factory=dict)
 
 
 class Backend(Protocol):

@@ -9,17 +9,18 @@ from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from assay_runner.backends.backend import NOTHING, Built, Capability, Segment, Session
-from assay_runner.backends.emulation import Emulation, fp32_model, localised, rounded_model
-from assay_runner.backends.inspection import inspect
+from assay_runner.backends.conversion import DOUBLE, InFp32, fp32_model, localised
+from assay_runner.backends.emulation import rounded_model
 from assay_runner.backends.order import BuildOrder
-from assay_runner.backends.quantisation import own_pairs, paired, quantised_model
+from assay_runner.backends.quantisation import quantised_model
+from assay_runner.backends.schemes import own_pairs, paired, scheme_notes
+from assay_runner.backends.segments import open_segments
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.evidence.reruns import Condition
 from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline, save
 from assay_runner.graphs.eight_bit import EightBit
-from assay_runner.graphs.segments import cut
 from assay_runner.graphs.taps import random_sites, sites, tapped
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress, Site
@@ -62,31 +63,31 @@ class OnnxRuntime:
             raise Unsupported(f"a record of tactics is asked for, and backend {self.name} chooses none")
         workdir.mkdir(parents=True, exist_ok=True)
         precision = order.precision
-        notes: list[str] = []
+        outline = load_outline(model.path)
+        notes = [*scheme_notes(model.path.name, outline)]
         path, base, held = model.path, str(precision), dict(order.held)
         if precision in ("int8", "fp8"):
             path, told = _quantised(model, order, calibration, workdir, progress)
             notes += told
             # What stands between pairs runs in floating point here, and so does what has none.
             base, held = "fp32", {name: kind for name, kind in held.items() if kind != "fp32"}
-        emulation: Emulation | None = None
+        emulation, own = None, InFp32(path)
         if base != "fp32" or any(kind != "fp32" for kind in held.values()):
-            emulation = rounded_model(path, base, _rounded_in(workdir, path), held)
-            path = emulation.path
-            notes += emulation.notes
+            emulation = rounded_model(path, base, _rounded_in(workdir, path), held, model.path.name)
         elif precision == "fp32":
-            path = fp32_model(path, workdir)
+            own = fp32_model(path, workdir)
+        made = emulation or own
         return Built(
             backend=self.name,
             precision=precision,
-            path=path,
+            path=made.path,
             source=model.path,
             folder=workdir,
             emulated=precision != "fp32" or emulation is not None or order.backend != self.name,
             literal=emulation is not None,
-            notes=tuple(notes),
-            unrounded=emulation.unrounded if emulation else (),
-            hidden=hidden(load_outline(model.path)),
+            notes=(*notes, *made.notes),
+            unrounded=made.unrounded,
+            hidden=hidden(outline),
             overflows=emulation.overflows if emulation else (),
             wide=emulation.wide if emulation else frozenset(),
         )
@@ -139,16 +140,7 @@ class OnnxRuntime:
         """The model as built, cut at the shared tensors."""
         with TemporaryDirectory(dir=built.folder) as scratch:
             folder = _home(built, Path(scratch))
-            model = localised(built.path, folder)
-            types = inspect(model, folder).types
-            segments = []
-            for number, segment in enumerate(cut(model, types, shared, shared, limit)):
-                path = save(segment.model, folder / f"segment-{number}.onnx")
-                session = OrtSession(path, Purpose.EXACT)
-                path.unlink()
-                results = {target: result for target, result in segment.results.items() if result in session.types}
-                segments.append(Segment(frozenset(session.inputs), results, session))
-            yield tuple(segments)
+            yield open_segments(localised(built.path, folder), folder, shared, limit)
 
 
 def _quantised(
@@ -158,7 +150,11 @@ def _quantised(
     how = f"{kind}: run in floating point between its Q/DQ pairs by ONNX Runtime"
     if order.quantisation is None:
         own_pairs(model.path, kind)
-        return model.path, (f"{kind}: Q/DQ as in the candidate's own model", how, *paired(model.path, order.held))
+        folder = workdir / "fp32"
+        folder.mkdir(exist_ok=True)
+        own = fp32_model(model.path, folder, DOUBLE)
+        told = (f"{kind}: Q/DQ as in the candidate's own model", how, *own.notes)
+        return own.path, (*told, *paired(model.path, order.held))
     if calibration is None:
         raise InvalidInput("the candidate needs its calibration inputs to be built")
     path, notes = quantised_model(model.path, order.quantisation, calibration, workdir, progress, kind, order.held)

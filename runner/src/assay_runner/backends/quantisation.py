@@ -6,32 +6,31 @@ own quantiser is not used: it takes the range of FP8 tensors from a fixed distri
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
-from onnx import TensorProto
 
 from assay_runner.backends.calibration import ranges
-from assay_runner.backends.emulation import NOTHING, fp32_model, listed, localised, upgraded
+from assay_runner.backends.constants import Constants
+from assay_runner.backends.conversion import fp32_model, listed, localised, upgraded
+from assay_runner.backends.emulation import NOTHING
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.order import Quantisation
+from assay_runner.backends.schemes import nothing_to_quantise
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput
 from assay_runner.graphs.control_flow import containing
-from assay_runner.graphs.documents import load_outline, localise, save, subgraphs
+from assay_runner.graphs.documents import localise, save
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
-from assay_runner.graphs.pairs import insert, slots
+from assay_runner.graphs.pairs import insert
 from assay_runner.graphs.sample_axes import declared_axes
-from assay_runner.graphs.taps import name_of, sites, tapped
+from assay_runner.graphs.slots import Chosen, choose, told
+from assay_runner.graphs.taps import sites, tapped
 from assay_runner.tensors import Batches, Progress, Site
 
 INSIDE_LIMIT = 1 << 30
-STORED = {
-    "int8": frozenset({TensorProto.INT8, TensorProto.UINT8}),
-    "fp8": frozenset({TensorProto.FLOAT8E4M3FN}),
-}
 
 
 def quantised_model(
@@ -58,110 +57,33 @@ def quantised_model(
         InvalidInput: nothing in it can be quantised, or all of that is held, the calibration set is empty, a tensor or
             weight is not finite, or ONNX Runtime refuses the model.
     """
-    form = FORMATS[kind]
-    path = upgraded(fp32_model(path, _made(folder / "fp32")), kind, _made(folder / "newer"))
+    name, form = path.name, FORMATS[kind]
+    own = fp32_model(path, _made(folder / "fp32"))
+    path = upgraded(own.path, kind, _made(folder / "newer"), name)
     with TemporaryDirectory(dir=folder) as scratch:
         place = Path(scratch)
         model = localised(path, place)
-        floats = inspect(model, place).floats
+        fixed, floats = Constants(model, place), inspect(model, place).floats
         inside = containing(model, form.operators)
-        chosen, left, kept = slots(model, floats, kind, calibration.per_channel, held)
-        if not chosen and kept:
-            raise InvalidInput(
-                f"all of {path.name} that would run in {form.label} is held to another precision ({listed(kept)}): "
-                "hold fewer nodes, or choose that precision"
-            )
-        if not chosen:
-            if _stored(path):
-                raise InvalidInput(
-                    f"{path.name} has Q/DQ pairs inside already, so calibration finds nothing to put any in front of: "
-                    "remove calibration, and the model is taken as it was trained"
-                )
-            why = f" that TensorRT runs in {form.label}" if left else ""
-            operators = ", ".join(form.operators)
-            raise InvalidInput(f"{path.name} has none of {operators}{why}: there is nothing to run in {form.label}")
-        wanted = frozenset(slot.tensor for slot in chosen if not slot.weight)
+        chosen = choose(model, floats, kind, calibration.per_channel, fixed, held)
+        if not chosen.slots:
+            raise InvalidInput(nothing_to_quantise(name, kind, chosen, inside, model))
+        wanted = frozenset(slot.tensor for slot in chosen.slots if not slot.weight)
         shown = save(tapped(model, wanted), place / "shown.onnx")
         session = OrtSession(shown, Purpose.EXACT, wanted & {site.tensor for site in sites(model)})
         percentile = calibration.percentile
         method, axes = calibration.method, declared_axes(path)
         largest = ranges(session, batches, wanted, method, progress, axes=axes, percentile=percentile, kind=kind)
         del session
-        convert = insert(model, chosen, largest, kind, place)
+        convert = insert(model, chosen.slots, largest, kind, fixed)
         localise(model, place, _made(place / "quantised"), convert)
         target = _packed(save(model, place / "quantised" / "model.onnx"), folder)
-    notes = _notes(kind, calibration, batches.samples, largest, left, inside)
-    return target, (*notes, *_held(kind, kept))
-
-
-def own_pairs(path: Path, kind: EightBit) -> None:
-    """Do nothing if the model has Q/DQ pairs of this format inside.
-
-    Raises:
-        InvalidInput: it has none, so that building it would give no 8-bit engine.
-    """
-    found = _stored(path)
-    if found & STORED[kind]:
-        return
-    label = FORMATS[kind].label
-    held = "none" if not found else "only " + ", ".join(sorted(TensorProto.DataType.Name(k) for k in found))
-    raise InvalidInput(
-        f"{path.name} has no {label} QuantizeLinear and DequantizeLinear pairs inside ({held}): give the candidate "
-        "calibration to have them put in, or a model trained with them"
-    )
-
-
-def no_pairs(path: Path) -> None:
-    """Do nothing if the model has no Q/DQ pairs inside.
-
-    Raises:
-        InvalidInput: it has some, so that the builder would take their scales and calibrate nothing.
-    """
-    if _stored(path):
-        raise InvalidInput(
-            f"{path.name} has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing: remove "
-            "calibration, and the model is taken as it was trained, or set calibration.quantization: explicit"
-        )
-
-
-def paired(path: Path, held: Collection[str]) -> tuple[str, ...]:
-    """A note on the nodes that are held and read what the model's own pairs have rounded; none where there are none."""
-    graph = load_outline(path).graph
-    rounded = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
-    found = [name for node in graph.node if (name := name_of(node)) in held and not rounded.isdisjoint(node.input)]
-    return (f"held, but behind Q/DQ pairs of the model's own, which stay: {listed(found)}",) if found else ()
+    notes = _notes(kind, calibration, batches.samples, largest, chosen, inside)
+    return target, (*own.notes, *notes, *_held(kind, chosen.held))
 
 
 def _held(kind: EightBit, kept: Sequence[str]) -> tuple[str, ...]:
     return (f"{kind}: held to another precision as asked, with no Q/DQ in front: {listed(kept)}",) if kept else ()
-
-
-def _stored(path: Path) -> set[int]:
-    """Element types that the model's own pairs hold."""
-    return {kind for graph in _graphs(load_outline(path).graph) for kind in _stored_types(graph)}
-
-
-def _stored_types(graph: onnx.GraphProto) -> set[int]:
-    """Element types of what the graph's DequantizeLinear nodes read."""
-    known = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    found = set()
-    for node in graph.node:
-        # What a Q makes, and a DQ reads, has the type of the zero point; without one it is said, or uint8.
-        said = [known[name] for name in node.input[2:] if name in known]
-        said += [a.i for a in node.attribute if a.name == "output_dtype" and a.i]
-        match node.op_type:
-            case "QuantizeLinear":
-                known[node.output[0]] = next(iter(said), TensorProto.UINT8)
-            case "DequantizeLinear":
-                found.add(known.get(node.input[0], next(iter(said), TensorProto.UNDEFINED)))
-            case "Constant":
-                known.update((node.output[0], a.t.data_type) for a in node.attribute if a.name == "value")
-    return found
-
-
-def _graphs(graph: onnx.GraphProto) -> list[onnx.GraphProto]:
-    inner = [found for node in graph.node for each in subgraphs(node) for found in _graphs(each)]
-    return [graph, *inner]
 
 
 def _packed(path: Path, folder: Path) -> Path:
@@ -181,7 +103,7 @@ def _notes(
     calibration: Quantisation,
     samples: int,
     largest: dict[str, float],
-    left: Sequence[str],
+    chosen: Chosen,
     inside: Sequence[Site],
 ) -> tuple[str, ...]:
     form = FORMATS[kind]
@@ -193,8 +115,11 @@ def _notes(
         f"{kind}: Q/DQ in front of {', '.join(form.operators)}, symmetric, weights {scales}, ranges of {len(largest)} "
         f"tensors by {method} from {samples} calibration samples"
     ]
-    if left:
-        notes.append(f"{kind}: left in floating point, as TensorRT has no {form.label} kernel: {listed(left)}")
+    if chosen.left:
+        names = listed(list(chosen.left))
+        notes.append(
+            f"{kind}: left in floating point, as TensorRT has no {form.label} kernel: {names}; {told(chosen.left)}"
+        )
     if inside:
         nodes = listed([site.node or site.tensor for site in inside])
         notes.append(

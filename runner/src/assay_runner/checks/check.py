@@ -111,8 +111,8 @@ def inconclusive_if_unrounded(findings: Iterable[Finding], evidence: Evidence) -
         return list(findings)
     first = evidence.unrounded[0]
     why = (
-        f"not the whole candidate was emulated: inside the control flow of node {first.node!r} ({first.op}) there are "
-        "tensors whose type is not FP32 or not known, which were not rounded; as it stands"
+        f"not the whole candidate was emulated: at or inside node {first.node!r} ({first.op}) there are tensors whose "
+        "type is not FP32 or not known, which were not rounded; as it stands"
     )
     told: list[Finding] = []
     first_check = ""

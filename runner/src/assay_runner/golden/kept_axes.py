@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from assay_api.entries import FloorEntry
 from assay_api.model import Model
 from assay_runner.backends.axis_probes import Followed
-from assay_runner.backends.emulation import listed
+from assay_runner.backends.conversion import listed
 from assay_runner.graphs.sample_axes import SampleAxes
 
 

@@ -13,9 +13,11 @@ from typing import Any, Literal
 import onnxruntime as ort
 
 from assay_runner.backends.backend import Built
-from assay_runner.backends.emulation import fp32_model, fp64_model, listed
+from assay_runner.backends.conversion import DOUBLE, HALVES, fp32_model, fp64_model, listed
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.sessions import PROVIDER
+from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.element_types import written
 from assay_runner.models.loading import LoadedModel
 
 Precision = Literal["fp32", "fp64"]
@@ -43,7 +45,8 @@ def golden_model(model: LoadedModel, precision: Precision, workdir: Path) -> tup
     }
     notes: list[str] = []
     if precision == "fp32":
-        path = fp32_model(model.path, folder)
+        path = fp32_model(model.path, folder, HALVES).path
+        notes += _kept(model.path)
     else:
         path, made = fp64_model(model.path, folder)
         islands = [f"{site.node} ({site.op})" for site in made.islands]
@@ -52,3 +55,13 @@ def golden_model(model: LoadedModel, precision: Precision, workdir: Path) -> tup
             notes.append(f"fp64: ONNX Runtime computes these nodes in their own precision only: {listed(islands)}")
     built = Built(BACKEND.name, precision, path, model.path, folder, emulated=False, notes=tuple(notes))
     return built, details
+
+
+def _kept(path: Path) -> list[str]:
+    """What the model's own element types mean for a golden run in FP32."""
+    there, notes = written(load_outline(path)), []
+    if not DOUBLE.isdisjoint(there):
+        notes.append("float64 tensors of the model are float64 in golden, as the model says")
+    if not HALVES.isdisjoint(there):
+        notes.append("half tensors of the model are FP32 in golden, which shows what their rounding costs")
+    return notes

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import numpy as np
 
 from assay_api.entries import FloorEntry
-from assay_runner.backends.emulation import listed
+from assay_runner.backends.conversion import listed
 from assay_runner.golden.model import BACKEND, Precision, golden_model
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes

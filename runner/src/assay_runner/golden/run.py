@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay_runner.backends.backend import Built
-from assay_runner.backends.emulation import listed
+from assay_runner.backends.conversion import listed
 from assay_runner.golden.axes import GoldenAxes, Run
 from assay_runner.golden.model import BACKEND, Precision, golden_model
 from assay_runner.graphs.sample_axes import SampleAxes

@@ -8,6 +8,8 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
+from assay_runner.graphs.documents import captured
+
 # Registered for double precision, but refuse it when they run; a test holds that this is so.
 REFUSE_DOUBLE = frozenset({"LSTM", "GRU"})
 
@@ -21,7 +23,10 @@ class Kernels:
         self._known: dict[bytes, bool] = {}
 
     def has(self, node: onnx.NodeProto, inputs: Mapping[str, int]) -> bool:
-        """Whether there is a kernel for the node (or its decomposition) with inputs of these element types."""
+        """Whether there is a kernel for the node (or its decomposition) with inputs of these element types.
+
+        Of control flow: whether all inside it can be run; `inputs` tell the types of what it captures too.
+        """
         if node.op_type in REFUSE_DOUBLE and TensorProto.DOUBLE in inputs.values():
             return False
         probe = onnx.NodeProto()
@@ -30,10 +35,11 @@ class Kernels:
         feeds = []
         for index, name in enumerate(node.input):
             if name:
-                probe.input[index] = f"i{index}"
-                feeds.append(helper.make_tensor_value_info(f"i{index}", inputs[name], None))
+                probe.input[index] = f"assay__i{index}"
+                feeds.append(helper.make_tensor_value_info(probe.input[index], inputs[name], None))
         for index, name in enumerate(node.output):
-            probe.output[index] = f"o{index}" if name else ""
+            probe.output[index] = f"assay__o{index}" if name else ""
+        feeds += [helper.make_tensor_value_info(name, inputs[name], None) for name in sorted(captured(node))]
         outputs = [onnx.ValueInfoProto(name=o) for o in probe.output if o]
         graph = helper.make_graph([probe], "probe", feeds, outputs)
         serialised = helper.make_model(graph, opset_imports=self._opsets, ir_version=8).SerializeToString()

@@ -1,18 +1,18 @@
 """The same graph with every float tensor in another float type, FP64 for a golden run, FP32 before emulation.
 
 Where ONNX Runtime has no kernel for a node in the new type, the node is rewritten exactly, or stays as it is between
-casts: an island, which is reported. Control flow always is one, with what it captures cast for it.
+casts: an island, which is reported. Control flow is one too, with what it captures cast for it, unless it is entered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Protocol
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from assay_runner.graphs.convolution import (
     FIRST_OPSET,
@@ -23,13 +23,12 @@ from assay_runner.graphs.convolution import (
     shapes_of,
 )
 from assay_runner.graphs.documents import Convert, captured, fresh, opset, rename_uses, subgraphs
+from assay_runner.graphs.element_types import FLOAT_TYPES, cast, declare, inside_with_type, says_type, with_type
 from assay_runner.graphs.kernels import Kernels
+from assay_runner.graphs.operators import HOLDERS
 from assay_runner.graphs.shapes import shape_tensors
 from assay_runner.graphs.taps import name_of, site
 from assay_runner.tensors import Array, Site
-
-FLOAT_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype")
 
 
 class Has(Protocol):
@@ -56,26 +55,21 @@ class Retyped:
     wide: set[str] = field(default_factory=set)
 
 
-def converter(target: int, wide: Collection[str] = ()) -> Convert:
+def converter(target: int, wide: Collection[str] = (), changed: Collection[int] = FLOAT_TYPES) -> Convert:
     """What `localise` does to a weight: float arrays to the target type, where what it cannot hold becomes infinite.
 
     Args:
         target: `TensorProto` element type.
         wide: names of weights that stay as they are.
+        changed: element types that become the target.
     """
     dtype = helper.tensor_dtype_to_np_dtype(target)
-    kinds = {helper.tensor_dtype_to_np_dtype(t) for t in FLOAT_TYPES}
+    kinds = {helper.tensor_dtype_to_np_dtype(t) for t in changed}
 
     def convert(name: str, array: Array) -> Array:
-        return _cast(array, dtype) if array.dtype in kinds and array.dtype != dtype and name not in wide else array
+        return cast(array, dtype) if array.dtype in kinds and array.dtype != dtype and name not in wide else array
 
     return convert
-
-
-def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
-    # Of an overflow the check fp16Range tells; numpy's warning would say it to the terminal, without the name.
-    with np.errstate(over="ignore"):
-        return np.asarray(array.astype(dtype))
 
 
 def retype(
@@ -85,8 +79,10 @@ def retype(
     ranks: Mapping[str, int],
     kernels: Has | None = None,
     keep: Collection[str] = (),
+    changed: Collection[int] = FLOAT_TYPES,
+    inside: Path | None = None,
 ) -> Retyped:
-    """Give every float tensor of the outer graph the target type, in place; `converter` does the same to its weights.
+    """Give every float tensor the target type, in place; `converter` does the same to the weights of the outer graph.
 
     Graph inputs keep their type and are cast first; graph outputs have the target type.
 
@@ -97,8 +93,11 @@ def retype(
         ranks: number of axes of node outputs and inputs, where known.
         kernels: says what can compute in the target type; default ONNX Runtime.
         keep: names of nodes that stay in their own type, and so does what they make.
+        changed: element types that become the target; other floats stay what they are.
+        inside: folder in which the weights lie, where control flow is given the type as well; None: it stays as it is.
     """
-    return _Retyping(model, target, types, ranks, kernels or Kernels(model.opset_import), keep).run()
+    has = kernels or Kernels(model.opset_import)
+    return _Retyping(model, target, types, ranks, has, keep, changed, inside).run()
 
 
 class _Retyping:
@@ -110,9 +109,12 @@ class _Retyping:
         ranks: Mapping[str, int],
         kernels: Has,
         keep: Collection[str],
+        changed: Collection[int],
+        inside: Path | None,
     ) -> None:
         self.model, self.target, self.types, self.ranks = model, target, types, ranks
-        self.kernels, self.keep = kernels, keep
+        self.kernels, self.keep, self.inside = kernels, keep, inside
+        self.changed = frozenset(changed) - {target}
         self.name = fresh(model)
         self.constant = constant_adder(model, self.name)
         self.shapes = shapes_of(model)
@@ -131,8 +133,8 @@ class _Retyping:
         for node in self.model.graph.node:
             self._node(node)
         for output in self.model.graph.output:
-            if self._changes(output.name) and output.name not in self.renamed and output.name not in self.result.wide:
-                output.type.tensor_type.elem_type = self.target
+            if output.name not in self.renamed and output.name not in self.result.wide:
+                declare(output, self.target, self.changed)
         del self.model.graph.node[:]
         self.model.graph.node.extend(self.nodes)
         del self.model.graph.value_info[:]
@@ -153,18 +155,18 @@ class _Retyping:
         return {t.name for t in self.model.graph.initializer} & shape_tensors(self.model.graph)
 
     def _changes(self, name: str) -> bool:
-        return self.types.get(name) in FLOAT_TYPES and self.types[name] != self.target
+        return self.types.get(name) in self.changed
 
     def _cast(self, source: str, target: str, to: int) -> None:
         self.nodes.append(helper.make_node("Cast", [source], [target], name=self.name(f"{target}_cast"), to=to))
 
     def _node(self, node: onnx.NodeProto) -> None:
-        if not any(map(self._changes, (*node.input, *node.output, *captured(node)))):
+        if not self._touched(node):
             self.nodes.append(node)
             return
         changed = self._changed(node)
         kept = name_of(node) in self.keep
-        if not kept and not any(subgraphs(node)) and self.kernels.has(changed, self._input_types(changed)):
+        if not kept and self._runs(changed):
             self._narrow(changed)
             rename_uses(changed, self.renamed)
             self.nodes.append(changed)
@@ -173,6 +175,14 @@ class _Retyping:
         else:
             self.result.islands.append(site(node))
             self._island(node, kept)
+
+    def _runs(self, changed: onnx.NodeProto) -> bool:
+        """Whether the node can compute in the target type."""
+        if self.inside is None and any(subgraphs(changed)):
+            return False
+        # Of a sequence there is no one type to ask for; it holds whatever it is given.
+        holds = changed.op_type in HOLDERS and changed.domain in ("", "ai.onnx")
+        return (holds and self.inside is not None) or self.kernels.has(changed, self._input_types(changed))
 
     def _narrow(self, node: onnx.NodeProto) -> None:
         """Cast what kept nodes made before a node that reads it in the target type."""
@@ -184,30 +194,21 @@ class _Retyping:
     def _input_types(self, node: onnx.NodeProto) -> dict[str, int]:
         return {
             name: self.target if self._changes(name) else self.types.get(name, TensorProto.FLOAT)
-            for name in node.input
+            for name in (*node.input, *captured(node))
             if name
         }
 
+    def _touched(self, node: onnx.NodeProto) -> bool:
+        if any(map(self._changes, (*node.input, *node.output, *captured(node)))):
+            return True
+        # What makes a sequence says what it holds; inside control flow there may be what is not seen from outside.
+        untyped = any(name not in self.types for name in node.output if name)
+        return (untyped and says_type(node, self.changed)) or (self.inside is not None and any(subgraphs(node)))
+
     def _changed(self, node: onnx.NodeProto) -> onnx.NodeProto:
-        changed = onnx.NodeProto()
-        changed.CopyFrom(node)
-        for attribute in changed.attribute:
-            if attribute.name in TYPE_ATTRIBUTES and attribute.i in FLOAT_TYPES:
-                attribute.i = self.target
-            elif attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type in FLOAT_TYPES:
-                self._change_constant(attribute.t, np.asarray(numpy_helper.to_array(attribute.t)))
-        if node.op_type == "Constant" and node.attribute[0].name in ("value_float", "value_floats"):
-            value = np.asarray(helper.get_attribute_value(node.attribute[0]), np.float32)
-            changed.attribute[0].CopyFrom(
-                helper.make_attribute("value", numpy_helper.from_array(self._narrowed(value)))
-            )
-        return changed
-
-    def _change_constant(self, tensor: onnx.TensorProto, value: Array) -> None:
-        tensor.CopyFrom(numpy_helper.from_array(self._narrowed(value), tensor.name))
-
-    def _narrowed(self, value: Array) -> Array:
-        return _cast(value, helper.tensor_dtype_to_np_dtype(self.target))
+        if self.inside is None:
+            return with_type(node, self.target, self.changed)
+        return inside_with_type(node, self.target, self.changed, self.inside)
 
     def _rewritten(self, node: onnx.NodeProto) -> bool:
         if self.target != TensorProto.DOUBLE or node.domain not in ("", "ai.onnx"):

@@ -7,13 +7,16 @@ into few models: the inputs are golden tensors, the outputs are what the candida
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import onnx
 
 from assay_runner.graphs.documents import captured, fresh
 from assay_runner.graphs.taps import site
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,12 @@ class Segments:
 
 
 def cut(
-    model: onnx.ModelProto, types: Mapping[str, int], shared: Collection[str], sizes: Mapping[str, int], limit: int
+    model: onnx.ModelProto,
+    types: Mapping[str, int],
+    shared: Collection[str],
+    sizes: Mapping[str, int],
+    limit: int,
+    ranks: Mapping[str, int] = NOTHING,
 ) -> Iterator[Segments]:
     """Models that together make every shared tensor once, each from shared tensors and graph inputs alone.
 
@@ -40,36 +48,38 @@ def cut(
         shared: tensors known from the golden run.
         sizes: bytes of the shared tensors.
         limit: a model's results take at most so many bytes, unless one tensor alone takes more.
+        ranks: number of axes of its tensors, where known: some operators run on nothing else.
     """
-    producers = {output: node for node in model.graph.node for output in node.output if output}
     group: list[str] = []
     size = 0
     for node in model.graph.node:
         made = [output for output in node.output if output in shared]
         needed = sum(sizes.get(name, 0) for name in made)
         if group and size + needed > limit:
-            yield _segment(model, types, shared, producers, group)
+            yield segment(model, types, shared, group, ranks)
             group, size = [], 0
         group, size = [*group, *made], size + needed
     if group:
-        yield _segment(model, types, shared, producers, group)
+        yield segment(model, types, shared, group, ranks)
 
 
-def _segment(
+def segment(
     model: onnx.ModelProto,
     types: Mapping[str, int],
     shared: Collection[str],
-    producers: Mapping[str, onnx.NodeProto],
-    targets: list[str],
+    targets: Sequence[str],
+    ranks: Mapping[str, int] = NOTHING,
 ) -> Segments:
+    """One model that makes these shared tensors from the others; the arguments are those of `cut`."""
+    producers = {output: node for node in model.graph.node for output in node.output if output}
     wanted, inputs, leaves = _closure(shared, producers, targets)
     name = fresh(model)
     results = {target: name(f"{target}__local") for target in targets}
-    segment = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    segment.graph.name = "segments"
+    part = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    part.graph.name = "segments"
     for node in model.graph.node:
         if any(output in wanted for output in node.output):
-            copy = segment.graph.node.add()
+            copy = part.graph.node.add()
             copy.CopyFrom(node)
             # Whatever its outputs are called here: by this name it is held to a precision.
             copy.name = site(node).node or ""
@@ -78,19 +88,20 @@ def _segment(
                     copy.output[index] = results.get(output) or name(f"{output}__aside")
     known = {i.name: i for i in model.graph.input}
     for tensor in (t for t in model.graph.initializer if t.name in leaves):
-        segment.graph.initializer.add().CopyFrom(tensor)
-    weights = {t.name for t in segment.graph.initializer}
+        part.graph.initializer.add().CopyFrom(tensor)
+    weights = {t.name for t in part.graph.initializer}
     for source in sorted((inputs | (leaves & known.keys())) - weights):
         if source in known:
-            segment.graph.input.add().CopyFrom(known[source])
+            part.graph.input.add().CopyFrom(known[source])
         else:
-            segment.graph.input.append(onnx.helper.make_tensor_value_info(source, types[source], None))
-    segment.graph.output.extend(onnx.ValueInfoProto(name=results[target]) for target in targets)
-    return Segments(segment, results)
+            shape = [None] * ranks[source] if source in ranks else None
+            part.graph.input.append(onnx.helper.make_tensor_value_info(source, types[source], shape))
+    part.graph.output.extend(onnx.ValueInfoProto(name=results[target]) for target in targets)
+    return Segments(part, results)
 
 
 def _closure(
-    shared: Collection[str], producers: Mapping[str, onnx.NodeProto], targets: list[str]
+    shared: Collection[str], producers: Mapping[str, onnx.NodeProto], targets: Sequence[str]
 ) -> tuple[set[str], set[str], set[str]]:
     """Outputs whose nodes are needed, shared tensors that feed them, and names made by no node."""
     wanted: set[str] = set()

@@ -13,7 +13,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from assay_runner.graphs.documents import fresh, rename_uses
-from assay_runner.graphs.retype import FLOAT_TYPES, Retyped, retype
+from assay_runner.graphs.element_types import FLOAT_TYPES
+from assay_runner.graphs.retype import Retyped, retype
 
 HALVES: Final[Mapping[str, int]] = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from assay_runner.backends import Backend, Built, Capability, Segment, Session
+from assay_runner.backends.conversion import listed
 from assay_runner.backends.seams import Comparing, Comparison
 from assay_runner.data.rows import affordable, is_float
 from assay_runner.graphs.documents import load_outline
@@ -60,8 +61,10 @@ class HostComparison:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Nothing: it does all of it."""
-        return ()
+        """Whose local errors could not be measured, and why."""
+        lost = {name: why for segment in self._segments or () for name, why in segment.lost.items()}
+        reasons = {why: [name for name in lost if lost[name] == why] for why in lost.values()}
+        return tuple(f"no local error of {listed(names)}: {why}" for why, names in reasons.items())
 
     def fits(self, batch: Batch, limit: int) -> int:
         """By the tensors of one sample."""

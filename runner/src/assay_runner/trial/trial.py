@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from assay_api.report import Finding
-from assay_runner.backends import Session
+from assay_runner.backends import Built, Session
+from assay_runner.backends.conversion import listed
 from assay_runner.checks import Check
 from assay_runner.checks.check import inconclusive_if_unrounded
 from assay_runner.data.rows import parts
@@ -22,7 +23,7 @@ from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.evidence import BatchTimes, Evidence, Need
 from assay_runner.passes import PASSES
 from assay_runner.passes.setting import Pass, Setting, Step
-from assay_runner.tensors import Array, Arrays, Batch
+from assay_runner.tensors import Array, Arrays, Batch, Site
 
 T = TypeVar("T")
 
@@ -53,11 +54,12 @@ def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
         for attempt in attempts:
             found |= attempt.result()
     built = setting.subject.built
+    hidden, told = _hidden(setting)
     return Evidence(
         candidate=setting.subject.key,
         samples=run.samples,
         precision=built.precision,
-        hidden=built.hidden,
+        hidden=hidden,
         unrounded=built.unrounded,
         overflows=built.overflows,
         wide=built.wide,
@@ -66,8 +68,26 @@ def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
         missing=_unprovided(asked)
         | {need: attempt.reason for attempt in attempts if attempt.reason for need in attempt.needs},
         times=run.times,
-        notes=tuple(dict.fromkeys(note for attempt in attempts for note in attempt.notes)),
+        notes=tuple(dict.fromkeys([note for attempt in attempts for note in attempt.notes] + told)),
     )
+
+
+def _hidden(setting: Setting) -> tuple[tuple[Site, ...], list[str]]:
+    """Nodes inside which something may differ from golden and cannot be shown; and what to know of those where not."""
+    built = setting.subject.built
+    if not built.hidden or not _alike(built, setting.reference.built):
+        return built.hidden, []
+    nodes = listed([site.node or site.tensor for site in built.hidden])
+    return (), [f"the candidate is golden's own model, run as golden is: inside the control flow of {nodes} too"]
+
+
+def _alike(built: Built, golden: Built) -> bool:
+    """Whether a candidate is golden's model, run the same."""
+    same = built.backend == golden.backend and built.precision == golden.precision and built.source == golden.source
+    if not same or built.literal:
+        return False
+    # Derived of one model in the same way, they hold the same weights where they say the same.
+    return built.path == golden.path or built.path.read_bytes() == golden.path.read_bytes()
 
 
 def located(setting: Setting, wanted: Iterable[Need[Any]]) -> Setting:

@@ -126,13 +126,13 @@ def _parse(trt: Any, network: Any, source: Path, since: Mark) -> None:
     if parser.parse_from_file(str(source)):
         return
     if parser.num_errors == 0:
-        raise InvalidInput(f"TensorRT's parser refuses {source.name}: {reason(since)}")
+        raise InvalidInput(f"TensorRT's parser refuses the model: {reason(since)}")
     error = parser.get_error(0)
     node = getattr(error, "node_name", str)()
     operator = getattr(error, "node_operator", str)()
     where = f" at node {node!r} ({operator})" if node else f" at {operator}" if operator else ""
     text = " ".join(str(error.desc()).split())[:300].rstrip(" .")
-    raise InvalidInput(f"TensorRT's parser refuses {source.name}{where}: {text}")
+    raise InvalidInput(f"TensorRT's parser refuses the model{where}: {text}")
 
 
 def _show(network: Any, wanted: Collection[str]) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 import onnx
 from onnx import TensorProto
 
-from assay_runner.backends.emulation import localised
+from assay_runner.backends.conversion import localised
 from assay_runner.backends.tensorrt.building import Recipe
 from assay_runner.backends.tensorrt.device import DeviceArray
 from assay_runner.backends.tensorrt.session import EngineSession

@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from assay_runner.backends.emulation import fp32_model, listed, localised
+from assay_runner.backends.conversion import fp32_model, listed, localised
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.order import BuildOrder
-from assay_runner.backends.quantisation import no_pairs, own_pairs, paired, quantised_model
+from assay_runner.backends.quantisation import quantised_model
+from assay_runner.backends.schemes import no_pairs, own_pairs, paired
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.graphs.documents import localise, save
@@ -56,7 +57,8 @@ def source_model(
             path, notes = _strong(model.path, half, wide, folder)
             return path, (*notes, *_bodies(model.path))
         case "fp32" | "tf32":
-            return fp32_model(model.path, folder), ()
+            made = fp32_model(model.path, folder)
+            return made.path, made.notes
         case _:
             return model.path, ()
 
@@ -79,11 +81,12 @@ def _strong(path: Path, kind: str, keep: Collection[str], folder: Path) -> tuple
     with TemporaryDirectory(dir=folder) as scratch:
         home = Path(scratch) / "own"
         home.mkdir()
-        model = localised(fp32_model(path, Path(scratch)), home)
+        given = fp32_model(path, Path(scratch))
+        model = localised(given.path, home)
         found = inspect(model, home)
         made = strong(model, kind, found.types, found.ranks, keep)
         localise(model, home, folder, converter(HALVES[kind], made.wide))
-    return save(model, folder / "model.onnx"), _notes(kind, made.islands, keep)
+    return save(model, folder / "model.onnx"), (*given.notes, *_notes(kind, made.islands, keep))
 
 
 def _bodies(path: Path) -> tuple[str, ...]:
