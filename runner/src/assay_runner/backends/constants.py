@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from assay_runner.backends.sessions import OrtSession, Purpose
-from assay_runner.graphs.constants import constants, static_shape, upstream_of
+from assay_runner.graphs.constants import Upstream, constants, static_shape
 from assay_runner.graphs.documents import save, weight
 from assay_runner.tensors import Array
 
@@ -25,7 +25,7 @@ class Constants:
         """
         self._model = onnx.ModelProto()
         self._model.CopyFrom(model)
-        self._source = source
+        self._source, self._upstream = source, Upstream(self._model)
         self._stored = {tensor.name: tensor for tensor in self._model.graph.initializer}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self.names = constants(self._model)
@@ -47,7 +47,7 @@ class Constants:
         if name in self._stored:
             return tuple(self._stored[name].dims)
         if name not in self._shapes:
-            known = static_shape(upstream_of(self._model, name))
+            known = static_shape(self._upstream.of(name))
             self._shapes[name] = self.value(name).shape if known is None else known
         return self._shapes[name]
 
@@ -59,7 +59,7 @@ class Constants:
         """
         if name in self._stored:
             return weight(self._stored[name], self._source)
-        path = save(upstream_of(self._model, name), self._source / "constant.onnx")
+        path = save(self._upstream.of(name), self._source / "constant.onnx")
         try:
             return np.array(OrtSession(path, Purpose.EXACT).run({})[name])
         finally:

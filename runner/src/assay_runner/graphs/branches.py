@@ -8,14 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 from itertools import count
+from typing import Final
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from assay_runner.graphs.constants import constants, upstream_of
+from assay_runner.graphs.constants import Upstream, constants, drop_dead
 from assay_runner.graphs.documents import fresh, rename_uses
 from assay_runner.models.outline import FEW
+
+# What conditions are made of; none makes much of little, so that to evaluate it costs nothing.
+ASKED: Final = frozenset(
+    {"Constant", "Identity", "Cast", "Shape", "Size", "Gather", "Slice", "Concat", "Squeeze", "Unsqueeze", "Reshape"}
+    | {"Equal", "Not", "And", "Or", "Xor", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Where"}
+    | {"Add", "Sub", "Mul", "Div", "Mod", "Abs", "Neg", "Min", "Max"}
+    | {"ReduceMin", "ReduceMax", "ReduceSum", "ReduceProd"}
+)
 
 
 def decided(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -24,8 +33,13 @@ def decided(model: onnx.ModelProto) -> onnx.ModelProto:
     Names of a branch that are in use elsewhere are changed. Values of large weights are not asked for: without them, a
     model has the same nodes.
     """
+    done = False
     while (found := next(_decided(model), None)) is not None:
         _replace(model, *found)
+        done = True
+    if done:
+        # What decided it decides nothing any more.
+        drop_dead(model, constants(model), {output.name for output in model.graph.output})
     return model
 
 
@@ -44,8 +58,10 @@ def _decided(model: onnx.ModelProto) -> Iterator[tuple[int, onnx.GraphProto]]:
 
 def _condition(model: onnx.ModelProto, name: str) -> bool | None:
     """The value of a condition that small weights decide; None where that is not known."""
-    part = upstream_of(model, name)
+    part = Upstream(model).of(name)
     if any(math.prod(t.dims) > FEW or t.data_location == t.EXTERNAL for t in part.graph.initializer):
+        return None
+    if not {node.op_type for node in part.graph.node} <= ASKED:
         return None
     if not part.graph.node:
         return bool(np.all(onnx.numpy_helper.to_array(part.graph.initializer[0])))

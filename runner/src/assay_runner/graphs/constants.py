@@ -31,21 +31,35 @@ def makers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     return {output: node for node in model.graph.node for output in node.output if output}
 
 
-def upstream_of(model: onnx.ModelProto, tensor: str) -> onnx.ModelProto:
-    """A model without inputs that makes one constant tensor; its weights lie where the whole model's do."""
-    made, needed, open_ends = makers(model), set[str](), [tensor]
-    while open_ends:
-        name = open_ends.pop()
-        if name not in needed:
-            needed.add(name)
-            open_ends += [source for source in (made[name].input if name in made else ()) if source]
-    part = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    part.graph.name = "constant"
-    part.graph.node.extend(node for node in model.graph.node if not needed.isdisjoint(node.output))
-    part.graph.initializer.extend(weight for weight in model.graph.initializer if weight.name in needed)
-    part.graph.sparse_initializer.extend(w for w in model.graph.sparse_initializer if w.values.name in needed)
-    part.graph.output.append(onnx.ValueInfoProto(name=tensor))
-    return part
+class Upstream:
+    """Cuts models out of a model, each of what makes one constant tensor of its outer graph."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        """Look once where everything is; the model must not be changed afterwards."""
+        graph = model.graph
+        self._model = model
+        self._places = {name: place for place, node in enumerate(graph.node) for name in node.output if name}
+        self._weights = {tensor.name: tensor for tensor in graph.initializer}
+        self._sparse = {tensor.values.name: tensor for tensor in graph.sparse_initializer}
+
+    def of(self, tensor: str) -> onnx.ModelProto:
+        """A model without inputs that makes the tensor; its weights lie where the whole model's do."""
+        needed, places, open_ends = dict[str, None](), set[int](), [tensor]
+        while open_ends:
+            name = open_ends.pop()
+            if name in needed or not name:
+                continue
+            needed[name] = None
+            if name in self._places:
+                places.add(self._places[name])
+                open_ends += self._model.graph.node[self._places[name]].input
+        part = onnx.ModelProto(ir_version=self._model.ir_version, opset_import=self._model.opset_import)
+        part.graph.name = "constant"
+        part.graph.node.extend(self._model.graph.node[place] for place in sorted(places))
+        part.graph.initializer.extend(self._weights[name] for name in needed if name in self._weights)
+        part.graph.sparse_initializer.extend(self._sparse[name] for name in needed if name in self._sparse)
+        part.graph.output.append(onnx.ValueInfoProto(name=tensor))
+        return part
 
 
 def static_shape(part: onnx.ModelProto) -> tuple[int, ...] | None:

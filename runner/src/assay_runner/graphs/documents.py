@@ -66,9 +66,10 @@ def load_outline(path: Path) -> onnx.ModelProto:
 def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
     # It stands on this file, which is why it is not known above.
     from assay_runner.graphs.branches import decided
+    from assay_runner.graphs.sparse import dense
 
     inlined = onnx.inliner.inline_local_functions(model) if model.functions else model
-    return _constants_as_weights(decided(_weights_are_no_inputs(_with_default_opset(inlined))))
+    return _constants_as_weights(decided(dense(_weights_are_no_inputs(_with_default_opset(inlined)))))
 
 
 def _with_default_opset(model: onnx.ModelProto) -> onnx.ModelProto:
