@@ -99,6 +99,7 @@ BAD: list[tuple[str, Callable[[Path], None], str]] = [
         arrays(x=rows(4).astype(ml_dtypes.float8_e5m2), label=INT),
         "array 'x' of part-001.npz has element",
     ),
+    ("bfloat16", arrays(x=rows(4).astype(ml_dtypes.bfloat16), label=INT), "is bare bytes, 2 to an element (as NumPy"),
     ("unequal", arrays(x=rows(5), label=INT), "disagree on the number of samples, their first axis (x: 5, label: 4)"),
     ("no labels", arrays(x=rows(4)), "no array of labels 'label' (dataset.labels): it holds 'x'"),
     ("float labels", arrays(x=rows(4), label=INT.astype("float32")), "are float32, and class labels are integers"),

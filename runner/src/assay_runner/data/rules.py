@@ -104,6 +104,8 @@ def same_type(stored: np.dtype[Any], taken: np.dtype[Any]) -> bool:
 
 def type_name(dtype: np.dtype[Any]) -> str:
     """An element type as people call it; NumPy calls text by its length in bits."""
+    if dtype.kind == "V" and dtype.names is None:
+        return f"bare bytes, {dtype.itemsize} to an element (as NumPy stores bfloat16, float8 and int4)"
     return "text" if dtype.kind in "SUT" else dtype.name
 
 
