@@ -6,7 +6,7 @@ The branch that is taken stands in the graph then, as every builder makes it; wh
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import count
 from typing import Final
 
@@ -18,6 +18,7 @@ from assay_runner.graphs.constants import Upstream, constants, drop_dead
 from assay_runner.graphs.documents import fresh, rename_uses
 from assay_runner.models.outline import FEW
 
+STANDARD: Final = ("", "ai.onnx")
 # What conditions are made of; none makes much of little, so that to evaluate it costs nothing.
 ASKED: Final = frozenset(
     {"Constant", "Identity", "Cast", "Shape", "Size", "Gather", "Slice", "Concat", "Squeeze", "Unsqueeze", "Reshape"}
@@ -34,8 +35,8 @@ def decided(model: onnx.ModelProto) -> onnx.ModelProto:
     model has the same nodes.
     """
     done = False
-    while (found := next(_decided(model), None)) is not None:
-        _replace(model, *found)
+    while branches := _taken(model):
+        _replace(model, branches)
         done = True
     if done:
         # What decided it decides nothing any more.
@@ -43,22 +44,25 @@ def decided(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _decided(model: onnx.ModelProto) -> Iterator[tuple[int, onnx.GraphProto]]:
-    """Indices of such nodes, and the branches that are taken."""
-    if not any(node.op_type == "If" for node in model.graph.node):
-        return
-    fixed = constants(model)
-    for index, node in enumerate(model.graph.node):
-        if node.op_type == "If" and node.domain in ("", "ai.onnx") and node.input[0] in fixed:
-            taken = _condition(model, node.input[0])
-            if taken is not None:
-                name = "then_branch" if taken else "else_branch"
-                yield index, next(attribute.g for attribute in node.attribute if attribute.name == name)
+def _taken(model: onnx.ModelProto) -> dict[int, onnx.GraphProto]:
+    """The branches that are taken, by the index of their node."""
+    asked = [(i, node) for i, node in enumerate(model.graph.node) if node.op_type == "If" and node.domain in STANDARD]
+    fixed = constants(model) if asked else frozenset()
+    conditions = dict.fromkeys(node.input[0] for _, node in asked if node.input[0] in fixed)
+    if not conditions:
+        return {}
+    upstream = Upstream(model)
+    known = {name: _value(upstream.of(name)) for name in conditions}
+    found = {}
+    for index, node in asked:
+        if (taken := known.get(node.input[0])) is not None:
+            name = "then_branch" if taken else "else_branch"
+            found[index] = next(attribute.g for attribute in node.attribute if attribute.name == name)
+    return found
 
 
-def _condition(model: onnx.ModelProto, name: str) -> bool | None:
+def _value(part: onnx.ModelProto) -> bool | None:
     """The value of a condition that small weights decide; None where that is not known."""
-    part = Upstream(model).of(name)
     if any(math.prod(t.dims) > FEW or t.data_location == t.EXTERNAL for t in part.graph.initializer):
         return None
     if not {node.op_type for node in part.graph.node} <= ASKED:
@@ -74,33 +78,45 @@ def _condition(model: onnx.ModelProto, name: str) -> bool | None:
     return bool(np.all(value)) if np.size(value) == 1 else None
 
 
-def _replace(model: onnx.ModelProto, index: int, branch: onnx.GraphProto) -> None:
-    node, graph = onnx.NodeProto(), onnx.GraphProto()
-    node.CopyFrom(model.graph.node[index])
-    graph.CopyFrom(branch)
-    # What the node itself holds is gone, so its names are free.
-    del model.graph.node[index].attribute[:]
+def _replace(model: onnx.ModelProto, branches: Mapping[int, onnx.GraphProto]) -> None:
+    """Put the nodes of branches, by index, in the place of theirs."""
+    nodes, graphs = list(model.graph.node), {}
+    for index, branch in branches.items():
+        graphs[index] = onnx.GraphProto()
+        graphs[index].CopyFrom(branch)
+        # What the node itself holds is gone, so its names are free.
+        del nodes[index].attribute[:]
     name = fresh(model)
-    made = [*(t.name for t in graph.initializer), *(o for inner in graph.node for o in inner.output if o)]
-    names = {own: name(own) for own in made}
-    asked = dict(zip((value.name for value in graph.output), node.output, strict=False))
-    computed = {o for inner in graph.node for o in inner.output}
+    called = {node.name for index, node in enumerate(nodes) if index not in graphs}
+    kept: list[onnx.NodeProto] = []
+    for index, node in enumerate(nodes):
+        made = [node] if index not in graphs else _inlined(model, node, graphs[index], name)
+        for inner in made if index in graphs else ():
+            inner.name = _unlike(inner.name, called)
+            called.add(inner.name)
+        kept += made
+    copies = onnx.GraphProto(node=kept)
+    del model.graph.node[:]
+    model.graph.node.extend(copies.node)
+
+
+def _inlined(
+    model: onnx.ModelProto, node: onnx.NodeProto, branch: onnx.GraphProto, name: Callable[[str], str]
+) -> list[onnx.NodeProto]:
+    """The nodes of a branch, making what its node made; its weights become the model's."""
+    computed = {output for inner in branch.node for output in inner.output if output}
+    names = {own: name(own) for own in (*(tensor.name for tensor in branch.initializer), *sorted(computed))}
+    asked = dict(zip((value.name for value in branch.output), node.output, strict=False))
     names |= {own: output for own, output in asked.items() if own in computed and output}
-    called = {other.name for other in model.graph.node}
-    nodes = [_renamed(inner, names) for inner in graph.node]
-    for inner in nodes:
-        inner.name = _unlike(inner.name, called)
-        called.add(inner.name)
-    for value, output in zip(graph.output, node.output, strict=False):
+    nodes = [_renamed(inner, names) for inner in branch.node]
+    for value, output in zip(branch.output, node.output, strict=False):
         source = names.get(value.name, value.name)
         if output and source != output:
             nodes.append(helper.make_node("Identity", [source], [output], name=name(f"{output}__branch")))
-    for tensor in graph.initializer:
+    for tensor in branch.initializer:
         model.graph.initializer.add().CopyFrom(tensor)
         model.graph.initializer[-1].name = names[tensor.name]
-    kept = [*model.graph.node[:index], *nodes, *model.graph.node[index + 1 :]]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+    return nodes
 
 
 def _unlike(wish: str, called: Collection[str]) -> str:

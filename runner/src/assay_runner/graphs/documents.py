@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -26,6 +27,7 @@ from assay_runner.tensors import Array
 WEIGHTS = "weights.bin"
 ALIGNMENT = 4096
 INSIDE_BYTES = 1024
+OUTLINES = 8
 DEFAULT_DOMAINS = ("", "ai.onnx")
 FIRST_IMPORTED = 17
 
@@ -56,11 +58,22 @@ def load_outline(path: Path) -> onnx.ModelProto:
         InvalidInput: the file is no ONNX model.
     """
     try:
-        model = onnx.ModelProto()
-        model.CopyFrom(read_outline(path))
-        return _prepared(model)
+        status = path.stat()
+        return _copied(_prepared_outline(path, status.st_size, status.st_mtime_ns))
     except Exception as error:
         raise InvalidInput(f"{path.name} cannot be read as an ONNX model: {error}") from error
+
+
+@lru_cache(OUTLINES)
+def _prepared_outline(path: Path, _size: int, _changed: int) -> onnx.ModelProto:
+    """Shared, so that nobody may change it; size and time of change are there as in `read_outline`."""
+    return _prepared(_copied(read_outline(path)))
+
+
+def _copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def _prepared(model: onnx.ModelProto) -> onnx.ModelProto:
