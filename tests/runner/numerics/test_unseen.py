@@ -94,7 +94,7 @@ def test_that_not_all_was_emulated_is_explained_once() -> None:
     evidence = Evidence("c", samples=9, found=found, unrounded=(Site("y", "loop", "Loop"),))
     first, second = judge(checks, evidence)
     assert first.verdict is second.verdict is Verdict.INCONCLUSIVE
-    assert "inside the control flow of node 'loop' (Loop) there are tensors whose type is not FP32" in first.message
+    assert "at or inside node 'loop' (Loop) there are tensors whose type is not FP32" in first.message
     assert first.message.endswith("as it stands, the only tensor is finite on 9 samples")
     assert second.message.startswith(
         "not the whole candidate was emulated: node 'loop' (Loop), see finite; as it stands, 1 of 1 tensors"
