@@ -1,95 +1,27 @@
 """Sums inside operators that no tensor shows, from golden's values: how large they become before they are divided.
 
-What a sum comes to is measured; its partial sums, whose order a kernel chooses, are not. Products (MatMul, Gemm, Conv)
-and plain sums show their total as their result, so nothing is left to measure there.
-
-- ReduceMean, GlobalAveragePool, AveragePool: result times the number of elements.
-- ReduceL2: result squared.
-- Softmax, LogSoftmax: the sum of exp(x - max x) is 1 over the largest result.
-- InstanceNormalization, LayerNormalization, GroupNormalization: the sum of squared deviations.
+What a sum comes to is measured; its partial sums, whose order a kernel chooses, are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from assay_runner.data.rows import by_sample, is_float
 from assay_runner.evidence.ranges import Accumulation
+from assay_runner.graphs.documents import opset
 from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.graphs.taps import site
+from assay_runner.passes.inner_sums import INNER, Ran, Total
 from assay_runner.statistics.blocks import plain
-from assay_runner.tensors import Array, Arrays, Batch, Site
-
-LARGEST = 65504.0
-Attributes = Mapping[str, Any]
-Total = Callable[[Array, Array, Attributes], Array]
-
-
-def _mean(given: Array, made: Array, attributes: Attributes) -> Array:
-    return np.abs(made) * (given.size / max(1, made.size))
-
-
-def _pooled(given: Array, made: Array, attributes: Attributes) -> Array:
-    return np.abs(made) * float(np.prod(attributes.get("kernel_shape", (1,))))
-
-
-def _norm(given: Array, made: Array, attributes: Attributes) -> Array:
-    return np.square(made, dtype=np.float64)
-
-
-def _softmax(given: Array, made: Array, attributes: Attributes) -> Array:
-    with np.errstate(divide="ignore"):
-        return np.asarray(1 / made.max(axis=attributes.get("axis", -1), keepdims=True).astype(np.float64))
-
-
-def _log_softmax(given: Array, made: Array, attributes: Attributes) -> Array:
-    return np.asarray(np.exp(-made.max(axis=attributes.get("axis", -1), keepdims=True).astype(np.float64)))
-
-
-def _deviations(given: Array, made: Array, attributes: Attributes) -> Array:
-    axis = attributes.get("axis", -1) % given.ndim
-    return _squares(given.reshape(*given.shape[:axis], -1))
-
-
-def _instances(given: Array, made: Array, attributes: Attributes) -> Array:
-    return _squares(given.reshape(*given.shape[:2], -1))
-
-
-def _groups(given: Array, made: Array, attributes: Attributes) -> Array:
-    return _squares(given.reshape(len(given), attributes["num_groups"], -1))
-
-
-def _squares(rows: Array) -> Array:
-    return np.asarray(rows.var(axis=-1, dtype=np.float64) * rows.shape[-1])
-
-
-@dataclass(frozen=True)
-class _Inner:
-    what: str
-    total: Total
-    wide: bool = False
-
-
-INNER: Mapping[str, _Inner] = MappingProxyType(
-    {
-        "ReduceMean": _Inner("the sum before the division", _mean),
-        "GlobalAveragePool": _Inner("the sum before the division", _mean),
-        "AveragePool": _Inner("the sum before the division", _pooled),
-        "ReduceL2": _Inner("the sum of squares before the root", _norm),
-        "Softmax": _Inner("the sum of exponentials", _softmax),
-        "LogSoftmax": _Inner("the sum of exponentials", _log_softmax),
-        "InstanceNormalization": _Inner("the sum of squared deviations", _instances),
-        # ONNX lets these two sum in FP32 unless their stash_type says otherwise.
-        "LayerNormalization": _Inner("the sum of squared deviations", _deviations, wide=True),
-        "GroupNormalization": _Inner("the sum of squared deviations", _groups, wide=True),
-    }
-)
+from assay_runner.statistics.ranges import OVERFLOW
+from assay_runner.tensors import Arrays, Batch
 
 
 @dataclass
@@ -104,21 +36,23 @@ class AccumulationsPass:
 
     def __init__(self, model: onnx.ModelProto, axes: SampleAxes) -> None:
         """The graph whose golden tensors will be shown, and where their samples are."""
-        self._axes = axes
+        self._axes, self._opset = axes, opset(model)
         self._nodes = [node for node in model.graph.node if node.op_type in INNER and node.domain in ("", "ai.onnx")]
-        self._attributes = [{a.name: helper.get_attribute_value(a) for a in node.attribute} for node in self._nodes]
-        self._found: dict[int, _Found] = {}
+        weights = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._attributes = [_attributes(node, weights) for node in self._nodes]
+        self._found: list[dict[str, _Found]] = [{} for _ in self._nodes]
         self._summed: set[int] = set()
 
     def add(self, tensors: Arrays, batch: Batch) -> None:
         """Take golden's tensors and graph inputs of a batch in."""
         for index, node in enumerate(self._nodes):
             given, made = tensors.get(node.input[0]), tensors.get(node.output[0])
-            if given is None or made is None or not is_float(made) or not made.size:
+            if given is None or made is None or not is_float(made) or not made.size or not given.size:
                 continue
             self._summed.add(index)
-            totals = INNER[node.op_type].total(plain(given), plain(made), self._attributes[index])
-            self._count(index, totals, made, batch)
+            ran = Ran(plain(given), plain(made), self._attributes[index], self._opset)
+            for total in INNER[node.op_type].totals(ran):
+                self._count(index, total, ran, batch)
 
     @property
     def summed(self) -> int:
@@ -126,30 +60,35 @@ class AccumulationsPass:
         return len(self._summed)
 
     def result(self) -> tuple[Accumulation, ...]:
-        """Sums that exceed FP16's largest number, in topological order."""
+        """Sums that FP16 would make infinite, in topological order, and in the order in which a node takes them."""
         return tuple(
-            Accumulation(_site(node), inner.what, found.largest, found.samples, found.first, self._wide(index))
-            for index, node in enumerate(self._nodes)
-            if (found := self._found.get(index)) and (inner := INNER[node.op_type])
+            Accumulation(site(node), what, each.largest, each.samples, each.first, wide)
+            for node, attributes, found in zip(self._nodes, self._attributes, self._found, strict=True)
+            for wide in (INNER[node.op_type].wide(attributes, self._opset),)
+            for what, each in found.items()
         )
 
-    def _wide(self, index: int) -> bool:
-        return INNER[self._nodes[index].op_type].wide and self._attributes[index].get("stash_type", 1) == 1
-
-    def _count(self, index: int, totals: Array, made: Array, batch: Batch) -> None:
-        beyond = np.isfinite(totals) & (totals > LARGEST)
+    def _count(self, index: int, total: Total, ran: Ran, batch: Batch) -> None:
+        beyond = np.isfinite(total.values) & (total.values >= OVERFLOW)
         if not beyond.any():
             return
-        axis = self._axes.of(self._nodes[index].output[0], made.shape, batch.fed)
-        if axis is not None and (axis >= totals.ndim or totals.shape[axis] != batch.fed):
+        node = self._nodes[index]
+        name, array = (node.input[0], ran.given) if total.along == "given" else (node.output[0], ran.made)
+        axis = self._axes.of(name, array.shape, batch.fed)
+        if axis is not None and (axis >= beyond.ndim or beyond.shape[axis] != batch.fed):
             axis = None
         flags = by_sample(beyond, axis, batch.fed)[: batch.count]
         if not flags.any():
             return
-        found = self._found.setdefault(index, _Found(first=batch.start + int(np.argmax(flags))))
+        found = self._found[index].setdefault(total.what, _Found(first=batch.start + int(np.argmax(flags))))
         found.samples += int(flags.sum())
-        found.largest = max(found.largest, float(totals[beyond].max()))
+        found.largest = max(found.largest, float(total.values[beyond].max()))
 
 
-def _site(node: onnx.NodeProto) -> Site:
-    return Site(node.output[0], node.name or f"{node.op_type}:{node.output[0]}", node.op_type)
+def _attributes(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> dict[str, Any]:
+    """Those of the node, and its axes where a weight holds them."""
+    found = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    if node.op_type.startswith("Reduce") and len(node.input) > 1 and node.input[1] in weights:
+        axes = numpy_helper.to_array(weights[node.input[1]]).reshape(-1).tolist()
+        found |= {"axes": axes} if axes else {}
+    return found
