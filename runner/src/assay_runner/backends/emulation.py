@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,11 +14,12 @@ import onnx
 from assay_runner.backends.conversion import DOUBLE, HALVES, OLDEST, UPGRADED, in_fp32, listed, opened
 from assay_runner.backends.inspection import inspect
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import Overflow
+from assay_runner.evidence import Guard, Overflow
 from assay_runner.graphs.control_flow import control_flow
 from assay_runner.graphs.documents import load_outline, localise, save
+from assay_runner.graphs.endings import Downstream
 from assay_runner.graphs.formats import Formats
-from assay_runner.graphs.rounding import emulate, rounder
+from assay_runner.graphs.rounding import CASTS, emulate, rounder
 from assay_runner.graphs.taps import name_of, uses
 from assay_runner.tensors import Array, Site
 
@@ -39,6 +40,7 @@ class Emulation:
         notes: what to know about it.
         unrounded: nodes at or inside which the precision was not emulated.
         overflows: weights whose values the precision cannot hold.
+        vanished: what should keep something from zero and is zero in the precision.
         wide: nodes that are held to a format of wider range.
     """
 
@@ -46,6 +48,7 @@ class Emulation:
     notes: tuple[str, ...]
     unrounded: tuple[Site, ...]
     overflows: tuple[Overflow, ...]
+    vanished: tuple[Guard, ...]
     wide: frozenset[str]
 
 
@@ -72,14 +75,19 @@ def rounded_model(
         _check_held(model, held, name or path.name)
         source, found = made.source, inspect(model, made.source)
         wanted, users = formats.weights(model), uses(model)
+        downstream = Downstream(model)
         overflown: list[Overflow] = []
+        vanished = list(downstream.clips(precision, _vanishes(precision)))
 
         def convert(name: str, array: Array) -> Array:
             if name not in wanted:
                 return array
             result = rounder(wanted[name])(array)
             if (value := overflow(array, result)) is not None:
-                overflown.append(Overflow(name, "weight", wanted[name], value, users.get(name, ())))
+                ending = downstream.infinity(name, value < 0)
+                overflown.append(Overflow(name, "weight", wanted[name], value, users.get(name, ()), ending=ending))
+            if all_gone(array, result) and (guard := downstream.guard(name, wanted[name], _largest(array))):
+                vanished.append(guard)
             return result
 
         unclear = emulate(model, formats, found.types, source)
@@ -92,7 +100,7 @@ def rounded_model(
         notes = (*notes, f"{precision} is not emulated in all tensors inside the control flow of {names}")
     path = save(model, folder / "model.onnx")
     left = dict.fromkeys((*unrounded, *made.unrounded))
-    return Emulation(path, notes, tuple(left), tuple(overflown), formats.wider(model))
+    return Emulation(path, notes, tuple(left), tuple(overflown), tuple(vanished), formats.wider(model))
 
 
 def _check_held(model: onnx.ModelProto, held: Mapping[str, str], name: str) -> None:
@@ -112,6 +120,23 @@ def overflow(array: Array, rounded: Array) -> float | None:
     """The largest finite value that rounding made infinite; None where there is none."""
     gone = np.isinf(rounded) & np.isfinite(array)
     return float(array[gone][np.argmax(np.abs(array[gone]))]) if gone.any() else None
+
+
+def _vanishes(precision: str) -> Callable[[float], bool]:
+    """Whether a precision makes zero of a number."""
+    if precision not in CASTS:
+        return lambda value: False
+    rounding = rounder(precision)
+    return lambda value: not rounding(np.array([value], np.float32)).any()
+
+
+def _largest(array: Array) -> float:
+    return float(array.flat[int(np.abs(array).argmax())])
+
+
+def all_gone(array: Array, rounded: Array) -> bool:
+    """Whether no element was zero, and rounding made all of them zero."""
+    return array.size > 0 and not rounded.any() and bool(array.all())
 
 
 def _notes(

@@ -89,6 +89,7 @@ class OnnxRuntime:
             unrounded=made.unrounded,
             hidden=hidden(outline),
             overflows=emulation.overflows if emulation else (),
+            vanished=emulation.vanished if emulation else (),
             wide=emulation.wide if emulation else frozenset(),
         )
 

@@ -142,7 +142,7 @@ def _one_file(request: BuildRequest, workdir: Path, progress: Progress, store: S
 
 def _made(request: BuildRequest, workdir: Path, progress: Progress, store: Store, folder: str) -> Built:
     built = request.build(workdir, progress)
-    told = built.unrounded or built.overflows or built.literal  # Of which a record says nothing.
+    told = built.unrounded or built.overflows or built.vanished or built.literal  # Of which a record says nothing.
     if not told and built.path != request.model.path and _self_contained(built.path):
         record = BuildRecord(
             files=(put_file(store, folder, built.path),),

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 from assay_api.report import Finding, Verdict
 from assay_api.tensor_details import FaultEntry, FiniteDetails
 from assay_runner.checks.check import MOST_UNSEEN, Check, place, spoken, unseen, why_not_served
+from assay_runner.checks.endings import ends
 from assay_runner.checks.fused_layer import explained, with_inner
+from assay_runner.checks.vanishing import Zero, zero_behind
 from assay_runner.evidence import (
     Evidence,
     Fault,
@@ -69,26 +71,33 @@ class Finite(Check):
             return (self.inconclusive(evidence, reason),)
         if reason := unseen(evidence):
             return (self.inconclusive(evidence, reason),)
-        seen, overflows = shown.faults, _overflows(evidence, shown)
+        seen = shown.faults
         if not seen.looked_at:
             return (self.inconclusive(evidence, "the candidate shows no tensor that could be looked at"),)
         looked_at, unshown = seen.looked_at, seen.unshown
         if unshown > MOST_UNSEEN * (looked_at + unshown):
             reason = f"only {looked_at} of {looked_at + unshown} tensors could be shown, and they are finite"
             return (self.inconclusive(evidence, reason),)
+        return (self._passed(evidence, shown),)
+
+    def _passed(self, evidence: Evidence, shown: ShownTensors) -> Finding:
+        seen, overflows = shown.faults, _overflows(evidence, shown)
+        if buried := [over for over in overflows if over.ending and over.ending.divides]:
+            return self._buried(evidence, buried[0])
         shared = seen.faults
-        what = f"all {looked_at} tensors are" if looked_at > 1 else "the only tensor is"
+        what = f"all {seen.looked_at} tensors are" if seen.looked_at > 1 else "the only tensor is"
         message = f"{what} finite on {evidence.samples} samples"
         if seen.fused:
             message += f" ({seen.fused} more lie inside fused layers and are never made)"
-        if unshown:
-            message += f" ({unshown} could not be shown)"
+        if seen.unshown:
+            message += f" ({seen.unshown} could not be shown)"
         if shared:
             message += f", but for {len(shared)} that golden has the same values in, such as {place(shared[0].site)}"
         if overflows:
-            message += f"; {_overflow(overflows[0])}, but no tensor after it is infinite for that"
-        details = FiniteDetails(looked_at=looked_at, as_golden=_listed(shared))
-        return (self.finding(evidence, Verdict.PASSED, message, metric="nonFinite", value=0, limit=0, details=details),)
+            ending = _ending(overflows[0], shown)
+            message += f"; {_overflow(overflows[0])}, but no tensor after it is infinite for that{ending}"
+        details = FiniteDetails(looked_at=seen.looked_at, as_golden=_listed(shared))
+        return self.finding(evidence, Verdict.PASSED, message, metric="nonFinite", value=0, limit=0, details=details)
 
     def _failed(self, evidence: Evidence, shown: ShownTensors, own: Sequence[Fault]) -> Finding:
         first = own[0]
@@ -97,6 +106,8 @@ class Finite(Check):
         ]
         if users:
             return self._overflown(evidence, users[0], own)
+        if zero := zero_behind(evidence, first.site, shown.layers):
+            return self._divided(evidence, zero, own)
         known = "golden has other values there" if first.own is not None else "golden has no such tensor"
         others = f"; later tensors follow: {len(own) - 1}" if len(own) > 1 else ""
         split = shown.split_layers.get(first.site.tensor)
@@ -107,6 +118,26 @@ class Finite(Check):
             f"{PARTED if split and not _not_finite(split.split) else _way_out(evidence)}"
         )
         return self._found(evidence, own, message, first.site, first.own or first.samples, split)
+
+    def _divided(self, evidence: Evidence, zero: Zero, own: Sequence[Fault]) -> Finding:
+        """The first that is not finite was divided by what an epsilon no longer keeps from zero."""
+        first = own[0]
+        others = f"; later tensors follow: {len(own) - 1}" if len(own) > 1 else ""
+        message = (
+            f"{place(first.site)} is the first that is not finite: {_what(first)} in {first.own or first.samples} of "
+            f"{evidence.samples} samples, first in sample {first.first}, for {zero.why}{others}; {zero.cure}"
+        )
+        return self._found(evidence, own, message, first.site, first.own or first.samples)
+
+    def _buried(self, evidence: Evidence, overflow: Overflow) -> Finding:
+        """What is infinite and makes 0 of all that is divided by it, so that no tensor shows it."""
+        message = (
+            f"{_overflow(overflow)}, so it is infinite{_ending(overflow, None)}, and no tensor shows it; rescale it, "
+            f"or keep its readers in a wider precision{_such_as(overflow)}"
+        )
+        site = overflow.ending.site if overflow.ending else Site(overflow.tensor)
+        site = Site(overflow.tensor, site.node, site.op)
+        return self._found(evidence, (), message, site, overflow.samples or evidence.samples)
 
     def _doubtful(self, evidence: Evidence, first: Fault, reason: str) -> Finding:
         message = (
@@ -119,10 +150,10 @@ class Finite(Check):
         user = next(site for site in overflow.users if site.node == own[0].site.node)
         message = (
             f"{_overflow(overflow)}, so it is the first that is not finite; node {user.node!r} ({user.op}) reads it, "
-            f"tensors that follow: {len(own)}; scale or clip it, or keep its readers in a wider precision"
+            f"tensors that follow: {len(own)}{_ending(overflow, evidence.of(TENSORS))}; "
+            f"{'if it is a mask, use -10000 instead; else ' if overflow.value < 0 else ''}scale or clip it, or keep "
+            f"its readers in a wider precision{_such_as(overflow)}"
         )
-        if overflow.precision == "fp16" and abs(overflow.value) < BF16:
-            message += ", such as bf16"
         site = Site(overflow.tensor, user.node, user.op)
         return self._found(evidence, own, message, site, overflow.samples or evidence.samples)
 
@@ -165,6 +196,15 @@ def _overflow(overflow: Overflow) -> str:
         f"{overflow.kind} {overflow.tensor!r} overflows in {overflow.precision}{where} with {spoken(overflow.value)} "
         f"(the largest number is {LARGEST[overflow.precision]})"
     )
+
+
+def _such_as(overflow: Overflow) -> str:
+    return ", such as bf16" if overflow.precision == "fp16" and abs(overflow.value) < BF16 else ""
+
+
+def _ending(overflow: Overflow, shown: ShownTensors | None) -> str:
+    """What makes a number of the infinity."""
+    return f"; {ends(overflow.ending, shown.faults if shown else None)}" if overflow.ending else ""
 
 
 def _way_out(evidence: Evidence) -> str:

@@ -18,6 +18,7 @@ from assay_runner.checks.drift_details import drift_details
 from assay_runner.checks.error_flow import ErrorFlow
 from assay_runner.checks.error_origin import amplified, cause_of, power, unequal, wrong_by_itself
 from assay_runner.checks.fused_layer import explained, with_inner
+from assay_runner.checks.vanishing import zero_behind
 from assay_runner.evidence import Evidence, ExactError, InnerTensor, LayerError, LayerErrors, TensorsWanted
 
 LOCAL_SNR: Final = 20.0
@@ -72,7 +73,7 @@ class LayerDrift(Check):
             return (self.inconclusive(evidence, reason),)
         flow, details = ErrorFlow(errors), drift_details(errors, self.worst)
         if failed := self._failed(evidence, layers, flow, details):
-            return (failed,)
+            return (_divided(failed, evidence, layers, errors),)
         if reason := too_little(layers, errors) or unseen(evidence):
             return (self.inconclusive(evidence, reason, details=details),)
         return (self._passed(evidence, layers, errors, flow, details),)
@@ -234,3 +235,12 @@ class LayerDrift(Check):
 
 def _power(layer: LayerError) -> str:
     return power(layer.accumulated, layer.reshaped)
+
+
+def _divided(finding: Finding, evidence: Evidence, layers: Sequence[LayerError], errors: LayerErrors) -> Finding:
+    """The finding; where the first tensor that is not finite was divided by what became zero, with that."""
+    first = next((layer for layer in layers if layer.accumulated.max_abs == math.inf), None)
+    zero = zero_behind(evidence, first.site, errors) if first else None
+    if zero is None:
+        return finding
+    return finding.model_copy(update={"message": f"{finding.message}; {zero.why}: {zero.cure}"})

@@ -1,6 +1,7 @@
 """Evidence: everything that is measured of a candidate, as values, and how it is asked for."""
 
 from assay_runner.evidence.eight_bit import EightBitReads
+from assay_runner.evidence.endings import Ending, Guard
 from assay_runner.evidence.engine import EngineFacts, EngineLayer, EngineTensor
 from assay_runner.evidence.evidence import BatchTimes, Evidence
 from assay_runner.evidence.faults import Fault, Overflow, TensorFaults
@@ -35,6 +36,7 @@ __all__ = [
     "BatchTimes",
     "EightBitReads",
     "EightBitWanted",
+    "Ending",
     "EngineFacts",
     "EngineLayer",
     "EngineTensor",
@@ -44,6 +46,7 @@ __all__ = [
     "ExtraOutputWanted",
     "Fault",
     "FusedLayer",
+    "Guard",
     "Histogram",
     "InnerTensor",
     "InvarianceWanted",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from assay_runner.evidence.endings import Ending
 from assay_runner.tensors import Site
 
 
@@ -41,6 +42,7 @@ class Overflow:
         value: the largest value that does not fit.
         users: the nodes that read it, each as the site of its first output.
         samples: samples in which it does not fit, from `first` on; None for a weight, which is the same in all.
+        ending: what makes a number of its infinity; None where nothing does.
     """
 
     tensor: str
@@ -50,6 +52,7 @@ class Overflow:
     users: tuple[Site, ...]
     samples: int | None = None
     first: int = 0
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True)

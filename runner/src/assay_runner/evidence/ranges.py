@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+from assay_runner.evidence.endings import Ending, Guard
 from assay_runner.tensors import Site
 
+INVERSE: Final = ("Reciprocal", "Pow")
+"""Operators whose result of an epsilon alone may be beyond the format too."""
 Kind = Literal["graph input", "weight", "tensor"]
 
 
@@ -27,6 +30,7 @@ class TensorRange:
         samples: samples in which it overflows; None for a weight, which is the same in all.
         first: index of the first such sample; -1 where there is none.
         readers: names of the outer nodes that read it.
+        ending: where it overflows, what makes a number of its infinity; None where nothing does.
     """
 
     site: Site
@@ -41,6 +45,30 @@ class TensorRange:
     samples: int | None
     first: int = -1
     readers: tuple[str, ...] = ()
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True)
+class Divisor:
+    """A tensor by which something divides, or takes its logarithm, with elements that FP16 makes zero.
+
+    Attributes:
+        range: the tensor: `underflow` counts those elements.
+        ending: what divides.
+        samples: samples with such elements; None for a weight.
+        first: index of the first such sample; -1 where there is none.
+        guard: what should have kept them from zero; None where nothing is known to.
+    """
+
+    range: TensorRange
+    ending: Ending
+    samples: int | None
+    first: int
+    guard: Guard | None = None
+
+    def inverts(self, made: TensorRange) -> bool:
+        """Whether a tensor is an inverse of this one."""
+        return made.kind == "tensor" and made.site.node == self.ending.site.node and made.site.op in INVERSE
 
 
 @dataclass(frozen=True)
@@ -95,8 +123,10 @@ class Ranges:
         tensors: in topological order, weights before the node that reads them first.
         accumulations: those that exceed FP16, in topological order.
         summed: operators whose inner sums were measured.
+        divisors: those with elements that FP16 makes zero, in topological order.
     """
 
     tensors: tuple[TensorRange, ...]
     accumulations: tuple[Accumulation, ...]
     summed: int
+    divisors: tuple[Divisor, ...] = ()

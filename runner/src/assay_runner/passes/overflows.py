@@ -8,7 +8,9 @@ import numpy as np
 
 from assay_runner.backends import Built
 from assay_runner.evidence import Overflow
+from assay_runner.evidence.endings import Ending
 from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.endings import Downstream
 from assay_runner.graphs.rounding import LARGEST
 from assay_runner.graphs.taps import uses
 from assay_runner.tensors import Batch
@@ -21,7 +23,9 @@ class OverflowsPass:
         """Look at the inputs of an emulated candidate whose precision has a range of its own."""
         self._limit = LARGEST.get(built.precision, float("inf"))
         self._precision = built.precision
-        users = uses(load_outline(built.source)) if self._limit < float("inf") else {}
+        model = load_outline(built.source)
+        self._downstream = Downstream(model)
+        users = uses(model) if self._limit < float("inf") else {}
         # Who is held wider reads what was fed.
         narrow = {name: tuple(site for site in sites if site.node not in built.wide) for name, sites in users.items()}
         self._users = {name: sites for name, sites in narrow.items() if sites}
@@ -48,7 +52,10 @@ class OverflowsPass:
     def _count(self, name: str, value: float, count: int, batch: Batch, samples: np.typing.NDArray[np.intp]) -> None:
         first = batch.start + int(samples[0])
         known = self._found.get(name) or Overflow(
-            name, "graph input", self._precision, value, self._users[name], 0, first
+            name, "graph input", self._precision, value, self._users[name], 0, first, self._ending(name, value)
         )
         worst = max(known.value, value, key=abs)
         self._found[name] = replace(known, value=worst, samples=(known.samples or 0) + count)
+
+    def _ending(self, name: str, value: float) -> Ending | None:
+        return self._downstream.infinity(name, value < 0)

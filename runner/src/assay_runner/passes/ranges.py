@@ -16,8 +16,10 @@ from assay_runner.data.rows import by_sample, is_float
 from assay_runner.evidence import RangesWanted
 from assay_runner.evidence.ranges import Kind, Ranges, TensorRange
 from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.endings import Downstream
 from assay_runner.graphs.taps import uses
 from assay_runner.passes.accumulations import AccumulationsPass
+from assay_runner.passes.divisors import Divisors
 from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.statistics.blocks import plain
 from assay_runner.statistics.ranges import OVERFLOW, RangeCounts
@@ -50,6 +52,8 @@ class RangesPass(Pass[RangesWanted]):
         self._sites = setting.reference.sites
         self._order = {site.node: index for index, site in reversed(list(enumerate(self._sites)))}
         self._sums = AccumulationsPass(self._graph, self._axes)
+        self._downstream = Downstream(self._graph)
+        self._divisors = Divisors(self._downstream)
         self._seen: dict[str, _Seen] = {}
 
     def golden_names(self) -> Collection[str]:
@@ -76,8 +80,14 @@ class RangesPass(Pass[RangesWanted]):
         for site in self._sites:
             if site.tensor in self._seen:
                 entries.append((2 * self._order[site.node] + 1, self._entry(site, site.tensor, "tensor")))
-        ordered = tuple(entry for _, entry in sorted(entries, key=lambda pair: pair[0]))
-        return Ranges(ordered, self._sums.result(), self._sums.summed)
+        ordered = tuple(self._ended(entry) for _, entry in sorted(entries, key=lambda pair: pair[0]))
+        return Ranges(ordered, self._sums.result(), self._sums.summed, self._divisors.result(ordered))
+
+    def _ended(self, entry: TensorRange) -> TensorRange:
+        """With what makes a number of its infinity."""
+        if not entry.overflow:
+            return entry
+        return replace(entry, ending=self._downstream.infinity(entry.site.tensor, entry.largest < 0))
 
     def _weights(self) -> list[tuple[int, TensorRange]]:
         found = []
@@ -108,7 +118,13 @@ class RangesPass(Pass[RangesWanted]):
         axis = self._axes.of(name, array.shape, batch.fed)
         array = self._axes.judged(name, array, batch)
         seen = self._seen.setdefault(name, _Seen())
-        if not array.size or not seen.counts.add(array):
+        if not array.size:
+            return
+        vanished = seen.counts.underflow
+        overflows = seen.counts.add(array)
+        if name in self._divisors and seen.counts.underflow > vanished:
+            self._divisors.add(name, array, axis, batch)
+        if not overflows:
             return
         wide = plain(array)
         beyond = np.isfinite(wide) & (np.abs(wide) >= OVERFLOW)

@@ -49,6 +49,7 @@ METRICS = {
         Metric("layersShare", "layers that ran in what was asked for", more_is_better=True, unit="share"),
         Metric("narrowerLayers", "layers that ran narrower than asked for"),
         Metric("tensorsThatOverflow", "tensors that FP16 cannot hold"),
+        Metric("zeroDivisors", "elements that something divides by and FP16 makes zero"),
         Metric("underflow", "share of elements that become zero", unit="share"),
         Metric("subnormal", "share of elements that become subnormal", unit="share"),
         Metric("nodesIn8Bits", "nodes that read 8 bits and should not"),

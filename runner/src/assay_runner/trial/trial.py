@@ -62,6 +62,7 @@ def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
         hidden=hidden,
         unrounded=built.unrounded,
         overflows=built.overflows,
+        vanished=built.vanished,
         wide=built.wide,
         engine=built.engine,
         found={need: found[need] for need in asked if need in found},

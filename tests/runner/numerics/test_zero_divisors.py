@@ -1,0 +1,156 @@
+"""An epsilon that a format makes zero: named as the cause, by every check, with a cure that works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from assay_api.report import Finding, Verdict
+from assay_runner.checks.finite import Finite
+from assay_runner.checks.fp16_range import Fp16Range
+from assay_runner.checks.layer_drift import LayerDrift
+from assay_runner.checks.output_drift import OutputDrift
+from tests.models import Samples, constant, layer_norm, model, node, random, value
+from tests.runner.numerics.candidates import candidate, measured
+
+CHECKS = (Finite(), OutputDrift(), LayerDrift(), Fp16Range())
+TINY = np.float32(1e-12)
+
+
+def findings(
+    proto: onnx.ModelProto, folder: Path, data: Any = None, precision: str = "fp16", **held: Any
+) -> dict[str, Finding]:
+    samples = Samples({"x": rows() if data is None else data}, batch=4)
+    asked = candidate(precision, **({"backend": "tensorrt"} | held if held else {}))
+    return {f.check: f for f in measured(proto, asked, samples, folder, *CHECKS).findings}
+
+
+def rows(fill: float = 0.0) -> Any:
+    """Samples 2 and 7 are constant."""
+    data = random(9, 16)
+    data[[2, 7]] = fill
+    return data
+
+
+def small(nodes: str, *weights: onnx.TensorProto, opset: int = 17) -> onnx.ModelProto:
+    """Nodes as in `Add x eps -> a; Sqrt a -> r`, from x to y."""
+    made = []
+    for line in nodes.split(";"):
+        op, *rest = line.split("->")[0].split()
+        given: dict[str, Any] = {k: float(v) for k, v in (word.split("=") for word in rest if "=" in word)}
+        given |= {"axes": [1]} if op.startswith("Reduce") else {}
+        inputs = " ".join(word for word in rest if "=" not in word)
+        made.append(node(op, inputs, line.split("->")[1].strip(), **given))
+    return model(made, [value("x", "N", 16)], [value("y", "N", 16)], weights, opset)
+
+
+def tiny(name: str = "eps", of: Any = TINY) -> onnx.TensorProto:
+    return constant(name, of)
+
+
+def normalised(eps: float = 1e-12) -> onnx.ModelProto:
+    """A decomposed LayerNormalization with such an epsilon."""
+    proto = layer_norm()
+    proto.graph.initializer[1].CopyFrom(constant("epsilon", np.float32(eps)))
+    return proto
+
+
+SQUARES = "Mul x x -> s; ReduceMean s -> v"
+GUARDED: dict[str, tuple[onnx.ModelProto, str]] = {
+    "layer norm": (normalised(), "weight 'epsilon' (1e-12), which node 'safe.node' (Add) reads, is 0 in fp16"),
+    "reciprocal": (
+        small(f"{SQUARES}; Add v eps -> a; Sqrt a -> r; Reciprocal r -> i; Mul x i -> y", tiny()),
+        "weight 'eps' (1e-12), which node 'a.node' (Add) reads, is 0 in fp16",
+    ),
+    "power": (
+        small(f"{SQUARES}; Add eps v -> a; Pow a half -> i; Mul x i -> y", tiny(), constant("half", np.float32(-0.5))),
+        "weight 'eps' (1e-12), which node 'a.node' (Add) reads, is 0 in fp16",
+    ),
+    "clip": (
+        small("ReduceL2 x -> n; Clip n eps -> c; Expand c size -> e; Div x e -> y", tiny(), constant("size", [1, 16])),
+        "weight 'eps' (1e-12), which node 'c.node' (Clip) reads, is 0 in fp16",
+    ),
+    "clip attribute": (
+        small("ReduceL2 x -> n; Clip n min=1e-12 -> c; Div x c -> y", opset=9),
+        "attribute min = 1e-12 of node 'c.node' (Clip) is 0 in fp16",
+    ),
+    "max": (
+        small("ReduceL2 x -> n; Max n eps -> c; Div x c -> y", tiny()),
+        "weight 'eps' (1e-12), which node 'c.node' (Max) reads, is 0 in fp16",
+    ),
+    "logarithm": (
+        small("Abs x -> m; Add m eps -> a; Log a -> y", tiny(of=np.full(16, 1e-10, np.float32))),
+        "weight 'eps' (1e-10), which node 'a.node' (Add) reads, is 0 in fp16",
+    ),
+    "double": (
+        small("ReduceL2 x -> n; Cast eps to=1 -> e; Max n e -> c; Div x c -> y", tiny(of=np.float64(1e-12))),
+        "weight 'eps' (1e-12), which node 'e.node' (Cast) reads, is 0 in fp16",
+    ),
+}
+for made in GUARDED["double"][0].graph.node:
+    for attribute in made.attribute:
+        if attribute.name == "to":
+            attribute.CopyFrom(onnx.helper.make_attribute("to", onnx.TensorProto.FLOAT))
+
+
+@pytest.mark.parametrize("case", GUARDED)
+def test_an_epsilon_that_vanishes_is_the_cause(case: str, tmp_path: Path) -> None:
+    proto, said = GUARDED[case]
+    found = findings(proto, tmp_path)
+    assert {f.verdict for f in found.values()} == {Verdict.FAILED}
+    for check in ("finite", "fp16Range", "layerDrift"):
+        assert said in found[check].message, found[check].message
+        assert "such as 1e-5" in found[check].message
+        assert "it adds up" not in found[check].message
+    assert "in 2 of 9 samples, first in sample 2" in found["finite"].message
+    assert "in 2 of 9 samples, first in sample 2" in found["fp16Range"].message
+    assert {f.verdict for f in findings(proto, tmp_path / "b", precision="bf16").values()} == {Verdict.PASSED}
+
+
+def test_the_cures_cure(tmp_path: Path) -> None:
+    said = findings(normalised(), tmp_path)["fp16Range"].message
+    nodes = ["safe.node", "deviation.node", "y.node"]
+    assert "hold nodes 'safe.node', 'deviation.node' and 'y.node' together to fp32" in said
+    held = findings(normalised(), tmp_path / "held", layers=[{"nodes": n, "precision": "fp32"} for n in nodes])
+    assert {f.verdict for f in held.values()} == {Verdict.PASSED}, held
+    alone = findings(normalised(), tmp_path / "alone", layers=[{"nodes": "y.node", "precision": "fp32"}])
+    assert {f.verdict for f in alone.values()} == {Verdict.FAILED}
+    larger = findings(normalised(1e-5), tmp_path / "larger")
+    assert {f.verdict for f in larger.values()} == {Verdict.PASSED}, larger
+
+
+def test_an_epsilon_that_no_sample_needs_harms_nothing(tmp_path: Path) -> None:
+    found = findings(normalised(), tmp_path, random(9, 16))
+    assert {f.verdict for f in found.values()} == {Verdict.PASSED}
+    message = found["fp16Range"].message
+    assert "FP16 holds 9 of the 10 weights and tensors" in message, message
+    assert "weight 'epsilon', which node 'safe.node' (Add) reads, becomes 0 (1e-12)" in message
+
+
+def test_what_golden_divides_by_zero_itself_is_no_news(tmp_path: Path) -> None:
+    found = findings(small("ReduceL2 x -> n; Div x n -> y"), tmp_path)
+    assert {f.verdict for f in found.values()} == {Verdict.PASSED}, found
+
+
+def test_a_divisor_without_an_epsilon(tmp_path: Path) -> None:
+    data = random(9, 16, scale=1e-3)
+    data[4] *= np.float32(1e-7)
+    found = findings(
+        small("Mul x ten -> t; ReduceL2 t -> n; Div t n -> y", constant("ten", np.float32(10))), tmp_path, data
+    )
+    assert "tensor 'n' of node 'n.node' (ReduceL2) becomes 0 in fp16 in 1 of 9 elements" in found["fp16Range"].message
+    assert "in 1 of 9 samples, first in sample 4" in found["fp16Range"].message
+    assert "node 'y.node' (Div) divides by it" in found["fp16Range"].message
+    assert "tensor 'n', which it divides by, becomes 0 in fp16" in found["finite"].message
+
+
+def test_a_large_quotient_is_no_fault_of_an_epsilon(tmp_path: Path) -> None:
+    """Golden's own quotient is beyond FP16, so that another epsilon would not help."""
+    data = np.abs(random(9, 16)) * 1e-3
+    proto = small("Mul x small -> v; Add v eps -> a; Div x a -> y", tiny(), constant("small", np.float32(1e-6)))
+    found = findings(proto, tmp_path, data.astype(np.float32))
+    assert "eps" not in found["finite"].message, found["finite"].message
