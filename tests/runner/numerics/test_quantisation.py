@@ -34,13 +34,16 @@ def histogram(values: Array) -> Array:
 
 def test_minmax_is_the_largest_magnitude_of_all_batches() -> None:
     data = Samples({"x": np.array([[1], [-3], [2], [0.5]], np.float32)}, batch=1)
-    assert ranges(Squares(), data, frozenset({"x", "square"}), "minmax", Heard(), axes=FIRST) == {"x": 3, "square": 9}
+    assert ranges(Squares(), data, frozenset({"x", "square"}), "minmax", Heard(), axes=FIRST) == {
+        "x": (3, 3),
+        "square": (9, 9),
+    }
 
 
 def test_padding_is_not_calibrated_on() -> None:
     data = Samples({"x": np.array([[1], [2], [9]], np.float32)}, batch=2, fixed=True)
     heard = Heard()
-    assert ranges(Squares(), data, frozenset({"x"}), "entropy", heard, axes=FIRST)["x"] <= 9
+    assert ranges(Squares(), data, frozenset({"x"}), "entropy", heard, axes=FIRST)["x"].end <= 9
     assert heard.units == 6
 
 
@@ -49,7 +52,7 @@ def test_entropy_does_not_depend_on_the_batches(batch: int) -> None:
     x = random(100, 40, seed=1)
     x[0, 0] = 60
     found = ranges(Squares(), Samples({"x": x}, batch=batch), frozenset({"x"}), "entropy", Heard(), axes=FIRST)
-    assert found == {"x": 60 * entropy_threshold(histogram(x))}
+    assert found == {"x": (60 * entropy_threshold(histogram(x)), 60)}
 
 
 def test_not_finite_calibration_says_which_tensor() -> None:

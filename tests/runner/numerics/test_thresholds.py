@@ -27,7 +27,7 @@ class Nothing:
 
 def found(values: Array, method: Method, batch: int = 16, **more: float) -> float:
     data = Samples({"x": values.astype(np.float32).reshape(-1, 1)}, batch=batch)
-    return ranges(Nothing(), data, frozenset({"x"}), method, Heard(), axes=SampleAxes({"x": 0}), **more)["x"]  # type: ignore[arg-type]
+    return ranges(Nothing(), data, frozenset({"x"}), method, Heard(), axes=SampleAxes({"x": 0}), **more)["x"].end  # type: ignore[arg-type]
 
 
 def histogram(values: Array, bins: int) -> Array:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import ClassVar, Protocol
 
 from assay_runner.backends.order import BuildOrder
-from assay_runner.evidence import EngineFacts, Guard, Overflow
+from assay_runner.evidence import Cut, EngineFacts, Guard, Overflow
 from assay_runner.graphs.sample_axes import SampleAxes, declared_axes
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Array, Arrays, Batches, Extents, Progress, Site
@@ -47,6 +47,7 @@ class Built:
         hidden: nodes of the source inside which float tensors are computed that cannot be shown.
         overflows: weights that the precision cannot hold.
         vanished: what should keep something from zero and is zero in the precision.
+        cut: where its calibration cuts most of a tensor's range.
         wide: nodes of the source that compute in a format of wider range, as they are held; an engine tells itself.
         engine: what it is made of, where it is an engine.
         measured: where the samples of its tensors are, where more is known of it than the source declares.
@@ -65,6 +66,7 @@ class Built:
     hidden: tuple[Site, ...] = ()
     overflows: tuple[Overflow, ...] = ()
     vanished: tuple[Guard, ...] = ()
+    cut: Cut | None = None
     wide: frozenset[str] = frozenset()
     engine: EngineFacts | None = None
     tactics: Mapping[str, str] | None = None

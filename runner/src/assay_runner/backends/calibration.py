@@ -9,7 +9,7 @@ much of the range to keep. Memory is one histogram per tensor, however many samp
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,6 +23,18 @@ Method = Literal["entropy", "minmax", "percentile", "mse"]
 
 PERCENTILE: Final = 99.99
 BINS: Final[Mapping[Method, int]] = {"entropy": 2048, "percentile": 8192, "mse": 8192}
+
+
+class Range(NamedTuple):
+    """How much of a tensor an 8-bit format represents.
+
+    Attributes:
+        end: largest magnitude that is represented; what is beyond it is cut.
+        peak: largest magnitude on the calibration set.
+    """
+
+    end: float
+    peak: float
 
 
 class Tensors(Protocol):
@@ -43,8 +55,8 @@ def ranges(
     axes: SampleAxes,
     percentile: float = PERCENTILE,
     kind: EightBit = "int8",
-) -> dict[str, float]:
-    """Largest magnitude to be represented, by tensor.
+) -> dict[str, Range]:
+    """Largest magnitude to be represented, and seen, by tensor.
 
     Args:
         session: runs the model.
@@ -69,13 +81,14 @@ def ranges(
             raise InvalidInput(f"tensor {name!r} is not finite on the calibration set: it has no {label} range")
         largest[name] = max(largest[name], peak)
     if method == "minmax":
-        return largest
+        return {name: Range(peak, peak) for name, peak in largest.items()}
     counts = {name: np.zeros(BINS[method], np.int64) for name in largest}
     for name, values in _values(session, batches, names, axes, "calibrate: histograms", progress):
         if largest[name] > 0:
             magnitudes = np.abs(values[values != 0])
             counts[name] += np.histogram(magnitudes, BINS[method], range=(0, largest[name]))[0]
-    return {name: peak * _share(counts[name], method, percentile, kind) for name, peak in largest.items()}
+    shares = {name: _share(counts[name], method, percentile, kind) for name in largest}
+    return {name: Range(peak * shares[name], peak) for name, peak in largest.items()}
 
 
 def _share(counts: Histogram, method: Method, percentile: float, kind: EightBit) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
@@ -12,11 +13,12 @@ from assay_runner.backends.backend import NOTHING, Built, Capability, Segment, S
 from assay_runner.backends.conversion import DOUBLE, InFp32, fp32_model, localised
 from assay_runner.backends.emulation import rounded_model
 from assay_runner.backends.order import BuildOrder
-from assay_runner.backends.quantisation import quantised_model
+from assay_runner.backends.quantisation import Quantised, quantised_model
 from assay_runner.backends.schemes import own_pairs, paired, scheme_notes
 from assay_runner.backends.segments import open_segments
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.evidence import Cut
 from assay_runner.evidence.reruns import Condition
 from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline, save
@@ -65,10 +67,12 @@ class OnnxRuntime:
         precision = order.precision
         outline = load_outline(model.path)
         notes = [*scheme_notes(model.path.name, outline)]
+        cut: Cut | None = None
         path, base, held = model.path, str(precision), dict(order.held)
         if precision in ("int8", "fp8"):
-            path, told = _quantised(model, order, calibration, workdir, progress)
-            notes += told
+            quantised = _quantised(model, order, calibration, workdir, progress)
+            path, cut = quantised.path, quantised.cut
+            notes += quantised.notes
             # What stands between pairs runs in floating point here, and so does what has none.
             base, held = "fp32", {name: kind for name, kind in held.items() if kind != "fp32"}
         emulation, own = None, InFp32(path)
@@ -90,6 +94,7 @@ class OnnxRuntime:
             hidden=hidden(outline),
             overflows=emulation.overflows if emulation else (),
             vanished=emulation.vanished if emulation else (),
+            cut=cut,
             wide=emulation.wide if emulation else frozenset(),
         )
 
@@ -146,7 +151,7 @@ class OnnxRuntime:
 
 def _quantised(
     model: LoadedModel, order: BuildOrder, calibration: Batches | None, workdir: Path, progress: Progress
-) -> tuple[Path, tuple[str, ...]]:
+) -> Quantised:
     kind: EightBit = "fp8" if order.precision == "fp8" else "int8"
     how = f"{kind}: run in floating point between its Q/DQ pairs by ONNX Runtime"
     if order.quantisation is None:
@@ -155,11 +160,11 @@ def _quantised(
         folder.mkdir(exist_ok=True)
         own = fp32_model(model.path, folder, DOUBLE)
         told = (f"{kind}: Q/DQ as in the candidate's own model", how, *own.notes)
-        return own.path, (*told, *paired(model.path, order.held))
+        return Quantised(own.path, (*told, *paired(model.path, order.held)), None)
     if calibration is None:
         raise InvalidInput("the candidate needs its calibration inputs to be built")
-    path, notes = quantised_model(model.path, order.quantisation, calibration, workdir, progress, kind, order.held)
-    return path, (*notes, how)
+    made = quantised_model(model.path, order.quantisation, calibration, workdir, progress, kind, order.held)
+    return replace(made, notes=(*made.notes, how))
 
 
 def _rounded_in(workdir: Path, path: Path) -> Path:

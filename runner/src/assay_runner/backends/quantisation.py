@@ -7,12 +7,13 @@ own quantiser is not used: it takes the range of FP8 tensors from a fixed distri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
 
-from assay_runner.backends.calibration import ranges
+from assay_runner.backends.calibration import Range, ranges
 from assay_runner.backends.constants import Constants
 from assay_runner.backends.conversion import fp32_model, listed, localised, upgraded
 from assay_runner.backends.emulation import NOTHING
@@ -21,16 +22,34 @@ from assay_runner.backends.order import Quantisation
 from assay_runner.backends.schemes import nothing_to_quantise
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput
+from assay_runner.evidence import Cut
 from assay_runner.graphs.control_flow import containing
 from assay_runner.graphs.documents import localise, save
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.pairs import insert
 from assay_runner.graphs.sample_axes import declared_axes
 from assay_runner.graphs.slots import Chosen, choose, told
-from assay_runner.graphs.taps import sites, tapped
+from assay_runner.graphs.taps import name_of, sites, tapped
 from assay_runner.tensors import Batches, Progress, Site
 
 INSIDE_LIMIT = 1 << 30
+HALF = 0.5
+"""Share of a tensor's range below which it is told that calibration cuts it."""
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A model with Q/DQ pairs.
+
+    Attributes:
+        path: where it lies.
+        notes: what to know about it.
+        cut: where its calibration cuts most of a tensor's range.
+    """
+
+    path: Path
+    notes: tuple[str, ...]
+    cut: Cut | None
 
 
 def quantised_model(
@@ -41,8 +60,8 @@ def quantised_model(
     progress: Progress,
     kind: EightBit = "int8",
     held: Mapping[str, str] = NOTHING,
-) -> tuple[Path, tuple[str, ...]]:
-    """Write the model with Q/DQ pairs into `folder`; returns its path and what to know about it.
+) -> Quantised:
+    """Write the model with Q/DQ pairs into `folder`.
 
     Args:
         path: the ONNX model.
@@ -73,13 +92,37 @@ def quantised_model(
         session = OrtSession(shown, Purpose.EXACT, wanted & {site.tensor for site in sites(model)})
         percentile = calibration.percentile
         method, axes = calibration.method, declared_axes(path)
-        largest = ranges(session, batches, wanted, method, progress, axes=axes, percentile=percentile, kind=kind)
+        found = ranges(session, batches, wanted, method, progress, axes=axes, percentile=percentile, kind=kind)
         del session
+        largest = {name: each.end for name, each in found.items()}
+        cut = _cut(found, _called(calibration), {s.tensor: name_of(model.graph.node[s.node]) for s in reversed(chosen.slots)})
         convert = insert(model, chosen.slots, largest, kind, fixed)
         localise(model, place, _made(place / "quantised"), convert)
         target = _packed(save(model, place / "quantised" / "model.onnx"), folder)
     notes = _notes(kind, calibration, batches.samples, largest, chosen, inside)
-    return target, (*own.notes, *notes, *_held(kind, chosen.held))
+    return Quantised(target, (*own.notes, *notes, *_cuts(kind, cut), *_held(kind, chosen.held)), cut)
+
+
+def _cut(found: Mapping[str, Range], method: str, readers: Mapping[str, str]) -> Cut | None:
+    """Where most of a range is cut."""
+    shares = {name: each.end / each.peak for name, each in found.items() if each.peak and each.end < HALF * each.peak}
+    if not shares:
+        return None
+    name = min(shares, key=shares.__getitem__)
+    return Cut(name, readers[name], method, found[name].end, found[name].peak, len(shares) - 1)
+
+
+def _cuts(kind: EightBit, cut: Cut | None) -> tuple[str, ...]:
+    if cut is None:
+        return ()
+    share = f"{100 * cut.end / cut.peak:.2g} %"
+    more = f", and {cut.others} more to less than half" if cut.others else ""
+    return (f"{kind}: {cut.method} cuts tensor {cut.tensor!r} to {share} of its range{more}; minmax would keep all",)
+
+
+def _called(calibration: Quantisation) -> str:
+    method: str = calibration.method
+    return f"percentile {calibration.percentile:g}" if method == "percentile" else method
 
 
 def _held(kind: EightBit, kept: Sequence[str]) -> tuple[str, ...]:
@@ -108,12 +151,9 @@ def _notes(
 ) -> tuple[str, ...]:
     form = FORMATS[kind]
     scales = "per channel" if calibration.per_channel and form.per_channel else "per tensor"
-    method: str = calibration.method
-    if method == "percentile":
-        method = f"percentile {calibration.percentile:g}"
     notes = [
         f"{kind}: Q/DQ in front of {', '.join(form.operators)}, symmetric, weights {scales}, ranges of {len(largest)} "
-        f"tensors by {method} from {samples} calibration samples"
+        f"tensors by {_called(calibration)} from {samples} calibration samples"
     ]
     if chosen.left:
         names = listed(list(chosen.left))

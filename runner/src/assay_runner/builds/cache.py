@@ -8,15 +8,16 @@ and what every build on the same device can use (the timing cache: a layer that 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from assay_runner.backends import Backend, Built
 from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.seams import KEPT, SHARED, Keeping
 from assay_runner.builds.shelves import SharedShelf, Shelf, Shelves
 from assay_runner.digests import cache_key
+from assay_runner.evidence import Cut
 from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline
 from assay_runner.models.files import external_tensors
@@ -48,6 +49,8 @@ class BuildRecord(EntryRecord):
     """How it was made."""
     wide: tuple[str, ...] = ()
     """Nodes that are held to a format of wider range."""
+    cut: dict[str, Any] | None = None
+    """Where calibration cuts most of a tensor's range."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,7 @@ def _made(request: BuildRequest, workdir: Path, progress: Progress, store: Store
             emulated=built.emulated,
             notes=built.notes,
             wide=tuple(sorted(built.wide)),
+            cut=asdict(built.cut) if built.cut else None,
         )
         put_record(store, join(folder, RECORD), record)
     return built
@@ -173,6 +177,7 @@ def _take(store: Store, folder: str, model: LoadedModel, workdir: Path) -> Built
         notes=record.notes,
         hidden=hidden(load_outline(model.path)),
         wide=frozenset(record.wide),
+        cut=Cut(**record.cut) if record.cut else None,
     )
 
 

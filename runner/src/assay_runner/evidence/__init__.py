@@ -1,6 +1,6 @@
 """Evidence: everything that is measured of a candidate, as values, and how it is asked for."""
 
-from assay_runner.evidence.eight_bit import EightBitReads
+from assay_runner.evidence.eight_bit import Cut, EightBitReads
 from assay_runner.evidence.endings import Ending, Guard
 from assay_runner.evidence.engine import EngineFacts, EngineLayer, EngineTensor
 from assay_runner.evidence.evidence import BatchTimes, Evidence
@@ -34,6 +34,7 @@ from assay_runner.evidence.shown import ShownTensors
 
 __all__ = [
     "BatchTimes",
+    "Cut",
     "EightBitReads",
     "EightBitWanted",
     "Ending",

@@ -40,3 +40,24 @@ class EightBitReads:
     reads: tuple[EightBitRead, ...]
     engine: bool = False
     operators: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The tensor of which calibration keeps the smallest share of its range, where that is less than half.
+
+    Attributes:
+        tensor: its name.
+        node: a node that reads it in 8 bits.
+        method: of calibration.
+        end: largest magnitude that is represented.
+        peak: largest magnitude on the calibration set.
+        others: further tensors of which less than half is kept.
+    """
+
+    tensor: str
+    node: str
+    method: str
+    end: float
+    peak: float
+    others: int

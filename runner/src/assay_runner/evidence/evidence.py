@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from assay_runner.evidence.eight_bit import Cut
 from assay_runner.evidence.endings import Guard
 from assay_runner.evidence.engine import EngineFacts
 from assay_runner.evidence.faults import Overflow
@@ -43,6 +44,7 @@ class Evidence:
         unrounded: nodes inside which the candidate's precision was not emulated.
         overflows: weights that its precision cannot hold.
         vanished: what should keep something from zero and is zero in its precision.
+        cut: where its calibration cuts most of a tensor's range.
         wide: nodes that an emulation holds to a format of wider range.
         engine: what the candidate is made of, where it is an engine.
         found: what was measured, by need.
@@ -58,6 +60,7 @@ class Evidence:
     unrounded: tuple[Site, ...] = ()
     overflows: tuple[Overflow, ...] = ()
     vanished: tuple[Guard, ...] = ()
+    cut: Cut | None = None
     wide: frozenset[str] = frozenset()
     engine: EngineFacts | None = None
     found: Mapping[Need[Any], Any] = field(default_factory=dict)

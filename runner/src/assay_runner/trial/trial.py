@@ -17,6 +17,7 @@ from assay_api.report import Finding
 from assay_runner.backends import Built, Session
 from assay_runner.backends.conversion import listed
 from assay_runner.checks import Check
+from assay_runner.checks.calibrated import told_of_cut
 from assay_runner.checks.check import inconclusive_if_unrounded
 from assay_runner.data.rows import parts
 from assay_runner.errors import InvalidInput, Unavailable
@@ -63,6 +64,7 @@ def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
         unrounded=built.unrounded,
         overflows=built.overflows,
         vanished=built.vanished,
+        cut=built.cut,
         wide=built.wide,
         engine=built.engine,
         found={need: found[need] for need in asked if need in found},
@@ -99,7 +101,8 @@ def located(setting: Setting, wanted: Iterable[Need[Any]]) -> Setting:
 
 def judge(checks: Iterable[Check], evidence: Evidence) -> list[Finding]:
     """What the checks find in the evidence, in their order."""
-    return inconclusive_if_unrounded((finding for check in checks for finding in check.judge(evidence)), evidence)
+    found = inconclusive_if_unrounded((finding for check in checks for finding in check.judge(evidence)), evidence)
+    return told_of_cut(found, evidence)
 
 
 class _Attempt:

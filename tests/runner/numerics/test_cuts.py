@@ -1,0 +1,75 @@
+"""A calibration that keeps little of a tensor's range says so, and which method keeps all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from assay_api.audit import Storage
+from assay_api.report import Verdict
+from assay_runner.backends.order import order_of
+from assay_runner.builds.cache import BuildRequest, build_or_take
+from assay_runner.checks.output_drift import OutputDrift
+from assay_runner.data.datasets import Source, open_dataset
+from assay_runner.stores import open_store
+from tests.models import Heard, Samples, constant, loaded, model, node, random, value
+from tests.runner.io.made import shard
+from tests.runner.numerics.candidates import ORT, build, candidate, int8, measured
+
+
+def product() -> onnx.ModelProto:
+    return model(
+        [node("MatMul", "x w", "y")], [value("x", "N", 8)], [value("y", "N", 4)], [constant("w", random(8, 4, seed=1))]
+    )
+
+
+def loud() -> Any:
+    """One input in fifty is nine times as large as the others can be."""
+    data = np.clip(random(400, 8), -1, 1)
+    data[::50] = 9
+    return data
+
+
+@pytest.mark.parametrize("method", ["percentile", "minmax"])
+def test_what_failed_says_what_was_cut(method: str, tmp_path: Path) -> None:
+    data = Samples({"x": loud()}, batch=50)
+    given = {"method": method} | ({"percentile": 95} if method == "percentile" else {})
+    asked = int8(**given)
+    report, [found] = measured(product(), asked, data, tmp_path, OutputDrift(snr=12), calibration=data)
+    cut = method == "percentile"
+    assert found.verdict is (Verdict.FAILED if cut else Verdict.PASSED)
+    said = "calibration by percentile 95 keeps 11 % of the range of tensor 'x', which node 'y.node' reads (1.001 of 9)"
+    assert (said in found.message) is cut, found.message
+    assert ("method minmax keeps all of it" in found.message) is cut
+    assert any("percentile 95 cuts tensor 'x' to 11 % of its range" in note for note in report.notes) is cut
+
+
+def test_what_passed_says_it_in_a_note_alone(tmp_path: Path) -> None:
+    data = Samples({"x": loud()}, batch=50)
+    asked = int8(method="percentile", percentile=95)
+    report, [found] = measured(product(), asked, data, tmp_path, OutputDrift(snr=-100), calibration=data)
+    assert found.verdict is Verdict.PASSED
+    assert "calibration" not in found.message
+    assert any("to 11 % of its range" in note for note in report.notes)
+
+
+def test_a_build_that_is_taken_from_the_cache_still_knows(tmp_path: Path) -> None:
+    store, made = open_store(Storage()), loaded(product(), tmp_path)
+    shard(tmp_path / "calib" / "part.npz", x=loud())
+    calibration = open_dataset(store, Source(uri=f"file://{tmp_path}/calib/"), made, tmp_path / "scratch")
+    order = order_of(int8(method="percentile", percentile=95), made.path)
+    request = BuildRequest(ORT, made, order, calibration, "versions", {})
+    first, second = (
+        build_or_take(request, tmp_path / name, Heard(), store, f"file://{tmp_path}/cache")[0] for name in ("a", "b")
+    )
+    assert second.path.parent.name == "cached"
+    assert first.cut is not None
+    assert first.cut == second.cut
+
+
+def test_other_precisions_cut_nothing(tmp_path: Path) -> None:
+    assert build(loaded(product(), tmp_path), candidate("fp16"), tmp_path).cut is None
