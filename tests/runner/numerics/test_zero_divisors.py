@@ -154,3 +154,59 @@ def test_a_large_quotient_is_no_fault_of_an_epsilon(tmp_path: Path) -> None:
     proto = small("Mul x small -> v; Add v eps -> a; Div x a -> y", tiny(), constant("small", np.float32(1e-6)))
     found = findings(proto, tmp_path, data.astype(np.float32))
     assert "eps" not in found["finite"].message, found["finite"].message
+
+
+def inside(op: str, *weights: int, opset: int = 17, ir: int = 8, **given: Any) -> onnx.ModelProto:
+    """A normalisation of planes, two of which are constant."""
+    names = [f"w{number}" for number in range(len(weights))]
+    nodes = [
+        node("Reshape", "x planes", "p"),
+        node(op, " ".join(("p", *names)), "n", **given),
+        node("Reshape", "n rows", "y"),
+    ]
+    constants = [constant("planes", np.array([-1, 2, 8])), constant("rows", np.array([-1, 16]))]
+    constants += [constant(n, np.ones(size, np.float32)) for n, size in zip(names, weights, strict=True)]
+    proto = model(nodes, [value("x", "N", 16)], [value("y", "N", 16)], constants, opset)
+    proto.ir_version = ir
+    return proto
+
+
+INSIDE: dict[str, tuple[onnx.ModelProto, str, float, bool]] = {
+    "instance": (inside("InstanceNormalization", 2, 2, epsilon=1e-12), "the variance and epsilon", 1e-12, False),
+    "layer": (inside("LayerNormalization", 8, epsilon=1e-12), "the variance and epsilon", 1e-12, True),
+    "group": (
+        inside("GroupNormalization", 2, 2, opset=21, ir=10, num_groups=2, epsilon=1e-10),
+        "the variance and epsilon",
+        1e-10,
+        True,
+    ),
+    "root": (
+        inside("RMSNormalization", 8, opset=23, ir=10, epsilon=1e-9), "the mean of squares and epsilon", 1e-9, True
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", INSIDE)
+@pytest.mark.parametrize(
+    ("accumulator", "verdict"),
+    [("unknown", Verdict.INCONCLUSIVE), ("fp16", Verdict.FAILED), ("fp32", Verdict.PASSED)],
+)
+def test_an_epsilon_that_is_an_attribute(case: str, accumulator: Any, verdict: Verdict, tmp_path: Path) -> None:
+    proto, what, size, wide = INSIDE[case]
+    data = Samples({"x": rows()}, batch=4)
+    [found] = measured(proto, "fp16", data, tmp_path, Fp16Range(accumulator=accumulator)).findings
+    assert found.verdict is (Verdict.PASSED if wide else verdict), found.message
+    assert f"{what} by which node 'n.node'" in found.message
+    assert (
+        f"divides is {size:g} in 2 of 9 samples, first in sample 2, which FP16 makes 0".replace("e-0", "e-")
+        in found.message
+    )
+    assert ("1e-5 for example" in found.message) is (found.verdict is not Verdict.PASSED)
+
+
+def test_an_epsilon_that_is_an_attribute_and_large_enough(tmp_path: Path) -> None:
+    data = Samples({"x": rows(7.0)}, batch=4)
+    for number, proto in enumerate((inside("InstanceNormalization", 2, 2), inside("LayerNormalization", 8))):
+        [found] = measured(proto, "fp16", data, tmp_path / str(number), Fp16Range(accumulator="fp16")).findings
+        assert found.verdict is Verdict.PASSED
+        assert "makes 0" not in found.message

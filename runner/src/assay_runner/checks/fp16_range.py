@@ -13,7 +13,7 @@ from assay_runner.checks import fp16_words as words
 from assay_runner.checks.check import Check, unseen
 from assay_runner.checks.ran_wider import RanWider
 from assay_runner.evidence import Evidence, RangesWanted
-from assay_runner.evidence.ranges import Accumulation, Divisor, Ranges, TensorRange
+from assay_runner.evidence.ranges import Accumulation, Divisor, InnerDivisor, Ranges, TensorRange
 
 RANGES = RangesWanted()
 LARGEST = 65504.0
@@ -39,8 +39,9 @@ class Fp16Range(Check):
     subnormal: float = Field(default=1, ge=0, le=1)
     """Largest share of a tensor's elements that may become subnormal, likewise. Default 1: none fails for it."""
     accumulator: Literal["unknown", "fp16", "fp32"] = "unknown"
-    """What sums inside operators are taken in: a total that exceeds FP16 is Failed with fp16, told with fp32, and
-    Inconclusive with unknown, the default. A node that the engine ran wider is excused."""
+    """What sums inside operators are taken in: a total that exceeds FP16, or a variance and its epsilon that vanish in
+    it, is Failed with fp16, told with fp32, and Inconclusive with unknown, the default. A node that the engine ran
+    wider is excused."""
 
     @property
     def needs(self) -> tuple[RangesWanted]:
@@ -58,26 +59,44 @@ class Fp16Range(Check):
         details = words.details(ranges, over)
         if evidence.precision != "fp16":
             return (self._told(evidence, ranges, over, details),)
+        return (self._of_tensors(evidence, ranges, over, details),)
+
+    def _of_tensors(
+        self, evidence: Evidence, ranges: Ranges, over: Sequence[TensorRange], details: Fp16RangeDetails
+    ) -> Finding:
+        """What overflows or vanishes in an fp16 candidate, but for what ran wider."""
         wider = _ran_wider(evidence)
         spared = [entry for entry in over if wider.keeps(entry)]
         gone = [each for each in ranges.divisors if not wider.keeps(each.range)]
         if left := [entry for entry in over if entry not in spared]:
             # The inverse of an epsilon may overflow: a larger one is the cure, not another format for that node.
-            inverse = [each for each in gone if each.guard and each.inverts(left[0])]
-            if inverse:
-                return (self._divisors(evidence, inverse, details),)
-            return (self._overflow(evidence, left, details),)
+            gone = [each for each in gone if each.guard and each.inverts(left[0])]
+            return self._divisors(evidence, gone, details) if gone else self._overflow(evidence, left, details)
         if gone:
-            return (self._divisors(evidence, gone, details),)
+            return self._divisors(evidence, gone, details)
         if lost := [entry for entry in ranges.tensors if self._lost(entry) and not wider.keeps(entry)]:
-            return (self._underflow(evidence, lost, details),)
+            return self._underflow(evidence, lost, details)
+        return self._of_insides(evidence, ranges, wider, spared, details)
+
+    def _of_insides(
+        self,
+        evidence: Evidence,
+        ranges: Ranges,
+        wider: RanWider,
+        spared: Sequence[TensorRange],
+        details: Fp16RangeDetails,
+    ) -> Finding:
+        """What overflows or vanishes inside operators; else that all fits."""
         sums = [entry for entry in ranges.accumulations if not entry.wide and not wider.sums(entry)]
         if sums and self.accumulator != "fp32":
-            return (self._sums(evidence, sums, spared, details),)
+            return self._sums(evidence, sums, spared, details)
+        inner = [each for each in ranges.inner_divisors if not each.wide and not wider.ran(each.site.node)]
+        if inner and self.accumulator != "fp32":
+            return self._inner_divisors(evidence, inner[0], details)
         if reason := unseen(evidence):
-            return (self.inconclusive(evidence, reason, details=details),)
+            return self.inconclusive(evidence, reason, details=details)
         if spared:
-            return (self._found(evidence, Verdict.PASSED, words.spared(spared, evidence), spared[0], 0, details),)
+            return self._found(evidence, Verdict.PASSED, words.spared(spared, evidence), spared[0], 0, details)
         message = words.held_by_fp16(ranges, evidence) + words.largest(ranges.tensors)
         if ranges.accumulations:
             first = ranges.accumulations[0]
@@ -85,7 +104,9 @@ class Fp16Range(Check):
             wide = not first.wide and wider.sums(first)
             why = f"the {who} runs the node wider" if wide else "it is taken in FP32"
             message += f"; {words.inner_sum(first, evidence)}, which fits because {why}"
-        return (self._found(evidence, Verdict.PASSED, message, None, 0, details),)
+        if ranges.inner_divisors:
+            message += f"; {words.inner_divisor(ranges.inner_divisors[0], evidence)}, and is computed in FP32"
+        return self._found(evidence, Verdict.PASSED, message, None, 0, details)
 
     def _lost(self, entry: TensorRange) -> bool:
         live = entry.elements - entry.zeros
@@ -162,6 +183,18 @@ class Fp16Range(Check):
             "in; say accumulator fp32 or fp16 if you know, or keep the node in FP32"
         )
         return self.inconclusive(evidence, message, first.site, **fields, details=details)
+
+    def _inner_divisors(self, evidence: Evidence, first: InnerDivisor, details: Fp16RangeDetails) -> Finding:
+        fields = {"metric": "zeroDivisors", "value": first.samples, "limit": 0, "details": details}
+        message = words.inner_divisor(first, evidence)
+        if self.accumulator == "fp16":
+            cure = "raise its epsilon, to 1e-5 for example, or keep the node in FP32"
+            return self.finding(evidence, Verdict.FAILED, f"{message}; {cure}", first.site, **fields)
+        message += (
+            ": whether it is 0 depends on what the kernel computes in; say accumulator fp32 or fp16 if you know, raise "
+            "its epsilon, to 1e-5 for example, or keep the node in FP32"
+        )
+        return self.inconclusive(evidence, message, first.site, **fields)
 
     def _found(
         self,

@@ -10,7 +10,7 @@ from assay_runner.checks.check import spoken, why_not_served
 from assay_runner.checks.endings import behind, ends
 from assay_runner.checks.vanishing import named, remedy, unguarded
 from assay_runner.evidence import Evidence, TensorsWanted
-from assay_runner.evidence.ranges import Accumulation, Divisor, Ranges, TensorRange
+from assay_runner.evidence.ranges import Accumulation, Divisor, InnerDivisor, Ranges, TensorRange
 
 LISTED = 12
 NORMALISING = ("Pow", "Mul", "ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2")
@@ -118,6 +118,14 @@ def inner_sum(entry: Accumulation, evidence: Evidence) -> str:
     return (
         f"{entry.what} inside node {entry.site.node!r} ({entry.site.op}) reaches {spoken(entry.largest)} in "
         f"{entry.samples} of {evidence.samples} samples, and FP16 ends at 65,504"
+    )
+
+
+def inner_divisor(entry: InnerDivisor, evidence: Evidence) -> str:
+    """What vanishes inside a node that divides by it."""
+    return (
+        f"{entry.what} by which node {entry.site.node!r} ({entry.site.op}) divides is {spoken(entry.smallest)} in "
+        f"{entry.samples} of {evidence.samples} samples, first in sample {entry.first}, which FP16 makes 0"
     )
 
 

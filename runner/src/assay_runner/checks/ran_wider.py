@@ -41,16 +41,17 @@ class RanWider:
 
     def keeps(self, entry: TensorRange) -> bool:
         """Whether a tensor, weight or graph input was never held in FP16."""
-        made = entry.kind != "tensor" or self._ran(entry.site.node)
-        if entry.readers and all(map(self._ran, entry.readers)):
+        made = entry.kind != "tensor" or self.ran(entry.site.node)
+        if entry.readers and all(map(self.ran, entry.readers)):
             return made
         return entry.kind == "tensor" and made and not self._handed_on_as_half(entry)
 
     def sums(self, entry: Accumulation) -> bool:
         """Whether the sums inside a node were taken wider than FP16."""
-        return self._ran(entry.site.node)
+        return self.ran(entry.site.node)
 
-    def _ran(self, node: str | None) -> bool:
+    def ran(self, node: str | None) -> bool:
+        """Whether a node ran wider than FP16."""
         if node in self._held:
             return True
         if not node or (self._typed is not None and node not in self._typed):

@@ -116,6 +116,27 @@ class Accumulation:
 
 
 @dataclass(frozen=True)
+class InnerDivisor:
+    """What a normalisation divides by, its epsilon added, where FP16 makes zero of it; no tensor shows it.
+
+    Attributes:
+        site: what the operator makes.
+        what: the divisor, in words.
+        smallest: its smallest value, from golden's.
+        samples: samples in which it vanishes.
+        first: index of the first such sample.
+        wide: whether the operator computes it in FP32 by its definition, whatever its type.
+    """
+
+    site: Site
+    what: str
+    smallest: float
+    samples: int
+    first: int
+    wide: bool
+
+
+@dataclass(frozen=True)
 class Ranges:
     """Every weight and every tensor of the golden run, over the whole dataset.
 
@@ -124,9 +145,11 @@ class Ranges:
         accumulations: those that exceed FP16, in topological order.
         summed: operators whose inner sums were measured.
         divisors: those with elements that FP16 makes zero, in topological order.
+        inner_divisors: those inside operators, likewise.
     """
 
     tensors: tuple[TensorRange, ...]
     accumulations: tuple[Accumulation, ...]
     summed: int
     divisors: tuple[Divisor, ...] = ()
+    inner_divisors: tuple[InnerDivisor, ...] = ()

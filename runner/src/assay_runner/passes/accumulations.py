@@ -1,11 +1,12 @@
 """Sums inside operators that no tensor shows, from golden's values: how large they become before they are divided.
 
-What a sum comes to is measured; its partial sums, whose order a kernel chooses, are not.
+And what normalisations divide by, their epsilon added: how small that becomes. What a sum comes to is measured; its
+partial sums, whose order a kernel chooses, are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +15,22 @@ import onnx
 from onnx import helper, numpy_helper
 
 from assay_runner.data.rows import by_sample, is_float
-from assay_runner.evidence.ranges import Accumulation
+from assay_runner.evidence.ranges import Accumulation, InnerDivisor
 from assay_runner.graphs.documents import opset
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.graphs.taps import site
 from assay_runner.passes.inner_sums import INNER, Ran, Total
 from assay_runner.statistics.blocks import plain
-from assay_runner.statistics.ranges import OVERFLOW
-from assay_runner.tensors import Arrays, Batch
+from assay_runner.statistics.ranges import OVERFLOW, UNDERFLOW
+from assay_runner.tensors import Arrays, Batch, Site
 
 
 @dataclass
 class _Found:
-    largest: float = 0.0
+    divisor: bool
+    first: int
+    extreme: float
     samples: int = 0
-    first: int = -1
 
 
 class AccumulationsPass:
@@ -61,28 +63,39 @@ class AccumulationsPass:
 
     def result(self) -> tuple[Accumulation, ...]:
         """Sums that FP16 would make infinite, in topological order, and in the order in which a node takes them."""
-        return tuple(
-            Accumulation(site(node), what, each.largest, each.samples, each.first, wide)
-            for node, attributes, found in zip(self._nodes, self._attributes, self._found, strict=True)
-            for wide in (INNER[node.op_type].wide(attributes, self._opset),)
-            for what, each in found.items()
-        )
+        return tuple(Accumulation(*found, wide) for found, wide in self._all(divisors=False))
+
+    def divisors(self) -> tuple[InnerDivisor, ...]:
+        """What is divided by, where FP16 would make it zero, likewise."""
+        return tuple(InnerDivisor(*found, wide) for found, wide in self._all(divisors=True))
+
+    def _all(self, *, divisors: bool) -> Iterator[tuple[tuple[Site, str, float, int, int], bool]]:
+        for node, attributes, found in zip(self._nodes, self._attributes, self._found, strict=True):
+            wide = INNER[node.op_type].wide(attributes, self._opset)
+            for what, each in found.items():
+                if each.divisor is divisors:
+                    yield (site(node), what, each.extreme, each.samples, each.first), wide
 
     def _count(self, index: int, total: Total, ran: Ran, batch: Batch) -> None:
-        beyond = np.isfinite(total.values) & (total.values >= OVERFLOW)
-        if not beyond.any():
+        lost = (total.values > 0) & (total.values <= UNDERFLOW) if total.divisor else total.values >= OVERFLOW
+        lost &= np.isfinite(total.values)
+        if not lost.any():
             return
         node = self._nodes[index]
         name, array = (node.input[0], ran.given) if total.along == "given" else (node.output[0], ran.made)
         axis = self._axes.of(name, array.shape, batch.fed)
-        if axis is not None and (axis >= beyond.ndim or beyond.shape[axis] != batch.fed):
+        if axis is not None and (axis >= lost.ndim or lost.shape[axis] != batch.fed):
             axis = None
-        flags = by_sample(beyond, axis, batch.fed)[: batch.count]
+        flags = by_sample(lost, axis, batch.fed)[: batch.count]
         if not flags.any():
             return
-        found = self._found[index].setdefault(total.what, _Found(first=batch.start + int(np.argmax(flags))))
+        new = _Found(total.divisor, batch.start + int(np.argmax(flags)), np.inf if total.divisor else 0.0)
+        found = self._found[index].setdefault(total.what, new)
         found.samples += int(flags.sum())
-        found.largest = max(found.largest, float(total.values[beyond].max()))
+        values = total.values[lost]
+        found.extreme = (
+            min(found.extreme, float(values.min())) if total.divisor else max(found.extreme, float(values.max()))
+        )
 
 
 def _attributes(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> dict[str, Any]:

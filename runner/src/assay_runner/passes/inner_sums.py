@@ -30,7 +30,10 @@ from assay_runner.statistics.row_sums import row_sums, squared_deviations
 from assay_runner.tensors import Array
 
 FP32: Final = 1
+EPSILON: Final = 1e-5
+"""Where a normalisation has none of its own."""
 DIVIDED: Final = "the sum before the division"
+MEAN: Final = "the sum behind the mean"
 SQUARES: Final = "the sum of squares"
 EXPONENTIALS: Final = "the sum of exponentials"
 
@@ -60,11 +63,13 @@ class Total:
         what: in words.
         values: their totals, or magnitudes of them.
         along: which tensor's axes they have, those that were summed over with length 1 or left out at the end.
+        divisor: whether it is divided by instead: then what becomes zero does harm.
     """
 
     what: str
     values: Array
     along: Literal["given", "made"] = "given"
+    divisor: bool = False
 
 
 Totals = tuple[Total, ...]
@@ -131,35 +136,46 @@ def _lp_normalised(ran: Ran) -> Totals:
 
 
 def _instances(ran: Ran) -> Totals:
-    return _moments(ran.given, frozenset(range(2, ran.given.ndim)), centred=True)
+    return _moments(ran, ran.given, frozenset(range(2, ran.given.ndim)), centred=True)
 
 
 def _layers(ran: Ran) -> Totals:
     centred = ran.attributes.get("stash_type", FP32) == FP32
-    return _moments(ran.given, _from(ran), centred=centred)
+    return _moments(ran, ran.given, _from(ran), centred=centred)
 
 
 def _groups(ran: Ran) -> Totals:
     grouped = ran.given.reshape(len(ran.given), ran.attributes["num_groups"], -1)
-    return _moments(grouped, frozenset({2}), centred=False)
+    return _moments(ran, grouped, frozenset({2}), centred=False)
 
 
 def _planes(ran: Ran) -> Totals:
+    """Its epsilon, 1e-9, is added to the root of the variance."""
     axes = _axes(ran.attributes.get("axes", (0, 2, 3)), ran.given.ndim)
-    return _moments(ran.given, axes, centred=False)
+    sums, squares = row_sums(ran.given, axes)
+    count = math.prod(ran.given.shape[axis] for axis in axes)
+    root = np.sqrt(squared_deviations(sums, squares, count) / count) + 1e-9
+    divisor = Total("the standard deviation and 1e-9", root, divisor=True)
+    return Total(MEAN, np.abs(sums)), Total(SQUARES, squares), divisor
 
 
 def _root_mean_squares(ran: Ran) -> Totals:
-    return (Total(SQUARES, row_sums(ran.given, _from(ran))[1]),)
+    squares, axes = row_sums(ran.given, _from(ran))[1], _from(ran)
+    mean = squares / math.prod(ran.given.shape[axis] for axis in axes)
+    return Total(SQUARES, squares), Total("the mean of squares and epsilon", mean + _epsilon(ran), divisor=True)
 
 
-def _moments(given: Array, axes: frozenset[int], *, centred: bool) -> Totals:
+def _moments(ran: Ran, given: Array, axes: frozenset[int], *, centred: bool) -> Totals:
     sums, squares = row_sums(given, axes)
-    total = Total("the sum behind the mean", np.abs(sums))
-    if not centred:
-        return total, Total(SQUARES, squares)
     count = math.prod(given.shape[axis] for axis in axes)
-    return total, Total("the sum of squared deviations", squared_deviations(sums, squares, count))
+    deviations = squared_deviations(sums, squares, count)
+    divisor = Total("the variance and epsilon", deviations / count + _epsilon(ran), divisor=True)
+    inner = Total("the sum of squared deviations", deviations) if centred else Total(SQUARES, squares)
+    return Total(MEAN, np.abs(sums)), inner, divisor
+
+
+def _epsilon(ran: Ran) -> float:
+    return float(ran.attributes.get("epsilon", EPSILON))
 
 
 def _channels(ran: Ran) -> Totals:

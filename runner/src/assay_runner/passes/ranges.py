@@ -81,7 +81,8 @@ class RangesPass(Pass[RangesWanted]):
             if site.tensor in self._seen:
                 entries.append((2 * self._order[site.node] + 1, self._entry(site, site.tensor, "tensor")))
         ordered = tuple(self._ended(entry) for _, entry in sorted(entries, key=lambda pair: pair[0]))
-        return Ranges(ordered, self._sums.result(), self._sums.summed, self._divisors.result(ordered))
+        sums = self._sums
+        return Ranges(ordered, sums.result(), sums.summed, self._divisors.result(ordered), sums.divisors())
 
     def _ended(self, entry: TensorRange) -> TensorRange:
         """With what makes a number of its infinity."""

@@ -35,4 +35,4 @@ def row_sums(array: Array, axes: Collection[int]) -> tuple[Floats, Floats]:
 def squared_deviations(sums: Floats, squares: Floats, count: int) -> Floats:
     """The sum of (x - mean)² of `count` elements whose sums these are; what float64 cannot tell from 0 is 0."""
     found = squares - np.square(sums) / max(1, count)
-    return np.where(found > 1e-12 * squares, found, 0.0)
+    return np.where(found > 1e-13 * squares, found, 0.0)
