@@ -89,6 +89,13 @@ def test_a_variance_that_is_shown_as_infinity(tmp_path: Path) -> None:
     assert "node 'y.node' (Div), behind 'deviation.node', divides by it: x / Inf is 0" in found["fp16Range"].message
 
 
+def test_a_bound_from_below_hands_it_on(tmp_path: Path) -> None:
+    proto = small(constant("zero", np.float32(0)), s="Mul x x", m="Max s zero", r="Sqrt m", y="Div x r")
+    found = findings(proto, tmp_path, random(9, 4, scale=1e3))
+    assert found["fp16Range"].tensor == "s"
+    assert "node 'y.node' (Div), behind 'r.node', divides by it: x / Inf is 0" in found["fp16Range"].message
+
+
 HARMLESS: dict[str, tuple[onnx.ModelProto, Any, str]] = {
     "tanh": (small(y="Tanh x"), np.full((9, 4), -1e6, np.float32), "node 'y.node' (Tanh) makes -1 or 1 of it"),
     "sigmoid": (small(y="Sigmoid x"), np.full((9, 4), 1e6, np.float32), "node 'y.node' (Sigmoid) makes 0 or 1 of it"),

@@ -61,6 +61,9 @@ def named(guard: Guard) -> str:
 def remedy(guard: Guard) -> str:
     """What to do about an epsilon that vanishes."""
     what = repr(guard.site.tensor) if guard.kind == "weight" else guard.site.tensor
+    if "logarithm" in guard.ending.what:
+        held = f"hold {_held(guard.ending.through)} to fp32{', or use bf16' if guard.precision == 'fp16' else ''}"
+        return f"{held}; a larger value, such as 1e-5, would be held too, and change what the logarithm of it is"
     held = "" if guard.ending.site.op in INVERSE else f", or hold {_held(guard.ending.through)} to fp32"
     other = ", or use bf16" if guard.precision == "fp16" else ""
     return (

@@ -24,7 +24,10 @@ PICKS: Final = frozenset(
     ("Slice", "Gather", "GatherND", "GatherElements", "Where", "Compress", "TopK", "ScatterND", "ScatterElements")
 )
 """They leave elements out."""
-CLIPS: Final = frozenset({"Clip", "Min", "Max", "MaxPool", "ReduceMax", "ReduceMin", "GlobalMaxPool"})
+LEAST: Final = frozenset({"Min", "ReduceMin"})
+LARGEST: Final = frozenset({"Max", "MaxPool", "ReduceMax", "GlobalMaxPool"})
+CLIPS: Final = LEAST | LARGEST | {"Clip"}
+"""They take another element's value: Clip that of a bound, the others one that is not infinite towards their side."""
 NUMBERS: Final[Mapping[str, str]] = MappingProxyType(
     {"Sigmoid": "0 or 1", "HardSigmoid": "0 or 1", "Tanh": "-1 or 1", "Erf": "-1 or 1", "Atan": "half of π"}
 )
@@ -87,7 +90,7 @@ class Downstream:
             for use in self._uses.get(name, ()):
                 if ended := _absorbs(use, below):
                     return Ending(use.site, ended[0], (*path, use.name), ended[1])
-                if use.hands_on(CARRIES):
+                if use.hands_on(CARRIES) or use.op in (LEAST if below else LARGEST):
                     flips = use.op == "Neg" or (use.op == "Sub" and use.position == 1)
                     ahead += [(o, below ^ flips, (*path, use.name)) for o in use.makes if o not in seen]
                     seen.update(use.makes)
@@ -158,7 +161,7 @@ def _absorbs(use: _Use, negative: bool) -> tuple[str, bool] | None:
             return "makes 0 of it", False
     if use.op in NUMBERS:
         return f"makes {NUMBERS[use.op]} of it", False
-    if use.op in CLIPS:
+    if use.op == "Clip" or use.op in (LARGEST if negative else LEAST):
         return "may clip it", False
     if use.op in PICKS:
         return "may leave it out", False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx
 
 from assay_runner.backends import Built
 from assay_runner.evidence import Overflow
@@ -23,9 +24,8 @@ class OverflowsPass:
         """Look at the inputs of an emulated candidate whose precision has a range of its own."""
         self._limit = LARGEST.get(built.precision, float("inf"))
         self._precision = built.precision
-        model = load_outline(built.source)
-        self._downstream = Downstream(model)
-        users = uses(model) if self._limit < float("inf") else {}
+        model = load_outline(built.source) if self._limit < float("inf") else onnx.ModelProto()
+        self._downstream, users = Downstream(model), uses(model)
         # Who is held wider reads what was fed.
         narrow = {name: tuple(site for site in sites if site.node not in built.wide) for name, sites in users.items()}
         self._users = {name: sites for name, sites in narrow.items() if sites}
