@@ -131,6 +131,23 @@ def test_an_epsilon_that_no_sample_needs_harms_nothing(tmp_path: Path) -> None:
     assert "weight 'epsilon', which node 'safe.node' (Add) reads, becomes 0 (1e-12)" in message
 
 
+def test_a_constant_that_something_is_multiplied_by(tmp_path: Path) -> None:
+    """What it makes fits, 1e4 times 1e-8, and the constant does not."""
+    weights = (constant("small", np.float32(1e-8)), constant("large", np.float32(1e4)))
+    found = findings(small("Mul x small -> a; Mul a large -> y", *weights), tmp_path, random(9, 16) * np.float32(1e4))
+    assert found["outputDrift"].verdict is Verdict.FAILED
+    assert (found["fp16Range"].verdict, found["fp16Range"].tensor) == (Verdict.FAILED, "small")
+    assert "weight 'small', which node 'a.node' (Mul) reads, loses small values in fp16" in found["fp16Range"].message
+    assert "keep its readers in a wider precision" in found["fp16Range"].message
+
+
+def test_a_constant_that_is_held_with_few_bits(tmp_path: Path) -> None:
+    proto = small("Mul x small -> a; Add x a -> y", constant("small", np.float32(1e-7)))
+    message = findings(proto, tmp_path, random(9, 16) * 100)["fp16Range"].message
+    assert "FP16 holds 3 of the 4 weights and tensors" in message, message
+    assert "weight 'small', which node 'a.node' (Mul) reads, becomes 1.192e-7 (1e-7)" in message
+
+
 def test_what_golden_divides_by_zero_itself_is_no_news(tmp_path: Path) -> None:
     found = findings(small("ReduceL2 x -> n; Div x n -> y"), tmp_path)
     assert {f.verdict for f in found.values()} == {Verdict.PASSED}, found

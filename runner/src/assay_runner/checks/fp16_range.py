@@ -110,7 +110,7 @@ class Fp16Range(Check):
 
     def _lost(self, entry: TensorRange) -> bool:
         live = entry.elements - entry.zeros
-        if live < 2 and entry.kind == "weight":
+        if live < 2 and entry.kind == "weight" and entry.site.op not in words.MULTIPLY:
             return False  # An epsilon that is added and vanishes changes nothing; where it does it is a divisor.
         zero = abs(entry.largest) < ZERO_REACH and entry.underflow > self.underflow * live
         return zero or (abs(entry.largest) < SUBNORMAL_REACH and entry.subnormal > self.subnormal * live)
@@ -153,10 +153,11 @@ class Fp16Range(Check):
     def _underflow(self, evidence: Evidence, lost: Sequence[TensorRange], details: Fp16RangeDetails) -> Finding:
         first = lost[0]
         live = max(1, first.elements - first.zeros)
+        who = "its readers" if first.kind == "weight" else "its node"
         message = (
             f"{words.place(first)} loses small values in fp16: of {live:,} elements that are not zero "
             f"{first.underflow:,} become zero and {first.subnormal:,} subnormal, and its largest is "
-            f"{first.largest:.3g}; tensors that do: {len(lost)}; scale it up, or keep its node in a wider "
+            f"{first.largest:.3g}; tensors that do: {len(lost)}; scale it up, or keep {who} in a wider "
             "precision such as bf16"
         )
         fields = {"metric": "underflow", "value": first.underflow / live, "limit": self.underflow}

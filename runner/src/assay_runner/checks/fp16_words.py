@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
+
 from assay_api.tensor_details import Fp16RangeDetails, InnerSumEntry, RangeEntry
 from assay_runner.checks.check import spoken, why_not_served
 from assay_runner.checks.endings import behind, ends
@@ -13,6 +15,10 @@ from assay_runner.evidence import Evidence, TensorsWanted
 from assay_runner.evidence.ranges import Accumulation, Divisor, InnerDivisor, Ranges, TensorRange
 
 LISTED = 12
+CHANGED = 2.0**-9
+"""Relative change of a constant that is told: four times what rounding to 11 bits makes at most."""
+MULTIPLY = ("Mul", "Div", "MatMul", "Gemm", "Conv", "ConvTranspose")
+"""They make zero of a weight that is zero."""
 NORMALISING = ("Pow", "Mul", "ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2")
 HOW: Mapping[str, str] = MappingProxyType(
     {
@@ -100,17 +106,25 @@ def divisor(first: Divisor, evidence: Evidence, others: int) -> str:
 
 
 def held_by_fp16(ranges: Ranges, evidence: Evidence) -> str:
-    """That golden fits, and which weights are lost and harm nothing."""
-    gone = [e for e in ranges.tensors if e.kind == "weight" and e.elements and e.underflow == e.elements]
+    """That golden fits, and which weights are lost, or held with few bits, and harm nothing."""
+    lost = [entry for entry in ranges.tensors if entry.kind == "weight" and _changed(entry)]
     total = len(ranges.tensors)
-    count = f"{total - len(gone)} of the {total}" if gone else f"all {total}"
+    count = f"{total - len(lost)} of the {total}" if lost else f"all {total}"
     told = f"FP16 holds {count} weights and tensors of golden on {evidence.samples} samples"
-    if not gone:
+    if not lost:
         return told
-    more = f", as do {len(gone) - 1} others" if len(gone) > 1 else ""
-    return (
-        f"{told}; {place(gone[0])} becomes 0 ({spoken(gone[0].largest)}){more}, but nothing that divides is 0 for that"
-    )
+    first, more = lost[0], f"; other weights that change: {len(lost) - 1}" if len(lost) > 1 else ""
+    became = float(np.float16(first.largest))
+    harm = ", but nothing that divides is 0 for that" if not became else ""
+    return f"{told}; {place(first)} becomes {spoken(became)} ({spoken(first.largest)}){harm}{more}"
+
+
+def _changed(entry: TensorRange) -> bool:
+    """Whether nothing is left of a weight, or a single number is another one."""
+    if 0 < entry.elements == entry.underflow:
+        return True
+    single = entry.elements == 1 and entry.subnormal == 1
+    return single and abs(float(np.float16(entry.largest)) - entry.largest) > CHANGED * abs(entry.largest)
 
 
 def inner_sum(entry: Accumulation, evidence: Evidence) -> str:
