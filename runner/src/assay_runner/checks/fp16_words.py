@@ -80,13 +80,16 @@ def cure(entry: TensorRange) -> str:
     if entry.kind == "weight":
         advice = "rescale it, or keep its readers in bf16 or fp32"
         if entry.largest < 0:
-            return f"if it is a mask, use -65504 or -10000 instead; else {advice}"
+            return f"if it is a mask, use -10000 instead; else {advice}"
         if entry.site.op == "BatchNormalization":
             return f"fold the BatchNormalization into the product before it, or {advice}"
         return advice
     if entry.kind == "graph input":
         return "scale or clip it before it is fed, or keep its readers in bf16 or fp32"
-    advice = "keep this node in bf16 or fp32, clamp its input, or retrain with a penalty on large activations"
+    advice = (
+        "keep this node, and those that read it until the values fit again, in bf16 or fp32, clamp its input, or "
+        "retrain with a penalty on large activations"
+    )
     if entry.site.op in NORMALISING:
         return f"if it is part of a LayerNormalization, export that as one operator (opset 17); else {advice}"
     return advice
