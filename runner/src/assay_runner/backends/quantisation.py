@@ -95,7 +95,8 @@ def quantised_model(
         found = ranges(session, batches, wanted, method, progress, axes=axes, percentile=percentile, kind=kind)
         del session
         largest = {name: each.end for name, each in found.items()}
-        cut = _cut(found, _called(calibration), {s.tensor: name_of(model.graph.node[s.node]) for s in reversed(chosen.slots)})
+        readers = {slot.tensor: name_of(model.graph.node[slot.node]) for slot in reversed(chosen.slots)}
+        cut = _cut(found, _called(calibration), readers)
         convert = insert(model, chosen.slots, largest, kind, fixed)
         localise(model, place, _made(place / "quantised"), convert)
         target = _packed(save(model, place / "quantised" / "model.onnx"), folder)

@@ -49,8 +49,8 @@ def source_model(
             if settings.implicit:
                 no_pairs(model.path)
                 return model.path, ()
-            made = quantised_model(model.path, order.quantisation, calibration, folder, progress, kind, order.held)
-            return made.path, (*made.notes, *_bodies(model.path))
+            quantised = quantised_model(model.path, order.quantisation, calibration, folder, progress, kind, order.held)
+            return quantised.path, (*quantised.notes, *_bodies(model.path))
         case "fp16" | "bf16" as half if settings.typing == "strong":
             path, notes = _strong(model.path, half, wide, folder)
             return path, (*notes, *_bodies(model.path))
