@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from assay_runner.checks import Check
 from assay_runner.evidence import (
+    DetectionsFound,
+    DetectionsWanted,
     EightBitReads,
     EightBitWanted,
     Evidence,
@@ -33,6 +35,7 @@ ASKED: Final[Mapping[type, type[Need[Any]]]] = {
     OutputsFound: OutputsWanted,
     LabelRanks: LabelsWanted,
     Scores: ScoresWanted,
+    DetectionsFound: DetectionsWanted,
     ShownTensors: TensorsWanted,
     Ranges: RangesWanted,
     EightBitReads: EightBitWanted,

@@ -107,6 +107,7 @@ LIMIT = mostly(st.sampled_from([0, 0.5, 1, 1e-3]), -1, "0.5", [])
 CONDITIONS = mostly(
     st.lists(st.sampled_from(["sameSession", "newProcess", "underLoad"]), max_size=3), ["elsewhere"], "underLoad"
 )
+COLUMN = mostly(st.sampled_from([4, 5, 84]), -1, 1.5, "4")
 PARAMETERS: Mapping[str, Strategy] = {
     "finite": st.just({}),
     "outputDrift": fields({}, {"cosine": LIMIT, "maxAbs": LIMIT, "topK": COUNT, "equal": SHARE}),
@@ -117,6 +118,17 @@ PARAMETERS: Mapping[str, Strategy] = {
     "extraOutput": fields({}, {"exact": BOOL, "tensor": mostly(st.just("t"), "", 1)}),
     "latency": fields({}, {"medianMs": LIMIT, "engineMB": LIMIT, "runs": COUNT}),
     "metric": fields({"name": mostly(st.sampled_from(["a", "b"]), "")}, {"keep": SHARE, "atLeast": LIMIT}),
+    "detections": fields(
+        {"scoreColumn": COLUMN},
+        {
+            "classColumn": COLUMN,
+            "classScoresFrom": mostly(st.just(5), -1),
+            "boxColumns": mostly(st.just([0, 1, 2, 3]), [0, 1, 2], [0, 0, 1, 2], "0-3", [0, 1, 2, -1]),
+            "format": mostly(st.sampled_from(["xyxy", "xywh", "cxcywh"]), "yolo"),
+            "lost": PART,
+            "iou": SHARE,
+        },
+    ),
     "achievedPrecision": fields({}, {"share": PART}),
     "fp16Range": fields({}, {"underflow": PART, "subnormal": PART, "accumulator": ACCUMULATOR}),
     "layerConstraints": fields({}, {"keepWide": OPERATORS}),

@@ -18,6 +18,7 @@ from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import (
+    DetectionsFound,
     EightBitReads,
     EngineFacts,
     EngineLayer,
@@ -68,6 +69,11 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "batchInvariance": [{}, {"exact": True, "batches": 3}],
     "extraOutput": [{}, {"exact": True, "tensor": "t", "batches": 3}],
     "metric": [{"name": "m"}, {"name": "m", "atLeast": 0.5, "output": "t"}],
+    "detections": [
+        {"scoreColumn": 4},
+        {"boxes": "t", "columns": "first", "format": "cxcywh", "classScoresFrom": 4, "most": 10, "lost": 0.5},
+        {"scores": "s", "classes": "t", "count": "t", "boxColumns": [1, 0, 3, 2], "minScore": 0.5, "iou": 0.4},
+    ],
     "latency": [{"medianMs": 5, "p99Ms": 7.5, "throughput": 1}, {"engineMB": 4, "medianMs": 5, "runs": 5, "warmUp": 0}],
     "achievedPrecision": [{}, {"share": 0.5}],
     "layerConstraints": [{}, {"keepWide": ["Softmax", "Conv"]}],
@@ -114,6 +120,7 @@ def evidence(check: Check, good: bool, samples: int = 1000, reproduction: Reprod
         OutputsFound((drifts,)),
         LabelRanks("t", 10, zeros, zeros if good else zeros + 10),
         Scores(SITE, np.ones(samples), values + 1),
+        DetectionsFound(SITE, np.tile([2, 2, 2, *([0] * 4 if good else [2] * 4), 1, 0], (samples, 1)).astype(float)),
         shown,
         repeats,
         Invariance(same, same),

@@ -11,7 +11,7 @@ from typing import Final
 
 from assay_api.behaviour_details import AchievedPrecisionDetails, LatencyDetails, RunToRunDetails, SamenessDetails
 from assay_api.details_base import Details
-from assay_api.output_details import LabelAccuracyDetails, MetricDetails, OutputDriftDetails
+from assay_api.output_details import DetectionsDetails, LabelAccuracyDetails, MetricDetails, OutputDriftDetails
 from assay_api.tensor_details import FiniteDetails, Fp16RangeDetails, LayerConstraintsDetails, LayerDriftDetails
 
 __all__ = ["DETAILS", "Details"]
@@ -30,6 +30,7 @@ DETAILS: Final[Mapping[str, type[Details]]] = MappingProxyType(
         "extraOutput": SamenessDetails,
         "latency": LatencyDetails,
         "metric": MetricDetails,
+        "detections": DetectionsDetails,
     }
 )
 """The type of a finding's details by the name of its check."""

@@ -95,7 +95,8 @@ class OutputEntry(Model):
     name: str
     """Name of the output."""
     metrics: dict[str, MetricEntry] = {}
-    """By metric: maxAbs, maxRel, cosine, psnr (dB), snr (dB), topKAgreement; equal for integers and booleans."""
+    """By metric: maxAbs, maxRel, cosine, psnr (dB), snr (dB), topKAgreement; equal for integers and booleans;
+    otherRows, a number of samples, where the data decide how many rows there are and golden has another number."""
 
 
 class TensorEntry(Model):

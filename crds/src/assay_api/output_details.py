@@ -20,6 +20,18 @@ class SpreadEntry(Model):
     """Half of the samples are as good."""
 
 
+class ChannelGroupEntry(Model):
+    """Channels of one scale, of an output that the model puts together of parts that differ in it."""
+
+    channels: str
+    """Which channels, for example channels 4–83."""
+    largest: Number
+    """Largest magnitude of golden."""
+    snr: SpreadEntry | None = None
+    """Signal-to-noise ratio in dB, each sample's noise against its own power or, where that is more, the mean sample's.
+    Absent where there is too little in these channels to be judged for itself."""
+
+
 class OutputDriftDetails(Details):
     """Details of `outputDrift`."""
 
@@ -43,6 +55,10 @@ class OutputDriftDetails(Details):
     """Samples in which golden holds NaN or Inf where the candidate is finite."""
     elements_not_finite_in_both: int | None = None
     """Elements that are not finite in both alike; left out of all figures."""
+    other_rows: int | None = None
+    """Samples that hold another number of rows than golden's, where the data decide it and it differs anywhere."""
+    groups: tuple[ChannelGroupEntry, ...] = ()
+    """Channels by scale, where the largest magnitudes of the output's parts differ by more than a factor of 8."""
 
 
 class LabelAccuracyDetails(Details):
@@ -72,6 +88,34 @@ class LabelAccuracyDetails(Details):
     """Whether the interval was judged or the share itself."""
     samples_to_settle: int | None = None
     """Samples that would settle it, where these do not."""
+
+
+class DetectionsDetails(Details):
+    """Details of `detections`."""
+
+    samples: int
+    """Samples looked at."""
+    golden: int
+    """Golden's detections."""
+    candidate: int
+    """The candidate's detections."""
+    found: int
+    """Pairs: the same detection in both, one of them perhaps a little below the score that is asked for."""
+    lost: int
+    """Golden's detections that the candidate does not have."""
+    gained: int
+    """Detections that the candidate alone has, and rows in it that are NaN or infinite."""
+    moved: int
+    """Pairs whose boxes overlap less than they should."""
+    rescored: int
+    """Pairs whose scores differ by more than they should."""
+    least_iou: Number
+    """Smallest overlap of a pair."""
+    largest_score_change: Number
+    """Largest difference between the scores of a pair."""
+    worst_sample: int | None = None
+    """Index of the sample in which most is lost or gained; where nothing is, in which most is moved or scored
+    otherwise."""
 
 
 class MetricDetails(Details):

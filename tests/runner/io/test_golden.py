@@ -65,6 +65,21 @@ def test_what_was_cached_comes_back(tmp_path: Path, shard_bytes: int) -> None:
                 np.testing.assert_array_equal(was[name], now[name])
 
 
+def test_rows_of_every_number_come_back(tmp_path: Path) -> None:
+    """As many as the data decide, one and none among them, in any order."""
+    memory = MemoryStore()
+    writer = GoldenWriter(memory, FOLDER, tmp_path, shard_bytes=40)
+    shapes = [(1, 3), (1, 0, 3), (1, 2, 3), (1, 3), (1, 5, 3), (1, 0, 3)]
+    given = [np.arange(np.prod(shape)).reshape(shape) for shape in shapes]
+    for array in given:
+        writer.add(1, {"chosen": array, "score": array.astype(np.float32)})
+    index = writer.finish((), {})
+    back = list(open_cached(memory, FOLDER, index, tmp_path / "scratch"))
+    for was, now in zip(given, back, strict=True):
+        np.testing.assert_array_equal(was, now["chosen"], strict=True)
+        np.testing.assert_array_equal(was.astype(np.float32), now["score"], strict=True)
+
+
 def test_an_unfinished_folder_is_no_result(tmp_path: Path) -> None:
     memory = MemoryStore()
     writer = GoldenWriter(memory, FOLDER, tmp_path)

@@ -21,7 +21,7 @@ from assay_runner.golden.kept_axes import KeptAxes
 from assay_runner.golden.reference import Reference
 from assay_runner.golden.run import golden_outputs
 from assay_runner.graphs.sample_axes import SampleAxes
-from assay_runner.passes.outputs import Drifts
+from assay_runner.passes.drifts import Drifts
 from assay_runner.tensors import Array, Arrays, Batch, Site
 from tests.models import Heard, Samples, constant, loaded, model, node, random, value
 from tests.runner.numerics.candidates import measured

@@ -18,7 +18,7 @@ from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.evidence import Fault, OutputsFound, Reproduction, ShownTensors, TensorFaults
 from assay_runner.graphs.sample_axes import SampleAxes
-from assay_runner.passes.outputs import Drifts
+from assay_runner.passes.drifts import Drifts
 from assay_runner.tensors import Array, Batch, Site
 from tests.evidence import proof
 from tests.models import Samples, constant, model, node, random, value

@@ -249,17 +249,20 @@ def test_a_batch_of_one_that_is_fixed_is_not_to_be_raised(tmp_path: Path) -> Non
     assert "raise dataset.batch" not in found.message
 
 
-def cross(count: str) -> onnx.ModelProto:
-    """Indices of what is positive: as many rows as the data decide."""
-    nodes = [node("NonZero", "x", "where"), node("Transpose", "where", "y", perm=[1, 0])]
-    return model(nodes, [value("x", "N", 2)], [value("y", count, 2, kind=TensorProto.INT64)])
+def cross(count: str, kind: int = TensorProto.INT64) -> onnx.ModelProto:
+    """Indices of what is positive: as many rows as the data decide; as floats, their roots, which name no sample."""
+    nodes = [node("NonZero", "x", "where"), node("Transpose", "where", "index", perm=[1, 0])]
+    nodes += [node("Cast", "index", "number", to=kind)]
+    nodes += [node("Identity" if kind == TensorProto.INT64 else "Sqrt", "number", "y")]
+    return model(nodes, [value("x", "N", 2)], [value("y", count, 2, kind=kind)])
 
 
 def test_a_length_that_the_data_decide_is_no_axis_of_samples(tmp_path: Path) -> None:
     x = np.ones((24, 2), np.float32)
     x[:, 1] = 0  # One for each sample, so that it matches the batch.
     x[20, 1] = 1
-    [found] = measured(cross("found"), "fp32", Samples({"x": x}), tmp_path, OutputDrift()).findings
+    proto = cross("found", TensorProto.FLOAT)
+    [found] = measured(proto, "fp32", Samples({"x": x}), tmp_path, OutputDrift()).findings
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "has no sample axis" in found.message
 

@@ -13,6 +13,7 @@ from assay_api.model import parse, problems
 from assay_runner.checks.achieved_precision import AchievedPrecision
 from assay_runner.checks.batch_invariance import BatchInvariance
 from assay_runner.checks.check import Check
+from assay_runner.checks.detections import DetectionsCheck
 from assay_runner.checks.extra_output import ExtraOutputCheck
 from assay_runner.checks.finite import Finite
 from assay_runner.checks.fp16_range import Fp16Range
@@ -40,6 +41,7 @@ CHECKS: dict[str, type[Check]] = {
     ExtraOutputCheck.name: ExtraOutputCheck,
     LatencyCheck.name: LatencyCheck,
     MetricCheck.name: MetricCheck,
+    DetectionsCheck.name: DetectionsCheck,
 }
 
 

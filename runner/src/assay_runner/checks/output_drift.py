@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,13 +10,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from assay_api.fields import ArrayName, Share
-from assay_api.output_details import OutputDriftDetails, SpreadEntry
 from assay_api.report import Finding, Verdict
-from assay_runner.checks.check import Check, decibels
+from assay_runner.checks.channel_groups import Judged, judged_groups, said, told_apart, worst_of
+from assay_runner.checks.check import Check
+from assay_runner.checks.drift_metrics import METRICS, Metric, details_of
 from assay_runner.checks.golden_floor import Noise, golden_noise
 from assay_runner.evidence import Evidence, OutputDrifts, OutputsWanted
-from assay_runner.statistics.quantiles import bad_end, worst_index
-from assay_runner.tensors import Floats
+from assay_runner.evidence.outputs import Resized
+from assay_runner.statistics.quantiles import bad_end
 
 DEFAULT_SNR = 17.0
 """Noise of 2 % of golden's power: for small errors that of cosine 0.99, but it also sees scale and single numbers."""
@@ -25,40 +25,18 @@ DEFAULT_SNR = 17.0
 NAMED = 5
 """Outputs that are listed where one cannot be judged."""
 
-DECIBELS = frozenset({"psnr", "snr"})
-
 Flags = NDArray[np.bool_]
-Judged = tuple[Verdict, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A measure of drift with one value per sample."""
-
-    name: str
-    more_is_better: bool
-    values: Callable[[OutputDrifts], Floats]
-
-    def breached(self, value: float, limit: float) -> bool:
-        """Whether a value is beyond the limit; NaN is."""
-        return not (value >= limit if self.more_is_better else value <= limit)
-
-
-METRICS = (
-    Metric("maxAbs", False, lambda drifts: drifts.max_abs),
-    Metric("maxRel", False, lambda drifts: drifts.max_rel),
-    Metric("cosine", True, lambda drifts: drifts.cosine),
-    Metric("psnr", True, lambda drifts: drifts.psnr),
-    Metric("snr", True, lambda drifts: drifts.snr),
-)
 
 
 class OutputDrift(Check):
     """Do the outputs agree with the golden ones?
 
     Judged per output and per sample: the worst sample decides. Without any limit: snr 17, noise of 2 % of golden's
-    power. Outputs of integers or booleans are judged by equal alone, all others by the other limits. A limit below
-    golden's own noise is Inconclusive, unless the candidate is golden bit by bit or far beyond that noise.
+    power. Outputs of integers or booleans are judged by equal alone, all others by the other limits. Where the data
+    decide how many rows there are, a sample with another number of them than golden's breaches every limit. Where the
+    model puts an output together of parts whose largest magnitudes differ by more than a factor of 8, as boxes and
+    scores, snr, psnr and cosine must hold for the channels of each scale too. A
+    limit below golden's own noise is Inconclusive, unless the candidate is golden bit by bit or far beyond that noise.
     """
 
     name: ClassVar[str] = "outputDrift"
@@ -114,7 +92,8 @@ class OutputDrift(Check):
         if not self.judges(output):
             return {}
         agreement = {} if self.top_k_agreement is None else {"topKAgreement": self.top_k_agreement}
-        return {**self.limits(), "equal": self.equal, **agreement}
+        rows = {"otherRows": 0.0} if self.limits() else {}
+        return {**self.limits(), "equal": self.equal, **agreement, **rows}
 
     def judges(self, output: str) -> bool:
         """Whether this output is judged."""
@@ -146,6 +125,12 @@ class OutputDrift(Check):
     def _output(self, evidence: Evidence, drifts: OutputDrifts) -> Finding:
         if not drifts.samples:
             return self.inconclusive(evidence, f"output {drifts.site.tensor!r} has no sample to judge", drifts.site)
+        if not drifts.elements:
+            reason = (
+                f"output {drifts.site.tensor!r} holds no rows in any of {drifts.samples} samples, in golden or in the "
+                "candidate, so there is nothing to compare: give data in which the model finds something"
+            )
+            return self.inconclusive(evidence, reason, drifts.site)
         judged = list(self._judged(drifts))
         failed = [fields for verdict, fields in judged if verdict is Verdict.FAILED]
         unclear = [fields for verdict, fields in judged if verdict is Verdict.INCONCLUSIVE]
@@ -156,29 +141,37 @@ class OutputDrift(Check):
             verdict, fields = Verdict.INCONCLUSIVE, unclear[0]
         else:
             verdict, fields = Verdict.PASSED, judged[0][1]
-        message = f"output {drifts.site.tensor!r}: {fields.pop('message')}{_left_out(drifts)}"
-        return self.finding(evidence, verdict, message, drifts.site, **fields, details=_details(drifts))
+        apart = told_apart(drifts, self.limits()) if verdict is Verdict.PASSED else ""
+        message = f"output {drifts.site.tensor!r}: {fields.pop('message')}{apart}{_left_out(drifts)}"
+        return self.finding(evidence, verdict, message, drifts.site, **fields, details=details_of(drifts))
 
     def _judged(self, drifts: OutputDrifts) -> Iterator[Judged]:
         if drifts.equal is not None:
-            yield self._equal(drifts.equal)
+            yield self._equal(drifts.equal, drifts.resized)
             return
-        if not drifts.measured.size:
+        if drifts.resized and self.limits():
+            fields = {"metric": "otherRows", "value": drifts.resized.count, "limit": 0}
+            hint = "which the check detections matches, where they are detections"
+            yield Verdict.FAILED, fields | {"message": f"{_other_rows(drifts.resized)}, {hint}"}
+        if not drifts.measured.size and not drifts.resized:
             yield Verdict.INCONCLUSIVE, {"message": _nothing(drifts)}
             return
-        yield from self._per_sample(drifts)
+        if drifts.measured.size:
+            yield from self._per_sample(drifts)
+            yield from judged_groups(drifts, self.limits())
         yield from self._top_k(drifts)
         if drifts.void.any():
             yield Verdict.INCONCLUSIVE, {"message": _nothing(drifts)}
 
-    def _equal(self, equal: Flags) -> Judged:
+    def _equal(self, equal: Flags, resized: Resized | None) -> Judged:
         share, first = float(equal.mean()), int(np.argmin(equal))
         fields = {"metric": "equal", "value": share, "limit": self.equal}
         message = f"identical to golden in {int(equal.sum())} of {equal.size} samples"
         if share >= self.equal:
             return Verdict.PASSED, fields | {"message": f"{message}, within the limit {self.equal:g}"}
         message += f", must in a share of {self.equal:g}; the first that differs is sample {first}"
-        return Verdict.FAILED, fields | {"message": message}
+        more = f"; {_other_rows(resized)}" if resized else ""
+        return Verdict.FAILED, fields | {"message": message + more}
 
     def _per_sample(self, drifts: OutputDrifts) -> Iterator[Judged]:
         limits = self.limits()
@@ -191,26 +184,19 @@ class OutputDrift(Check):
                 yield Verdict.INCONCLUSIVE, {"message": message, "metric": metric.name, "limit": limit}
                 continue
             values = metric.values(drifts)[drifts.measured]
-            worst = bad_end(values, 1.0, metric.more_is_better)
-            fields = {"metric": metric.name, "value": worst, "limit": limit}
             if drifts.broken.any():
-                yield Verdict.FAILED, fields | {"message": f"{_broken(drifts)}, so {metric.name} has no value"}
+                value = bad_end(values, 1.0, metric.more_is_better)
+                told = f"{_broken(drifts)}, so {metric.name} has no value"
+                yield Verdict.FAILED, {"metric": metric.name, "value": value, "limit": limit, "message": told}
                 continue
-            sample = drifts.measured[worst_index(values, metric.more_is_better)]
-            sign = "at least" if metric.more_is_better else "at most"
-            where = f"{metric.name} {_said(metric.name, worst, limit)} in sample {sample}, the worst of {values.size:,}"
-            bar = f"{limit:g}{' dB' if metric.name in DECIBELS else ''}"
-            failed = metric.breached(worst, limit)
-            told = f"{where}, must be {sign} {bar}" if failed else f"{where}, is within the limit {bar}"
-            verdict = Verdict.FAILED if failed else Verdict.PASSED
-            if noise := _noise(drifts, metric, worst, limit):
-                told += f"; that is below golden's own noise: {noise.told}"
+            verdict, fields = worst_of(metric.name, values, drifts.measured, limit, metric.more_is_better)
+            if noise := _noise(drifts, metric, float(fields["value"]), limit):
+                told = f"{fields['message']}; that is below golden's own noise: {noise.told}"
                 if noise.explains:
-                    verdict, told = (
-                        Verdict.INCONCLUSIVE,
-                        f"{told}, so it says nothing of the candidate: {noise.way_out}",
-                    )
-            yield verdict, fields | {"message": told}
+                    verdict = Verdict.INCONCLUSIVE
+                    told = f"{told}, so it says nothing of the candidate: {noise.way_out}"
+                fields = fields | {"message": told}
+            yield verdict, fields
 
     def _top_k(self, drifts: OutputDrifts) -> Iterator[Judged]:
         limit = self.top_k_agreement
@@ -223,7 +209,8 @@ class OutputDrift(Check):
             message = f"top-{self.top_k} agreement says nothing about {count}: {way}"
             yield Verdict.INCONCLUSIVE, fields | {"message": message}
             return
-        agreement = drifts.top_k[self.top_k][drifts.measured]
+        # Another number of rows is no agreement.
+        agreement = drifts.top_k[self.top_k][drifts.judged]
         share = float(agreement.mean())
         message = f"top-{self.top_k} agrees in {int(agreement.sum())} of {agreement.size} samples"
         if share >= limit:
@@ -232,15 +219,18 @@ class OutputDrift(Check):
             yield Verdict.FAILED, fields | {"message": f"{message}, must in a share of {limit:g}", "value": share}
 
 
-def _said(metric: str, value: float, limit: float) -> str:
-    return decibels(value, limit) if metric in DECIBELS else f"{value:.6g}"
+def _other_rows(resized: Resized) -> str:
+    """Samples in which the data decided on another number of rows."""
+    count, samples = resized.count, resized.flags.size
+    where = f"first sample {resized.first}: {resized.candidate}, golden {resized.golden}"
+    return f"{count} of {samples} samples {'holds' if count == 1 else 'hold'} another number of rows, {where}"
 
 
 def _noise(drifts: OutputDrifts, metric: Metric, worst: float, limit: float) -> Noise | None:
     """Golden's own noise where it is beyond the limit; None where it is not, or nothing differs from golden at all."""
     if not drifts.max_abs[drifts.measured].any():
         return None
-    return golden_noise(drifts.floors, metric.name, worst, limit, lambda value: _said(metric.name, value, limit))
+    return golden_noise(drifts.floors, metric.name, worst, limit, lambda value: said(metric.name, value, limit))
 
 
 def _broken(drifts: OutputDrifts) -> str:
@@ -270,26 +260,3 @@ def _left_out(drifts: OutputDrifts) -> str:
     if not elements or not drifts.measured.size:
         return ""
     return f"; {elements} elements that golden has not finite either, and the same, are left out"
-
-
-def _details(drifts: OutputDrifts) -> OutputDriftDetails:
-    if drifts.equal is not None:
-        return OutputDriftDetails(samples=drifts.samples, equal=float(drifts.equal.mean()))
-    spreads = {metric.name: _spread(metric, drifts) for metric in METRICS} if drifts.measured.size else {}
-    return OutputDriftDetails(
-        samples=drifts.samples,
-        max_abs=spreads.get("maxAbs"),
-        max_rel=spreads.get("maxRel"),
-        cosine=spreads.get("cosine"),
-        psnr=spreads.get("psnr"),
-        snr=spreads.get("snr"),
-        not_finite=int(drifts.broken.sum()),
-        not_finite_in_golden_only=int(drifts.void.sum()),
-        elements_not_finite_in_both=int(drifts.as_golden.sum()),
-    )
-
-
-def _spread(metric: Metric, drifts: OutputDrifts) -> SpreadEntry:
-    values = metric.values(drifts)[drifts.measured]
-    worst, p99, p50 = (bad_end(values, share, metric.more_is_better) for share in (1.0, 0.99, 0.5))
-    return SpreadEntry(worst=worst, p99=p99, p50=p50)

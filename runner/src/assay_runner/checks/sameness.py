@@ -33,11 +33,26 @@ class Sameness(Check):
                 reason = f"{what}: output {drifts.site.tensor!r} has no sample to judge"
                 yield self.inconclusive(evidence, reason, drifts.site)
                 continue
+            if drifts.resized:
+                yield self._other_rows(evidence, same, drifts, what)
+                continue
             judge = self._exact if self.exact else self._near if drifts.equal is None else self._equal
             suspects = same.suspects.get(drifts.site.tensor, Suspects())
             yield _suspecting(judge(evidence, same, drifts, what), suspects, drifts.site)
         for name, reason in same.unmeasured.items():
             yield self.inconclusive(evidence, f"{what}: {reason}", tensor=name)
+
+    def _other_rows(self, evidence: Evidence, same: Comparison, drifts: OutputDrifts, what: str) -> Finding:
+        """Another number of rows: whatever else holds, the two are not the same."""
+        assert drifts.resized is not None
+        there, place = drifts.resized, same.places[drifts.resized.first]
+        told = (
+            f"{what}: output {drifts.site.tensor!r} holds another number of rows in {there.count} of {drifts.samples}, "
+            f"first in {place}: {there.candidate} against {there.golden}"
+        )
+        suspects = same.suspects.get(drifts.site.tensor, Suspects())
+        fields = {"metric": "otherRows", "value": there.count, "limit": 0}
+        return _suspecting(self.finding(evidence, Verdict.FAILED, told, drifts.site, **fields), suspects, drifts.site)
 
     def _exact(self, evidence: Evidence, same: Comparison, drifts: OutputDrifts, what: str) -> Finding:
         rows = same.other_bits.get(drifts.site.tensor, ())

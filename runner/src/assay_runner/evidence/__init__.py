@@ -1,5 +1,6 @@
 """Evidence: everything that is measured of a candidate, as values, and how it is asked for."""
 
+from assay_runner.evidence.detections import DetectionsFound, Layout
 from assay_runner.evidence.eight_bit import Cut, EightBitReads
 from assay_runner.evidence.endings import Ending, Guard
 from assay_runner.evidence.engine import EngineFacts, EngineLayer, EngineTensor
@@ -16,6 +17,7 @@ from assay_runner.evidence.layers import (
     SplitLayer,
 )
 from assay_runner.evidence.needs import (
+    DetectionsWanted,
     EightBitWanted,
     ExtraOutputWanted,
     InvarianceWanted,
@@ -35,6 +37,8 @@ from assay_runner.evidence.shown import ShownTensors
 __all__ = [
     "BatchTimes",
     "Cut",
+    "DetectionsFound",
+    "DetectionsWanted",
     "EightBitReads",
     "EightBitWanted",
     "Ending",
@@ -55,6 +59,7 @@ __all__ = [
     "LabelsWanted",
     "LayerError",
     "LayerErrors",
+    "Layout",
     "Need",
     "OutputDrifts",
     "OutputsFound",

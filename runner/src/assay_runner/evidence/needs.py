@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from assay_runner.evidence.detections import DetectionsFound, Layout
 from assay_runner.evidence.eight_bit import EightBitReads
 from assay_runner.evidence.outputs import LabelRanks, OutputsFound, Scores
 from assay_runner.evidence.ranges import Ranges
 from assay_runner.evidence.reruns import Condition, ExtraOutput, Invariance, Repeats, Timing
 from assay_runner.evidence.shown import ShownTensors
+from assay_runner.statistics.detections import Terms
 
 E = TypeVar("E")
 
@@ -56,6 +58,19 @@ class ScoresWanted(Need[Scores]):
 
     metric: str
     output: str = ""
+
+
+@dataclass(frozen=True)
+class DetectionsWanted(Need[DetectionsFound]):
+    """Detections of the candidate matched to golden's, per sample.
+
+    Attributes:
+        layout: where they stand.
+        terms: what counts.
+    """
+
+    layout: Layout
+    terms: Terms
 
 
 @dataclass(frozen=True)

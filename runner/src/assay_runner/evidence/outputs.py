@@ -10,7 +10,33 @@ from numpy.typing import NDArray
 
 from assay_api.entries import FloorEntry
 from assay_runner.statistics.samples import Drift
+from assay_runner.statistics.scales import Part
 from assay_runner.tensors import Floats, Site
+
+
+@dataclass(frozen=True)
+class Resized:
+    """Samples that hold another number of rows than golden's.
+
+    Attributes:
+        flags: one per sample.
+        golden: how many rows golden holds in the first of them; its shape where more than one length differs.
+        candidate: how many the candidate does.
+    """
+
+    flags: NDArray[np.bool_]
+    golden: str
+    candidate: str
+
+    @property
+    def count(self) -> int:
+        """How many samples."""
+        return int(self.flags.sum())
+
+    @property
+    def first(self) -> int:
+        """Index of the first of them."""
+        return int(np.argmax(self.flags))
 
 
 @dataclass(frozen=True)
@@ -19,10 +45,12 @@ class OutputDrifts(Drift):
 
     Attributes:
         site: the output.
-        classes: length of the last axis, 1 where there is none.
-        elements: elements per sample.
+        classes: length of the last axis, 1 where there is none; of lengths that the data decide, the largest.
+        elements: elements per sample; likewise.
         equal: of an output of integers or booleans, whether all elements are golden's; every figure is empty then.
         floors: how closely golden agrees with itself on it, as far as that was measured.
+        resized: samples whose number of rows is not golden's, and which have no figures; None: there are none.
+        parts: of what operators put it together, channel by channel; what was measured of each is in `sums`.
     """
 
     site: Site
@@ -30,6 +58,8 @@ class OutputDrifts(Drift):
     elements: int
     equal: NDArray[np.bool_] | None = None
     floors: tuple[FloorEntry, ...] = ()
+    resized: Resized | None = None
+    parts: tuple[Part, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -40,6 +70,13 @@ class OutputDrifts(Drift):
     def measured(self) -> NDArray[np.intp]:
         """Indices of the samples whose figures mean something, broken ones among them."""
         return np.flatnonzero((self.compared > 0) & (self.broken | ~self.void))
+
+    @property
+    def judged(self) -> NDArray[np.intp]:
+        """The same, and those with another number of rows."""
+        if self.resized is None:
+            return self.measured
+        return np.union1d(self.measured, np.flatnonzero(self.resized.flags))
 
 
 @dataclass(frozen=True)

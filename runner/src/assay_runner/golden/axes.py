@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -123,11 +124,11 @@ class GoldenAxes:
             if inner is None:
                 inner = self._looked_inside(known)
                 self._kept = self.kept.model_copy(update={"inner": inner})
-            self._all = SampleAxes({**known.axes, **inner}, known.wrong) if inner else known
+            self._all = replace(known, axes={**known.axes, **inner}) if inner else known
         return self._all
 
     def _looked_inside(self, known: SampleAxes) -> dict[str, int]:
-        outside = {*names(self._model.outputs), *known.axes}
+        outside = {*names(self._model.outputs), *known.axes, *known.rows}
         unknown = [site.tensor for site in sites(load_outline(self._model.path)) if site.tensor not in outside]
         batch = self._batch() if unknown else None
         # Of tensors inside, no more than a run or two is worth it: what is not known is taken as a whole.
@@ -146,7 +147,8 @@ class GoldenAxes:
         known, graph = declared_axes(self._model.path), load_outline(self._model.path)
         data = fed(graph)
         # What the data do not decide is the same for all samples, in any order.
-        asked = [name for name in names(self._model.outputs) if name in data and not known.shared(name)]
+        told = [name for name in names(self._model.outputs) if known.shared(name) or name in known.rows]
+        asked = [name for name in names(self._model.outputs) if name in data and name not in told]
         batch = run.batch if run and run.batch.fed > 1 else self._batch() if asked else None
         if batch is None:
             return KeptAxes()

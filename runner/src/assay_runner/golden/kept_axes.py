@@ -28,7 +28,7 @@ class KeptAxes(Model):
     def over(self, declared: SampleAxes) -> SampleAxes:
         """What is declared, with what golden showed of its outputs in place of it."""
         held = {name: axis for name, axis in declared.axes.items() if name not in self.wrong}
-        return SampleAxes({**held, **self.outputs}, self.wrong)
+        return SampleAxes({**held, **self.outputs}, self.wrong, declared.rows)
 
 
 def axis_of(told: Followed | None, declared: int | None) -> int | None:

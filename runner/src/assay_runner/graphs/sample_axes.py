@@ -17,6 +17,7 @@ import onnx
 
 from assay_runner.graphs.batch_shapes import Dims, dims, shapes_for
 from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.named_rows import named_rows
 from assay_runner.graphs.upstream import fed
 from assay_runner.tensors import Array, Batch
 
@@ -33,10 +34,12 @@ class SampleAxes:
         axes: by tensor, the axis whose elements belong to one sample each; None: there is no such axis, as in a
             constant or in a single number. Of a tensor that is not there it is not known.
         wrong: by tensor, an axis that is declared and that golden's values contradict; none of them is among `axes`.
+        rows: by tensor, the axis of rows each of which names its sample first; none of them is among `axes`.
     """
 
     axes: Mapping[str, int | None]
     wrong: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, name: str, shape: tuple[int, ...], fed: int) -> int | None:
         """The axis of a tensor of this shape, made of `fed` samples; None where samples cannot be told apart in it."""
@@ -51,8 +54,10 @@ class SampleAxes:
         """A tensor with the samples along its first axis, those of padding left out.
 
         Of one without such an axis, all of it as a single row that every sample of the batch shares; None where it is
-        not known what belongs to which sample.
+        not known what belongs to which sample. Of one whose rows name their samples, all rows, likewise.
         """
+        if name in self.rows:
+            return array[None]
         axis = self.of(name, array.shape, batch.fed)
         if axis is not None:
             return np.moveaxis(array, axis, 0)[: batch.count]
@@ -60,7 +65,7 @@ class SampleAxes:
 
     def as_declared(self) -> SampleAxes:
         """The same, with what is declared taken at its word: for who asks whether samples keep apart there."""
-        return SampleAxes({**self.axes, **self.wrong})
+        return SampleAxes({**self.axes, **self.wrong}, rows=self.rows)
 
     def shared(self, name: str) -> bool:
         """Whether the samples of a batch are known to share a tensor."""
@@ -105,7 +110,8 @@ def _declared(path: Path, _size: int, _changed: int) -> SampleAxes:
             axis = _where_unknown(said.get(tensor), shape, names)
         if axis is not None or tensor not in data or (shape is not None and all(size == 1 for size in shape)):
             axes[tensor] = axis
-    return SampleAxes(axes)
+    rows = named_rows(model, axes)
+    return SampleAxes({name: axis for name, axis in axes.items() if name not in rows}, rows=rows)
 
 
 def _first(shape: Dims | None, names: set[str]) -> int | None:

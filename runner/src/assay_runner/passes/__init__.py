@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from assay_runner.evidence import (
+    DetectionsWanted,
     EightBitWanted,
     ExtraOutputWanted,
     InvarianceWanted,
@@ -20,9 +21,11 @@ from assay_runner.evidence import (
     TensorsWanted,
     TimingWanted,
 )
+from assay_runner.passes.detections import DetectionsPass
 from assay_runner.passes.eight_bit import EightBitPass
+from assay_runner.passes.labels import LabelsPass
 from assay_runner.passes.metrics import MetricsPass
-from assay_runner.passes.outputs import LabelsPass, OutputsPass
+from assay_runner.passes.outputs import OutputsPass
 from assay_runner.passes.ranges import RangesPass
 from assay_runner.passes.reruns import ExtraOutputPass, InvariancePass, RerunsPass, TimingPass
 from assay_runner.passes.setting import Pass
@@ -32,6 +35,7 @@ PASSES: dict[type[Need[Any]], type[Pass[Any]]] = {
     OutputsWanted: OutputsPass,
     LabelsWanted: LabelsPass,
     ScoresWanted: MetricsPass,
+    DetectionsWanted: DetectionsPass,
     RangesWanted: RangesPass,
     TensorsWanted: TappedPass,
     EightBitWanted: EightBitPass,

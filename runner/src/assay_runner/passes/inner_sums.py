@@ -26,7 +26,7 @@ import numpy as np
 
 from assay_runner.passes.windows import windows
 from assay_runner.statistics.ranges import OVERFLOW
-from assay_runner.statistics.row_sums import row_sums, squared_deviations
+from assay_runner.statistics.axis_sums import axis_sums, squared_deviations
 from assay_runner.tensors import Array
 
 FP32: Final = 1
@@ -131,7 +131,7 @@ def _exponentials(given: Array, axes: frozenset[int]) -> Totals:
 def _lp_normalised(ran: Ran) -> Totals:
     p = ran.attributes.get("p", 2)
     axes = _axes([ran.attributes.get("axis", -1)], ran.given.ndim)
-    values = row_sums(ran.given, axes)[1] if p == 2 else row_sums(np.abs(ran.given), axes)[0]
+    values = axis_sums(ran.given, axes)[1] if p == 2 else axis_sums(np.abs(ran.given), axes)[0]
     return (Total(_powers(p), values),)
 
 
@@ -152,7 +152,7 @@ def _groups(ran: Ran) -> Totals:
 def _planes(ran: Ran) -> Totals:
     """Its epsilon, 1e-9, is added to the root of the variance."""
     axes = _axes(ran.attributes.get("axes", (0, 2, 3)), ran.given.ndim)
-    sums, squares = row_sums(ran.given, axes)
+    sums, squares = axis_sums(ran.given, axes)
     count = math.prod(ran.given.shape[axis] for axis in axes)
     root = np.sqrt(squared_deviations(sums, squares, count) / count) + 1e-9
     divisor = Total("the standard deviation and 1e-9", root, divisor=True)
@@ -160,13 +160,13 @@ def _planes(ran: Ran) -> Totals:
 
 
 def _root_mean_squares(ran: Ran) -> Totals:
-    squares, axes = row_sums(ran.given, _from(ran))[1], _from(ran)
+    squares, axes = axis_sums(ran.given, _from(ran))[1], _from(ran)
     mean = squares / math.prod(ran.given.shape[axis] for axis in axes)
     return Total(SQUARES, squares), Total("the mean of squares and epsilon", mean + _epsilon(ran), divisor=True)
 
 
 def _moments(ran: Ran, given: Array, axes: frozenset[int], *, centred: bool) -> Totals:
-    sums, squares = row_sums(given, axes)
+    sums, squares = axis_sums(given, axes)
     count = math.prod(given.shape[axis] for axis in axes)
     deviations = squared_deviations(sums, squares, count)
     divisor = Total("the variance and epsilon", deviations / count + _epsilon(ran), divisor=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -18,10 +18,10 @@ from assay_runner.evidence.reruns import Comparison, ExtraOutput, Invariance
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.graphs.upstream import fed
-from assay_runner.passes.outputs import Drifts
+from assay_runner.passes.drifts import Drifts
 from assay_runner.passes.setting import Setting
 from assay_runner.passes.suspects import Suspected
-from assay_runner.tensors import Array, Arrays, Batch, Site
+from assay_runner.tensors import Array, Arrays, Batch, Site, TensorSpec
 
 NOT_ADDED: Final = (
     "is not among the outputs of the candidate that was built with it, for what runs it does not compute it by itself: "
@@ -32,9 +32,11 @@ NOT_ADDED: Final = (
 class Sameness:
     """Compares outputs of two runs, batch by batch."""
 
-    def __init__(self, outputs: Mapping[str, Site], suspected: Suspected, axes: SampleAxes) -> None:
-        """Compare these outputs, whose samples are along these axes."""
-        self._outputs, self._suspected = Drifts(outputs, (), axes), suspected
+    def __init__(
+        self, outputs: Mapping[str, Site], suspected: Suspected, axes: SampleAxes, specs: Iterable[TensorSpec]
+    ) -> None:
+        """Compare these outputs, whose samples are along these axes, and of which the model says this."""
+        self._outputs, self._suspected = Drifts(outputs, (), axes, specs), suspected
         self._names, self._axes = outputs, axes
         self._places: list[str] = []
         self._other: dict[str, list[int]] = {}
@@ -71,10 +73,11 @@ def invariance(setting: Setting, asked: InvarianceWanted) -> Invariance:
     if fixed == 1:
         return Invariance(None, None, single=True)
     suspected, axes = Suspected(subject), subject.built.axes.as_declared()
-    shared = [name for name in subject.outputs if axes.shared(name)]
-    # What the samples of a batch have in common has no rows to be held against one another.
+    shared = [name for name in subject.outputs if axes.shared(name) or name in axes.rows]
+    # What the samples of a batch have in common has no rows to be held against one another, and where the rows name
+    # their samples, those of copies name others.
     outputs = {name: site for name, site in subject.outputs.items() if name not in shared}
-    rows, alone = Sameness(outputs, suspected, axes), Sameness(outputs, suspected, axes)
+    rows, alone = (Sameness(outputs, suspected, axes, subject.model.outputs) for _ in range(2))
     notes = dict[str, None]()
     progress.stage("batch invariance", asked.batches, "batches")
     several = False
@@ -145,7 +148,7 @@ def extra_output(setting: Setting, asked: ExtraOutputWanted) -> ExtraOutput:
         return ExtraOutput(None, None, reason)
     progress.stage("extra output", 2 * batches, "batches")
     axes = subject.built.axes
-    same = Sameness(subject.outputs, Suspected(subject), axes)
+    same = Sameness(subject.outputs, Suspected(subject), axes, subject.model.outputs)
     plain: list[Arrays] = []
     with backend.open(subject.built) as session:
         for batch in islice(dataset, batches):

@@ -54,8 +54,8 @@ class Setting:
         if built.measured is not None:
             return self
         golden = self.reference.axes(inner)
-        own = {name: axis for name, axis in built.axes.axes.items() if name not in golden.wrong}
-        axes = SampleAxes({**own, **golden.axes}, golden.wrong)
+        own = {name: axis for name, axis in built.axes.axes.items() if name not in {*golden.wrong, *golden.rows}}
+        axes = SampleAxes({**own, **golden.axes}, golden.wrong, golden.rows)
         return replace(self, subject=replace(self.subject, built=replace(built, measured=axes)))
 
 

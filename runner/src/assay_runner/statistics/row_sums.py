@@ -1,38 +1,106 @@
-"""Sums of the elements of a tensor and of their squares along some of its axes, in one pass over memory."""
+"""Sums and largest values over the difference of two outputs, for each sample and each part of it.
+
+Both are read in blocks whose float64 copies stay in cache; once more where they differ, for the largest relative
+difference, whose scale is known only then.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection
+from collections.abc import Sequence
 
 import numpy as np
 
-from assay_runner.statistics.blocks import BLOCK
+from assay_runner.statistics.blocks import BLOCK, matched
 from assay_runner.tensors import Array, Floats
 
+FLOOR = 1e-3
+WIDTH = 11
+MAX_ABS, MAX_REL, SIGNAL, NOISE, DOT, PEAK, BROKEN, POWER, NAN, VOID, SAME = range(WIDTH)
+"""Columns: golden is the signal, the difference the noise; broken, nan and void say that there is such a value, same
+how many elements are not finite in both alike."""
 
-def row_sums(array: Array, axes: Collection[int]) -> tuple[Floats, Floats]:
-    """The sum of x and the sum of x² along `axes`, in float64; the axes stay, with length 1.
+
+def row_sums(golden: Sequence[Array], candidate: Sequence[Array]) -> Floats:
+    """(samples, parts, WIDTH): the sums of each part; differences are relative to the largest magnitude of all parts.
 
     Args:
-        array: real numbers.
-        axes: counted from 0.
+        golden: one array for each part, (samples, elements).
+        candidate: likewise.
     """
-    kept = [axis for axis in range(array.ndim) if axis not in axes]
-    shape = tuple(1 if axis in axes else size for axis, size in enumerate(array.shape))
-    number = math.prod(array.shape[axis] for axis in kept)
-    rows = array.transpose(*kept, *sorted(axes)).reshape(number, array.size // max(1, number))
-    sums, squares = np.zeros(number), np.zeros(number)
-    high, wide = max(1, BLOCK // max(1, rows.shape[1])), min(rows.shape[1], BLOCK)
-    for top in range(0, number, high):
-        for left in range(0, rows.shape[1], max(1, wide)):
-            block = rows[top : top + high, left : left + wide].astype(np.float64)
-            sums[top : top + high] += block.sum(axis=1)
-            squares[top : top + high] += np.einsum("ij,ij->i", block, block)
-    return sums.reshape(shape), squares.reshape(shape)
+    result = np.stack([_sums(first, second) for first, second in zip(golden, candidate, strict=True)], axis=1)
+    peak = result[:, :, PEAK].max(axis=1)
+    for part, (first, second) in enumerate(zip(golden, candidate, strict=True)):
+        # The scale is known only now; where nothing differs there is nothing to divide.
+        if result[:, part, MAX_ABS].any():
+            clean = not result[:, part, [BROKEN, VOID, SAME]].any()
+            result[:, part, MAX_REL] = _relative(first, second, peak, clean)
+    return result
 
 
-def squared_deviations(sums: Floats, squares: Floats, count: int) -> Floats:
-    """The sum of (x - mean)² of `count` elements whose sums these are; what float64 cannot tell from 0 is 0."""
-    found = squares - np.square(sums) / max(1, count)
-    return np.where(found > 1e-13 * squares, found, 0.0)
+def together(sums: Floats) -> Floats:
+    """(samples, WIDTH): of all parts, (samples, parts, WIDTH)."""
+    if sums.shape[1] == 1:
+        return sums[:, 0]
+    found = np.asarray(sums.sum(axis=1))
+    largest = [MAX_ABS, MAX_REL, PEAK]
+    found[:, largest] = sums[:, :, largest].max(axis=1)
+    return found
+
+
+def _sums(golden: Array, candidate: Array) -> Floats:
+    """(samples, WIDTH): all but the largest relative difference."""
+    width = max(1, BLOCK // len(golden))
+    result = np.zeros((len(golden), WIDTH))
+    for start in range(0, golden.shape[1], width):
+        wide, found = (a[:, start : start + width].astype(np.float64) for a in (golden, candidate))
+        with np.errstate(invalid="ignore", over="ignore"):
+            difference = found - wide
+            noise, signal = _squared(difference), _squared(wide)
+        if not (np.isfinite(noise).all() and np.isfinite(signal).all()):
+            first, second = wide, found
+            wide, found, unmatched = matched(first, second)
+            if wide is not first:
+                _count_odd(result, first, second, unmatched)
+            difference = found - wide
+            noise, signal = _squared(difference), _squared(wide)
+        result[:, MAX_ABS] = np.maximum(result[:, MAX_ABS], _largest(difference))
+        result[:, PEAK] = np.maximum(result[:, PEAK], _largest(wide))
+        result[:, SIGNAL] += signal
+        result[:, NOISE] += noise
+        result[:, DOT] += np.einsum("ij,ij->i", wide, found)
+        result[:, POWER] += _squared(found)
+    return result
+
+
+def _squared(rows: Floats) -> Floats:
+    return np.asarray(np.einsum("ij,ij->i", rows, rows))
+
+
+def _largest(rows: Floats) -> Floats:
+    """The largest magnitude of each row, without a copy of them all."""
+    return np.asarray(np.abs(np.maximum(rows.max(axis=1), -rows.min(axis=1))))
+
+
+def _count_odd(result: Floats, golden: Floats, candidate: Floats, unmatched: Array) -> None:
+    """Add what is not finite to the rows' columns."""
+    there, here = np.isfinite(golden), np.isfinite(candidate)
+    result[:, BROKEN] += (unmatched & ~here).any(axis=1)
+    result[:, NAN] += (unmatched & np.isnan(candidate)).any(axis=1)
+    result[:, VOID] += (unmatched & here).any(axis=1)
+    result[:, SAME] += (~there & ~unmatched).sum(axis=1)
+
+
+def _relative(golden: Array, candidate: Array, peak: Floats, clean: bool) -> Floats:
+    """The largest difference of each row, relative to the element or to the sample's peak; `clean`: all is finite."""
+    width = max(1, BLOCK // len(golden))
+    result = np.zeros(len(golden))
+    for start in range(0, golden.shape[1], width):
+        wide, found = (a[:, start : start + width].astype(np.float64) for a in (golden, candidate))
+        if not clean:
+            wide, found, _ = matched(wide, found)
+        scale = np.maximum(np.abs(wide), FLOOR * peak[:, None])
+        difference = np.abs(found - wide)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            quotient = difference / scale
+        result = np.maximum(result, np.where(difference == 0, 0.0, quotient).max(axis=1))
+    return result

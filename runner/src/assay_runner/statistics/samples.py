@@ -17,15 +17,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay_runner.statistics.blocks import BLOCK, cosine, matched, plain, snr
+from assay_runner.statistics import row_sums as columns
+from assay_runner.statistics.blocks import BLOCK, cosine, plain, snr
+from assay_runner.statistics.row_sums import WIDTH, row_sums, together
+from assay_runner.statistics.scales import COLUMNS, Cut
 from assay_runner.tensors import Array, Floats
-
-FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Drift:
         compared: elements that are finite in golden, or not the same.
         as_golden: elements that are not finite, in both alike; left out of all figures.
         top_k: for each k asked for, whether the k largest elements are golden's.
+        sums: (samples, parts, COLUMNS): of each part that was asked for, what `scales.figures` needs.
     """
 
     max_abs: Floats
@@ -57,10 +59,11 @@ class Drift:
     compared: NDArray[np.int64]
     as_golden: NDArray[np.int64]
     top_k: dict[int, NDArray[np.bool_]]
+    sums: Floats = field(default_factory=lambda: np.zeros((0, 0, COLUMNS)), kw_only=True)
 
     def repeated(self, times: int) -> Drift:
         """Every value so many times in a row: what samples have in common."""
-        return self if times == 1 else _each(lambda values: values[0].repeat(times), (self,))
+        return self if times == 1 else _each(lambda values: values[0].repeat(times, axis=0), (self,))
 
 
 def joined(parts: Sequence[Drift]) -> Drift:
@@ -74,37 +77,30 @@ def _each(work: Callable[[Sequence[Array]], Array], parts: Sequence[Drift]) -> D
     return Drift(**arrays, top_k={k: work([p.top_k[k] for p in parts]) for k in parts[0].top_k})
 
 
-def drift(golden: Array, candidate: Array, ks: Collection[int] = ()) -> Drift:
+def drift(golden: Array, candidate: Array, ks: Collection[int] = (), cut: Cut | None = None) -> Drift:
     """Compare two outputs of one shape, sample by sample along the first axis.
 
     Args:
         golden: real or boolean, (samples, ...).
         candidate: likewise.
         ks: the k of each top-k agreement wanted.
+        cut: parts whose sums are wanted too.
     """
     samples = len(golden)
     golden, candidate = plain(golden), plain(candidate)
-    width = math.prod(golden.shape[1:])
-    first, second = golden.reshape(samples, width), candidate.reshape(samples, width)
-    height = max(1, BLOCK // max(1, first.shape[1]))
-    parts = [_rows(first[i : i + height], second[i : i + height]) for i in range(0, samples, height)]
-    empty = np.zeros((0, 11))
-    max_abs, max_rel, signal, noise, dot, peak, broken, power, nan, void, same = np.concatenate(parts or [empty]).T
-    compared = first.shape[1] - same
-    wrong, lost = broken > 0, np.where(nan > 0, np.nan, np.inf)
-    return Drift(
-        max_abs=np.where(wrong, lost, max_abs),
-        max_rel=np.where(wrong, lost, max_rel),
-        cosine=cosine(signal, power, dot, wrong),
-        psnr=np.where(wrong, np.nan, snr(peak**2, noise / np.maximum(1, compared), wrong)),
-        snr=np.where(wrong, np.nan, snr(signal, noise, wrong)),
-        broken=wrong,
-        nan=nan > 0,
-        void=void > 0,
-        compared=compared.astype(np.int64),
-        as_golden=same.astype(np.int64),
-        top_k={k: same_top_k(golden, candidate, k) for k in ks},
-    )
+    parts = _parts(golden.shape, cut)
+    height = max(1, BLOCK // max(1, math.prod(golden.shape[1:])))
+    chunks = [slice(start, start + height) for start in range(0, samples, height)]
+    found = [row_sums(*([_flat(a[rows], part) for part in parts] for a in (golden, candidate))) for rows in chunks]
+    sums = np.concatenate([np.zeros((0, len(parts), WIDTH)), *found])
+    agreement = {k: same_top_k(golden, candidate, k) for k in ks}
+    return _figures(sums, math.prod(golden.shape[1:]), agreement, _of_parts(sums, golden.shape, cut))
+
+
+def nothing(samples: int, ks: Collection[int] = (), parts: int = 0) -> Drift:
+    """Of so many samples of which nothing can be compared."""
+    blank = np.zeros((samples, 0), np.float32)
+    return replace(drift(blank, blank, ks), sums=np.zeros((samples, parts, COLUMNS)))
 
 
 def identical(golden: Array, candidate: Array) -> NDArray[np.bool_]:
@@ -172,44 +168,45 @@ def ranks(scores: Array, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(np.where(np.isnan(wide).any(axis=1), wide.shape[1], before.sum(axis=1)), np.int64)
 
 
-def _rows(golden: Array, candidate: Array) -> Floats:
-    """Columns max_abs, max_rel, signal, noise, dot, peak, broken, power, nan, void, same for each row."""
-    width = max(1, BLOCK // len(golden))
-    starts = range(0, golden.shape[1], width)
-    blocks = [(golden[:, s : s + width], candidate[:, s : s + width]) for s in starts]
-    result = np.zeros((len(golden), 11))
-    for g, c in blocks:
-        first, second = g.astype(np.float64), c.astype(np.float64)
-        wide, found, unmatched = matched(first, second)
-        if wide is not first:
-            _count_odd(result, first, second, unmatched)
-        difference = found - wide
-        result[:, 0] = np.maximum(result[:, 0], np.abs(difference).max(axis=1))
-        result[:, 2] += np.einsum("ij,ij->i", wide, wide)
-        result[:, 3] += np.einsum("ij,ij->i", difference, difference)
-        result[:, 4] += np.einsum("ij,ij->i", wide, found)
-        result[:, 7] += np.einsum("ij,ij->i", found, found)
-        result[:, 5] = np.maximum(result[:, 5], np.abs(wide).max(axis=1))
-    for g, c in blocks:
-        # The scale is known only now; where nothing differs there is nothing to divide.
-        if result[:, 0].any():
-            result[:, 1] = np.maximum(result[:, 1], _relative(g, c, result[:, 5]))
-    return result
+def _figures(sums: Floats, width: int, top_k: dict[int, NDArray[np.bool_]], of_parts: Floats) -> Drift:
+    """Of all parts together, `width` elements per sample."""
+    max_abs, max_rel, signal, noise, dot, peak, broken, power, nan, void, same = together(sums).T
+    compared = width - same
+    wrong, lost = broken > 0, np.where(nan > 0, np.nan, np.inf)
+    return Drift(
+        max_abs=np.where(wrong, lost, max_abs),
+        max_rel=np.where(wrong, lost, max_rel),
+        cosine=cosine(signal, power, dot, wrong),
+        psnr=np.where(wrong, np.nan, snr(peak**2, noise / np.maximum(1, compared), wrong)),
+        snr=np.where(wrong, np.nan, snr(signal, noise, wrong)),
+        broken=wrong,
+        nan=nan > 0,
+        void=void > 0,
+        compared=compared.astype(np.int64),
+        as_golden=same.astype(np.int64),
+        top_k=top_k,
+        sums=of_parts,
+    )
 
 
-def _count_odd(result: Floats, golden: Floats, candidate: Floats, unmatched: Array) -> None:
-    """Add what is not finite to the rows' columns broken, nan, void and same."""
-    there, here = np.isfinite(golden), np.isfinite(candidate)
-    result[:, 6] += (unmatched & ~here).any(axis=1)
-    result[:, 8] += (unmatched & np.isnan(candidate)).any(axis=1)
-    result[:, 9] += (unmatched & here).any(axis=1)
-    result[:, 10] += (~there & ~unmatched).sum(axis=1)
+def _parts(shape: tuple[int, ...], cut: Cut | None) -> list[tuple[slice, ...]]:
+    """How to cut each part out of an output of this shape; all of it where nothing is to be cut, or nothing fits."""
+    if cut is None or not cut.fits(shape):
+        return [()]
+    return [(slice(None),) * cut.axis + (slice(part.start, part.stop),) for part in cut.parts]
 
 
-def _relative(golden: Array, candidate: Array, peak: Floats) -> Floats:
-    wide, found, _ = matched(golden.astype(np.float64), candidate.astype(np.float64))
-    difference = found - wide
-    scale = np.maximum(np.abs(wide), FLOOR * peak[:, None])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        quotient = np.abs(difference) / scale
-    return np.asarray(np.where(difference == 0, 0.0, quotient).max(axis=1), np.float64)
+def _flat(array: Array, part: tuple[slice, ...]) -> Array:
+    """A part, a row per sample."""
+    taken = array[part]
+    return taken.reshape(len(taken), math.prod(taken.shape[1:]))
+
+
+def _of_parts(sums: Floats, shape: tuple[int, ...], cut: Cut | None) -> Floats:
+    """The columns that `scales` reads; zeros of an output that could not be cut."""
+    if cut is None or not cut.fits(shape):
+        return np.zeros((len(sums), len(cut.parts) if cut else 0, COLUMNS))
+    of, channel = columns, math.prod(shape[1:]) // shape[cut.axis]
+    sizes = np.array([channel * (part.stop - part.start) for part in cut.parts])
+    kept = sums[:, :, [of.SIGNAL, of.NOISE, of.DOT, of.POWER, of.PEAK]]
+    return np.concatenate([kept, (sizes - sums[:, :, of.SAME])[:, :, None]], axis=2)

@@ -22,9 +22,9 @@ from assay_api.report import CandidateReport, Finding, Verdict, worst
 from assay_runner.backends.subject import Subject
 from assay_runner.checks import Check
 from assay_runner.checks.check import probe_disagrees
+from assay_runner.checks.drift_metrics import METRICS, Metric
 from assay_runner.checks.golden_floor import floor_figures
 from assay_runner.checks.latency import latency_of
-from assay_runner.checks.output_drift import METRICS, Metric
 from assay_runner.evidence import (
     BatchTimes,
     EngineFacts,
@@ -128,6 +128,10 @@ def _output(drifts: OutputDrifts, checks: Iterable[Check]) -> OutputEntry:
     metrics: dict[str, MetricEntry] = {}
     if drifts.equal is not None:
         metrics["equal"] = _share(drifts.equal, np.arange(drifts.samples), limits.get("equal"))
+    if drifts.resized:
+        # Integers are judged by equality alone.
+        limit = limits.get("otherRows") if drifts.equal is None else None
+        metrics["otherRows"] = MetricEntry(worst=drifts.resized.count, worst_sample=drifts.resized.first, limit=limit)
     for metric in METRICS:
         values = metric.values(drifts)[drifts.measured]
         if not values.size or (metric.name == "cosine" and drifts.elements == 1):
@@ -141,8 +145,8 @@ def _output(drifts: OutputDrifts, checks: Iterable[Check]) -> OutputEntry:
             floor=_floor(drifts, metric),
         )
     for k, agreement in drifts.top_k.items():
-        if drifts.classes > k and drifts.measured.size:
-            share = _share(agreement[drifts.measured], drifts.measured, limits.get("topKAgreement"))
+        if drifts.classes > k and drifts.judged.size:
+            share = _share(agreement[drifts.judged], drifts.judged, limits.get("topKAgreement"))
             metrics["topKAgreement"] = share.model_copy(update={"k": k})
     return OutputEntry(name=drifts.site.tensor, metrics=metrics)
 
