@@ -25,8 +25,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from assay_runner.passes.windows import windows
-from assay_runner.statistics.ranges import OVERFLOW
 from assay_runner.statistics.axis_sums import axis_sums, squared_deviations
+from assay_runner.statistics.ranges import OVERFLOW
 from assay_runner.tensors import Array
 
 FP32: Final = 1
