@@ -157,10 +157,11 @@ def rows(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str]]:
     for name, field in schema.get("properties", {}).items():
         path = f"{prefix}{name}"
         array = field.get("type") == "array"
-        inner = field["items"] if array else field
+        maps = isinstance(field.get("additionalProperties"), dict)
+        inner = field["items"] if array else field["additionalProperties"] if maps else field
         needed = "required; " if name in required else ""
         yield f"{path}{'[]' if array else ''}", f"{needed}{_type(field)}", _cell(field.get("description", ""))
-        yield from rows(inner, f"{path}{'[]' if array else ''}.")
+        yield from rows(inner, f"{path}{'[]' if array else '.*' if maps else ''}.")
 
 
 def validations(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
@@ -185,6 +186,8 @@ def _type(field: dict[str, Any]) -> str:
     if isinstance(field.get("type"), list):
         return str(field["type"][0])
     kind = "quantity" if field.get("x-kubernetes-int-or-string") else str(field.get("type", "any"))
+    if "type" not in field and "maxItems" in field:
+        kind = "number, truth value or list of such"
     bounds = [
         f"{strict if field.get(f'exclusive{key.capitalize()}') else sign} {field[key]}"
         for key, sign, strict in (("minimum", "≥", ">"), ("maximum", "≤", "<"))

@@ -182,10 +182,27 @@ GOLDEN = st.one_of(
     fields({"uri": URI}, {}),
     fields({}, {"precision": st.just("fp32"), "uri": URI}),
 )
+CONSTANT = mostly(
+    st.sampled_from([16000, 0, -1.5, True, [1, 2, 3], [0.5], [], [True, False]]),
+    "16000", {}, {"a": 1}, [1, "2"], [[1]], [{}], [None], [0] * 4097,
+)  # fmt: skip
+INPUT_FEED = fields({}, {"axis": mostly(st.sampled_from([0, 1, 7]), -1, 8, "1", 1.5, True), "constant": CONSTANT})
+DATASET = st.one_of(
+    fields({"uri": URI}, {"labels": st.just("label"), "batch": COUNT, "samples": COUNT}),
+    fields(
+        {"uri": URI},
+        {
+            "layout": mostly(st.sampled_from(["samples", "feeds"]), "rows", 1),
+            "inputs": mostly(st.dictionaries(st.sampled_from(["sr", "state"]), INPUT_FEED, max_size=2), [], "sr"),
+            "batch": COUNT,
+        },
+    ),
+    fields({"uri": URI}, {"layout": st.just("feeds"), "samples": COUNT}),
+)
 SPEC = fields(
     {
         "model": MODEL,
-        "dataset": fields({"uri": URI}, {"labels": st.just("label"), "batch": COUNT, "samples": COUNT}),
+        "dataset": DATASET,
         "candidates": st.one_of(
             st.lists(GOOD_CANDIDATE, min_size=1, max_size=2, unique_by=lambda c: str(c["name"])),
             st.lists(st.one_of(GOOD_CANDIDATE, QUANTISED, CANDIDATE), min_size=1, max_size=3),

@@ -119,6 +119,33 @@ def test_python_and_the_api_server_refuse_the_same(audits: client.CustomObjectsA
     assert (server is None) == (python is None), f"API server: {server}\nPython: {python}\n{json.dumps(spec)}"
 
 
+CONSTANTS: list[Any] = [16_000, -1.5, True, [], [1, 2.5], [False] * 4096]
+NO_CONSTANTS: list[Any] = ["1", {}, {"a": 1}, ["1"], [[1]], [{}], [1] * 4097]
+NO_AXES: list[Any] = [-1, 8, 1.5, "1", True]
+NO_INPUTS: list[Any] = [{"x": {}}, {"x": {"as": 1}}, [], {"x": 1}]
+FED: list[tuple[dict[str, Any], bool]] = [
+    ({"layout": "feeds"}, True),
+    ({"layout": "samples", "batch": 8}, True),
+    ({"layout": "rows"}, False),
+    ({"layout": "feeds", "batch": 8}, False),
+    ({"layout": "feeds", "inputs": {"sr": {"constant": 1}}}, False),
+    ({"inputs": {"x": {"axis": 1, "constant": 0}, "y": {"axis": 0}, "z": {"axis": 7}}}, True),
+    *(({"inputs": {"sr": {"constant": value}}}, True) for value in CONSTANTS),
+    *(({"inputs": {"sr": {"constant": value}}}, False) for value in NO_CONSTANTS),
+    *(({"inputs": {"x": {"axis": axis}}}, False) for axis in NO_AXES),
+    *(({"inputs": inputs}, False) for inputs in NO_INPUTS),
+]
+
+
+@pytest.mark.parametrize(("dataset", "right"), FED)
+def test_they_refuse_the_same_of_how_inputs_are_fed(
+    audits: client.CustomObjectsApi, dataset: dict[str, Any], right: bool
+) -> None:
+    data = audit(dataset={"uri": "s3://data/d/", **dataset}, checks=None)
+    server, python = refusal(audits, data), python_refusal(data)
+    assert (server is None, python is None) == (right, right), f"API server: {server}\nPython: {python}"
+
+
 def test_the_fuzz_knows_every_check() -> None:
     assert PARAMETERS.keys() == CHECKS.keys(), "PARAMETERS of tests/api/strategies.py has one entry per check"
 

@@ -19,7 +19,8 @@ from assay_api.candidate import (
     Precision,
     ShapeProfile,
 )
-from assay_api.fields import ArrayName, Endpoint, LabelValue, ObjectName, Quantity, ShortText, Uri
+from assay_api.dataset import Dataset, InputFeed
+from assay_api.fields import Endpoint, LabelValue, ObjectName, Quantity, ShortText, Uri
 from assay_api.model import LIST_MAP_KEYS, Model, Rule
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Dataset",
     "EngineRef",
     "Golden",
+    "InputFeed",
     "KeyRef",
     "LayerPrecision",
     "LocalRef",
@@ -45,21 +47,6 @@ __all__ = [
     "Toleration",
     "once_rules",
 ]
-
-
-class Dataset(Model):
-    """Inputs, and labels where there are any: one .npz file, or a prefix of .npz shards read in name order."""
-
-    uri: Uri
-    """An .npz file or a prefix of .npz shards. One array per model input, first axis = samples. Arrays that match no
-    input are ignored and listed in the report. NaN in an input is refused; infinities, as additive masks have them, are
-    fed as they are, and the report says in how many samples."""
-    labels: ArrayName | None = None
-    """Name of the array of class labels (integers, one per sample). Needed by labelAccuracy."""
-    batch: int = Field(default=32, ge=1, le=4096)
-    """Samples per inference. A model with a fixed batch is fed in its own. Default 32."""
-    samples: int | None = Field(default=None, ge=1, le=100_000_000)
-    """Use only the first so many samples. Default: all."""
 
 
 class Golden(Model):
@@ -75,8 +62,10 @@ class Golden(Model):
     precision: Literal["fp32", "fp64"] | None = None
     """Precision of the golden run by ONNX Runtime on CPU; fp64 where limits are finer than fp32 holds."""
     uri: Uri | None = None
-    """Stored golden outputs: .npz file or prefix of shards, one array per model output, first axis = samples in the
-    dataset's order, wherever the model has them. None for an output that has no samples, as a constant."""
+    """Stored golden outputs, in the files that a dataset may have: one array per model output, first axis = samples in
+    the dataset's order, wherever the model has them; none for an output that has no samples, as a constant. ONNX's
+    output_*.pb and Polygraphy's saved outputs hold them as the model gives them. In layout feeds: a file per feed, by
+    the same name."""
 
 
 class LocalRef(Model):

@@ -38,6 +38,10 @@ class TensorSpec:
     shape: tuple[int | str | None, ...]
 
 
+InputAxes = Mapping[str, int | None]
+"""By input, the axis along which its samples are stacked; None: all samples share it. Of one not named, the first."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Consecutive samples of a dataset.
@@ -46,19 +50,47 @@ class Batch:
         start: index of the first sample in the dataset.
         count: real samples; the arrays may be longer where a model's fixed batch was padded (rows past `count` repeat
             the last sample and must not be judged).
-        inputs: one array per model input, first axis = samples.
+        inputs: one array per model input.
         labels: int64 of shape (count,), or None.
+        axes: where the samples of the inputs are. Where none has any, the batch is a single feed, and that its sample.
     """
 
     start: int
     count: int
     inputs: Arrays
     labels: NDArray[np.int64] | None = None
+    axes: InputAxes = field(default_factory=dict)
 
     @property
     def fed(self) -> int:
         """Samples that a model is fed, padding included."""
-        return len(next(iter(self.inputs.values())))
+        return samples_in(self.inputs, self.axes)
+
+    def take(self, chosen: slice | NDArray[np.int64]) -> dict[str, Array]:
+        """The inputs of some of its samples, in the order in which they are chosen."""
+        return {name: _taken(array, self.axes.get(name, 0), chosen) for name, array in self.inputs.items()}
+
+    def row(self, name: str) -> tuple[int, ...]:
+        """The shape of what an input holds of one sample."""
+        return row_of(self.inputs[name].shape, self.axes.get(name, 0))
+
+
+def samples_in(inputs: Arrays, axes: InputAxes) -> int:
+    """Samples that the inputs hold; of a feed, whose inputs have no axis of samples, one."""
+    every = ((array.shape, axes.get(name, 0)) for name, array in inputs.items())
+    return next((shape[axis] for shape, axis in every if axis is not None), 1)
+
+
+def row_of(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    """The shape of one sample of an array that has them along `axis`; of one without, its own."""
+    return shape if axis is None else shape[:axis] + shape[axis + 1 :]
+
+
+def _taken(array: Array, axis: int | None, chosen: slice | NDArray[np.int64]) -> Array:
+    if axis is None:
+        return array
+    # Not ascontiguousarray for all: along the first axis a view will do.
+    return array[chosen] if axis == 0 else np.ascontiguousarray(array[(slice(None),) * axis + (chosen,)])
 
 
 @dataclass(frozen=True)

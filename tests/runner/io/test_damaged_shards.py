@@ -14,7 +14,7 @@ import pytest
 from numpy.lib import format as npy
 
 from assay_runner.data.datasets import Source, open_dataset
-from assay_runner.data.npz import _Head, read_headers
+from assay_runner.data.readers.npz import _Head, read_headers
 from assay_runner.errors import InvalidInput
 from assay_runner.golden.stored import open_stored_outputs
 from assay_runner.stores.memory import MemoryStore
@@ -97,7 +97,7 @@ def test_a_shard_is_read_to_its_end_once(tmp_path: Path, monkeypatch: pytest.Mon
     shard(tmp_path / "data" / "a.npz", x=rows(MANY))
     dataset = opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data", samples=8))
     list(dataset)
-    monkeypatch.setattr("assay_runner.data.streams.verify", None)
+    monkeypatch.setattr("assay_runner.data.readers.npz.verify", None)
     assert len(list(dataset)) == 1
 
 

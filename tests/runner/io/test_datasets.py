@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from assay_runner.data.arrays import ArrayHeader
 from assay_runner.data.datasets import Dataset, Source, open_dataset
-from assay_runner.data.npz import ArrayHeader
 from assay_runner.data.streams import Shard, batch_counts
 from assay_runner.errors import InvalidInput
 from assay_runner.stores.memory import MemoryStore

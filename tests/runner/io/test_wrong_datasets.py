@@ -77,7 +77,11 @@ def short_member(data: Path) -> None:
 INT = np.zeros(4, np.int64)
 BAD: list[tuple[str, Callable[[Path], None], str]] = [
     ("missing", nothing, "is missing or empty: nothing lies below it"),
-    ("no shards", only_text, "holds 1 objects but no .npz file (the first is README.md)"),
+    (
+        "no shards",
+        only_text,
+        "holds 1 objects, none of which is known here (the first is README.md): known are .npz, .safetensors",
+    ),
     ("empty file", writes("part-000.npz", b""), "part-000.npz is empty (0 bytes)"),
     ("not a zip", writes("part-000.npz", b"hello, I am no archive"), "part-000.npz is corrupt or truncated"),
     ("npy", writes("part-000.npz", b"\x93NUMPY\x01\x00" + bytes(80)), "is a single .npy array, not an .npz"),
@@ -135,9 +139,9 @@ def test_shards_after_the_limit_are_not_looked_at(tmp_path: Path) -> None:
     ("name", "sentence"),
     [
         ("d.npy", "numpy.savez('d.npz', NAME=numpy.load('d.npy')), NAME being the input's name"),
-        ("d", "is a file whose name does not end in .npz"),
-        ("d.h5", "is a file whose name does not end in .npz"),
-        ("e.npy", "is missing or empty: nothing lies below it"),
+        ("d", "is a file whose name tells none that is known here: known are .npz, .safetensors"),
+        ("d.h5", "is a file whose name tells none that is known here: known are .npz, .safetensors"),
+        ("e.npy", "is missing or empty: it does not exist"),
     ],
 )
 def test_a_file_that_is_no_npz_is_told_from_one_that_is_not_there(tmp_path: Path, name: str, sentence: str) -> None:

@@ -172,9 +172,9 @@ def test_tensors_inside_are_shown_a_few_samples_at_a_time_and_within_bounds(
 ) -> None:
     rows: list[tuple[int, int]] = []
 
-    def noted(session: Session, inputs: Arrays, tensors: Collection[str], **more: Any) -> dict[str, Followed]:
-        rows.append((len(inputs["x"]), len(tensors)))
-        return followed(session, inputs, tensors, **more)
+    def noted(session: Session, batch: Batch, tensors: Collection[str], **more: Any) -> dict[str, Followed]:
+        rows.append((batch.fed, len(tensors)))
+        return followed(session, batch, tensors, **more)
 
     monkeypatch.setattr("assay_runner.golden.axes.followed", noted)
     made = loaded(views(TIME if fixed else "N"), tmp_path)

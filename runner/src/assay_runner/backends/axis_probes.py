@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from assay_runner.backends.backend import Session
-from assay_runner.tensors import Array, Arrays
+from assay_runner.tensors import Array, Arrays, Batch
 
 CHANGED: Final = 1e-4
 """Share of the sum of magnitudes: what another order changes less may be the rounding of another kernel."""
@@ -62,7 +62,7 @@ def picked(given: Array, other: Array, chosen: Sequence[int]) -> int | None:
 
 def followed(
     session: Session,
-    inputs: Arrays,
+    batch: Batch,
     tensors: Collection[str],
     known: Arrays | None = None,
     undone: Undone | None = None,
@@ -71,7 +71,7 @@ def followed(
 
     Args:
         session: shows them, and computes as golden does.
-        inputs: two samples or more, along the first axes.
+        batch: two samples or more.
         tensors: which are asked for.
         known: what the session makes of the samples in the order given, where that was run already.
         undone: told, where there is one axis, what each order made of the samples.
@@ -80,11 +80,12 @@ def followed(
         InvalidInput: it cannot be run on so many samples.
         Unavailable: memory ran out.
     """
-    count = len(next(iter(inputs.values())))
-    first = session.run(inputs) if known is None else known
+    count = batch.fed
+    order = np.arange(count)
+    first = session.run(batch.inputs) if known is None else known
     given = {name: array for name, array in first.items() if name in tensors}
     del first
-    turned = session.run({name: np.roll(array, 1, 0) for name, array in inputs.items()})
+    turned = session.run(batch.take(np.roll(order, 1)))
     found: dict[str, Followed] = {}
     for name in given.keys() & turned.keys():
         # Taken out, so that the memory of each goes back as soon as it was looked at.
@@ -97,15 +98,11 @@ def followed(
         if found[name].axes or not found[name].changed:
             del given[name]
     if given:
-        ended = session.run({name: _last_changed(array) for name, array in inputs.items()})
+        # The first sample in place of the last.
+        ended = session.run(batch.take(np.append(order[:-1], 0)))
         for name in given.keys() & ended.keys():
             found[name] = found[name]._replace(last=_last(given[name], ended[name], count))
     return found
-
-
-def _last_changed(array: Array) -> Array:
-    """The first sample in place of the last."""
-    return np.concatenate([array[:-1], array[:1]])
 
 
 def _last(given: Array, other: Array, count: int) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ from assay_runner.backends.schemes import nothing_to_quantise
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Cut
+from assay_runner.graphs.batch_shapes import FIRST
 from assay_runner.graphs.control_flow import containing
 from assay_runner.graphs.documents import localise, save
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
@@ -30,7 +31,7 @@ from assay_runner.graphs.pairs import insert
 from assay_runner.graphs.sample_axes import declared_axes
 from assay_runner.graphs.slots import Chosen, choose, told
 from assay_runner.graphs.taps import name_of, sites, tapped
-from assay_runner.tensors import Batches, Progress, Site
+from assay_runner.tensors import Batches, InputAxes, Progress, Site
 
 INSIDE_LIMIT = 1 << 30
 HALF = 0.5
@@ -60,6 +61,7 @@ def quantised_model(
     progress: Progress,
     kind: EightBit = "int8",
     held: Mapping[str, str] = NOTHING,
+    inputs: InputAxes = FIRST,
 ) -> Quantised:
     """Write the model with Q/DQ pairs into `folder`.
 
@@ -71,6 +73,7 @@ def quantised_model(
         progress: told how far it is.
         kind: the 8-bit format.
         held: precision by name of the nodes that get no pairs.
+        inputs: where the samples of its inputs are.
 
     Raises:
         InvalidInput: nothing in it can be quantised, or all of that is held, the calibration set is empty, a tensor or
@@ -91,7 +94,7 @@ def quantised_model(
         shown = save(tapped(model, wanted), place / "shown.onnx")
         session = OrtSession(shown, Purpose.EXACT, wanted & {site.tensor for site in sites(model)})
         percentile = calibration.percentile
-        method, axes = calibration.method, declared_axes(path)
+        method, axes = calibration.method, declared_axes(path, inputs)
         found = ranges(session, batches, wanted, method, progress, axes=axes, percentile=percentile, kind=kind)
         del session
         largest = {name: each.end for name, each in found.items()}

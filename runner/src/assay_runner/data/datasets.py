@@ -1,4 +1,4 @@
-"""Datasets: samples that stream from .npz shards, checked as they are read.
+"""Datasets: samples that stream from shards, or feeds, checked as they are read.
 
 Opening reads headers only: names, types, shapes and counts of every shard are known, or refused, before anything runs.
 Values are checked in the first pass. Memory holds a batch, never a shard.
@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assay_api.report import DatasetEntry
-from assay_runner.data.npz import ArrayHeader, read_headers
-from assay_runner.data.rules import check_numbers, checked_labels, other_file, wanted
-from assay_runner.data.shards import KEEP_BYTES, ShardFiles, peek
+from assay_runner.data.batches import along, padded, repeated, stacked, typed
+from assay_runner.data.finding import Part, find
+from assay_runner.data.readers.reader import Wanted
+from assay_runner.data.rules import check_numbers, checked_labels, wanted
+from assay_runner.data.shards import KEEP_BYTES, ShardFiles
 from assay_runner.data.streams import Shard, batch_counts, open_stream
 from assay_runner.errors import InvalidInput
-from assay_runner.stores import Stat, basename
-from assay_runner.tensors import Array, Batch, Extents, TensorSpec
+from assay_runner.models.feeding import Feeding, constant_values
+from assay_runner.stores import basename
+from assay_runner.tensors import Array, Batch, Extents, InputAxes, TensorSpec, names
 
 if TYPE_CHECKING:
     from assay_runner.models.loading import LoadedModel
@@ -34,8 +37,8 @@ class Source:
     """What is read, and how.
 
     Attributes:
-        uri: an .npz file or a prefix of .npz shards.
-        batch: samples per batch; a model's fixed batch takes its place.
+        uri: a file, or a prefix of files.
+        batch: samples per batch; a model's fixed batch takes its place, and feeds are run one by one.
         labels: name of the array of labels, or None.
         samples: use only the first so many, or None for all.
         what: what to call it in a sentence.
@@ -55,11 +58,15 @@ class Dataset:
     Attributes:
         source: what it was opened from.
         shards: the shards that are read.
-        names: names of the inputs.
+        inputs: what is fed.
         batch: samples per batch.
         fixed: whether the model takes no other batch, so that the last one is padded.
         ignored: arrays that match no input and are not the labels.
-        identity: digest of the shards' names, sizes and versions, of the limit and of the batch.
+        identity: digest of the shards' names, sizes and versions, of the limit, of the batch and of how they are fed.
+        axes: where the samples of the inputs are.
+        feeding: what the spec says of that.
+        keys: by which a feed and its golden outputs belong together, one per shard.
+        constants: inputs that are in no shard; of those that have samples, what one has.
     """
 
     source: Source
@@ -69,6 +76,10 @@ class Dataset:
     fixed: bool
     ignored: tuple[str, ...]
     identity: str
+    axes: InputAxes
+    feeding: Feeding
+    keys: tuple[str, ...]
+    constants: Mapping[str, Array] = field(repr=False)
     _files: ShardFiles = field(repr=False)
     _clean: set[int] = field(default_factory=set, repr=False)
     _infinite: dict[tuple[str, int, int], int] = field(default_factory=dict, repr=False)
@@ -82,8 +93,10 @@ class Dataset:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the report must know."""
         notes = []
-        if self.ignored:
-            notes.append(f"arrays ignored, for they match no input of the model: {', '.join(self.ignored)}")
+        if unknown := [name for name in self.ignored if name not in self.constants]:
+            notes.append(f"arrays ignored, for they match no input of the model: {', '.join(unknown)}")
+        if unread := [name for name in self.ignored if name in self.constants]:
+            notes.append(f"arrays ignored, for dataset.inputs makes them constant: {', '.join(unread)}")
         if self.source.samples and self.source.samples > self.samples:
             notes.append(f"{self.source.samples} samples were asked for, the {self.source.what} holds {self.samples}")
         if self.fixed and self.source.batch != self.batch:
@@ -105,13 +118,20 @@ class Dataset:
     def extents(self) -> dict[str, Extents]:
         """Shapes in which each input is fed: single samples too, whole batches mostly."""
         found = {}
+        one, whole = (self.batch, self.batch) if self.fixed else (1, min(self.counts()))
         for spec in self.inputs:
-            rows = {shard.headers[spec.name].shape[1:] for shard in self.shards if shard.rows}
+            rows = self._rows_of(spec.name)
             least, most = (tuple(map(f, zip(*rows, strict=True))) for f in (min, max))
-            usual = next(shard.headers[spec.name].shape[1:] for shard in self.shards if shard.rows)
-            one, whole = (self.batch, self.batch) if self.fixed else (1, min(self.counts()))
-            found[spec.name] = Extents((one, *least), (self.batch, *usual), (self.batch, *most), (whole, *least))
+            axis = self.axes.get(spec.name, 0)
+            shapes = ((one, least), (self.batch, rows[0]), (self.batch, most), (whole, least))
+            found[spec.name] = Extents(*(stacked(row, count, axis) for count, row in shapes))
         return found
+
+    def _rows_of(self, name: str) -> list[tuple[int, ...]]:
+        """Shapes of what an input holds of one sample, in the order of the shards."""
+        if name in self.constants:
+            return [self.constants[name].shape]
+        return list(dict.fromkeys(shard.headers[name].row for shard in self.shards if shard.rows))
 
     def counts(self) -> Iterator[int]:
         """Samples of each batch, padding not counted."""
@@ -136,18 +156,19 @@ class Dataset:
             InvalidInput: a shard is corrupt, an input holds NaN, a label is out of range.
         """
         starts = np.cumsum([0, *(s.rows for s in self.shards)])
+        stored = [spec for spec in self.inputs if spec.name not in self.constants]
 
         def inspect(index: int, first: int, rows: Mapping[str, Array]) -> None:
             if index in self._clean:
                 return
             shard = self.shards[index]
-            for spec in self.inputs:
+            for spec in stored:
                 in_all = int(starts[index]) + first
-                typed = _typed(rows[spec.name], spec)
-                infinite = check_numbers(spec.name, typed, shard.name, first, in_all, self.source.what)
+                known = typed(rows[spec.name], spec)
+                infinite = check_numbers(spec.name, known, shard.name, first, in_all, self.source.what)
                 self._infinite[spec.name, index, first] = infinite
             if self.source.labels:
-                checked_labels(self.source.labels, rows[self.source.labels], shard.name, first)
+                checked_labels(self.source.labels, rows[self.source.labels].reshape(-1), shard.name, first)
             if first + len(next(iter(rows.values()))) == shard.rows:
                 self._clean.add(index)
 
@@ -159,20 +180,15 @@ class Dataset:
 
     def _batch(self, start: int, count: int, rows: Mapping[str, Array]) -> Batch:
         inputs = {}
+        fed = self.batch if self.fixed else count
         for spec in self.inputs:
-            typed = _typed(rows[spec.name], spec)
-            inputs[spec.name] = _padded(typed, self.batch) if self.fixed else typed
-        labels = rows[self.source.labels].astype(np.int64) if self.source.labels else None
-        return Batch(start, count, inputs, labels)
-
-
-def _typed(array: Array, spec: TensorSpec) -> Array:
-    return array if array.dtype == spec.dtype else array.view(spec.dtype)
-
-
-def _padded(array: Array, batch: int) -> Array:
-    missing = batch - len(array)
-    return array if missing == 0 else np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
+            axis = self.axes.get(spec.name, 0)
+            if spec.name in self.constants:
+                inputs[spec.name] = repeated(self.constants[spec.name], fed, axis)
+                continue
+            inputs[spec.name] = along(padded(typed(rows[spec.name], spec), fed), axis)
+        labels = rows[self.source.labels].reshape(-1).astype(np.int64) if self.source.labels else None
+        return Batch(start, count, inputs, labels, self.axes)
 
 
 def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path, keep: int = KEEP_BYTES) -> Dataset:
@@ -181,74 +197,58 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
     Args:
         store: where the shards lie.
         source: what is read.
-        model: whose inputs are fed.
-        scratch: folder for shards that must be fetched.
+        model: whose inputs are fed, and how.
+        scratch: folder for shards that must be fetched, or rewritten.
         keep: bytes of such shards together beyond which each goes once it is read.
 
     Raises:
         InvalidInput: nothing there, no samples, or a shard that does not fit the model.
         Unavailable: the store does not answer.
     """
-    stats = find_shards(store, source.uri, source.what)
+    constants = constant_values(model.inputs, model.axes, model.feeding)
+    stored = [spec for spec in model.inputs if spec.name not in constants]
     shards: list[Shard] = []
+    parts: list[Part] = []
     seen: dict[str, None] = {}
-    used = 0
-    for stat in stats:
-        if used >= (source.samples or sys.maxsize):
-            break
-        name = basename(stat.uri)
-        headers = headers_of(store, stat)
-        found = wanted(headers, model.inputs, source.labels, name)
+    used, most = 0, source.samples or sys.maxsize
+    asked = Wanted("inputs", names(model.inputs))
+    for part in find(store, source.uri, source.what, asked).parts(store, asked, scratch):
+        headers = part.headers(store)
+        found = wanted(headers, stored, model.axes, source.labels, part.name)
         seen.update(dict.fromkeys(n for n in headers if n not in found))
-        rows = min(next(iter(found.values())).shape[0], (source.samples or sys.maxsize) - used)
-        shards.append(Shard(name, rows, found))
-        used += rows
+        parts.append(part)
+        shards.append(Shard(part.name, min(next(iter(found.values())).samples, most - used), found, part.format))
+        used += shards[-1].rows
+        if used >= most:
+            break
     if not used:
         raise InvalidInput(f"the {source.what} {source.uri} is empty: its shards hold no samples; store some")
-    read, batch = stats[: len(shards)], model.batch or source.batch
+    batch = model.batch or source.batch
     return Dataset(
         source=source,
         shards=tuple(shards),
         inputs=model.inputs,
         batch=batch,
-        fixed=model.batch is not None,
+        fixed=model.batch is not None and not model.feeding.feeds,
         ignored=tuple(seen),
-        identity=_identity(read, source, used, batch),
-        _files=ShardFiles(store, read, scratch, keep),
+        identity=_identity(parts, source, used, batch, model.feeding),
+        axes=model.axes,
+        feeding=model.feeding,
+        keys=tuple(part.key for part in parts),
+        constants=constants,
+        _files=shard_files(store, parts, scratch, keep),
     )
 
 
-def find_shards(store: Store, uri: str, what: str) -> tuple[Stat, ...]:
-    """The .npz file at a URI, or the shards below it in name order.
-
-    Raises:
-        InvalidInput: there are none.
-    """
-    if not uri.endswith("/") and uri.endswith(".npz"):
-        one = store.stat(uri)
-        if one is not None:
-            return (one,)
-    objects = tuple(store.list(uri if uri.endswith("/") else f"{uri}/"))
-    shards = tuple(s for s in objects if s.uri.endswith(".npz"))
-    if shards:
-        return shards
-    if objects:
-        raise InvalidInput(
-            f"the {what} {uri} holds {len(objects)} objects but no .npz file "
-            f"(the first is {basename(objects[0].uri)}): store it as .npz shards"
-        )
-    if not uri.endswith(("/", ".npz")) and store.stat(uri) is not None:
-        raise InvalidInput(f"the {what} {uri} {other_file(basename(uri))}")
-    kind = "it does not exist" if uri.endswith(".npz") else "nothing lies below it"
-    raise InvalidInput(f"the {what} {uri} is missing or empty: {kind}; correct the URI or store .npz shards there")
+def shard_files(store: Store, parts: Sequence[Part], scratch: Path, keep: int = KEEP_BYTES) -> ShardFiles:
+    """The files of parts, in their order."""
+    placed = tuple(part.path for part in parts)
+    return ShardFiles(store, tuple(part.stat for part in parts), scratch, keep, placed)
 
 
-def headers_of(store: Store, stat: Stat) -> dict[str, ArrayHeader]:
-    """Headers of a shard's arrays, without fetching all of it."""
-    with peek(store, stat) as file:
-        return read_headers(cast(IO[bytes], file), basename(stat.uri))
-
-
-def _identity(stats: tuple[Stat, ...], source: Source, samples: int, batch: int) -> str:
-    parts = [f"{basename(s.uri)}\0{s.size}\0{s.version}" for s in stats]
-    return hashlib.sha256("\n".join([*parts, str(samples), str(batch), source.labels or ""]).encode()).hexdigest()
+def _identity(parts: Sequence[Part], source: Source, samples: int, batch: int, feeding: Feeding) -> str:
+    told = [f"{basename(part.stat.uri)}\0{part.stat.size}\0{part.stat.version}" for part in parts]
+    told += [str(samples), str(batch), source.labels or ""]
+    # Nothing is added where all is as ever, so that what was kept before is found.
+    told += filter(None, [feeding.meaning, parts[0].reader.version])
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()

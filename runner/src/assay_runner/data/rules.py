@@ -4,40 +4,50 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
-from assay_runner.data.npz import ArrayHeader
+from assay_runner.data.arrays import ArrayHeader
 from assay_runner.errors import InvalidInput
-from assay_runner.tensors import Array, TensorSpec
+from assay_runner.tensors import Array, InputAxes, TensorSpec
 
 _LARGEST_LABEL: Final = np.iinfo(np.int64).max
+WAY_OUT: Final = "; one that is the same for every sample can be given in dataset.inputs"
 
 
 def wanted(
-    headers: Mapping[str, ArrayHeader], inputs: Iterable[TensorSpec], labels: str | None, shard: str
+    headers: Mapping[str, ArrayHeader], inputs: Iterable[TensorSpec], axes: InputAxes, labels: str | None, shard: str
 ) -> dict[str, ArrayHeader]:
-    """The headers of a shard's inputs and labels; labels last, unless they are an input too.
+    """The headers of a shard's inputs and labels, with their axes; labels last, unless they are an input too.
+
+    Args:
+        headers: of all its arrays.
+        inputs: that it must have.
+        axes: where their samples are; of none: it is a feed.
+        labels: name of the array of labels, or None.
+        shard: what to call it.
 
     Raises:
-        InvalidInput: an array is missing, of another type or shape, or the arrays' first axes differ.
+        InvalidInput: an array is missing, of another type or shape, or their numbers of samples differ.
     """
     found: dict[str, ArrayHeader] = {}
     for spec in inputs:
-        header = _named(headers, spec.name, "input", shard)
-        _check_input(header, spec, shard)
-        found[spec.name] = header
+        found[spec.name] = replace(_named(headers, spec.name, "input", shard), axis=axes.get(spec.name, 0))
+        _check_input(found[spec.name], spec, shard)
     if labels is not None:
-        header = _named(headers, labels, "labels", shard)
+        feed = any(header.axis is None for header in found.values())
+        header = replace(_named(headers, labels, "labels", shard), axis=None if feed else 0)
         _check_labels(header, shard)
-        found[labels] = header
-    rows = {name: header.shape[0] for name, header in found.items()}
+        found.setdefault(labels, header)
+    rows = {name: header.samples for name, header in found.items()}
     if len(set(rows.values())) > 1:
         shown = ", ".join(f"{name}: {count}" for name, count in rows.items())
         raise InvalidInput(
             f"the arrays of {shard} disagree on the number of samples, their first axis ({shown}): "
-            "store one row per sample in each"
+            "store one row per sample in each, say in dataset.inputs which input is constant or has its samples along "
+            "another axis, or set dataset.layout: feeds"
         )
     return found
 
@@ -49,7 +59,7 @@ def _named(headers: Mapping[str, ArrayHeader], name: str, role: str, shard: str)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     there = ", ".join(repr(n) for n in sorted(headers)[:12]) or "no arrays"
     what = f"for the model's input {name!r}" if role == "input" else f"of labels {name!r} (dataset.labels)"
-    raise InvalidInput(f"{shard} has no array {what}: it holds {there}{hint}")
+    raise InvalidInput(f"{shard} has no array {what}: it holds {there}{hint}{WAY_OUT if role == 'input' else ''}")
 
 
 def _check_input(header: ArrayHeader, spec: TensorSpec, shard: str) -> None:
@@ -63,10 +73,12 @@ def _check_input(header: ArrayHeader, spec: TensorSpec, shard: str) -> None:
             f"array {header.name!r} of {shard} is {type_name(header.dtype)}, and the model's input takes "
             f"{spec.dtype.name}: store it by .astype({spec.dtype.name!r})"
         )
-    if not header.shape or not fits(header.shape[1:], spec.shape[1:]):
+    axis = header.axis
+    taken = spec.shape if axis is None else (*spec.shape[:axis], "samples", *spec.shape[axis + 1 :])
+    if not fits(header.shape, taken):
         raise InvalidInput(
             f"array {header.name!r} of {shard} has shape {shown(header.shape)}, and the model's input takes "
-            f"{shown(('samples', *spec.shape[1:]))}: store it in that shape"
+            f"{shown(taken)}: store it in that shape"
         )
 
 
@@ -77,22 +89,29 @@ def _check_labels(header: ArrayHeader, shard: str) -> None:
         raise InvalidInput(
             f"the labels {header.name!r} of {shard} are {type_name(header.dtype)}, and class labels are integers: {way}"
         )
-    if len(header.shape) != 1:
+    if header.axis is None and header.shape not in ((), (1,)):
+        raise InvalidInput(
+            f"the labels {header.name!r} of {shard} have shape {shown(header.shape)}, and a feed has one label: store "
+            "a single number"
+        )
+    if header.axis is not None and len(header.shape) != 1:
         raise InvalidInput(
             f"the labels {header.name!r} of {shard} have shape {shown(header.shape)}, and there is one per sample: "
             "store them in the shape (samples,)"
         )
 
 
-def other_file(name: str) -> str:
-    """What to do about a file that is there and no .npz, as the end of a sentence that names it."""
+def other_file(name: str, known: str) -> str:
+    """What to do about a file that is there and that nothing reads, as the end of a sentence that names it."""
     if name.endswith(".npy"):
         target = name.removesuffix(".npy")
         return (
             f"is a single .npy array, and a dataset is an .npz with one array per model input: make it one by "
             f"numpy.savez('{target}.npz', NAME=numpy.load('{name}')), NAME being the input's name"
         )
-    return "is a file whose name does not end in .npz: store it by numpy.savez, or rename it if it is an .npz already"
+    return (
+        f"is a file whose name tells none that is known here: known are {known}; rename it, or store it as one of them"
+    )
 
 
 def same_type(stored: np.dtype[Any], taken: np.dtype[Any]) -> bool:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from assay_runner.data.npz import corruption
+from assay_runner.data.arrays import corruption
 from assay_runner.stores import Stat, basename
 from assay_runner.stores.files import free_bytes
 from assay_runner.stores.regular import open_regular
@@ -100,10 +100,21 @@ class ShardFiles:
         verified: indices of the shards that were read against their checksums, although not all of them is used.
     """
 
-    def __init__(self, store: Gets, stats: tuple[Stat, ...], scratch: Path, keep: int = KEEP_BYTES) -> None:
-        """Fetch nothing yet; shards of more than `keep` bytes together go once they are read."""
+    def __init__(
+        self,
+        store: Gets,
+        stats: tuple[Stat, ...],
+        scratch: Path,
+        keep: int = KEEP_BYTES,
+        placed: tuple[Path | None, ...] = (),
+    ) -> None:
+        """Fetch nothing yet; shards of more than `keep` bytes together go once they are read.
+
+        Those that are `placed` lie on disk already, whatever the store holds.
+        """
         self._store = store
         self._stats = stats
+        self._placed = placed or (None,) * len(stats)
         self._scratch = scratch / "shards"
         self.verified: set[int] = set()
         total = sum(s.size for s in stats)
@@ -126,7 +137,7 @@ class ShardFiles:
 
     def local(self, index: int) -> Path | None:
         """The shard's file where it needs no fetching."""
-        return self._store.local_path(self._stats[index].uri)
+        return self._placed[index] or self._store.local_path(self._stats[index].uri)
 
     def count(self) -> int:
         """Number of shards."""

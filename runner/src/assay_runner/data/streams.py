@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assay_runner.data.npz import ArrayHeader, corruption, open_rows, verify
+from assay_runner.data.arrays import ArrayHeader, Format, corruption
+from assay_runner.data.readers.npz import NPZ
 from assay_runner.data.shards import ShardFiles, ShardSession
 from assay_runner.errors import InvalidInput
 from assay_runner.tensors import Array
@@ -29,21 +30,23 @@ class Shard:
         name: what to call it in a sentence.
         rows: rows to be read of it.
         headers: of the arrays to be read, by name.
+        format: of its file.
     """
 
     name: str
     rows: int
     headers: Mapping[str, ArrayHeader]
+    format: Format = NPZ
 
     @property
     def cut(self) -> bool:
         """Whether rows are left unread, and with them the checksums at the end of each array."""
-        return any(self.rows < h.shape[0] for h in self.headers.values())
+        return any(self.rows < h.samples for h in self.headers.values())
 
     @property
     def trailing(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of one row of each array; rows of one batch must share them."""
-        return tuple(h.shape[1:] for h in self.headers.values())
+        return tuple(h.row for h in self.headers.values())
 
 
 def batch_counts(shards: tuple[Shard, ...], batch: int) -> Iterator[int]:
@@ -127,9 +130,9 @@ def _segments(
         with ExitStack() as stack:
             path = stack.enter_context(session.shard(index, last))
             if shard.cut and index not in files.verified:
-                verify(path, shard.name, shard.headers)
+                shard.format.verify(path, shard.name, shard.headers)
                 files.verified.add(index)
-            readers = stack.enter_context(open_rows(path, shard.headers, shard.name, files.workdir))
+            readers = stack.enter_context(shard.format.rows(path, shard.headers, shard.name, files.workdir))
             done = 0
             while done < shard.rows:
                 count = min(wanted, shard.rows - done)
@@ -140,7 +143,7 @@ def _segments(
                         inspect(index, done, rows)
                     except InvalidInput:
                         # A damaged file shows as odd numbers before its checksum is reached: say what is the cause.
-                        verify(path, shard.name, shard.headers)
+                        shard.format.verify(path, shard.name, shard.headers)
                         raise
                 done += count
                 wanted = yield rows

@@ -128,23 +128,31 @@ class GoldenAxes:
         return self._all
 
     def _looked_inside(self, known: SampleAxes) -> dict[str, int]:
+        if known.feeds:
+            return {}
         outside = {*names(self._model.outputs), *known.axes, *known.rows}
         unknown = [site.tensor for site in sites(load_outline(self._model.path)) if site.tensor not in outside]
         batch = self._batch() if unknown else None
         # Of tensors inside, no more than a run or two is worth it: what is not known is taken as a whole.
         with suppress(InvalidInput):
             if batch is not None:
-                return self._inner(batch, _few(batch) if self._model.batch is None else batch.inputs, unknown)
+                return self._inner(_few(batch) if self._model.batch is None else batch, unknown)
         return {}
 
     def _measured(self, run: Run | None) -> SampleAxes:
         if self._known is None:
             self._kept = self._kept or self._held_against(run)
-            self._known = self._kept.over(declared_axes(self._model.path))
+            feeds = self._model.feeding.feeds
+            self._known = SampleAxes({}, feeds=True) if feeds else self._kept.over(self._declared())
         return self._known
 
+    def _declared(self) -> SampleAxes:
+        return declared_axes(self._model.path, self._model.axes)
+
     def _held_against(self, run: Run | None) -> KeptAxes:
-        known, graph = declared_axes(self._model.path), load_outline(self._model.path)
+        if self._model.feeding.feeds:
+            return KeptAxes()
+        known, graph = self._declared(), load_outline(self._model.path)
         data = fed(graph)
         # What the data do not decide is the same for all samples, in any order.
         told = [name for name in names(self._model.outputs) if known.shared(name) or name in known.rows]
@@ -165,23 +173,23 @@ class GoldenAxes:
                 # Where a few fail, the model takes one number only, and does not say so.
                 with suppress(InvalidInput):
                     found |= self._picked(run, asked)
-            for inputs in self._attempts(batch):
+            for few in self._attempts(batch):
                 left = [name for name in asked if axis_of(found.get(name), known.axes.get(name)) is None]
                 with suppress(InvalidInput):
-                    found |= self._turned(session, inputs, left, run) if left else {}
+                    found |= self._turned(session, few, left, run) if left else {}
         return found
 
-    def _turned(self, session: Session, inputs: Arrays, asked: list[str], run: Run | None) -> dict[str, Followed]:
-        if run is None or inputs is not run.batch.inputs:
-            return followed(session, inputs, asked)
-        return followed(session, inputs, asked, known=run.outputs, undone=self._heard)
+    def _turned(self, session: Session, few: Batch, asked: list[str], run: Run | None) -> dict[str, Followed]:
+        if run is None or few is not run.batch:
+            return followed(session, few, asked)
+        return followed(session, few, asked, known=run.outputs, undone=self._heard)
 
     def _picked(self, run: Run, asked: Iterable[str]) -> dict[str, Followed]:
         """Outputs in which the last sample and the first, run in that order, are as in the batch that was run."""
         if self._model.batch is not None or run.batch.fed <= len(PICKED):
             return {}
         chosen = [place % run.batch.fed for place in PICKED]
-        other = run.session.run({name: array[chosen] for name, array in run.batch.inputs.items()})
+        other = run.session.run(run.batch.take(np.array(chosen)))
         found: dict[str, Followed] = {}
         for name in asked:
             given = run.outputs.get(name)
@@ -198,15 +206,15 @@ class GoldenAxes:
     def _open(self) -> AbstractContextManager[Session]:
         return BACKEND.open(golden_model(self._model, "fp32", self._workdir)[0])
 
-    def _attempts(self, batch: Batch) -> Iterator[Arrays]:
+    def _attempts(self, batch: Batch) -> Iterator[Batch]:
         """A few samples where the model takes any number of them, and the whole batch where they do not decide."""
         if self._model.batch is None and batch.fed > FEW:
             yield _few(batch)
-        yield batch.inputs
+        yield batch
 
-    def _inner(self, batch: Batch, inputs: Arrays, unknown: list[str]) -> dict[str, int]:
-        count = len(next(iter(inputs.values())))
-        shapes = shapes_for(load_outline(self._model.path), count)
+    def _inner(self, batch: Batch, unknown: list[str]) -> dict[str, int]:
+        count = batch.fed
+        shapes = shapes_for(load_outline(self._model.path), count, self._model.axes)
         unknown = [name for name in unknown if name not in shapes or {count, None} & set(shapes[name])]
         found: dict[str, int] = {}
         groups = _groups(unknown, _bytes(shapes), self._shown)
@@ -214,7 +222,7 @@ class GoldenAxes:
         for group in groups:
             assert built is not None
             with BACKEND.open_tapped(built, group) as session:
-                told = followed(session, inputs, group)
+                told = followed(session, batch, group)
             found |= {name: one.axes[0] for name, one in told.items() if len(one.axes) == 1}
         return found
 
@@ -223,10 +231,10 @@ class GoldenAxes:
         return next((batch for batch in islice(self._dataset, LOOKED_AT) if batch.fed > 1), None)
 
 
-def _few(batch: Batch) -> Arrays:
+def _few(batch: Batch) -> Batch:
     """Far apart, for neighbours may be alike."""
     chosen = np.linspace(0, batch.fed - 1, min(FEW, batch.fed)).astype(np.int64)
-    return {name: array[chosen] for name, array in batch.inputs.items()}
+    return Batch(batch.start, len(chosen), batch.take(chosen), axes=batch.axes)
 
 
 def _bytes(shapes: Mapping[str, tuple[int | str | None, ...]]) -> dict[str, int]:

@@ -101,7 +101,7 @@ def against_double(
     batch = next(iter(dataset))
     if model.batch is None and batch.fed > samples:
         chosen = np.linspace(0, batch.fed - 1, samples).astype(np.int64)
-        batch = Batch(batch.start, samples, {name: array[chosen] for name, array in batch.inputs.items()})
+        batch = Batch(batch.start, samples, batch.take(chosen), axes=batch.axes)
     single, _ = _outputs(model, "fp32", batch, axes, workdir)
     double, islands = _outputs(model, "fp64", batch, axes, workdir)
     graph = load_outline(model.path)

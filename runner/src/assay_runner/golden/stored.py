@@ -1,4 +1,4 @@
-"""Golden outputs that the user stored: .npz shards with one array per model output, in the dataset's order.
+"""Golden outputs that the user stored: one array per model output, in the dataset's order, or a file per feed.
 
 They have a row per sample. What no sample decides, as a constant, has none: there the model's own stands in.
 """
@@ -6,15 +6,18 @@ They have a row per sample. What no sample decides, as a constant, has none: the
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay_runner.data.datasets import Dataset, find_shards, headers_of
-from assay_runner.data.npz import ArrayHeader
-from assay_runner.data.rules import fits, shown, type_name
+from assay_runner.data.arrays import ArrayHeader
+from assay_runner.data.batches import typed
+from assay_runner.data.datasets import Dataset, shard_files
+from assay_runner.data.finding import Part, find
+from assay_runner.data.readers.reader import Wanted
+from assay_runner.data.rules import fits, same_type, shown, type_name
 from assay_runner.data.shards import ShardFiles
 from assay_runner.data.streams import Shard, open_stream
 from assay_runner.errors import InvalidInput
@@ -23,7 +26,6 @@ from assay_runner.golden.run import constant_outputs
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes, whole
 from assay_runner.graphs.upstream import fed
-from assay_runner.stores import basename
 from assay_runner.tensors import Array, TensorSpec, names
 
 if TYPE_CHECKING:
@@ -54,9 +56,14 @@ class StoredOutputs:
 
     def __iter__(self) -> Iterator[Mapping[str, Array]]:
         """One mapping per batch of the dataset, one array per output, rows = the batch's samples."""
+        specs = {o.name: o for o in self._model.outputs}
         with open_stream(self._files, self.shards) as stream:
             for count in self.dataset.counts():
-                rows = stream.take(count)
+                # What is stored in another type of the kind stays in that one.
+                rows = {
+                    name: typed(array, specs[name]) if same_type(array.dtype, specs[name].dtype) else array
+                    for name, array in stream.take(count).items()
+                }
                 yield {**rows, **{name: whole(a, self._model.batch or count) for name, a in self._constants.items()}}
 
     @cached_property
@@ -84,33 +91,23 @@ def open_stored_outputs(
             output has samples.
         Unavailable: the store does not answer.
     """
-    stats = find_shards(store, uri, "stored golden outputs")
+    asked = Wanted("outputs", names(model.outputs))
+    parts = list(find(store, uri, "stored golden outputs", asked).parts(store, asked, scratch))
     known, data = (axes or GoldenAxes(model, dataset, scratch / "axes")).outputs, fed(load_outline(model.path))
-    # What samples share has no row for each of them; what belongs to which is to be known to be compared.
-    # Strings and sequences are not compared, and need not be there.
-    numbers = [o for o in model.outputs if not o.dtype.hasobject]
-    wanted = [o for o in numbers if dataset.batch == 1 or known.axes.get(o.name) is not None]
-    if model.batch != 1:
-        wanted = [o for o in wanted if not known.shared(o.name)]
+    wanted = _wanted(model, dataset, known)
     constant = [o.name for o in model.outputs if o not in wanted and known.shared(o.name) and o.name not in data]
     if not wanted:
         raise InvalidInput(
             f"no output of the model has a sample axis, so {uri} cannot hold a row per sample: set golden.precision"
         )
+    if dataset.feeding.feeds:
+        parts = _matched(parts, dataset, uri)
     shards: list[Shard] = []
     ignored: dict[str, None] = {}
-    for stat in stats:
-        name = f"golden shard {basename(stat.uri)}"
-        headers = headers_of(store, stat)
-        found = {o.name: _output(headers, o, name, known) for o in wanted}
-        rows = {n: h.shape[0] for n, h in found.items()}
-        if len(set(rows.values())) > 1:
-            counts = ", ".join(f"{n}: {count}" for n, count in rows.items())
-            raise InvalidInput(
-                f"the arrays of {name} disagree on the number of samples, their first axis ({counts}): store them again"
-            )
+    for part in parts:
+        headers = part.headers(store)
+        shards.append(_shard(headers, wanted, part, known))
         ignored.update(dict.fromkeys(n for n in headers if n not in names(model.outputs)))
-        shards.append(Shard(name, next(iter(rows.values())), found))
     total = sum(s.rows for s in shards)
     exact = dataset.source.samples is None
     if total < dataset.samples or (exact and total != dataset.samples):
@@ -119,8 +116,56 @@ def open_stored_outputs(
             f"{dataset.samples}: store one row per sample, in the dataset's order"
         )
     used = _used(shards, dataset.samples)
-    files = ShardFiles(store, stats, scratch)
+    files = shard_files(store, parts, scratch)
     return StoredOutputs(uri, dataset, used, tuple(ignored), tuple(constant), model, scratch, files)
+
+
+def _wanted(model: LoadedModel, dataset: Dataset, known: SampleAxes) -> list[TensorSpec]:
+    """Outputs of which something must be stored for each sample."""
+    # Strings and sequences are not compared, and need not be there.
+    numbers = [o for o in model.outputs if not o.dtype.hasobject]
+    if dataset.feeding.feeds:
+        return numbers
+    # What samples share has no row for each of them; what belongs to which is to be known to be compared.
+    wanted = [o for o in numbers if dataset.batch == 1 or known.axes.get(o.name) is not None]
+    return wanted if model.batch == 1 else [o for o in wanted if not known.shared(o.name)]
+
+
+def _matched(parts: Sequence[Part], dataset: Dataset, uri: str) -> list[Part]:
+    """The part of each feed: of its name, or, where one side has no names, of its place.
+
+    Raises:
+        InvalidInput: a feed has none, or there are more parts than feeds.
+    """
+    there = {part.key: part for part in parts}
+    named = [key in there for key in dataset.keys]
+    nameless = any(key.startswith("#") for key in (*there, *dataset.keys))
+    if all(named) and not nameless:
+        return [there[key] for key in dataset.keys]
+    if nameless:
+        if len(parts) == len(dataset.keys) or (dataset.source.samples and len(parts) > len(dataset.keys)):
+            return list(parts[: len(dataset.keys)])
+        raise InvalidInput(
+            f"the stored golden outputs {uri} are of {len(parts)} feeds, and the dataset {dataset.source.uri} has "
+            f"{len(dataset.keys)}: store the outputs of each feed, in their order"
+        )
+    missing = dataset.keys[named.index(False)]
+    raise InvalidInput(
+        f"the stored golden outputs {uri} have none for feed {missing!r} of the dataset {dataset.source.uri}: store "
+        "those of each feed by the name of its file"
+    )
+
+
+def _shard(headers: Mapping[str, ArrayHeader], wanted: Sequence[TensorSpec], part: Part, known: SampleAxes) -> Shard:
+    name = f"golden shard {part.name}"
+    found = {o.name: _output(headers, o, name, known, part.reader.as_given) for o in wanted}
+    rows = {n: h.samples for n, h in found.items()}
+    if len(set(rows.values())) > 1:
+        counts = ", ".join(f"{n}: {count}" for n, count in rows.items())
+        raise InvalidInput(
+            f"the arrays of {name} disagree on the number of samples, their first axis ({counts}): store them again"
+        )
+    return Shard(name, next(iter(rows.values())), found, part.format)
 
 
 def _used(shards: list[Shard], samples: int) -> tuple[Shard, ...]:
@@ -132,32 +177,42 @@ def _used(shards: list[Shard], samples: int) -> tuple[Shard, ...]:
     return tuple(used)
 
 
-def _output(headers: Mapping[str, ArrayHeader], spec: TensorSpec, shard: str, axes: SampleAxes) -> ArrayHeader:
+def _output(
+    headers: Mapping[str, ArrayHeader], spec: TensorSpec, shard: str, axes: SampleAxes, as_given: bool
+) -> ArrayHeader:
     header = headers.get(spec.name)
     if header is None:
         close = difflib.get_close_matches(spec.name, headers, n=1, cutoff=0.5)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         there = ", ".join(repr(n) for n in sorted(headers)[:12]) or "no arrays"
         raise InvalidInput(f"{shard} has no array for the model's output {spec.name!r}: it holds {there}{hint}")
-    if (header.dtype.kind == "f") != (spec.dtype.kind in "fV") or header.dtype.kind not in "fiub":
+    alike = header.dtype.kind in "fiub" and (header.dtype.kind == "f") == (spec.dtype.kind in "fV")
+    if not alike and not same_type(header.dtype, spec.dtype):
         raise InvalidInput(
             f"array {spec.name!r} of {shard} is {type_name(header.dtype)}, and the model's output is "
             f"{spec.dtype.name}: store the outputs in that type, or in a wider one of the kind"
         )
-    row = _row(spec, axes)
-    if not header.shape or (row is not None and not fits(header.shape[1:], row)):
+    # What the model itself gave out has its samples where the model has them.
+    axis = None if axes.feeds else (axes.axes.get(spec.name) or 0) if as_given else 0
+    taken = _taken(spec, axes, axis)
+    if (axis is not None and axis >= len(header.shape)) or (taken is not None and not fits(header.shape, taken)):
         raise InvalidInput(
             f"array {spec.name!r} of {shard} has shape {shown(header.shape)}, and the model's output has "
-            f"{shown(('samples', *(row or ())))}: store the outputs in that shape"
+            f"{shown(taken or ('samples',))}: store the outputs in that shape"
         )
-    return header
+    return replace(header, axis=axis)
 
 
-def _row(spec: TensorSpec, axes: SampleAxes) -> tuple[int | str | None, ...] | None:
-    """Shape of what an output holds of one sample; None where the model does not say it."""
-    axis = axes.axes.get(spec.name)
-    if spec.shape == (None,) or (axis is not None and axis >= len(spec.shape)):
+def _taken(spec: TensorSpec, axes: SampleAxes, axis: int | None) -> tuple[int | str | None, ...] | None:
+    """The shape in which an output is stored with its samples along `axis`; None where the model does not say it."""
+    if spec.shape == (None,):
         return None
     if axis is None:
-        return spec.shape[1:] if spec.shape[:1] == (1,) else None
-    return spec.shape[:axis] + spec.shape[axis + 1 :]
+        return spec.shape
+    own = axes.axes.get(spec.name)
+    if own is not None and own >= len(spec.shape):
+        return None
+    if own is None:
+        return ("samples", *spec.shape[1:]) if spec.shape[:1] == (1,) else None
+    row = spec.shape[:own] + spec.shape[own + 1 :]
+    return (*row[:axis], "samples", *row[axis:])

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
+from typing import Final
 
 import onnx
 import onnx.shape_inference
 
+from assay_runner.tensors import InputAxes
+
 Dims = tuple[int | str | None, ...]
+FIRST: Final[InputAxes] = MappingProxyType({})
+"""Samples along the first axis of every input."""
 
 
-def shapes_for(model: onnx.ModelProto, samples: int | str) -> dict[str, Dims]:
+def shapes_for(model: onnx.ModelProto, samples: int | str, axes: InputAxes = FIRST) -> dict[str, Dims]:
     """Shapes by what the operators make of the inputs, and by nothing else the model says; changes the model.
 
     Args:
         model: without weights, or with them.
-        samples: length of the inputs' first axes, or what it is to be called.
+        samples: length of the inputs' axes of samples, or what it is to be called.
+        axes: where the samples of the inputs are.
 
     Returns:
         Shapes by tensor, as far as they are known.
     """
     for value in model.graph.input:
-        if dims(value):
-            size = value.type.tensor_type.shape.dim[0]
+        axis = axes.get(value.name, 0)
+        if axis is not None and axis < len(dims(value) or ()):
+            size = value.type.tensor_type.shape.dim[axis]
             size.Clear()
             if isinstance(samples, str):
                 size.dim_param = samples

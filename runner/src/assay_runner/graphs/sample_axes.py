@@ -7,7 +7,7 @@ it fixes its length, and ONNX's shape inference carries the name through the gra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -15,11 +15,11 @@ from typing import Final
 import numpy as np
 import onnx
 
-from assay_runner.graphs.batch_shapes import Dims, dims, shapes_for
+from assay_runner.graphs.batch_shapes import FIRST, Dims, dims, shapes_for
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.named_rows import named_rows
 from assay_runner.graphs.upstream import fed
-from assay_runner.tensors import Array, Batch
+from assay_runner.tensors import Array, Batch, InputAxes
 
 SAMPLES: Final = "assay.samples"
 """What the axis is called while shapes are inferred."""
@@ -35,15 +35,17 @@ class SampleAxes:
             constant or in a single number. Of a tensor that is not there it is not known.
         wrong: by tensor, an axis that is declared and that golden's values contradict; none of them is among `axes`.
         rows: by tensor, the axis of rows each of which names its sample first; none of them is among `axes`.
+        feeds: whether each batch is a single feed, so that all of every tensor is its own, whatever its shape.
     """
 
     axes: Mapping[str, int | None]
     wrong: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
+    feeds: bool = False
 
     def of(self, name: str, shape: tuple[int, ...], fed: int) -> int | None:
         """The axis of a tensor of this shape, made of `fed` samples; None where samples cannot be told apart in it."""
-        axis = self.axes.get(name)
+        axis = None if self.feeds else self.axes.get(name)
         return axis if axis is not None and axis < len(shape) and shape[axis] == fed else None
 
     def judged(self, name: str, array: Array, batch: Batch) -> Array:
@@ -56,7 +58,7 @@ class SampleAxes:
         Of one without such an axis, all of it as a single row that every sample of the batch shares; None where it is
         not known what belongs to which sample. Of one whose rows name their samples, all rows, likewise.
         """
-        if name in self.rows:
+        if self.feeds or name in self.rows:
             return array[None]
         axis = self.of(name, array.shape, batch.fed)
         if axis is not None:
@@ -65,11 +67,11 @@ class SampleAxes:
 
     def as_declared(self) -> SampleAxes:
         """The same, with what is declared taken at its word: for who asks whether samples keep apart there."""
-        return SampleAxes({**self.axes, **self.wrong}, rows=self.rows)
+        return replace(self, axes={**self.axes, **self.wrong}, wrong={})
 
     def shared(self, name: str) -> bool:
         """Whether the samples of a batch are known to share a tensor."""
-        return name in self.axes and self.axes[name] is None
+        return not self.feeds and name in self.axes and self.axes[name] is None
 
 
 def whole(array: Array, fed: int) -> Array:
@@ -84,22 +86,26 @@ def without_padding(array: Array, axis: int | None, batch: Batch) -> Array:
     return array[(slice(None),) * axis + (slice(batch.count),)]
 
 
-def declared_axes(path: Path) -> SampleAxes:
+def declared_axes(path: Path, inputs: InputAxes = FIRST) -> SampleAxes:
     """What a model's file says of its tensors; those of which it says nothing are left out.
+
+    Args:
+        path: the ONNX file.
+        inputs: where the samples of its inputs are.
 
     Raises:
         InvalidInput: the file is no ONNX model.
     """
     status = path.stat()
-    return _declared(path, status.st_size, status.st_mtime_ns)
+    return _declared(path, tuple(sorted(inputs.items())), status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(_KEPT)
-def _declared(path: Path, _size: int, _changed: int) -> SampleAxes:
+def _declared(path: Path, inputs: tuple[tuple[str, int | None], ...], _size: int, _changed: int) -> SampleAxes:
     """Size and time of change are there so that a file written anew is read anew."""
-    model = load_outline(path)
-    said, names, data = _said(model), _names(model), fed(model)
-    inferred = shapes_for(model, SAMPLES)
+    model, where = load_outline(path), dict(inputs)
+    said, names, data = _said(model), _names(model, where), fed(model)
+    inferred = shapes_for(model, SAMPLES, where)
     made = (output for node in model.graph.node for output in node.output if output)
     tensors = dict.fromkeys((*(i.name for i in model.graph.input), *made))
     axes: dict[str, int | None] = {}
@@ -128,12 +134,12 @@ def _where_unknown(said: Dims | None, inferred: Dims | None, names: set[str]) ->
     return axis if axis < len(inferred) and not isinstance(inferred[axis], int) else None
 
 
-def _names(model: onnx.ModelProto) -> set[str]:
+def _names(model: onnx.ModelProto, inputs: InputAxes) -> set[str]:
     """What the model calls the inputs' axis of samples; what it calls others too tells nothing, nor does a mere `?`."""
-    shapes = [dims(value) or () for value in model.graph.input]
-    others = {size for shape in shapes for size in shape[1:]}
-    first = {shape[0] for shape in shapes if shape and isinstance(shape[0], str)}
-    return {name for name in first - others if any(map(str.isalpha, name))}
+    shapes = [(dims(value) or (), inputs.get(value.name, 0)) for value in model.graph.input]
+    others = {size for shape, axis in shapes for place, size in enumerate(shape) if place != axis}
+    theirs = {size for shape, axis in shapes for place, size in enumerate(shape) if place == axis}
+    return {name for name in theirs - others if isinstance(name, str) and any(map(str.isalpha, name))}
 
 
 def _said(model: onnx.ModelProto) -> dict[str, Dims]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assay_api.audit import ModelRef
 from assay_runner.errors import InvalidInput
+from assay_runner.models.feeding import AS_EVER, Feeding, fixed_batch, input_axes
 from assay_runner.models.files import fetch_external, fetch_model, identity_of, pinned_sha256, read_proto
 from assay_runner.models.rules import check_graph, check_runs
-from assay_runner.tensors import TensorSpec
+from assay_runner.tensors import InputAxes, TensorSpec
 
 if TYPE_CHECKING:
     from assay_runner.stores import Store
@@ -39,7 +40,9 @@ class LoadedModel:
         inputs: graph inputs without initialisers, in order.
         outputs: graph outputs, in order; an output of unknown rank has the shape (None,).
         opset: version of the default operator set.
-        batch: the fixed batch of the inputs' first axis, or None where it is free.
+        batch: the batch that the inputs fix, or None where it is free; of feeds, 1.
+        feeding: what the spec says of how it is fed.
+        axes: where the samples of its inputs are; along the first axis of one that is not named.
     """
 
     path: Path
@@ -49,19 +52,22 @@ class LoadedModel:
     outputs: tuple[TensorSpec, ...]
     opset: int
     batch: int | None
+    feeding: Feeding = AS_EVER
+    axes: InputAxes = field(default_factory=dict)
 
 
-def load_model(store: Store, ref: ModelRef, scratch: Path) -> LoadedModel:
+def load_model(store: Store, ref: ModelRef, scratch: Path, feeding: Feeding = AS_EVER) -> LoadedModel:
     """Fetch a model with its external data and check everything that can be known before it runs.
 
     Args:
         store: where it lies.
         ref: its URI and, where given, its SHA-256.
         scratch: folder for it; each URI gets a folder of its own below.
+        feeding: how its inputs are fed.
 
     Raises:
         InvalidInput: missing, empty, not ONNX, truncated, wrong digest, external data missing, no inputs, operators
-            or versions that ONNX Runtime does not run.
+            or versions that ONNX Runtime does not run; or it cannot be fed so.
         Unavailable: the store does not answer, the disk is full, memory is short.
     """
     folder = scratch / "models" / hashlib.sha256(ref.uri.encode()).hexdigest()[:16]
@@ -77,6 +83,7 @@ def load_model(store: Store, ref: ModelRef, scratch: Path) -> LoadedModel:
         check_graph(path, proto, ref.uri)
         shapes, sha256 = shown.result(), digest.result()
     inputs = _inputs(proto, ref.uri)
+    axes = input_axes(inputs, feeding, ref.uri)
     opsets = {o.domain: int(o.version) for o in proto.opset_import}
     return LoadedModel(
         path=path,
@@ -85,7 +92,9 @@ def load_model(store: Store, ref: ModelRef, scratch: Path) -> LoadedModel:
         inputs=inputs,
         outputs=tuple(_output(o, shapes.get(o.name)) for o in proto.graph.output),
         opset=opsets.get("", opsets.get("ai.onnx", 1)),
-        batch=_batch(inputs, ref.uri),
+        batch=1 if feeding.feeds else fixed_batch(inputs, axes, ref.uri),
+        feeding=feeding,
+        axes=axes,
     )
 
 
@@ -111,13 +120,7 @@ def _input(info: Any, uri: str) -> TensorSpec:
         )
     if not info.type.tensor_type.HasField("shape"):
         raise InvalidInput(f"input {info.name!r} of the model {uri} has no shape: export the model with input shapes")
-    shape = _dims(info)
-    if not shape:
-        raise InvalidInput(
-            f"input {info.name!r} of the model {uri} is a scalar, and datasets hold one row per sample: "
-            "make it an initializer or give it a first axis"
-        )
-    return TensorSpec(info.name, dtype, shape)
+    return TensorSpec(info.name, dtype, _dims(info))
 
 
 def _output(info: Any, runtime_shape: tuple[int | str | None, ...] | None) -> TensorSpec:
@@ -144,14 +147,3 @@ def _dims(info: Any) -> tuple[int | str | None, ...]:
         int(d.dim_value) if d.HasField("dim_value") and d.dim_value > 0 else d.dim_param or None
         for d in info.type.tensor_type.shape.dim
     )
-
-
-def _batch(inputs: tuple[TensorSpec, ...], uri: str) -> int | None:
-    fixed = {i.name: i.shape[0] for i in inputs if isinstance(i.shape[0], int)}
-    if len(set(fixed.values())) > 1:
-        shown = ", ".join(f"{name}: {size}" for name, size in fixed.items())
-        raise InvalidInput(
-            f"the inputs of the model {uri} disagree on the batch, their first axis ({shown}): "
-            "export it with one batch, or with a free first axis"
-        )
-    return next((size for size in fixed.values() if isinstance(size, int)), None)

@@ -25,7 +25,7 @@ from assay_runner.passes.background_load import busy
 from assay_runner.passes.in_subprocess import run_elsewhere
 from assay_runner.passes.setting import Setting
 from assay_runner.passes.spoilt import in_turn
-from assay_runner.tensors import Array, Arrays, Batch, Site
+from assay_runner.tensors import Array, Arrays, Batch, InputAxes, Site, samples_in
 
 SESSIONS = 3
 """Sessions that are opened anew: each costs as much as loading the candidate, or building its probe."""
@@ -48,7 +48,7 @@ def look_inside(setting: Setting, chosen: Sequence[Batch], differences: Sequence
     index = next(d.batch for d in differences if d.condition == conditions[0])
     progress.stage("run to run, inside", unit="conditions")
     found = Inside()
-    for probe in _probes(backend, built):
+    for probe in _probes(backend, built, chosen[index].axes):
         wanted = [condition for condition in conditions if condition not in probe.beside]
         if wanted and not found.first:
             found = _looked(setting, probe, found, chosen[index], index, wanted, runs)
@@ -72,10 +72,10 @@ class _Probe:
     beside: frozenset[Condition] = frozenset()
 
 
-def _probes(backend: Backend, built: Built) -> Iterator[_Probe]:
+def _probes(backend: Backend, built: Built, axes: InputAxes) -> Iterator[_Probe]:
     """What changes the candidate least comes first."""
     if isinstance(backend, Comparing):
-        served = partial(_as_served, backend, backend.sites(built), built)
+        served = partial(_as_served, backend, backend.sites(built), built, axes)
         yield _Probe(backend, built, served, frozenset({"newProcess"}))
     yield _Probe(backend, built, partial(backend.open_tapped, built))
 
@@ -112,20 +112,20 @@ def _after(before: Inside, found: Inside) -> Inside:
 
 
 @contextmanager
-def _as_served(backend: Comparing, sites: Sequence[Site], built: Built) -> Iterator[Session]:
+def _as_served(backend: Comparing, sites: Sequence[Site], built: Built, axes: InputAxes) -> Iterator[Session]:
     with backend.open_comparison(built, local=False) as comparison:
-        yield _Shown(comparison, frozenset(site.tensor for site in sites))
+        yield _Shown(comparison, frozenset(site.tensor for site in sites), axes)
 
 
 class _Shown:
     """What a comparison shows, as a session."""
 
-    def __init__(self, comparison: Comparison, names: frozenset[str]) -> None:
-        self._comparison, self._names = comparison, names
+    def __init__(self, comparison: Comparison, names: frozenset[str], axes: InputAxes) -> None:
+        self._comparison, self._names, self._axes = comparison, names, axes
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """The tensors of one batch."""
-        return self._comparison.show(Batch(0, len(next(iter(inputs.values()))), inputs), self._names)
+        return self._comparison.show(Batch(0, samples_in(inputs, self._axes), inputs, axes=self._axes), self._names)
 
     def spoil(self, filling: int) -> None:
         """See `Spoiling.spoil`."""

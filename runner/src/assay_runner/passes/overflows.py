@@ -8,11 +8,13 @@ import numpy as np
 import onnx
 
 from assay_runner.backends import Built
+from assay_runner.data.rows import by_sample
 from assay_runner.evidence import Overflow
 from assay_runner.evidence.endings import Ending
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.endings import Downstream
 from assay_runner.graphs.rounding import LARGEST
+from assay_runner.graphs.sample_axes import without_padding
 from assay_runner.graphs.taps import uses
 from assay_runner.tensors import Batch
 
@@ -34,14 +36,15 @@ class OverflowsPass:
     def add(self, batch: Batch) -> None:
         """Take the inputs of a batch in."""
         for name in self._users.keys() & batch.inputs.keys():
-            array = batch.inputs[name][: batch.count]
+            axis = batch.axes.get(name, 0)
+            array = without_padding(batch.inputs[name], axis, batch)
             if array.dtype.kind != "f" or array.dtype.itemsize < 4 or array.size == 0:
                 continue
             largest = float(np.abs(array).max())
             if largest < self._limit:
                 continue
             beyond = np.isfinite(array) & (np.abs(array) >= self._limit)
-            samples = np.flatnonzero(beyond.reshape(len(array), -1).any(axis=1))
+            samples = np.flatnonzero(by_sample(beyond, axis, batch.count))
             if samples.size:
                 self._count(name, float(array[beyond][np.argmax(np.abs(array[beyond]))]), samples.size, batch, samples)
 

@@ -29,6 +29,9 @@ NOT_ADDED: Final = (
 )
 
 
+ALONE: Final = "each feed is run by itself, so there is never anything beside a sample: leave batchInvariance out"
+
+
 class Sameness:
     """Compares outputs of two runs, batch by batch."""
 
@@ -70,6 +73,8 @@ def invariance(setting: Setting, asked: InvarianceWanted) -> Invariance:
     """Run copies of one sample as a batch, and each sample of a batch alone, if the model takes any batch."""
     subject, progress = setting.subject, setting.progress
     fixed = subject.batch
+    if subject.built.axes.feeds:
+        return Invariance(None, None, (ALONE,))
     if fixed == 1:
         return Invariance(None, None, single=True)
     suspected, axes = Suspected(subject), subject.built.axes.as_declared()
@@ -109,8 +114,8 @@ def _nothing(samples: int, outputs: bool) -> str:
 def _copies(session: Session, batch: Batch, rows: Sameness, axes: SampleAxes) -> None:
     """Feed a batch of copies of its first sample; every row is held against the first one."""
     size = batch.fed
-    inputs = {name: np.repeat(array[:1], size, axis=0) for name, array in batch.inputs.items()}
-    copies = Batch(batch.start, size, inputs)
+    inputs = batch.take(np.zeros(size, np.int64))
+    copies = Batch(batch.start, size, inputs, axes=batch.axes)
     found = _kept(session.run(inputs))
     first = {name: np.repeat(a[:1], size, axis=0) for name, a in _rows(found, copies, axes).items()}
     rows.add(copies, first, found, [f"row {row} of copies of sample {batch.start}" for row in range(size)])

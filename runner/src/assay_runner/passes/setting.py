@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from assay_runner.backends.subject import Subject
 from assay_runner.evidence import Need
 from assay_runner.golden.reference import Reference
-from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.graphs.sample_axes import SampleAxes, declared_axes
 from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.tensors import Array, Arrays, Batch, Progress
 
@@ -54,8 +54,11 @@ class Setting:
         if built.measured is not None:
             return self
         golden = self.reference.axes(inner)
-        own = {name: axis for name, axis in built.axes.axes.items() if name not in {*golden.wrong, *golden.rows}}
-        axes = SampleAxes({**own, **golden.axes}, golden.wrong, golden.rows)
+        axes = golden
+        if not golden.feeds:
+            declared, left = declared_axes(built.source, self.subject.model.axes).axes, {*golden.wrong, *golden.rows}
+            own = {name: axis for name, axis in declared.items() if name not in left}
+            axes = SampleAxes({**own, **golden.axes}, golden.wrong, golden.rows)
         return replace(self, subject=replace(self.subject, built=replace(built, measured=axes)))
 
 

@@ -47,7 +47,7 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     backend = BACKENDS[context.backend or candidate.backend]
     backend.available()
     record = read_record(task, context)
-    model = context.load(task.spec.model)
+    model = context.load(task.spec.model, task.spec.dataset)
     dataset = dataset_of(task, model, context)
     setting, shelves = _setting(task, context, backend, record, model, dataset, notes)
     try:
@@ -80,7 +80,7 @@ def _setting(
     """
     parse_checks(task.spec)  # Before anything is built for them.
     candidate = candidate_of(task)
-    own = context.load(candidate.model) if candidate.model else None
+    own = context.load(candidate.model, task.spec.dataset) if candidate.model else None
     if own:
         _same_inputs(candidate, own, model, dataset)
     golden = open_golden(record, task, model, dataset, context, notes)

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from assay_api.audit import Dataset as SpecDataset
 from assay_api.audit import ModelRef
 from assay_api.plan import Task
 from assay_runner.data.datasets import Dataset, Source, open_dataset
+from assay_runner.models.feeding import Feeding, feeding_of
 from assay_runner.models.loading import LoadedModel, load_model
 
 if TYPE_CHECKING:
@@ -53,22 +55,23 @@ class Context:
     keep: int = 0
     reports: Mapping[str, str] = field(default_factory=dict)
     now: Callable[[], datetime] = _utc
-    _models: dict[ModelRef, LoadedModel] = field(default_factory=dict, repr=False)
+    _models: dict[tuple[ModelRef, Feeding], LoadedModel] = field(default_factory=dict, repr=False)
     _datasets: dict[tuple[Source, str], Dataset] = field(default_factory=dict, repr=False)
     _axes: dict[tuple[str, str], GoldenAxes] = field(default_factory=dict, repr=False)
     _references: dict[tuple[str, ...], Reference] = field(default_factory=dict, repr=False)
 
-    def load(self, ref: ModelRef) -> LoadedModel:
-        """A checked model; fetched once per process."""
-        if ref not in self._models:
+    def load(self, ref: ModelRef, fed: SpecDataset) -> LoadedModel:
+        """A checked model, to be fed as the spec of a dataset says; fetched once per process."""
+        key = (ref, feeding_of(fed))
+        if key not in self._models:
             self.progress.stage("fetch", unit="models")
-            self._models[ref] = load_model(self.store, ref, self.scratch)
+            self._models[key] = load_model(self.store, ref, self.scratch, key[1])
             self.progress.advance()
-        return self._models[ref]
+        return self._models[key]
 
     def open(self, source: Source, model: LoadedModel) -> Dataset:
         """A dataset whose shards fit a model; looked at, and checked for NaN, once per process."""
-        key = (source, model.identity)
+        key = (source, model.identity + model.feeding.meaning)
         if key not in self._datasets:
             self._datasets[key] = open_dataset(self.store, source, model, self.scratch)
         return self._datasets[key]

@@ -42,7 +42,7 @@ def run_golden(task: Task, context: Context) -> TaskResult:
         InvalidInput: model, dataset or stored outputs cannot be used.
         Unavailable: the store does not answer, memory or disk is short.
     """
-    model = context.load(task.spec.model)
+    model = context.load(task.spec.model, task.spec.dataset)
     dataset = dataset_of(task, model, context)
     stored = task.spec.golden.uri
     record = _stored(task, stored, model, dataset, context) if stored else _computed(task, model, dataset, context)

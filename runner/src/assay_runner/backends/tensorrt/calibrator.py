@@ -39,7 +39,7 @@ def calibrator(method: str, batches: Batches, dtypes: dict[str, np.dtype[Any]], 
             self._buffers = Buffers()
             self._batches: Iterator[Batch] | None = None
             first = next(iter(batches), None)
-            self.shapes = {name: array.shape for name, array in first.inputs.items()} if first else {}
+            self.shapes = {name: first.row(name) for name in first.inputs} if first else {}
             self._size = first.count if first else 1
 
         def get_batch_size(self) -> int:
@@ -59,7 +59,7 @@ def calibrator(method: str, batches: Batches, dtypes: dict[str, np.dtype[Any]], 
             batch = next(self._batches, None)
             if batch is None:
                 return None
-            check_shapes({name: array.shape for name, array in batch.inputs.items()}, self.shapes)
+            check_shapes({name: batch.row(name) for name in batch.inputs}, self.shapes)
             if batch.count < self._size and self.fed:
                 return None
             pointers = []
@@ -87,16 +87,16 @@ def calibrator(method: str, batches: Batches, dtypes: dict[str, np.dtype[Any]], 
 
 
 def check_shapes(given: Mapping[str, tuple[int, ...]], first: Mapping[str, tuple[int, ...]]) -> None:
-    """Do nothing where samples of a batch have the first batch's shapes; the number of samples may differ.
+    """Do nothing where the samples of a batch have the shapes of the first batch's.
 
     Raises:
         InvalidInput: they do not: TensorRT would read them as if they had.
     """
     for name, shape in given.items():
-        if shape[1:] != first[name][1:]:
+        if shape != first[name]:
             raise InvalidInput(
-                f"the calibration set has samples of input {name!r} of shapes {list(first[name][1:])} and "
-                f"{list(shape[1:])}, and TensorRT's own calibrators take one: set calibration.quantization: explicit"
+                f"the calibration set has samples of input {name!r} of shapes {list(first[name])} and "
+                f"{list(shape)}, and TensorRT's own calibrators take one: set calibration.quantization: explicit"
             )
 
 

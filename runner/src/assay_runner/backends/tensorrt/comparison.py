@@ -86,7 +86,7 @@ class DeviceComparison:
 
     def fits(self, batch: Batch, limit: int) -> int:
         """Samples whose tensors in golden's run take at most `limit` bytes of the host; 0 where batches are fixed."""
-        one = {name: array[:1] for name, array in batch.inputs.items()}
+        one = batch.take(slice(0, 1))
         try:
             found = self._probe.launch(one)
         except InvalidInput:

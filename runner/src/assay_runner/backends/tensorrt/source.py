@@ -49,7 +49,9 @@ def source_model(
             if settings.implicit:
                 no_pairs(model.path)
                 return model.path, ()
-            quantised = quantised_model(model.path, order.quantisation, calibration, folder, progress, kind, order.held)
+            quantised = quantised_model(
+                model.path, order.quantisation, calibration, folder, progress, kind, order.held, model.axes
+            )
             return quantised.path, (*quantised.notes, *_bodies(model.path))
         case "fp16" | "bf16" as half if settings.typing == "strong":
             path, notes = _strong(model.path, half, wide, folder)

@@ -7,82 +7,34 @@ Nothing is ever unpickled.
 
 from __future__ import annotations
 
-import errno
 import io
-import lzma
 import math
 import re
-import struct
 import tokenize
 import uuid
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Final
 
 import numpy as np
 from numpy.lib import format as npy
 
-from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.data.arrays import ArrayHeader, Format, MappedRows, RowReader, StreamedRows, corruption
+from assay_runner.data.readers.reader import Reader
+from assay_runner.errors import InvalidInput
 from assay_runner.stores.files import CHUNK, disk_error
 from assay_runner.stores.regular import open_regular
-from assay_runner.tensors import Array
 
 SUFFIX: Final = ".npy"
-_CORRUPT: Final = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, KeyError, RuntimeError, struct.error,
-    OverflowError,
-)  # fmt: skip
 _MOST_PER_BYTE: Final = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
 """Bytes that one byte of a member can stand for, at most."""
 _MOST_HEADER: Final = 1 << 16
 """Bytes of an .npy header and its preamble that are read; NumPy takes headers of 10,000 characters."""
 
 _UNNAMED: Final = re.compile(r"not a valid dtype descriptor: '([^']{1,40})'")
-
-
-@dataclass(frozen=True)
-class ArrayHeader:
-    """What an .npy header says.
-
-    Attributes:
-        name: name of the array.
-        dtype: element type, in the file's byte order.
-        shape: all axes; the first counts samples.
-        fortran: whether the first axis varies fastest in the file.
-        unnamed: the element type as the file spells it, where NumPy has none of that name; `dtype` says nothing then.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    fortran: bool
-    unnamed: str = ""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all rows."""
-        return self.dtype.itemsize * math.prod(self.shape)
-
-
-@contextmanager
-def corruption(name: str) -> Iterator[None]:
-    """Turn what zipfile, zlib and numpy raise over a damaged file into a sentence."""
-    try:
-        yield
-    except _CORRUPT as error:
-        reason = " ".join(str(error).split())[:160].rstrip(".") or type(error).__name__
-        raise InvalidInput(f"{name} is corrupt or truncated ({reason}): store it again") from error
-    except OSError as error:
-        if error.errno in (None, errno.EINVAL):  # EINVAL: a place in the file that cannot be.
-            raise InvalidInput(f"{name} is corrupt ({error}): store it again") from error
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise InvalidInput(f"{name} may not be read: give this user the permission") from error
-        raise Unavailable(f"{name} cannot be read: {(error.strerror or 'input/output error').lower()}") from error
 
 
 def read_headers(file: IO[bytes], name: str) -> dict[str, ArrayHeader]:
@@ -138,7 +90,7 @@ def _read_header(stream: IO[bytes], name: str) -> ArrayHeader:
     except ValueError as error:
         # Types that others add to NumPy are written by names that it cannot read back, such as <f1 for float8.
         if found := _UNNAMED.search(str(error)):
-            return ArrayHeader(name, np.dtype(object), (), False, found[1])
+            return ArrayHeader(name, np.dtype(object), (), False, unnamed=found[1])
         raise
     except (MemoryError, SyntaxError, TypeError, tokenize.TokenError) as error:
         # NumPy has Python read the header, and lets through much of what that says of one that is none.
@@ -162,67 +114,17 @@ class _Head:
         return self._stream.read(size)
 
 
-class RowReader(Protocol):
-    """Reads an array from its first row to its last."""
-
-    def take(self, count: int) -> Array:
-        """The next `count` rows, in native byte order. Raises InvalidInput where the file ends before."""
-        ...
-
-
-class _StreamedRows:
-    """Rows in the order of the file, decompressed as they are needed."""
-
-    def __init__(self, stream: IO[bytes], header: ArrayHeader) -> None:
-        self._stream = stream
-        self._header = header
-
-    def take(self, count: int) -> Array:
-        out = np.empty((count, *self._header.shape[1:]), self._header.dtype)
-        view = out.reshape(-1).view(np.uint8).data if out.size else memoryview(bytearray())
-        done = 0
-        while done < len(view):
-            chunk = self._stream.read(min(len(view) - done, CHUNK))
-            if not chunk:
-                raise EOFError(f"array {self._header.name} ends before its last sample")
-            view[done : done + len(chunk)] = chunk
-            done += len(chunk)
-        return _native(out)
-
-
-class _MappedRows:
-    """Rows of an array stored column by column: unpacked to disk, then gathered.
-
-    The mapping is opened anew for every take, so that pages it touched do not stay in memory.
-    """
-
-    def __init__(self, path: Path, header: ArrayHeader) -> None:
-        self._path = path
-        self._header = header
-        self._next = 0
-
-    def take(self, count: int) -> Array:
-        mapped = np.memmap(self._path, dtype=self._header.dtype, mode="r", shape=self._header.shape, order="F")
-        taken = np.ascontiguousarray(mapped[self._next : self._next + count])
-        self._next += count
-        return _native(np.array(taken))
-
-
-def _native(array: Array) -> Array:
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
 @contextmanager
 def open_rows(
     path: Path, headers: Mapping[str, ArrayHeader], name: str, workdir: Path
 ) -> Iterator[dict[str, RowReader]]:
-    """Readers of the wanted arrays, all from their first row.
+    """Readers of the wanted arrays, all from their first sample.
 
     Args:
         path: the .npz file.
         headers: of the arrays that are wanted.
         name: what to call the file in a sentence.
-        workdir: where column-ordered arrays are unpacked while the block runs.
+        workdir: where arrays whose samples do not lie one after the other are unpacked while the block runs.
     """
     with ExitStack() as stack:
         with corruption(name):
@@ -232,13 +134,13 @@ def open_rows(
             with corruption(name):
                 stream = stack.enter_context(archive.open(key + SUFFIX))
                 _read_header(stream, key)
-            if header.fortran and len(header.shape) > 1 and 0 not in header.shape:
+            if not header.streams:
                 target = workdir / f"{uuid.uuid4().hex[:12]}.columns"
                 stack.callback(target.unlink, missing_ok=True)
                 _unpack(stream, target, header, name)
-                readers[key] = _MappedRows(target, header)
+                readers[key] = MappedRows(target, header)
             else:
-                readers[key] = _StreamedRows(stream, header)
+                readers[key] = StreamedRows(stream, header)
         yield readers
 
 
@@ -280,3 +182,22 @@ def _unpack(stream: IO[bytes], target: Path, header: ArrayHeader, name: str) -> 
             except OSError as error:
                 raise disk_error(error, target, size) from error
             left -= len(chunk)
+
+
+class _Npz:
+    """`Format`."""
+
+    def headers(self, file: IO[bytes], name: str) -> dict[str, ArrayHeader]:
+        return read_headers(file, name)
+
+    def rows(
+        self, path: Path, headers: Mapping[str, ArrayHeader], name: str, workdir: Path
+    ) -> AbstractContextManager[dict[str, RowReader]]:
+        return open_rows(path, headers, name, workdir)
+
+    def verify(self, path: Path, name: str, arrays: Iterable[str]) -> None:
+        verify(path, name, arrays)
+
+
+NPZ: Final[Format] = _Npz()
+READER: Final = Reader("npz", ".npz", lambda name, _: name.endswith(".npz"), NPZ)
