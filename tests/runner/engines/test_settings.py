@@ -156,9 +156,9 @@ def test_a_profile_that_cannot_hold_is_told(entry: dict[str, Any], sentence: str
 
 
 def test_a_calibration_set_of_several_shapes_is_told() -> None:
-    check_shapes({"x": (4, 3, 8)}, {"x": (16, 3, 8)})
+    check_shapes({"x": (3, 8)}, {"x": (3, 8)})
     with pytest.raises(InvalidInput, match=r"shapes \[3, 8\] and \[3, 9\], and TensorRT's own calibrators take one"):
-        check_shapes({"x": (16, 3, 9)}, {"x": (16, 3, 8)})
+        check_shapes({"x": (3, 9)}, {"x": (3, 8)})
 
 
 def test_a_free_axis_that_nobody_knows_is_told() -> None:
