@@ -148,7 +148,11 @@ class DatasetEntry(Model):
     ignored: tuple[str, ...] | None = None
     """Arrays that match no input."""
     identity: str | None = None
-    """Digest of the data."""
+    """Digest of the data, and of how they are fed."""
+    layout: Literal["samples", "feeds"] | None = None
+    """Whether a sample is a row of what the files hold, or a feed."""
+    reader: str | None = None
+    """What the files were read by."""
 
 
 class Report(Model):

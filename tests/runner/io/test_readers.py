@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
 import sys
@@ -212,6 +213,13 @@ def tensor(**changes: Any) -> bytes:
     return bytes(proto.SerializeToString())
 
 
+def npy(content: bytes) -> bytes:
+    return base64.b64encode(b"\x93NUMPY" + content)
+
+
+HUGE = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776, 3), }"
+OBJECT = b"{'descr': '|O', 'fortran_order': False, 'shape': (4, 3), }"
+ZEROS = npy(b"\x01\x00v\x00" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (0, 3), }".ljust(118))
 WRONG: list[tuple[str, bytes, str]] = [
     ("a.safetensors", b"", "a.safetensors is empty (0 bytes)"),
     ("a.safetensors", b"\x01\x02", "a.safetensors is corrupt or truncated (it ends before its header)"),
@@ -252,6 +260,9 @@ WRONG: list[tuple[str, bytes, str]] = [
     ("a.json", b'[{"x": {"array": "not base64"}}]', "array 'x' of a.json is no base64"),
     ("a.json", b'[{"x": {"array": "UEsDBA=="}}]', "array 'x' of a.json is no NumPy array"),
     ("a.json", b'[{"x": {"array": "k05VTVBZAQB2"}}]', "a.json is corrupt or truncated"),
+    ("a.json", b'[{"x": {"array": "%s"}}]' % npy(b"\x01\x00v\x00" + HUGE.ljust(118)), "array x has 0 bytes"),
+    ("a.json", b'[{"x": {"array": "%s"}}]' % npy(b"\x01\x00v\x00" + OBJECT.ljust(118)), "array x has 0 bytes"),
+    ("a.json", b'[{"x": {"array": "%s"}, "x": {"array": "%s"}}]' % (ZEROS, ZEROS), "holds 'x' twice in iteration 0"),
     ("a.json", b'[{"x": {"array": "k05V', "it ends in the middle of a text"),
     ("a.json", b'[{"x" 1}]', "a.json is corrupt or truncated"),
     ("a.json", b'[{"x": nul}]', "a.json is corrupt or truncated"),
@@ -317,7 +328,7 @@ def test_a_reader_of_the_users_own_is_found_by_the_files_it_reads(
     rows = np.concatenate([batch.inputs["x"] for batch in dataset])
     assert np.array_equal(rows, [[n, *rest] for n in range(3) for rest in ((1, 2), (3, 4))])
     feeds = opened(tmp_path, linear(tmp_path / "m.onnx"), Source("file://./data", batch=4), FEEDS)
-    assert (feeds.samples, feeds.keys[:3]) == (6, ("0", "0#1", "1"))
+    assert [part.key for part in feeds.parts] == ["0", "0//1", "1", "1//1", "2", "2//1"]
     assert feeds.identity != dataset.identity
 
 

@@ -104,7 +104,7 @@ def _missing(model: type[Model], schema: Mapping[str, Any], path: str) -> Iterat
             continue
         inner = properties[alias]
         for part in _models(field.annotation):
-            yield from _missing(part, inner.get("items") or inner, here)
+            yield from _missing(part, inner.get("items") or inner.get("additionalProperties") or inner, here)
 
 
 def _models(annotation: Any) -> Iterator[type[Model]]:

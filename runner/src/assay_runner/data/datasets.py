@@ -65,7 +65,7 @@ class Dataset:
         identity: digest of the shards' names, sizes and versions, of the limit, of the batch and of how they are fed.
         axes: where the samples of the inputs are.
         feeding: what the spec says of that.
-        keys: by which a feed and its golden outputs belong together, one per shard.
+        parts: what the shards are read from, one each; by their keys, feeds and golden outputs belong together.
         constants: inputs that are in no shard; of those that have samples, what one has.
     """
 
@@ -78,7 +78,7 @@ class Dataset:
     identity: str
     axes: InputAxes
     feeding: Feeding
-    keys: tuple[str, ...]
+    parts: tuple[Part, ...]
     constants: Mapping[str, Array] = field(repr=False)
     _files: ShardFiles = field(repr=False)
     _clean: set[int] = field(default_factory=set, repr=False)
@@ -147,6 +147,8 @@ class Dataset:
             labels=self.source.labels,
             ignored=tuple(self.ignored),
             identity=self.identity,
+            layout="feeds" if self.feeding.feeds else "samples",
+            reader=self.parts[0].reader.name,
         )
 
     def __iter__(self) -> Iterator[Batch]:
@@ -234,7 +236,7 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
         identity=_identity(parts, source, used, batch, model.feeding),
         axes=model.axes,
         feeding=model.feeding,
-        keys=tuple(part.key for part in parts),
+        parts=tuple(parts),
         constants=constants,
         _files=shard_files(store, parts, scratch, keep),
     )

@@ -81,7 +81,8 @@ class Found:
             stat = _stands_for(key, stats)
             for place, path in enumerate(rewritten(self.reader, store, stats, wanted, scratch)):
                 called = f"{name}, part {place}" if place or self.reader.ordered else name
-                named = f"#{number}" if self.reader.ordered else f"{own}#{place}" if place else own
+                # A name that no file can have.
+                named = f"#{number}" if self.reader.ordered else f"{own}//{place}" if place else own
                 yield Part(called, named, stat, NPZ, self.reader, path)
                 number += 1
 

@@ -137,23 +137,22 @@ def _matched(parts: Sequence[Part], dataset: Dataset, uri: str) -> list[Part]:
     Raises:
         InvalidInput: a feed has none, or there are more parts than feeds.
     """
-    there = {part.key: part for part in parts}
-    named = [key in there for key in dataset.keys]
-    nameless = any(key.startswith("#") for key in (*there, *dataset.keys))
-    if all(named) and not nameless:
-        return [there[key] for key in dataset.keys]
-    if nameless:
-        if len(parts) == len(dataset.keys) or (dataset.source.samples and len(parts) > len(dataset.keys)):
-            return list(parts[: len(dataset.keys)])
+    source, count = dataset.source, len(dataset.parts)
+    if any(part.reader.ordered for part in (*parts[:1], dataset.parts[0])):
+        if len(parts) == count or (source.samples and len(parts) > count):
+            return list(parts[:count])
         raise InvalidInput(
-            f"the stored golden outputs {uri} are of {len(parts)} feeds, and the dataset {dataset.source.uri} has "
-            f"{len(dataset.keys)}: store the outputs of each feed, in their order"
+            f"the stored golden outputs {uri} are of {len(parts)} feeds, and the dataset {source.uri} has {count}: "
+            "store the outputs of each feed, in their order"
         )
-    missing = dataset.keys[named.index(False)]
-    raise InvalidInput(
-        f"the stored golden outputs {uri} have none for feed {missing!r} of the dataset {dataset.source.uri}: store "
-        "those of each feed by the name of its file"
-    )
+    there = {part.key: part for part in parts}
+    for feed in dataset.parts:
+        if feed.key not in there:
+            raise InvalidInput(
+                f"the stored golden outputs {uri} have none for feed {feed.key!r} of the dataset {source.uri}: store "
+                "those of each feed by the name of its file"
+            )
+    return [there[feed.key] for feed in dataset.parts]
 
 
 def _shard(headers: Mapping[str, ArrayHeader], wanted: Sequence[TensorSpec], part: Part, known: SampleAxes) -> Shard:

@@ -117,6 +117,8 @@ def golden_name(golden: GoldenEntry) -> str:
 
 def _samples(dataset: DatasetEntry) -> str:
     samples, shards = plain(dataset.samples), dataset.shards
+    if dataset.layout == "feeds":
+        return f"{samples} {'feed' if dataset.samples == 1 else 'feeds'}"
     return f"{samples} in {plain(shards)} {'shard' if shards == 1 else 'shards'}" if shards else samples
 
 

@@ -64,7 +64,7 @@ def read_headers(file: IO[bytes], name: str) -> dict[str, ArrayHeader]:
 
 def _header_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -> ArrayHeader:
     with archive.open(member) as stream:
-        header = _read_header(stream, member.filename.removesuffix(SUFFIX))
+        header = read_header(stream, member.filename.removesuffix(SUFFIX))
         rest = member.file_size - stream.tell()
     # Held against each other before anything is allocated or unpacked: whatever follows may rely on the shape.
     most = _MOST_PER_BYTE.get(member.compress_type, math.inf) * min(member.compress_size, size)
@@ -76,7 +76,12 @@ def _header_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -> 
     return header
 
 
-def _read_header(stream: IO[bytes], name: str) -> ArrayHeader:
+def read_header(stream: IO[bytes], name: str) -> ArrayHeader:
+    """What the beginning of an .npy file says; the stream stands at its first element then.
+
+    Raises:
+        ValueError: there is no such beginning.
+    """
     head = _Head(stream)
     version = npy.read_magic(head)
     try:
@@ -133,7 +138,7 @@ def open_rows(
         for key, header in headers.items():
             with corruption(name):
                 stream = stack.enter_context(archive.open(key + SUFFIX))
-                _read_header(stream, key)
+                read_header(stream, key)
             if not header.streams:
                 target = workdir / f"{uuid.uuid4().hex[:12]}.columns"
                 stack.callback(target.unlink, missing_ok=True)

@@ -16,6 +16,7 @@ from numpy.lib import format as npy
 
 from assay_runner.data.arrays import corruption
 from assay_runner.data.readers.json_events import Event, events
+from assay_runner.data.readers.npz import read_header
 from assay_runner.data.readers.reader import File, Reader, Wanted
 from assay_runner.errors import InvalidInput
 from assay_runner.stores.regular import open_regular
@@ -47,7 +48,10 @@ def _iterations(name: str, found: Iterator[Event], wanted: Wanted) -> Iterator[M
             yield part
             part, given = {}, True
         elif len(path) > 1 and path[-1] == ARRAY and isinstance(event.value, bytes):
-            part[str(path[1])] = _array(name, str(path[1]), event.value)
+            key = str(path[1])
+            if key in part:
+                raise InvalidInput(f"{name} holds {key!r} twice in iteration {path[0]}: save it again")
+            part[key] = _array(name, key, event.value)
     if not given:
         raise InvalidInput(
             f"{name} holds nothing that Polygraphy saved (polygraphy run --save-inputs, --save-outputs): name a file "
@@ -82,8 +86,13 @@ def _array(file: str, name: str, text: bytes) -> Array:
     del text
     if not data.startswith(npy.MAGIC_PREFIX):
         raise InvalidInput(f"array {name!r} of {file} is no NumPy array, perhaps a PyTorch tensor: save NumPy arrays")
-    array: Array = np.load(io.BytesIO(data), allow_pickle=False)
-    return array
+    stream = io.BytesIO(data)
+    header = read_header(stream, name)
+    rest = len(data) - stream.tell()
+    if header.dtype.hasobject or rest != header.nbytes:
+        raise ValueError(f"array {name} has {rest} bytes, and its shape another number of them")
+    flat = np.frombuffer(data, header.dtype, offset=stream.tell())
+    return flat.reshape(header.shape, order="F" if header.fortran else "C")
 
 
 READER: Final = Reader(

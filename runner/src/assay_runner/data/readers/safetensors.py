@@ -23,8 +23,8 @@ from assay_runner.data.readers.reader import Reader
 from assay_runner.errors import InvalidInput
 from assay_runner.stores.regular import open_regular
 
-MOST_HEADER: Final = 16 << 20
-"""Bytes of a header that are read; its own library takes up to 100 MB, which Python would parse into gigabytes."""
+MOST_HEADER: Final = 4 << 20
+"""Bytes of a header that are read, some ten thousand arrays; its own library takes up to 100 MB."""
 TYPES: Final[Mapping[str, np.dtype[Any]]] = {
     "BOOL": np.dtype(np.bool_),
     **{f"{kind}{8 * size}": np.dtype(f"<{kind.lower()}{size}") for kind in "IU" for size in (1, 2, 4, 8)},
@@ -122,13 +122,11 @@ class _Safetensors:
         readers: dict[str, RowReader] = {}
         with ExitStack() as stack:
             for key, header in headers.items():
-                if header.streams:
-                    with corruption(name):
-                        file = stack.enter_context(open_regular(path, name))
-                        file.seek(header.offset)
-                    readers[key] = StreamedRows(file, header)
-                else:
-                    readers[key] = MappedRows(path, header, header.offset)
+                with corruption(name):
+                    file = stack.enter_context(open_regular(path, name))
+                    file.seek(header.offset)
+                streams = header.streams
+                readers[key] = StreamedRows(file, header) if streams else MappedRows(path, header, header.offset)
             yield readers
 
     def verify(self, path: Path, name: str, arrays: Iterable[str]) -> None:
