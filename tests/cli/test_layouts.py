@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from assay_api.report import Report
 from tests.cli.audits import FP32, assay, document, report_of, run, spec, write
@@ -184,3 +184,40 @@ def test_what_feeds_do_not_go_with_is_refused(
     ended = assay(capsys, "validate", "-f", write(tmp_path, document(spec(dataset=wrong))))
     assert ended.code == 64
     assert sentence in ended.out
+
+
+def lstm(path: Path, batch: str | int | None) -> Path:
+    """x (T, batch, 4), h (1, batch, 5) and c alike: every sample lies along the second axis, of the outputs too."""
+    random = np.random.default_rng(0)
+    weights = {"w": random.standard_normal((1, 20, 4)), "r": random.standard_normal((1, 20, 5))}
+    return save(
+        path,
+        [helper.make_node("LSTM", ["x", "w", "r", "", "", "h", "c"], ["y", "yh"], hidden_size=5, name="lstm")],
+        [info("x", ["T", batch, 4]), info("h", [1, batch, 5]), info("c", [1, batch, 5])],
+        [info("y", ["T", 1, batch, 5]), info("yh", [1, batch, 5])],
+        initializer=[numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()],
+    )
+
+
+@pytest.mark.parametrize("batch", ["B", None, 1, 4])
+@pytest.mark.parametrize("off", [0.0, 0.5])
+def test_samples_along_the_second_axis_of_everything(
+    batch: str | int | None, off: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Golden outputs by ONNX Runtime alone, sample 11 off in one case; six steps, as a batch may have six samples."""
+    x, h, c = normal(6, 13, 4), normal(1, 13, 5, seed=1), normal(1, 13, 5, seed=2)
+    session = onnxruntime.InferenceSession(str(lstm(tmp_path / "free.onnx", "B")), providers=["CPUExecutionProvider"])
+    y, yh = session.run(["y", "yh"], {"x": x, "h": h, "c": c})
+    y = np.moveaxis(y, 2, 0).copy()
+    y[11] += off
+    shard(tmp_path / "golden.npz", y=y, yh=np.moveaxis(yh, 1, 0))
+    for number, some in enumerate((slice(0, 5), slice(5, 13))):
+        shard(tmp_path / "data" / f"{number}.npz", x=x[:, some], h=h[:, some], c=c[:, some])
+    lstm(tmp_path / "model.onnx", batch)
+    dataset = {"uri": "file://./data/", "batch": 6, "inputs": {name: {"axis": 1} for name in "xhc"}}
+    golden = {"uri": "file://./golden.npz"}
+    checks = [{"outputDrift": {"maxAbs": 1e-4, "cosine": 0.9999}}]
+    run(tmp_path, capsys, dataset=dataset, golden=golden, candidates=[FP32], checks=checks)
+    verdict, message = found(report_of(tmp_path), "fp32", "outputDrift")
+    assert verdict == ("Failed" if off else "Passed"), message
+    assert ("sample 11" in message) == bool(off)

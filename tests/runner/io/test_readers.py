@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import struct
 import sys
 import warnings
@@ -364,6 +365,34 @@ def test_a_reader_is_installed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "data" / "a.csv").write_text("1,2,3")
     with pytest.raises(InvalidInput, match="reader 'csv' is installed more than once"):
         opened(tmp_path, linear(tmp_path / "m.onnx"))
+
+
+def test_a_reader_of_json_goes_before_polygraphys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import json, numpy\ndef read(path):\n    yield {'x': numpy.array(json.loads(path.read_text()), 'float32')}"
+    installed(tmp_path, monkeypatch, code, "json")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.json").write_text("[[1, 2, 3]]")
+    for uri in ("file://./data", "file://./data/a.json"):
+        assert opened(tmp_path, linear(tmp_path / "m.onnx"), Source(uri)).samples == 1
+
+
+def test_a_reader_cannot_take_the_place_of_one_that_is_built_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path, monkeypatch, READ, "npz")
+    npz(tmp_path / "data", [{"x": normal(4, 3)}])
+    with pytest.raises(InvalidInput, match=r"reader \.npz \(by readers_.*\) has the name of one that is built in"):
+        opened(tmp_path, linear(tmp_path / "m.onnx"))
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "input_0.pb", "a.json"])
+def test_a_pipe_is_no_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "data").mkdir()
+    os.mkfifo(tmp_path / "data" / name)
+    with pytest.raises(InvalidInput, match=r"named pipe|missing or empty"):
+        opened(tmp_path, linear(tmp_path / "m.onnx"))
+    with pytest.raises(InvalidInput, match=r"named pipe|missing or empty"):
+        opened(tmp_path, linear(tmp_path / "m.onnx"), Source(f"file://./data/{name}"))
 
 
 def test_every_reader_says_what_it_reads() -> None:
