@@ -115,13 +115,14 @@ class _Scanner:
             self._at = stop
             if size > most:
                 raise ValueError(f"it holds a text of more than {most} bytes")
-            if found and self._buffer[stop : stop + 1] == b'"':
+            if found and found[0] == b'"':
                 self._at += 1
                 break
-            while len(self._buffer) < self._at + 2:
+            # Behind a backslash stands one more byte; a piece that ends without either goes on in the next.
+            while len(self._buffer) < self._at + (2 if found else 1):
                 if not self._more():
                     raise EOFError("it ends in the middle of a text")
-            if self._buffer[self._at : self._at + 1] == b"\\":
+            if found:
                 parts.append(self._buffer[self._at : self._at + 2])
                 self._at += 2
                 escaped = True
