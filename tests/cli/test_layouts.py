@@ -101,6 +101,8 @@ def test_each_feed_is_judged_as_a_sample(batch: str | None, tmp_path: Path, caps
     assert f"sample {BAD}" in message
     assert found(report, "int8", "layerDrift")[0] in ("Passed", "Failed")
     assert (report.dataset.samples, report.dataset.batch) == (24, 1)
+    assert (report.dataset.layout, report.dataset.reader) == ("feeds", "npz")
+    assert "24 feeds" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_beside_a_feed_there_is_never_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
