@@ -80,7 +80,7 @@ def test_candidates_open_no_session_to_find_the_samples(
     with monkeypatch.context() as patched:
         candidate = Process(tmp_path, "fp32", plans["fp32"], patched)
         run_task(plans["fp32"], candidate.context)
-        loaded = candidate.context.load(plans["fp32"].spec.model)
+        loaded = candidate.context.load(plans["fp32"].spec.model, plans["fp32"].spec.dataset)
         axes = candidate.context.axes(loaded, dataset_of(plans["fp32"], loaded, candidate.context))
         assert axes.kept == record.axes
         # As it is served, and once more with its tensors shown.
