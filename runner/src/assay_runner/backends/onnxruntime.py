@@ -163,9 +163,7 @@ def _quantised(
         return Quantised(own.path, (*told, *paired(model.path, order.held)), None)
     if calibration is None:
         raise InvalidInput("the candidate needs its calibration inputs to be built")
-    made = quantised_model(
-        model.path, order.quantisation, calibration, workdir, progress, kind, order.held, model.axes
-    )
+    made = quantised_model(model.path, order.quantisation, calibration, workdir, progress, kind, order.held, model.axes)
     return replace(made, notes=(*made.notes, how))
 
 
