@@ -44,11 +44,11 @@ def environment(folder: Path, task: Task | None, **more: str) -> dict[str, str]:
     return {**env, **more}
 
 
-def pod(folder: Path, task: Task | None, **more: str) -> tuple[int, TaskResult | None, str]:
-    """Run a task; its exit code, its answer, and what it logged."""
+def pod(folder: Path, task: Task | None, program: str = "", **more: str) -> tuple[int, TaskResult | None, str]:
+    """Run a task, by `program` in the place of the command; its exit code, its answer, and what it logged."""
     (folder / "message").unlink(missing_ok=True)
     done = subprocess.run(
-        [sys.executable, "-m", "assay_runner", "task"],
+        [sys.executable, *(["-c", program] if program else ["-m", "assay_runner"]), "task"],
         env=environment(folder, task, **more), capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     message = folder / "message"

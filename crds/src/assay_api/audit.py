@@ -222,6 +222,9 @@ class AuditSpec(Model):
     pending_deadline_seconds: int = Field(default=1_800, ge=1, le=31_536_000)
     """Longest time a task's Pod may wait for a node, an image or a secret before the audit says so and stalls.
     Default 1800."""
+    stall_deadline_seconds: int = Field(default=1_800, ge=1, le=31_536_000)
+    """Longest time without a sign of life of one step of a task, such as a build. It is then ended, passed over, and
+    told in the findings. Default 1800."""
     ttl_seconds_after_finished: int = Field(default=86_400, ge=0, le=31_536_000)
     """How long finished Jobs and their Pods are kept; the audit itself is never deleted. Default 86400."""
 

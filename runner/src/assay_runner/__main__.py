@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Final
 
 from assay_runner import interruption
 from assay_runner.ending import Ending
+
+WATCHED: Final = ("run", "task")
+"""Commands that compute: what they call may crash."""
 
 
 def main() -> None:
@@ -18,17 +22,26 @@ def main() -> None:
     ending = Ending()
     interruption.install()
     _streams()
-    try:
-        from assay_runner.cli import run_command
+    if sys.argv[1:2] and sys.argv[1] in WATCHED:
+        from assay_runner.watcher import watched
 
-        code = run_command()
-    except BaseException:
-        if not interruption.came():
-            raise
-        code = interruption.told()
+        code = watched(_code)
+    else:
+        code = _code()
     interruption.uninstall()
     ending.code = code
     raise SystemExit(code)
+
+
+def _code() -> int:
+    try:
+        from assay_runner.cli import run_command
+
+        return run_command()
+    except BaseException:
+        if not interruption.came():
+            raise
+        return interruption.told()
 
 
 def _streams() -> None:

@@ -4,6 +4,8 @@
     ├── InvalidInput   the user's input is wrong: exit 64, never retried
     ├── Unavailable    something outside is missing or refuses: exit 69, retried with backoff
     │   └── Unsupported  not on this machine or not in this version: in a cluster reported, not retried
+    │       ├── CannotBuild  nor is this candidate to be built, whose input is fine: it alone is Inconclusive
+    │       └── Died         nor is this step to be done: it ended the process that tried
     └── Internal       our bug: exit 70, retried, reported
 
 Whatever else escapes is our bug too and is reported as `Internal`. A message is one sentence that names the thing and
@@ -13,7 +15,7 @@ the way out; it never carries a credential. Which candidate it is about it does 
 from __future__ import annotations
 
 import errno
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from assay_api.names import ExitCode
 
@@ -43,11 +45,30 @@ class Unsupported(Unavailable):
     """A backend cannot do it here: no device, no library, or not in this version. Trying again gives the same."""
 
 
+class CannotBuild(Unsupported):
+    """What builds a candidate refuses it, in its own words; the model and everybody else's candidates are fine."""
+
+
+class Died(Unsupported):
+    """A step that ended the process which tried it, by a crash, for lack of memory or by never ending; passed over."""
+
+
 class Internal(AuditError):
     """A bug of ours."""
 
     reason = "Internal"
     exit_code = ExitCode.INTERNAL
+
+
+NAMED: Final[dict[str, type[AuditError]]] = {
+    kind.__name__: kind for kind in (InvalidInput, Unavailable, Unsupported, CannotBuild, Died, Internal)
+}
+"""Errors whose message is all they hold, by name; a process tells another of one so."""
+
+
+def name_of(error: AuditError) -> str:
+    """The name in `NAMED` of the error's nearest kind."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in NAMED)
 
 
 def as_audit_error(error: BaseException) -> AuditError:

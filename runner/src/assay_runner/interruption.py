@@ -7,10 +7,11 @@ raised after it counts as the request.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -19,6 +20,7 @@ _WORDS: Final = {
     signal.SIGTERM: "terminated",
     signal.SIGHUP: "hung up",
 }
+_PR_SET_PDEATHSIG: Final = 1
 _BASE: Final = 128
 """A process that a signal ended has, to its shell, the exit code 128 + the signal's number."""
 
@@ -66,6 +68,15 @@ def deferred() -> Iterator[None]:
         yield
     finally:
         _REQUESTS.held = before
+
+
+def die_with(parent: int) -> bool:
+    """Have the kernel end this process when `parent`, which made it, ends; whether that is still there."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return os.getppid() == parent
 
 
 def told() -> int:

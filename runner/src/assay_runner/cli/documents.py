@@ -15,10 +15,12 @@ from pydantic import ValidationError
 from assay_api.audit import AccuracyAudit
 from assay_api.model import parse, problems
 from assay_api.names import API_VERSION, KIND
+from assay_runner import journal
 from assay_runner.cli.strict_yaml import load_all
 from assay_runner.errors import InvalidInput
 from assay_runner.stores.files import human
 
+STANDARD_INPUT: Final = "standard input"
 MOST_BYTES: Final = 1 << 20
 """Bytes of a file; etcd keeps no object that is much larger."""
 _LONG: Final = re.compile(r"([^\s\x00-\x1f]{80})\S{20,}")
@@ -118,9 +120,19 @@ def _text(filename: str) -> str:
 def _content(filename: str) -> bytes:
     """A file's bytes, and one more than are allowed at most; a shell's `<(…)` is a pipe, so that anything is read."""
     if filename == "-":
-        return sys.stdin.buffer.read(MOST_BYTES + 1)
+        return _standard_input()
     with Path(filename).open("rb") as file:
         return file.read(MOST_BYTES + 1)
+
+
+def _standard_input() -> bytes:
+    """What was read by the process before this one, if it died: a pipe can be read once."""
+    kept = journal.kept(STANDARD_INPUT)
+    if isinstance(kept, str):
+        return kept.encode("latin-1")
+    content = sys.stdin.buffer.read(MOST_BYTES + 1)
+    journal.keep(STANDARD_INPUT, content.decode("latin-1"))
+    return content
 
 
 def _document(value: Any, index: int) -> Document:

@@ -10,7 +10,7 @@ from typing import Final
 
 from assay_api.names import ExitCode
 from assay_api.report import Verdict
-from assay_runner.errors import AuditError, Internal, InvalidInput, as_audit_error
+from assay_runner.errors import AuditError, CannotBuild, Died, Internal, InvalidInput, as_audit_error
 
 ENV_DEBUG: Final = "ASSAY_DEBUG"
 
@@ -43,10 +43,11 @@ def debug(error: BaseException) -> None:
 def exit_code(verdict: Verdict, failures: Iterable[AuditError]) -> ExitCode:
     """The exit code of a run that has a report.
 
-    A bug or wrong input of any candidate comes first, for the answer is not the one that was asked for; then a breach,
-    which nothing can mend any more; then what was unavailable.
+    A candidate that cannot be built, or whose process died, is Inconclusive and no more than that. Of all others, a bug
+    or wrong input of any candidate comes first, for the answer is not the one that was asked for; then a breach, which
+    nothing can mend any more; then what was unavailable.
     """
-    failed = tuple(failures)
+    failed = tuple(f for f in failures if not isinstance(f, (CannotBuild, Died)))
     for kind in (Internal, InvalidInput):
         if any(isinstance(f, kind) for f in failed):
             return kind.exit_code

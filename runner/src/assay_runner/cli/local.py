@@ -13,14 +13,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assay_api.audit import AccuracyAudit, AuditSpec
 from assay_api.graph import Outcome, evaluate
 from assay_api.names import REPORT_HTML
 from assay_api.plan import Task, cache_folder, concluding, plan
-from assay_api.report import Report
-from assay_runner import interruption
+from assay_api.report import Report, Verdict
+from assay_runner import errors, interruption, journal
 from assay_runner.cli.documents import base_folder
 from assay_runner.cli.failures import debug, exit_code, say
 from assay_runner.cli.leftovers import remove_reports
@@ -36,6 +36,8 @@ from assay_runner.tasks import Context, run_task
 if TYPE_CHECKING:
     from rich.console import Console
 
+OVER: Final = "over"
+"""What the journal calls a task that is over."""
 SUMMARY_WIDTH = 120
 MOST_KEPT = 8 << 30
 SHARE_KEPT = 0.25
@@ -70,8 +72,7 @@ def run_all(tasks: Sequence[Task], context: Context) -> dict[str, AuditError]:
     Raises:
         AuditError: a task failed that is about no candidate, without which there is no answer.
     """
-    failures: dict[str, AuditError] = {}
-    outcomes: dict[str, Outcome] = {}
+    failures, outcomes = _before()
     backends = {context.backend or task.candidate.backend for task in tasks if task.candidate}
     while ready := evaluate(tasks, outcomes).ready:
         task = ready[0]
@@ -79,6 +80,7 @@ def run_all(tasks: Sequence[Task], context: Context) -> dict[str, AuditError]:
             # What comes later is loaded beside the first task.
             with nullcontext() if outcomes else loading(backends):
                 outcomes[task.key] = Outcome("Finished", run_task(task, context).verdict)
+            journal.keep(OVER, [task.key, outcomes[task.key].verdict])
         except Exception as error:
             if task.candidate is None or interruption.came():
                 raise
@@ -88,7 +90,19 @@ def run_all(tasks: Sequence[Task], context: Context) -> dict[str, AuditError]:
             from assay_runner.tasks.sections import publish_unmeasured
 
             publish_unmeasured(task, context, failures[task.key])
+            journal.keep(OVER, [task.key, errors.name_of(failures[task.key]), str(failures[task.key])])
     return failures
+
+
+def _before() -> tuple[dict[str, AuditError], dict[str, Outcome]]:
+    """Errors and outcomes of the tasks that a process before this one ended, which died in another."""
+    failures: dict[str, AuditError] = {}
+    outcomes: dict[str, Outcome] = {}
+    for key, told, *message in journal.kept_all(OVER):
+        if message:
+            failures[key] = errors.NAMED[told](*message)
+        outcomes[key] = Outcome("Failed") if message else Outcome("Finished", told and Verdict(told))
+    return failures, outcomes
 
 
 def _out(wanted: str | None, audit: AccuracyAudit) -> Path:
@@ -99,7 +113,8 @@ def _out(wanted: str | None, audit: AccuracyAudit) -> Path:
         raise disk_error(NotADirectoryError(20, "a file stands there"), out) from None
     except OSError as error:
         raise disk_error(error, out) from error
-    remove_reports(out)
+    if not journal.again():
+        remove_reports(out)
     return out
 
 

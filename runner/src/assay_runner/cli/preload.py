@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
+from assay_runner import journal
+
 _NOW: Final = ("assay_runner.tasks.golden", "assay_runner.golden.run", "assay_runner.backends")
 _LATER: Final = ("assay_runner.tasks.candidate", "assay_runner.tasks.summary", "assay_runner.report.terminal")
 
@@ -49,5 +51,5 @@ def _load(backends: Collection[str], left: threading.Event) -> None:
         if left.is_set():
             return
         # Whoever needs what cannot be loaded will ask again, and say so.
-        with suppress(Exception):
+        with suppress(Exception), journal.beside("ahead", "loading what comes later"):
             load()

@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from assay_runner import journal
 from assay_runner.cli.documents import read_audit
 from assay_runner.cli.leftovers import remove_reports
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the only audit of the file."""
-    if arguments.out:
+    if arguments.out and not journal.again():
         remove_reports(Path(arguments.out))
     audit = read_audit(arguments.filename)
     from assay_runner.cli.local import run_audit

@@ -22,11 +22,14 @@ from pydantic import TypeAdapter, ValidationError
 from assay_api.names import ENV_PROGRESS_PORT, ENV_REPORTS, ENV_TASK, ENV_TERMINATION_MESSAGE, ExitCode
 from assay_api.plan import Task
 from assay_api.result import TaskError, TaskResult, to_termination_message
+from assay_runner import journal
 from assay_runner.cli.failures import debug, say
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.errors import AuditError, Internal, InvalidInput, Unavailable, Unsupported, as_audit_error
 
 DEFAULT_MESSAGE: Final = "/dev/termination-log"
+_FORGIVING_SECONDS: Final = 3.0
+"""How long a Pod that is told to stop may take to say in the store that no step of its work is to blame."""
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -72,6 +75,7 @@ def _run(task: Task) -> TaskResult:
     from assay_runner.progress.views import PlainView
     from assay_runner.stores import open_store
     from assay_runner.tasks import Context, run_task
+    from assay_runner.tasks.attempts import mirrored
     from assay_runner.tasks.sections import publish_unmeasured
 
     tracker = Tracker(PlainView(sys.stderr))
@@ -84,6 +88,7 @@ def _run(task: Task) -> TaskResult:
                 tracker.note(f"progress cannot be served on port {port}: {error.strerror}")
         scratch = stack.enter_context(scratch_folder())
         store = open_store(task.spec.storage, None, tracker.note)
+        stack.enter_context(mirrored(task, store))
         context = Context(store, scratch, tracker, reproduce=_reproduce(task), reports=_reports())
         try:
             return run_task(task, context)
@@ -111,7 +116,9 @@ def _on_sigterm(task: Task) -> Callable[[], bool]:
     def wait() -> None:
         signal.sigwait({signal.SIGTERM})
         told.set()
+        journal.over(int(ExitCode.UNAVAILABLE))
         _fail(task.digest, Unavailable(f"task {task.key} was stopped from outside (SIGTERM) before it was done"))
+        journal.forgive(_FORGIVING_SECONDS)
         os._exit(int(ExitCode.UNAVAILABLE))
 
     threading.Thread(target=wait, name="sigterm", daemon=True).start()

@@ -16,6 +16,8 @@ from assay_runner.passes.setting import Pass
 class EightBitPass(Pass[EightBitWanted]):
     """Looks at the graph; runs nothing."""
 
+    doing = "looking at 8-bit layers"
+
     def result(self) -> Mapping[EightBitWanted, EightBitReads]:
         """The same for all."""
         return dict.fromkeys(self.needs, eight_bit(self.setting.subject.built))

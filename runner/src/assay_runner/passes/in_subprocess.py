@@ -5,22 +5,25 @@ What is asked for and what is found lie in FOLDER, which the asking process made
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from assay_runner import interruption, journal
 from assay_runner.backends import BACKENDS, Built
 from assay_runner.errors import Unavailable, as_audit_error
 from assay_runner.tensors import Array, Arrays
 
 ASKED, FOUND = "asked.pickle", "found.pickle"
-PATIENCE_SECONDS = 1800
+_LOOK_SECONDS = 5.0
 
 
 def run_elsewhere(built: Built, batches: Sequence[Arrays], *, tapped: bool = False) -> list[dict[str, Array]]:
@@ -31,16 +34,33 @@ def run_elsewhere(built: Built, batches: Sequence[Arrays], *, tapped: bool = Fal
     """
     with TemporaryDirectory(prefix="again-", dir=built.folder) as name:
         folder = Path(name)
-        (folder / ASKED).write_bytes(pickle.dumps((built, [dict(batch) for batch in batches], tapped)))
+        asked = (os.getpid(), built, [dict(batch) for batch in batches], tapped)
+        (folder / ASKED).write_bytes(pickle.dumps(asked))
         command = [sys.executable, "-m", "assay_runner.passes.in_subprocess", name]
-        try:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
-        except subprocess.TimeoutExpired:
-            raise Unavailable(f"a new process did not end within {PATIENCE_SECONDS} s") from None
+        ended = _ended(command)
         if ended.returncode:
             raise Unavailable(f"a new process could not run the candidate: {_why(ended)}")
         found: list[dict[str, Array]] = pickle.loads((folder / FOUND).read_bytes())
         return found
+
+
+def _ended(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """The process, once it ended; to wait for it is a sign of life until its time is over."""
+    seconds = journal.patience()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                out, err = process.communicate(timeout=min(_LOOK_SECONDS, seconds))
+                return subprocess.CompletedProcess(command, process.returncode, out, err)
+            except subprocess.TimeoutExpired:
+                journal.alive()
+            except BaseException:
+                process.kill()
+                raise
+            if time.monotonic() > until:
+                process.kill()
+                raise Unavailable(f"a new process did not end within {seconds:g} s (spec.stallDeadlineSeconds)")
 
 
 def _why(ended: subprocess.CompletedProcess[str]) -> str:
@@ -54,7 +74,8 @@ def _why(ended: subprocess.CompletedProcess[str]) -> str:
 def main(folder: Path) -> int:
     """Answer what is asked for in the folder; the exit status is the error's."""
     try:
-        built, batches, tapped = pickle.loads((folder / ASKED).read_bytes())
+        parent, built, batches, tapped = pickle.loads((folder / ASKED).read_bytes())
+        interruption.die_with(parent)
         backend = BACKENDS[built.backend]
         with backend.open_tapped(built) if tapped else backend.open(built) as session:
             found = [{name: np.array(array) for name, array in session.run(batch).items()} for batch in batches]

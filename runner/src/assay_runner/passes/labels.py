@@ -19,6 +19,7 @@ from assay_runner.tensors import Array, Arrays, Batch
 class LabelsPass(Pass[LabelsWanted]):
     """Gathers how labels rank in an output of classes."""
 
+    doing = "counting labels"
     reads_outputs = True
 
     def __init__(self, needs: Sequence[LabelsWanted], setting: Setting, stack: ExitStack) -> None:

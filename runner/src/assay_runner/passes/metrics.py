@@ -48,6 +48,7 @@ def load_metric(name: str) -> Score:
 class MetricsPass(Pass[ScoresWanted]):
     """Scores golden outputs against themselves and the candidate's against golden, batch by batch."""
 
+    doing = "computing metrics of your own"
     reads_outputs = True
 
     def __init__(self, needs: Sequence[ScoresWanted], setting: Setting, stack: ExitStack) -> None:

@@ -17,6 +17,7 @@ __all__ = ["Drifts", "OutputsPass"]
 class OutputsPass(Pass[OutputsWanted]):
     """The candidate's outputs against golden's."""
 
+    doing = "comparing outputs"
     reads_outputs = True
 
     def __init__(self, needs: Sequence[OutputsWanted], setting: Setting, stack: ExitStack) -> None:

@@ -38,6 +38,7 @@ class _Seen:
 class RangesPass(Pass[RangesWanted]):
     """Looks at every tensor of golden and counts."""
 
+    doing = "measuring the ranges of golden's tensors"
     tolerant = True
     takes_parts = True
     of_golden = True

@@ -16,6 +16,7 @@ from assay_runner.errors import AuditError
 from assay_runner.evidence import RerunsWanted
 from assay_runner.evidence.reruns import CONDITIONS, Condition, Difference, Repeats, Unwritten
 from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.journal import step
 from assay_runner.passes.background_load import busy
 from assay_runner.passes.first_difference import look_inside
 from assay_runner.passes.in_subprocess import run_elsewhere
@@ -39,7 +40,8 @@ def repeat(setting: Setting, asked: RerunsWanted) -> Repeats:
     for condition, way in _ways(backend, built, again, runs).items():
         if condition in wanted and condition not in untried:
             try:
-                way()
+                with step(condition, f"running the same batches under condition {condition}"):
+                    way()
             except AuditError as error:
                 untried[condition] = str(error)
     tried = tuple(condition for condition in wanted if condition not in untried)

@@ -15,6 +15,8 @@ from assay_runner.passes.timing import timed
 class RerunsPass(Pass[RerunsWanted]):
     """The same batches again."""
 
+    doing = "running the same batches again"
+
     def result(self) -> Mapping[RerunsWanted, Any]:
         """By need."""
         return {need: repeat(self.setting, need) for need in self.needs}
@@ -22,6 +24,8 @@ class RerunsPass(Pass[RerunsWanted]):
 
 class InvariancePass(Pass[InvarianceWanted]):
     """The same samples in other batches."""
+
+    doing = "running the same samples in other batches"
 
     def result(self) -> Mapping[InvarianceWanted, Any]:
         """By need."""
@@ -31,6 +35,8 @@ class InvariancePass(Pass[InvarianceWanted]):
 class ExtraOutputPass(Pass[ExtraOutputWanted]):
     """One more output."""
 
+    doing = "running the candidate with one more output"
+
     def result(self) -> Mapping[ExtraOutputWanted, Any]:
         """By need."""
         return {need: extra_output(self.setting, need) for need in self.needs}
@@ -38,6 +44,8 @@ class ExtraOutputPass(Pass[ExtraOutputWanted]):
 
 class TimingPass(Pass[TimingWanted]):
     """The time of a batch."""
+
+    doing = "timing the candidate"
 
     def result(self) -> Mapping[TimingWanted, Any]:
         """By need."""

@@ -90,6 +90,8 @@ class Pass(ABC, Generic[N]):
 
     reads_outputs: ClassVar[bool] = False
     """Whether the candidate is to be run as it is served on every batch, for `Step.found`."""
+    doing: ClassVar[str] = "a measurement"
+    """What it does, as in "comparing outputs": begins the sentence that says how it ended the process."""
     tolerant: ClassVar[bool] = False
     """Whether that it cannot be done, on this machine or with this model, leaves all other evidence as it is."""
     takes_parts: ClassVar[bool] = False

@@ -36,6 +36,7 @@ INF: Final = float("inf")
 class TappedPass(Pass[TensorsWanted]):
     """Runs the candidate with every tensor shown, held against golden's where tensors are compared."""
 
+    doing = "showing the candidate's tensors"
     tolerant = True
     takes_parts = True
 

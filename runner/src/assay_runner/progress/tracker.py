@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from assay_runner import journal
+
 _MESSAGE: Final = 200
 
 
@@ -79,18 +81,21 @@ class Tracker:
 
     def stage(self, name: str, total: int | None = None, unit: str = "") -> None:
         """See `Progress`."""
+        journal.alive()
         with self._lock:
             self._now = Snapshot(self._now.subject, name, 0, total, unit)
             self._view.begin(self._now)
 
     def advance(self, units: int = 1) -> None:
         """See `Progress`."""
+        journal.alive()
         with self._lock:
             self._now = replace(self._now, done=self._now.done + units)
             self._view.update(self._now)
 
     def note(self, message: str) -> None:
         """See `Progress`."""
+        journal.alive()
         with self._lock:
             self._now = replace(self._now, message=message[:_MESSAGE])
             self._view.note(self._now)

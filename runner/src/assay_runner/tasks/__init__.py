@@ -8,6 +8,7 @@ from typing import Final, cast
 
 from assay_api.plan import CANDIDATE, GOLDEN, SUMMARY, Task
 from assay_api.result import TaskResult
+from assay_runner import journal
 from assay_runner.tasks.context import Context
 
 __all__ = ["TASKS", "Context", "run_task"]
@@ -22,8 +23,14 @@ Runtime."""
 
 
 def run_task(task: Task, context: Context) -> TaskResult:
-    """Run one task."""
+    """Run one task.
+
+    Raises:
+        AuditError: it cannot be done; `Died` where it ended a process before.
+    """
     context.progress.subject(task.key)
-    module, function = TASKS[task.kind].split(":")
-    run = cast(Callable[[Task, Context], TaskResult], getattr(importlib.import_module(module), function))
-    return run(task, context)
+    journal.be_patient(task.spec.stall_deadline_seconds)
+    with journal.step(task.key, f"{task.about.verb.lower()} {task.key if task.candidate else task.about.makes}"):
+        module, function = TASKS[task.kind].split(":")
+        run = cast(Callable[[Task, Context], TaskResult], getattr(importlib.import_module(module), function))
+        return run(task, context)

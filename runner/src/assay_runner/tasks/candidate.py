@@ -16,6 +16,7 @@ from assay_runner.builds.shelves import Shelves
 from assay_runner.checks import parse_checks
 from assay_runner.data.datasets import Dataset, Source
 from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.journal import step
 from assay_runner.models.files import fetch_pinned
 from assay_runner.models.loading import LoadedModel
 from assay_runner.passes.setting import Setting
@@ -45,7 +46,8 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
         return task_result(task, *done)
     candidate = candidate_of(task)
     backend = BACKENDS[context.backend or candidate.backend]
-    backend.available()
+    with step("Load", f"loading backend {backend.name}"):
+        backend.available()
     record = read_record(task, context)
     model = context.load(task.spec.model, task.spec.dataset)
     dataset = dataset_of(task, model, context)
@@ -96,11 +98,12 @@ def _built(
     task: Task, context: Context, backend: Backend, model: LoadedModel, calibration: Dataset | None, dataset: Dataset
 ) -> tuple[Built, Shelves]:
     candidate, workdir = candidate_of(task), context.workdir(task)
-    if candidate.engine:
-        return _adopted(backend, candidate.engine, model, workdir, context), ()
-    order = order_of(candidate, model.path)
-    wanted = BuildRequest(backend, model, order, calibration, versions(), dataset.extents())
-    return build_or_take(wanted, workdir, context.progress, context.store, task.cache)
+    with step("Build", "building the candidate" if not candidate.engine else "loading the plan"):
+        if candidate.engine:
+            return _adopted(backend, candidate.engine, model, workdir, context), ()
+        order = order_of(candidate, model.path)
+        wanted = BuildRequest(backend, model, order, calibration, versions(), dataset.extents())
+        return build_or_take(wanted, workdir, context.progress, context.store, task.cache)
 
 
 def _adopted(backend: Backend, ref: EngineRef, model: LoadedModel, workdir: Path, context: Context) -> Built:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from assay_api.audit import Dataset as SpecDataset
 from assay_api.audit import ModelRef
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from assay_runner.stores import Store
     from assay_runner.tensors import Arrays
 
+WORK: Final = "work"
+"""Folder below the scratch folder with one folder per task."""
 Precision = Literal["fp32", "fp64"]
 
 
@@ -110,7 +112,7 @@ class Context:
 
     def workdir(self, task: Task) -> Path:
         """An empty-to-begin-with folder of the task's own."""
-        folder = self.scratch / "work" / task.digest
+        folder = self.scratch / WORK / task.digest
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

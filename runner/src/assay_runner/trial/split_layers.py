@@ -17,6 +17,7 @@ from assay_runner.checks import Check
 from assay_runner.data.rows import is_float, parts
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.evidence import Evidence, FusedLayer, InnerTensor, Need, ShownTensors, SplitLayer, TensorsWanted
+from assay_runner.journal import step
 from assay_runner.passes.counts import Counts
 from assay_runner.passes.host import comparison
 from assay_runner.passes.layers import summary
@@ -48,7 +49,8 @@ def split_layers(
             continue
         setting.progress.note(f"split the layer that makes {tensor}")
         try:
-            split = _Look(setting, backend, layer, tensor).result(_first_sample(shown, tensor))
+            with step(f"Split {tensor}", f"splitting the fused layer that makes tensor {tensor!r}"):
+                split = _Look(setting, backend, layer, tensor).result(_first_sample(shown, tensor))
         except (InvalidInput, Unavailable) as error:
             # What was measured before stands without it.
             notes.append(f"the fused layer that makes tensor {tensor!r} could not be looked into: {error}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from assay_api.report import Finding
 from assay_runner.backends import Built, Session
@@ -20,13 +20,16 @@ from assay_runner.checks import Check
 from assay_runner.checks.calibrated import told_of_cut
 from assay_runner.checks.check import inconclusive_if_unrounded
 from assay_runner.data.rows import parts
-from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.errors import Died, InvalidInput, Unavailable
 from assay_runner.evidence import BatchTimes, Evidence, Need
+from assay_runner.journal import step
 from assay_runner.passes import PASSES
 from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.tensors import Array, Arrays, Batch, Site
 
 T = TypeVar("T")
+SERVE: Final = "Serve"
+SERVING: Final = "running the candidate as it is served"
 
 
 def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
@@ -41,7 +44,8 @@ def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
     found = {need: known[need] for need in asked if need in known}
     with ExitStack() as stack:
         # First of all what is served: what is opened beside it has to do with the memory that is left.
-        session = stack.enter_context(setting.subject.backend.open(setting.subject.built))
+        with step(SERVE, SERVING):
+            session = stack.enter_context(setting.subject.backend.open(setting.subject.built))
         stack.callback(setting.reference.rest)
         attempts = _attempts([need for need in asked if need not in known], setting, stack)
         run = _Run(setting, session, attempts)
@@ -150,9 +154,11 @@ class _Attempt:
 
     def _guarded(self, work: Callable[[], T]) -> T | None:
         try:
-            return work()
+            with step(self.kind.__name__, self.kind.doing):
+                return work()
         except (InvalidInput, Unavailable) as error:
-            if not self.kind.tolerant:
+            # What ended a process before is lost, whatever it was; what the user must mend is the whole task's end.
+            if not self.kind.tolerant and not isinstance(error, Died):
                 raise
             self.break_off(str(error))
             return None
@@ -204,7 +210,8 @@ class _Run:
         rows = batch.fed
         self._rows = self._rows or rows
         start = time.perf_counter()
-        outputs = self._session.run(batch.inputs)
+        with step(SERVE, SERVING):
+            outputs = self._session.run(batch.inputs)
         if rows == self._rows:
             self._milliseconds.append(1000 * (time.perf_counter() - start))
         return outputs
@@ -242,7 +249,8 @@ def _wanted(takers: Iterable[_Attempt]) -> frozenset[str]:
 def _of_golden(takers: Iterable[_Attempt], work: Callable[[], T]) -> T | None:
     """Something of golden's run; that it cannot be had breaks who wants to see it, and nobody else."""
     try:
-        return work()
+        with step("Golden", "running golden to show its tensors"):
+            return work()
     except (InvalidInput, Unavailable) as error:
         for attempt in takers:
             if attempt.wanted():

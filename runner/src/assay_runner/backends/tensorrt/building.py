@@ -26,7 +26,7 @@ from assay_runner.backends.tensorrt.library import (
 from assay_runner.backends.tensorrt.progress import monitor
 from assay_runner.backends.tensorrt.sayings import Mark
 from assay_runner.backends.tensorrt.tactics import Record, selector
-from assay_runner.errors import AuditError, InvalidInput, Unavailable, Unsupported
+from assay_runner.errors import AuditError, CannotBuild, Unavailable, Unsupported
 from assay_runner.tensors import Extents, Progress
 
 HARDWARE: Final = {"amperePlus": "AMPERE_PLUS", "sameComputeCapability": "SAME_COMPUTE_CAPABILITY"}
@@ -81,7 +81,8 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     """Build an engine.
 
     Raises:
-        InvalidInput: the model cannot be parsed or built so, or a layer does not run the tactic it is held to.
+        InvalidInput: a layer does not run the tactic it is held to.
+        CannotBuild: TensorRT parses or builds the model not so.
         Unsupported: this TensorRT lacks an option that is asked for.
         Unavailable: device memory ran out.
     """
@@ -126,13 +127,13 @@ def _parse(trt: Any, network: Any, source: Path, since: Mark) -> None:
     if parser.parse_from_file(str(source)):
         return
     if parser.num_errors == 0:
-        raise InvalidInput(f"TensorRT's parser refuses the model: {reason(since)}")
+        raise CannotBuild(f"TensorRT's parser refuses the model: {reason(since)}")
     error = parser.get_error(0)
     node = getattr(error, "node_name", str)()
     operator = getattr(error, "node_operator", str)()
     where = f" at node {node!r} ({operator})" if node else f" at {operator}" if operator else ""
     text = " ".join(str(error.desc()).split())[:300].rstrip(" .")
-    raise InvalidInput(f"TensorRT's parser refuses the model{where}: {text}")
+    raise CannotBuild(f"TensorRT's parser refuses the model{where}: {text}")
 
 
 def _show(network: Any, wanted: Collection[str]) -> None:
@@ -219,4 +220,4 @@ def _failure(since: Mark) -> AuditError:
         return Unavailable(f"building needs more device memory than there is: set build.workspace lower ({text})")
     if missing := missing_library(text):
         return Unsupported(missing)
-    return InvalidInput(f"TensorRT cannot build the engine: {text}")
+    return CannotBuild(f"TensorRT cannot build the engine: {text}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from assay_runner import journal
 from assay_runner.backends.tensorrt.library import tensorrt
 from assay_runner.tensors import Progress
 
@@ -30,6 +31,7 @@ def monitor(progress: Progress, what: str) -> Any:
                 progress.note(f"{phase_name} ({num_steps} steps)")
 
         def step_complete(self, phase_name: str, step: int) -> bool:
+            journal.alive()
             if phase_name in self._outer:
                 progress.advance(max(0, step + 1 - self._outer[phase_name]))
                 self._outer[phase_name] = max(step + 1, self._outer[phase_name])

@@ -1,0 +1,211 @@
+"""What a process is about to do, written where its death cannot reach it, and which steps killed one before.
+
+Libraries below us crash, run out of memory or never end, and take the process with them. So whatever may do so is a
+step: it is written down before it begins, and whoever watches the process (`watcher`) reads which one was open when it
+died. The work is then begun again by another process, in which entering that step raises `Died` with one sentence:
+everything that can do without it goes on.
+
+Steps lie in one another (task, pass, build); the innermost open one is to blame. A path of names tells one from all
+others and must be the same in every attempt.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from assay_runner.errors import Died
+from assay_runner.journal.pages import Journal, Seen, Step
+
+__all__ = ["Journal", "Seen", "Step"]
+
+_NAME: Final = 80
+_MIRROR_SECONDS: Final = 5.0
+
+
+@dataclass
+class _Here:
+    """This process: its open steps, and what it knows of those before it."""
+
+    journal: Journal | None = None
+    passed: dict[tuple[str, ...], str] = field(default_factory=dict)
+    again: bool = False
+    seen: Seen = field(default_factory=Seen)
+    steps: list[Step] = field(default_factory=list)
+    aside: list[Step] = field(default_factory=list)
+    mirror: Callable[[Step | None], None] | None = None
+    mirrored: dict[tuple[str, ...], float] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def write(self, **changes: Any) -> None:
+        with self.lock:
+            steps = (*self.steps, *self.aside)
+            fields = {"patience": self.seen.patience, "code": self.seen.code, "scratch": self.seen.scratch}
+            self.seen = Seen(steps, **{**fields, **changes})
+            if self.journal:
+                self.journal.write(self.seen)
+                self.journal.beat()
+
+
+_HERE = _Here()
+
+
+def use(journal: Journal, passed: Mapping[tuple[str, ...], str], again: bool) -> None:
+    """From here on this process writes to a journal; `passed`: sentences by the paths of steps that are passed over.
+
+    `again`: another process began the same work, and died.
+    """
+    global _HERE
+    before = journal.read()
+    _HERE = _Here(journal, dict(passed), again, Seen(patience=before.patience, scratch=before.scratch))
+    _HERE.write()
+
+
+def again() -> bool:
+    """Whether another process began the same work, and died."""
+    return _HERE.again
+
+
+def pass_over(sentences: Mapping[tuple[str, ...], str]) -> None:
+    """Steps that were found to kill a process elsewhere: in the Pod before this one."""
+    _HERE.passed.update(sentences)
+
+
+def mirror_to(told: Callable[[Step | None], None] | None) -> None:
+    """Tell somebody of every step that is entered for the first time, and now and then of one that is entered again.
+
+    For a Pod, which dies with all its processes. None: nobody.
+    """
+    _HERE.mirror = told
+
+
+def passed_over() -> dict[tuple[str, ...], str]:
+    """Sentences by the paths of steps that are passed over."""
+    return dict(_HERE.passed)
+
+
+def be_patient(seconds: float) -> None:
+    """Wait so long for a sign of life."""
+    _HERE.write(patience=seconds)
+
+
+def patience() -> float:
+    """Seconds without a sign of life after which what is being done counts as something that never ends."""
+    return _HERE.seen.patience
+
+
+def over(code: int) -> None:
+    """Everything is done: whatever happens now, this is the exit code."""
+    with _HERE.lock:
+        _HERE.steps.clear()
+    _HERE.write(code=code)
+
+
+def scratch(folder: Path | None) -> None:
+    """Where this process keeps what goes when it ends; None: it is gone."""
+    _HERE.write(scratch=str(folder or ""))
+
+
+def inherited_scratch() -> Path | None:
+    """The scratch folder of the process before this one, if it died."""
+    found = _HERE.seen.scratch if _HERE.again else ""
+    return Path(found) if found and Path(found).is_dir() else None
+
+
+def alive() -> None:
+    """A sign of life of what may take long."""
+    if _HERE.journal:
+        _HERE.journal.beat()
+
+
+def keep(key: str, value: Any) -> None:
+    """Something that the next process need not do again, should this one die; JSON can hold it."""
+    if _HERE.journal:
+        _HERE.journal.add([key, value])
+
+
+def kept(key: str) -> Any:
+    """What a process before this one kept under a key last, or None."""
+    found = kept_all(key)
+    return found[-1] if found else None
+
+
+def kept_all(key: str) -> list[Any]:
+    """What the processes before this one kept under a key, in order."""
+    found = _HERE.journal.entries() if _HERE.journal and _HERE.again else []
+    return [value for name, value in found if name == key]
+
+
+def forgive(seconds: float) -> None:
+    """Tell whom every step is told that none of them is to blame for the end of this process; wait so long for it."""
+    if _HERE.mirror and _HERE.mirrored:
+        teller = threading.Thread(target=_HERE.mirror, args=(None,), daemon=True)
+        teller.start()
+        teller.join(seconds)
+
+
+@contextmanager
+def step(name: str, words: str) -> Iterator[None]:
+    """Something that may end the process, inside the steps that are open; see `Step`.
+
+    Raises:
+        Died: it ended a process before.
+    """
+    outer = _HERE.steps[-1].path if _HERE.steps else ()
+    entered = Step((*outer, _named(name)), words)
+    if entered.path in _HERE.passed:
+        raise Died(_HERE.passed[entered.path])
+    with _HERE.lock:
+        depth = len(_HERE.steps)
+        _HERE.steps.append(entered)
+    _HERE.write()
+    _told(entered)
+    try:
+        yield
+    finally:
+        with _HERE.lock:
+            del _HERE.steps[depth:]
+        _HERE.write()
+
+
+@contextmanager
+def beside(name: str, words: str) -> Iterator[None]:
+    """A step done in a thread beside all others; where the process dies meanwhile, it is the first to be blamed.
+
+    Raises:
+        Died: it may have ended a process before.
+    """
+    entered = Step((name,), words)
+    if entered.path in _HERE.passed:
+        raise Died(_HERE.passed[entered.path])
+    with _HERE.lock:
+        _HERE.aside.append(entered)
+    _HERE.write()
+    try:
+        yield
+    finally:
+        with _HERE.lock:
+            _HERE.aside.remove(entered)
+        _HERE.write()
+
+
+def _told(entered: Step) -> None:
+    """Of steps inside a task alone: a task as a whole is tried again."""
+    if _HERE.mirror is None or len(entered.path) < 2:
+        return
+    now = time.monotonic()
+    last = max(_HERE.mirrored.values(), default=0.0)
+    if entered.path not in _HERE.mirrored or now - last > _MIRROR_SECONDS:
+        _HERE.mirrored[entered.path] = now
+        _HERE.mirror(entered)
+
+
+def _named(name: str) -> str:
+    """A name that a page has room for."""
+    return name if len(name) <= _NAME else f"{name[:_NAME]}-{zlib.crc32(name.encode(errors='replace')):08x}"
