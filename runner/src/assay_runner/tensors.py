@@ -103,12 +103,14 @@ class Extents:
         max: the largest.
         least: the smallest batch of the dataset, which must be taken: what would feed less does without. None: `min`.
             No engine depends on it, so that it is no part of what extents are equal by.
+        misnamed: axes whose declared name the data contradict: other axes of that name have other sizes.
     """
 
     min: tuple[int, ...]
     opt: tuple[int, ...]
     max: tuple[int, ...]
     least: tuple[int, ...] | None = field(default=None, compare=False, repr=False)
+    misnamed: tuple[int, ...] = ()
 
 
 class Batches(Protocol):

@@ -17,6 +17,7 @@ import numpy as np
 
 from assay_api.report import DatasetEntry
 from assay_runner.data.batches import along, padded, repeated, stacked, typed
+from assay_runner.data.dimension_names import contradicted
 from assay_runner.data.finding import Part, find
 from assay_runner.data.readers.reader import Wanted
 from assay_runner.data.rules import check_numbers, checked_labels, wanted
@@ -119,12 +120,16 @@ class Dataset:
         """Shapes in which each input is fed: single samples too, whole batches mostly."""
         found = {}
         one, whole = (self.batch, self.batch) if self.fixed else (1, min(self.counts()))
+        constant = {name: array.shape for name, array in self.constants.items()}
+        fed = [constant | {name: header.row for name, header in s.headers.items()} for s in self.shards if s.rows]
+        wrong = contradicted(self.inputs, fed, self.axes)
         for spec in self.inputs:
             rows = self._rows_of(spec.name)
             least, most = (tuple(map(f, zip(*rows, strict=True))) for f in (min, max))
             axis = self.axes.get(spec.name, 0)
             shapes = ((one, least), (self.batch, rows[0]), (self.batch, most), (whole, least))
-            found[spec.name] = Extents(*(stacked(row, count, axis) for count, row in shapes))
+            misnamed = tuple(place for place, name in enumerate(spec.shape) if name in wrong)
+            found[spec.name] = Extents(*(stacked(row, count, axis) for count, row in shapes), misnamed)
         return found
 
     def _rows_of(self, name: str) -> list[tuple[int, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from assay_api.audit import BuildOptions, ShapeProfile
@@ -166,6 +166,23 @@ def extents(
                 "shapes it takes: give build.profile"
             )
         found[spec.name] = chosen
+    wrong = _contradicted(known, found, seen)
+    return {
+        name: replace(shapes, misnamed=tuple(axis for axis, size in enumerate(known[name].shape) if size in wrong))
+        for name, shapes in found.items()
+    }
+
+
+def _contradicted(
+    known: Mapping[str, TensorSpec], chosen: Mapping[str, Extents], seen: Mapping[str, Extents]
+) -> set[int | str | None]:
+    """Names of dimensions that stand for different sizes: in one feed, or in what the profile allows."""
+    found = {known[name].shape[axis] for name, shapes in seen.items() if name in known for axis in shapes.misnamed}
+    allowed: dict[str, tuple[int, ...]] = {}
+    for name, shapes in chosen.items():
+        for size, *extent in zip(known[name].shape, shapes.min, shapes.opt, shapes.max, strict=True):
+            if isinstance(size, str) and allowed.setdefault(size, tuple(extent)) != tuple(extent):
+                found.add(size)
     return found
 
 

@@ -24,7 +24,7 @@ from assay_runner.backends.tensorrt.library import (
 )
 from assay_runner.backends.tensorrt.plans import RANGES
 from assay_runner.backends.tensorrt.session import dtypes
-from assay_runner.backends.tensorrt.source import source_model
+from assay_runner.backends.tensorrt.source import source_model, truly_named
 from assay_runner.digests import file_sha256
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress
@@ -63,10 +63,13 @@ def recipe_of(
     chosen = settings(order, offered())
     load_plugins(chosen.options.plugins)
     source, notes = source_model(model, order, chosen, calibration, workdir / "source", progress)
+    allowed = extents(model.inputs, order.options.profile, shapes)
+    source, told = truly_named(source, model.inputs, allowed, workdir / "source")
+    notes = (*notes, *told)
     recipe = Recipe(
         source=source,
         settings=chosen,
-        extents=extents(model.inputs, order.options.profile, shapes),
+        extents=allowed,
         held=order.held if chosen.obeys else {},
         timing_cache=workdir / SHARED / timing.file_name(chosen.options),
         tactics=order.tactics,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,12 +13,13 @@ from assay_runner.backends.quantisation import quantised_model
 from assay_runner.backends.schemes import no_pairs, own_pairs, paired
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.graphs.dimension_names import forget_names
 from assay_runner.graphs.documents import localise, save
 from assay_runner.graphs.retype import converter
 from assay_runner.graphs.strong import HALVES, strong
 from assay_runner.models.loading import LoadedModel
 from assay_runner.models.outline import read_outline
-from assay_runner.tensors import Batches, Progress, Site
+from assay_runner.tensors import Batches, Extents, Progress, Site, TensorSpec
 
 
 def source_model(
@@ -61,6 +62,38 @@ def source_model(
             return made.path, made.notes
         case _:
             return model.path, ()
+
+
+def truly_named(
+    source: Path, inputs: Sequence[TensorSpec], shapes: Mapping[str, Extents], folder: Path
+) -> tuple[Path, tuple[str, ...]]:
+    """The model without the names of dimensions that the data contradict, written into `folder`; and a note of them.
+
+    TensorRT holds axes of one name to one size, and refuses a profile that says otherwise.
+
+    Args:
+        source: the model to parse; returned as it is where every name is true.
+        inputs: of the model.
+        shapes: in which they are fed.
+        folder: where another one may be written.
+    """
+    wrong = {
+        (str(spec.shape[axis]), f"{spec.name!r} axis {axis}")
+        for spec in inputs
+        if spec.name in shapes
+        for axis in shapes[spec.name].misnamed
+    }
+    if not wrong:
+        return source, ()
+    names = sorted({name for name, _ in wrong})
+    with TemporaryDirectory(dir=folder) as scratch:
+        model = localised(source, Path(scratch))
+        forget_names(model, names)
+        path = save(localise(model, Path(scratch), folder), folder / "named.onnx")
+    told = listed(sorted(where for _, where in wrong))
+    return path, (
+        f"dimension names that the data contradict, dropped for TensorRT: {', '.join(map(repr, names))} (input {told})",
+    )
 
 
 def _check_strong(order: BuildOrder) -> None:
