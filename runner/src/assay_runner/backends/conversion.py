@@ -18,7 +18,7 @@ import onnx.version_converter
 from onnx import TensorProto
 
 from assay_runner.backends.inspection import inspect
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild
 from assay_runner.graphs.documents import load_graph, load_outline, localise, opset, save
 from assay_runner.graphs.element_types import written
 from assay_runner.graphs.operators import in_full_precision
@@ -156,7 +156,7 @@ def upgraded(path: Path, purpose: str, folder: Path, name: str = "") -> Path:
         name: what people call the model, where its file was derived from theirs.
 
     Raises:
-        InvalidInput: it is too old and cannot be upgraded.
+        CannotBuild: it is too old and cannot be upgraded.
     """
     if opset(load_outline(path)) >= OLDEST[purpose]:
         return path
@@ -178,7 +178,7 @@ def opened(
         name: what people call the model, where its file was derived from theirs.
 
     Raises:
-        InvalidInput: it is too old and cannot be upgraded.
+        CannotBuild: it is too old and cannot be upgraded.
     """
     model, source = load_graph(path), path.parent
     version = opset(model)
@@ -193,7 +193,7 @@ def opened(
         except Exception as error:
             if not optional:
                 reason = " ".join(str(error).split())[:200]
-                raise InvalidInput(
+                raise CannotBuild(
                     f"{name or path.name} has opset {version}, too old for {purpose} here, and cannot be upgraded: "
                     f"export it with opset {target} ({reason})"
                 ) from error

@@ -65,7 +65,8 @@ def rounded_model(
         name: what people call the model, where its file was derived from theirs.
 
     Raises:
-        InvalidInput: ONNX Runtime refuses the model, or its operator set is too old to say this precision.
+        InvalidInput: ONNX Runtime refuses the model.
+        CannotBuild: its operator set is too old to say this precision.
     """
     formats = Formats(precision, held)
     with TemporaryDirectory(dir=folder) as scratch:

@@ -92,6 +92,10 @@ def _opened(path: Path, purpose: Purpose) -> ort.InferenceSession:
         return ort.InferenceSession(str(path), chosen, providers=[PROVIDER])
 
 
+class Refused(InvalidInput):
+    """ONNX Runtime takes a model, or inputs of it, not: somebody's input, or what we made of it for a candidate."""
+
+
 @dataclass(frozen=True)
 class _Memory:
     """Lends a tensor of ONNX Runtime to numpy without a copy; numpy keeps it, and it keeps the tensor."""
@@ -175,7 +179,7 @@ def translated(what: str, folder: Path | None = None) -> Iterator[None]:
         if re.search(r"bad_alloc|[Ff]ailed to allocate|[Oo]ut of memory", text):
             message = f"{what} needs more memory than there is: lower dataset.batch or raise the memory limit"
             raise Unavailable(message) from error
-        raise InvalidInput(f"ONNX Runtime cannot run {what}: {sentence(text)}") from error
+        raise Refused(f"ONNX Runtime cannot run {what}: {sentence(text)}") from error
 
 
 def sentence(text: str) -> str:

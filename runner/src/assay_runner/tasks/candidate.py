@@ -10,12 +10,13 @@ from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.backends.order import order_of
 from assay_runner.backends.seams import Adopting
+from assay_runner.backends.sessions import Refused
 from assay_runner.backends.subject import Subject
 from assay_runner.builds.cache import BuildRequest, build_or_take
 from assay_runner.builds.shelves import Shelves
 from assay_runner.checks import parse_checks
 from assay_runner.data.datasets import Dataset, Source
-from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.errors import CannotBuild, InvalidInput, Unsupported
 from assay_runner.journal import step
 from assay_runner.models.files import fetch_pinned
 from assay_runner.models.loading import LoadedModel
@@ -38,12 +39,23 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
 
     Raises:
         InvalidInput: something of the user's cannot be used.
+        CannotBuild: the candidate's backend refuses it.
         Unavailable: no device, no golden outputs, a store that does not answer, too little memory or disk.
     """
     notes: list[str] = []
     done = resumed(task, context, notes)
     if done:
         return task_result(task, *done)
+    try:
+        return _audited(task, context, notes)
+    except Refused as error:
+        # The model and the data are fine: golden has run them. A model of the candidate's own is its user's input.
+        if candidate_of(task).model or task.spec.golden.uri:
+            raise
+        raise CannotBuild(str(error)) from error
+
+
+def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
     candidate = candidate_of(task)
     backend = BACKENDS[context.backend or candidate.backend]
     with step("Load", f"loading backend {backend.name}"):
