@@ -147,6 +147,11 @@ class Comparison(Protocol):
         """What a reader must know of how it was done: what could not be measured, and why."""
         ...
 
+    @property
+    def others(self) -> tuple[Mapping[str, Array], ...]:
+        """Outputs of the last batch by further runs, where one run does not show all tensors: none mostly."""
+        ...
+
     def fits(self, batch: Batch, limit: int) -> int:
         """Samples of a batch like this of which all tensors, the larger of golden's and its own, fit into host memory.
 

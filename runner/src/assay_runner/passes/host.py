@@ -60,6 +60,11 @@ class HostComparison:
         return frozenset(self._batches)
 
     @property
+    def others(self) -> tuple[Arrays, ...]:
+        """None: one run shows all."""
+        return ()
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Whose local errors could not be measured, and why."""
         lost = {name: why for segment in self._segments or () for name, why in segment.lost.items()}

@@ -89,7 +89,8 @@ class TappedPass(Pass[TensorsWanted]):
         outputs = self._comparison.add(part, self._numbers(golden))
         if step.found is not None:
             plain = step.found if part is step.batch else self._chosen(step.found, step.batch, part)
-            self._compare(plain, outputs)
+            for each in (outputs, *self._comparison.others):
+                self._compare(plain, each)
 
     def finish(self) -> None:
         """Look whether golden has what is not finite too, or count the worst tensors; and take the figures."""

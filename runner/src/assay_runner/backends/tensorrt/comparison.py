@@ -14,6 +14,7 @@ import numpy as np
 
 from assay_runner.backends.tensorrt.device import Buffers, DeviceArray, synchronize, to_device
 from assay_runner.backends.tensorrt.kernels import Machine
+from assay_runner.backends.tensorrt.partial import PartsSession
 from assay_runner.backends.tensorrt.reductions import Reductions
 from assay_runner.backends.tensorrt.segments import SegmentsSession
 from assay_runner.backends.tensorrt.session import EngineSession
@@ -32,7 +33,7 @@ class DeviceComparison:
 
     def __init__(
         self,
-        probe: EngineSession,
+        probe: EngineSession | PartsSession,
         segments: SegmentsSession | None,
         names: Collection[str],
         outputs: Collection[str],
@@ -56,6 +57,7 @@ class DeviceComparison:
         self._probe, self._segments, self._outputs = probe, segments, frozenset(outputs)
         self._axes, self._progress = axes, progress
         self.notes: tuple[str, ...] = ()
+        self.others: tuple[dict[str, Array], ...] = ()
         self._left_out = False
         self.shown = probe.shown.intersection(names)
         self.fused = frozenset(fused)
@@ -76,7 +78,11 @@ class DeviceComparison:
         for name in self.shown & found.keys():
             self._reduce(self._accumulated, name, placed.get(name), found[name], batch)
         self._add_exact(exact, found, batch)
-        outputs = self._probe.fetch({name: array for name, array in found.items() if name in self._outputs})
+        outputs, *others = (
+            self._probe.fetch({name: array for name, array in each.items() if name in self._outputs})
+            for each in (found, *(self._probe.others if isinstance(self._probe, PartsSession) else ()))
+        )
+        self.others = tuple(others)
         if self._segments is not None and placed:
             self._add_local(self._segments, placed, golden, batch)
         # What was copied must live until now.

@@ -24,6 +24,7 @@ from assay_runner.backends.tensorrt.fusion import Fusion, fusion
 from assay_runner.backends.tensorrt.kernels import check_compiler
 from assay_runner.backends.tensorrt.library import shows_unfused
 from assay_runner.backends.tensorrt.listening import ListeningSession
+from assay_runner.backends.tensorrt.partial import PartsSession, in_parts
 from assay_runner.backends.tensorrt.segments import SegmentsSession
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.digests import file_sha256
@@ -31,7 +32,10 @@ from assay_runner.errors import AuditError
 from assay_runner.evidence import EngineLayer, FusedLayer
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.journal import step
 from assay_runner.tensors import Progress, Site
+
+Probe = EngineSession | PartsSession
 
 SEGMENTS: Final = "segments"
 """Folder below a build's working folder for the graphs that segments are built from."""
@@ -75,7 +79,8 @@ class Probes:
     def marked(self, wanted: Collection[str]) -> Path:
         """A plan with these tensors among its outputs."""
         recipe = replace(self.recipe, outputs=frozenset(wanted))
-        return self._plan(marked_plan(self.folder, wanted), recipe, "build probe")
+        what = f"{len(wanted)} tensors" if len(wanted) != 1 else f"tensor {min(wanted)!r}"
+        return self._plan(marked_plan(self.folder, wanted), recipe, f"a probe that shows {what}")
 
     def fused_layer(self, tensor: str) -> FusedLayer | None:
         """The layers that make a tensor, where there are tensors inside them."""
@@ -98,14 +103,15 @@ class Probes:
         kept = names if whole else names.intersection(self.fusion.kept)
         with ExitStack() as stack:
             handle = stack.enter_context(stream())
-            probe = EngineSession(self.marked(kept), handle) if whole else self._shown(kept, handle)
-            stack.callback(probe.close)
+            ordered = [site.tensor for site in sites if site.tensor in kept]
+            probe, notes = self._in_parts(ordered, handle, stack) if whole else self._shown(ordered, handle, stack)
             segments = self.segments(probe.shown & kept, handle) if local else None
             if segments:
                 stack.callback(segments.close)
             # What the engine keeps and the probe does not show is not inside a layer: it was not looked at.
             fused = names - kept - probe.shown
             comparison = DeviceComparison(probe, segments, names, outputs, fused, axes, self.progress)
+            comparison.notes += notes
             stack.callback(comparison.close)
             yield comparison
 
@@ -125,28 +131,48 @@ class Probes:
         """What lies between these tensors, on tensors from elsewhere: the engine's layers, where it keeps them."""
         return SegmentsSession(self.recipe, shared, self.folder / SEGMENTS, self._segments_plan, handle)
 
-    def _shown(self, kept: Collection[str], handle: int) -> EngineSession:
+    def _in_parts(self, kept: Sequence[str], handle: int, stack: ExitStack) -> tuple[Probe, tuple[str, ...]]:
+        """What shows as many of these tensors as possible, closed by the stack; and what to know of it."""
+        parts = in_parts(kept, self.marked)
+        for note in parts.notes:
+            self.progress.note(note)
+        sessions = []
+        for plan in parts.plans:
+            sessions.append(EngineSession(plan, handle))
+            stack.callback(sessions[-1].close)
+        return sessions[0] if len(sessions) == 1 else PartsSession(sessions), parts.notes
+
+    def _shown(self, kept: Sequence[str], handle: int, stack: ExitStack) -> tuple[Probe, tuple[str, ...]]:
         if not shows_unfused():
-            return EngineSession(self.marked(kept), handle)
+            return self._in_parts(kept, handle, stack)
         session: ListeningSession | None = None
         try:
             plan = self._plan(
-                self.folder / KEPT / "probe-unfused.plan", replace(self.recipe, unfused=True), "build probe"
+                self.folder / KEPT / "probe-unfused.plan",
+                replace(self.recipe, unfused=True),
+                "a probe that tells its unfused tensors",
             )
             session = ListeningSession(plan, handle)
             session.rehearse({name: extents.opt for name, extents in self.recipe.extents.items()})
-            return session
         except AuditError as error:
             if session:
                 session.close()
             self.progress.note(f"unfused tensors are shown as outputs instead: {error}")
-            return EngineSession(self.marked(kept), handle)
+            return self._in_parts(kept, handle, stack)
+        stack.callback(session.close)
+        return session, ()
 
     def _segments_plan(self, recipe: Recipe) -> Path:
         path = self.folder / KEPT / f"segments-{file_sha256(recipe.source)[:12]}.plan"
-        return self._plan(path, recipe, "build segments")
+        return self._plan(path, recipe, "the layers alone")
 
     def _plan(self, path: Path, recipe: Recipe, what: str) -> Path:
-        if not path.is_file():
-            path.write_bytes(build(recipe, self.progress, what).plan)
+        if path.is_file():
+            return path
+        with step(path.stem, f"building {what}"):
+            plan = build(recipe, self.progress, f"build {what}").plan
+        # Whole or not at all: who comes after a death takes what is there.
+        written = path.with_suffix(".new")
+        written.write_bytes(plan)
+        written.replace(path)
         return path
