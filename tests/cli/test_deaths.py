@@ -18,6 +18,7 @@ from tests.cli.audits import document, good, spec, write
 from tests.cli.test_task import pod, tasks
 
 ROOT: Final = str(Path(__file__).parents[2])
+PATHS: Final = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH", ""))))
 CRASH: Final = "import ctypes; ctypes.string_at(0)"
 KILLED: Final = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 ABORTED: Final = "import os; os.abort()"
@@ -57,7 +58,7 @@ def ended(folder: Path, program: str, *words: str, **env: str) -> subprocess.Com
     (folder / "scratch").mkdir(exist_ok=True)
     return subprocess.run(
         [sys.executable, "-c", program, *words],
-        env={**os.environ, "PYTHONPATH": ROOT, "ASSAY_SCRATCH": str(folder / "scratch"), **env},
+        env={**os.environ, "PYTHONPATH": PATHS, "ASSAY_SCRATCH": str(folder / "scratch"), **env},
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
@@ -161,7 +162,7 @@ def test_an_audit_from_a_pipe_is_read_once(tmp_path: Path) -> None:
     program = dying(("passes.tapped:TappedPass:add_part", CRASH, "fp16"))
     done = subprocess.run(
         [sys.executable, "-c", program, "run", "-f", "-", "--out", "out"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": ROOT}, input=text, capture_output=True, text=True, check=False,
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": PATHS}, input=text, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert (tmp_path / "out" / "report.json").is_file()

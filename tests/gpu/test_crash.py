@@ -1,0 +1,154 @@
+"""What crashes, dies or never ends inside TensorRT costs what it was to measure: the report is complete all the same.
+
+The transformer made TensorRT 10.6 segfault while it built the probe that shows all its tensors. On a version that does
+not, the same holds of its report; that a crash of an engine costs no more is provoked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import pytest
+import yaml
+
+from assay_api.model import parse
+from assay_api.report import Report, Verdict
+from tests.cli.test_deaths import CRASH, ENDLESS, KILLED, PATHS, dying
+from tests.gpu.audits import audit, trt
+from tests.models import constant, model, node, random, value
+from tests.normalisations import decomposed
+from tests.timings import shared_by_audits
+
+pytestmark = pytest.mark.usefixtures("gpu")
+
+BLOCKS, WIDTH, HEADS, WORDS, SAMPLES, BATCH = 12, 256, 4, 32, 16, 8
+SCALED: Final = (4, 8)
+CHECKS: Final = ("finite", {"layerDrift": {"tensors": "all"}}, "fp16Range")
+
+
+def transformer(blocks: int = BLOCKS, width: int = WIDTH) -> onnx.ModelProto:
+    """x (N, words, width) to y: blocks of attention and two layers, LayerNorms spelt out, two of them scaled by 400."""
+    nodes: list[onnx.NodeProto] = []
+    weights = [
+        constant("heads", np.array([0, WORDS, HEADS, width // HEADS], np.int64)),
+        constant("joined", np.array([0, WORDS, width], np.int64)),
+        constant("root", np.float32((width // HEADS) ** -0.5)),
+    ]
+    source = "x"
+    for index in range(blocks):
+        made, given, source = _block(f"b{index}.", source, width, 400 if index in SCALED else 1, index)
+        nodes += made
+        weights += given
+    nodes.append(node("Identity", source, "y"))
+    shapes = [value(name, "N", WORDS, width) for name in ("x", "y")]
+    return model(nodes, shapes[:1], shapes[1:], weights, opset=17)
+
+
+def _block(
+    p: str, source: str, width: int, scale: float, seed: int
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], str]:
+    first, numbers = decomposed(source, p)
+    second, more = decomposed(f"{p}attended", f"{p}f.")
+    shapes = {"q": (width, width), "k": (width, width), "v": (width, width), "o": (width, width),
+              "up": (width, 2 * width), "down": (2 * width, width)}  # fmt: skip
+    given = [
+        constant(f"{p}w{name}", random(*shape, seed=10 * seed + number) / np.float32(shape[0] ** 0.5))
+        for number, (name, shape) in enumerate(shapes.items())
+    ]
+    given.append(constant(f"{p}scale", np.float32(scale)))
+    heads = [
+        part
+        for name, order in (("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3]))
+        for part in (
+            node("MatMul", f"{p}normal {p}w{name}", f"{p}{name}"),
+            node("Reshape", f"{p}{name} heads", f"{p}{name}r"),
+            node("Transpose", f"{p}{name}r", f"{p}{name}t", perm=order),
+        )
+    ]
+    rest = [
+        node("MatMul", f"{p}qt {p}kt", f"{p}products"),
+        node("Mul", f"{p}products root", f"{p}scores"),
+        node("Softmax", f"{p}scores", f"{p}shares", axis=-1),
+        node("MatMul", f"{p}shares {p}vt", f"{p}mixed"),
+        node("Transpose", f"{p}mixed", f"{p}mixedt", perm=[0, 2, 1, 3]),
+        node("Reshape", f"{p}mixedt joined", f"{p}flat"),
+        node("MatMul", f"{p}flat {p}wo", f"{p}out"),
+        node("Add", f"{source} {p}out", f"{p}attended"),
+        *second,
+        node("MatMul", f"{p}f.normal {p}wup", f"{p}up"),
+        node("Relu", f"{p}up", f"{p}active"),
+        node("MatMul", f"{p}active {p}wdown", f"{p}down"),
+        node("Mul", f"{p}down {p}scale", f"{p}scaled"),
+        node("Add", f"{p}attended {p}scaled", f"{p}y"),
+    ]
+    return [*first, *heads, *rest], [*numbers, *more, *given], f"{p}y"
+
+
+def audited(name: str, folder: Path, *program: str, checks: Any = CHECKS, **spec: Any) -> tuple[int, str, Report]:
+    """Run the audit as a process; its exit code, what it said, and its report."""
+    onnx.save(transformer(), str(folder / "transformer.onnx"))
+    (folder / "data").mkdir(exist_ok=True)
+    np.savez(folder / "data" / "part-0.npz", x=random(SAMPLES, WORDS, WIDTH))
+    candidates = [trt("fp16", level=2, typing="strong"), trt("fp32", "next", level=2)]
+    document = audit(name, folder / "transformer.onnx", folder / "data", candidates, checks, batch=BATCH)
+    document["spec"] |= spec
+    file, out = folder / f"{name}.yaml", folder / "out"
+    file.write_text(yaml.safe_dump(document))
+    shared_by_audits(out / "cache")
+    ended = subprocess.run(
+        [sys.executable, *(program or ("-m", "assay_runner")), "run", "-f", str(file), "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": PATHS}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    print(ended.stderr[-6000:])
+    return ended.returncode, ended.stderr, parse(Report, json.loads((out / "report.json").read_bytes()))
+
+
+def verdicts(report: Report, name: str) -> dict[str, Verdict]:
+    return {finding.check: finding.verdict for finding in report.findings if finding.candidate == name}
+
+
+def test_a_crash_inside_the_builder_costs_no_report(tmp_path: Path) -> None:
+    code, said, report = audited("crash", tmp_path)
+    assert code in (1, 2), said
+    crashed, following = report.candidates
+    # It was built and run, whatever became of its probes; what golden shows does not depend on them.
+    assert crashed.error is None
+    assert crashed.samples == SAMPLES
+    found = verdicts(report, "fp16")
+    assert set(found) == {"finite", "layerDrift", "fp16Range"}
+    [ranges] = [f for f in report.findings if f.candidate == "fp16" and f.check == "fp16Range"]
+    assert "ended the process" not in ranges.message
+    assert "65,504" in ranges.message
+    if "ended the process by" in said:
+        told = " ".join([*crashed.notes, *(f.message for f in report.findings)])
+        assert "ended the process by" in told
+    # The next one is judged as if nothing had been.
+    assert following.error is None
+    assert set(verdicts(report, "next")) == {"finite", "layerDrift", "fp16Range"}
+    assert verdicts(report, "next")["finite"] is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        (CRASH, "ended the process by SIGSEGV"),
+        (KILLED, "was ended by SIGKILL"),
+        (ENDLESS, "gave no sign of life for 60 s"),
+    ],
+)
+def test_a_crash_of_an_engine_that_runs_costs_what_it_showed(tmp_path: Path, way: str, words: str) -> None:
+    program = dying(("backends.tensorrt.session:EngineSession:launch", way, "fp16 TappedPass"))
+    checks = ("finite", {"outputDrift": {"cosine": 0.0}})
+    code, said, report = audited("provoked", tmp_path, "-c", program, checks=checks, stallDeadlineSeconds=60)
+    assert code in (1, 2), said
+    [finite] = [f for f in report.findings if f.candidate == "fp16" and f.check == "finite"]
+    assert words in finite.message
+    assert "outputDrift" in verdicts(report, "fp16")
+    assert verdicts(report, "next")["finite"] is Verdict.PASSED
