@@ -50,9 +50,10 @@ class Samples:
 
 @dataclass
 class Heard:
-    """A progress that remembers the stages."""
+    """A progress that remembers the stages and what was noted."""
 
     stages: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     units: int = 0
 
     def stage(self, name: str, total: int | None = None, unit: str = "") -> None:
@@ -62,7 +63,7 @@ class Heard:
         self.units += units
 
     def note(self, message: str) -> None:
-        """Nothing to remember."""
+        self.notes.append(message)
 
 
 def value(name: str, *shape: int | str, kind: int = FLOAT) -> onnx.ValueInfoProto:

@@ -296,7 +296,32 @@ def test_the_plan_counts_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         "fp32 candidate golden 0 -",
         "summary summary golden, trt@NVIDIA-H200, trt@NVIDIA-L4, fp32 0 -",
         "5 tasks, 4 GPUs in all, at most 2 at once (maxParallel: 1)",
+        "2 builds per tensorrt candidate: the engine and, beside it, a probe that shows tensors (finite)",
+        "more only where a check fails inside a fused layer, outputs differ, or a probe cannot be built whole",
     ]
+
+
+@pytest.mark.parametrize(
+    ("checks", "told"),
+    [
+        ([{"outputDrift": {}}, {"latency": {}}, {"fp16Range": {}}], "1 build per tensorrt candidate: the engine"),
+        (
+            [{"finite": {}}, {"layerDrift": {"tensors": "all"}}, {"extraOutput": {}}, {"runToRun": {}}],
+            "4 builds per tensorrt candidate: the engine and, beside it, a probe that shows tensors (finite, "
+            "layerDrift), the layers alone (layerDrift), an engine with one more output (extraOutput)",
+        ),
+    ],
+)
+def test_the_plan_tells_which_builds_checks_cost_and_share(
+    checks: list[dict[str, Any]], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = assay(capsys, "plan", "-f", write(tmp_path, changed(candidates=[TENSORRT], checks=checks)))
+    assert ended.out.splitlines()[-2] == told
+
+
+def test_the_plan_of_what_needs_no_engine_tells_of_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = assay(capsys, "plan", "-f", write(tmp_path, changed()))
+    assert "builds per" not in ended.out
 
 
 def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,7 @@ MOST_IN_TASK: Final = 16
 UNLOADING_SECONDS: Final = 60.0
 """How long a process may take to end once all its work is done."""
 _LOOK_SECONDS: Final = 1.0
+_ASLEEP_SECONDS: Final = 10.0
 _STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BY_KERNEL: Final = 0x80
 _UNAVAILABLE: Final = 69
@@ -101,7 +102,7 @@ class Blame:
 def _wait(child: int, book: Journal, stops: set[signal.Signals]) -> tuple[int, bool, bool]:
     """Wait for the child, handing on requests to stop; its status, whether it never ended, and was asked to stop."""
     stalled = stopped = False
-    since = time.monotonic()
+    since = looked = time.monotonic()
     while True:
         with suppress(InterruptedError):
             came = signal.sigtimedwait(stops | {signal.SIGCHLD}, _LOOK_SECONDS)
@@ -113,8 +114,11 @@ def _wait(child: int, book: Journal, stops: set[signal.Signals]) -> tuple[int, b
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return status, stalled, stopped
-        seen = book.read()
-        silent = time.monotonic() - max(seen.beat, since)
+        seen, now = book.read(), time.monotonic()
+        if now - looked > _ASLEEP_SECONDS:
+            since = now  # Both were stopped, as by Ctrl-Z: the child could show no sign.
+        looked = now
+        silent = now - max(seen.beat, since)
         if (seen.steps and silent > seen.patience) or (seen.code is not None and silent > UNLOADING_SECONDS):
             stalled = True
             _send(child, signal.SIGKILL)

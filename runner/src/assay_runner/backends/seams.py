@@ -112,6 +112,15 @@ class Keeping(Protocol):
 
 
 @runtime_checkable
+class Accounting(Protocol):
+    """A backend that builds more than what is served, and tells what."""
+
+    def made(self, built: Built) -> tuple[str, ...]:
+        """What was built to look into it so far, what for and in how many seconds: a phrase each."""
+        ...
+
+
+@runtime_checkable
 class Adopting(Protocol):
     """A backend that can run what somebody else has built."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from assay_api.audit import AccuracyAudit
+from assay_api.audit import AccuracyAudit, AuditSpec
 from assay_api.names import ANNOTATION_RERUN, ExitCode
 from assay_api.plan import Task, cache_folder, plan, run_digest, run_folder
 from assay_runner.cli.documents import read_audits
@@ -22,7 +22,24 @@ def command(arguments: argparse.Namespace) -> int:
         most = sum(sorted(gpus, reverse=True)[: audit.spec.max_parallel])
         at_once = f", at most {most} at once (maxParallel: {audit.spec.max_parallel})" if gpus else ""
         print(f"{len(tasks)} tasks, {sum(gpus)} GPUs in all{at_once}")
+        print("".join(f"{line}\n" for line in _builds(audit.spec)), end="")
     return ExitCode.PASSED
+
+
+def _builds(spec: AuditSpec) -> list[str]:
+    """How many engines a TensorRT candidate costs, and which checks they are for."""
+    if not any(candidate.backend == "tensorrt" for candidate in spec.candidates):
+        return []
+    from assay_runner.checks import parse_checks
+    from assay_runner.checks.builds import builds_of, spoken
+
+    extra = builds_of(parse_checks(spec))
+    beside = f" and, beside it, {spoken(extra)}" if extra else ""
+    count = f"{1 + len(extra)} builds" if extra else "1 build"
+    return [
+        f"{count} per tensorrt candidate: the engine{beside}",
+        "more only where a check fails inside a fused layer, outputs differ, or a probe cannot be built whole",
+    ]
 
 
 def _rerun(audit: AccuracyAudit) -> str:

@@ -7,7 +7,7 @@ that ask for the same get the same evidence, measured once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from assay_runner.evidence.detections import DetectionsFound, Layout
 from assay_runner.evidence.eight_bit import EightBitReads
@@ -18,11 +18,18 @@ from assay_runner.evidence.shown import ShownTensors
 from assay_runner.statistics.detections import Terms
 
 E = TypeVar("E")
+PROBE: Final = "a probe that shows tensors"
+LAYERS: Final = "the layers alone"
 
 
 @dataclass(frozen=True)
 class Need(Generic[E]):
     """Something to be measured; `E` is the type of its evidence."""
+
+    @property
+    def builds(self) -> tuple[str, ...]:
+        """What a backend that fuses layers builds for it beside what is served; what has one name is built once."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,11 @@ class TensorsWanted(Need[ShownTensors]):
     compared: bool = False
     whole: bool = False
 
+    @property
+    def builds(self) -> tuple[str, ...]:
+        """An engine that shows tensors, and one of the layers alone for local errors."""
+        return (PROBE, LAYERS) if self.compared else (PROBE,)
+
 
 @dataclass(frozen=True)
 class RangesWanted(Need[Ranges]):
@@ -133,6 +145,11 @@ class ExtraOutputWanted(Need[ExtraOutput]):
 
     tensor: str
     batches: int
+
+    @property
+    def builds(self) -> tuple[str, ...]:
+        """An engine with that output."""
+        return ("an engine with one more output",)
 
 
 @dataclass(frozen=True)

@@ -150,15 +150,20 @@ def forgive(seconds: float) -> None:
         teller.join(seconds)
 
 
+def purpose() -> str:
+    """What the innermost open step that has a purpose is done for, as names of checks; empty where none has."""
+    return next((step.purpose for step in reversed(_HERE.steps) if step.purpose), "")
+
+
 @contextmanager
-def step(name: str, words: str) -> Iterator[None]:
+def step(name: str, words: str, purpose: str = "") -> Iterator[None]:
     """Something that may end the process, inside the steps that are open; see `Step`.
 
     Raises:
         Died: it ended a process before.
     """
     outer = _HERE.steps[-1].path if _HERE.steps else ()
-    entered = Step((*outer, _named(name)), words)
+    entered = Step((*outer, _named(name)), words, purpose)
     if entered.path in _HERE.passed:
         raise Died(_HERE.passed[entered.path])
     with _HERE.lock:

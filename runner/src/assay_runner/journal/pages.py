@@ -24,10 +24,12 @@ class Step:
     Attributes:
         path: its name and those of the steps around it, outermost first.
         words: what is being done, as in "building the engine".
+        purpose: what for, as names of checks, where that is known; no part of the journal.
     """
 
     path: tuple[str, ...]
     words: str
+    purpose: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from assay_runner.backends.subject import Subject
@@ -27,12 +27,14 @@ class Setting:
         reference: golden, and the dataset.
         progress: told how far the work is.
         budgets: of memory.
+        askers: names of the checks that want each need, where that is known.
     """
 
     subject: Subject
     reference: Reference
     progress: Progress
     budgets: Budgets = DEFAULT
+    askers: Mapping[Need[Any], tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def splits(self) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from assay_api.report import CandidateReport, Finding
+from assay_runner.backends.seams import Accounting
 from assay_runner.checks import Check
+from assay_runner.checks.builds import builds_of, spoken
 from assay_runner.errors import InvalidInput
 from assay_runner.passes.setting import Setting
 from assay_runner.trial.report import candidate_report
@@ -30,12 +33,18 @@ def measure(setting: Setting, checks: Sequence[Check]) -> Measured:
     """
     _check_outputs(checks, tuple(setting.subject.outputs))
     wanted = [need for check in checks for need in check.needs]
-    setting = located(setting, wanted)
+    asking = {need: tuple(check.name for check in checks if need in check.needs) for need in wanted}
+    setting = replace(located(setting, wanted), askers=asking)
+    backend, built = setting.subject.backend, setting.subject.built
+    if isinstance(backend, Accounting) and (to_come := builds_of(checks)):
+        setting.progress.note(f"builds to come: {spoken(to_come)}")
     evidence = trial(setting, wanted)
     findings = judge(checks, evidence)
     closer = split_layers(setting, checks, evidence, findings)
     if closer is not evidence:
         evidence, findings = closer, judge(checks, closer)
+    if isinstance(backend, Accounting) and (made := backend.made(built)):
+        evidence = replace(evidence, notes=(*evidence.notes, f"built beside the engine: {'; '.join(made)}"))
     return Measured(*candidate_report(setting.subject, checks, evidence, findings))
 
 

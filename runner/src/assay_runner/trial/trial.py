@@ -120,6 +120,8 @@ class _Attempt:
         self.kind, self.needs, self.reason = kind, needs, ""
         self.notes: tuple[str, ...] = ()
         self._reference = setting.reference
+        asking = (name for need in needs for name in setting.askers.get(need, ()))
+        self._purpose = ", ".join(dict.fromkeys(asking))
         self._stack = stack.enter_context(ExitStack())
         self._pass: Pass[Any] | None = None
         self._pass = self._guarded(lambda: kind(needs, setting, self._stack))
@@ -154,7 +156,7 @@ class _Attempt:
 
     def _guarded(self, work: Callable[[], T]) -> T | None:
         try:
-            with step(self.kind.__name__, self.kind.doing):
+            with step(self.kind.__name__, self.kind.doing, self._purpose):
                 return work()
         except (InvalidInput, Unavailable) as error:
             # What ended a process before is lost, whatever it was; what the user must mend is the whole task's end.

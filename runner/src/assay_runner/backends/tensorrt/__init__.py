@@ -104,6 +104,11 @@ class TensorRT:
             tactics=tactics_of(kept),
         )
 
+    def made(self, built: Built) -> tuple[str, ...]:
+        """What was built to look into it; nothing of an existing plan."""
+        probes = self._probes.get(built.folder)
+        return tuple(probes.made) if probes else ()
+
     def release(self, built: Built) -> None:
         """Forget recipe and inspected layers, and delete the plans that were built to look into this one."""
         if self._probes.pop(built.folder, None) is not None:

@@ -38,7 +38,8 @@ def build_or_reuse(recipe: Recipe, kept: Path, progress: Progress, fingerprint: 
             return {**record, "cached": True}
     for old in (*kept.glob("*.plan"), kept / INSPECTED, kept / RANGES, kept / TACTICS):
         old.unlink(missing_ok=True)
-    product = build(recipe, progress)
+    product = build(recipe, progress, "build the engine")
+    progress.note(f"built in {product.seconds:.0f} s")
     (kept / PLAN).write_bytes(product.plan)
     if product.tactics is not None:
         (kept / TACTICS).write_text(json.dumps(product.tactics, indent=1))

@@ -8,14 +8,16 @@ layers alone, each on golden's tensors.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
 from typing import Final
 
+from assay_runner import journal
 from assay_runner.backends.seams import KEPT
 from assay_runner.backends.tensorrt.building import Recipe, build
 from assay_runner.backends.tensorrt.comparison import DeviceComparison
@@ -32,7 +34,6 @@ from assay_runner.errors import AuditError
 from assay_runner.evidence import EngineLayer, FusedLayer
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes
-from assay_runner.journal import step
 from assay_runner.tensors import Progress, Site
 
 Probe = EngineSession | PartsSession
@@ -64,12 +65,14 @@ class Probes:
         layers: what its inspector tells.
         folder: its build's working folder.
         progress: told what is built.
+        made: what was built so far, what for and how long it took; grows.
     """
 
     recipe: Recipe
     layers: Sequence[EngineLayer]
     folder: Path
     progress: Progress
+    made: list[str] = field(default_factory=list)
 
     @cached_property
     def fusion(self) -> Fusion:
@@ -169,10 +172,22 @@ class Probes:
     def _plan(self, path: Path, recipe: Recipe, what: str) -> Path:
         if path.is_file():
             return path
-        with step(path.stem, f"building {what}"):
-            plan = build(recipe, self.progress, f"build {what}").plan
+        told = what + (f" for {journal.purpose()}" if journal.purpose() else "")
+        with journal.step(path.stem, f"building {what}"):
+            plan = self._built(recipe, told)
         # Whole or not at all: who comes after a death takes what is there.
         written = path.with_suffix(".new")
         written.write_bytes(plan)
         written.replace(path)
         return path
+
+    def _built(self, recipe: Recipe, told: str) -> bytes:
+        start = time.monotonic()
+        try:
+            product = build(recipe, self.progress, f"build {told}")
+        except AuditError:
+            self.made.append(f"{told}: refused after {time.monotonic() - start:.0f} s")
+            raise
+        self.made.append(f"{told} in {product.seconds:.0f} s")
+        self.progress.note(f"built in {product.seconds:.0f} s")
+        return product.plan
