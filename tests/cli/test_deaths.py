@@ -14,6 +14,7 @@ import pytest
 
 from assay_api.model import parse
 from assay_api.report import Finding, Report, Verdict
+from assay_runner.tasks.attempts import Attempt, nearly_full, passed_over
 from tests.cli.audits import document, good, spec, write
 from tests.cli.test_task import pod, tasks
 
@@ -191,18 +192,49 @@ def test_a_task_in_a_pod_passes_over_what_kills_its_process(tmp_path: Path) -> N
 WHOLE_POD: Final = "import os, signal; os.kill(os.getppid(), signal.SIGKILL); os.kill(os.getpid(), signal.SIGKILL)"
 
 
-def test_a_pod_after_one_that_died_whole_passes_over_its_last_step(tmp_path: Path) -> None:
-    """As when the kernel ends every process of a container for its memory."""
+def test_a_pod_after_two_that_died_whole_in_one_step_passes_over_it(tmp_path: Path) -> None:
+    """As when the kernel ends every process of a container; a single time may have been a node that went away."""
     good(tmp_path)
     plans = tasks(tmp_path, candidates=[FP16], checks=CHECKS)
     pod(tmp_path, plans["golden"])
     program = dying(("passes.reruns:InvariancePass:result", WHOLE_POD, "fp16"))
-    code, answer, _ = pod(tmp_path, plans["fp16"], program=program)
-    assert (code, answer) == (-9, None)
+    for _ in range(2):
+        assert pod(tmp_path, plans["fp16"], program=program)[:2] == (-9, None)
     code, answer, log = pod(tmp_path, plans["fp16"], program=program)
     assert (code, answer and answer.verdict) == (0, Verdict.INCONCLUSIVE), log
     report = parse(Report, json.loads((tmp_path / "out" / "fp16" / "report.json").read_bytes()))
     found = findings(report, "fp16")
-    words = "ended its Pod without a word, as where memory runs out or a node goes away"
+    words = "ended its Pod twice without a word, as where memory runs out or a node goes away"
     assert found["batchInvariance"].message == f"running the same samples in other batches {words}"
     assert found["finite"].verdict is found["outputDrift"].verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("full", "suspect", "words"),
+    [
+        (True, (), "building ended its Pod when memory was nearly full: give it more (spec.target.resources)"),
+        (False, ("fp16", "Build"), "building ended its Pod twice without a word"),
+        (False, ("fp16", "Serve"), None),
+        (False, (), None),
+    ],
+)
+def test_a_step_is_to_blame_where_memory_was_full_or_a_second_pod_ended(
+    full: bool, suspect: tuple[str, ...], words: str | None
+) -> None:
+    left = Attempt(task="t", open=("fp16", "Build"), words="building", full=full, suspect=suspect)
+    found = passed_over(left)
+    assert list(found) == ([("fp16", "Build")] if words else [])
+    assert not words or found[("fp16", "Build")].startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("most", "anon", "shmem", "full"),
+    [("1000", 700, 101, True), ("1000", 700, 99, False), ("max", 10**12, 0, False), ("", 10**12, 0, False)],
+)
+def test_memory_is_full_by_what_processes_hold_not_by_what_is_cached(
+    tmp_path: Path, most: str, anon: int, shmem: int, full: bool
+) -> None:
+    (tmp_path / "memory.max").write_text(f"{most}\n")
+    (tmp_path / "memory.stat").write_text(f"anon {anon}\nfile 990\nshmem {shmem}\n")
+    assert nearly_full(tmp_path) is full
+    assert not nearly_full(tmp_path / "nowhere")

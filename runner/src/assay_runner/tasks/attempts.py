@@ -1,14 +1,19 @@
 """What a Pod was doing, kept in the artifact store, so that the Pod after it passes over the step that ended it.
 
-Inside a Pod the watching process sees how its child ends. Where the whole Pod goes, as when Kubernetes ends everything
+Inside a Pod the watching process sees how its child ends. Where the whole Pod goes, as when the kernel ends everything
 in it for its memory, all that is left is what was written before: the step that was entered last, and the sentences of
 those that are passed over. It costs one small object per step that is entered for the first time.
+
+A node that goes away leaves the same. So a step is to blame where memory was nearly full in it, and else where a second
+Pod ended in it.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assay_api.model import Model
@@ -24,7 +29,12 @@ if TYPE_CHECKING:
 
 RECORD: Final = "attempt.json"
 WHAT: Final = "journal"
-GONE: Final = "ended its Pod without a word, as where memory runs out or a node goes away"
+FULL: Final = (
+    "ended its Pod when memory was nearly full: give it more (spec.target.resources), or a smaller dataset.batch"
+)
+GONE: Final = "ended its Pod twice without a word, as where memory runs out or a node goes away"
+NEARLY: Final = 0.8
+LOOK_SECONDS: Final = 0.25
 
 
 class PassedOver(Model):
@@ -45,6 +55,10 @@ class Attempt(Model):
     """Names of the step that was entered last and of those around it; empty where none is to blame."""
     words: str = ""
     """What that step does."""
+    full: bool = False
+    """Whether memory was nearly full in it."""
+    suspect: tuple[str, ...] = ()
+    """The step in which the Pod before this one ended, if none was to blame for that."""
     passed: tuple[PassedOver, ...] = ()
     """Steps that are not tried again."""
 
@@ -60,13 +74,17 @@ def mirrored(task: Task, store: Store) -> Iterator[None]:
         # Nothing inside it can be passed over, and trying again is what a Job is for.
         yield
         return
+    before = _before(task, store, uri)
     if not journal.again():
-        journal.pass_over(_before(task, store, uri))
-    teller = _Teller(task, store, uri)
+        journal.pass_over(passed_over(before))
+    teller = _Teller(task, store, uri, before.suspect if journal.again() else before.open)
     journal.mirror_to(teller.tell)
+    over = threading.Event()
+    threading.Thread(target=teller.watch, args=(over,), name="memory", daemon=True).start()
     try:
         yield
     finally:
+        over.set()
         journal.mirror_to(None)
         if teller.told:
             teller.tell(None)
@@ -79,15 +97,28 @@ class _Teller:
         told: whether anything was written, and the store took it.
     """
 
-    def __init__(self, task: Task, store: Store, uri: str) -> None:
+    def __init__(self, task: Task, store: Store, uri: str, suspect: tuple[str, ...]) -> None:
         self.told = False
-        self._task, self._store, self._uri = task, store, uri
+        self._task, self._store, self._uri, self._suspect = task, store, uri, suspect
+        self._step: Step | None = None
 
-    def tell(self, step: Step | None) -> None:
+    def watch(self, over: threading.Event) -> None:
+        """Tell once of each step in which memory is nearly full."""
+        told: Step | None = None
+        while not over.wait(LOOK_SECONDS):
+            step = self._step
+            if step is not None and step is not told and nearly_full():
+                told = step
+                self.tell(step, full=True)
+
+    def tell(self, step: Step | None, full: bool = False) -> None:
         """The step that was entered; None: no step is to blame any more."""
+        if not full:
+            self._step = step
         passed = tuple(PassedOver(path=path, sentence=why) for path, why in journal.passed_over().items())
         path, words = (step.path, step.words) if step else ((), "")
-        record = Attempt(task=self._task.digest, open=path, words=words, passed=passed)
+        suspect = self._suspect if step else ()
+        record = Attempt(task=self._task.digest, open=path, words=words, full=full, suspect=suspect, passed=passed)
         try:
             put_record(self._store, self._uri, record)
             self.told = True
@@ -96,12 +127,31 @@ class _Teller:
             journal.mirror_to(None)
 
 
-def _before(task: Task, store: Store, uri: str) -> dict[tuple[str, ...], str]:
+def _before(task: Task, store: Store, uri: str) -> Attempt:
+    """What the Pod before this one left; nothing where there was none, or it cannot be read."""
+    nothing = Attempt(task=task.digest)
     try:
         found = read_record(store, uri, Attempt, WHAT)
     except (InvalidInput, Unavailable):
-        return {}
-    if found is None or found.task != task.digest:
-        return {}
-    passed = {each.path: each.sentence for each in found.passed}
-    return passed | ({found.open: f"{found.words} {GONE}"} if found.open else {})
+        return nothing
+    return found if found and found.task == task.digest else nothing
+
+
+def passed_over(before: Attempt) -> dict[tuple[str, ...], str]:
+    """Sentences by the paths of the steps that are passed over after a Pod that left this."""
+    passed = {each.path: each.sentence for each in before.passed}
+    if before.open and before.full:
+        passed[before.open] = f"{before.words} {FULL}"
+    elif before.open and before.open == before.suspect:
+        passed[before.open] = f"{before.words} {GONE}"
+    return passed
+
+
+def nearly_full(cgroup: Path = Path("/sys/fs/cgroup")) -> bool:
+    """Whether this container's processes hold nearly all the memory that they may; cached files do not count."""
+    try:
+        most = (cgroup / "memory.max").read_text().strip()
+        fields = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+        return most != "max" and int(fields["anon"]) + int(fields["shmem"]) > NEARLY * int(most)
+    except (OSError, ValueError, KeyError):
+        return False  # No container, or another kind of it.
