@@ -27,6 +27,7 @@ class Doubling:
     stream = 0
     shown = frozenset({"y"})
     needs = frozenset({"y"})
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,

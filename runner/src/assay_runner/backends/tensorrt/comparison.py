@@ -164,6 +164,7 @@ class DeviceComparison:
             segments.close()
             self._segments = None
             return
+        self.notes += tuple(note for note in segments.notes if note not in self.notes)
         if not found and segments.built and not self._left_out:
             self._left_out = True
             self.notes += (

@@ -35,18 +35,17 @@ class Parts:
     left: tuple[str, ...] = ()
     why: str = ""
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader must know of it."""
+    def notes(self, what: str = "tensors are shown", lost: str = "tensors that no engine shows") -> tuple[str, ...]:
+        """What a reader must know of it; `what` is done by the engines, and what is `lost` for the tensors left."""
         if not self.why:
             return ()
         many = "engines, each with a part of them" if len(self.plans) > 1 else "engine, with a part of them"
-        told = f"tensors are shown by {len(self.plans)} {many}, for all of them in one cannot be built: {self.why}"
+        told = f"{what} by {len(self.plans)} {many}, for one with all of them cannot be built: {self.why}"
         if not self.left:
             return (told,)
         more = f" and {len(self.left) - MOST_LISTED} more" if len(self.left) > MOST_LISTED else ""
         names = ", ".join(map(repr, self.left[:MOST_LISTED]))
-        return (told, f"tensors that no engine that can be built shows ({len(self.left)}): {names}{more}")
+        return (told, f"{lost} ({len(self.left)}): {names}{more}")
 
 
 def in_parts(tensors: Sequence[str], build: Callable[[Collection[str]], Path], most: int = MOST_BUILDS) -> Parts:

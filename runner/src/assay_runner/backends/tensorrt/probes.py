@@ -137,13 +137,14 @@ class Probes:
     def _in_parts(self, kept: Sequence[str], handle: int, stack: ExitStack) -> tuple[Probe, tuple[str, ...]]:
         """What shows as many of these tensors as possible, closed by the stack; and what to know of it."""
         parts = in_parts(kept, self.marked)
-        for note in parts.notes:
+        notes = parts.notes()
+        for note in notes:
             self.progress.note(note)
         sessions = []
         for plan in parts.plans:
             sessions.append(EngineSession(plan, handle))
             stack.callback(sessions[-1].close)
-        return sessions[0] if len(sessions) == 1 else PartsSession(sessions), parts.notes
+        return sessions[0] if len(sessions) == 1 else PartsSession(sessions), notes
 
     def _shown(self, kept: Sequence[str], handle: int, stack: ExitStack) -> tuple[Probe, tuple[str, ...]]:
         if not shows_unfused():

@@ -19,8 +19,9 @@ from onnx import TensorProto
 from assay_runner.backends.conversion import localised
 from assay_runner.backends.tensorrt.building import Recipe
 from assay_runner.backends.tensorrt.device import DeviceArray
+from assay_runner.backends.tensorrt.partial import in_parts
 from assay_runner.backends.tensorrt.session import EngineSession
-from assay_runner.graphs.documents import save
+from assay_runner.graphs.documents import captured, save
 from assay_runner.graphs.fed import element_types, fed_in_fp32, typed_outputs
 from assay_runner.graphs.segments import Segments, cut
 from assay_runner.tensors import Array, Arrays
@@ -61,14 +62,30 @@ class CutGraph:
             frozenset(value.name for value in self._segments.model.graph.input) if self._segments else frozenset()
         )
 
-    def write(self, shapes: Shapes) -> Path:
-        """The segments as one model for inputs of these shapes."""
+    def write(self, shapes: Shapes, wanted: Collection[str] | None = None) -> Path:
+        """The segments as one model for inputs of these shapes; `wanted`: those of these tensors alone."""
         model = onnx.ModelProto()
         if self._segments:
             model.CopyFrom(self._segments.model)
         fed_in_fp32(model, self._given | self._types, shapes)
         typed_outputs(model, {result: self._types[name] for name, result in self.results.items()})
+        if wanted is not None:
+            _keep(model.graph, {self.results[name] for name in wanted})
         return save(model, self._folder / "segments.onnx")
+
+
+def _keep(graph: onnx.GraphProto, wanted: Collection[str]) -> None:
+    """Take out of the graph, in place, what these outputs do not need."""
+    used, nodes = set(wanted), []
+    for node in reversed(graph.node):
+        if used.intersection(node.output):
+            nodes.append(node)
+            used.update(node.input, captured(node))
+    values = [value for value in graph.input if value.name in used], [o for o in graph.output if o.name in wanted]
+    for field, kept in zip((graph.node, graph.input, graph.output), (nodes[::-1], *values), strict=True):
+        copies = [type(each).FromString(each.SerializeToString()) for each in kept]
+        del field[:]
+        field.extend(copies)
 
 
 class SegmentsSession:
@@ -89,7 +106,8 @@ class SegmentsSession:
         self._recipe, self._shared, self._folder, self._build = recipe, frozenset(shared), folder, build
         self._stream = stream
         self._graph: CutGraph | None = None
-        self._session: EngineSession | None = None
+        self._sessions: list[EngineSession] = []
+        self.notes: tuple[str, ...] = ()
         self._shapes: Shapes = {}
 
     def cut(self, there: Collection[str]) -> CutGraph:
@@ -101,7 +119,7 @@ class SegmentsSession:
     @property
     def built(self) -> bool:
         """Whether the shapes of a first batch have come."""
-        return self._session is not None
+        return bool(self._sessions)
 
     def launch(self, inputs: Mapping[str, Array | DeviceArray]) -> dict[str, DeviceArray]:
         """What each layer makes of golden's tensors, by the tensor's name; nothing for shapes unlike the first ones.
@@ -115,21 +133,30 @@ class SegmentsSession:
         if not graph.results or len(given) < len(graph.needs):
             return {}
         shapes = {name: tuple(array.shape) for name, array in given.items()}
-        if self._session is None:
-            plan = self._build(replace(self._recipe, source=graph.write(shapes), extents={}, outputs=()))
-            self._session, self._shapes = EngineSession(plan, self._stream), shapes
+        if not self._sessions:
+            self._open(graph, shapes)
         if shapes != self._shapes:
             return {}
-        found = self._session.launch(given)
+        found = {name: array for session in self._sessions for name, array in session.launch(given).items()}
         return {name: found[result] for name, result in graph.results.items() if result in found}
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """The same on the host."""
         found = self.launch(inputs)
-        return self._session.fetch(found) if self._session else {}
+        return self._sessions[0].fetch(found) if self._sessions else {}
 
     def close(self) -> None:
         """Give device memory back."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        for session in self._sessions:
+            session.close()
+        self._sessions = []
+
+    def _open(self, graph: CutGraph, shapes: Shapes) -> None:
+        def build(part: Collection[str]) -> Path:
+            return self._build(replace(self._recipe, source=graph.write(shapes, part), extents={}, outputs=()))
+
+        parts = in_parts(list(graph.results), build)
+        self.notes = parts.notes("local errors are measured", "tensors whose local error could not be measured")
+        for plan in parts.plans:
+            self._sessions.append(EngineSession(plan, self._stream))
+        self._shapes = shapes
