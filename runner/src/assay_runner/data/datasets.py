@@ -129,7 +129,8 @@ class Dataset:
             axis = self.axes.get(spec.name, 0)
             shapes = ((one, least), (self.batch, rows[0]), (self.batch, most), (whole, least))
             misnamed = tuple(place for place, name in enumerate(spec.shape) if name in wrong)
-            found[spec.name] = Extents(*(stacked(row, count, axis) for count, row in shapes), misnamed)
+            smallest, usual, largest, taken = (stacked(row, count, axis) for count, row in shapes)
+            found[spec.name] = Extents(smallest, usual, largest, taken, misnamed)
         return found
 
     def _rows_of(self, name: str) -> list[tuple[int, ...]]:
