@@ -85,6 +85,16 @@ def test_blocks_are_only_a_way_to_go(rng: np.random.Generator) -> None:
     assert sums.max_abs == np.abs(d).max()
 
 
+def test_who_looks_on_sees_every_block_of_both_once(rng: np.random.Generator) -> None:
+    g = rng.standard_normal((3, BLOCK + 17)).astype(np.float32)
+    seen: list[tuple[Array, Array]] = []
+    sums = Sums()
+    sums.add(g, -g, lambda first, second: seen.append((first, second)))
+    for index, whole in enumerate((g, -g)):
+        assert np.array_equal(np.concatenate([pair[index] for pair in seen]), whole.reshape(-1))
+    assert all(len(first) <= BLOCK for first, _ in seen)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)

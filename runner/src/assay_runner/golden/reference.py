@@ -97,9 +97,9 @@ class Reference:
         """Every tensor of golden that can be shown, in topological order."""
         return BACKEND.sites(self.built)
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
-        """Their names."""
+        """Their names; asked for with every tensor."""
         return frozenset(site.tensor for site in self.sites)
 
     def axes(self, inner: bool) -> SampleAxes:

@@ -46,17 +46,15 @@ class Counts:
             Whether all of the candidate's values are finite.
         """
         array = without_padding(candidate, axis, batch)
-        self.low, self.high, finite = _widened(array, self.low, self.high)
+        if golden is not None and golden.shape == candidate.shape:
+            finite = self._compare(without_padding(golden, axis, batch), array)
+        else:
+            self.low, self.high, finite = _widened(array, self.low, self.high)
+            self.reshaped = self.reshaped or (golden is not None and golden.size != candidate.size)
         if not finite:
             self._mark(array, batch, axis)
             if golden is not None:
                 self.own = (self.own or 0) + own_samples(candidate, golden, batch, axis)
-        if golden is not None and golden.shape == candidate.shape:
-            golden = without_padding(golden, axis, batch)
-            self.sums.add(golden, array)
-            self.golden_low, self.golden_high, _ = _widened(golden, self.golden_low, self.golden_high)
-        elif golden is not None and golden.size != candidate.size:
-            self.reshaped = True
         return finite
 
     def figures(self) -> Figures:
@@ -75,6 +73,19 @@ class Counts:
             own=self.own,
             reshaped=self.reshaped,
         )
+
+    def _compare(self, golden: Array, candidate: Array) -> bool:
+        """Take both in, in one pass over memory; whether all of the candidate's values are finite."""
+        whole = True
+
+        def look(first: Array, second: Array) -> None:
+            nonlocal whole
+            self.golden_low, self.golden_high, _ = _widened(first, self.golden_low, self.golden_high)
+            self.low, self.high, finite = _widened(second, self.low, self.high)
+            whole = whole and finite
+
+        self.sums.add(golden, candidate, look)
+        return whole
 
     def _mark(self, array: Array, batch: Batch, axis: int | None) -> None:
         flags = [by_sample(flag, axis, batch.count) for flag in _kinds(array)]

@@ -1,15 +1,19 @@
 """Tensors compared in host memory, for backends that cannot do it where they lie.
 
-One batch is held, and every tensor dropped as soon as it was looked at.
+One batch is held, and every tensor dropped as soon as it was looked at. Tensors are looked at side by side, one on each
+core: ONNX Runtime has just left them idle, and what is found of one tensor depends on no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 
 from assay_runner.backends import Backend, Built, Capability, Segment, Session
 from assay_runner.backends.conversion import listed
+from assay_runner.backends.cores import cores
 from assay_runner.backends.seams import Comparing, Comparison
 from assay_runner.data.rows import affordable, is_float
 from assay_runner.graphs.documents import load_outline
@@ -33,6 +37,7 @@ class HostComparison:
         """Compare what a session shows; `limit`: bytes of a segment's results. `stack` closes what is opened later."""
         self._backend, self._built, self._session, self._stack = backend, built, session, stack
         self._limit = limit
+        self._looking = stack.enter_context(ThreadPoolExecutor(cores()))
         self._names = [site.tensor for site in backend.sites(built)]
         self._axes = built.axes
         graph = load_outline(built.source)
@@ -81,16 +86,12 @@ class HostComparison:
             self._add_local(golden, batch)
         tensors = self._session.run(batch.inputs)
         outputs = {name: tensors[name] for name in self._outputs if name in tensors}
-        for name in self._names:
-            array, reference = tensors.pop(name, None), golden.pop(name, None)
-            if array is None:
-                continue
-            self._shown.add(name)
-            if is_float(array):
-                if not self._count(name, array, batch, reference):
-                    self._batches.add(batch.start)
-            elif reference is not None and is_exact(array):
-                self._exact_of(name).add(*(self._axes.judged(name, a, batch) for a in (reference, array)))
+        shown = [name for name in self._names if name in tensors]
+        self._shown.update(shown)
+        for name in set(self._names) - set(shown):
+            golden.pop(name, None)
+        # Taken out one by one: a tensor is dropped once it was looked at.
+        self._each(shown, lambda name: self._look(name, tensors.pop(name), golden.pop(name, None), batch))
         return outputs
 
     def show(self, batch: Batch, names: Collection[str]) -> dict[str, Array]:
@@ -99,7 +100,7 @@ class HostComparison:
 
     def accumulated(self) -> Mapping[str, Figures]:
         """What was counted so far."""
-        return {name: counts.figures() for name, counts in self._counts.items()}
+        return {name: self._counts[name].figures() for name in self._names if name in self._counts}
 
     def local(self) -> Mapping[str, Sums]:
         """What the segments gave so far."""
@@ -112,9 +113,25 @@ class HostComparison:
     def _exact_of(self, name: str) -> Exact:
         return self._exact.setdefault(name, Exact())
 
-    def _count(self, name: str, array: Array, batch: Batch, golden: Array | None) -> bool:
-        axis = self._axes.of(name, array.shape, batch.fed)
-        return self._counts.setdefault(name, Counts()).add(array, batch, golden, axis)
+    def _each(self, names: Collection[str], work: Callable[[str], None]) -> None:
+        """Do the work for each of the names; every core takes the next one that is left."""
+        left = iter(list(names))  # Of a list's iterator each name comes once, whoever asks.
+
+        def some() -> None:
+            for name in left:
+                work(name)
+
+        for done in [self._looking.submit(some) for _ in range(cores())]:
+            done.result()
+
+    def _look(self, name: str, array: Array, golden: Array | None, batch: Batch) -> None:
+        """Compare a tensor of the candidate's own run with golden's."""
+        if is_float(array):
+            axis = self._axes.of(name, array.shape, batch.fed)
+            if not self._counts.setdefault(name, Counts()).add(array, batch, golden, axis):
+                self._batches.add(batch.start)
+        elif golden is not None and is_exact(array):
+            self._exact_of(name).add(*(self._axes.judged(name, each, batch) for each in (golden, array)))
 
     def _add_local(self, golden: Arrays, batch: Batch) -> None:
         if self._segments is None:
@@ -124,15 +141,20 @@ class HostComparison:
             self._segments = self._stack.enter_context(self._backend.segments(self._built, sizes, self._limit))
         for segment in self._segments:
             results = segment.session.run({**{n: golden[n] for n in segment.needs & golden.keys()}, **batch.inputs})
-            for name, result in segment.gives.items():
-                array = results.pop(result, None)
-                if array is None:
-                    continue
-                pair = (self._axes.judged(name, a, batch) for a in (golden[name], array))
-                if is_exact(array):
-                    self._exact_of(name).add_local(*pair)
-                elif array.shape == golden[name].shape:
-                    self._local.setdefault(name, Sums()).add(*pair)
+            self._each(segment.gives.keys(), partial(self._look_alone, segment.gives, golden, results, batch))
+
+    def _look_alone(
+        self, gives: Mapping[str, str], golden: Arrays, results: dict[str, Array], batch: Batch, name: str
+    ) -> None:
+        """Compare what a tensor's own operation makes of golden's tensors with golden's."""
+        array = results.pop(gives[name], None)
+        if array is None:
+            return
+        expected, found = (self._axes.judged(name, each, batch) for each in (golden[name], array))
+        if is_exact(array):
+            self._exact_of(name).add_local(expected, found)
+        elif array.shape == golden[name].shape:
+            self._local.setdefault(name, Sums()).add(expected, found)
 
 
 def comparison(

@@ -9,6 +9,7 @@ does not have makes the pair bad: nothing that follows from it may pass.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,12 +41,21 @@ class Sums:
     bad: bool = False
     elements: int = 0
 
-    def add(self, golden: Array, candidate: Array) -> None:
-        """Take two tensors of one size in: any real or boolean element types."""
+    def add(self, golden: Array, candidate: Array, look: Callable[[Array, Array], None] | None = None) -> None:
+        """Take two tensors of one size in: any real or boolean element types.
+
+        Args:
+            golden: one tensor.
+            candidate: the other.
+            look: is shown every block of both while it is in cache, so that nobody needs to read the tensors again.
+        """
         first, second = plain(golden).reshape(-1), plain(candidate).reshape(-1)
         self.elements += first.size
         for start in range(0, first.size, BLOCK):
-            self._add(first[start : start + BLOCK], second[start : start + BLOCK])
+            blocks = first[start : start + BLOCK], second[start : start + BLOCK]
+            self._add(*blocks)
+            if look:
+                look(*blocks)
 
     def _add(self, golden: Array, candidate: Array) -> None:
         wide = golden.astype(np.float64)
