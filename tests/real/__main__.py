@@ -1,0 +1,102 @@
+"""Audit the models that PyPI packages ship, hold each answer against a second opinion, and write the table.
+
+python -m tests.real cpu   [--only NAMES] [--precisions P]     every candidate, emulated by ONNX Runtime
+python -m tests.real stage DIR [--only NAMES]                  models and inputs for a machine without network
+python -m tests.real gpu   DIR [--only NAMES] [--precisions P] engines of what was staged, by TensorRT
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench.programs import ProgramFailed
+from tests.lab import Unavailable, say
+from tests.real.engines import engine_opinion
+from tests.real.models import MODELS
+from tests.real.runs import audited, disagreements, second_opinion
+from tests.real.staging import PRECISIONS, stage, staged
+from tests.real.table import PAGE, Row, row, write
+
+ROOT = Path(__file__).parents[2]
+
+
+def names(text: str, known: Sequence[str]) -> list[str]:
+    """A list of the command line."""
+    chosen = text.split(",")
+    if unknown := [name for name in chosen if name not in known]:
+        raise argparse.ArgumentTypeError(f"takes {','.join(known)}; got {','.join(unknown)}")
+    return chosen
+
+
+def arguments() -> argparse.Namespace:
+    """What is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("cpu", "stage", "gpu"))
+    parser.add_argument("folder", nargs="?", type=Path, help="where models are staged")
+    parser.add_argument("--only", type=lambda text: names(text, tuple(MODELS)), default=list(MODELS), metavar="NAMES")
+    parser.add_argument("--precisions", type=lambda text: names(text, PRECISIONS), default=list(PRECISIONS))
+    parser.add_argument("--samples", type=int, help="stage so many of each model, not as many as are audited")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "real", help="where reports are left")
+    parser.add_argument("--page", type=Path, default=PAGE, help="whose table is written")
+    asked = parser.parse_args()
+    if asked.command != "cpu" and asked.folder is None:
+        parser.error(f"{asked.command} needs the folder of the staged models")
+    return asked
+
+
+def staging(asked: argparse.Namespace) -> int:
+    """Write the chosen models and their inputs; what is there already stays."""
+    for name in asked.only:
+        if not (target := asked.folder / name).is_dir():
+            if asked.samples:
+                stage(name, target, asked.samples)
+            else:
+                shutil.copytree(staged(name), target)
+            say(f"{target}: {sum(file.stat().st_size for file in target.rglob('*') if file.is_file()) / 1e6:.1f} MB")
+    return 0
+
+
+def one(asked: argparse.Namespace, name: str, precision: str) -> tuple[Row, bool]:
+    """Audit one candidate of one model; its row, and whether all is as it should be."""
+    on_gpu = asked.command == "gpu"
+    folder = (asked.folder / name if on_gpu else staged(name)).absolute()
+    try:
+        ran = audited(name, precision, folder, asked.out.absolute(), "tensorrt" if on_gpu else "onnxruntime")
+    except ProgramFailed as error:
+        return Row((name, precision, "**crashed**", "–", str(error).splitlines()[-1], "–", "–")), False
+    if not ran.report:
+        refused = MODELS[name].refused
+        return row(ran, None, ()), bool(refused) and refused in ran.said
+    other = engine_opinion(ran, folder) if on_gpu else second_opinion(ran, folder)
+    wrong = list(disagreements(ran, other)) if other else []
+    return row(ran, other, wrong), not wrong
+
+
+def auditing(asked: argparse.Namespace) -> int:
+    """Audit, print and write; 1 where anything disagrees with the second opinion or was no audit."""
+    bad = False
+    for name in asked.only:
+        for precision in asked.precisions:
+            line, good = one(asked, name, precision)
+            print(line, flush=True)
+            write([line], asked.command, asked.page)
+            bad = bad or not good
+    return int(bad)
+
+
+def main() -> int:
+    """Do what is asked for."""
+    asked = arguments()
+    try:
+        return staging(asked) if asked.command == "stage" else auditing(asked)
+    except (Unavailable, ProgramFailed) as error:
+        print(f"tests.real: {error}", file=sys.stderr)
+        return 69 if isinstance(error, Unavailable) else 70
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,44 @@
+"""Models as packages ship them, audited whole, and every figure held against a second opinion.
+
+The small ones are part of every run of the tests; all of them, with the table, are `make test-real`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.real.models import MODELS, QUICK
+from tests.real.runs import audited, disagreements, second_opinion
+from tests.real.staging import PRECISIONS, staged
+from tests.real.table import PAGE, rows_of
+
+AUDITED = [(name, precision) for name in QUICK if not MODELS[name].refused for precision in PRECISIONS]
+
+
+@pytest.mark.parametrize(("name", "precision"), AUDITED)
+def test_a_report_on_a_real_model_says_what_a_second_opinion_says(name: str, precision: str, tmp_path: Path) -> None:
+    ran = audited(name, precision, staged(name), tmp_path)
+    assert ran.report, ran.said
+    other = second_opinion(ran, staged(name))
+    assert other is not None or ran.verdict == "Inconclusive"
+    assert other is None or list(disagreements(ran, other)) == []
+
+
+@pytest.mark.parametrize("name", [name for name in QUICK if MODELS[name].refused])
+def test_a_layout_that_cannot_be_said_is_refused_in_one_sentence(name: str, tmp_path: Path) -> None:
+    ran = audited(name, "fp32", staged(name), tmp_path)
+    assert not ran.report
+    assert MODELS[name].refused in ran.said
+
+
+def test_the_table_has_every_candidate_of_every_model() -> None:
+    wanted = {(name, precision) for name in MODELS for precision in PRECISIONS}
+    assert set(rows_of(PAGE.read_text(), "cpu")) == wanted
+
+
+def test_the_page_says_where_each_model_comes_from() -> None:
+    listed = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", PAGE.read_text(), re.MULTILINE)
+    assert listed == [(name, str(model.wheel or "trained here")) for name, model in MODELS.items()]
