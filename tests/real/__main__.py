@@ -67,7 +67,9 @@ def one(asked: argparse.Namespace, name: str, precision: str) -> tuple[Row, bool
     try:
         ran = audited(name, precision, folder, asked.out.absolute(), "tensorrt" if on_gpu else "onnxruntime")
     except ProgramFailed as error:
-        return Row((name, precision, "**crashed**", "–", str(error).splitlines()[-1], "–", "–")), False
+        lines = str(error).splitlines()
+        said = next((line for line in lines if line.startswith("assay: ")), lines[-1])
+        return Row((name, precision, "**crashed**", "–", said, "–", "–")), False
     if not ran.report:
         refused = MODELS[name].refused
         return row(ran, None, ()), bool(refused) and refused in ran.said

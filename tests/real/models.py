@@ -48,8 +48,8 @@ class RealModel:
         quick: small enough for `make test`.
         scores: output with the scores of the classes, where it is not the first.
         dataset: further fields of the audit's dataset.
-        fp32: the verdict of its fp32 candidate: tensors inside control flow cannot be looked at, and a Softmax that reads
-            8 bits in the model as it is shipped breaches layerConstraints.
+        fp32: the verdict of its fp32 candidate: what control flow hides cannot be judged, and 8 bits before a Softmax
+            are a breach in the model as it is shipped.
         refused: a word of what Assay answers where the model's layout cannot be said; empty where it is audited.
     """
 
