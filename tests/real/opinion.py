@@ -25,6 +25,7 @@ from onnx import numpy_helper
 __all__ = ["Opinion", "bare_session", "batches", "golden", "of_file", "rounded"]
 
 Arrays = dict[str, NDArray[Any]]
+SUMS: Final = {"Conv", "Gemm", "MatMul", "LSTM", "GRU", "RNN"}
 FORMATS: Final = {"fp16": np.float16, "bf16": ml_dtypes.bfloat16}
 
 
@@ -117,9 +118,9 @@ def of_file(reference: Callable[[Arrays], Arrays], model: Path, fed: Iterable[Ar
 def rounded(
     reference: Callable[[Arrays], Arrays], model: Path, fed: Iterable[Arrays], precision: str
 ) -> Opinion | None:
-    """Of a candidate that rounds every tensor; None where control flow hides some of them."""
+    """Of a candidate that rounds every tensor; None where sums are taken inside control flow, which is run whole."""
     graph = onnx.load(str(model))
-    if any(_captured(node) for node in graph.graph.node):
+    if any(_hidden(node) & SUMS for node in graph.graph.node):
         return None
     nodes, opinion = Nodes(graph, precision), Opinion()
     for arrays in fed:
@@ -176,6 +177,12 @@ class Nodes:
         alone = onnx.ModelProto(ir_version=self._model.ir_version, opset_import=self._model.opset_import, graph=graph)
         self._sessions[index] = bare_session(alone.SerializeToString(), 1)
         return self._sessions[index]
+
+
+def _hidden(node: onnx.NodeProto) -> set[str]:
+    """Kinds of the nodes in graphs inside a node."""
+    inner = [graph for each in node.attribute for graph in (each.g, *each.graphs)]
+    return {kind for graph in inner for each in graph.node for kind in (each.op_type, *_hidden(each))}
 
 
 def _captured(node: onnx.NodeProto) -> set[str]:
