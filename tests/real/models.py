@@ -25,7 +25,6 @@ NUDENET = Wheel("nudenet", "3.4.2", "5937dbd84e5d8e5de038f08ffea5a1bb50a08475776
 DDDDOCR = Wheel("ddddocr", "1.6.1", "c7c70f4ae2d0335440ae8b272eea48c9f6888ecef46785fe2311f0c97a133935")
 MAGIKA = Wheel("magika", "1.0.3", "938d8e033953f2ddeb8c35dc423aa289ca116bfa7a71a778f6e77460f9025803")
 BASIC_PITCH = Wheel("basic-pitch", "0.4.0", "738adb503aae7fdfc7d1e1511aa0ce35052315f260a19531ef4c356708425db0")
-SPEECHMOS = Wheel("speechmos", "0.0.1.1", "31c4c9d3234f6ee10102edff74333014c50006a3f389daf7ecacae34e68ebbf7")
 PIPECAT = Wheel("pipecat-ai", "1.14.0", "0352f504b44e78bdf524e45af4bc759601c835b9b7dc195efe5e03384b974a44")
 AKIKI = Wheel("akiki", "0.0.6", "7ff58c6874f29fa5b56f38d153e78247f4dbab268b4e32f30e3f222a1e2c3ee7")
 TASHKEEL = Wheel("text2tashkeel", "0.1.0", "dd1ad22b6b012a71f1467d95fbaceecc38b22f4882c31389a6d35cdc1669967c")
@@ -146,11 +145,6 @@ MODELS: Final[dict[str, RealModel]] = {
     "basic-pitch": RealModel(
         "notes in music, spectrogram inside", _music, 6, 2,
         wheel=BASIC_PITCH, member="basic_pitch/saved_models/icassp_2022/nmp.onnx",
-    ),
-    "dnsmos": RealModel(
-        "speech quality, STFT inside",
-        lambda random, samples: {"input_1": sounds.speech(random, samples, 144160)}, 4, 2,
-        wheel=SPEECHMOS, member="speechmos/dnsmos_models/sig_bak_ovr.onnx",
     ),
     "smart-turn": RealModel(
         "end of turn in speech: transformer encoder (Whisper tiny), Q/DQ as shipped", _turns, 8, 4,
