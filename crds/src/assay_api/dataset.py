@@ -93,3 +93,6 @@ class Dataset(Model):
     """Samples per inference. A model with a fixed batch is fed in its own; feeds are run one by one. Default 32."""
     samples: int | None = Field(default=None, ge=1, le=100_000_000)
     """Use only the first so many samples. Default: all."""
+    synthetic: bool = False
+    """Whether the values are made up, as those are that `assay init` makes where it is given none. Nothing passes on
+    them: what would is Inconclusive. Default false."""

@@ -128,6 +128,14 @@ def inconclusive_if_unrounded(findings: Iterable[Finding], evidence: Evidence) -
     return told
 
 
+def inconclusive_if(doubt: str, finding: Finding) -> Finding:
+    """The finding; where there is a doubt, nothing passes, and the sentence begins with it."""
+    if finding.verdict is not Verdict.PASSED or not doubt:
+        return finding
+    message = f"{doubt}; as it stands, {finding.message}"
+    return finding.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "message": message})
+
+
 def probe_disagrees(seen: Reproduction | None) -> str:
     """That the run that shows tensors is another one than the plain run, and how far; empty where it is not."""
     if seen is None or seen.bitwise or seen.snr >= REPRODUCES_DB:

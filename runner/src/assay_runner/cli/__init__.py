@@ -18,6 +18,7 @@ from assay_runner import interruption
 
 COMMANDS: Final[dict[str, str]] = {
     "run": "assay_runner.cli.run",
+    "init": "assay_runner.cli.init",
     "validate": "assay_runner.cli.validate",
     "plan": "assay_runner.cli.plan",
     "report": "assay_runner.cli.report",
@@ -87,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
         choices=("onnxruntime",),
         help="put ONNX Runtime on CPU in the place of TensorRT: an emulation, and every page says so",
     )
+    _init(commands)
     _file(commands.add_parser("validate", help="check audit files by the same rules as the API server"))
     _file(commands.add_parser("plan", help="show the tasks of an audit and the GPUs they need"))
     _report(commands)
@@ -94,6 +96,25 @@ def parser() -> argparse.ArgumentParser:
     schema.add_argument("what", nargs="?", choices=("audit", "report"), default="audit", help="default audit")
     commands.add_parser("task", help="run one task inside a Pod (used by the operator)")
     return top
+
+
+def _init(commands: argparse._SubParsersAction[_Parser]) -> None:
+    init = commands.add_parser(
+        "init",
+        help="draft the first audit of a model",
+        description="Write an audit that fits a model and its data, with a comment for each guess. The data are looked "
+        "at and fed to the model once. Without data a small synthetic set is made, on which nothing passes.",
+    )
+    init.add_argument("model", metavar="MODEL", help="an ONNX file, or its URI")
+    init.add_argument("data", metavar="DATA", nargs="?", help="a file of inputs, a folder of them, or a URI")
+    init.add_argument("-o", "--output", metavar="FILE", default="audit.yaml", help="file to write (default audit.yaml)")
+    init.add_argument("--force", action="store_true", help="replace the file if it is there")
+    init.add_argument(
+        "--backend",
+        choices=("onnxruntime", "tensorrt"),
+        default="onnxruntime",
+        help="of the candidates (default onnxruntime, which emulates them on a CPU)",
+    )
 
 
 def _report(commands: argparse._SubParsersAction[_Parser]) -> None:

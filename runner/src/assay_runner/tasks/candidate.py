@@ -30,6 +30,11 @@ from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import single_report
 from assay_runner.trial.measure import measure
 
+MADE_UP = (
+    "the values of the dataset are made up, which says nothing of real ones: name real samples in dataset.uri, and "
+    "remove dataset.synthetic"
+)
+
 
 def run_candidate(task: Task, context: Context) -> TaskResult:
     """Audit one candidate and publish its report.
@@ -65,7 +70,7 @@ def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
     dataset = dataset_of(task, model, context)
     setting, shelves = _setting(task, context, backend, record, model, dataset, notes)
     try:
-        measured = measure(setting, parse_checks(task.spec))
+        measured = measure(setting, parse_checks(task.spec), MADE_UP if task.spec.dataset.synthetic else "")
         context.progress.stage("publish")
         for shelf in shelves:
             shelf.keep()

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from assay_api.report import CandidateReport, Finding
+from assay_api.report import CandidateReport, Finding, Verdict
 from assay_runner.backends.seams import Accounting
 from assay_runner.checks import Check
 from assay_runner.checks.builds import builds_of, spoken
+from assay_runner.checks.check import inconclusive_if
+from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.errors import InvalidInput
 from assay_runner.passes.setting import Setting
 from assay_runner.trial.report import candidate_report
@@ -24,8 +26,13 @@ class Measured(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def measure(setting: Setting, checks: Sequence[Check]) -> Measured:
+def measure(setting: Setting, checks: Sequence[Check], doubt: str = "") -> Measured:
     """Measure a built candidate and judge it.
+
+    Args:
+        setting: what is measured.
+        checks: what is asked.
+        doubt: why nothing that would pass may be said to, or empty.
 
     Raises:
         InvalidInput: model and data do not fit each other, or a check names an output that is not there.
@@ -45,7 +52,17 @@ def measure(setting: Setting, checks: Sequence[Check]) -> Measured:
         evidence, findings = closer, judge(checks, closer)
     if isinstance(backend, Accounting) and (made := backend.made(built)):
         evidence = replace(evidence, notes=(*evidence.notes, f"built beside the engine: {'; '.join(made)}"))
-    return Measured(*candidate_report(setting.subject, checks, evidence, findings))
+    return Measured(*candidate_report(setting.subject, checks, evidence, _doubted(doubt, findings)))
+
+
+def _doubted(doubt: str, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, one of them in doubt, which is enough for the verdict: of outputs where there is one that passes.
+
+    What holds for all of them is said once.
+    """
+    passing = [finding for finding in findings if finding.verdict is Verdict.PASSED]
+    chosen = next((finding for finding in passing if finding.check == OutputDrift.name), next(iter(passing), None))
+    return [inconclusive_if(doubt, finding) if finding is chosen else finding for finding in findings]
 
 
 def _check_outputs(checks: Iterable[Check], outputs: Sequence[str]) -> None:

@@ -1,0 +1,170 @@
+"""A dataset for a draft: each way of feeding is tried on the model itself, and the first that runs is taken."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from assay_runner.backends.sessions import OrtSession, Purpose
+from assay_runner.data.arrays import ArrayHeader
+from assay_runner.data.datasets import Dataset, Source, open_dataset
+from assay_runner.data.finding import find
+from assay_runner.data.readers.reader import Wanted
+from assay_runner.drafting.draft import Data
+from assay_runner.drafting.facts import Facts
+from assay_runner.drafting.synthetic import synthetic
+from assay_runner.drafting.ways import Way, ways
+from assay_runner.errors import InvalidInput
+from assay_runner.models.feeding import Feeding, fixed_batch, input_axes
+from assay_runner.models.loading import LoadedModel
+from assay_runner.stores.files import disk_error
+from assay_runner.tensors import Array, names
+
+if TYPE_CHECKING:
+    from assay_runner.stores import Store
+
+BATCHES: Final = (32, 1)
+"""Samples per inference that are tried."""
+
+
+class Found(NamedTuple):
+    """What lies at a URI: the files, in a few words, and the arrays of the first of them."""
+
+    said: str
+    headers: Mapping[str, ArrayHeader]
+
+
+def data_at(store: Store, uri: str, model: LoadedModel, scratch: Path) -> Data:
+    """The dataset at a URI, as the model takes it.
+
+    Args:
+        store: where it lies.
+        uri: a file, or a prefix of files.
+        model: loaded as one that is fed by feeds, which any model can be.
+        scratch: for what must be fetched.
+
+    Raises:
+        InvalidInput: it is fed in no way that the model takes; the reason is that of the likeliest way.
+        Unavailable: the store does not answer.
+    """
+    found = _look(store, uri, model, scratch)
+    session = OrtSession(model.path, Purpose.PLAIN)
+    refused: list[str] = []
+    for way in ways(model.inputs, found.headers.keys()):
+        try:
+            dataset = _opened(store, uri, model, way, session, scratch)
+        except InvalidInput as error:
+            refused.append(str(error))
+            continue
+        said = f"{found.said}, {dataset.samples} {'feeds' if way.feeding.feeds else 'samples'}"
+        labels = _labels(found.headers, dataset)
+        return Data(uri, way, dataset.batch, dataset.samples, dataset.fixed, labels, note=said)
+    raise InvalidInput(refused[0])
+
+
+def made_up(store: Store, uri: str, folder: Path, model: LoadedModel, facts: Facts, scratch: Path) -> Data:
+    """A synthetic dataset, written where the audit will look for it.
+
+    Args:
+        store: reads what is written.
+        uri: of the folder.
+        folder: the same, on this machine; what lies there is replaced.
+        model: loaded as one that is fed by feeds.
+        facts: of the model.
+        scratch: a folder for what reading needs.
+
+    Raises:
+        InvalidInput: the model runs in none of the shapes that are tried, or the folder cannot be written.
+        Unavailable: the disk is full.
+    """
+    session = OrtSession(model.path, Purpose.PLAIN)
+    refused: list[str] = []
+    for way in ways(model.inputs, None):
+        try:
+            fed = as_fed(model, way.feeding)
+        except InvalidInput as error:
+            refused.append(str(error))
+            continue
+        for files in synthetic(fed, facts.rows):
+            _write(folder, files)
+            try:
+                dataset = _opened(store, uri, fed, way, session, scratch)
+            except InvalidInput as error:
+                refused.append(str(error))
+                continue
+            return Data(
+                uri,
+                way,
+                dataset.batch,
+                dataset.samples,
+                dataset.fixed,
+                synthetic=True,
+                note=f"{dataset.samples} made-up samples",
+            )
+    shutil.rmtree(folder, ignore_errors=True)
+    raise InvalidInput(f"no made-up inputs that {model.path.name} takes were found, so give some: {refused[-1]}")
+
+
+def _write(folder: Path, files: Sequence[Mapping[str, Array]]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("*.npz"):
+            old.unlink()
+        for number, arrays in enumerate(files):
+            np.savez(folder / f"{number:03}.npz", **arrays)  # type: ignore[arg-type]
+    except OSError as error:
+        raise disk_error(error, folder) from error
+
+
+def as_fed(model: LoadedModel, feeding: Feeding) -> LoadedModel:
+    """The model, fed in another way.
+
+    Raises:
+        InvalidInput: it cannot be.
+    """
+    uri = model.path.name
+    axes = input_axes(model.inputs, feeding, uri)
+    batch = 1 if feeding.feeds else fixed_batch(model.inputs, axes, uri)
+    return replace(model, feeding=feeding, axes=axes, batch=batch)
+
+
+def _opened(store: Store, uri: str, model: LoadedModel, way: Way, session: OrtSession, scratch: Path) -> Dataset:
+    """The dataset in a batch that the model runs.
+
+    Raises:
+        InvalidInput: it does not fit, or the model runs it in none.
+    """
+    fed = as_fed(model, way.feeding)
+    failure: InvalidInput | None = None
+    for batch in BATCHES:
+        dataset = open_dataset(store, Source(uri=uri, batch=batch), fed, scratch)
+        try:
+            session.run(next(iter(dataset)).inputs)
+        except InvalidInput as error:
+            failure = failure or error
+            if dataset.fixed or way.feeding.feeds:
+                break
+            continue
+        return dataset
+    assert failure is not None
+    raise failure
+
+
+def _look(store: Store, uri: str, model: LoadedModel, scratch: Path) -> Found:
+    asked = Wanted("inputs", names(model.inputs))
+    files = find(store, uri, "dataset", asked)
+    part = next(files.parts(store, asked, scratch))
+    count = len(files.groups)
+    return Found(f"{count} of {files.reader.name}" if count > 1 else files.reader.name, part.headers(store))
+
+
+def _labels(headers: Mapping[str, ArrayHeader], dataset: Dataset) -> str:
+    """The only array of integers, one per sample, that is no input."""
+    fed = set(names(dataset.inputs))
+    found = [n for n, h in headers.items() if n not in fed and h.dtype.kind in "iu" and h.row in ((), (1,))]
+    return found[0] if len(found) == 1 else ""
