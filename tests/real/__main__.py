@@ -39,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("folder", nargs="?", type=Path, help="where models are staged")
     parser.add_argument("--only", type=lambda text: names(text, tuple(MODELS)), default=list(MODELS), metavar="NAMES")
     parser.add_argument("--precisions", type=lambda text: names(text, PRECISIONS), default=list(PRECISIONS))
+    parser.add_argument("--level", type=int, help="optimisation level of engines (default TensorRT's)")
     parser.add_argument("--samples", type=int, help="stage so many of each model, not as many as are audited")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "real", help="where reports are left")
     parser.add_argument("--page", type=Path, default=PAGE, help="whose table is written")
@@ -65,7 +66,8 @@ def one(asked: argparse.Namespace, name: str, precision: str) -> tuple[Row, bool
     on_gpu = asked.command == "gpu"
     folder = (asked.folder / name if on_gpu else staged(name)).absolute()
     try:
-        ran = audited(name, precision, folder, asked.out.absolute(), "tensorrt" if on_gpu else "onnxruntime")
+        out, backend = asked.out.absolute(), "tensorrt" if on_gpu else "onnxruntime"
+        ran = audited(name, precision, folder, out, backend, asked.level if on_gpu else None)
     except ProgramFailed as error:
         lines = str(error).splitlines()
         said = next((line for line in lines if line.startswith("assay: ")), lines[-1])

@@ -119,7 +119,7 @@ MODELS: Final[dict[str, RealModel]] = {
     "silero-vad": RealModel(
         "voice detector, LSTM inside If", _voice, 64, 32, quick=True,
         wheel=SILERO, member="silero_vad/data/silero_vad.onnx",
-        dataset={"inputs": {"sr": {"constant": 16000}, "state": {"axis": 1}}}, fp32="Inconclusive", refused="sr",
+        dataset={"inputs": {"sr": {"constant": 16000}, "state": {"axis": 1}}}, fp32="Inconclusive",
     ),
     "nudenet": RealModel(
         "object detector (YOLOv8n)", lambda random, samples: {"images": images.scenes(random, samples, 320)}, 8, 4,

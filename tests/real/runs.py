@@ -73,7 +73,9 @@ def decibels(metrics: Mapping[str, Any]) -> float:
     return -np.inf if np.isnan(said) else said
 
 
-def audited(name: str, precision: str, staged: Path, out: Path, backend: str = "onnxruntime") -> Ran:
+def audited(
+    name: str, precision: str, staged: Path, out: Path, backend: str = "onnxruntime", level: int | None = None
+) -> Ran:
     """Run the audit; nothing of an earlier one is taken up.
 
     Raises:
@@ -82,7 +84,7 @@ def audited(name: str, precision: str, staged: Path, out: Path, backend: str = "
     folder = out / f"{name}-{precision}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    file = write_audit(audit(name, precision, backend), staged)
+    file = write_audit(audit(name, precision, backend, level=level), staged)
     log = folder / "assay.log"
     argv = python("assay_runner", "run", "-f", file, "--out", folder / "out")
     used = measured(argv, log, (*VERDICTS, REFUSED))

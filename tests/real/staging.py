@@ -74,11 +74,17 @@ def stage(name: str, folder: Path, samples: int = 0) -> None:
 
 
 def audit(
-    name: str, precision: str, backend: str = "onnxruntime", checks: tuple[str, ...] | None = None
+    name: str,
+    precision: str,
+    backend: str = "onnxruntime",
+    checks: tuple[str, ...] | None = None,
+    level: int | None = None,
 ) -> dict[str, Any]:
-    """The audit of one candidate of a staged model, by every check that applies to it."""
+    """The audit of one candidate of a staged model, by every check that applies to it; `level` is TensorRT's."""
     model = MODELS[name]
     candidate: dict[str, Any] = {"name": precision, "backend": backend, "precision": precision}
+    if level is not None:
+        candidate["build"] = {"optimizationLevel": level}
     if precision == "int8":
         candidate["calibration"] = {"uri": "file://./calib/"}
     return {
