@@ -113,3 +113,25 @@ def test_a_closed_stream_changes_no_verdict(tmp_path: Path, closed: str, limit: 
     assert ended.returncode == code, ended.stderr
     assert "assay: " not in ended.stderr
     assert (tmp_path / "out" / "report.html").read_text().startswith("<!doctype html>")
+
+
+POSTPONED = """
+import os, signal, sys
+from assay_runner import interruption
+
+interruption.install()
+try:
+    with interruption.postponed():
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not interruption.came():
+            pass
+        print("went on")
+    print("never")
+except KeyboardInterrupt:
+    sys.exit(interruption.told())
+"""
+
+
+def test_a_request_within_a_library_that_calls_back_waits_for_its_end() -> None:
+    ended = subprocess.run([sys.executable, "-c", POSTPONED], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "went on\n", "assay: terminated\n")

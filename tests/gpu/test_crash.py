@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,16 +92,22 @@ def _block(
     return [*first, *heads, *rest], [*numbers, *more, *given], f"{p}y"
 
 
-def audited(name: str, folder: Path, *program: str, checks: Any = CHECKS, **spec: Any) -> tuple[int, str, Report]:
-    """Run the audit as a process; its exit code, what it said, and its report."""
+def written(name: str, folder: Path, checks: Any = CHECKS, **spec: Any) -> Path:
+    """The audit's file, its model and data beside it."""
     onnx.save(transformer(), str(folder / "transformer.onnx"))
     (folder / "data").mkdir(exist_ok=True)
     np.savez(folder / "data" / "part-0.npz", x=random(SAMPLES, WORDS, WIDTH))
     candidates = [trt("fp16", level=2, typing="strong"), trt("fp32", "next", level=2)]
     document = audit(name, folder / "transformer.onnx", folder / "data", candidates, checks, batch=BATCH)
     document["spec"] |= spec
-    file, out = folder / f"{name}.yaml", folder / "out"
+    file = folder / f"{name}.yaml"
     file.write_text(yaml.safe_dump(document))
+    return file
+
+
+def audited(name: str, folder: Path, *program: str, checks: Any = CHECKS, **spec: Any) -> tuple[int, str, Report]:
+    """Run the audit as a process; its exit code, what it said, and its report."""
+    file, out = written(name, folder, checks, **spec), folder / "out"
     shared_by_audits(out / "cache")
     ended = subprocess.run(
         [sys.executable, *(program or ("-m", "assay_runner")), "run", "-f", str(file), "--out", str(out)],
@@ -152,3 +159,18 @@ def test_a_crash_of_an_engine_that_runs_costs_what_it_showed(tmp_path: Path, way
     assert words in finite.message
     assert "outputDrift" in verdicts(report, "fp16")
     assert verdicts(report, "next")["finite"] is Verdict.PASSED
+
+
+def test_a_request_to_stop_a_build_is_one_word(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "assay_runner", "run", "-f", str(written("stopped", tmp_path)), "--out"]
+    environment = {**os.environ, "PYTHONPATH": PATHS, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [*words, str(tmp_path / "out")], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "build the engine" in line and "steps" in line)
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+        assert process.wait(60) == 143, said
+    assert said.splitlines()[-1] == "assay: terminated"
+    assert "KeyboardInterrupt" not in said

@@ -70,6 +70,21 @@ def deferred() -> Iterator[None]:
         _REQUESTS.held = before
 
 
+@contextmanager
+def postponed() -> Iterator[None]:
+    """While the block runs, a request interrupts nothing: what is inside asks `came` and ends early; then it does.
+
+    For a library that calls back into Python and takes an exception there for an error to print.
+
+    Raises:
+        KeyboardInterrupt: a request came meanwhile.
+    """
+    with deferred():
+        yield
+    if came() and not _REQUESTS.held:
+        raise KeyboardInterrupt
+
+
 def die_with(parent: int) -> bool:
     """Have the kernel end this process when `parent`, which made it, ends; whether that is still there."""
     import ctypes

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from assay_runner import interruption
 from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.calibrator import end
 from assay_runner.backends.tensorrt.configuration import Settings
@@ -101,7 +102,9 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     record = None if recipe.tactics is None else Record(recipe.tactics)
     if record is not None:
         config.algorithm_selector = selector(trt, record)
-    plan = builder.build_serialized_network(network, config)
+    # An exception in the monitor is printed by TensorRT, traceback and all; told to, it stops at its next step.
+    with interruption.postponed():
+        plan = builder.build_serialized_network(network, config)
     if recipe.calibrator is not None:
         end(config.int8_calibrator)
     if plan is None:

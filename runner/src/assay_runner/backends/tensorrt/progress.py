@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assay_runner import journal
+from assay_runner import interruption, journal
 from assay_runner.backends.tensorrt.library import tensorrt
 from assay_runner.tensors import Progress
 
@@ -35,7 +35,7 @@ def monitor(progress: Progress, what: str) -> Any:
             if phase_name in self._outer:
                 progress.advance(max(0, step + 1 - self._outer[phase_name]))
                 self._outer[phase_name] = max(step + 1, self._outer[phase_name])
-            return True
+            return not interruption.came()
 
         def phase_finish(self, phase_name: str) -> None:
             self._outer.pop(phase_name, None)
