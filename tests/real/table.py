@@ -83,7 +83,9 @@ def write(rows: Iterable[Row], mark: str, page: Path = PAGE) -> None:
     kept = [pair for pair in known if pair[0] in places]
     ordered = sorted(kept, key=lambda pair: (places[pair[0]], ("fp32", "fp16", "bf16", "int8").index(pair[1])))
     table = "\n".join([str(Row(HEAD)), str(Row(("---",) * len(HEAD))), *(known[pair] for pair in ordered)])
-    page.write_text(text.replace(_between(text, mark), f"\n{table}\n"))
+    # With its marks: two tables may hold the same, or nothing.
+    old, new = (f"<!-- {mark} -->{held}<!-- /{mark} -->" for held in (_between(text, mark), f"\n{table}\n"))
+    page.write_text(text.replace(old, new))
 
 
 def _between(text: str, mark: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from tests.real.models import MODELS, QUICK
 from tests.real.runs import audited, disagreements, second_opinion
 from tests.real.staging import PRECISIONS, staged
-from tests.real.table import PAGE, rows_of
+from tests.real.table import PAGE, Row, rows_of, write
 
 AUDITED = [(name, precision) for name in QUICK if not MODELS[name].refused for precision in PRECISIONS]
 
@@ -42,3 +42,11 @@ def test_the_table_has_every_candidate_of_every_model() -> None:
 def test_the_page_says_where_each_model_comes_from() -> None:
     listed = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", PAGE.read_text(), re.MULTILINE)
     assert listed == [(name, str(model.wheel or "trained here")) for name, model in MODELS.items()]
+
+
+def test_a_row_goes_into_its_own_table(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- cpu -->\n<!-- /cpu -->\n\n<!-- gpu -->\n<!-- /gpu -->\n")
+    write([Row(("magika", "fp16", "Failed", "–", "a cause", "1.0 s", "1 MB"))], "gpu", page)
+    assert rows_of(page.read_text(), "cpu") == {}
+    assert list(rows_of(page.read_text(), "gpu")) == [("magika", "fp16")]

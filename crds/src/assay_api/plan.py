@@ -141,12 +141,12 @@ def plan(spec: AuditSpec, audit: str, *, output: str, cache: str, rerun: str = "
         cache: URI of the prefix of reusable results.
         rerun: value of the rerun annotation.
     """
-    return _tasks(spec, audit=audit, run=run_digest(spec, rerun), output=output, cache=cache)
+    return tasks_of(spec, audit=audit, run=run_digest(spec, rerun), output=output, cache=cache)
 
 
 def siblings(task: Task) -> dict[str, Task]:
     """The tasks of a task's run by key, itself among them, as the plan that made it has them."""
-    planned = _tasks(task.spec, audit=task.audit, run=task.run, output=task.output, cache=task.cache)
+    planned = tasks_of(task.spec, audit=task.audit, run=task.run, output=task.output, cache=task.cache)
     return {each.key: each for each in planned}
 
 
@@ -179,7 +179,8 @@ def in_order(tasks: Iterable[Task]) -> tuple[Task, ...]:
     return tuple(ordered.values())
 
 
-def _tasks(spec: AuditSpec, *, audit: str, run: str, output: str, cache: str) -> tuple[Task, ...]:
+def tasks_of(spec: AuditSpec, *, audit: str, run: str, output: str, cache: str) -> tuple[Task, ...]:
+    """`plan`, where the digest of the run is known."""
     task = partial(Task, audit=audit, run=run, output=output, cache=cache, spec=spec)
     reference = After(task=GOLDEN)
     candidates = [

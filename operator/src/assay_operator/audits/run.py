@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from assay_api.audit import AuditSpec
 from assay_api.model import problems, to_wire
-from assay_api.plan import Task, cache_folder, plan, run_digest, run_folder
+from assay_api.plan import Task, cache_folder, run_digest, run_folder, tasks_of
 from assay_operator.audits.jobs import TASK_BYTES
 from assay_operator.audits.observed import Audit
 from assay_operator.objects.raw import compact
@@ -52,7 +52,7 @@ def _run_of(namespace: str, name: str, uid: str, rerun: str, spec_json: bytes) -
         digest = run_digest(spec, rerun)
         uri = spec.artifacts.uri
         output = run_folder(uri, namespace, name, digest, uid)
-        tasks = plan(spec, f"{namespace}/{name}", output=output, cache=cache_folder(uri), rerun=rerun)
+        tasks = tasks_of(spec, audit=f"{namespace}/{name}", run=digest, output=output, cache=cache_folder(uri))
     except ValidationError as error:
         return Refused(tuple(f"spec.{sentence}" for sentence in problems(error)))
     except ValueError as error:

@@ -26,6 +26,7 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml; charset=utf-8"
 # What the API server's YAML takes as an escape only: controls, line ends beside \n, the byte order mark, noncharacters.
 ESCAPED: Final = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+DELETE: Final = "\x7f"
 SURROGATES: Final = range(0xD800, 0xE000)
 TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 CHUNK: Final = 500
@@ -139,7 +140,9 @@ class Api:
 
 def yaml_text(body: Raw) -> bytes:
     """JSON that is YAML too, in UTF-8: YAML knows no pairs of surrogates, with which JSON escapes an emoji."""
-    return ESCAPED.sub(_escape, json.dumps(body, ensure_ascii=False)).encode()
+    text = json.dumps(body, ensure_ascii=False)
+    # Almost always; JSON itself escapes the controls below a blank.
+    return text.encode() if text.isascii() and DELETE not in text else ESCAPED.sub(_escape, text).encode()
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 Raw = Mapping[str, Any]
 Manifest = dict[str, Any]
 """An object as it is sent."""
+_COMPACT: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 def compact(value: Any) -> bytes:
     """The value as JSON without blanks."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _COMPACT.encode(value).encode()
 
 
 def first(items: Sequence[Raw] | None) -> Raw:
