@@ -49,7 +49,6 @@ class RealModel:
         dataset: further fields of the audit's dataset.
         fp32: the verdict of its fp32 candidate: what control flow hides cannot be judged, and 8 bits before a Softmax
             are a breach in the model as it is shipped.
-        refused: a word of what Assay answers where the model's layout cannot be said; empty where it is audited.
     """
 
     kind: str
@@ -63,7 +62,6 @@ class RealModel:
     scores: str = ""
     dataset: Mapping[str, Any] = field(default_factory=dict)
     fp32: str = "Passed"
-    refused: str = ""
 
 
 def _detector(random: np.random.Generator, samples: int) -> Arrays:
@@ -119,7 +117,7 @@ MODELS: Final[dict[str, RealModel]] = {
     "silero-vad": RealModel(
         "voice detector, LSTM inside If", _voice, 64, 32, quick=True,
         wheel=SILERO, member="silero_vad/data/silero_vad.onnx",
-        dataset={"inputs": {"sr": {"constant": 16000}, "state": {"axis": 1}}}, fp32="Inconclusive",
+        dataset={"inputs": {"sr": {"constant": 16000}, "state": {"axis": 1}}},
     ),
     "nudenet": RealModel(
         "object detector (YOLOv8n)", lambda random, samples: {"images": images.scenes(random, samples, 320)}, 8, 4,

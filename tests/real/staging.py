@@ -104,7 +104,7 @@ def audit(
 def _told(model: RealModel) -> Mapping[str, Any]:
     """What the audit says of the dataset beside its place."""
     labels = {"labels": LABELS} if _labelled(model) else {}
-    return {**labels, **({} if model.refused else model.dataset)}
+    return {**labels, **model.dataset}
 
 
 def _labelled(model: RealModel) -> bool:

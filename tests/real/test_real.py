@@ -15,7 +15,7 @@ from tests.real.runs import audited, disagreements, second_opinion
 from tests.real.staging import PRECISIONS, staged
 from tests.real.table import PAGE, Row, rows_of, write
 
-AUDITED = [(name, precision) for name in QUICK if not MODELS[name].refused for precision in PRECISIONS]
+AUDITED = [(name, precision) for name in QUICK for precision in PRECISIONS]
 
 
 @pytest.mark.parametrize(("name", "precision"), AUDITED)
@@ -23,15 +23,9 @@ def test_a_report_on_a_real_model_says_what_a_second_opinion_says(name: str, pre
     ran = audited(name, precision, staged(name), tmp_path)
     assert ran.report, ran.said
     other = second_opinion(ran, staged(name))
-    assert other is not None or ran.verdict == "Inconclusive"
+    # Nobody else computes it either where sums are taken inside control flow: then not all of it can have been judged.
+    assert other is not None or any(finding["verdict"] == "Inconclusive" for finding in ran.findings)
     assert other is None or list(disagreements(ran, other)) == []
-
-
-@pytest.mark.parametrize("name", [name for name in QUICK if MODELS[name].refused])
-def test_a_layout_that_cannot_be_said_is_refused_in_one_sentence(name: str, tmp_path: Path) -> None:
-    ran = audited(name, "fp32", staged(name), tmp_path)
-    assert not ran.report
-    assert MODELS[name].refused in ran.said
 
 
 def test_the_table_has_every_candidate_of_every_model() -> None:
