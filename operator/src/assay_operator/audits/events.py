@@ -45,12 +45,13 @@ def end_events(old: AuditStatus, new: AuditStatus) -> tuple[Event, ...]:
     return (Event(NORMAL if now.reason == Reason.PASSED else WARNING, "Complete", f"{now.reason}: {now.message}"),)
 
 
-def superseded_events(superseded: Sequence[str]) -> tuple[Event, ...]:
-    """The event of an earlier run that is given up."""
+def superseded_events(superseded: Sequence[str], by: str = "A new run takes over") -> tuple[Event, ...]:
+    """The event of an earlier run that is given up, and for what."""
     if not superseded:
         return ()
-    count = f"{len(superseded)} Job{'s' if len(superseded) > 1 else ''}"
-    return (Event(NORMAL, Reason.SUPERSEDED, f"A new run takes over: {count} of the earlier one go."),)
+    many = len(superseded) > 1
+    go = f"{len(superseded)} Job{'s' if many else ''} of the earlier run {'go' if many else 'goes'}"
+    return (Event(NORMAL, Reason.SUPERSEDED, f"{by}: {go}."),)
 
 
 def _run_events(

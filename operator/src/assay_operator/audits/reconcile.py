@@ -45,7 +45,8 @@ def reconcile(observed: Observed, now: datetime, settings: Settings) -> Decision
     superseded = tuple(job.name for job in mine if job.run != digest)
     if isinstance(run, Refused):
         new = invalid_status(run.sentences, observed, old, now)
-        events = (*superseded_events(superseded), *end_events(old, new))
+        given_up = superseded_events(superseded, "The spec as it is now cannot be run")
+        events = (*given_up, *end_events(old, new))
         return _decision(audit, new, delete=_jobs(superseded), events=events)
     if old.run == run.digest and (ended := ended_status(run.spec, observed, old, now)):
         delete = _jobs(superseded, _left_over(run, mine, observed.pods))
