@@ -6,8 +6,9 @@ import math
 
 import pytest
 
-from assay_runner.checks.check import decibels, spoken, why_not_served
+from assay_runner.checks.check import decibels, place, spoken, why_not_served
 from assay_runner.evidence import EngineFacts, Reproduction, ShownTensors, TensorFaults
+from assay_runner.tensors import Site
 from assay_runner.trial.report import reproduces
 from tests.evidence import proof
 
@@ -16,7 +17,7 @@ from tests.evidence import proof
     ("value", "text"),
     [
         (247918.953, "247,919"), (1523178.75, "1,523,179"), (-1e12, "-1e12"), (9.04, "9.04"), (9999.4, "9999"),
-        (1.04713e8, "104,713,000"), (3e-7, "3e-7"), (math.inf, "inf"),
+        (1.04713e8, "104,713,000"), (1e9, "1e9"), (1e4, "10,000"), (3e-7, "3e-7"), (math.inf, "inf"),
     ],
 )  # fmt: skip
 def test_spoken(value: float, text: str) -> None:
@@ -30,6 +31,18 @@ def test_spoken(value: float, text: str) -> None:
 )  # fmt: skip
 def test_decibels(value: float, text: str) -> None:
     assert decibels(value, 17.0) == text
+
+
+@pytest.mark.parametrize(
+    ("site", "text"),
+    [
+        (Site("x"), "tensor 'x'"),
+        (Site("t", "n"), "tensor 't' of node 'n'"),
+        (Site("t", "n", "Conv"), "tensor 't' of node 'n' (Conv)"),
+    ],
+)
+def test_place(site: Site, text: str) -> None:
+    assert place(site) == text
 
 
 @pytest.mark.parametrize(
@@ -63,6 +76,7 @@ def test_tensors_of_another_engine_lead_out(snr: float, typing: str, said: str) 
             "(one of them is not finite or has another shape), so what it shows of the tensors is not what is served",
         ),
         (math.nan, "(one of them is not finite or has another shape)"),
+        (math.inf, "gives the numbers of the plain run, but other indices or shapes"),
     ],
 )
 def test_a_note_tells_how_near_the_tensors_are_to_those_served(snr: float, said: str) -> None:

@@ -79,7 +79,7 @@ def spoken(value: float) -> str:
     """A measured value in a sentence: all digits where they can be read, else four."""
     if 1e4 <= abs(value) < 1e9:
         return f"{value:,.0f}"
-    return f"{value:.4g}".replace("e+", "e").replace("e-0", "e-")
+    return f"{value:.4g}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
 
 
 def decibels(value: float, limit: float) -> str:
