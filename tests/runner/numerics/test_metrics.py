@@ -14,6 +14,9 @@ from assay_api.model import parse
 from assay_api.report import Verdict
 from assay_runner.checks import CHECKS, Check, parse_checks
 from assay_runner.errors import InvalidInput
+from assay_runner.evidence import Scores
+from assay_runner.tensors import Site
+from tests.evidence import proof
 from tests.models import Samples, embedding, mlp, random
 from tests.runner.numerics.candidates import int8, measured
 from tests.unit.api.audits import spec
@@ -88,6 +91,23 @@ def test_a_share_that_is_lost_fails_and_names_the_worst_sample(tmp_path: Path) -
     assert found.value is not None
     assert found.value < 0.9
     assert f"sample {details(found)['worstSample']} lost most" in found.message
+
+
+@pytest.mark.parametrize(
+    ("golden", "candidate", "worst"),
+    [
+        ([1, 1, 1, 1], [1, 0.5, 0, 0.5], 2),
+        ([1, 1, 1, 1], [1, 0, np.nan, -9], 2),
+        ([np.inf, 1, 1, 1], [0, 1, np.nan, 1], 2),
+    ],
+    ids=["the largest loss", "NaN before a loss", "NaN before an infinite loss"],
+)
+def test_the_sample_that_lost_most_is_named(golden: list[float], candidate: list[float], worst: int) -> None:
+    made = check(name="m", atLeast=1)
+    scores = Scores(Site("t", "n", "Op"), np.array(golden, np.float64), np.array(candidate, np.float64))
+    [found] = made.judge(proof(scores, check=made, samples=4))
+    assert (found.verdict, details(found)["worstSample"]) == (Verdict.FAILED, worst)
+    assert f"sample {worst} lost most" in found.message
 
 
 @pytest.mark.parametrize(("bound", "verdict"), [(1, Verdict.PASSED), (1.5, Verdict.FAILED)])
