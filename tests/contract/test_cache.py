@@ -214,3 +214,28 @@ def test_damaged_timings_are_begun_anew(place: Place, tmp_path: Path, how: str) 
     meanwhile.keep()
     assert timings(place, tmp_path / "d").fetch() == ()
     assert (tmp_path / "d" / "timing.cache").read_bytes() == b"grown"
+
+
+def test_timings_are_added_to_by_what_others_wrote_meanwhile_and_by_nothing_else(place: Place, tmp_path: Path) -> None:
+    def written(name: str, content: bytes) -> None:
+        (tmp_path / name / "timing.cache").write_bytes(content)
+
+    def stored() -> bytes:
+        shelf = timings(place, tmp_path / "reader")
+        assert shelf.fetch() == ()
+        return (tmp_path / "reader" / "timing.cache").read_bytes()
+
+    ours, theirs = (timings(place, tmp_path / name) for name in ("ours", "theirs"))
+    ours.fetch()
+    written("ours", b"a")
+    ours.keep()
+    written("ours", b"ab")
+    ours.keep()
+    assert stored() == b"ab"
+    theirs.fetch()
+    written("theirs", b"abc")
+    theirs.keep()
+    assert stored() == b"abc"
+    written("ours", b"abd")
+    ours.keep()
+    assert stored() == b"abdabc"

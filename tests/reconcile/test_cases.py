@@ -4,9 +4,10 @@ import pytest
 
 from assay_api.names import STATUS_BYTES
 from assay_api.status import AuditStatus
-from assay_operator.audits.reconcile import reconcile
+from assay_operator.audits.reconcile import read_status, reconcile
+from assay_operator.audits.status import unwritable_status
 from assay_operator.objects.decision import Decision
-from assay_operator.objects.raw import compact
+from assay_operator.objects.raw import compact, timestamp
 from tests.reconcile.cases import SETTINGS, Case, carried_out, names, status_after, with_status
 
 ROUNDS = 3
@@ -60,3 +61,25 @@ def test_once_carried_out_nothing_is_left_to_do_but_wait(name: str) -> None:
     assert len(made) == len(set(made)), "a Job that is there is not created again"
     idle = reconcile(seen, case.now, SETTINGS)
     assert idle == Decision(requeue_after=idle.requeue_after)
+
+
+@pytest.mark.parametrize(("said", "told"), [("a\0b", "a\ufffdb"), ("x" * 9999, "x" * 100)])
+def test_a_status_that_cannot_be_written_ends_its_run_and_says_why(said: str, told: str) -> None:
+    case = Case("candidates-running")
+    seen, refused = case.observed(), case.decide().status
+    assert refused is not None
+    status = unwritable_status(refused, said, seen, read_status(seen.audit), case.now)
+    assert (status.phase, status.verdict, status.observed_generation) == ("Stalled", None, refused.observed_generation)
+    assert (status.run, status.start_time) == (refused.run, refused.start_time)
+    assert status.completion_time == timestamp(case.now)
+    by_type = {condition.type: condition for condition in status.conditions}
+    assert [by_type[kind].status for kind in ("Ready", "Stalled", "Complete", "Passed")] == [
+        "False",
+        "True",
+        "True",
+        "Unknown",
+    ]
+    for kind in ("Ready", "Stalled", "Complete", "Passed"):
+        assert by_type[kind].reason == "Error"
+        assert by_type[kind].message.startswith(f"the status could not be written: {told}")
+        assert len(by_type[kind].message) <= 512

@@ -8,7 +8,7 @@ import pytest
 
 from assay_api.entries import EngineEntry
 from assay_api.report import Verdict
-from assay_runner.checks.achieved_precision import AchievedPrecision
+from assay_runner.checks.achieved_precision import WIDE, AchievedPrecision
 from assay_runner.evidence import EngineFacts, EngineLayer, EngineTensor, Evidence
 from tests.wire import details
 
@@ -50,6 +50,8 @@ def test_verdicts(case: str) -> None:
     [found] = AchievedPrecision(share=share).judge(evidence)
     assert found.verdict is verdict, found.message
     assert said in found.message
+    metric = "narrowerLayers" if precision in WIDE else "layersShare"
+    assert found.metric == (metric if counts and precision else None)
     if counts:
         assert details(found).get("achieved", engine(counts).achieved()) == engine(counts).achieved()
 
@@ -59,6 +61,7 @@ def test_verdicts(case: str) -> None:
     [
         ("fp16", {"FP16": 1, "FP32": 2}, (), "only 1 of 3 layers that compute ran in it: 2 FP32, 1 FP16; the builder"),
         ("int8", {"FP32": 9, "INT8": 1}, (), "look where the Q/DQ pairs stand, or set share to have this fail"),
+        ("fp8", {"FP16": 9, "FP8": 1}, (), "look where the Q/DQ pairs stand, or set share to have this fail"),
         (
             "int8",
             {"FP32": 24, "INT8": 1},
@@ -89,12 +92,13 @@ def test_no_share_asked_for_is_no_limit() -> None:
 def test_a_layer_that_does_not_tell_says_why(shown: tuple[str, ...], said: str) -> None:
     layer = EngineLayer("l", "kgen", outputs=tuple(EngineTensor("y", words) for words in shown))
     [found] = AchievedPrecision().judge(Evidence("c", 4, "fp16", engine=EngineFacts((layer,))))
-    assert (found.verdict, said in found.message) == (Verdict.INCONCLUSIVE, True)
+    assert (found.verdict, found.message.endswith(said)) == (Verdict.INCONCLUSIVE, True)
 
 
 def test_what_is_no_engine_is_not_judged() -> None:
     [found] = AchievedPrecision().judge(Evidence("c", samples=4, precision="fp16"))
-    assert (found.verdict, "is no engine" in found.message) == (Verdict.INCONCLUSIVE, True)
+    assert (found.verdict, found.message.startswith("the candidate is no engine, so")) == (Verdict.INCONCLUSIVE, True)
+    assert found.message.endswith("chosen by no builder: audit it on backend tensorrt to have this judged")
 
 
 def test_strong_typing_is_told_apart() -> None:

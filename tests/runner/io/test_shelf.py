@@ -315,6 +315,17 @@ def test_a_build_of_the_cache_tells_what_the_one_that_was_made_told(
     fields = {"name": "int8", "precision": "int8", **backend}
     asked = parse(Candidate, fields | {"calibration": {"uri": "file:///c/"}})
     request = BuildRequest(OnnxRuntime(), made, order_of(asked, made.path), calibration, "versions", {})
-    first, second = (build_or_take(request, tmp_path / name, Heard(), store, CACHE)[0] for name in ("a", "b"))
+    heard = {name: Heard() for name in ("a", "b", "c")}
+    first, second = (build_or_take(request, tmp_path / name, heard[name], store, CACHE)[0] for name in ("a", "b"))
     assert first.hidden
     assert replace(second, path=first.path, folder=first.folder) == first
+    taken = "build taken from the cache"
+    assert (taken in heard["a"].notes, taken in heard["b"].notes) == (False, True)
+
+    [file] = [stat for stat in store.list(f"{CACHE}/build/") if stat.uri.endswith(".onnx")]
+    store.put(file.uri, b"another")
+    third, _ = build_or_take(request, tmp_path / "c", heard["c"], store, CACHE)
+    [note] = third.notes[len(first.notes) :]
+    assert "the cached build did not match its digest" in note
+    assert note in heard["c"].notes
+    assert replace(third, path=first.path, folder=first.folder, notes=first.notes) == first

@@ -23,6 +23,7 @@ from assay_runner.evidence import (
     Fault,
     Ranges,
     RangesWanted,
+    Reproduction,
     ShownTensors,
     TensorFaults,
 )
@@ -124,6 +125,10 @@ def test_sums_inside_operators(op: str, accumulator: str, verdict: Verdict, tmp_
     assert found.verdict is verdict, found.message
     assert f"{what} inside node 'y.node' ({op})" in found.message
     assert "in 2 of 2 samples" in found.message
+    if verdict is not Verdict.PASSED:
+        assert (found.metric, found.limit) == ("innerSum", 65504)
+    [listed] = details(found)["innerSums"]
+    assert (listed["node"], listed["op"], listed["samples"]) == ("y.node", op, 2)
 
 
 def test_values_that_vanish(tmp_path: Path) -> None:
@@ -286,6 +291,20 @@ def test_a_candidate_that_got_away_with_it_is_told(faults: tuple[Fault, ...], sa
     told = "none of the 2 tensors that the engine makes is infinite for it, but 6 lie inside fused layers, where it may"
     assert (told in found.message) is said
     assert "no tensor of this candidate" not in found.message
+
+
+@pytest.mark.parametrize(
+    ("looked_at", "reproduction", "said"),
+    [(4, Reproduction(True, np.inf), True), (0, Reproduction(True, np.inf), False), (4, Reproduction(False, 3), False)],
+    ids=["all were looked at", "none was", "those of another engine were"],
+)
+def test_no_tensor_is_said_to_be_finite_that_was_not_looked_at(
+    looked_at: int, reproduction: Reproduction, said: bool
+) -> None:
+    shown = ShownTensors(TensorFaults(looked_at, ()), reproduction=reproduction)
+    [found] = Fp16Range().judge(judged_on(Ranges((SQUARED,), (), 0), shown))
+    assert found.verdict is Verdict.FAILED
+    assert ("no tensor of this candidate was infinite" in found.message) is said
 
 
 EDGES = np.array([0, 65519, -65520, 2.0**-25, 2.0**-24, 2.0**-14, 1e9, np.inf, np.nan, 2.0**-15], np.float64)

@@ -189,7 +189,7 @@ def test_tensors_inside_are_shown_a_few_samples_at_a_time_and_within_bounds(
 def test_axes_are_found_out_once_for_all_candidates(tmp_path: Path) -> None:
     data = Counted(X, batch=TIME)
     reference = Reference(loaded(views("N"), tmp_path), data, (), "fp32", tmp_path / "golden")
-    assert reference.axes(inner=True).axes["y"] == 0
+    assert reference.axes(inner=True).axes["y"] == reference.axes(inner=True).axes["h0"] == 0
     reads = data.reads
     assert reference.axes(inner=True) is reference.axes(inner=True)
     assert reference.axes(inner=False).axes["y"] == 0

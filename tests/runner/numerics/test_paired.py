@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from assay_runner.statistics.paired import Pairs, bounds, keeps, samples_to_settle
+from assay_runner.statistics.paired import Pairs, bounds, keeps, samples_to_settle, score
 
 KEEPS = (0.9, 0.95, 0.99, 0.999)
 
@@ -48,6 +48,42 @@ def test_wrong_claims_are_rarer_than_one_in_twenty(m: int, keep: float) -> None:
         passed, failed = claims(m, keep, gain)
         assert passed <= 0.05
         assert failed <= 0.05
+
+
+def by_definition(pairs: Pairs, phi: float) -> float:
+    """The score statistic, by what it is and not by its closed form.
+
+    Per sample that either run hits, u = 1 - phi where both do, -phi where golden alone does, 1 where the candidate
+    alone does. The statistic is the sum of u over its standard deviation, with the shares (a, b, c) that are likeliest
+    among those whose ratio of hit rates is phi, that is whose mean u is 0: a = phi (1 - c) - c, b = 1 - phi (1 - c).
+    Their likelihood is concave in c, so that thirds find its maximum.
+    """
+    seen = np.array([pairs.both, pairs.golden, pairs.candidate])
+
+    def shares(c: float) -> NDArray[np.float64]:
+        return np.array([phi * (1 - c) - c, 1 - phi * (1 - c), c])
+
+    def likelihood(c: float) -> float:
+        return float((seen * np.log(shares(c))).sum())
+
+    low, high = max(0.0, 1 - 1 / phi), phi / (1 + phi)
+    for _ in range(200):
+        left, right = low + (high - low) / 3, high - (high - low) / 3
+        low, high = (left, high) if likelihood(left) < likelihood(right) else (low, right)
+    u = np.array([1 - phi, -phi, 1])
+    variance = seen.sum() * float((shares((low + high) / 2) * u**2).sum())
+    return float((seen * u).sum()) / math.sqrt(variance)
+
+
+@pytest.mark.parametrize("phi", [0.5, 0.9, 0.97, 1, 1.2])
+@pytest.mark.parametrize("pairs", [Pairs(90, 6, 2, 10), Pairs(50, 30, 1, 0), Pairs(970, 5, 25, 9), Pairs(3, 20, 14, 2)])
+def test_the_score_is_the_one_of_its_definition(pairs: Pairs, phi: float) -> None:
+    z = score(pairs, phi, 0)
+    assert z == pytest.approx(by_definition(pairs, phi), rel=1e-6, abs=1e-9)
+    excess = pairs.both + pairs.candidate - phi * (pairs.both + pairs.golden)
+    for correction in (0.5, 0.75):
+        drawn = max(0.0, abs(excess) - correction) / abs(excess) if excess else 0.0
+        assert score(pairs, phi, correction) == pytest.approx(z * drawn)
 
 
 @pytest.mark.parametrize(("keep", "hits"), [(0.9, 40), (0.95, 80), (0.99, 400), (0.999, 4000)])

@@ -12,6 +12,7 @@ import pytest
 
 from assay_api.report import Finding, Verdict
 from assay_runner.backends import Built
+from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.checks.finite import Finite
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.errors import Unsupported
@@ -123,6 +124,20 @@ def test_what_cannot_be_split_is_noted_and_loses_no_result(tmp_path: Path) -> No
     assert "inside" not in found.message
     note = "the fused layer that makes tensor 'safe' could not be looked into: the plan was not built here"
     assert note in result.report.notes
+
+
+def test_a_tensor_that_is_not_shown_where_its_layer_is_split_is_noted(tmp_path: Path) -> None:
+    class Blind(Fusing):
+        @contextmanager
+        def open_inside(self, built: Built, tensor: str) -> Iterator[Kept]:
+            with self._opened(built, frozenset({tensor}), True, OnnxRuntime()) as split:
+                yield split
+
+    result = measured(layer_norm(), "fp16", DATA, tmp_path, Finite(), backend=Blind({"safe": ("squared", "variance")}))
+    found = finding(result, "finite")
+    assert (found.verdict, found.tensor) == (Verdict.FAILED, "safe")
+    assert "insideLayer" not in details(found)
+    assert "tensor 'safe' is not shown where the fused layer that makes it is split" in result.report.notes
 
 
 def test_all_tensors_are_compared_where_that_is_asked_for(tmp_path: Path) -> None:

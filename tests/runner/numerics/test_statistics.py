@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from assay_runner.statistics.blocks import BLOCK, Sums
+from assay_runner.statistics.blocks import BLOCK, Sums, cosine
 from assay_runner.statistics.quantiles import bad_end, worst_index
 from assay_runner.statistics.ranges import RangeCounts
 from assay_runner.statistics.samples import drift, identical, ranks, same_top_k, top
@@ -246,3 +246,17 @@ def test_a_range_ends_at_what_is_finite(
     ends = (counts.low, counts.high, counts.smallest)
     assert ends == tuple(float(np.float32(end)) for end in (low, high, smallest))
     assert (counts.overflow, counts.elements) == (overflows, np.isfinite(values).sum())
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_cosine_is_within_its_bounds_whatever_is_rounded(sign: int) -> None:
+    """The root of 3, squared, is less than 3."""
+    assert 3 / (math.sqrt(3) * math.sqrt(3)) > 1
+    three, sound = np.array([3.0]), np.array([False])
+    assert cosine(three, three, sign * three, sound).tolist() == [sign]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_cosine_of_nothing_warns_of_nothing() -> None:
+    none, one, sound = np.zeros(3), np.array([0.0, 2.0, 0.0]), np.array([False, False, True])
+    assert cosine(none, one, none, sound).tolist()[:2] == [1, 0]
