@@ -39,7 +39,8 @@ def calibrator(method: str, batches: Batches, dtypes: dict[str, np.dtype[Any]], 
             self._buffers = Buffers()
             self._batches: Iterator[Batch] | None = None
             first = next(iter(batches), None)
-            self.shapes = {name: first.row(name) for name in first.inputs} if first else {}
+            self.shapes = {name: array.shape for name, array in first.inputs.items()} if first else {}
+            self._rows = {name: first.row(name) for name in first.inputs} if first else {}
             self._size = first.count if first else 1
 
         def get_batch_size(self) -> int:
@@ -59,7 +60,7 @@ def calibrator(method: str, batches: Batches, dtypes: dict[str, np.dtype[Any]], 
             batch = next(self._batches, None)
             if batch is None:
                 return None
-            check_shapes({name: batch.row(name) for name in batch.inputs}, self.shapes)
+            check_shapes({name: batch.row(name) for name in batch.inputs}, self._rows)
             if batch.count < self._size and self.fed:
                 return None
             pointers = []
