@@ -22,7 +22,8 @@ def engine_opinion(ran: Ran, staged: Path) -> Opinion | None:
         engine = opened(plans, inputs, outputs)
     except LookupError:
         return None
-    found, reference, row = Opinion(), opinion.golden(model), MODELS[ran.name]
+    row = MODELS[ran.name]
+    found, reference = Opinion(parts=row.parts), opinion.golden(model)
     for arrays in opinion.batches(staged / "data", row.batch, row.dataset.get("inputs")):
         fed = {name: array for name, array in arrays.items() if name != LABELS}
         found.add(reference(fed), engine.run(fed), len(next(iter(fed.values()))))

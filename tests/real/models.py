@@ -49,6 +49,7 @@ class RealModel:
         dataset: further fields of the audit's dataset.
         fp32: the verdict of its fp32 candidate: what control flow hides cannot be judged, and 8 bits before a Softmax
             are a breach in the model as it is shipped.
+        parts: first and last channel, the second axis of an output, of what has a scale of its own.
     """
 
     kind: str
@@ -62,6 +63,7 @@ class RealModel:
     scores: str = ""
     dataset: Mapping[str, Any] = field(default_factory=dict)
     fp32: str = "Passed"
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def _detector(random: np.random.Generator, samples: int) -> Arrays:
@@ -121,7 +123,7 @@ MODELS: Final[dict[str, RealModel]] = {
     ),
     "nudenet": RealModel(
         "object detector (YOLOv8n)", lambda random, samples: {"images": images.scenes(random, samples, 320)}, 8, 4,
-        wheel=NUDENET, member="nudenet/320n.onnx",
+        wheel=NUDENET, member="nudenet/320n.onnx", parts={"output0": (4, 21)},
     ),
     "ddddocr": RealModel(
         "captcha reader, fixed batch", lambda random, samples: {"input1": images.captchas(random, samples, 64, 160)},

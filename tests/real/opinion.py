@@ -35,13 +35,18 @@ class Opinion:
 
     Attributes:
         snr: of the worst sample in dB, by output.
+        of_parts: the same of the channels of `parts`.
         max_abs: largest absolute difference, by output.
         unlike: outputs of other types than floats that differ anywhere.
         not_finite: first tensor that is NaN or infinite where golden's is not, in the order of the graph; empty where
             none is, or where tensors were not looked at.
+        parts: channels of an output, the second axis, that have a scale of their own: first and last.
     """
 
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
     snr: dict[str, float] = field(default_factory=dict)
+    of_parts: dict[str, float] = field(default_factory=dict)
     max_abs: dict[str, float] = field(default_factory=dict)
     unlike: set[str] = field(default_factory=set)
     not_finite: str = ""
@@ -54,13 +59,22 @@ class Opinion:
                 self.unlike |= {name} if not np.array_equal(expected, given) else set()
                 continue
             rows = samples if expected.shape[:1] == (samples,) else 1
-            first, second = (each.astype(np.float64).reshape(rows, -1) for each in (expected, given))
-            with np.errstate(all="ignore"):
-                noise = ((second - first) ** 2).sum(1)
-                ratios = np.where(noise == 0, np.inf, 10 * np.log10((first**2).sum(1) / noise))
-            worst = float(np.where(np.isnan(ratios), -np.inf, ratios).min())
-            self.snr[name] = min(self.snr.get(name, np.inf), worst)
-            self.max_abs[name] = float(np.maximum(self.max_abs.get(name, 0.0), np.abs(second - first).max()))
+            self.snr[name] = min(self.snr.get(name, np.inf), _worst(expected, given, rows))
+            if name in self.parts:
+                own = slice(self.parts[name][0], self.parts[name][1] + 1)
+                worst = _worst(expected[:, own], given[:, own], rows)
+                self.of_parts[name] = min(self.of_parts.get(name, np.inf), worst)
+            largest = np.abs(given.astype(np.float64) - expected).max()
+            self.max_abs[name] = float(np.maximum(self.max_abs.get(name, 0.0), largest))
+
+
+def _worst(expected: NDArray[Any], given: NDArray[Any], rows: int) -> float:
+    """dB of the worst sample."""
+    first, second = (each.astype(np.float64).reshape(rows, -1) for each in (expected, given))
+    with np.errstate(all="ignore"):
+        noise = ((second - first) ** 2).sum(1)
+        ratios = np.where(noise == 0, np.inf, 10 * np.log10((first**2).sum(1) / noise))
+    return float(np.where(np.isnan(ratios), -np.inf, ratios).min())
 
 
 def batches(data: Path, size: int, inputs: Mapping[str, Mapping[str, Any]] | None = None) -> Iterator[Arrays]:
@@ -107,22 +121,22 @@ def golden(model: Path) -> Callable[[Arrays], Arrays]:
     return partial(run, onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"]))
 
 
-def of_file(reference: Callable[[Arrays], Arrays], model: Path, fed: Iterable[Arrays]) -> Opinion:
+def of_file(opinion: Opinion, reference: Callable[[Arrays], Arrays], model: Path, fed: Iterable[Arrays]) -> Opinion:
     """Of a candidate that is a file: another ONNX model with the same inputs and outputs."""
-    opinion, session = Opinion(), bare_session(str(model))
+    session = bare_session(str(model))
     for arrays in fed:
         opinion.add(reference(arrays), run(session, arrays), len(next(iter(arrays.values()))))
     return opinion
 
 
 def rounded(
-    reference: Callable[[Arrays], Arrays], model: Path, fed: Iterable[Arrays], precision: str
+    opinion: Opinion, reference: Callable[[Arrays], Arrays], model: Path, fed: Iterable[Arrays], precision: str
 ) -> Opinion | None:
     """Of a candidate that rounds every tensor; None where sums are taken inside control flow, which is run whole."""
     graph = onnx.load(str(model))
     if any(_hidden(node) & SUMS for node in graph.graph.node):
         return None
-    nodes, opinion = Nodes(graph, precision), Opinion()
+    nodes = Nodes(graph, precision)
     for arrays in fed:
         found, outputs = nodes.run(arrays, True), reference(arrays)
         opinion.add(outputs, {name: found[name] for name in outputs}, len(next(iter(arrays.values()))))

@@ -97,14 +97,14 @@ def audited(
 def second_opinion(ran: Ran, staged: Path) -> Opinion | None:
     """What the same candidate does without Assay; None where there is nothing to compute it by."""
     model, path = MODELS[ran.name], staged / "model.onnx"
-    reference = opinion.golden(path)
+    reference, empty = opinion.golden(path), Opinion(parts=model.parts)
     fed = opinion.batches(staged / "data", model.batch, model.dataset.get("inputs"))
     if ran.precision == "fp32":
-        return opinion.of_file(reference, path, fed)
+        return opinion.of_file(empty, reference, path, fed)
     if ran.precision in opinion.FORMATS:
-        return opinion.rounded(reference, path, fed, ran.precision)
+        return opinion.rounded(empty, reference, path, fed, ran.precision)
     built = sorted((ran.folder / "out" / "cache").rglob("*.onnx"))
-    return opinion.of_file(reference, built[0], fed) if built else None
+    return opinion.of_file(empty, reference, built[0], fed) if built else None
 
 
 def disagreements(ran: Ran, other: Opinion) -> Iterable[str]:
@@ -126,8 +126,9 @@ def disagreements(ran: Ran, other: Opinion) -> Iterable[str]:
 
 def _other_verdicts(ran: Ran, other: Opinion) -> Iterable[str]:
     judged = ran.check("outputDrift")
-    broken = [name for name, snr in other.snr.items() if snr < LIMIT - CLOSE]
-    near = [name for name, snr in other.snr.items() if snr < LIMIT + CLOSE]
+    figures = [*other.snr.items(), *other.of_parts.items()]
+    broken = [name for name, snr in figures if snr < LIMIT - CLOSE]
+    near = [name for name, snr in figures if snr < LIMIT + CLOSE]
     if judged == "Passed" and broken:
         yield f"outputDrift passed, and {', '.join(broken)} breaks"
     if judged == "Failed" and not near and not other.unlike:

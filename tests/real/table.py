@@ -41,7 +41,7 @@ def row(ran: Ran, other: Opinion | None, wrong: Sequence[str]) -> Row:
 
 def told(other: Opinion) -> str:
     """The worst output's figure, and what is not finite."""
-    worst = min(other.snr.values(), default=math.inf)
+    worst = min((*other.snr.values(), *other.of_parts.values()), default=math.inf)
     parts = [] if worst == math.inf else ["not finite" if worst == -math.inf else f"{worst:.2f} dB"]
     parts += [f"{', '.join(sorted(other.unlike))} differs"] if other.unlike else []
     parts += [f"`{other.not_finite}` not finite"] if other.not_finite else []
