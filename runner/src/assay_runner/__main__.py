@@ -25,12 +25,19 @@ def main() -> None:
     if sys.argv[1:2] and sys.argv[1] in WATCHED:
         from assay_runner.watcher import watched
 
-        code = watched(_code)
+        code = watched(_computed)
     else:
         code = _code()
     interruption.uninstall()
     ending.code = code
     raise SystemExit(code)
+
+
+def _computed() -> int:
+    from assay_runner.allocation import keep_freed_memory
+
+    keep_freed_memory()
+    return _code()
 
 
 def _code() -> int:

@@ -1,0 +1,33 @@
+"""What is freed stays with the process: counted by the pages that the kernel has to clear."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+CLEARED = """
+import resource, sys
+import numpy as np
+from assay_runner.allocation import keep_freed_memory
+
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(8):
+    tensors = [np.ones(1 << 18) for _ in range(32)]
+    del tensors
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+"""Eight times 32 tensors of 2 MiB."""
+PAGES = 32 * (2 << 20) // 4096
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are counted as Linux does")
+def test_memory_that_was_freed_is_not_cleared_again() -> None:
+    given_back, kept = (
+        int(subprocess.run([sys.executable, "-c", CLEARED, how], capture_output=True, check=True).stdout)
+        for how in ("given back", "kept")
+    )
+    assert kept < 2 * PAGES < given_back
