@@ -18,7 +18,7 @@ CHANGED: Final = 1e-4
 """Share of the sum of magnitudes: what another order changes less may be the rounding of another kernel."""
 LEFT: Final = 0.1
 """Share of a change that may be left once the order is undone; along a wrong axis about all of it is."""
-BLOCK: Final = 1 << 20
+BLOCK: Final = 1 << 16
 """Elements."""
 
 
@@ -138,20 +138,33 @@ def _distance(first: Array, second: Array) -> float:
     """Sum of absolute differences, of numbers that are finite in both; of integers, how many differ."""
     if first.dtype.kind in "biu":
         return float(np.count_nonzero(first != second))
-    return sum(float(np.abs(one - other).sum()) for one, other in _finite(first, second))
+    return sum(_apart(one, other) for one, other in zip(_blocks(first), _blocks(second), strict=True))
 
 
 def _size(array: Array) -> float:
     if array.dtype.kind in "biu":
         return 0.0
-    return sum(float(np.abs(block).sum()) for block, _ in _finite(array, array))
+    return sum(_magnitude(block) for block in _blocks(array))
 
 
-def _finite(first: Array, second: Array) -> Iterator[tuple[Array, Array]]:
-    """Both in double precision, block by block; where either is not finite, 1 in place of a number and 0 of others."""
-    flat = first.reshape(-1), second.reshape(-1)
-    for start in range(0, first.size, BLOCK):
-        one, other = (array[start : start + BLOCK].astype(np.float64) for array in flat)
-        there = np.isfinite(one), np.isfinite(other)
-        both = there[0] & there[1]
-        yield np.where(both, one, there[0]), np.where(both, other, there[1])
+def _blocks(array: Array) -> Iterator[Array]:
+    """In double precision, small enough to stay in cache."""
+    flat = array.reshape(-1)
+    return (flat[start : start + BLOCK].astype(np.float64) for start in range(0, array.size, BLOCK))
+
+
+def _apart(one: Array, other: Array) -> float:
+    """Sum of absolute differences; where either is not finite, 1 in place of a number and 0 of others."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = float(np.abs(one - other).sum())
+    if np.isfinite(found):
+        return found
+    there = np.isfinite(one), np.isfinite(other)
+    both = there[0] & there[1]
+    return float(np.abs(np.where(both, one, there[0]) - np.where(both, other, there[1])).sum())
+
+
+def _magnitude(block: Array) -> float:
+    """Sum of magnitudes of what is finite."""
+    found = float(np.abs(block).sum())
+    return found if np.isfinite(found) else float(np.abs(block[np.isfinite(block)]).sum())
