@@ -93,6 +93,14 @@ def test_an_emulation_meets_no_limit(given: dict[str, Any], verdict: Verdict, tm
     assert "emulation" in found.message
 
 
+def test_an_emulation_is_timed_a_few_times_only(tmp_path: Path) -> None:
+    made = loaded(mlp(), tmp_path)
+    emulated = Subject("c", ORT, build(made, candidate("fp16"), tmp_path), made)
+    for asked, timed_runs in ((TimingWanted(100, 10), 10), (TimingWanted(3, 0), 3)):
+        found = timed(emulated, DATA, asked, Heard())
+        assert (found.emulated, len(found.milliseconds)) == (True, timed_runs)
+
+
 def test_without_a_clock_the_wall_clock_counts(tmp_path: Path) -> None:
     made = loaded(mlp(), tmp_path)
     built = build(made, candidate("fp32"), tmp_path)

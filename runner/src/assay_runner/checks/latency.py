@@ -41,9 +41,9 @@ class LatencyCheck(Check):
     device_memory_mb: float | None = Field(default=None, gt=0, alias="deviceMemoryMB")
     """Most device memory that the engine needs to run, in MB (10^6 bytes)."""
     runs: int = Field(default=100, ge=1, le=100000)
-    """Runs that are timed. Default 100."""
+    """Runs that are timed; of an emulation, 10 at most. Default 100."""
     warm_up: int = Field(default=10, ge=0, le=10000)
-    """Runs before, which do not count. Default 10."""
+    """Runs before, which do not count; before those of an emulation, one at most. Default 10."""
 
     @property
     def needs(self) -> tuple[TimingWanted]:

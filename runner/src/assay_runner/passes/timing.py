@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Final
 
 from assay_runner.backends import Built, Session
 from assay_runner.backends.seams import Timed, Weighed
@@ -13,14 +14,19 @@ from assay_runner.evidence.reruns import Timing
 from assay_runner.models.outline import read_outline
 from assay_runner.tensors import Batches, Progress
 
+EMULATED: Final = 10
+"""Runs of an emulation that are timed, at most: its time says nothing of an engine's, and no limit on it is judged."""
+
 
 def timed(subject: Subject, dataset: Batches, asked: TimingWanted, progress: Progress) -> Timing:
     """Time the dataset's first batch in a session of its own, after runs that do not count."""
-    built, runs = subject.built, asked.runs
+    built, runs, warm_up = subject.built, asked.runs, asked.warm_up
+    if built.emulated:
+        runs, warm_up = min(runs, EMULATED), min(warm_up, 1)
     progress.stage("latency", runs, "runs")
     batch = next(iter(dataset))
     with subject.backend.open(built) as session:
-        for _ in range(asked.warm_up):
+        for _ in range(warm_up):
             session.run(batch.inputs)
         if isinstance(session, Timed):
             found = tuple(session.time(batch.inputs, runs))
