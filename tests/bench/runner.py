@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from tests.bench.audits import DRIFT, LAYERS, audit, run_audit
 from tests.bench.figures import Figure, median_ratio, report, say
@@ -132,11 +133,29 @@ def trials(size: Size) -> Iterator[Figure]:
     yield Figure("runner_trials_memory_growth", told["memory"][-1][0] - told["memory"][1][0], 20, unit="MB")
 
 
+def statistics(size: Size) -> Iterator[Figure]:
+    """What is looked at of a tensor against one plain read of it and of golden's."""
+    say(f"statistics of two tensors of 64 MiB, on one core, {size.repeats} times")
+    folder = Path(tempfile.mkdtemp(prefix="assay-bench-statistics-"))
+    try:
+        ratios = []
+        for _ in range(size.repeats):
+            run_program(python("tests.bench.one_pass", folder / "found.json"), folder / "one_pass.log")
+            told = json.loads((folder / "found.json").read_text())
+            speeds = ", ".join(f"{kind} {told['bytes'] / told[kind] / 1e9:.1f} GB/s" for kind in ("statistics", "read"))
+            say(speeds)
+            ratios.append(told["statistics"] / told["read"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    yield Figure("runner_statistics_time_vs_read", median(ratios), 8)
+
+
 BENCHMARKS: dict[str, Callable[[Size], Iterator[Figure]]] = {
     "outputs": outputs,
     "memory": memory,
     "layers": layers,
     "trials": trials,
+    "statistics": statistics,
     "real": lambda size: real_models(size.real, size.repeats),
 }
 
