@@ -129,3 +129,13 @@ def test_an_added_mask(size: float, tmp_path: Path) -> None:
     for check in ("finite", "fp16Range"):
         said = "node 'y.node' (Softmax), behind 's.node', makes NaN of it where a whole row is -Inf, in 9 samples"
         assert said in every[check].message, every[check].message
+
+
+def test_nothing_times_an_infinity_is_where_nan_begins(tmp_path: Path) -> None:
+    """A mask of ones and zeros times -1e9, as BERT has it: 0 x -Inf is NaN before the Softmax sees it."""
+    weights = [constant("flags", np.array([0, 0, 1, 0], np.float32)), constant("low", np.float32(-1e9))]
+    found = findings(small(*weights, a="Abs x", b="Mul a flags", m="Mul b low", s="Add x m", y="Softmax s"), tmp_path)
+    for check in ("finite", "fp16Range"):
+        said = "node 'm.node' (Mul) makes NaN of it in 9 samples: 0 × Inf is none"
+        assert said in found[check].message, found[check].message
+        assert "whole row" not in found[check].message

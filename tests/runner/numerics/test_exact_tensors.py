@@ -12,6 +12,7 @@ from onnx import TensorProto
 
 from assay_api.model import parse
 from assay_api.report import Finding, Verdict
+from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.tensors import Array
 from tests.models import FLOAT, Samples, constant, model, node, random, value
@@ -202,6 +203,35 @@ def test_a_model_of_integers_alone_passes_where_all_are_equal(tmp_path: Path) ->
     found = drift(proto, "fp16", {"i": np.arange(24).reshape(6, 4)}, tmp_path)
     assert (found.verdict, found.metric, found.value) == (Verdict.PASSED, "equalElements", 1.0)
     assert found.message == "2 of 2 tensors compared, all within the limits"
+
+
+def test_integers_alone_leave_nothing_that_a_format_could_not_hold(tmp_path: Path) -> None:
+    proto = model(
+        [node("Gather", "t i", "rows"), node("ReduceSum", "rows one", "y", keepdims=0)],
+        [value("i", "N", 4, kind=INT64)],
+        [value("y", "N", 3, kind=INT64)],
+        [constant("t", np.arange(90).reshape(30, 3)), constant("one", np.array([1]))],
+        opset=13,
+    )
+    data = Samples({"i": np.arange(24).reshape(6, 4)})
+    for precision in ("fp32", "fp16"):
+        [found] = measured(proto, precision, data, tmp_path / precision, Fp16Range()).findings
+        assert (found.verdict, found.message) == (
+            Verdict.PASSED,
+            "golden holds no floating-point number, so there is none that FP16 could not hold",
+        )
+
+
+def test_sums_of_quantised_numbers_are_integers_where_nothing_is_read_from_them(tmp_path: Path) -> None:
+    proto = model(
+        [node("MatMulInteger", "i w", "y")],
+        [value("i", "N", 4, kind=UINT8)],
+        [value("y", "N", 2, kind=INT32)],
+        [constant("w", np.array([[1, -2], [3, -4], [5, -6], [7, -8]], np.int8))],
+    )
+    found = drift(proto, "fp16", {"i": np.arange(24, dtype=np.uint8).reshape(6, 4)}, tmp_path)
+    assert (found.verdict, found.metric, found.value) == (Verdict.PASSED, "equalElements", 1.0)
+    assert found.message == "1 of 1 tensors compared, all within the limits"
 
 
 def test_one_flag_that_keeps_other_rows_is_where_the_error_starts(tmp_path: Path) -> None:

@@ -216,6 +216,16 @@ def test_a_constant_output_is_compared_as_a_whole(by: float, verdict: Verdict, t
     assert "the worst of 20" in found["priors"].message
 
 
+@pytest.mark.parametrize("size", [3, 1, TIME])
+def test_a_weight_that_is_an_output_is_one_for_all_samples(size: int, tmp_path: Path) -> None:
+    proto = time_first()
+    proto.graph.initializer.append(constant("c", np.full(size, 1e-9, np.float32)))
+    proto.graph.output.append(value("c", size))
+    for precision, verdict in (("fp32", Verdict.PASSED), ("fp16", Verdict.FAILED)):
+        outcome = measured(proto, precision, DATA, tmp_path / precision, OutputDrift()).findings
+        assert {f.tensor: f.verdict for f in outcome} == {"y": Verdict.PASSED, "c": verdict}
+
+
 def test_what_samples_share_does_not_hold_other_checks_up(tmp_path: Path) -> None:
     names = ("batchInvariance", "extraOutput", "layerDrift", "finite")
     checks: tuple[Check, ...] = tuple(CHECKS[name]() for name in names)

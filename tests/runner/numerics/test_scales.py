@@ -179,6 +179,27 @@ def test_parts_are_known_through_what_leaves_them_apart(tmp_path: Path) -> None:
         assert shown(proto, tmp_path / str(index)) == BOTH, nodes[0].op_type
 
 
+def test_channels_that_are_written_over_are_a_part(tmp_path: Path) -> None:
+    """`y[..., :2] *= 640; y[..., 2:4] *= 320`, as exporters write it: cut out, multiplied and put back."""
+    places = np.stack(np.meshgrid([0], np.arange(A), np.arange(2), indexing="ij"), -1)
+    nodes = [
+        node("Sigmoid", "x", "s"),
+        node("Slice", "s zero two last", "xy"),
+        node("Mul", "xy big", "wide"),
+        node("ScatterND", "s first wide", "once"),
+        node("Slice", "once two four last", "wh"),
+        node("Mul", "wh half", "tall"),
+        node("ScatterND", "once second tall", "y"),
+    ]
+    numbers = {"zero": [0], "two": [2], "four": [4], "last": [2], "first": places}
+    weights = {name: np.array(each, np.int64) for name, each in numbers.items()}
+    weights["second"] = weights["first"] + np.array([0, 0, 2])
+    weights |= {"big": np.array(640, np.float32), "half": np.array(320, np.float32)}
+    proto = built(nodes, (1, A, C), **weights)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    assert shown(proto, tmp_path / "a") == [(0, 2, False), (2, 4, False), (4, 7, True)]
+
+
 def test_a_factor_per_channel_makes_parts(tmp_path: Path) -> None:
     factors = np.array([640, 640, 640, 640, 1, 1, 1], np.float32)
     proto = built([node("Sigmoid", "x", "s"), node("Mul", "s f", "y")], ("N", A, C), f=factors)

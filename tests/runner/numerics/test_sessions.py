@@ -24,6 +24,18 @@ SENTENCES = {
         "The input tensor cannot be reshaped to the requested shape.",
         "node 'r' (Reshape) failed: The input tensor cannot be reshaped to the requested shape",
     ),
+    "a condition alone": (
+        "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running LRN node. Name:'l' Status "
+        "Message: /onnxruntime_src/onnxruntime/core/providers/cpu/nn/lrn.cc:59 onnxruntime::common::Status "
+        "onnxruntime::LRN<T>::Compute(onnxruntime::OpKernel*) const [with T = float] X_shape.NumDimensions() == 4"
+        " was false",
+        "node 'l' (LRN) failed: X_shape.NumDimensions() == 4 was false",
+    ),
+    "a file without its folder": (
+        "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Loop node. Name:'l' Status "
+        "Message: loop.cc:466 Initialize Loop subgraph input 0 has unknown shape: i",
+        "node 'l' (Loop) failed: Loop subgraph input 0 has unknown shape: i",
+    ),
     "inside control flow": (
         "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running If node. "
         "Name:'if' Status Message: Non-zero status code returned while running Add node. Name:'add' Status Message: "

@@ -190,6 +190,8 @@ def sentence(text: str) -> str:
     # Place in ONNX Runtime's source, its function, and the condition that did not hold.
     text = re.sub(r"\S*/\S+\.(cc|h):\d+ .*? was false\. ", "", text)
     text = re.sub(r"\S*/\S+\.(cc|h):\d+ \S.*?\)( const)? (?=[A-Z])", "", text)
+    place, function = r"\S*\w\.(cc|h):\d+ ", r"[^()]*::[^()]*\([^()]*\)( const)?( \[with [^\]]*\])? "
+    text = re.sub(rf"{place}({function}|[A-Z]\w* (?=[A-Z]))?", "", text)
     # Control flow reports the node that failed inside it last.
     if match := re.search(r".*running (\S+) node\. Name:'([^']*)' Status Message: (.*)", text):
         text = f"node {match[2]!r} ({match[1]}) failed: {match[3]}"

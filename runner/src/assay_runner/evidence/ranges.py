@@ -146,6 +146,7 @@ class Ranges:
         summed: operators whose inner sums were measured.
         divisors: those with elements that FP16 makes zero, in topological order.
         inner_divisors: those inside operators, likewise.
+        integers: whether everything was looked at, and none of it is a floating-point number.
     """
 
     tensors: tuple[TensorRange, ...]
@@ -153,3 +154,4 @@ class Ranges:
     summed: int
     divisors: tuple[Divisor, ...] = ()
     inner_divisors: tuple[InnerDivisor, ...] = ()
+    integers: bool = False

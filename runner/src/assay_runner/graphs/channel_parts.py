@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 
 from assay_runner.graphs.batch_shapes import shapes_for
+from assay_runner.graphs.cut_out import Cut, cut_out
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.moved_axes import known_lengths, moved
 from assay_runner.graphs.node_inputs import Reader, small_weights
@@ -97,11 +98,14 @@ class _Graph:
         self._shapes |= {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
         self._lengths = known_lengths(model, self._weights, self._shapes)
         self._bounded: set[str] = set()
+        self._cuts: dict[str, Cut] = {}
         self.found: dict[str, Parts] = {}
         for node in model.graph.node:
             if node.domain not in ("", "ai.onnx"):
                 continue
             made = self._made(node)
+            if cut := cut_out(node, Reader(node, self._weights), self._shapes, self._cuts):
+                self._cuts[node.output[0]] = cut
             if self._is_bounded(node):
                 self._bounded.update(node.output)
             if made is not None and 1 < len(made.parts) <= MOST:
@@ -116,6 +120,8 @@ class _Graph:
         kind, reader = node.op_type, Reader(node, self._weights)
         if kind == "Concat":
             return self._joined(node, reader)
+        if kind == "ScatterND":
+            return self._written_over(node, reader)
         first = self.found.get(node.input[0]) if node.input else None
         if kind in SCALING:
             return self._scaled(node)
@@ -148,6 +154,23 @@ class _Graph:
             own = each.parts if each and each.axis == axis else (Part(0, length, name in self._bounded),)
             parts += [Part(start + part.start, start + part.stop, part.bounded) for part in own]
         return Parts(axis, rank, tuple(_merged(parts)))
+
+    def _written_over(self, node: onnx.NodeProto, reader: Reader) -> Parts | None:
+        """Channels that were cut out, computed with and put back where they were, as `y[..., :4] *= stride` is."""
+        before, cut = self._shapes.get(node.input[0], ()), self._cuts.get(node.input[2])
+        if cut is None or reader.text("reduction", "none") != "none" or not cut.put_back(before):
+            return None
+        length, name = before[cut.axis], node.input[0]
+        assert isinstance(length, int)
+        old = self.found.get(name) or Parts(cut.axis, len(before), (Part(0, length, name in self._bounded),))
+        if old.axis != cut.axis:
+            return None
+        edges = sorted({cut.start, cut.stop, *(edge for part in old.parts for edge in (part.start, part.stop))})
+        bounded = [part for part in old.parts if part.bounded]
+        kept = [a < cut.start or a >= cut.stop for a in edges[:-1]]
+        own = [on and any(part.start <= a < part.stop for part in bounded) for on, a in zip(kept, edges, strict=False)]
+        parts = (Part(a, b, each) for (a, b), each in zip(pairwise(edges), own, strict=True))
+        return Parts(cut.axis, len(before), tuple(parts))
 
     def _scaled(self, node: onnx.NodeProto) -> Parts | None:
         """Parts of all operands, and those that a factor per channel makes."""

@@ -22,13 +22,27 @@ _ENDS: Final = frozenset(
     }
 )  # fmt: skip
 """Operators that make something else of codes: numbers, indices, truth values."""
+_OF_SHAPE: Final = ("Shape", "Size")
 
 
 def codes(model: onnx.ModelProto) -> frozenset[str]:
-    """Names of the outer graph's tensors that hold codes, if they hold integers: a scale beside them is among them."""
+    """Names of the outer graph's tensors that hold codes, if they hold integers: a scale beside them is among them.
+
+    Those that nothing else is read from are the result, and judged as they are.
+    """
+    made, read = _made(model), set[str]()
+    for node in reversed(model.graph.node):
+        given = (*node.input, *captured(node))
+        on = not read.isdisjoint(node.output) or made.isdisjoint(node.output)
+        if on and node.op_type not in _OF_SHAPE:
+            read.update(name for name in given if name in made)
+    return frozenset(read)
+
+
+def _made(model: onnx.ModelProto) -> set[str]:
     found: set[str] = set()
     for node in model.graph.node:
         made = node.op_type in _MAKERS or node.op_type.startswith(_PREFIXES)
         if made or (node.op_type not in _ENDS and not found.isdisjoint((*node.input, *captured(node)))):
             found.update(output for output in node.output if output)
-    return frozenset(found)
+    return found

@@ -32,6 +32,11 @@ class Reader:
         """A whole number of an attribute."""
         return self._given.get(name, default)
 
+    def text(self, name: str, default: str) -> str:
+        """A word of an attribute."""
+        given = self._given.get(name, default)
+        return given.decode() if isinstance(given, bytes) else str(given)
+
     def list(self, name: str, position: int) -> list[int] | None:
         """Whole numbers, of an attribute or of a constant input; None where they are not there, or not constant."""
         if name in self._given:

@@ -107,7 +107,9 @@ def _declared(path: Path, inputs: tuple[tuple[str, int | None], ...], _size: int
     said, names, data = _said(model), _names(model, where), fed(model)
     inferred = shapes_for(model, SAMPLES, where)
     made = (output for node in model.graph.node for output in node.output if output)
-    tensors = dict.fromkeys((*(i.name for i in model.graph.input), *made))
+    weights, outputs = {tensor.name for tensor in model.graph.initializer}, [o.name for o in model.graph.output]
+    stored = (name for name in outputs if name in weights)
+    tensors = dict.fromkeys((*(i.name for i in model.graph.input), *made, *stored))
     axes: dict[str, int | None] = {}
     for tensor in tensors:
         shape = inferred.get(tensor)

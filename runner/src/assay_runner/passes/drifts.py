@@ -126,7 +126,8 @@ class Drifts:
         One pair for the whole batch, or one per sample where it is the rows that name their samples.
         """
         if name not in candidate:
-            return f"output {name!r} holds no numbers (but strings, say, or a sequence), so it is not compared"
+            what = "no numbers that can be read (but strings, a sequence, or FP8, say)"
+            return f"output {name!r} holds {what}, so it is not compared"
         shape = list(candidate[name].shape)
         found = self._axes.samples(name, candidate[name], batch)
         if found is None:

@@ -15,13 +15,14 @@ from onnx import TensorProto, numpy_helper
 from assay_runner.data.rows import by_sample, is_float
 from assay_runner.evidence import RangesWanted
 from assay_runner.evidence.ranges import Kind, Ranges, TensorRange
-from assay_runner.graphs.documents import load_graph
+from assay_runner.graphs.documents import load_graph, subgraphs
 from assay_runner.graphs.endings import Downstream
 from assay_runner.graphs.taps import uses
 from assay_runner.passes.accumulations import AccumulationsPass
 from assay_runner.passes.divisors import Divisors
 from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.statistics.blocks import plain
+from assay_runner.statistics.exact import EXACT
 from assay_runner.statistics.ranges import OVERFLOW, RangeCounts
 from assay_runner.tensors import Array, Batch, Site
 
@@ -56,6 +57,7 @@ class RangesPass(Pass[RangesWanted]):
         self._downstream = Downstream(self._graph)
         self._divisors = Divisors(self._downstream)
         self._seen: dict[str, _Seen] = {}
+        self._others: set[str] = set()
 
     def golden_names(self) -> Collection[str]:
         """All."""
@@ -68,6 +70,8 @@ class RangesPass(Pass[RangesWanted]):
         for name, array in tensors.items():
             if is_float(array) and array.size:
                 self._add(name, array, part)
+            elif array.dtype.kind in EXACT:
+                self._others.add(name)
 
     def result(self) -> Mapping[RangesWanted, Ranges]:
         """The same for all."""
@@ -82,8 +86,13 @@ class RangesPass(Pass[RangesWanted]):
             if site.tensor in self._seen:
                 entries.append((2 * self._order[site.node] + 1, self._entry(site, site.tensor, "tensor")))
         ordered = tuple(self._ended(entry) for _, entry in sorted(entries, key=lambda pair: pair[0]))
-        sums = self._sums
-        return Ranges(ordered, sums.result(), sums.summed, self._divisors.result(ordered), sums.divisors())
+        sums, divisors = self._sums, self._divisors.result(ordered)
+        return Ranges(ordered, sums.result(), sums.summed, divisors, sums.divisors(), not ordered and self._integers())
+
+    def _integers(self) -> bool:
+        """Whether every tensor was looked at, and holds integers or truth values."""
+        whole = self._others.issuperset(site.tensor for site in self._sites)
+        return whole and not any(True for node in self._graph.graph.node for _ in subgraphs(node))
 
     def _ended(self, entry: TensorRange) -> TensorRange:
         """With what makes a number of its infinity."""
