@@ -179,6 +179,23 @@ def test_parts_are_known_through_what_leaves_them_apart(tmp_path: Path) -> None:
         assert shown(proto, tmp_path / str(index)) == BOTH, nodes[0].op_type
 
 
+def test_parts_are_known_behind_views_of_which_a_length_is_the_datas(tmp_path: Path) -> None:
+    """As exporters write a head for any number of samples: what is cut and joined comes after the view."""
+    nodes = [
+        node("Shape", "x", "shape"),
+        node("Gather", "shape zero", "samples"),
+        node("Unsqueeze", "samples at0", "first"),
+        node("Concat", "first rest", "wanted", axis=0),
+        node("Reshape", "x wanted", "rows"),
+        node("Concat", "rows rows", "both", axis=1),
+        node("Split", "both sizes", "a b", axis=2),
+        *TALL[:2],
+        node("Concat", "box score", "y", axis=2),
+    ]
+    weights = {"zero": np.array(0), "at0": np.array([0]), "rest": np.array([-1, C]), "sizes": SIZES}
+    assert shown(built(nodes, ("N", 2 * A, C), **weights), tmp_path) == BOTH
+
+
 def test_channels_that_are_written_over_are_a_part(tmp_path: Path) -> None:
     """`y[..., :2] *= 640; y[..., 2:4] *= 320`, as exporters write it: cut out, multiplied and put back."""
     places = np.stack(np.meshgrid([0], np.arange(A), np.arange(2), indexing="ij"), -1)

@@ -39,6 +39,11 @@ def shapes_for(model: onnx.ModelProto, samples: int | str, axes: InputAxes = FIR
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     del model.graph.value_info[:]
+    return inferred(model)
+
+
+def inferred(model: onnx.ModelProto) -> dict[str, Dims]:
+    """Shapes by tensor, as far as the operators tell them, of a model's inputs at least."""
     try:
         graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception:  # It raises what it likes; what is not inferred is not known.

@@ -18,7 +18,7 @@ import onnx
 from assay_runner.graphs.batch_shapes import shapes_for
 from assay_runner.graphs.cut_out import Cut, cut_out
 from assay_runner.graphs.documents import load_outline
-from assay_runner.graphs.moved_axes import known_lengths, moved
+from assay_runner.graphs.moved_axes import known_lengths, moved, with_views
 from assay_runner.graphs.node_inputs import Reader, small_weights
 from assay_runner.graphs.sample_axes import SAMPLES
 from assay_runner.statistics.scales import FACTOR, Part
@@ -96,7 +96,7 @@ class _Graph:
         self._weights = small_weights(model)
         self._shapes = shapes_for(model, SAMPLES)
         self._shapes |= {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-        self._lengths = known_lengths(model, self._weights, self._shapes)
+        self._shapes = with_views(model, known_lengths(model, self._weights, self._shapes), self._shapes)
         self._bounded: set[str] = set()
         self._cuts: dict[str, Cut] = {}
         self.found: dict[str, Parts] = {}
@@ -127,9 +127,6 @@ class _Graph:
             return self._scaled(node)
         if first is None or kind in KEEPING:
             return first
-        if kind == "Reshape" and node.output[0] not in self._shapes and node.input[1] in self._lengths:
-            # Where one length is the data's, inference knows none of them.
-            self._shapes[node.output[0]] = self._lengths[node.input[1]]
         axis = moved(node, reader, first.axis, first.rank, self._shapes)
         kept = first.rank if kind in ("Transpose", "Slice", "Compress") else 0
         rank = len(self._shapes.get(node.output[0], ())) or kept

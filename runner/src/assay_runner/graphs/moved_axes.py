@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import onnx
+import onnx.helper
 
-from assay_runner.graphs.batch_shapes import Dims
+from assay_runner.graphs.batch_shapes import Dims, inferred
 from assay_runner.graphs.node_inputs import Reader
 from assay_runner.tensors import Array
 
@@ -76,6 +77,23 @@ def known_lengths(model: onnx.ModelProto, weights: Mapping[str, Array], shapes: 
         if all(part is not None for part in parts):
             found[node.output[0]] = tuple(length for part in parts for length in part or ())
     return found
+
+
+def with_views(model: onnx.ModelProto, lengths: Mapping[str, Dims], shapes: Mapping[str, Dims]) -> dict[str, Dims]:
+    """Shapes of tensors, and of those behind a Reshape whose lengths are put together of numbers and of what data say.
+
+    Where one length is the data's, inference knows none of them, nor anything of what is computed from there. Changes
+    the model.
+    """
+    views = [node for node in model.graph.node if node.op_type == "Reshape" and node.output[0] not in shapes]
+    known = {node.output[0]: lengths[node.input[1]] for node in views if node.input[1] in lengths}
+    if not known:
+        return dict(shapes)
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UNDEFINED, shape) for name, shape in known.items()
+    )
+    return inferred(model) | known | dict(shapes)
 
 
 def _kept(axis: int, before: Dims, after: Dims) -> int | None:
