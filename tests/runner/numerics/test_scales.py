@@ -179,6 +179,13 @@ def test_parts_are_known_through_what_leaves_them_apart(tmp_path: Path) -> None:
         assert shown(proto, tmp_path / str(index)) == BOTH, nodes[0].op_type
 
 
+def test_parts_stay_in_one_piece_where_all_behind_their_axis_becomes_one(tmp_path: Path) -> None:
+    nodes = [SPLIT, *TALL, node("Transpose", "joined", "first", perm=[0, 2, 1]), node("Flatten", "first", "y")]
+    assert shown(built(nodes, ("N", C * A), sizes=SIZES), tmp_path) == [(0, 4 * A, False), (4 * A, 7 * A, True)]
+    mixed = [SPLIT, *TALL, node("Flatten", "joined", "y")]
+    assert shown(built(mixed, ("N", C * A), sizes=SIZES), tmp_path / "mixed") == []
+
+
 def test_parts_are_known_behind_views_of_which_a_length_is_the_datas(tmp_path: Path) -> None:
     """As exporters write a head for any number of samples: what is cut and joined comes after the view."""
     nodes = [

@@ -6,6 +6,7 @@ apart. What one operator made in one scale, as a softmax over classes, is one pa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -127,10 +128,24 @@ class _Graph:
             return self._scaled(node)
         if first is None or kind in KEEPING:
             return first
+        if kind in ("Reshape", "Flatten") and (flat := self._flattened(node, first)):
+            return flat
         axis = moved(node, reader, first.axis, first.rank, self._shapes)
         kept = first.rank if kind in ("Transpose", "Slice", "Compress") else 0
         rank = len(self._shapes.get(node.output[0], ())) or kept
         return None if axis is None or axis >= rank else Parts(axis, rank, first.parts)
+
+    def _flattened(self, node: onnx.NodeProto, first: Parts) -> Parts | None:
+        """Parts whose axis is laid out with all behind it as one: each stays in one piece."""
+        before, after = (self._shapes.get(name, ()) for name in (node.input[0], node.output[0]))
+        behind = [size for size in before[first.axis + 1 :] if isinstance(size, int)]
+        times = math.prod(behind)
+        if times == 1 or len(before) != first.rank or len(behind) != first.rank - first.axis - 1:
+            return None
+        if len(after) != first.axis + 1 or after[-1] != first.length * times or before[: first.axis] != after[:-1]:
+            return None
+        parts = (part._replace(start=part.start * times, stop=part.stop * times) for part in first.parts)
+        return Parts(first.axis, len(after), tuple(parts))
 
     def _joined(self, node: onnx.NodeProto, reader: Reader) -> Parts | None:
         shapes = [self._shapes.get(name) for name in node.input]
