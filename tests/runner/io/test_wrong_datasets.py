@@ -167,3 +167,12 @@ def test_labels_that_are_an_input_are_held_to_the_same_rules(tmp_path: Path, arr
     with pytest.raises(InvalidInput) as caught:
         opened(tmp_path, model, Source("file://./data", labels="x"))
     assert sentence in str(caught.value)
+
+
+def test_bits_of_a_type_that_numpy_lacks_are_not_called_numbers(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Identity", ["x"], ["y"])]
+    shape = [info(name, ["n", 3], TensorProto.BFLOAT16) for name in ("x", "y")]
+    save(tmp_path / "m.onnx", nodes, shape[:1], shape[1:])
+    shard(tmp_path / "data" / "part-0.npz", x=np.zeros((4, 3), np.uint16))
+    with pytest.raises(InvalidInput, match=r"\.view\('bfloat16'\) if these are its bits"):
+        opened(tmp_path, tmp_path / "m.onnx")

@@ -69,9 +69,12 @@ def _check_input(header: ArrayHeader, spec: TensorSpec, shard: str) -> None:
             f"from .npz (as of float8): store it by .astype({spec.dtype.name!r})"
         )
     if not same_type(header.dtype, spec.dtype):
+        # What NumPy does not know by itself is often kept as its bits, which are no numbers to convert.
+        bits = spec.dtype.kind == "V" and header.dtype.kind == "u" and header.dtype.itemsize == spec.dtype.itemsize
+        way = f".view({spec.dtype.name!r}) if these are its bits, else by " if bits else ""
         raise InvalidInput(
             f"array {header.name!r} of {shard} is {type_name(header.dtype)}, and the model's input takes "
-            f"{spec.dtype.name}: store it by .astype({spec.dtype.name!r})"
+            f"{spec.dtype.name}: store it by {way}.astype({spec.dtype.name!r})"
         )
     axis = header.axis
     taken = spec.shape if axis is None else (*spec.shape[:axis], "samples", *spec.shape[axis + 1 :])
