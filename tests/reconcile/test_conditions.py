@@ -30,9 +30,9 @@ AUDIT = {
 PASSED, FAILED = {"verdict": "Passed"}, {"verdict": "Failed"}
 
 
-def with_repair(spec: AuditSpec, audit: str, **more: str) -> tuple[Task, ...]:
+def with_repair(spec: AuditSpec, **more: str) -> tuple[Task, ...]:
     """The plan, and between the candidates and the summary a repair, where one of them failed."""
-    *first, summary = plans.plan(spec, audit, **more)
+    *first, summary = plans.tasks_of(spec, **more)
     candidates = tuple(After(task=task.key, when="Over") for task in first if task.candidate)
     changes = {"kind": "repair", "key": "repair", "after": candidates, "condition": "aCandidateFailed"}
     last = summary.model_copy(update={"after": (*summary.after, After(task="repair", when="Over"))})
@@ -42,7 +42,7 @@ def with_repair(spec: AuditSpec, audit: str, **more: str) -> tuple[Task, ...]:
 @pytest.fixture(autouse=True)
 def repair(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(KINDS, "repair", TaskKind("a repair", "Repairing", "what failed"))
-    monkeypatch.setattr(run, "plan", with_repair)
+    monkeypatch.setattr(run, "tasks_of", with_repair)
     run._run_of.cache_clear()
     yield
     run._run_of.cache_clear()
@@ -84,13 +84,13 @@ def test_it_is_left_out_where_none_failed() -> None:
 def test_a_candidate_that_was_not_asked_for_spoils_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is tried only where another failed."""
 
-    def with_another(spec: AuditSpec, audit: str, **more: str) -> tuple[Task, ...]:
-        tasks = with_repair(spec, audit, **more)
+    def with_another(spec: AuditSpec, **more: str) -> tuple[Task, ...]:
+        tasks = with_repair(spec, **more)
         about = next(task for task in tasks if task.candidate)
         given = {"candidate": about.candidate, "kind": about.kind}
         return tuple(task.model_copy(update=given) if task.key == "repair" else task for task in tasks)
 
-    monkeypatch.setattr(run, "plan", with_another)
+    monkeypatch.setattr(run, "tasks_of", with_another)
     run._run_of.cache_clear()
     ended = decided(golden={}, fp16=PASSED, bf16=PASSED, summary=PASSED).status
     assert ended is not None
