@@ -29,6 +29,9 @@ def run(task: Task) -> None:
     """As `assay task` does, but with ONNX Runtime in TensorRT's place."""
     import tempfile
 
+    from assay_runner.allocation import keep_freed_memory
+
+    keep_freed_memory()
     from assay_runner.progress.tracker import Tracker
     from assay_runner.progress.views import PlainView
     from assay_runner.stores import open_store

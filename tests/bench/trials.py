@@ -45,6 +45,9 @@ def main() -> None:
     parser.add_argument("--keep", type=int, default=1 << 30)
     asked = parser.parse_args()
 
+    from assay_runner.allocation import keep_freed_memory
+
+    keep_freed_memory()  # As `assay` does.
     from assay_runner.backends import BACKENDS
     from assay_runner.backends.order import order_of
     from assay_runner.builds.brief import briefly_built
