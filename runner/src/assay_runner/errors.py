@@ -15,6 +15,7 @@ the way out; it never carries a credential. Which candidate it is about it does 
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from typing import ClassVar, Final, Literal
 
 from assay_api.names import ExitCode
@@ -85,3 +86,11 @@ def as_audit_error(error: BaseException) -> AuditError:
         f"a bug in Assay ({type(error).__name__}{f': {detail}' if detail else ''}): "
         "run again with ASSAY_DEBUG=1 and report the traceback"
     )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence on a name that is not there: one that is and is close to it; empty where none is."""
+    import difflib  # Most runs end without it.
+
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

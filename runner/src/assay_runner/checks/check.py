@@ -112,16 +112,15 @@ def inconclusive_if_unrounded(findings: Iterable[Finding], evidence: Evidence) -
     first = evidence.unrounded[0]
     why = (
         f"not the whole candidate was emulated: at or inside node {first.node!r} ({first.op}) there are tensors whose "
-        "type is not FP32 or not known, which were not rounded; as it stands"
+        "type is not FP32 or not known, which were not rounded"
     )
     told: list[Finding] = []
     first_check = ""
     for finding in findings:
         if finding.verdict is Verdict.PASSED:
-            update = {"verdict": Verdict.INCONCLUSIVE, "message": f"{why}, {finding.message}"}
-            told.append(finding.model_copy(update=update))
+            told.append(inconclusive_if(why, finding))
             where = f"node {first.node!r} ({first.op}), see {first_check or finding.check}"
-            why = f"not the whole candidate was emulated: {where}; as it stands"
+            why = f"not the whole candidate was emulated: {where}"
             first_check = first_check or finding.check
         else:
             told.append(finding)

@@ -88,7 +88,7 @@ def contents_of(
         Unavailable: the store does not answer, or the disk is full.
     """
     wanted = Wanted(role, names)
-    found = find(store, uri, "data" if role == "inputs" else "stored outputs", wanted)
+    found = find(store, uri, "dataset" if role == "inputs" else "stored outputs", wanted)
     there = found.parts(store, wanted, scratch)
     parts = tuple(PartContents(part.name, part.key, part.headers(store)) for part in islice(there, most))
     return Contents(uri, found.reader.name, parts, next(there, None) is None)

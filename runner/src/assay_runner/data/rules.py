@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -10,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from assay_runner.data.arrays import ArrayHeader
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, did_you_mean
 from assay_runner.tensors import Array, InputAxes, TensorSpec
 
 _LARGEST_LABEL: Final = np.iinfo(np.int64).max
@@ -55,8 +54,7 @@ def wanted(
 def _named(headers: Mapping[str, ArrayHeader], name: str, role: str, shard: str) -> ArrayHeader:
     if name in headers:
         return headers[name]
-    close = difflib.get_close_matches(name, headers, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(name, headers)
     there = ", ".join(repr(n) for n in sorted(headers)[:12]) or "no arrays"
     what = f"for the model's input {name!r}" if role == "input" else f"of labels {name!r} (dataset.labels)"
     raise InvalidInput(f"{shard} has no array {what}: it holds {there}{hint}{WAY_OUT if role == 'input' else ''}")

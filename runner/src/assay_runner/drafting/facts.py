@@ -10,7 +10,7 @@ from typing import Final
 import onnx
 from onnx import TensorProto
 
-from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.documents import attributes, load_outline
 from assay_runner.graphs.eight_bit import FORMATS
 
 _PASSING: Final = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
@@ -59,6 +59,6 @@ def _rows(graph: onnx.GraphProto) -> dict[str, int]:
         if node.op_type != "Gather" or node.input[0] not in tables or node.input[1] not in origin:
             continue
         table, name = tables[node.input[0]], origin[node.input[1]]
-        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        axis = attributes(node).get("axis", 0)
         found[name] = min(found.get(name, table.dims[axis]), table.dims[axis])
     return found

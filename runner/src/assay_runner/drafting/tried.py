@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.data.arrays import ArrayHeader
+from assay_runner.data.contents import contents_of
 from assay_runner.data.datasets import Dataset, Source, open_dataset
-from assay_runner.data.finding import find
-from assay_runner.data.readers.reader import Wanted
 from assay_runner.drafting.draft import Data
 from assay_runner.drafting.facts import Facts
 from assay_runner.drafting.synthetic import synthetic
-from assay_runner.drafting.ways import Way, ways
+from assay_runner.drafting.ways import ways
 from assay_runner.errors import InvalidInput
-from assay_runner.models.feeding import Feeding, fixed_batch, input_axes
-from assay_runner.models.loading import LoadedModel
+from assay_runner.models.loading import LoadedModel, as_fed
 from assay_runner.stores.files import disk_error
 from assay_runner.tensors import Array, names
 
@@ -30,13 +27,6 @@ if TYPE_CHECKING:
 
 BATCHES: Final = (32, 1)
 """Samples per inference that are tried."""
-
-
-class Found(NamedTuple):
-    """What lies at a URI: the files, in a few words, and the arrays of the first of them."""
-
-    said: str
-    headers: Mapping[str, ArrayHeader]
 
 
 def data_at(store: Store, uri: str, model: LoadedModel, scratch: Path) -> Data:
@@ -52,17 +42,19 @@ def data_at(store: Store, uri: str, model: LoadedModel, scratch: Path) -> Data:
         InvalidInput: it is fed in no way that the model takes; the reason is that of the likeliest way.
         Unavailable: the store does not answer.
     """
-    found = _look(store, uri, model, scratch)
+    found = contents_of(store, uri, scratch, names=names(model.inputs), most=1)
+    headers = found.parts[0].arrays
     session = OrtSession(model.path, Purpose.PLAIN)
     refused: list[str] = []
-    for way in ways(model.inputs, found.headers.keys()):
+    for way in ways(model.inputs, headers.keys()):
         try:
-            dataset = _opened(store, uri, model, way, session, scratch)
+            dataset = _opened(store, uri, as_fed(model, way.feeding, model.path.name), session, scratch)
         except InvalidInput as error:
             refused.append(str(error))
             continue
-        said = f"{found.said}, {dataset.samples} {'feeds' if way.feeding.feeds else 'samples'}"
-        labels = _labels(found.headers, dataset)
+        files = f"{len(dataset.shards)} of " if len(dataset.shards) > 1 else ""
+        said = f"{files}{found.reader}, {dataset.samples} {'feeds' if way.feeding.feeds else 'samples'}"
+        labels = _labels(headers, dataset)
         return Data(uri, way, dataset.batch, dataset.samples, dataset.fixed, labels, note=said)
     raise InvalidInput(refused[0])
 
@@ -86,14 +78,14 @@ def made_up(store: Store, uri: str, folder: Path, model: LoadedModel, facts: Fac
     refused: list[str] = []
     for way in ways(model.inputs, None):
         try:
-            fed = as_fed(model, way.feeding)
+            fed = as_fed(model, way.feeding, model.path.name)
         except InvalidInput as error:
             refused.append(str(error))
             continue
         for files in synthetic(fed, facts.rows):
             _write(folder, files)
             try:
-                dataset = _opened(store, uri, fed, way, session, scratch)
+                dataset = _opened(store, uri, fed, session, scratch)
             except InvalidInput as error:
                 refused.append(str(error))
                 continue
@@ -121,46 +113,25 @@ def _write(folder: Path, files: Sequence[Mapping[str, Array]]) -> None:
         raise disk_error(error, folder) from error
 
 
-def as_fed(model: LoadedModel, feeding: Feeding) -> LoadedModel:
-    """The model, fed in another way.
-
-    Raises:
-        InvalidInput: it cannot be.
-    """
-    uri = model.path.name
-    axes = input_axes(model.inputs, feeding, uri)
-    batch = 1 if feeding.feeds else fixed_batch(model.inputs, axes, uri)
-    return replace(model, feeding=feeding, axes=axes, batch=batch)
-
-
-def _opened(store: Store, uri: str, model: LoadedModel, way: Way, session: OrtSession, scratch: Path) -> Dataset:
-    """The dataset in a batch that the model runs.
+def _opened(store: Store, uri: str, model: LoadedModel, session: OrtSession, scratch: Path) -> Dataset:
+    """The dataset, fed as the model is to be, in a batch that it runs.
 
     Raises:
         InvalidInput: it does not fit, or the model runs it in none.
     """
-    fed = as_fed(model, way.feeding)
     failure: InvalidInput | None = None
     for batch in BATCHES:
-        dataset = open_dataset(store, Source(uri=uri, batch=batch), fed, scratch)
+        dataset = open_dataset(store, Source(uri=uri, batch=batch), model, scratch)
         try:
             session.run(next(iter(dataset)).inputs)
         except InvalidInput as error:
             failure = failure or error
-            if dataset.fixed or way.feeding.feeds:
+            if dataset.fixed or model.feeding.feeds:
                 break
             continue
         return dataset
     assert failure is not None
     raise failure
-
-
-def _look(store: Store, uri: str, model: LoadedModel, scratch: Path) -> Found:
-    asked = Wanted("inputs", names(model.inputs))
-    files = find(store, uri, "dataset", asked)
-    part = next(files.parts(store, asked, scratch))
-    count = len(files.groups)
-    return Found(f"{count} of {files.reader.name}" if count > 1 else files.reader.name, part.headers(store))
 
 
 def _labels(headers: Mapping[str, ArrayHeader], dataset: Dataset) -> str:

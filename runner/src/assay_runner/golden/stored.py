@@ -5,7 +5,6 @@ They have a row per sample. What no sample decides, as a constant, has none: the
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,7 +19,7 @@ from assay_runner.data.readers.reader import Wanted
 from assay_runner.data.rules import fits, same_type, shown, type_name
 from assay_runner.data.shards import ShardFiles
 from assay_runner.data.streams import Shard, open_stream
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, did_you_mean
 from assay_runner.golden.axes import GoldenAxes
 from assay_runner.golden.run import constant_outputs
 from assay_runner.graphs.documents import load_outline
@@ -181,8 +180,7 @@ def _output(
 ) -> ArrayHeader:
     header = headers.get(spec.name)
     if header is None:
-        close = difflib.get_close_matches(spec.name, headers, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(spec.name, headers)
         there = ", ".join(repr(n) for n in sorted(headers)[:12]) or "no arrays"
         raise InvalidInput(f"{shard} has no array for the model's output {spec.name!r}: it holds {there}{hint}")
     alike = header.dtype.kind in "fiub" and (header.dtype.kind == "f") == (spec.dtype.kind in "fV")

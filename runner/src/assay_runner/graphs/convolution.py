@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from assay_runner.graphs.documents import attributes
 from assay_runner.tensors import Array
 
 # Slice took its bounds as attributes, and no steps, before opset 10; Pad its widths before 11.
@@ -57,7 +58,7 @@ def convolution(node: onnx.NodeProto, weights: Mapping[str, tuple[int, ...]], re
         rewrite: takes the new nodes.
     """
     shape = weights.get(node.input[1])
-    given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    given = attributes(node)
     if shape is None or given.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
         return False
     kernel, rank, groups = shape[2:], len(shape) - 2, given.get("group", 1)

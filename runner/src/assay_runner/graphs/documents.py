@@ -143,6 +143,11 @@ def weight(tensor: onnx.TensorProto, source: Path) -> Array:
     return np.asarray(data).view(dtype).reshape(shape)
 
 
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """What a node's attributes hold, by name."""
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
 def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
     """Graphs in the attributes of a control-flow node."""
     for attribute in node.attribute:

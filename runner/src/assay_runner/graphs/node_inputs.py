@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
+from assay_runner.graphs.documents import attributes
 from assay_runner.models.outline import FEW
 from assay_runner.tensors import Array
 
@@ -26,7 +26,7 @@ class Reader:
         """Read this node, whose constant inputs are among these weights."""
         self._constants = constants
         self.inputs = list(node.input)
-        self._given: dict[str, Any] = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        self._given = attributes(node)
 
     def number(self, name: str, default: int | None = None) -> int | None:
         """A whole number of an attribute."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from assay_api.dataset import Dataset
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, did_you_mean
 from assay_runner.tensors import Array, InputAxes, TensorSpec
 
 Constant = bool | int | float | tuple[bool | int | float, ...]
@@ -85,8 +84,7 @@ def _check_names(told: Iterable[str], inputs: Sequence[TensorSpec], uri: str) ->
     there = [i.name for i in inputs]
     for name in told:
         if name not in there:
-            close = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(name, there)
             listed = ", ".join(map(repr, there[:12]))
             raise InvalidInput(
                 f"dataset.inputs names {name!r}, which is no input of the model {uri}: it has {listed}{hint}"

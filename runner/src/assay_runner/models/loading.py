@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,19 +83,33 @@ def load_model(store: Store, ref: ModelRef, scratch: Path, feeding: Feeding = AS
         check_graph(path, proto, ref.uri)
         shapes, sha256 = shown.result(), digest.result()
     inputs = _inputs(proto, ref.uri)
-    axes = input_axes(inputs, feeding, ref.uri)
     opsets = {o.domain: int(o.version) for o in proto.opset_import}
-    return LoadedModel(
+    loaded = LoadedModel(
         path=path,
         sha256=sha256,
         identity=identity_of(sha256, external),
         inputs=inputs,
         outputs=tuple(_output(o, shapes.get(o.name)) for o in proto.graph.output),
         opset=opsets.get("", opsets.get("ai.onnx", 1)),
-        batch=1 if feeding.feeds else fixed_batch(inputs, axes, ref.uri),
-        feeding=feeding,
-        axes=axes,
+        batch=None,
     )
+    return as_fed(loaded, feeding, ref.uri)
+
+
+def as_fed(model: LoadedModel, feeding: Feeding, uri: str) -> LoadedModel:
+    """The model, to be fed in this way.
+
+    Args:
+        model: fed in any way.
+        feeding: how its inputs are fed.
+        uri: of the model, for a sentence.
+
+    Raises:
+        InvalidInput: it cannot be fed so.
+    """
+    axes = input_axes(model.inputs, feeding, uri)
+    batch = 1 if feeding.feeds else fixed_batch(model.inputs, axes, uri)
+    return replace(model, feeding=feeding, axes=axes, batch=batch)
 
 
 def _inputs(proto: Any, uri: str) -> tuple[TensorSpec, ...]:

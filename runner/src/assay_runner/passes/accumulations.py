@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from assay_runner.data.rows import by_sample, is_float
 from assay_runner.evidence.ranges import Accumulation, InnerDivisor
-from assay_runner.graphs.documents import opset
+from assay_runner.graphs.documents import attributes, opset
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.graphs.taps import site
 from assay_runner.passes.inner_sums import INNER, Ran, Total
@@ -70,8 +70,8 @@ class AccumulationsPass:
         return tuple(InnerDivisor(*found, wide) for found, wide in self._all(divisors=True))
 
     def _all(self, *, divisors: bool) -> Iterator[tuple[tuple[Site, str, float, int, int], bool]]:
-        for node, attributes, found in zip(self._nodes, self._attributes, self._found, strict=True):
-            wide = INNER[node.op_type].wide(attributes, self._opset)
+        for node, given, found in zip(self._nodes, self._attributes, self._found, strict=True):
+            wide = INNER[node.op_type].wide(given, self._opset)
             for what, each in found.items():
                 if each.divisor is divisors:
                     yield (site(node), what, each.extreme, each.samples, each.first), wide
@@ -100,7 +100,7 @@ class AccumulationsPass:
 
 def _attributes(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> dict[str, Any]:
     """Those of the node, and its axes where a weight holds them."""
-    found = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    found = attributes(node)
     if node.op_type.startswith("Reduce") and len(node.input) > 1 and node.input[1] in weights:
         axes = numpy_helper.to_array(weights[node.input[1]]).reshape(-1).tolist()
         found |= {"axes": axes} if axes else {}

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from assay_runner.data.entry_points import loaded, said
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Scores, ScoresWanted
 from assay_runner.passes.setting import Pass, Setting, Step
@@ -35,13 +36,7 @@ def load_metric(name: str) -> Score:
     if len({entry.value for entry in found}) > 1:
         values = " and ".join(sorted({entry.value for entry in found}))
         raise InvalidInput(f"metric {name!r} is installed more than once ({values}): remove one of them")
-    try:
-        loaded = found[0].load()
-    except Exception as error:
-        raise InvalidInput(f"metric {name!r} cannot be imported: {_said(error)}") from error
-    if not callable(loaded):
-        raise InvalidInput(f"metric {name!r} is {found[0].value}, which is no function")
-    score: Score = loaded
+    score: Score = loaded(found[0], "metric")
     return score
 
 
@@ -113,13 +108,9 @@ def _scored(name: str, score: Score, golden: Array, candidate: Array, batch: Bat
     try:
         scores = np.array(score(golden, candidate, batch.labels), np.float64)
     except Exception as error:
-        raise InvalidInput(f"metric {name!r} failed on the batch from sample {batch.start}: {_said(error)}") from error
+        raise InvalidInput(f"metric {name!r} failed on the batch from sample {batch.start}: {said(error)}") from error
     if scores.shape != (batch.count,):
         raise InvalidInput(
             f"metric {name!r} gave shape {list(scores.shape)} for {batch.count} samples: it must give one number each"
         )
     return scores
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200] or 'no reason given'}"

@@ -72,8 +72,9 @@ def _small(entry: GoldenEntry) -> bool:
 
 
 def _strict(entry: GoldenEntry, task: Task) -> bool:
+    checks = checks_of(task)
     limits = {
-        output: [limit for check in checks_of(task) for limit in check.limits_on(output).items()]
+        output: [limit for check in checks for limit in check.limits_on(output).items()]
         for output in names(entry.model.outputs)
     }
     absolute = any(metric == "maxAbs" for of_one in limits.values() for metric, _ in of_one)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from assay_runner.data.entry_points import loaded, said
 from assay_runner.data.readers.reader import File, Parts, Reader, Wanted
 from assay_runner.errors import AuditError, InvalidInput
 from assay_runner.tensors import Array
@@ -54,22 +55,12 @@ def _parts(entry: EntryPoint) -> Parts:
             except AuditError:
                 raise
             except Exception as error:
-                raise InvalidInput(f"reader {entry.name!r} failed on {file.name}: {_said(error)}") from error
+                raise InvalidInput(f"reader {entry.name!r} failed on {file.name}: {said(error)}") from error
 
     return parts
 
 
 @cache
 def _loaded(entry: EntryPoint) -> Read:
-    try:
-        loaded: Any = entry.load()
-    except Exception as error:
-        raise InvalidInput(f"reader {entry.name!r} cannot be imported: {_said(error)}") from error
-    if not callable(loaded):
-        raise InvalidInput(f"reader {entry.name!r} is {entry.value}, which is no function")
-    read: Read = loaded
+    read: Read = loaded(entry, "reader")
     return read
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200] or 'no reason given'}"
