@@ -9,6 +9,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper
 
 from assay_runner.graphs.documents import captured
+from assay_runner.models.kernels import alone
 
 # Registered for double precision, but refuse it when they run; a test holds that this is so.
 REFUSE_DOUBLE = frozenset({"LSTM", "GRU"})
@@ -29,19 +30,7 @@ class Kernels:
         """
         if node.op_type in REFUSE_DOUBLE and TensorProto.DOUBLE in inputs.values():
             return False
-        probe = onnx.NodeProto()
-        probe.CopyFrom(node)
-        probe.name = "probe"
-        feeds = []
-        for index, name in enumerate(node.input):
-            if name:
-                probe.input[index] = f"assay__i{index}"
-                feeds.append(helper.make_tensor_value_info(probe.input[index], inputs[name], None))
-        for index, name in enumerate(node.output):
-            probe.output[index] = f"assay__o{index}" if name else ""
-        feeds += [helper.make_tensor_value_info(name, inputs[name], None) for name in sorted(captured(node))]
-        outputs = [onnx.ValueInfoProto(name=o) for o in probe.output if o]
-        graph = helper.make_graph([probe], "probe", feeds, outputs)
+        graph = alone(node, inputs, sorted(captured(node)))
         serialised = helper.make_model(graph, opset_imports=self._opsets, ir_version=8).SerializeToString()
         if serialised not in self._known:
             self._known[serialised] = _loads(serialised)

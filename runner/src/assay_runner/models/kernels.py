@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +45,10 @@ def culprit(path: Path, reason: str) -> Culprit | None:
         model.CopyFrom(read_outline(path))
     asked: set[bytes] = set()
     for node, types in _nodes(model.graph, {}):
-        probe = _alone(model, node, types)
+        told = {name: types.get(name) or onnx.TensorProto.FLOAT for name in node.input}
+        probe = onnx.helper.make_model(
+            alone(node, told), opset_imports=list(model.opset_import), ir_version=model.ir_version
+        )
         key = probe.SerializeToString()
         if key not in asked and reason in _refused(key):
             name = node.name or f"{node.op_type}:{next(filter(None, node.output), '')}"
@@ -69,8 +72,14 @@ def _nodes(graph: onnx.GraphProto, outer: Mapping[str, int]) -> Iterator[tuple[o
             yield from _nodes(each, types)
 
 
-def _alone(model: onnx.ModelProto, node: onnx.NodeProto, types: Mapping[str, int]) -> onnx.ModelProto:
-    """A model of the node alone; its names are its places, so that nodes alike make models alike."""
+def alone(node: onnx.NodeProto, types: Mapping[str, int], more: Iterable[str] = ()) -> onnx.GraphProto:
+    """A graph of the node alone; its names are its places, so that nodes alike make graphs alike.
+
+    Args:
+        node: of any graph.
+        types: element types of its inputs and of `more`.
+        more: names that it reads from within graphs of its own, which stay as they are.
+    """
     import onnx
 
     copy = onnx.NodeProto()
@@ -79,14 +88,13 @@ def _alone(model: onnx.ModelProto, node: onnx.NodeProto, types: Mapping[str, int
     fed = []
     for place, name in enumerate(node.input):
         if name:
-            copy.input[place] = f"i{place}"
-            kind = types.get(name) or onnx.TensorProto.FLOAT
-            fed.append(onnx.helper.make_tensor_value_info(f"i{place}", kind, None))
+            copy.input[place] = f"assay__i{place}"
+            fed.append(onnx.helper.make_tensor_value_info(copy.input[place], types[name], None))
     for place, name in enumerate(node.output):
-        copy.output[place] = f"o{place}" if name else ""
+        copy.output[place] = f"assay__o{place}" if name else ""
+    fed += [onnx.helper.make_tensor_value_info(name, types[name], None) for name in more]
     made = [onnx.ValueInfoProto(name=name) for name in copy.output if name]
-    graph = onnx.helper.make_graph([copy], "alone", fed, made)
-    return onnx.helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
+    return onnx.helper.make_graph([copy], "alone", fed, made)
 
 
 def _refused(model: bytes) -> str:
