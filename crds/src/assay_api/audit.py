@@ -22,6 +22,7 @@ from assay_api.candidate import (
 from assay_api.dataset import Dataset, InputFeed
 from assay_api.fields import Endpoint, LabelValue, ObjectName, Quantity, ShortText, Uri
 from assay_api.model import LIST_MAP_KEYS, Model, Rule
+from assay_api.remedies import Remedies
 
 __all__ = [
     "BACKENDS",
@@ -41,6 +42,7 @@ __all__ = [
     "LocalRef",
     "ModelRef",
     "Precision",
+    "Remedies",
     "ShapeProfile",
     "Storage",
     "Target",
@@ -202,6 +204,9 @@ class AuditSpec(Model):
     """The ways to build the model that are audited."""
     checks: tuple[dict[str, dict[str, Any]], ...] = Field(default=(), max_length=32)
     """What is checked, one key each. Default: finite, outputDrift, runToRun; labelAccuracy where there are labels."""
+    remedies: Remedies | None = None
+    """What is done about candidates that fail. Absent: nothing. Repaired candidates are audited like all others; the
+    verdict stays that of the candidates above, and the recommendation may be a repaired one."""
     target: Target = Target()
     """Where tasks run."""
     storage: Storage = Storage()

@@ -143,9 +143,9 @@ class Candidate(Model):
 
     RULES: ClassVar = (
         Rule(
-            "!(self.name in ['golden', 'summary'])",
-            lambda s: s.name not in ("golden", "summary"),
-            "golden and summary are tasks of every audit: give the candidate another name",
+            "!(self.name in ['golden', 'repair', 'summary'])",
+            lambda s: s.name not in ("golden", "repair", "summary"),
+            "golden, repair and summary are tasks of an audit: give the candidate another name",
         ),
         Rule(
             "has(self.precision) != has(self.engine)",

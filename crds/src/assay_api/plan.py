@@ -1,6 +1,8 @@
 """From a spec to the tasks that answer it: the one planner that the operator and `assay run` share.
 
-    golden ──> candidate (one per candidate and GPU product) ──> summary
+    golden ──> candidate (one per candidate and GPU product) ──> repair (one per GPU product) ──> summary
+
+A repair is planned where remedies are asked for, and done where a candidate failed.
 
 Tasks form a graph: each says what it comes after and on what condition it is done, and `graph.evaluate` says which may
 start. A run is named by a digest of what the spec means, a task by the run and its key: doing a thing twice gives it
@@ -23,6 +25,7 @@ from assay_api.model import Model, to_wire
 
 GOLDEN: Final = "golden"
 CANDIDATE: Final = "candidate"
+REPAIR: Final = "repair"
 SUMMARY: Final = "summary"
 
 # Fields that steer how a run is carried out and what becomes of it, not what it measures.
@@ -52,6 +55,7 @@ class TaskKind:
 KINDS: Final[dict[str, TaskKind]] = {
     GOLDEN: TaskKind("golden outputs", "Making", "the golden outputs"),
     CANDIDATE: TaskKind("candidate", "Auditing", "the candidate", candidate=True),
+    REPAIR: TaskKind("the repair", "Making", "the repair of what failed"),
     SUMMARY: TaskKind("the summary", "Writing", "the audit's report", concludes=True),
 }
 """Every kind of task. What does it is in the runner's table of tasks."""
@@ -72,7 +76,7 @@ class Task(Model):
     kind: str
     """What is to be done, one of `KINDS`."""
     key: str
-    """Unique in the run: `golden`, `summary`, `name` or `name@gpu-product`."""
+    """Unique in the run: `golden`, `repair`, `summary`, `name`; `name@gpu-product` and `repair@gpu-product`."""
     audit: str
     """Name of the audit, `namespace/name` in a cluster."""
     run: str
@@ -191,8 +195,18 @@ def tasks_of(spec: AuditSpec, *, audit: str, run: str, output: str, cache: str) 
         for candidate in spec.candidates
         for product in _products(candidate, spec)
     ]  # fmt: skip
-    every = (reference, *(After(task=each.key, when="Over") for each in candidates))
-    return in_order((task(kind=GOLDEN, key=GOLDEN), *candidates, task(kind=SUMMARY, key=SUMMARY, after=every)))
+    repairs = [
+        task(
+            kind=REPAIR, key=REPAIR if product is None else f"{REPAIR}@{product}", gpu_product=product,
+            gpus=max(each.gpus for each in audited), condition="aCandidateFailed",
+            after=(reference, *(After(task=each.key, when="Over") for each in audited)),
+        )
+        for product, audited in _by_product(candidates).items()
+        if spec.remedies
+    ]  # fmt: skip
+    every = (reference, *(After(task=each.key, when="Over") for each in (*candidates, *repairs)))
+    planned = (task(kind=GOLDEN, key=GOLDEN), *candidates, *repairs, task(kind=SUMMARY, key=SUMMARY, after=every))
+    return in_order(planned)
 
 
 def run_folder(artifacts: str, namespace: str, name: str, run: str, uid: str) -> str:
@@ -207,6 +221,14 @@ def run_folder(artifacts: str, namespace: str, name: str, run: str, uid: str) ->
 def cache_folder(artifacts: str) -> str:
     """URI of the reusable results below an artifacts prefix."""
     return f"{artifacts.rstrip('/')}/cache"
+
+
+def _by_product(candidates: Iterable[Task]) -> dict[str | None, list[Task]]:
+    """Tasks of candidates by the GPU product that they need."""
+    found: dict[str | None, list[Task]] = {}
+    for each in candidates:
+        found.setdefault(each.gpu_product, []).append(each)
+    return found
 
 
 def _key(candidate: Candidate, product: str | None) -> str:

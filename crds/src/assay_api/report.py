@@ -21,11 +21,13 @@ from assay_api.finding import Finding, Verdict, worst
 from assay_api.model import Model, to_wire
 from assay_api.names import REPORT_VERSION
 from assay_api.numbers import NON_FINITE, Number
+from assay_api.repair import Deployable, RepairEntry
 
 __all__ = [
     "NON_FINITE",
     "CandidateReport",
     "DatasetEntry",
+    "Deployable",
     "EngineEntry",
     "EngineLayerEntry",
     "Finding",
@@ -37,6 +39,7 @@ __all__ = [
     "OutputEntry",
     "Provenance",
     "Recommendation",
+    "RepairEntry",
     "Report",
     "TensorEntry",
     "Verdict",
@@ -82,6 +85,8 @@ class CandidateReport(Model):
     """The tensors in topological order; empty where layers were not looked at."""
     layers_served: bool = True
     """Whether `layers` are of what is served; false where the run that showed them does not give its outputs."""
+    repaired: str | None = None
+    """Key of the candidate that failed and of which this one is the repair."""
     fused: int = 0
     """Tensors inside fused layers, which the engine never makes; they are not among `layers`."""
     histograms: tuple[HistogramEntry, ...] = ()
@@ -105,6 +110,8 @@ class Recommendation(Model):
     """Key of the fastest candidate that passed; of those as fast within noise, the most accurate."""
     message: str = ""
     """Why, in one sentence."""
+    deploy: Deployable | None = None
+    """What to deploy, where the candidate was repaired."""
 
 
 class GoldenEntry(Model):
@@ -178,6 +185,8 @@ class Report(Model):
     """One per candidate and target."""
     findings: tuple[Finding, ...] = ()
     """Every finding, worst first within a candidate."""
+    repair: tuple[RepairEntry, ...] = ()
+    """What was done about candidates that failed, one entry per GPU product."""
     golden: GoldenEntry = GoldenEntry()
     """How the reference was made."""
     dataset: DatasetEntry = DatasetEntry()

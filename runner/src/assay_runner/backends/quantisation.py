@@ -102,7 +102,7 @@ def quantised_model(
         cut = _cut(found, _called(calibration), readers)
         convert = insert(model, chosen.slots, largest, kind, fixed)
         localise(model, place, _made(place / "quantised"), convert)
-        target = _packed(save(model, place / "quantised" / "model.onnx"), folder)
+        target = packed(save(model, place / "quantised" / "model.onnx"), folder)
     notes = _notes(kind, calibration, batches.samples, largest, chosen, inside)
     return Quantised(target, (*own.notes, *notes, *_cuts(kind, cut), *_held(kind, chosen.held)), cut)
 
@@ -133,7 +133,7 @@ def _held(kind: EightBit, kept: Sequence[str]) -> tuple[str, ...]:
     return (f"{kind}: held to another precision as asked, with no Q/DQ in front: {listed(kept)}",) if kept else ()
 
 
-def _packed(path: Path, folder: Path) -> Path:
+def packed(path: Path, folder: Path) -> Path:
     """The model moved into `folder`, with its weights inside where they are not too large for one file."""
     target = folder / path.name
     files = list(path.parent.iterdir())

@@ -1,4 +1,4 @@
-"""Tasks: golden, candidate, summary. Each takes its description and a context, publishes, and returns a few bytes."""
+"""Tasks: golden, candidate, repair, summary. Each takes its description and a context, publishes, tells a few bytes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Final, cast
 
-from assay_api.plan import CANDIDATE, GOLDEN, SUMMARY, Task
+from assay_api.plan import CANDIDATE, GOLDEN, REPAIR, SUMMARY, Task
 from assay_api.result import TaskResult
 from assay_runner import journal
 from assay_runner.tasks.context import Context
@@ -16,6 +16,7 @@ __all__ = ["TASKS", "Context", "run_task"]
 TASKS: Final[dict[str, str]] = {
     GOLDEN: "assay_runner.tasks.golden:run_golden",
     CANDIDATE: "assay_runner.tasks.candidate:run_candidate",
+    REPAIR: "assay_runner.tasks.repair:run_repair",
     SUMMARY: "assay_runner.tasks.summary:run_summary",
 }
 """Every kind of task that can be planned → "module:function"; imported when first run, for a summary needs no ONNX

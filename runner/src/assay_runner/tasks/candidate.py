@@ -103,7 +103,7 @@ def _setting(
     if own:
         _same_inputs(candidate, own, model, dataset)
     golden = open_golden(record, task, model, dataset, context, notes)
-    calibration = _calibration(candidate, own or model, context)
+    calibration = calibration_of(candidate, own or model, context)
     notes.extend(calibration.notes if calibration else ())
     built, shelves = _built(task, context, backend, own or model, calibration, dataset)
     subject = Subject(task.key, backend, built, own or model)
@@ -156,7 +156,12 @@ def _same_inputs(candidate: Candidate, own: LoadedModel, model: LoadedModel, dat
         )
 
 
-def _calibration(candidate: Candidate, model: LoadedModel, context: Context) -> Dataset | None:
+def calibration_of(candidate: Candidate, model: LoadedModel, context: Context) -> Dataset | None:
+    """The candidate's calibration set, opened; None where it has none.
+
+    Raises:
+        InvalidInput: nothing there, no samples, or a shard that does not fit the model.
+    """
     spec = candidate.calibration
     if spec is None:
         return None

@@ -55,7 +55,7 @@ def source_model(
             )
             return quantised.path, (*quantised.notes, *_bodies(model.path))
         case "fp16" | "bf16" as half if settings.typing == "strong":
-            path, notes = _strong(model.path, half, wide, folder)
+            path, notes = strong_model(model.path, half, wide, folder)
             return path, (*notes, *_bodies(model.path))
         case "fp32" | "tf32":
             made = fp32_model(model.path, folder)
@@ -110,7 +110,18 @@ def _check_strong(order: BuildOrder) -> None:
         )
 
 
-def _strong(path: Path, kind: str, keep: Collection[str], folder: Path) -> tuple[Path, tuple[str, ...]]:
+def strong_model(path: Path, kind: str, keep: Collection[str], folder: Path) -> tuple[Path, tuple[str, ...]]:
+    """The model with a half type written into it, as `graphs.strong` does; and what to know about it.
+
+    Args:
+        path: of the model.
+        kind: fp16 or bf16.
+        keep: names of nodes that stay in FP32.
+        folder: where it is written.
+
+    Raises:
+        InvalidInput: ONNX Runtime refuses the model.
+    """
     with TemporaryDirectory(dir=folder) as scratch:
         home = Path(scratch) / "own"
         home.mkdir()

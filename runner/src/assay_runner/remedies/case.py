@@ -1,0 +1,66 @@
+"""A candidate that failed, and what is built in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from assay_api.audit import Candidate
+from assay_api.report import CandidateReport, Finding, Verdict
+from assay_runner.backends import Backend
+from assay_runner.backends.order import BuildOrder
+from assay_runner.data.datasets import Dataset
+from assay_runner.models.loading import LoadedModel
+
+
+@dataclass(frozen=True)
+class Design:
+    """Something that can be built.
+
+    Attributes:
+        order: what to build of the model.
+        model: of which.
+        calibration: inputs to find 8-bit ranges with, or None.
+        words: what it is, for people: "12 nodes in FP32".
+    """
+
+    order: BuildOrder
+    model: LoadedModel
+    calibration: Dataset | None = None
+    words: str = "as it is"
+
+    def holding(self, held: Mapping[str, str], words: str) -> Design:
+        """The same, with nodes held to a precision beside those that it holds already."""
+        order = replace(self.order, held={**self.order.held, **held})
+        return replace(self, order=order, words=words)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A candidate that failed.
+
+    Attributes:
+        key: of its task.
+        candidate: as the audit asks for it.
+        backend: what builds it.
+        design: how it was built.
+        report: what was measured of it.
+        findings: what the checks found.
+    """
+
+    key: str
+    candidate: Candidate
+    backend: Backend
+    design: Design
+    report: CandidateReport
+    findings: tuple[Finding, ...]
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """The findings that failed."""
+        return tuple(finding for finding in self.findings if finding.verdict is Verdict.FAILED)
+
+    @property
+    def emulates(self) -> bool:
+        """Whether what builds it only emulates, so that there is no other oracle than that."""
+        return self.backend.name == "onnxruntime"

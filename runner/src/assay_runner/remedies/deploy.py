@@ -1,0 +1,114 @@
+"""What goes into production of a repaired candidate: a model whose types say all, and what was built of it.
+
+The model is written for builders that choose nothing: precision stands in its types and casts, ranges in its Q/DQ
+pairs. So TensorRT 10 (strongly typed) and 11 build the same of it, and a script with plain trtexec does.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+from typing import Final
+
+from assay_api.repair import Deployable
+from assay_runner.backends.quantisation import packed, quantised_model
+from assay_runner.backends.seams import SHARED
+from assay_runner.backends.subject import Subject
+from assay_runner.backends.tensorrt.source import strong_model
+from assay_runner.graphs.eight_bit import EightBit
+from assay_runner.models.files import external_tensors
+from assay_runner.remedies.case import Design
+from assay_runner.remedies.workshop import Workshop
+from assay_runner.stores import Store, join
+
+MODEL: Final = "model.onnx"
+SCRIPT: Final = "reproduce.sh"
+PLAN: Final = "model.plan"
+TIMINGS: Final = "timing.cache"
+
+
+def deployed(design: Design, subject: Subject, folder: str, store: Store, workshop: Workshop) -> Deployable:
+    """Store what is to be deployed below `folder`; the URIs.
+
+    Args:
+        design: what was built.
+        subject: the build.
+        folder: URI.
+        store: where it goes.
+        workshop: whose scratch folder is used.
+    """
+    scratch = workshop.scratch / "deploy"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        model = explicit_model(design, scratch, workshop)
+        found: dict[str, str] = {"model": _put(store, model, join(folder, MODEL))}
+        for name in _external(model):
+            # Of a model of its own there may be many; those that are written here have one.
+            found["weights"] = _put(store, model.parent / name, join(folder, name))
+        if subject.built.path.suffix == ".plan":
+            found["plan"] = _put(store, subject.built.path, join(folder, PLAN))
+            if cache := next((subject.built.folder / SHARED).glob("*cache*"), None):
+                found["timing_cache"] = _put(store, cache, join(folder, TIMINGS))
+        script = reproduction(design, "timing_cache" in found).encode()
+        store.put(join(folder, SCRIPT), script, "text/x-shellscript")
+        return Deployable(**found, reproduce=join(folder, SCRIPT))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def explicit_model(design: Design, folder: Path, workshop: Workshop) -> Path:
+    """The model with every choice written into it, in `folder`.
+
+    Raises:
+        InvalidInput: ONNX Runtime refuses the model, or it cannot be quantised.
+    """
+    order, model = design.order, design.model
+    wide = {name for name, kind in order.held.items() if kind == "fp32"}
+    if order.precision in ("fp16", "bf16"):
+        typed = folder / "typed"
+        typed.mkdir()
+        return packed(strong_model(model.path, order.precision, wide, typed)[0], folder)
+    if order.precision in ("int8", "fp8") and order.quantisation is not None and design.calibration is not None:
+        kind: EightBit = "fp8" if order.precision == "fp8" else "int8"
+        return quantised_model(
+            model.path, order.quantisation, design.calibration, folder, workshop.progress, kind, order.held, model.axes
+        ).path
+    return model.path
+
+
+def reproduction(design: Design, timings: bool) -> str:
+    """A shell script that builds the engine of `model.onnx`, beside it, with plain trtexec."""
+    order = design.order
+    words = ["trtexec", f"--onnx={MODEL}", "--stronglyTyped", f"--saveEngine={PLAN}", "--skipInference"]
+    if (level := order.options.optimization_level) is not None:
+        words.append(f"--builderOptimizationLevel={level}")
+    if timings:
+        words.append(f"--timingCacheFile={TIMINGS}")
+    for name, shapes in _profile(design).items():
+        words += [f"--{bound}Shapes={name}:{'x'.join(map(str, shape))}" for bound, shape in shapes.items()]
+    lines = [
+        "#!/bin/sh",
+        f"# {design.words}. Builds the engine that was audited anew: types and ranges stand in {MODEL}.",
+        "# TensorRT 10 needs --stronglyTyped; from TensorRT 11 on every network is, and the option may be left out.",
+        'cd "$(dirname "$0")" || exit 1',
+        f'exec {shlex.join(words)} "$@"',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _profile(design: Design) -> dict[str, dict[str, tuple[int, ...]]]:
+    return {each.input: {"min": each.min, "opt": each.opt, "max": each.max} for each in design.order.options.profile}
+
+
+def _external(model: Path) -> list[str]:
+    import onnx
+
+    return sorted({name for name, _end in external_tensors(onnx.load(str(model), load_external_data=False))})
+
+
+def _put(store: Store, path: Path, uri: str) -> str:
+    store.put(uri, path)
+    return uri

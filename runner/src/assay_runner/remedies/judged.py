@@ -1,0 +1,99 @@
+"""What a trial came to, in few words, and how a later run finds it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from assay_api.model import Model
+from assay_api.numbers import Number
+from assay_api.report import Finding, Verdict, worst
+from assay_runner.stores.sealed import EntryRecord
+
+_SEVERITY: Final = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED)
+WHAT: Final = "trial"
+
+
+class Said(Model):
+    """One finding, without its details."""
+
+    check: str
+    """The check."""
+    verdict: Verdict
+    """Its verdict."""
+    message: str
+    """In one sentence."""
+    metric: str | None = None
+    """What the value is."""
+    value: Number | None = None
+    """The measured value."""
+    limit: Number | None = None
+    """The limit it was judged by."""
+
+    @classmethod
+    def of(cls, finding: Finding) -> Said:
+        """A finding without its details."""
+        return cls.model_validate({name: getattr(finding, name) for name in cls.model_fields})
+
+
+class TrialRecord(EntryRecord):
+    """What a trial came to; it has no files."""
+
+    said: tuple[Said, ...]
+    """What the checks found."""
+    slips: tuple[str, ...] = ()
+    """Where an engine does not keep to what its nodes are held to, a sentence per node."""
+    latency_ms: Number | None = None
+    """Median latency of a batch, where an engine was timed."""
+    seconds: Number = 0.0
+    """What it took."""
+    builds: int = 1
+    """Engines that were built for it."""
+
+
+class Judged(Model):
+    """What a trial came to."""
+
+    said: tuple[Said, ...]
+    """What the checks found; what could not be built or run is a finding too, of a check named `build`."""
+    slips: tuple[str, ...] = ()
+    """Where an engine does not keep to what its nodes are held to."""
+    latency_ms: Number | None = None
+    """Median latency of a batch, where an engine was timed."""
+    seconds: Number = 0.0
+    """What it took."""
+    noise: Literal["none", "some"] = "none"
+    """Whether the same build may come out otherwise."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst finding; a node that did not stay wide fails it all."""
+        return Verdict.FAILED if self.slips else worst(said.verdict for said in self.said)
+
+    @property
+    def worst(self) -> Said | None:
+        """The worst finding, and of the findings that are as bad the nearest to, or farthest over, its limit."""
+        return min(self.said, key=lambda said: (_SEVERITY.index(said.verdict), margin(said)), default=None)
+
+    def without(self, checks: Iterable[str]) -> Judged:
+        """The same, checks left out that cannot tell anything here."""
+        left = frozenset(checks)
+        return self.model_copy(update={"said": tuple(said for said in self.said if said.check not in left)})
+
+
+HIGHER_IS_BETTER: Final = frozenset({"snr", "psnr", "cosine", "accumulatedSnr", "localSnr"})
+
+
+def margin(said: Said) -> float:
+    """How far within its limit a finding is, in shares of the limit: below 0 where it is beyond; Inf where not known.
+
+    Decibels are a scale of their own: there 3 dB, twice the noise power, count as a tenth.
+    """
+    if said.value is None or said.limit is None or said.metric is None:
+        return float("inf")
+    within = said.value - said.limit
+    if said.metric not in HIGHER_IS_BETTER and not said.metric.endswith("Kept"):
+        within = -within
+    if said.metric.lower().endswith(("snr", "psnr")):
+        return within / 30.0
+    return within / abs(said.limit) if said.limit else within

@@ -1,0 +1,112 @@
+"""A dataset in two parts: one to search with, and one that no search has seen, of which the verdict is.
+
+Whole batches are dealt out by turns, so that both parts see the whole dataset; where there is but one, its samples are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from assay_runner.data.datasets import Dataset
+from assay_runner.tensors import Array, Batch
+
+Part = Literal["search", "unseen"]
+PARTS: Final[tuple[Part, Part]] = ("search", "unseen")
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a dataset is split.
+
+    Attributes:
+        dataset: all of it.
+        share: of the samples, that are searched with; above 0 and below 1.
+    """
+
+    dataset: Dataset
+    share: float
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing can be held back: one sample, or one batch that the model fixes."""
+        return not all(self.samples(part) for part in PARTS)
+
+    def samples(self, part: Part) -> int:
+        """How many samples a part has."""
+        counts = list(self.dataset.counts())
+        return sum(end - start for number, count in enumerate(counts) for start, end in self._rows(part, number, count))
+
+    def batches(self, part: Part) -> Samples:
+        """The samples of a part."""
+        return Samples(self, part)
+
+    def outputs(self, part: Part, golden: Iterable[Mapping[str, Array]]) -> Outputs:
+        """Golden outputs of a part, out of those of all batches of the dataset."""
+        return Outputs(self, part, golden)
+
+    def _rows(self, part: Part, number: int, count: int) -> list[tuple[int, int]]:
+        """First and last row (exclusive) of the batch of this number that belong to the part."""
+        if self._alone:
+            edge = min(max(round(count * self.share), 1), count - 1) if count > 1 and not self.dataset.fixed else count
+            return [span for span in [(0, edge) if part == "search" else (edge, count)] if span[0] < span[1]]
+        searched = math.floor((number + 1) * self._even) > math.floor(number * self._even)
+        return [(0, count)] if searched == (part == "search") else []
+
+    @property
+    def _alone(self) -> bool:
+        return self._batches < 2
+
+    @property
+    def _batches(self) -> int:
+        return sum(1 for _ in self.dataset.counts())
+
+    @property
+    def _even(self) -> float:
+        """The share, where it would leave a part without any batch, the next that does not."""
+        return min(max(self.share, 1 / self._batches), 1 - 1 / self._batches)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of one part, as `Batches`; each batch starts where it does in the whole dataset."""
+
+    split: Split
+    part: Part
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        return self.split.samples(self.part)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches in order."""
+        for number, batch in enumerate(self.split.dataset):
+            for first, end in self.split._rows(self.part, number, batch.count):
+                yield batch if end - first == batch.count else _cut(batch, first, end)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Golden outputs of one part."""
+
+    split: Split
+    part: Part
+    golden: Iterable[Mapping[str, Array]]
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        """One mapping per batch of the part."""
+        for number, (count, outputs) in enumerate(zip(self.split.dataset.counts(), self.golden, strict=True)):
+            for first, end in self.split._rows(self.part, number, count):
+                # What the samples of a batch share is a single row.
+                yield {name: array[first:end] if len(array) == count else array for name, array in outputs.items()}
+
+
+def _cut(batch: Batch, first: int, end: int) -> Batch:
+    chosen = slice(first, end)
+    labels = None if batch.labels is None else np.asarray(batch.labels[chosen])
+    return Batch(batch.start + first, end - first, batch.take(chosen), labels, batch.axes)

@@ -1,0 +1,316 @@
+"""Where remedies try things: what they design is built, measured on one part of the data, judged, counted and noted.
+
+Every trial is kept in the cache by all that it depends on: a repair that is begun anew, because it was killed or its
+budget was raised, finds what it has tried before and goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from assay_api.numbers import Number
+from assay_api.remedies import Budget
+from assay_api.repair import TrialEntry
+from assay_api.report import Verdict
+from assay_runner.backends import BACKENDS, Backend, Capability
+from assay_runner.backends.seams import Keeping
+from assay_runner.backends.subject import Subject
+from assay_runner.backends.tensorrt.hold_layers import slips
+from assay_runner.builds.brief import briefly_built
+from assay_runner.builds.cache import BuildRequest
+from assay_runner.checks import Check
+from assay_runner.data.datasets import Dataset
+from assay_runner.digests import cache_key
+from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
+from assay_runner.golden.reference import Reference
+from assay_runner.journal import step
+from assay_runner.passes.setting import Setting
+from assay_runner.remedies.case import Case, Design
+from assay_runner.remedies.judged import WHAT, Judged, Said, TrialRecord
+from assay_runner.remedies.splits import Part
+from assay_runner.stores import Store, join
+from assay_runner.stores.sealed import Damaged, put_record, read_record
+from assay_runner.tensors import Progress
+from assay_runner.trial.measure import Measured, measure
+from assay_runner.trial.trial import judge, trial
+
+Oracle = Literal["emulation", "build"]
+TRIALS: Final = "trials"
+"""Folder of the cache with one record per trial."""
+OF_PRECISION: Final = frozenset(
+    {"finite", "outputDrift", "layerDrift", "fp16Range", "layerConstraints", "labelAccuracy", "metric", "detections"}
+)
+"""Checks whose answer follows from the precision of nodes and the ranges of tensors: those a search looks at first."""
+OF_OUTPUTS: Final = frozenset({"outputDrift", "labelAccuracy", "metric", "detections"})
+"""Checks that look at outputs alone: a trial that they fail is over."""
+
+
+class OutOfBudget(Exception):
+    """The budget is spent; what was found so far stands."""
+
+
+class Clock(Protocol):
+    """Tells seconds; never goes back."""
+
+    def __call__(self) -> float:
+        """Seconds."""
+        ...
+
+
+@dataclass
+class Spending:
+    """What a repair has cost so far, against its budget."""
+
+    budget: Budget
+    clock: Clock = time.monotonic
+    builds: int = 0
+    proposals: int = 0
+    before: float = 0.0
+    """Seconds that runs before this one have spent on trials that are known."""
+    _began: float = field(default=-1.0)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it began."""
+        return self.clock() - self._began + self.before
+
+    def check(self, oracle: Oracle) -> None:
+        """Do nothing where one more trial is allowed.
+
+        Raises:
+            OutOfBudget: it is not.
+        """
+        if self.seconds > 60 * self.budget.minutes:
+            raise OutOfBudget(f"{self.budget.minutes} minutes (remedies.budget.minutes) are spent")
+        if oracle == "build" and self.builds >= self.budget.builds:
+            raise OutOfBudget(f"{self.budget.builds} builds (remedies.budget.builds) are spent")
+        if oracle == "emulation" and self.proposals >= self.budget.proposals:
+            raise OutOfBudget(f"{self.budget.proposals} emulations (remedies.budget.proposals) are spent")
+
+    def count(self, oracle: Oracle, builds: int = 1) -> None:
+        """One more."""
+        if oracle == "build":
+            self.builds += builds
+        else:
+            self.proposals += 1
+
+    def left(self) -> str:
+        """What is left, in a few words."""
+        minutes = max(0, round(self.budget.minutes - self.seconds / 60))
+        return f"{self.builds} of {self.budget.builds} builds, {minutes} min left"
+
+
+@dataclass
+class Workshop:
+    """Tries designs for one case.
+
+    Attributes:
+        case: the candidate that failed.
+        references: golden and data of each part of the dataset; no unseen one where nothing can be held back.
+        dataset: all of it, in whose shapes engines are built.
+        data: what tells the parts from all others: digests of dataset, golden and shares.
+        checks: the audit's.
+        spending: what it costs.
+        store: where trials are kept, below `cache`.
+        cache: URI of the prefix of reusable results.
+        scratch: an empty folder.
+        progress: told how far it is.
+        versions: of what computes here.
+        entries: every trial so far, of whichever case.
+    """
+
+    case: Case
+    references: Mapping[Part, Reference]
+    dataset: Dataset
+    data: str
+    checks: Sequence[Check]
+    spending: Spending
+    store: Store
+    cache: str
+    scratch: Path
+    progress: Progress
+    versions: str
+    entries: list[TrialEntry]
+
+    def judged(
+        self,
+        design: Design,
+        remedy: str,
+        oracle: Oracle = "build",
+        *,
+        attempt: int = 0,
+        names: frozenset[str] = OF_PRECISION,
+    ) -> Judged:
+        """Build it, and judge it on the samples that are searched with.
+
+        Args:
+            design: what is tried.
+            remedy: whose trial it is.
+            oracle: emulation: by ONNX Runtime on the CPU. build: by the case's own backend.
+            attempt: the how manieth time, from 0: what was tried before is the answer to the same question.
+            names: of the checks that judge. Where one that looks at outputs fails, the others are not asked.
+
+        Raises:
+            OutOfBudget: the budget is spent.
+            Unavailable: the store, memory or the device gave out.
+        """
+        backend = self._backend(oracle)
+        checks = [check for check in self.checks if check.name in names]
+        request = self._request(backend, design)
+        key = cache_key(
+            build=request.key(),
+            data=self.data,
+            checks=repr([(check.name, check) for check in checks]),
+            attempt=str(attempt),
+        )
+        uri = join(self.cache, TRIALS, f"{key}.json")
+        known = self._known(uri)
+        if known is None:
+            self.spending.check(oracle)
+            self._tell(design, oracle)
+            known = self._tried(request, checks, key)
+            put_record(self.store, uri, known)
+            taken = False
+        else:
+            taken = True
+        self.spending.count(oracle, known.builds)
+        noisy = isinstance(backend, Keeping)
+        found = Judged(
+            said=known.said, slips=known.slips, latency_ms=known.latency_ms, seconds=known.seconds,
+            noise="some" if noisy else "none",
+        )  # fmt: skip
+        self._note(design, remedy, oracle, found, known=taken)
+        return found
+
+    @contextmanager
+    def audited(self, design: Design, remedy: str, key: str) -> Iterator[tuple[Measured, Subject]]:
+        """Build it by the case's own backend and audit it by all checks on the samples that no search has seen.
+
+        Args:
+            design: what is audited.
+            remedy: whose.
+            key: what to call the candidate.
+
+        Raises:
+            OutOfBudget: the budget is spent.
+            CannotBuild: it cannot be built.
+            Unavailable: memory or the device gave out.
+        """
+        self.spending.check("build")
+        self._tell(design, "build", key)
+        started = self.spending.clock()
+        request = self._request(self.case.backend, design)
+        with (
+            step(f"audit-{key}", f"auditing {key}"),
+            briefly_built(request, key, self.scratch, self.progress) as subject,
+        ):
+            measured = measure(Setting(subject, self.references["unseen"], self.progress), self.checks)
+            self.spending.count("build")
+            latency = measured.report.latency.median_ms if measured.report.latency else None
+            said = tuple(map(Said.of, measured.findings))
+            found = Judged(said=said, latency_ms=latency, seconds=self.spending.clock() - started)
+            self._note(design, remedy, "build", found, split="unseen")
+            yield measured, subject
+
+    def emulating(self, design: Design) -> Design:
+        """What stands in for a design on the CPU."""
+        order = replace(design.order, tactics=None)
+        return replace(design, order=order)
+
+    def _backend(self, oracle: Oracle) -> Backend:
+        return BACKENDS["onnxruntime"] if oracle == "emulation" else self.case.backend
+
+    def _request(self, backend: Backend, design: Design) -> BuildRequest:
+        if not backend.can(Capability.TACTICS):
+            design = self.emulating(design)
+        return BuildRequest(
+            backend, design.model, design.order, design.calibration, self.versions, self.dataset.extents()
+        )
+
+    def _known(self, uri: str) -> TrialRecord | None:
+        try:
+            return read_record(self.store, uri, TrialRecord, WHAT)
+        except Damaged as error:
+            self.progress.note(error.note)
+            return None
+
+    def _tried(self, request: BuildRequest, checks: Sequence[Check], key: str) -> TrialRecord:
+        started = self.spending.clock()
+        try:
+            with (
+                step(f"trial-{key}", "trying a repair"),
+                briefly_built(request, self.case.key, self.scratch, self.progress) as subject,
+            ):
+                setting = Setting(subject, self.references["search"], self.progress)
+                said, latency = _judged(setting, checks)
+                kept = _slips(subject, request.order.held)
+        except (CannotBuild, Died, InvalidInput, Unsupported) as error:
+            # Of a design, not of the user's model: the candidate that failed was built of it.
+            said = (Said(check="build", verdict=Verdict.INCONCLUSIVE, message=str(error)),)
+            latency, kept = None, ()
+        seconds = self.spending.clock() - started
+        return TrialRecord(files=(), said=said, slips=kept, latency_ms=latency, seconds=seconds)
+
+    def _tell(self, design: Design, oracle: Oracle, key: str = "") -> None:
+        best = [entry for entry in self.entries if entry.oracle == "build" and entry.verdict is Verdict.PASSED]
+        so_far = f"; best so far: {best[-1].words}" if best else ""
+        self.progress.stage("repair", self.spending.budget.builds, "builds")
+        self.progress.advance(self.spending.builds)
+        what = f"auditing {key}" if key else f"trying {design.words} by {oracle}"
+        self.progress.note(f"{what} ({self.spending.left()}{so_far})")
+
+    def _note(
+        self,
+        design: Design,
+        remedy: str,
+        oracle: Oracle,
+        found: Judged,
+        split: Part = "search",
+        known: bool = False,
+    ) -> None:
+        worst = found.worst
+        self.entries.append(
+            TrialEntry(
+                number=len(self.entries) + 1,
+                remedy=remedy,
+                oracle=oracle,
+                split=split,
+                words=design.words,
+                wide=len(design.order.held),
+                verdict=found.verdict,
+                because=found.slips[0] if found.slips else worst.message if worst else "",
+                value=worst.value if worst else None,
+                limit=worst.limit if worst else None,
+                latency_ms=found.latency_ms,
+                seconds=found.seconds,
+                known=known,
+            )
+        )
+
+
+def _judged(setting: Setting, checks: Sequence[Check]) -> tuple[tuple[Said, ...], Number | None]:
+    """First by outputs alone, and only where they pass by what takes longer."""
+    found: list[Said] = []
+    for part in (OF_OUTPUTS, None):
+        chosen = [check for check in checks if (check.name in OF_OUTPUTS) == (part is not None)]
+        if not chosen:
+            continue
+        evidence = trial(setting, [need for check in chosen for need in check.needs])
+        found += map(Said.of, judge(chosen, evidence))
+        if any(said.verdict is Verdict.FAILED for said in found):
+            break
+    return tuple(found), None
+
+
+def _slips(subject: Subject, held: Mapping[str, str]) -> tuple[str, ...]:
+    """Where an engine does not keep to what its nodes are held to."""
+    engine = subject.built.engine
+    return slips(engine.layers, held) if engine is not None else ()
