@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Final, Generic
 
-from assay_runner.search.answers import Answer, odds, weight
+from assay_runner.search.answers import UNCLEAR, Answer, belief, odds
 from assay_runner.search.items import T
 from assay_runner.search.trials import Purpose, Settings, Stage, Steps, Trial
 
@@ -16,6 +16,12 @@ _STEP_RISK: Final = 0.06
 """Of a step inside the search: one in 17 may be wrong, since the end is confirmed and errors are gone back on."""
 _SURPRISE: Final = 0.05
 """What certain answers are taken to be wrong with once two of them contradicted each other."""
+
+
+_PATIENCE: Final = 10
+"""Answers after which it is asked whether more of them would help."""
+_SILENCE: Final = 5
+"""Answers that say nothing at all, after which no more are waited for."""
 
 
 class Spent(Exception):
@@ -45,13 +51,8 @@ class Asking(Generic[T]):
             self.floor = _SURPRISE
             self._settled.clear()
 
-    def _sum(self, kept: frozenset[T]) -> float:
-        answers = self._answers.get(kept, ())
-        # Not sum(): it refuses to add infinities of both signs since Python 3.12.
-        total = 0.0
-        for answer in answers:
-            total += weight(answer, self.settings.wrong, self.floor)
-        return total
+    def _sum(self, kept: frozenset[T], since: int = 0) -> float:
+        return belief(self._answers.get(kept, [])[since:], self.settings.wrong, self.floor)
 
     def belief(self, kept: frozenset[T]) -> float:
         """Log odds that the set passes; 0: nothing is known."""
@@ -71,17 +72,38 @@ class Asking(Generic[T]):
         return [kept for kept in self._answers if self.belief(kept) >= odds(_STEP_RISK)]
 
     def failing(self) -> list[frozenset[T]]:
-        """All that are believed to fail, in order."""
-        return [kept for kept in self._answers if self.belief(kept) <= -odds(_STEP_RISK)]
+        """All that answers say fail, in order; those that are not to be told are not among them."""
+        return [kept for kept in self._answers if self._sum(kept) <= -odds(_STEP_RISK)]
 
     def confirmed(self, kept: frozenset[T]) -> bool:
         """Whether it was settled that it passes."""
         return self._settled.get(kept, False)
 
+    def refuted(self, kept: frozenset[T]) -> bool:
+        """Whether there is no doubt that it fails."""
+        return self._sum(kept) <= -odds(self.settings.risk)
+
     def certain(self, kept: frozenset[T]) -> bool:
-        """Whether one answer alone, or all from when it was settled, leave no more doubt than the risk allows."""
-        weights = [weight(answer, self.settings.wrong, self.floor) for answer in self._answers.get(kept, ())]
-        return kept in self._settled or any(abs(value) >= odds(self.settings.risk) for value in weights)
+        """Whether one answer alone, or those when it was settled, leave no more doubt than the risk allows."""
+        told = (belief([answer], self.settings.wrong, self.floor) for answer in self._answers.get(kept, ()))
+        return kept in self._settled or any(abs(value) >= odds(self.settings.risk) for value in told)
+
+    def _often(self, kept: frozenset[T], times: int) -> bool:
+        noiseless = any(
+            answer.margin is not None and math.isinf(answer.margin) for answer in self._answers.get(kept, ())
+        )
+        return self.answers(kept) >= times or (noiseless and not self.floor)
+
+    def _futile(self, kept: frozenset[T], since: int, needed: float) -> bool:
+        """Whether more answers like those so far would not decide it before there are as many as may be."""
+        there = self.answers(kept)
+        if there >= self.settings.repeats:
+            return True
+        fresh = there - since
+        most = self.settings.repeats - since
+        if fresh >= _SILENCE and all(answer == UNCLEAR for answer in self._answers[kept][since:]):
+            return True
+        return fresh >= _PATIENCE and abs(self._sum(kept, since)) * most / fresh < needed
 
     def ask(self, kept: frozenset[T], purpose: Purpose) -> Steps[T, None]:
         """Ask once more.
@@ -101,8 +123,9 @@ class Asking(Generic[T]):
 
     def holds(self, kept: frozenset[T], purpose: Purpose) -> Steps[T, bool]:
         """Whether a set passes, as sure as a step of the search must be."""
-        while abs(self.belief(kept)) < odds(_STEP_RISK):
-            if self.answers(kept) >= self.settings.repeats:
+        needed = odds(_STEP_RISK)
+        while abs(self.belief(kept)) < needed:
+            if self._futile(kept, 0, needed):
                 return False
             yield from self.ask(kept, purpose)
         return self.belief(kept) > 0
@@ -116,18 +139,19 @@ class Asking(Generic[T]):
         Args:
             kept: the set.
             purpose: why it is tried.
-            times: that it must have been answered at least, where it passes.
+            times: that it must have been answered at least, where it passes and an answer may be wrong at all.
         """
-        if not self._settled.get(kept, True) or (kept in self._settled and self.answers(kept) >= times):
+        if not self._settled.get(kept, True) or (kept in self._settled and self._often(kept, times)):
             return self._settled[kept]
-        before = self._sum(kept)
-        before = before if math.isfinite(before) and kept not in self._settled else 0.0
+        certain = kept in self._settled or not math.isfinite(self._sum(kept))
+        since = 0 if certain else self.answers(kept)
+        needed = odds(self.settings.risk)
         passes = None
         while passes is None:
-            gained = self._sum(kept) - before
-            if abs(gained) >= odds(self.settings.risk) and (gained < 0 or self.answers(kept) >= times):
+            gained = self._sum(kept, since)
+            if abs(gained) >= needed and (gained < 0 or self._often(kept, times)):
                 passes = gained > 0
-            elif self.answers(kept) >= self.settings.repeats:
+            elif self._futile(kept, since, needed):
                 passes = False
             else:
                 yield from self.ask(kept, purpose)

@@ -59,7 +59,7 @@ def _hypotheses(sizes: Sequence[int]) -> Iterator[_Hypothesis]:
             beyond = min(inside, count * (1 - _INSIDE) / outside) if outside else inside
             chances = [inside if octave <= reach else beyond for octave in range(len(sizes))]
             yield _Hypothesis(
-                -math.log(count + 1) - (math.log(top + 1) if outside else 0.0),
+                -2 * math.log(count) - (math.log(top) if outside else 0.0),
                 tuple(math.log(chance) for chance in chances),
                 tuple(math.log1p(-chance) for chance in chances),
             )

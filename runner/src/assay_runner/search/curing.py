@@ -53,7 +53,7 @@ def cure(
     if not (yield from asking.settle(start, Purpose.ENDS)):
         passing = yield from _beyond(asking, items)
         if passing is None:
-            return Cure(Why.WIDE_FAILS)
+            return Cure(Why.WIDE_FAILS if asking.refuted(start) else Why.INCONCLUSIVE)
         start, suspects = passing, ()
     if (yield from asking.settle(frozenset(), Purpose.ENDS)):
         return Cure(Why.FOUND, (), frozenset())
@@ -154,7 +154,7 @@ def _alternative(
 ) -> Steps[T, tuple[T, ...] | None]:
     taken = {leaf for core in cores for leaf in core}
     others = frozenset(leaf for leaf in leaves_of(items) if leaf not in taken)
-    if not others or not (yield from asking.holds(others, Purpose.ALTERNATIVE)):
+    if not others or not (yield from asking.settle(others, Purpose.ALTERNATIVE, asking.settings.confirmations)):
         return None
     return (yield from _smallest(asking, restricted(items, others)))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Generic
 
 from assay_runner.search.answers import Answer
@@ -65,7 +66,11 @@ class Search(Generic[T]):
         self._items = checked(items)
         self._leaves = leaves_of(self._items)
         self._cost = cost or summed(self._items)
-        self._asking = {stage: Asking[T](stage, settings, limits.of(stage)) for stage in Stage}
+        once = replace(settings, confirmations=1)
+        self._asking = {
+            Stage.PROPOSE: Asking[T](Stage.PROPOSE, once, limits.proposals),
+            Stage.DECIDE: Asking[T](Stage.DECIDE, settings, limits.decisions),
+        }
         self._proposals = with_proposals
         for stage, kept, answer in known:
             if not kept <= set(self._leaves):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic
+from typing import Final, Generic
 
 from assay_runner.search.asking import Asking
 from assay_runner.search.beliefs import Beliefs, octaves
@@ -22,6 +22,10 @@ from assay_runner.search.items import Item, T, leaves_of
 from assay_runner.search.trials import Purpose, Steps
 
 __all__ = ["Astray", "needed"]
+
+
+_CERTAIN: Final = 12 * math.log(2)
+"""Log odds that a certain answer is credited with."""
 
 
 class Astray(Exception):
@@ -130,12 +134,12 @@ def _learn(state: _State[T], beliefs: Beliefs, out: list[int], passes: bool) -> 
 def _doubt(asking: Asking[T], wide: frozenset[T], fails: int) -> Steps[T, None]:
     """Ask again whether what is wide passes, where more trials failed in a row than luck explains.
 
-    Each of them is as likely to pass as to fail, if the wide set passes; if it does not, all fail.
+    Each of them is as likely to pass as to fail, if the wide set passes; if it does not, all fail. Certain answers are
+    doubted too, where the chance of so many is one in thousands: one answer more costs little against hundreds.
     """
-    while fails * math.log(2) >= asking.belief(wide):
+    while fails * math.log(2) >= min(asking.belief(wide), _CERTAIN * asking.answers(wide)):
         if asking.answers(wide) >= asking.settings.repeats:
             return
         yield from asking.ask(wide, Purpose.CONFIRM)
         if asking.belief(wide) <= 0:
             raise Astray
-        fails = 0

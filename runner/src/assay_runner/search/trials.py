@@ -77,10 +77,6 @@ class Limits:
     decisions: int | None = None
     proposals: int | None = None
 
-    def of(self, stage: Stage) -> int | None:
-        """For one oracle."""
-        return self.decisions if stage is Stage.DECIDE else self.proposals
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -89,7 +85,7 @@ class Settings:
     Attributes:
         wrong: chance that an answer without a margin is wrong, below 1/2; 0: such answers are certain, until two of
             them contradict each other.
-        confirmations: times that the final set must have passed.
+        confirmations: times that the final set must have passed by the deciding oracle, unless its answer is noiseless.
         repeats: answers to the same question after which it is not to be told; that never counts as a pass.
         risk: of each decision the outcome hangs on.
         restarts: times that a search which went astray begins again from what it knows.
