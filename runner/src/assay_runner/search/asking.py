@@ -18,8 +18,8 @@ _SURPRISE: Final = 0.05
 """What certain answers are taken to be wrong with once two of them contradicted each other."""
 
 
-_PATIENCE: Final = 10
-"""Answers after which it is asked whether more of them would help."""
+_PATIENCE: Final = 0.6
+"""Share of the answers that may be had after which it is asked whether more of them would help."""
 _SILENCE: Final = 5
 """Answers that say nothing at all, after which no more are waited for."""
 
@@ -103,7 +103,7 @@ class Asking(Generic[T]):
         most = self.settings.repeats - since
         if fresh >= _SILENCE and all(answer == UNCLEAR for answer in self._answers[kept][since:]):
             return True
-        return fresh >= _PATIENCE and abs(self._sum(kept, since)) * most / fresh < needed
+        return fresh >= _PATIENCE * most and abs(self._sum(kept, since)) * most / fresh < needed
 
     def ask(self, kept: frozenset[T], purpose: Purpose) -> Steps[T, None]:
         """Ask once more.
