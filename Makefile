@@ -83,14 +83,16 @@ golden: .venv/.dev ## Rewrite the expected decisions of tests/reconcile; read th
 examples: $(UV) ## Train the shipped models and write their data again
 	@$(UV) run --frozen --all-packages --group examples --inexact python -m examples.train
 
-.PHONY: bench bench-runner bench-operator
+.PHONY: bench bench-runner bench-operator bench-search
 bench: ## All benchmarks: each line is `name value goal ok|MISS`
-	@$(MAKE) --no-print-directory --keep-going bench-runner bench-operator
+	@$(MAKE) --no-print-directory --keep-going bench-runner bench-operator bench-search
 bench-runner: .venv/.dev ## Runner against bare ONNX Runtime and Polygraphy
 	@$(UV) sync --quiet --frozen --all-packages --group bench --inexact
 	@.venv/bin/python -m tests.bench.runner
 bench-operator: .venv/.dev ## Operator against a bare kopf handler on a real API server
 	@.venv/bin/python -m tests.bench.operator
+bench-search: .venv/.dev ## Evaluations of the precision search against published ones (ARGS=--table for the design note's)
+	@.venv/bin/python -m tests.bench.search $(ARGS)
 
 # A GPU machine may have no network, hence no uv: the Python that imports tensorrt runs with what it has, and with the
 # wheels that lie in PYTHONPATH (docs/gpu-testing.md); any other machine takes the environment of the tests.

@@ -8,13 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from assay_runner.search import FAILED, PASSED, Answer, Item, Search, Settings, Stage
+from assay_runner.search.items import leaves_of
 from assay_runner.search.trials import DEFAULT
 
-__all__ = ["Model", "answered", "needs", "needs_any", "noiseless", "ranked"]
+__all__ = ["Model", "answered", "flipped", "needs", "needs_any", "noiseless", "ranked"]
 
 
 def noiseless(passed: bool) -> Answer:
     return Answer.of(passed, math.inf if passed else -math.inf)
+
+
+def flipped(chance: random.Random, wrong: float) -> Callable[[bool], Answer]:
+    """Answers that are wrong with that probability, and do not say so."""
+    return lambda passes: Answer.of(passes ^ (chance.random() < wrong))
 
 
 def needs(*leaves: object) -> Callable[[frozenset[object]], Answer]:
@@ -30,10 +36,10 @@ def needs_any(*cures: Iterable[object]) -> Callable[[frozenset[object]], Answer]
 
 @dataclass(frozen=True)
 class Model:
-    """Flat items of which some are needed, by seed.
+    """Items of which some are needed.
 
     Attributes:
-        items: ranked by suspicion.
+        items: with their suspicion; also blocks.
         needed: what must be wide.
     """
 
@@ -74,7 +80,7 @@ def answered(
     model: Model, answer: Callable[[bool], Answer], settings: Settings = DEFAULT, most: int = 2000
 ) -> tuple[Search[int], int]:
     """A search over a model, ended, and its trials; that all narrow fails and all wide passes is known."""
-    everything = frozenset(range(len(model.items)))
+    everything = frozenset(leaves_of(model.items))
     known = [(Stage.DECIDE, frozenset[int](), noiseless(False)), (Stage.DECIDE, everything, noiseless(True))]
     search = Search(model.items, settings=settings, known=known)
     trials = 0

@@ -8,16 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from assay_runner.search import Answer, Minimal, Settings, Verdict, Why
-from tests.unit.search.oracles import Model, answered
-
-Answers = Callable[[bool], Answer]
+from tests.unit.search.oracles import Model, answered, flipped
 
 
-def flipped(chance: random.Random, wrong: float) -> Answers:
-    return lambda passes: Answer.of(passes ^ (chance.random() < wrong))
-
-
-def measured(chance: random.Random, distance: float) -> Answers:
+def measured(chance: random.Random, distance: float) -> Callable[[bool], Answer]:
     """A figure so many standard deviations from the limit, with its noise; unclear where the limit lies inside it."""
 
     def answer(passes: bool) -> Answer:

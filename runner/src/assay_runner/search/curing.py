@@ -66,7 +66,20 @@ def cure(
         if other is None:
             break
         cores.append(other)
-    return (yield from _finish(asking, items, min(cores, key=lambda leaves: cost(frozenset(leaves))), cost))
+    return (yield from _chosen(asking, items, min(cores, key=lambda leaves: cost(frozenset(leaves))), cost))
+
+
+def _chosen(asking: Asking[T], items: Sequence[Item[T]], core: tuple[T, ...], cost: Cost[T]) -> Steps[T, Cure[T]]:
+    """Finish with a core; where later trials show that more wide does harm, see again that nothing can be spared."""
+    while True:
+        seen = yield from _harmed(asking)
+        if seen:
+            core = yield from _survivors(asking, list(core))
+        ended = yield from _finish(asking, items, core, cost)
+        if seen or violation(asking, certain=False) is None:
+            return ended
+        if not (yield from _harmed(asking)):
+            return ended
 
 
 def _finish(asking: Asking[T], items: Sequence[Item[T]], core: Sequence[T], cost: Cost[T]) -> Steps[T, Cure[T]]:
@@ -123,10 +136,15 @@ def _split(asking: Asking[T], items: Sequence[Item[T]], suspects: Sequence[T]) -
 
 def _nothing_to_spare(asking: Asking[T], core: list[T]) -> Steps[T, tuple[T, ...]]:
     core = yield from without_each(asking, core, asking.settings.direct)
-    if (yield from _harmed(asking)) and len(core) <= _SURVIVORS:
-        core = yield from ddmin(asking, core)
-        core = yield from without_each(asking, core, direct=True)
-    return tuple(core)
+    return (yield from _survivors(asking, core)) if (yield from _harmed(asking)) else tuple(core)
+
+
+def _survivors(asking: Asking[T], core: list[T]) -> Steps[T, tuple[T, ...]]:
+    """What is left of a core, assuming nothing."""
+    if len(core) > _SURVIVORS:
+        return tuple(core)
+    core = yield from ddmin(asking, core)
+    return tuple((yield from without_each(asking, core, direct=True)))
 
 
 def _harmed(asking: Asking[T]) -> Steps[T, bool]:
