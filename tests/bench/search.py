@@ -130,10 +130,8 @@ def blocks(seeds: int) -> None:
 
 def table(seeds: int) -> None:
     """Print evaluations, mean and most, as the design note has them."""
-    print(
-        "| N, k (bound) | ddmin | halving | QuickXplain | Hwang | ours, useless ranks | ours, good ranks | and confirmed |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    heads = ["N, k (bound)", "ddmin", "halving", "QuickXplain", "Hwang", "useless", "good", "good, confirmed"]
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for size in SIZES:
         for needed in (1, 2, 4, 8):
             good = [Model.of(size, needed, seed, useful=True) for seed in range(seeds)]

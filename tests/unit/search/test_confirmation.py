@@ -18,7 +18,7 @@ from assay_runner.search import (
     Why,
     search_with_confirmation,
 )
-from tests.unit.search.oracles import Model, needs, ranked
+from tests.unit.search.oracles import Model, needs, needs_any, ranked
 
 DEVICE = frozenset({1, 20, 33})
 DRIFTS = {
@@ -76,6 +76,13 @@ def test_what_was_proposed_is_kept_while_the_rest_is_looked_for() -> None:
     assert outcome.best == DEVICE
     assert outcome.evaluations[Stage.DECIDE] < alone
     assert asked[0] == frozenset({1, 20})
+
+
+def test_another_cure_that_was_proposed_is_tried_before_the_device_is_searched() -> None:
+    emulation = needs_any({3}, {40, 41})
+    outcome = search_with_confirmation(ranked(range(50)), emulation, needs(40, 41))
+    assert outcome.best == frozenset({40, 41})
+    assert outcome.evaluations[Stage.DECIDE] == 3
 
 
 def test_an_emulation_that_fails_with_all_wide_is_left_aside() -> None:

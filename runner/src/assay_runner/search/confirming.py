@@ -54,8 +54,9 @@ def _decided(deciding: Asking[T], items: Sequence[Item[T]], cost: Cost[T], propo
     """Confirm what was proposed, or search with the deciding oracle."""
     if not proposed.core or proposed.best is None:
         return (yield from cure(deciding, items, cost))
-    passes = yield from deciding.settle(proposed.best, Purpose.CONFIRM, deciding.settings.confirmations)
-    if passes and not deciding.settings.direct:
-        return Cure(Why.FOUND, proposed.core, proposed.best)
-    start = proposed.best if passes else frozenset(leaves_of(items))
-    return (yield from cure(deciding, items, cost, start, () if passes else proposed.core))
+    for core, best in ((proposed.core, proposed.best), *((other, frozenset(other)) for other in proposed.others)):
+        if (yield from deciding.settle(best, Purpose.CONFIRM, deciding.settings.confirmations)):
+            if deciding.settings.direct:
+                return (yield from cure(deciding, items, cost, best))
+            return Cure(Why.FOUND, core, best)
+    return (yield from cure(deciding, items, cost, suspects=proposed.core))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic
 
 from assay_runner.search.asking import Asking
@@ -22,11 +22,19 @@ _SURVIVORS: Final = 20
 
 @dataclass(frozen=True)
 class Cure(Generic[T]):
-    """What a search ends with: why, and the leaves of a set that nothing can be left out of, if there is one."""
+    """What a search ends with.
+
+    Attributes:
+        why: it ended.
+        core: leaves of a set that nothing can be left out of.
+        best: the cheapest set that contains them.
+        others: cores that cost more.
+    """
 
     why: Why
     core: tuple[T, ...] | None = None
     best: frozenset[T] | None = None
+    others: tuple[tuple[T, ...], ...] = ()
 
 
 def cure(
@@ -66,7 +74,8 @@ def cure(
         if other is None:
             break
         cores.append(other)
-    return (yield from _chosen(asking, items, min(cores, key=lambda leaves: cost(frozenset(leaves))), cost))
+    first, *others = sorted(cores, key=lambda leaves: cost(frozenset(leaves)))
+    return replace((yield from _chosen(asking, items, first, cost)), others=tuple(others))
 
 
 def _chosen(asking: Asking[T], items: Sequence[Item[T]], core: tuple[T, ...], cost: Cost[T]) -> Steps[T, Cure[T]]:

@@ -66,10 +66,12 @@ class Search(Generic[T]):
         self._items = checked(items)
         self._leaves = leaves_of(self._items)
         self._cost = cost or summed(self._items)
-        once = replace(settings, confirmations=1)
+        # What only proposes need not be sure, and other cures are looked for where that costs little.
+        cheap = replace(settings, confirmations=1)
+        dear = replace(settings, alternatives=0) if with_proposals else settings
         self._asking = {
-            Stage.PROPOSE: Asking[T](Stage.PROPOSE, once, limits.proposals),
-            Stage.DECIDE: Asking[T](Stage.DECIDE, settings, limits.decisions),
+            Stage.PROPOSE: Asking[T](Stage.PROPOSE, cheap, limits.proposals),
+            Stage.DECIDE: Asking[T](Stage.DECIDE, dear, limits.decisions),
         }
         self._proposals = with_proposals
         for stage, kept, answer in known:

@@ -91,7 +91,8 @@ class Settings:
         restarts: times that a search which went astray begins again from what it knows.
         direct: whether to try the final set without each of its items by the oracle whose word counts, where failures
             of larger sets, or those of the cheap oracle, imply it already.
-        alternatives: cures looked for besides the first that share nothing with it, as long as there is one.
+        alternatives: cures looked for besides the first that share nothing with it, as long as there is one; by the
+            cheap oracle, where there is one.
         beyond: trials spent on other sets where all wide fails; 2 + log2 N of them find a cure where either of two
             items cures and both together break.
     """
