@@ -12,9 +12,10 @@ from typing import Final
 import onnx
 from onnx import TensorProto, helper
 
-from assay_runner.graphs.documents import fresh, rename_uses
+from assay_runner.graphs.documents import captured, fresh, rename_uses
 from assay_runner.graphs.element_types import FLOAT_TYPES
 from assay_runner.graphs.retype import Retyped, retype
+from assay_runner.graphs.taps import name_of
 
 HALVES: Final[Mapping[str, int]] = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 
@@ -38,7 +39,12 @@ class Standard:
 
 
 def strong(
-    model: onnx.ModelProto, kind: str, types: Mapping[str, int], ranks: Mapping[str, int], keep: Collection[str] = ()
+    model: onnx.ModelProto,
+    kind: str,
+    types: Mapping[str, int],
+    ranks: Mapping[str, int],
+    keep: Collection[str] = (),
+    changed: Collection[int] = FLOAT_TYPES,
 ) -> Retyped:
     """Give the graph a half type in place; `retype.converter` does the same to its weights, `Retyped.wide` aside.
 
@@ -48,9 +54,10 @@ def strong(
         types: element type of every tensor of the outer graph, as it is.
         ranks: number of axes, where known.
         keep: names of nodes that stay in their own type.
+        changed: element types that become the half type; other floats stay what they are.
     """
     before = {output.name: output.type.tensor_type.elem_type for output in model.graph.output}
-    made = retype(model, HALVES[kind], types, ranks, Standard(), keep)
+    made = retype(model, HALVES[kind], types, ranks, Standard(), keep, changed)
     name = fresh(model)
     for output in model.graph.output:
         if output.type.tensor_type.elem_type != before[output.name]:
@@ -58,12 +65,83 @@ def strong(
     return made
 
 
-def wide_nodes(model: onnx.ModelProto) -> frozenset[str]:
-    """Names of the nodes of such a graph that compute in FP32 or FP64: they read a tensor of the type; casts make one.
+def other_half(
+    model: onnx.ModelProto, kind: str, types: Mapping[str, int], ranks: Mapping[str, int], nodes: Collection[str]
+) -> Retyped:
+    """Give some nodes of a graph a half type in place, between casts; all others stay what they are.
 
+    Afterwards `strong` gives the others another half type, where types and ranks are looked up anew and FP32 alone
+    counts as `changed`; the casts between become casts from one half to the other.
+
+    Args:
+        model: weights not converted yet: `retype.converter` does so, `Retyped.wide` aside.
+        kind: fp16 or bf16.
+        types: element type of every tensor of the outer graph, as it is.
+        ranks: number of axes, where known.
+        nodes: names of the nodes.
+    """
+    before = {output.name: output.type.tensor_type.elem_type for output in model.graph.output}
+    others = {name_of(node) for node in model.graph.node} - set(nodes)
+    copies = _own_weights(model, nodes)
+    made = retype(
+        model, HALVES[kind], {**types, **{copies[name]: types[name] for name in copies}}, ranks, Standard(), others
+    )
+    name = fresh(model)
+    for output in model.graph.output:
+        if output.type.tensor_type.elem_type != before[output.name]:
+            _widened(model, output, before[output.name], name(f"{output.name}__{kind}"))
+    _without_idle_casts(model)
+    return made
+
+
+def followed_types(
+    model: onnx.ModelProto, before: Mapping[str, int], nodes: Collection[str], kind: int
+) -> dict[str, int]:
+    """Element types once `other_half` has given nodes this one: casts say theirs, other nodes make what they made."""
+    types = {**before, **{tensor.name: tensor.data_type for tensor in model.graph.initializer}}
+    for node in model.graph.node:
+        if node.op_type == "Cast":
+            types[node.output[0]] = next(attribute.i for attribute in node.attribute if attribute.name == "to")
+        elif name_of(node) in nodes:
+            # What has no such type in ONNX makes what it did, under another name, which a cast then reads.
+            types |= {name: kind for name in node.output if before.get(name) in FLOAT_TYPES}
+            types |= {name: TensorProto.FLOAT for name in node.output if name and name not in before}
+    return types
+
+
+def _own_weights(model: onnx.ModelProto, nodes: Collection[str]) -> dict[str, str]:
+    """Give nodes weights of their own in place of those that others read too; what each is called now."""
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    chosen = [node for node in model.graph.node if name_of(node) in nodes]
+    others = [node for node in model.graph.node if name_of(node) not in nodes]
+    read = {name for node in others for name in (*node.input, *captured(node))}
+    read |= {output.name for output in model.graph.output}
+    name = fresh(model)
+    copies = {each: name(f"{each}__half") for node in chosen for each in node.input if each in weights and each in read}
+    for each, copy in copies.items():
+        model.graph.initializer.add().CopyFrom(weights[each])
+        model.graph.initializer[-1].name = copy
+    for node in chosen:
+        rename_uses(node, copies)
+    return copies
+
+
+def _without_idle_casts(model: onnx.ModelProto) -> None:
+    """Take casts out that nothing reads: of graph inputs that no chosen node reads."""
+    read = {name for node in model.graph.node for name in (*node.input, *captured(node))}
+    read |= {output.name for output in model.graph.output}
+    left = [node for node in model.graph.node if node.op_type != "Cast" or not read.isdisjoint(node.output)]
+    del model.graph.node[:]
+    model.graph.node.extend(left)
+
+
+def wide_nodes(model: onnx.ModelProto, kind: str = "fp16") -> frozenset[str]:
+    """Names of the nodes of such a graph that compute in a wider range than its half type: they read it; casts make it.
+
+    Wider than BF16 are FP32 and FP64, wider than FP16 is BF16 too.
     Types are followed through the graph: a cast says its own, any other node makes what it reads first.
     """
-    wide = {TensorProto.FLOAT, TensorProto.DOUBLE}
+    wide = {TensorProto.FLOAT, TensorProto.DOUBLE} | ({TensorProto.BFLOAT16} if kind == "fp16" else set())
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     types |= {given.name: given.type.tensor_type.elem_type for given in model.graph.input}
     found = set()

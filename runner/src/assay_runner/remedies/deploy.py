@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from assay_runner.models.files import external_tensors
 from assay_runner.remedies.case import Design
 from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import Store, join
+from assay_runner.tensors import Extents
 
 MODEL: Final = "model.onnx"
 SCRIPT: Final = "reproduce.sh"
@@ -51,7 +53,7 @@ def deployed(design: Design, subject: Subject, folder: str, store: Store, worksh
             found["plan"] = _put(store, subject.built.path, join(folder, PLAN))
             if cache := next((subject.built.folder / SHARED).glob("*cache*"), None):
                 found["timing_cache"] = _put(store, cache, join(folder, TIMINGS))
-        script = reproduction(design, "timing_cache" in found).encode()
+        script = reproduction(design, workshop.dataset.extents(), "timing_cache" in found).encode()
         store.put(join(folder, SCRIPT), script, "text/x-shellscript")
         return Deployable(**found, reproduce=join(folder, SCRIPT))
     finally:
@@ -65,11 +67,10 @@ def explicit_model(design: Design, folder: Path, workshop: Workshop) -> Path:
         InvalidInput: ONNX Runtime refuses the model, or it cannot be quantised.
     """
     order, model = design.order, design.model
-    wide = {name for name, kind in order.held.items() if kind == "fp32"}
     if order.precision in ("fp16", "bf16"):
         typed = folder / "typed"
         typed.mkdir()
-        return packed(strong_model(model.path, order.precision, wide, typed)[0], folder)
+        return packed(strong_model(model.path, order.precision, order.held, typed)[0], folder)
     if order.precision in ("int8", "fp8") and order.quantisation is not None and design.calibration is not None:
         kind: EightBit = "fp8" if order.precision == "fp8" else "int8"
         return quantised_model(
@@ -78,20 +79,27 @@ def explicit_model(design: Design, folder: Path, workshop: Workshop) -> Path:
     return model.path
 
 
-def reproduction(design: Design, timings: bool) -> str:
-    """A shell script that builds the engine of `model.onnx`, beside it, with plain trtexec."""
-    order = design.order
+def reproduction(design: Design, extents: Mapping[str, Extents], timings: bool) -> str:
+    """A shell script that builds the engine of `model.onnx`, beside it, with plain trtexec.
+
+    Args:
+        design: what was built.
+        extents: in which shapes its inputs are fed.
+        timings: whether a timing cache lies beside it.
+    """
+    options = design.order.options
     words = ["trtexec", f"--onnx={MODEL}", "--stronglyTyped", f"--saveEngine={PLAN}", "--skipInference"]
-    if (level := order.options.optimization_level) is not None:
+    words += [] if design.order.precision == "tf32" else ["--noTF32"]
+    if (level := options.optimization_level) is not None:
         words.append(f"--builderOptimizationLevel={level}")
     if timings:
         words.append(f"--timingCacheFile={TIMINGS}")
-    for name, shapes in _profile(design).items():
-        words += [f"--{bound}Shapes={name}:{'x'.join(map(str, shape))}" for bound, shape in shapes.items()]
+    words += _shapes(design, extents)
     lines = [
         "#!/bin/sh",
-        f"# {design.words}. Builds the engine that was audited anew: types and ranges stand in {MODEL}.",
-        "# TensorRT 10 needs --stronglyTyped; from TensorRT 11 on every network is, and the option may be left out.",
+        f"# {design.words}.",
+        f"# Builds the engine that was audited anew: types and ranges stand in {MODEL}. TensorRT 10 needs",
+        "# --stronglyTyped; from TensorRT 11 on every network is, and the option may be left out.",
         'cd "$(dirname "$0")" || exit 1',
         f'exec {shlex.join(words)} "$@"',
         "",
@@ -99,8 +107,18 @@ def reproduction(design: Design, timings: bool) -> str:
     return "\n".join(lines)
 
 
-def _profile(design: Design) -> dict[str, dict[str, tuple[int, ...]]]:
-    return {each.input: {"min": each.min, "opt": each.opt, "max": each.max} for each in design.order.options.profile}
+def _shapes(design: Design, extents: Mapping[str, Extents]) -> list[str]:
+    """Options with the shapes that the engine is built for; none where all of them stand in the model."""
+    profile = {each.input: (each.min, each.opt, each.max) for each in design.order.options.profile}
+    found = {name: profile.get(name, (each.min, each.opt, each.max)) for name, each in extents.items()}
+    free = {each.name for each in design.model.inputs if not all(isinstance(axis, int) for axis in each.shape)}
+    if not free:
+        return []
+    words = []
+    for number, bound in enumerate(("min", "opt", "max")):
+        shapes = (f"{name}:{'x'.join(map(str, found[name][number]))}" for name in found if name in free)
+        words.append(f"--{bound}Shapes={','.join(shapes)}")
+    return words
 
 
 def _external(model: Path) -> list[str]:

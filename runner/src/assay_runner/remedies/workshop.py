@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
+from assay_api.entries import TensorEntry
 from assay_api.numbers import Number
 from assay_api.remedies import Budget
 from assay_api.repair import TrialEntry
-from assay_api.report import Verdict
+from assay_api.report import Finding, Verdict
 from assay_runner.backends import BACKENDS, Backend, Capability
 from assay_runner.backends.seams import Keeping
 from assay_runner.backends.subject import Subject
@@ -24,6 +25,9 @@ from assay_runner.backends.tensorrt.hold_layers import slips
 from assay_runner.builds.brief import briefly_built
 from assay_runner.builds.cache import BuildRequest
 from assay_runner.checks import Check
+from assay_runner.checks.finite import Finite
+from assay_runner.checks.fp16_range import Fp16Range
+from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.data.datasets import Dataset
 from assay_runner.digests import cache_key
 from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
@@ -105,7 +109,8 @@ class Spending:
     def left(self) -> str:
         """What is left, in a few words."""
         minutes = max(0, round(self.budget.minutes - self.seconds / 60))
-        return f"{self.builds} of {self.budget.builds} builds, {minutes} min left"
+        builds = f"{self.builds} of {self.budget.builds} builds, " if self.builds else ""
+        return f"{builds}{self.proposals} emulations, {minutes} min left"
 
 
 @dataclass
@@ -190,6 +195,30 @@ class Workshop:
         self._note(design, remedy, oracle, found, known=taken)
         return found
 
+    def survey(self, design: Design) -> tuple[tuple[TensorEntry, ...], tuple[Finding, ...]]:
+        """Every tensor of an emulation of it, with errors and ranges, and what is not finite or leaves its range.
+
+        On the samples that are searched with. Nothing where that cannot be had: a search does without.
+
+        Raises:
+            OutOfBudget: the budget is spent.
+        """
+        self.spending.check("emulation")
+        self.progress.note("looking at every tensor of the candidate by emulation")
+        checks = [Finite(), LayerDrift(), *([Fp16Range()] if design.order.precision == "fp16" else [])]
+        request = self._request(BACKENDS["onnxruntime"], design)
+        try:
+            with (
+                step("survey", "looking at every tensor of what is to be repaired"),
+                briefly_built(request, self.case.key, self.scratch, self.progress) as subject,
+            ):
+                measured = measure(Setting(subject, self.references["search"], self.progress), checks)
+        except (CannotBuild, Died, InvalidInput, Unsupported) as error:
+            self.progress.note(f"tensors could not be looked at beforehand: {error}")
+            return (), ()
+        self.spending.count("emulation")
+        return measured.report.layers, measured.findings
+
     @contextmanager
     def audited(self, design: Design, remedy: str, key: str) -> Iterator[tuple[Measured, Subject]]:
         """Build it by the case's own backend and audit it by all checks on the samples that no search has seen.
@@ -204,8 +233,8 @@ class Workshop:
             CannotBuild: it cannot be built.
             Unavailable: memory or the device gave out.
         """
-        self.spending.check("build")
-        self._tell(design, "build", key)
+        self.spending.check(self.oracle)
+        self._tell(design, self.oracle, key)
         started = self.spending.clock()
         request = self._request(self.case.backend, design)
         with (
@@ -213,11 +242,11 @@ class Workshop:
             briefly_built(request, key, self.scratch, self.progress) as subject,
         ):
             measured = measure(Setting(subject, self.references["unseen"], self.progress), self.checks)
-            self.spending.count("build")
+            self.spending.count(self.oracle)
             latency = measured.report.latency.median_ms if measured.report.latency else None
             said = tuple(map(Said.of, measured.findings))
             found = Judged(said=said, latency_ms=latency, seconds=self.spending.clock() - started)
-            self._note(design, remedy, "build", found, split="unseen")
+            self._note(design, remedy, self.oracle, found, split="unseen")
             yield measured, subject
 
     def emulating(self, design: Design) -> Design:
@@ -259,8 +288,13 @@ class Workshop:
         seconds = self.spending.clock() - started
         return TrialRecord(files=(), said=said, slips=kept, latency_ms=latency, seconds=seconds)
 
+    @property
+    def oracle(self) -> Oracle:
+        """What the case's own backend is."""
+        return "emulation" if self.case.emulates else "build"
+
     def _tell(self, design: Design, oracle: Oracle, key: str = "") -> None:
-        best = [entry for entry in self.entries if entry.oracle == "build" and entry.verdict is Verdict.PASSED]
+        best = [entry for entry in self.entries if entry.oracle == self.oracle and entry.verdict is Verdict.PASSED]
         so_far = f"; best so far: {best[-1].words}" if best else ""
         self.progress.stage("repair", self.spending.budget.builds, "builds")
         self.progress.advance(self.spending.builds)

@@ -89,7 +89,7 @@ class TensorRT:
         record = build_or_reuse(recipe, kept, progress, fingerprint(model, order, recipe))
         facts = engine_facts(inspected(kept / PLAN, kept / INSPECTED), recipe.settings, record, model)
         if recipe.settings.typing == "strong":
-            facts = replace(facts, wide=wide_nodes(load_outline(recipe.source)))
+            facts = replace(facts, wide=wide_nodes(load_outline(recipe.source), order.precision))
         self._probes[workdir] = Probes(replace(recipe, tactics=None), facts.layers, workdir, progress)
         return Built(
             backend=self.name,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import onnx
+from onnx import TensorProto
+
 from assay_runner.backends.conversion import fp32_model, listed, localised
-from assay_runner.backends.inspection import inspect
+from assay_runner.backends.inspection import Inspection, inspect
 from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.quantisation import quantised_model
 from assay_runner.backends.schemes import no_pairs, own_pairs, paired
@@ -15,8 +19,9 @@ from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.graphs.dimension_names import forget_names
 from assay_runner.graphs.documents import localise, save
+from assay_runner.graphs.element_types import FLOAT_TYPES
 from assay_runner.graphs.retype import converter
-from assay_runner.graphs.strong import HALVES, strong
+from assay_runner.graphs.strong import HALVES, followed_types, other_half, strong
 from assay_runner.models.loading import LoadedModel
 from assay_runner.models.outline import read_outline
 from assay_runner.tensors import Batches, Extents, Progress, Site, TensorSpec
@@ -37,7 +42,6 @@ def source_model(
         Unsupported: what is asked for cannot be said in a strongly typed graph here.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    wide = {name for name, precision in order.held.items() if precision == "fp32"}
     if settings.typing == "strong":
         _check_strong(order)
     match order.precision:
@@ -55,7 +59,7 @@ def source_model(
             )
             return quantised.path, (*quantised.notes, *_bodies(model.path))
         case "fp16" | "bf16" as half if settings.typing == "strong":
-            path, notes = strong_model(model.path, half, wide, folder)
+            path, notes = strong_model(model.path, half, order.held, folder)
             return path, (*notes, *_bodies(model.path))
         case "fp32" | "tf32":
             made = fp32_model(model.path, folder)
@@ -104,33 +108,51 @@ def _check_strong(order: BuildOrder) -> None:
             f"layers hold nodes wider than the candidate; with precision {kind} and typing strong there is nothing "
             "wider: set typing: weak, or remove layers"
         )
-    if other := set(order.held.values()) - {"fp32", kind}:
+    if kind in ("int8", "fp8") and (other := set(order.held.values()) - {"fp32"}):
         raise Unsupported(
             f"with typing strong, layers of a {kind} candidate may be fp32, not {', '.join(sorted(other))}"
         )
 
 
-def strong_model(path: Path, kind: str, keep: Collection[str], folder: Path) -> tuple[Path, tuple[str, ...]]:
+def strong_model(path: Path, kind: str, held: Mapping[str, str], folder: Path) -> tuple[Path, tuple[str, ...]]:
     """The model with a half type written into it, as `graphs.strong` does; and what to know about it.
 
     Args:
         path: of the model.
         kind: fp16 or bf16.
-        keep: names of nodes that stay in FP32.
+        held: by name, nodes that stay in FP32, or are in the other half type.
         folder: where it is written.
 
     Raises:
         InvalidInput: ONNX Runtime refuses the model.
     """
+    wide = {name for name, precision in held.items() if precision == "fp32"}
+    others = {name: precision for name, precision in held.items() if precision not in ("fp32", kind)}
     with TemporaryDirectory(dir=folder) as scratch:
         home = Path(scratch) / "own"
         home.mkdir()
         given = fp32_model(path, Path(scratch))
         model = localised(given.path, home)
         found = inspect(model, home)
-        made = strong(model, kind, found.types, found.ranks, keep)
-        localise(model, home, folder, converter(HALVES[kind], made.wide))
-    return save(model, folder / "model.onnx"), (*given.notes, *_notes(kind, made.islands, keep))
+        if others:
+            model, home, found = _in_other_half(model, home, found, others, Path(scratch) / "other")
+        changed = FLOAT_TYPES if not others else (TensorProto.FLOAT, TensorProto.DOUBLE)
+        made = strong(model, kind, found.types, found.ranks, wide, changed)
+        localise(model, home, folder, converter(HALVES[kind], made.wide, changed))
+    return save(model, folder / "model.onnx"), (*given.notes, *_notes(kind, made.islands, held))
+
+
+def _in_other_half(
+    model: onnx.ModelProto, home: Path, found: Inspection, held: Mapping[str, str], folder: Path
+) -> tuple[onnx.ModelProto, Path, Inspection]:
+    """The model with some nodes in another half type, the folder where its weights lie now, and its types."""
+    folder.mkdir()
+    (kind,) = set(held.values())
+    made = other_half(model, kind, found.types, found.ranks, held.keys())
+    localised_ = localise(model, home, folder, converter(HALVES[kind], made.wide))
+    # ONNX Runtime cannot tell them: it has no kernels for most of what is in BF16 now.
+    types = followed_types(localised_, found.types, held.keys(), HALVES[kind])
+    return localised_, folder, replace(found, types=types)
 
 
 def _bodies(path: Path) -> tuple[str, ...]:
@@ -142,11 +164,12 @@ def _bodies(path: Path) -> tuple[str, ...]:
     return (f"{what}: {listed(found)}",)
 
 
-def _notes(kind: str, islands: Sequence[Site], keep: Collection[str]) -> tuple[str, ...]:
-    others = [site.node or site.tensor for site in islands if site.node not in keep]
+def _notes(kind: str, islands: Sequence[Site], held: Mapping[str, str]) -> tuple[str, ...]:
+    others = [site.node or site.tensor for site in islands if site.node not in held]
     notes = [f"{kind}: written into the graph as types, which a strongly typed engine keeps to"]
-    if keep:
-        notes.append(f"held in FP32 as asked: {listed(sorted(keep))}")
+    for precision in sorted(set(held.values()) - {kind}):
+        names = sorted(name for name in held if held[name] == precision)
+        notes.append(f"held in {precision.upper()} as asked: {listed(names)}")
     if others:
         notes.append(f"{kind}: these nodes have no {kind} in ONNX and stay in FP32 between casts: {listed(others)}")
     return tuple(notes)

@@ -1,0 +1,244 @@
+"""Precision: the nodes that must run wider for a candidate to pass, and no others.
+
+An emulation proposes, the engine decides: `search` says what to try, the workshop tries it. Where the case's backend
+emulates, there is one oracle. What was found is then tried in narrower formats than FP32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, Literal
+
+from assay_api.remedies import PrecisionRemedy, Remedies
+from assay_api.report import Verdict
+from assay_runner.backends.conversion import listed
+from assay_runner.graphs.blocks import blocks
+from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.eight_bit import FORMATS
+from assay_runner.graphs.taps import name_of, uses
+from assay_runner.remedies.case import Case, Design
+from assay_runner.remedies.judged import Judged
+from assay_runner.remedies.precision.items import cost_of, items_of
+from assay_runner.remedies.precision.oracle import WRONG, answer_of
+from assay_runner.remedies.precision.priors import FACT, priors
+from assay_runner.remedies.remedy import Cure, does_not_apply
+from assay_runner.remedies.workshop import Oracle, OutOfBudget, Workshop
+from assay_runner.search import Answer, Limits, Minimal, Outcome, Search, Settings, Stage, Told, Why
+from assay_runner.search import Verdict as Passing
+
+NAME: Final = "precision"
+WIDTH: Final = {"int8": 0, "fp8": 0, "fp16": 1, "bf16": 1, "fp32": 2}
+RESERVED: Final = 2
+"""Builds kept back for a narrower format and for the audit of what was found."""
+MINIMAL: Final[dict[Minimal, Literal["Proved", "Implied", "Proposed", "NotProved"]]] = {
+    Minimal.PROVED: "Proved",
+    Minimal.IMPLIED: "Implied",
+    Minimal.PROPOSED: "Proposed",
+    Minimal.NOT_PROVED: "NotProved",
+}
+
+
+def keep_wide(case: Case, asked: Remedies, workshop: Workshop) -> Cure:
+    """Find what must run wider.
+
+    Raises:
+        OutOfBudget: the budget is spent before anything passes.
+        Unavailable: memory or the device gave out.
+    """
+    precision = case.design.order.precision
+    if precision not in ("fp16", "bf16", "int8", "fp8"):
+        return does_not_apply(f"{precision} has no wider format whose nodes could be told apart")
+    if precision in ("int8", "fp8") and case.design.order.quantisation is None:
+        return does_not_apply(
+            "the candidate's own model brings its Q/DQ pairs: take those out of it that should not be there, or give "
+            "an int8 candidate calibration"
+        )
+    return _Precision(case, asked.precision or PrecisionRemedy(), workshop).cure()
+
+
+class _Precision:
+    """One search."""
+
+    def __init__(self, case: Case, asked: PrecisionRemedy, workshop: Workshop) -> None:
+        self.case, self.asked, self.workshop = case, asked, workshop
+        self.base = _explicit(case)
+        self.precision = self.base.order.precision
+        self.outline = load_outline(self.base.model.path)
+        self.ignored: frozenset[str] = frozenset()
+        self.tries: Counter[tuple[Stage, frozenset[str]]] = Counter()
+
+    def cure(self) -> Cure:
+        """The whole of it."""
+        if told := self._all_wide():
+            return told
+        layers, findings = self.workshop.survey(self.base)
+        readers = {name: [site.node or "" for site in sites] for name, sites in uses(self.outline).items()}
+        chosen = self._chosen(frozenset(layer.node for layer in layers if layer.node))
+        if not chosen:
+            return does_not_apply("the model has no node that could run wider")
+        suspicion, nodes = priors(layers, findings, readers), len(chosen)
+        chosen, known = self._opened(chosen, suspicion)
+        items = items_of(self.outline, suspicion, chosen)
+        machine = Search(
+            items,
+            cost=cost_of(self.outline, chosen),
+            limits=self._limits(),
+            settings=Settings(wrong=WRONG, beyond=2 + math.ceil(math.log2(len(chosen) + 1))),
+            known=known,
+            with_proposals=not self.case.emulates,
+        )
+        self._drive(machine)
+        return self._found(machine.outcome(), nodes)
+
+    def _all_wide(self) -> Cure | None:
+        """Everything in FP32 must pass, or nothing does; checks that it leaves open decide nothing in the search."""
+        order = replace(self.base.order, precision="fp32", held={}, quantisation=None, typing=None)
+        wide = replace(self.base, order=order, calibration=None, words="every node in FP32")
+        found = self.workshop.judged(wide, NAME, "emulation")
+        failing = {finding.check for finding in self.case.failed}
+        failed = {said.check: said for said in found.said if said.verdict is Verdict.FAILED}
+        if failed and not self.case.emulates:
+            found = self.workshop.judged(wide, NAME, "build")
+            failed = {said.check: said for said in found.said if said.verdict is Verdict.FAILED}
+        if same := sorted(failed.keys() & failing):
+            return Cure(None, f"it fails with every node in FP32 too: {failed[same[0]].message}", "NotCured")
+        self.ignored = frozenset(said.check for said in found.said if said.verdict is not Verdict.PASSED)
+        judged = {said.check for said in found.said} - self.ignored
+        if not failing & judged:
+            names = listed(sorted(failing))
+            return does_not_apply(f"what it fails ({names}) does not follow from the precision of its nodes")
+        return None
+
+    def _limits(self) -> Limits:
+        spent = self.workshop.spending
+        builds, proposals = spent.budget.builds - spent.builds - RESERVED, spent.budget.proposals - spent.proposals
+        return Limits(max(1, proposals if self.case.emulates else builds), max(1, proposals))
+
+    def _chosen(self, made: frozenset[str]) -> frozenset[str]:
+        """Nodes that may be kept wide: those that make floating point numbers, or read 8 bits where some do."""
+        if self.precision == "int8" or self.precision == "fp8":
+            operators = FORMATS[self.precision].operators
+            return frozenset(name_of(node) for node in self.outline.graph.node if node.op_type in operators)
+        held = self.base.order.held
+        return frozenset(name for name in map(name_of, self.outline.graph.node) if name in made and name not in held)
+
+    def _opened(self, chosen: frozenset[str], suspicion: Mapping[str, float]) -> tuple[frozenset[str], list[Told[str]]]:
+        """What is to be searched, and that all of it passes: what cannot be right alone where that is enough, else all.
+
+        Values and sums beyond the format are no suspicion but a fact; mostly there is nothing else to mend.
+        """
+        stage = Stage.DECIDE if self.case.emulates else Stage.PROPOSE
+        sure = Answer(Passing.PASSED, math.inf)
+        facts = frozenset(name for name in chosen if suspicion.get(name, 0.0) >= FACT)
+        for named in (facts, self._with_neighbours(facts, chosen)):
+            if named and named < chosen:
+                found = self.workshop.judged(self._holding(named, "fp32"), NAME, "emulation")
+                if self._passed(found):
+                    return named, [(stage, named, sure)]
+        # As was tried before, in a model of its own.
+        return chosen, [(stage, chosen, sure)]
+
+    def _with_neighbours(self, facts: frozenset[str], chosen: frozenset[str]) -> frozenset[str]:
+        """The pieces of the graph that hold them."""
+        pieces = [piece for block in blocks(self.outline, chosen) for piece in block]
+        return frozenset(name for piece in pieces if not facts.isdisjoint(piece) for name in piece)
+
+    def _drive(self, machine: Search[str]) -> None:
+        """Until it ends or the budget does; the best so far stands then."""
+        while (trial := machine.trial) is not None:
+            oracle: Oracle = "emulation" if trial.stage is Stage.PROPOSE or self.case.emulates else "build"
+            attempt = self.tries[trial.stage, trial.kept]
+            self.tries[trial.stage, trial.kept] += 1
+            try:
+                found = self.workshop.judged(self._holding(trial.kept, "fp32"), NAME, oracle, attempt=attempt)
+            except OutOfBudget:
+                if machine.outcome().best is None:
+                    raise
+                return
+            machine.tell(answer_of(found.without(self.ignored)))
+
+    def _holding(self, kept: frozenset[str], kind: str) -> Design:
+        """The candidate with these nodes in a wider format."""
+        if not kept:
+            return replace(self.base, words=f"every node in {self.precision.upper()}")
+        nodes = "1 node" if len(kept) == 1 else f"{len(kept)} nodes"
+        return self.base.holding(dict.fromkeys(sorted(kept), kind), f"{nodes} in {kind.upper()}: {self._named(kept)}")
+
+    def _named(self, kept: frozenset[str]) -> str:
+        """The nodes in the order of the graph, the first few."""
+        return listed([name for name in map(name_of, self.outline.graph.node) if name in kept])
+
+    def _found(self, outcome: Outcome[str], nodes: int) -> Cure:
+        """What the search came to, in words; narrower formats tried."""
+        if outcome.best is None:
+            return self._nothing(outcome)
+        if not outcome.best:
+            return does_not_apply(
+                "on the samples that are searched with it passes as it is: raise remedies.searchShare"
+            )
+        kept = outcome.best
+        if self.asked.most_nodes is not None and len(kept) > self.asked.most_nodes:
+            most = self.asked.most_nodes
+            return Cure(
+                None, f"{len(kept)} nodes must run wider, more than remedies.precision.mostNodes {most}", "NotCured"
+            )
+        kind = self._narrowest(kept)
+        wide = dict.fromkeys(sorted(kept), kind)
+        how = {
+            Why.FOUND: "",
+            Why.BUDGET: "; the budget was spent before fewer could be tried: it is the best so far",
+        }.get(outcome.why, "; answers near a limit left doubts: see the trials")
+        harm = "; a larger set fails, so that more is not safer" if outcome.violation else ""
+        message = (
+            f"{len(kept)} of {nodes} nodes must run in {kind.upper()}: {self._named(kept)}; all else stays "
+            f"{self.precision.upper()}{how}{harm}"
+        )
+        return Cure(self._holding(kept, kind), message, "Found", wide, MINIMAL[outcome.minimal])
+
+    def _narrowest(self, kept: frozenset[str]) -> str:
+        """The narrowest format asked for in which the set passes too; FP32, with which it was found, at last."""
+        for kind in sorted(set(self.asked.to) - {"fp32"}, key=WIDTH.__getitem__):
+            if not self._sayable(kind):
+                continue
+            design = self._holding(kept, kind)
+            try:
+                if self._passes(design):
+                    return kind
+            except OutOfBudget:
+                break
+        return "fp32"
+
+    def _sayable(self, kind: str) -> bool:
+        """Whether nodes in this format may be of use, and can be written into a model of the candidate's precision."""
+        return self.precision == "fp16" and kind == "bf16"
+
+    def _passes(self, design: Design) -> bool:
+        """By emulation first, where that is not all there is."""
+        oracles: tuple[Oracle, ...] = ("emulation",) if self.case.emulates else ("emulation", "build")
+        return all(self._passed(self.workshop.judged(design, NAME, oracle)) for oracle in oracles)
+
+    def _passed(self, found: Judged) -> bool:
+        return found.without(self.ignored).verdict is Verdict.PASSED
+
+    def _nothing(self, outcome: Outcome[str]) -> Cure:
+        tried = sum(outcome.evaluations.values())
+        match outcome.why:
+            case Why.WIDE_FAILS:
+                return Cure(None, "with every node kept wide it fails, too", "NotCured")
+            case Why.BUDGET:
+                return Cure(None, f"nothing that passes was found within the budget ({tried} trials)", "OutOfBudget")
+            case _:
+                return Cure(None, f"answers contradict each other or stay open ({tried} trials)", "Inconclusive")
+
+
+def _explicit(case: Case) -> Design:
+    """The candidate as a model says it whose types are explicit, so that what is kept wide stays so."""
+    order = case.design.order
+    if order.backend == "tensorrt":
+        order = replace(order, typing="strong" if order.precision in ("fp16", "bf16") else order.typing)
+    if order.quantisation is not None and order.quantisation.quantization == "implicit":
+        order = replace(order, quantisation=replace(order.quantisation, quantization="explicit"))
+    return replace(case.design, order=order)

@@ -1,0 +1,33 @@
+"""From what a trial found to an answer that a search can weigh."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from assay_api.report import Verdict
+from assay_runner.remedies.judged import Judged, margin
+from assay_runner.search import FAILED, PASSED, UNCLEAR, Answer
+from assay_runner.search import Verdict as Told
+
+CLEAR: Final = 0.1
+"""Share of a limit beyond which no other build of the same design comes out on its other side; below it, one may."""
+WRONG: Final = 0.03
+"""Chance that a build nearer to its limit than that comes out on the wrong side."""
+
+
+def answer_of(found: Judged) -> Answer:
+    """What a search is told.
+
+    Without noise an answer is certain. With it one far from every limit is, too; one near a limit may be wrong, and is
+    repeated where something hangs on it.
+    """
+    if found.verdict is Verdict.INCONCLUSIVE:
+        return UNCLEAR
+    passed = found.verdict is Verdict.PASSED
+    near = [abs(margin(said)) for said in found.said if said.verdict is found.verdict]
+    # Of findings that failed the clearest decides, of those that passed the least clear.
+    clear = bool(found.slips) or (min(near, default=math.inf) if passed else max(near, default=math.inf)) >= CLEAR
+    if found.noise == "none" or clear:
+        return Answer(Told.PASSED, math.inf) if passed else Answer(Told.FAILED, -math.inf)
+    return PASSED if passed else FAILED
