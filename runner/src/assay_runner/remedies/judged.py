@@ -12,6 +12,8 @@ from assay_runner.stores.sealed import EntryRecord
 
 _SEVERITY: Final = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED)
 WHAT: Final = "trial"
+BUILD: Final = "build"
+"""In place of a check's name: it could not be built or run."""
 
 
 class Said(Model):

@@ -35,7 +35,7 @@ from assay_runner.golden.reference import Reference
 from assay_runner.journal import step
 from assay_runner.passes.setting import Setting
 from assay_runner.remedies.case import Case, Design
-from assay_runner.remedies.judged import WHAT, Judged, Said, TrialRecord
+from assay_runner.remedies.judged import BUILD, WHAT, Judged, Said, TrialRecord
 from assay_runner.remedies.splits import Part
 from assay_runner.stores import Store, join
 from assay_runner.stores.sealed import Damaged, put_record, read_record
@@ -283,7 +283,7 @@ class Workshop:
                 kept = _slips(subject, request.order.held)
         except (CannotBuild, Died, InvalidInput, Unsupported) as error:
             # Of a design, not of the user's model: the candidate that failed was built of it.
-            said = (Said(check="build", verdict=Verdict.INCONCLUSIVE, message=str(error)),)
+            said = (Said(check=BUILD, verdict=Verdict.INCONCLUSIVE, message=str(error)),)
             latency, kept = None, ()
         seconds = self.spending.clock() - started
         return TrialRecord(files=(), said=said, slips=kept, latency_ms=latency, seconds=seconds)

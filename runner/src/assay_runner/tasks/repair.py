@@ -5,7 +5,7 @@ It comes after the candidates of one GPU product, and is done where one of them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from assay_api.plan import Task, siblings
 from assay_api.remedies import Remedies
@@ -205,7 +205,7 @@ class _Repair:
         said = {
             "Cured": f"passes on {samples} samples that no search has seen",
             "SearchOnly": f"passes on the samples it was searched with, and fails on {samples} that it had not seen",
-        }.get(outcome, f"could not be judged on {samples} samples that no search has seen")
+        }.get(outcome, f"could not be judged on {samples} samples that no search has seen{_why(measured.findings)}")
         if self.task.spec.dataset.synthetic:
             said = f"{said}; {MADE_UP}"
         self._say(case.key, name, f"{cure.message}; it {said}", outcome, cure, key)
@@ -232,3 +232,9 @@ class _Repair:
         if cure:
             entry = entry.model_copy(update={"wide": dict(cure.wide), "minimal": cure.minimal})
         self.remedies.append(entry)
+
+
+def _why(findings: Sequence[Finding]) -> str:
+    """What of them is not decided."""
+    told = next((each.message for each in findings if each.verdict is Verdict.INCONCLUSIVE), "")
+    return f" ({told})" if told else ""
