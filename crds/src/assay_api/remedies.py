@@ -27,6 +27,9 @@ class PrecisionRemedy(Model):
     )
     """What a node may be kept in. The set is found with the widest of them; where it also passes in a narrower one,
     that one is taken. Formats that are no wider than the candidate's own are left out. Default: bf16, fp16, fp32."""
+    rewrite: bool = True
+    """Whether the model may first be written otherwise, so that nothing need run wider: a LayerNorm that is spelt out
+    as one operator, a constant beyond the format as its largest number. Default true."""
     most_nodes: int | None = Field(default=None, ge=1, le=100_000)
     """Most nodes that may be kept wide; a cure that needs more is none. Default: any number."""
 

@@ -6,6 +6,7 @@ budget was raised, finds what it has tried before and goes on from there.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -253,6 +254,13 @@ class Workshop:
         """What stands in for a design on the CPU."""
         order = replace(design.order, tactics=None)
         return replace(design, order=order)
+
+    def folder(self, name: str) -> Path:
+        """An empty folder for what trials are built of; it stays as long as the workshop does."""
+        found = self.scratch / name
+        shutil.rmtree(found, ignore_errors=True)
+        found.mkdir(parents=True)
+        return found
 
     def _backend(self, oracle: Oracle) -> Backend:
         return BACKENDS["onnxruntime"] if oracle == "emulation" else self.case.backend

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, Literal
 
 from assay_api.remedies import PrecisionRemedy, Remedies
@@ -19,8 +20,10 @@ from assay_runner.graphs.blocks import blocks
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.eight_bit import FORMATS
 from assay_runner.graphs.taps import name_of, uses
+from assay_runner.journal import step
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import Judged
+from assay_runner.remedies.precision.edits import edits_of
 from assay_runner.remedies.precision.items import cost_of, items_of
 from assay_runner.remedies.precision.oracle import WRONG, answer_of
 from assay_runner.remedies.precision.priors import FACT, priors
@@ -74,6 +77,8 @@ class _Precision:
         """The whole of it."""
         if told := self._all_wide():
             return told
+        if edited := self._edited():
+            return edited
         layers, findings = self.workshop.survey(self.base)
         readers = {name: [site.node or "" for site in sites] for name, sites in uses(self.outline).items()}
         chosen = self._chosen(frozenset(layer.node for layer in layers if layer.node))
@@ -110,6 +115,20 @@ class _Precision:
         if not failing & judged:
             names = listed(sorted(failing))
             return does_not_apply(f"what it fails ({names}) does not follow from the precision of its nodes")
+        return None
+
+    def _edited(self) -> Cure | None:
+        """The model said otherwise, where that alone is enough: nothing runs wider, and nothing is cast."""
+        if self.precision != "fp16" or not self.asked.rewrite:
+            return None
+        with step("edits", "editing the model so that the format holds what it computes"):
+            edits = edits_of(self.base.model, self.workshop.folder("edits"))
+        for edit in edits:
+            held = {name: kind for name, kind in self.base.order.held.items() if name in _names(edit.model.path)}
+            order = replace(self.base.order, held=held)
+            design = replace(self.base, model=edit.model, order=order, words=edit.words)
+            if self._passes(design):
+                return Cure(design, f"with {edit.words} every node can stay {self.precision.upper()}")
         return None
 
     def _limits(self) -> Limits:
@@ -232,6 +251,10 @@ class _Precision:
                 return Cure(None, f"nothing that passes was found within the budget ({tried} trials)", "OutOfBudget")
             case _:
                 return Cure(None, f"answers contradict each other or stay open ({tried} trials)", "Inconclusive")
+
+
+def _names(path: Path) -> frozenset[str]:
+    return frozenset(map(name_of, load_outline(path).graph.node))
 
 
 def _explicit(case: Case) -> Design:
