@@ -150,7 +150,7 @@ class _Reading:
         if base is None or list(base.input) != list(centred.input):
             return False
         if node.op_type == "Mul":
-            return node.input[0] == node.input[1]
+            return bool(node.input[0] == node.input[1])
         return bool(node.op_type == "Pow" and self._number(node.input[1]) == 2)
 
     def _axis(self, mean: onnx.NodeProto) -> int | None:
