@@ -1,4 +1,4 @@
-"""Candidates that fail as engines are cured as engines: built, read back, and judged on data that no search has seen."""
+"""Candidates that fail as engines are cured: built, read back, and judged on data that no search has seen."""
 
 from __future__ import annotations
 
