@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-__all__ = ["bisect", "ddmin", "halving", "quickxplain", "splitting"]
+__all__ = ["Passes", "bisect", "ddmin", "galloped", "halving", "quickxplain", "splitting"]
 
 Passes = Callable[[frozenset[int]], bool]
 
@@ -82,6 +82,14 @@ def quickxplain(items: Sequence[int], passes: Passes) -> frozenset[int]:
         return in_first + in_second
 
     return frozenset(explain([], False, list(items)))
+
+
+def galloped(ranking: Sequence[int], passes: Passes) -> frozenset[int]:
+    """QuickXplain inside the shortest of the prefixes of a ranking (4, 12, 36, ... items) that passes."""
+    length = 4
+    while length < len(ranking) and not passes(frozenset(ranking[:length])):
+        length *= 3
+    return quickxplain(ranking[:length][::-1], passes)
 
 
 def splitting(items: Sequence[int], passes: Passes, expected: int) -> frozenset[int]:

@@ -16,8 +16,9 @@ _STEP_RISK: Final = 0.06
 """Of a step inside the search: one in 17 may be wrong, since the end is confirmed and errors are gone back on."""
 _SURPRISE: Final = 0.05
 """What certain answers are taken to be wrong with once two of them contradicted each other."""
-
-
+_LUCK: Final = 1 / 30
+"""How much rarer a pass by mistake is to be than a failure by mistake: of many sets that fail, one that passes by luck
+is a wrong cure, and one that fails by bad luck an item too many. All wide and all narrow are held to it both ways."""
 _PATIENCE: Final = 0.6
 """Share of the answers that may be had after which it is asked whether more of them would help."""
 _SILENCE: Final = 5
@@ -145,12 +146,15 @@ class Asking(Generic[T]):
             return self._settled[kept]
         certain = kept in self._settled or not math.isfinite(self._sum(kept))
         since = 0 if certain else self.answers(kept)
-        needed = odds(self.settings.risk)
+        needed = odds(self.settings.risk * _LUCK)
+        fails = -needed if purpose is Purpose.ENDS else -odds(self.settings.risk)
         passes = None
         while passes is None:
             gained = self._sum(kept, since)
-            if abs(gained) >= needed and (gained < 0 or self._often(kept, times)):
-                passes = gained > 0
+            if gained <= fails:
+                passes = False
+            elif gained >= needed and self._often(kept, times):
+                passes = True
             elif self._futile(kept, since, needed):
                 passes = False
             else:

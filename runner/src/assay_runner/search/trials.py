@@ -87,7 +87,7 @@ class Settings:
             them contradict each other.
         confirmations: times that the final set must have passed by the deciding oracle, unless its answer is noiseless.
         repeats: answers to the same question after which it is not to be told; that never counts as a pass.
-        risk: of each decision the outcome hangs on.
+        risk: that a decision is wrong on which the outcome hangs; of one that a set passes, a thirtieth of it.
         restarts: times that a search which went astray begins again from what it knows.
         direct: whether to try the final set without each of its items by the oracle whose word counts, where failures
             of larger sets, or those of the cheap oracle, imply it already.
