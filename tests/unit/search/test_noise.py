@@ -57,6 +57,16 @@ def test_right_or_nothing_where_one_answer_in_five_is_wrong() -> None:
     assert right >= 48
 
 
+def test_where_too_few_repeats_are_allowed_to_tell_nothing_is_claimed() -> None:
+    for seed in range(20):
+        model = Model.of(100, 4, seed, useful=False)
+        search, _ = answered(model, flipped(random.Random(-seed), 0.3), Settings(wrong=0.3, repeats=16), most=500)
+        outcome = search.outcome()
+        assert outcome.best is not None
+        assert outcome.confirmed is (outcome.why is Why.INCONCLUSIVE)
+        assert outcome.best >= model.needed or not outcome.confirmed
+
+
 def test_one_wrong_pass_of_answers_thought_certain_is_noticed() -> None:
     # The final set passes by mistake: confirming it shows that answers are not certain, and all is weighed again.
     for lie in range(3, 20):

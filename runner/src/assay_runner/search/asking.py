@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Final, Generic
 
 from assay_runner.search.answers import UNCLEAR, Answer, belief, odds
@@ -63,10 +62,6 @@ class Asking(Generic[T]):
     def answers(self, kept: frozenset[T]) -> int:
         """How often it was answered."""
         return len(self._answers.get(kept, ()))
-
-    def sets(self) -> Iterator[frozenset[T]]:
-        """All that were tried, in order."""
-        return iter(self._answers)
 
     def passing(self) -> list[frozenset[T]]:
         """All that are believed to pass, in order."""

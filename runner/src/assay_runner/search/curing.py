@@ -137,7 +137,7 @@ def _split(asking: Asking[T], items: Sequence[Item[T]], suspects: Sequence[T]) -
     others = restricted(items, frozenset(leaves) - kept)
     found = yield from needed(asking, others, list(suspects), tainted=asking.belief(kept) < 0)
     if kept:
-        alone = [Item(leaf.name) for item in restricted(items, kept) for leaf in item.leaves]
+        alone = [leaf for item in restricted(items, kept) for leaf in item.leaves]
         found += yield from needed(asking, alone, found, tainted=asking.belief(frozenset(found)) < 0)
     chosen = set(found)
     return [leaf for leaf in leaves if leaf in chosen]

@@ -123,7 +123,9 @@ class Search(Generic[T]):
         deciding, proposing = self._asking[Stage.DECIDE], self._asking[Stage.PROPOSE]
         ending = self._ending or Cure[T](Why.BUDGET)
         passing = deciding.passing()
-        best = ending.best if ending.best is not None else min(passing, key=self._cost, default=None)
+        # Where answers led astray, sets that passed by luck are among those that seem to pass.
+        usable = [kept for kept in passing if ending.why is Why.BUDGET or deciding.confirmed(kept)]
+        best = ending.best if ending.best is not None else min(usable, key=self._cost, default=None)
         core = ending.core if ending.core is not None or best is None else self._ordered(best)
         minimal, proof = self._minimality(core)
         return Outcome(

@@ -44,7 +44,8 @@ class Outcome(Generic[T]):
     """What a search came to.
 
     Attributes:
-        best: the cheapest set known to pass by the deciding oracle; None: there is none.
+        best: the cheapest set known to pass by the deciding oracle; None: there is none. Where the search is
+            inconclusive it is confirmed, but may be far too large.
         cost: of the best set; NaN where there is none.
         why: why the search ended.
         confirmed: whether the best set passed as often, and as clearly, as the settings ask for.
