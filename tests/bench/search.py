@@ -37,10 +37,10 @@ PUBLISHED: dict[str, Callable[[list[int], Passes], frozenset[int]]] = {
 
 def evaluations(name: str, model: Model) -> tuple[int, int]:
     """Trials of a published search, both ends free; and how many items it keeps."""
-    asked: list[frozenset[int]] = []
+    asked: list[int] = []
 
     def passes(kept: frozenset[int]) -> bool:
-        asked.append(kept)
+        asked.append(len(kept))
         return model.needed <= kept
 
     size = len(model.items)
@@ -48,7 +48,7 @@ def evaluations(name: str, model: Model) -> tuple[int, int]:
     kept = PUBLISHED[name](ranking, passes)
     assert model.needed <= kept
     assert name == "bisect" or kept == model.needed
-    return len(asked) - len({len(kept) for kept in asked} & {0, size}), len(kept)
+    return len(asked) - len({0, size}.intersection(asked)), len(kept)
 
 
 def ours(model: Model, settings: Settings) -> int:
