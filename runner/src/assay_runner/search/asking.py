@@ -20,7 +20,7 @@ _LUCK: Final = 1 / 30
 is a wrong cure, and one that fails by bad luck an item too many. All wide and all narrow are held to it both ways."""
 _PATIENCE: Final = 0.6
 """Share of the answers that may be had after which it is asked whether more of them would help."""
-_SILENCE: Final = 5
+_SILENCE: Final = 3
 """Answers that say nothing at all, after which no more are waited for."""
 
 
