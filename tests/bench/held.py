@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.bench.programs import ROOT
 
-__all__ = ["BATCH", "DIGITS", "MODEL", "candidate", "held_nodes", "spec"]
+__all__ = ["BATCH", "DIGITS", "MODEL", "audit", "candidate", "held_nodes", "spec"]
 
 DIGITS = ROOT / "examples" / "digits"
 MODEL = "digits-vit-decomposed.onnx"
@@ -41,4 +41,15 @@ def spec(candidates: Sequence[dict[str, Any]], out: Path | None = None) -> dict[
         "candidates": list(candidates) or [candidate("fp16")],
         "checks": list(CHECKS),
         "artifacts": {"uri": f"file://{out or '/nowhere'}/"},
+    }
+
+
+def audit(remedies: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The audit of one that holds none, which fails; repaired where remedies are given for its precision."""
+    asked = {} if remedies is None else {"remedies": {"precision": remedies}}
+    return {
+        "apiVersion": "assay.dev/v1alpha1",
+        "kind": "AccuracyAudit",
+        "metadata": {"name": "held"},
+        "spec": {**spec([]), **asked},
     }

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from tests.bench import held
 from tests.bench.audits import DRIFT, LAYERS, audit, run_audit
 from tests.bench.figures import Figure, median_ratio, report, say
-from tests.bench.programs import python, run_program
+from tests.bench.programs import Usage, python, run_program
 from tests.bench.real_models import real_models
 from tests.bench.turns import Program, bare, in_turns, peak, seconds
 
@@ -133,6 +134,35 @@ def trials(size: Size) -> Iterator[Figure]:
     yield Figure("runner_trials_memory_growth", told["memory"][-1][0] - told["memory"][1][0], 20, unit="MB")
 
 
+def repair(size: Size) -> Iterator[Figure]:
+    """The decomposed digits transformer, audited and repaired: two searches, of nodes and of rewritings."""
+    say(f"an FP16 candidate of the decomposed digits transformer, audited alone and repaired, {size.repeats} times")
+    folder = Path(tempfile.mkdtemp(prefix="assay-bench-repair-"))
+    try:
+        for name, remedies in (("audit", None), ("nodes", {"rewrite": False}), ("rewritten", {})):
+            (folder / f"{name}.json").write_text(json.dumps(held.audit(remedies)))
+        programs: dict[str, Program] = {name: _repaired(folder, name) for name in ("audit", "nodes", "rewritten")}
+        taken = in_turns(programs, size.repeats)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    for name in ("nodes", "rewritten"):
+        yield Figure(f"runner_repair_{name}_seconds", median(seconds(taken[name])), 60, unit="s")
+    yield Figure(
+        "runner_repair_nodes_wall_vs_audit", median_ratio(seconds(taken["nodes"]), seconds(taken["audit"])), 12
+    )
+
+
+def _repaired(folder: Path, name: str) -> Program:
+    out = folder / f"{name}-out"
+
+    def program() -> Usage:
+        shutil.rmtree(out, ignore_errors=True)
+        argv = python("assay_runner", "run", "-f", folder / f"{name}.json", "--backend", "onnxruntime", "--out", out)
+        return run_program(argv, folder / f"{name}.log", allowed=(1,))
+
+    return program
+
+
 def statistics(size: Size) -> Iterator[Figure]:
     """What is looked at of a tensor against one plain read of it and of golden's."""
     say(f"statistics of two tensors of 64 MiB, on one core, {size.repeats} times")
@@ -155,6 +185,7 @@ BENCHMARKS: dict[str, Callable[[Size], Iterator[Figure]]] = {
     "memory": memory,
     "layers": layers,
     "trials": trials,
+    "repair": repair,
     "statistics": statistics,
     "real": lambda size: real_models(size.real, size.repeats),
 }
