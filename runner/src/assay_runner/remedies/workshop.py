@@ -187,6 +187,7 @@ class Workshop:
             taken = False
         else:
             taken = True
+            self.spending.before += known.seconds
         self.spending.count(oracle, known.builds)
         noisy = isinstance(backend, Keeping)
         found = Judged(
