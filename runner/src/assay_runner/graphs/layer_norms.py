@@ -140,7 +140,8 @@ class _Reading:
             axis = self._axis(mean)
             if not self._squares(square, centred) or axis is None or axis != self._axis(mean_of_squares):
                 continue
-            steps = [mean, centred, square, mean_of_squares, safe, root, quotient]
+            base = self.makers[square.input[0]]
+            steps = [mean, centred, base, square, mean_of_squares, safe, root, quotient]
             return self._with_scale(centred.input[0], steps, epsilon, axis)
         return None
 

@@ -31,7 +31,9 @@ LARGEST: Final = 65504.0
 SMALLEST: Final = 2.0**-14
 """Of FP16: its largest number, and the smallest that it holds with all its bits."""
 SMALL: Final = 16
-"""Elements of a constant that is one by what it means, as a mask's or an epsilon; a matrix is a weight."""
+"""Elements of a constant that is one by what it means, as an epsilon; of more, only what masks are: far below zero."""
+LARGE: Final = 1 << 22
+"""Elements beyond which nothing is a mask's, and no weight is read."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def one_operator(graph: onnx.ModelProto, home: Path) -> str:
     """LayerNorms spelt out, each in one operator."""
     if opset(graph) < FIRST_OPSET and not _upgraded(graph, home):
         return ""
-    found = spelt_out(graph, home, inspect(graph, home).ranks)
+    ranks = {given.name: len(given.type.tensor_type.shape.dim) for given in graph.graph.input}
+    found = spelt_out(graph, home, {**ranks, **inspect(graph, home).ranks})
     if not found or not fuse(graph, found, _widths(graph)):
         return ""
     return f"{len(found)} LayerNorm{'s' if found[1:] else ''} in one operator each"
@@ -92,25 +95,30 @@ def within_the_format(graph: onnx.ModelProto, home: Path) -> str:
     """Constants brought to what FP16 holds."""
     changed: list[str] = []
 
-    def convert(name: str, array: Array) -> Array:
-        if array.dtype != np.float32 or array.size > SMALL:
-            return array
-        sign = np.where(np.signbit(array), np.float32(-1), np.float32(1))
-        beyond = (np.abs(array) > LARGEST) & ~np.isnan(array)
-        vanishing = (array != 0) & (array.astype(np.float16) == 0)
-        if not (beyond | vanishing).any():
-            return array
-        changed.append(name)
-        return np.asarray(np.where(beyond, sign * LARGEST, np.where(vanishing, sign * SMALLEST, array)), np.float32)
-
     for tensor in graph.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) <= SMALL:
+        if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) <= LARGE:
             held = weight(tensor, home)
-            if (made := convert(tensor.name, held)) is not held:
+            made = _held(held)
+            if made is not held:
+                changed.append(tensor.name)
                 tensor.CopyFrom(onnx.numpy_helper.from_array(made, tensor.name))
     return (
         f"constant{'s' if changed[1:] else ''} {', '.join(changed[:5])} brought to what FP16 holds" if changed else ""
     )
+
+
+def _held(array: Array) -> Array:
+    """The constant as FP16 holds it; the very array where there is nothing to do."""
+    beyond = np.abs(array) > LARGEST
+    vanishing = (array != 0) & (np.abs(array) < SMALLEST / 2**11)
+    if array.size > SMALL:
+        if (array > LARGEST).any():
+            return array
+        vanishing[:] = False
+    if not (beyond | vanishing).any():
+        return array
+    near = np.where(vanishing, SMALLEST, LARGEST).astype(np.float32)
+    return np.asarray(np.where(beyond | vanishing, np.copysign(near, array), array), np.float32)
 
 
 CHANGES: Final[dict[str, Change]] = {"layer-norms": one_operator, "constants": within_the_format}
