@@ -30,11 +30,11 @@ def test_a_verdict_carries_what_computed_it_and_from_what(tmp_path: Path, capsys
     model, own = digest(tmp_path / "model.onnx"), digest(tmp_path / "own.onnx")
     usual = {"runtime": "onnxruntime", "version": ort.__version__, "provider": "CPUExecutionProvider",
              "data": report.dataset.identity}  # fmt: skip
-    golden = Provenance(**usual, precision="fp32", tf32="none", model=model)
+    golden = Provenance(**usual, precision="fp32", tf32="none", optimised=True, model=model)
     assert report.golden.provenance == golden
     assert [candidate.provenance for candidate in report.candidates] == [
         golden,
-        golden.model_copy(update={"precision": "tf32", "tf32": "emulated"}),
+        golden.model_copy(update={"precision": "tf32", "tf32": "emulated", "optimised": False}),
         golden.model_copy(update={"model": own}),
     ]
     page = (tmp_path / "out" / "report.html").read_text()
@@ -49,7 +49,7 @@ def test_the_precision_of_golden_is_told(tmp_path: Path, capsys: pytest.CaptureF
     golden = report_of(tmp_path).golden
     assert golden.provenance is not None
     assert golden.provenance.precision == "fp64"
-    assert {entry.against for entry in golden.floors or ()} == {"reordered"}
+    assert {entry.against for entry in golden.floors or ()} == {"reordered", "unoptimised"}
 
 
 @pytest.mark.parametrize(("flag", "told"), [(True, "on"), (False, "off"), (None, "unknown")])

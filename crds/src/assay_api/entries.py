@@ -59,6 +59,8 @@ class Provenance(Model):
     """Precision asked for; absent for an existing plan."""
     tf32: Literal["none", "off", "on", "emulated", "unknown"] = "unknown"
     """Whether products may be rounded to TF32: none where the provider has no TF32, unknown for an existing plan."""
+    optimised: bool | None = None
+    """Whether ONNX Runtime's optimiser was let at the graph; absent for an engine."""
     model: str | None = None
     """SHA-256 of the model; where it has external data, of the digests of all its files."""
     data: str | None = None
@@ -73,8 +75,9 @@ class FloorEntry(Model):
 
     output: str
     """Name of the output."""
-    against: Literal["fp64", "reordered"]
-    """The other run: the model in double precision, or the same samples in another order and another batch."""
+    against: Literal["fp64", "reordered", "unoptimised"]
+    """The other run: the model in double precision, the same samples in another order and another batch, or with ONNX
+    Runtime's optimisations off."""
     samples: int
     """Samples that were run twice."""
     max_abs: Number

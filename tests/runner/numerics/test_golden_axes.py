@@ -18,6 +18,7 @@ from assay_runner.backends.sessions import OrtSession
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.golden.axes import GoldenAxes
 from assay_runner.golden.kept_axes import KeptAxes
+from assay_runner.golden.own import SAMPLES
 from assay_runner.golden.reference import Reference
 from assay_runner.golden.run import golden_outputs
 from assay_runner.graphs.sample_axes import SampleAxes
@@ -225,15 +226,17 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Sessions:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp64"])
-def test_a_golden_run_opens_one_session(precision: Literal["fp32", "fp64"], tmp_path: Path, sessions: Sessions) -> None:
+def test_a_golden_run_opens_one_session_and_one_without_optimisations(
+    precision: Literal["fp32", "fp64"], tmp_path: Path, sessions: Sessions
+) -> None:
     made, data = loaded(behind_a_custom_operator("N", TIME, 5), tmp_path), Samples(X, batch=TIME)
     axes = GoldenAxes(made, data, tmp_path / "axes")
     run = golden_outputs(made, data, precision, tmp_path / "golden", Heard(), axes)
     assert {kept["y"].shape[0] for _, kept in run} == {TIME}
     assert axes.outputs.axes["y"] == 1
     assert "axis 0 holds the samples, but golden's lie along axis 1" in "; ".join(run.notes)
-    assert len(sessions.opened) == 1
-    assert sessions.samples == [TIME, 2, TIME]
+    assert len(sessions.opened) == 2
+    assert sessions.samples == [TIME, 2, *2 * [SAMPLES], TIME]
 
 
 @pytest.mark.parametrize("case", HELD)
@@ -249,7 +252,8 @@ def test_a_golden_run_shows_what_two_orders_would(case: str, tmp_path: Path, ses
     list(golden_outputs(made, data, "fp32", tmp_path / "golden", Heard(), beside))
     assert (beside.outputs.axes, beside.outputs.wrong) == (alone.outputs.axes, alone.outputs.wrong)
     assert note in "; ".join(beside.notes)
-    assert sum(sessions.samples) - data.samples <= apart + 2
+    unoptimised = 2 * (TIME if fixed else SAMPLES)
+    assert sum(sessions.samples) - data.samples <= apart + 2 + unoptimised
 
 
 def test_what_was_measured_is_taken_up_and_not_measured_again(tmp_path: Path, sessions: Sessions) -> None:

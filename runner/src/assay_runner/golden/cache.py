@@ -63,6 +63,8 @@ class GoldenIndex(EntryRecord):
     """How the golden run was made."""
     axes: KeptAxes = KeptAxes()
     """Where the samples of its outputs are, and how far apart some were that it ran twice."""
+    unoptimised: tuple[FloorEntry, ...] = ()
+    """How far outputs of a few samples were from those with ONNX Runtime's optimisations off."""
     doubled: tuple[FloorEntry, ...] | None = None
     """How far outputs of a few samples were from those in FP64; absent where nobody asked."""
 
@@ -133,7 +135,14 @@ class GoldenWriter:
         self._shards.append(self._batches)
         self._archive, self._batches, self._bytes = None, 0, 0
 
-    def finish(self, notes: tuple[str, ...], details: dict[str, Any], axes: KeptAxes | None = None) -> GoldenIndex:
+    def finish(
+        self,
+        notes: tuple[str, ...],
+        details: dict[str, Any],
+        axes: KeptAxes | None = None,
+        unoptimised: tuple[FloorEntry, ...] = (),
+        doubled: tuple[FloorEntry, ...] | None = None,
+    ) -> GoldenIndex:
         """Store what is left, then the index."""
         self._flush()
         index = GoldenIndex(
@@ -146,6 +155,8 @@ class GoldenWriter:
             notes=notes,
             details=details,
             axes=axes or KeptAxes(),
+            unoptimised=unoptimised,
+            doubled=doubled,
         )
         put_record(self._store, join(self._folder, INDEX), index)
         return index

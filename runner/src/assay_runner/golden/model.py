@@ -24,8 +24,16 @@ Precision = Literal["fp32", "fp64"]
 BACKEND = OnnxRuntime()
 
 
-def golden_model(model: LoadedModel, precision: Precision, workdir: Path) -> tuple[Built, dict[str, Any]]:
+def golden_model(
+    model: LoadedModel, precision: Precision, workdir: Path, literal: bool = False
+) -> tuple[Built, dict[str, Any]]:
     """The model that a golden run runs, and how it was made.
+
+    Args:
+        model: the audit's model.
+        precision: of the run.
+        workdir: where a converted model may be kept.
+        literal: whether every node runs as it stands, none of ONNX Runtime's optimisations applied.
 
     Raises:
         InvalidInput: ONNX Runtime refuses the model.
@@ -41,6 +49,7 @@ def golden_model(model: LoadedModel, precision: Precision, workdir: Path) -> tup
             "provider": PROVIDER,
             "precision": precision,
             "tf32": "none",
+            "optimised": not literal,
         },
     }
     notes: list[str] = []
@@ -53,7 +62,7 @@ def golden_model(model: LoadedModel, precision: Precision, workdir: Path) -> tup
         details |= {"fp32Nodes": islands, "rewrittenNodes": len(made.rewritten)}
         if islands:
             notes.append(f"fp64: ONNX Runtime computes these nodes in their own precision only: {listed(islands)}")
-    built = Built(BACKEND.name, precision, path, model.path, folder, emulated=False, notes=tuple(notes))
+    built = Built(BACKEND.name, precision, path, model.path, folder, literal=literal, notes=tuple(notes))
     return built, details
 
 

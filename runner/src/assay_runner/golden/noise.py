@@ -9,6 +9,7 @@ from typing import Final, Literal
 import numpy as np
 
 from assay_api.entries import FloorEntry
+from assay_runner.backends.backend import Session
 from assay_runner.backends.conversion import listed
 from assay_runner.golden.model import BACKEND, Precision, golden_model
 from assay_runner.graphs.documents import load_outline
@@ -29,7 +30,7 @@ NEAR_ZERO: Final = 100.0
 EXACT: Final = "biu"
 """Kinds of integers and booleans, which have no noise."""
 
-Against = Literal["fp64", "reordered"]
+Against = Literal["fp64", "reordered", "unoptimised"]
 
 
 def floor(output: str, against: Against, golden: Array, other: Array) -> FloorEntry | None:
@@ -81,7 +82,7 @@ def near(metric: str, limit: float, peak: float) -> bool:
 
 
 def against_double(
-    model: LoadedModel, dataset: Batches, axes: SampleAxes, workdir: Path, samples: int
+    model: LoadedModel, dataset: Batches, axes: SampleAxes, workdir: Path, samples: int, literal: bool = False
 ) -> tuple[tuple[FloorEntry, ...], tuple[str, ...]]:
     """How far outputs in FP32 are from those in FP64, on a few samples; and what a reader must know of it.
 
@@ -97,20 +98,47 @@ def against_double(
         axes: where the samples of its outputs are.
         workdir: where a converted model may be kept.
         samples: how many are run, of the first batch; all of it, where the model takes one number only.
+        literal: whether golden does without ONNX Runtime's optimisations.
     """
-    batch = next(iter(dataset))
-    if model.batch is None and batch.fed > samples:
-        chosen = np.linspace(0, batch.fed - 1, samples).astype(np.int64)
-        batch = Batch(batch.start, samples, batch.take(chosen), axes=batch.axes)
-    single, _ = _outputs(model, "fp32", batch, axes, workdir)
-    double, islands = _outputs(model, "fp64", batch, axes, workdir)
+    batch = few(model, next(iter(dataset)), samples)
+    single = outputs_in(model, "fp32", batch, axes, workdir, literal)[0]
+    return from_double(single, *outputs_in(model, "fp64", batch, axes, workdir, literal=True))
+
+
+def from_double(
+    single: Mapping[str, Array], double: Mapping[str, Array], islands: list[str]
+) -> tuple[tuple[FloorEntry, ...], tuple[str, ...]]:
+    """How far outputs in FP32 are from those in FP64, and what a reader must know of it.
+
+    Args:
+        single: outputs by name, samples along the first axis.
+        double: the same of the same samples in FP64.
+        islands: nodes that FP64 was not to be had of.
+    """
+    both = [name for name in single if name in double]
+    lost = [name for name in both if _lost(single[name], double[name])]
+    return floors("fp64", single, double), _noted(islands, lost)
+
+
+def floors(against: Against, golden: Mapping[str, Array], other: Mapping[str, Array]) -> tuple[FloorEntry, ...]:
+    """A floor of each output that two runs on the same samples have."""
+    found = (floor(name, against, golden[name], other[name]) for name in golden if name in other)
+    return tuple(entry for entry in found if entry)
+
+
+def few(model: LoadedModel, batch: Batch, samples: int) -> Batch:
+    """So many samples of a batch, far apart; all of it, where the model takes one number only."""
+    if model.batch is not None or batch.fed <= samples:
+        return batch
+    chosen = np.linspace(0, batch.fed - 1, samples).astype(np.int64)
+    return Batch(batch.start, samples, batch.take(chosen), axes=batch.axes)
+
+
+def steady(model: LoadedModel) -> tuple[str, ...]:
+    """Outputs that nothing drawn at random has a part in."""
     graph = load_outline(model.path)
     drawn = {site.tensor for site in random_sites(graph)}
-    steady = [name for name in names(model.outputs) if drawn.isdisjoint(upstream(graph, name))]
-    found = (floor(name, "fp64", single[name], double[name]) for name in steady if name in single and name in double)
-    floors = tuple(entry for entry in found if entry)
-    lost = [name for name in steady if name in single and name in double and _lost(single[name], double[name])]
-    return floors, _noted(islands, lost)
+    return tuple(name for name in names(model.outputs) if drawn.isdisjoint(upstream(graph, name)))
 
 
 def _lost(single: Array, double: Array) -> bool:
@@ -131,12 +159,17 @@ def _noted(islands: list[str], lost: list[str]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _outputs(
-    model: LoadedModel, precision: Precision, batch: Batch, axes: SampleAxes, workdir: Path
+def outputs_in(
+    model: LoadedModel, precision: Precision, batch: Batch, axes: SampleAxes, workdir: Path, literal: bool = False
 ) -> tuple[Mapping[str, Array], list[str]]:
-    """Outputs, samples along the first axis, and which nodes were not run in that precision."""
-    built, details = golden_model(model, precision, workdir)
+    """Outputs that are not drawn, samples along the first axis, and which nodes were not run in that precision."""
+    built, details = golden_model(model, precision, workdir, literal)
     with BACKEND.open(built) as session:
-        found = {name: axes.samples(name, array, batch) for name, array in session.run(batch.inputs).items()}
-        kept = {name: np.array(array) for name, array in found.items() if array is not None}
-    return kept, details.get("fp32Nodes", [])
+        return outputs_of(session, model, batch, axes), details.get("fp32Nodes", [])
+
+
+def outputs_of(session: Session, model: LoadedModel, batch: Batch, axes: SampleAxes) -> Mapping[str, Array]:
+    """Outputs of a session that are not drawn, samples along the first axis."""
+    given = session.run(batch.inputs)
+    found = {name: axes.samples(name, given[name], batch) for name in steady(model) if name in given}
+    return {name: np.array(array) for name, array in found.items() if array is not None}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from assay_runner.backends.backend import Built
+from assay_runner.backends.backend import Session
 from assay_runner.backends.conversion import listed
 from assay_runner.golden.axes import GoldenAxes, Run
 from assay_runner.golden.model import BACKEND, Precision, golden_model
+from assay_runner.golden.own import Judged, judged
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Array, Batch, Batches, Progress
@@ -22,15 +24,24 @@ class Golden:
 
     Attributes:
         notes: what a reader must know; complete when the iteration has ended.
-        details: how it was made, for `Report.golden`.
+        details: how it was made, for `Report.golden`; complete then too.
+        judged: what a run without optimisations told; complete then too.
     """
 
     def __init__(
-        self, built: Built, dataset: Batches, progress: Progress, details: dict[str, Any], axes: GoldenAxes
+        self,
+        model: LoadedModel,
+        dataset: Batches,
+        precision: Precision,
+        workdir: Path,
+        progress: Progress,
+        axes: GoldenAxes,
     ) -> None:
         """See `golden_outputs`."""
+        built, self.details = golden_model(model, precision, workdir)
         self.notes: list[str] = list(built.notes)
-        self.details = details
+        self.judged = Judged()
+        self._model, self._precision, self._workdir = model, precision, workdir
         self._built, self._dataset, self._progress, self._axes = built, dataset, progress, axes
 
     def __iter__(self) -> Iterator[tuple[Batch, dict[str, Array]]]:
@@ -42,12 +53,18 @@ class Golden:
         left_out: set[str] = set()
         axes: SampleAxes | None = None
         self._progress.stage("golden", self._dataset.samples, "samples")
-        with BACKEND.open(self._built) as session:
+        with ExitStack() as stack:
+            session = stack.enter_context(BACKEND.open(self._built))
             for batch in self._dataset:
                 outputs = session.run(batch.inputs)
                 if axes is None:
                     axes = self._axes.outputs_by(Run(session, batch, outputs))
                     self.notes += self._axes.notes
+                    if self._literal(session, batch, axes):
+                        del outputs, session
+                        stack.close()
+                        session = stack.enter_context(BACKEND.open(self._built))
+                        outputs = session.run(batch.inputs)
                 found = {name: axes.samples(name, array, batch) for name, array in outputs.items()}
                 kept = {name: array for name, array in found.items() if array is not None}
                 left_out |= outputs.keys() - kept.keys()
@@ -55,6 +72,15 @@ class Golden:
                 self._progress.advance(batch.count)
         if left_out:
             self.notes.append(f"outputs without a sample axis that is known, not compared: {listed(sorted(left_out))}")
+
+    def _literal(self, session: Session, batch: Batch, axes: SampleAxes) -> bool:
+        """Whether the run must do without ONNX Runtime's optimisations; then the next session does."""
+        self.judged = judged(session, self._model, self._precision, batch, axes, self._workdir / "own")
+        self.notes += self.judged.notes
+        if self.judged.literal:
+            self._built = replace(self._built, literal=True)
+            self.details["provenance"]["optimised"] = False
+        return self.judged.literal
 
 
 def golden_outputs(
@@ -79,8 +105,7 @@ def golden_outputs(
         InvalidInput: ONNX Runtime cannot run the model.
         Unavailable: memory ran out.
     """
-    built, details = golden_model(model, precision, workdir)
-    return Golden(built, dataset, progress, details, axes or GoldenAxes(model, dataset, workdir))
+    return Golden(model, dataset, precision, workdir, progress, axes or GoldenAxes(model, dataset, workdir))
 
 
 def constant_outputs(model: LoadedModel, dataset: Batches, outputs: Collection[str], workdir: Path) -> dict[str, Array]:

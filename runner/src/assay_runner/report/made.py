@@ -7,7 +7,7 @@ from typing import Any
 from assay_api.report import Report
 from assay_runner.report.figures import figure
 
-_AGAINST = {"fp64": "FP64", "reordered": "another order and batch"}
+_AGAINST = {"fp64": "FP64", "reordered": "another order and batch", "unoptimised": "optimisations off"}
 
 
 def noise(report: Report) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from assay_api.audit import Candidate, EngineRef
@@ -106,6 +107,9 @@ def _setting(
     calibration = calibration_of(candidate, own or model, context)
     notes.extend(calibration.notes if calibration else ())
     built, shelves = _built(task, context, backend, own or model, calibration, dataset)
+    if built.emulated and record.literal:
+        # An engine does not do what golden keeps ONNX Runtime from.
+        built = replace(built, literal=True)
     subject = Subject(task.key, backend, built, own or model)
     reference = context.reference(model, dataset, golden, record.uri, record.precision, record.floors)
     return Setting(subject, reference, context.progress), shelves

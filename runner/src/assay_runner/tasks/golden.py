@@ -93,7 +93,7 @@ def _computed(task: Task, model: LoadedModel, dataset: Dataset, context: Context
         notes=(*index.notes, *entry.notes),
         details={"precision": precision, **index.details},
         axes=_kept_axes(task, model, dataset, context),
-        floors=(*(index.doubled or ()), *index.axes.floors),
+        floors=(*(index.doubled or ()), *index.unoptimised, *index.axes.floors),
     )
 
 

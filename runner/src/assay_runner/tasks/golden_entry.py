@@ -112,4 +112,5 @@ class GoldenEntry:
         writer = GoldenWriter(self.context.store, self.folder, self.workdir, self.shard_bytes)
         for batch, outputs in golden:
             writer.add(batch.count, outputs)
-        return writer.finish(tuple(golden.notes), dict(golden.details), axes.kept)
+        told = golden.judged
+        return writer.finish(tuple(golden.notes), dict(golden.details), axes.kept, told.floors, told.doubled)

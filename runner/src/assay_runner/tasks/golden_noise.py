@@ -42,7 +42,9 @@ def with_noise(index: GoldenIndex, entry: GoldenEntry, task: Task) -> GoldenInde
     context.progress.note("golden's own noise: a few samples in FP64")
     axes = context.axes(entry.model, entry.dataset).outputs
     try:
-        found, notes = against_double(entry.model, entry.dataset, axes, entry.workdir / "noise", MANY if small else FEW)
+        literal = not index.details["provenance"]["optimised"]
+        count = MANY if small else FEW
+        found, notes = against_double(entry.model, entry.dataset, axes, entry.workdir / "noise", count, literal)
     except Exception as error:
         if interruption.came():
             raise

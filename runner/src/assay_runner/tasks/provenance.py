@@ -7,7 +7,8 @@ from typing import Literal
 import onnxruntime as ort
 
 from assay_api.report import EngineEntry, Provenance
-from assay_runner.backends.sessions import PROVIDER
+from assay_runner.backends.onnxruntime import purpose
+from assay_runner.backends.sessions import PROVIDER, Purpose
 from assay_runner.backends.subject import Subject
 from assay_runner.data.datasets import Dataset
 
@@ -15,7 +16,6 @@ from assay_runner.data.datasets import Dataset
 def provenance_of(subject: Subject, dataset: Dataset) -> Provenance:
     """The runtime of a candidate, whether it may use TF32, and the digests of what went in."""
     built, engine = subject.built, subject.built.engine
-    inputs = {"model": subject.model.identity, "data": dataset.identity}
     if engine is None:
         tf32: Literal["emulated", "none"] = "emulated" if built.precision == "tf32" else "none"
         return Provenance(
@@ -24,7 +24,9 @@ def provenance_of(subject: Subject, dataset: Dataset) -> Provenance:
             provider=PROVIDER,
             precision=built.precision,
             tf32=tf32,
-            **inputs,
+            optimised=purpose(built) is Purpose.PLAIN,
+            model=subject.model.identity,
+            data=dataset.identity,
         )
     return Provenance(
         runtime=subject.backend.name,
@@ -32,7 +34,8 @@ def provenance_of(subject: Subject, dataset: Dataset) -> Provenance:
         provider=engine.facts.gpu,
         precision=built.precision or None,
         tf32=tf32_allowed(engine.facts),
-        **inputs,
+        model=subject.model.identity,
+        data=dataset.identity,
     )
 
 

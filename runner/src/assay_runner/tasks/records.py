@@ -42,6 +42,11 @@ class GoldenRecord(Model):
     floors: tuple[FloorEntry, ...] = ()
     """How closely they agree with themselves."""
 
+    @property
+    def literal(self) -> bool:
+        """Whether they were computed without ONNX Runtime's optimisations."""
+        return self.details.get("provenance", {}).get("optimised") is False
+
 
 def read_record(task: Task, context: Context) -> GoldenRecord:
     """The record that the golden task of the same run left.
