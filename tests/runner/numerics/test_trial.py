@@ -32,6 +32,7 @@ from tests.runner.numerics.candidates import ORT, build, candidate
 DATA = Samples({"x": random(10, 4, 9, 9, seed=1)}, batch=4)
 CHECKS: Sequence[Check] = (Finite(), OutputDrift(), LayerDrift(), Fp16Range())
 NEEDS = [need for check in CHECKS for need in check.needs]
+[TENSORS] = [need for need in NEEDS if isinstance(need, TensorsWanted) and need.compared]
 
 
 def reference_of(model: LoadedModel, folder: Path, keep: int = 0) -> Reference:
@@ -65,7 +66,7 @@ def test_a_trial_finds_what_it_would_find_alone(tmp_path: Path) -> None:
         first, second = (trial(Setting(subject, each, Heard()), NEEDS) for each in (shared, alone))
         assert judge(CHECKS, first) == judge(CHECKS, second)
         assert first.of(RangesWanted()) == second.of(RangesWanted())
-        assert first.of(TensorsWanted(compared=True)) == second.of(TensorsWanted(compared=True))
+        assert first.of(TENSORS) == second.of(TENSORS)
 
 
 def test_parts_are_kept_apart_from_whole_batches(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_parts_are_kept_apart_from_whole_batches(tmp_path: Path) -> None:
     settings = [Setting(subject, reference, Heard(), Budgets(shown=shown)) for shown in (1 << 30, 1, 1 << 30)]
     found = [trial(each, NEEDS) for each in settings]
     assert judge(CHECKS, found[0]) == judge(CHECKS, found[2])
-    layers = [evidence.of(TensorsWanted(compared=True)) for evidence in found]
+    layers = [evidence.of(TENSORS) for evidence in found]
     assert layers[0] == layers[2]
     assert layers[1]
     assert layers[1].layers

@@ -18,7 +18,8 @@ from assay_runner.checks.drift_details import drift_details
 from assay_runner.checks.error_flow import ErrorFlow
 from assay_runner.checks.error_origin import amplified, cause_of, power, unequal, wrong_by_itself
 from assay_runner.checks.fused_layer import explained, with_inner
-from assay_runner.checks.vanishing import zero_behind
+from assay_runner.checks.layer_floor import Doubted, doubted
+from assay_runner.checks.vanishing import with_divisor
 from assay_runner.evidence import Evidence, ExactError, InnerTensor, LayerError, LayerErrors, TensorsWanted
 
 LOCAL_SNR: Final = 20.0
@@ -56,7 +57,8 @@ class LayerDrift(Check):
     @property
     def needs(self) -> tuple[TensorsWanted]:
         """Every tensor, against golden's."""
-        return (TensorsWanted(compared=True, whole=self.tensors == "all"),)
+        below = max(self.snr, LOCAL_SNR if self.local_snr is None else self.local_snr)
+        return (TensorsWanted(compared=True, whole=self.tensors == "all", noise_below=below),)
 
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding: the first tensor at which a breach starts, or that there is none."""
@@ -72,8 +74,11 @@ class LayerDrift(Check):
         if reason := why_not_served(evidence):
             return (self.inconclusive(evidence, reason),)
         flow, details = ErrorFlow(errors), drift_details(errors, self.worst)
-        if failed := self._failed(evidence, layers, flow, details):
-            return (_divided(failed, evidence, layers, errors),)
+        doubt = doubted(errors, layers, self.snr, self._local_limit(evidence), self.equal)
+        if failed := self._failed(evidence, layers, flow, details, doubt):
+            return (with_divisor(failed, evidence, layers, errors),)
+        if doubt.told:
+            return (self.inconclusive(evidence, doubt.told, details=details),)
         if reason := too_little(layers, errors) or unseen(evidence):
             return (self.inconclusive(evidence, reason, details=details),)
         return (self._passed(evidence, layers, errors, flow, details),)
@@ -87,14 +92,22 @@ class LayerDrift(Check):
         return shown is None or shown.reproduction is None or shown.reproduction.bitwise
 
     def _failed(
-        self, evidence: Evidence, layers: Sequence[LayerError], flow: ErrorFlow, details: LayerDriftDetails
+        self,
+        evidence: Evidence,
+        layers: Sequence[LayerError],
+        flow: ErrorFlow,
+        details: LayerDriftDetails,
+        doubt: Doubted,
     ) -> Finding | None:
         """What breaches a limit: a tensor that starts an error, else what is too far from golden; None: nothing."""
         limit = self._local_limit(evidence)
-        local = [layer for layer in layers if layer.local and not layer.local.snr >= limit]
-        passed_on = [layer for layer in layers if not layer.accumulated.snr >= self.snr]
+        judged = [layer for layer in layers if layer.site.tensor not in doubt.local]
+        local = [layer for layer in judged if layer.local and not layer.local.snr >= limit]
+        judged = [layer for layer in layers if layer.site.tensor not in doubt.accumulated]
+        passed_on = [layer for layer in judged if not layer.accumulated.snr >= self.snr]
         shown_by_floats = flow.before_floats()
-        wrong = [entry for entry in flow.exact.values() if entry.site.tensor not in shown_by_floats]
+        aside = {*shown_by_floats, *doubt.unequal}
+        wrong = [entry for entry in flow.exact.values() if entry.site.tensor not in aside]
         # A number that is a little off may lie on the other side of a threshold: outputs are judged as they are served.
         served = self._served(evidence)
         wrong = [entry for entry in wrong if served and entry.equal < self.equal]
@@ -235,12 +248,3 @@ class LayerDrift(Check):
 
 def _power(layer: LayerError) -> str:
     return power(layer.accumulated, layer.reshaped)
-
-
-def _divided(finding: Finding, evidence: Evidence, layers: Sequence[LayerError], errors: LayerErrors) -> Finding:
-    """The finding; where the first tensor that is not finite was divided by what became zero, with that."""
-    first = next((layer for layer in layers if layer.accumulated.max_abs == math.inf), None)
-    zero = zero_behind(evidence, first.site, errors) if first else None
-    if zero is None:
-        return finding
-    return finding.model_copy(update={"message": f"{finding.message}; {zero.why}: {zero.cure}"})

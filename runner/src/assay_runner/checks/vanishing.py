@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from assay_api.report import Finding
 from assay_runner.checks.check import spoken
-from assay_runner.evidence import Ending, Evidence, Guard, LayerErrors, RangesWanted
+from assay_runner.evidence import Ending, Evidence, Guard, LayerError, LayerErrors, RangesWanted
 from assay_runner.evidence.ranges import INVERSE, Divisor
 from assay_runner.tensors import Site
 
@@ -91,3 +93,12 @@ def _held(names: Sequence[str]) -> str:
     if len(names) > NAMED:
         return f"nodes {', '.join(shown)} and {len(names) - NAMED} more up to {names[-1]!r} together"
     return f"nodes {', '.join(shown[:-1])} and {shown[-1]} together"
+
+
+def with_divisor(finding: Finding, evidence: Evidence, layers: Sequence[LayerError], errors: LayerErrors) -> Finding:
+    """The finding; where the first tensor that is not finite was divided by what became zero, with that."""
+    first = next((layer for layer in layers if layer.accumulated.max_abs == math.inf), None)
+    zero = zero_behind(evidence, first.site, errors) if first else None
+    if zero is None:
+        return finding
+    return finding.model_copy(update={"message": f"{finding.message}; {zero.why}: {zero.cure}"})

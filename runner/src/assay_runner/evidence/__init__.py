@@ -15,6 +15,7 @@ from assay_runner.evidence.layers import (
     LayerErrors,
     Reproduction,
     SplitLayer,
+    TensorNoise,
 )
 from assay_runner.evidence.needs import (
     DetectionsWanted,
@@ -74,6 +75,7 @@ __all__ = [
     "ShownTensors",
     "SplitLayer",
     "TensorFaults",
+    "TensorNoise",
     "TensorsWanted",
     "TimingWanted",
 ]

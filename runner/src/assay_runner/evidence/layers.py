@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -84,6 +85,23 @@ class ExactError:
 
 
 @dataclass(frozen=True)
+class TensorNoise:
+    """How closely one of golden's tensors in FP32 agrees with itself in FP64.
+
+    Attributes:
+        samples: that were run.
+        accumulated: dB of it in a run of its own.
+        local: dB of what its own operation makes of golden inputs; None where it was not run alone.
+        unequal: of integers and booleans, the share of elements that are others in FP64.
+    """
+
+    samples: int
+    accumulated: float = math.inf
+    local: float | None = None
+    unequal: float = 0.0
+
+
+@dataclass(frozen=True)
 class LayerErrors:
     """Every tensor that candidate and golden share.
 
@@ -98,6 +116,7 @@ class LayerErrors:
         inputs: by graph input, dB that rounding to the candidate's format leaves of it; only where `rounding` was
             looked into.
         rounding: by tensor, dB that golden has of it where its graph inputs are rounded so, and nothing else is.
+        noise: golden's own, by tensor; only where that was looked into.
     """
 
     layers: tuple[LayerError, ...]
@@ -108,6 +127,7 @@ class LayerErrors:
     foreign: tuple[str, ...] = ()
     inputs: Mapping[str, float] = field(default_factory=dict)
     rounding: Mapping[str, float] = field(default_factory=dict)
+    noise: Mapping[str, TensorNoise] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ that ask for the same get the same evidence, measured once.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -87,10 +88,12 @@ class TensorsWanted(Need[ShownTensors]):
     Attributes:
         compared: whether each is held against golden's too: local and accumulated error.
         whole: whether those inside fused layers are wanted, though showing them changes what is built.
+        noise_below: dB; golden's own noise is wanted too where a tensor has less than that. -Inf: it never is.
     """
 
     compared: bool = False
     whole: bool = False
+    noise_below: float = -math.inf
 
     @property
     def builds(self) -> tuple[str, ...]:

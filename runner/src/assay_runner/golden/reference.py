@@ -17,7 +17,7 @@ from assay_api.entries import FloorEntry
 from assay_runner.backends import Built, Session
 from assay_runner.data.rows import affordable
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import Need
+from assay_runner.evidence import Need, TensorNoise
 from assay_runner.golden.axes import GoldenAxes
 from assay_runner.golden.model import BACKEND, golden_model
 from assay_runner.golden.store import TensorStore
@@ -36,6 +36,9 @@ class Reference:
         measured: what was measured of golden alone, by need: the same for every candidate.
         runs: parts of the dataset that golden was run on to show tensors.
         floors: how closely golden's outputs agree with themselves, as far as that was measured.
+        noise: how closely its tensors do, by the names of those that a candidate shares; as far as anybody asked.
+        precision: of the run that makes golden's tensors.
+        workdir: where derived models, and tensors that are kept, lie.
     """
 
     def __init__(
@@ -64,8 +67,9 @@ class Reference:
         """
         self.model, self.dataset, self.outputs, self.floors = model, dataset, outputs, floors
         self.measured: dict[Need[Any], Any] = {}
+        self.noise: dict[frozenset[str], Mapping[str, TensorNoise]] = {}
         self.runs = 0
-        self._precision, self._workdir = precision, workdir
+        self.precision, self.workdir = precision, workdir
         self._store = TensorStore(workdir / "golden-tensors", keep) if keep else None
         self._sessions = ExitStack()
         self._session: Session | None = None
@@ -90,7 +94,7 @@ class Reference:
         Raises:
             InvalidInput: ONNX Runtime refuses the model.
         """
-        return golden_model(self.model, self._precision, self._workdir)[0]
+        return golden_model(self.model, self.precision, self.workdir)[0]
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:

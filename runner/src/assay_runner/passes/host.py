@@ -168,9 +168,17 @@ def comparison(
 
 @contextmanager
 def compared_here(
-    backend: Backend, built: Built, budgets: Budgets = DEFAULT, *, local: bool
+    backend: Backend,
+    built: Built,
+    budgets: Budgets = DEFAULT,
+    *,
+    local: bool,
+    tensors: Collection[str] | None = None,
 ) -> Iterator[HostComparison]:
-    """A comparison in host memory; `local`: also run segments of the candidate, if the backend can."""
+    """A comparison in host memory; `local`: also run segments of the candidate, if the backend can.
+
+    `tensors`: those that are shown; None: all.
+    """
     with ExitStack() as stack:
-        session = stack.enter_context(backend.open_tapped(built))
+        session = stack.enter_context(backend.open_tapped(built, tensors))
         yield HostComparison(backend, built, session, local, budgets.segments, stack)

@@ -20,6 +20,7 @@ from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
 from assay_runner.passes.counts import own_samples
 from assay_runner.passes.faults import tensor_faults
+from assay_runner.passes.golden_noise import with_noise
 from assay_runner.passes.histograms import MOST, HistogramsPass, worst_sites
 from assay_runner.passes.host import comparison
 from assay_runner.passes.layers import layer_errors
@@ -109,6 +110,8 @@ class TappedPass(Pass[TensorsWanted]):
             )
             whole = (part for batch in self._reference.dataset for part in parts(batch, self._size or None))
             errors = with_rounding(errors, self._graph, self._reference, self.setting.subject.built, whole)
+            below = max(need.noise_below for need in self.needs)
+            errors = with_noise(errors, self._reference, self.setting.budgets, below)
             histograms = self._drawn(worst_sites(errors))
         else:
             settled, histograms = self._settled()
