@@ -88,9 +88,12 @@ def nothing_to_quantise(
         return f"{nothing}: it {scheme} ({', '.join(operators)}); {_instead(scheme)}"
     if inside:
         nodes = listed([site.node or site.tensor for site in inside])
+        held = (
+            "hold the input that decides it constant in dataset.inputs, " if any(s.op == "If" for s in inside) else ""
+        )
         return (
-            f"{nothing}: its products stand inside the control flow of {nodes}, where nothing is quantised; export it "
-            "without that control flow, or choose another precision"
+            f"{nothing}: its products stand inside the control flow of {nodes}, where nothing is quantised; {held}"
+            "export it without that control flow, or choose another precision"
         )
     if "other types" in others:
         return f"{nothing}: its products ({listed(others['other types'])}) are of no floating-point numbers"

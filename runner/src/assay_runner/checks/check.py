@@ -15,6 +15,8 @@ from assay_runner.tensors import Site
 REPRODUCES_DB = 20.0
 """Where the run that shows every tensor agrees less with the plain run, its tensors are not those that are served."""
 
+NAMED = 3
+"""Nodes that a sentence names."""
 MOST_UNSEEN = 0.5
 """Part of a graph may go unseen (what is no number, or cannot be shown) and is told; beyond half of it a pass would be
 a guess."""
@@ -94,11 +96,19 @@ def unseen(evidence: Evidence) -> str:
     """Why not all float tensors were looked at; empty where they were."""
     if not evidence.hidden:
         return ""
-    first, more = evidence.hidden[0], len(evidence.hidden) - 1
-    others = f" and of {more} more" if more else ""
+    shown = ", ".join(f"{site.node!r} ({site.op})" for site in evidence.hidden[:NAMED])
+    more = len(evidence.hidden) - NAMED
+    others = f" and of {more} more" if more > 0 else ""
+    held = any(site.op == "If" for site in evidence.hidden)
+    way = "unroll it, or export the model without control flow"
+    if held:
+        way = (
+            "hold what decides it constant in dataset.inputs, where that is an input and the same for all samples, or "
+            "export the model without control flow"
+        )
     return (
-        f"tensors inside the control flow of node {first.node!r} ({first.op}){others} cannot be shown, so they were "
-        "not looked at: unroll it, or export the model without control flow, to have them judged"
+        f"tensors inside the control flow of node{'s' * (len(evidence.hidden) > 1)} {shown}{others} cannot be shown, "
+        f"so they were not looked at: {way}, to have them judged"
     )
 
 

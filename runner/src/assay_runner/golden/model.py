@@ -52,7 +52,7 @@ def golden_model(
             "optimised": not literal,
         },
     }
-    notes: list[str] = []
+    notes = list(model.notes)
     if precision == "fp32":
         path = fp32_model(model.path, folder, HALVES).path
         notes += _kept(model.path)

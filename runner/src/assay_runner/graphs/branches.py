@@ -1,4 +1,4 @@
-"""Branches that weights alone decide: an exporter leaves an If where what it asks is the same for every input.
+"""Branches that weights and declared shapes alone decide: an exporter leaves an If where no input changes the answer.
 
 The branch that is taken stands in the graph then, as every builder makes it; what is inside can be shown and quantised.
 """
@@ -12,11 +12,14 @@ from typing import Final
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from assay_runner.graphs.constants import Upstream, constants, drop_dead
 from assay_runner.graphs.documents import fresh, rename_uses
+from assay_runner.graphs.known_shapes import shape_values
+from assay_runner.graphs.taps import name_of
 from assay_runner.models.outline import FEW
+from assay_runner.tensors import Array
 
 STANDARD: Final = ("", "ai.onnx")
 # What conditions are made of; none makes much of little, so that to evaluate it costs nothing.
@@ -28,36 +31,71 @@ ASKED: Final = frozenset(
 )
 
 
-def decided(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model, in place, each If of the outer graph that weights decide replaced by the nodes of its branch.
+def _unheard(taken: dict[str, str]) -> None:
+    """Nobody asks."""
+
+
+def decided(model: onnx.ModelProto, told: Callable[[dict[str, str]], None] = _unheard) -> onnx.ModelProto:
+    """The model, in place, each If of the outer graph that weights or declared shapes decide replaced by its branch.
 
     Names of a branch that are in use elsewhere are changed. Values of large weights are not asked for: without them, a
     model has the same nodes.
+
+    Args:
+        model: as it is read.
+        told: is told, by the name of each such node, the attribute of the branch that is taken.
     """
     done = False
     while branches := _taken(model):
-        _replace(model, branches)
+        nodes = {index: model.graph.node[index] for index in branches}
+        told({name_of(nodes[index]): name for index, name in branches.items()})
+        _replace(model, {index: _branch(nodes[index], name) for index, name in branches.items()})
         done = True
     if done:
         # What decided it decides nothing any more.
-        drop_dead(model, constants(model), {output.name for output in model.graph.output})
+        shapes = {name for node in model.graph.node if node.op_type == "Shape" for name in node.output}
+        drop_dead(model, constants(model, shapes), {output.name for output in model.graph.output})
     return model
 
 
-def _taken(model: onnx.ModelProto) -> dict[int, onnx.GraphProto]:
-    """The branches that are taken, by the index of their node."""
+def deciding(model: onnx.ModelProto, held: Mapping[str, Array]) -> dict[str, str]:
+    """The model, in place, each If of the outer graph that weights and these graph inputs decide replaced likewise.
+
+    Args:
+        model: as `load_graph` or `load_outline` gives it; its inputs stay.
+        held: values of graph inputs that are the same in every run.
+
+    Returns:
+        By the name of the node, the attribute of the branch that is taken.
+    """
+    model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in held.items())
+    taken: dict[str, str] = {}
+    decided(model, taken.update)
+    for place in reversed(range(len(model.graph.initializer))):
+        if model.graph.initializer[place].name in held:
+            del model.graph.initializer[place]
+    return taken
+
+
+def _branch(node: onnx.NodeProto, name: str) -> onnx.GraphProto:
+    graph: onnx.GraphProto = next(attribute.g for attribute in node.attribute if attribute.name == name)
+    return graph
+
+
+def _taken(model: onnx.ModelProto) -> dict[int, str]:
+    """The attributes of the branches that are taken, by the index of their node."""
     asked = [(i, node) for i, node in enumerate(model.graph.node) if node.op_type == "If" and node.domain in STANDARD]
-    fixed = constants(model) if asked else frozenset()
+    of_shapes = shape_values(model, {node.input[0] for _, node in asked}) if asked else {}
+    fixed = constants(model, of_shapes) if asked else frozenset()
     conditions = dict.fromkeys(node.input[0] for _, node in asked if node.input[0] in fixed)
     if not conditions:
         return {}
-    upstream = Upstream(model)
+    upstream = Upstream(model, {name: numpy_helper.from_array(array, name) for name, array in of_shapes.items()})
     known = {name: _value(upstream.of(name)) for name in conditions}
     found = {}
     for index, node in asked:
         if (taken := known.get(node.input[0])) is not None:
-            name = "then_branch" if taken else "else_branch"
-            found[index] = next(attribute.g for attribute in node.attribute if attribute.name == name)
+            found[index] = "then_branch" if taken else "else_branch"
     return found
 
 
@@ -68,7 +106,7 @@ def _value(part: onnx.ModelProto) -> bool | None:
     if not {node.op_type for node in part.graph.node} <= ASKED:
         return None
     if not part.graph.node:
-        return bool(np.all(onnx.numpy_helper.to_array(part.graph.initializer[0])))
+        return bool(np.all(numpy_helper.to_array(part.graph.initializer[0])))
     from onnx.reference import ReferenceEvaluator
 
     try:

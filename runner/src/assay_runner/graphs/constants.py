@@ -5,7 +5,9 @@ A builder folds them before it looks for weights, so they are weights here too, 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import Final
 
 import onnx
 import onnx.shape_inference
@@ -14,10 +16,12 @@ from assay_runner.graphs.batch_shapes import dims
 from assay_runner.graphs.documents import captured, subgraphs
 from assay_runner.graphs.taps import RANDOM_OPS
 
+NOTHING: Final[Mapping[str, onnx.TensorProto]] = MappingProxyType({})
 
-def constants(model: onnx.ModelProto) -> frozenset[str]:
-    """Names of the outer graph's weights, and of what its nodes make of nothing else."""
-    found = {tensor.name for tensor in model.graph.initializer}
+
+def constants(model: onnx.ModelProto, others: Collection[str] = ()) -> frozenset[str]:
+    """Names of the outer graph's weights, and of what its nodes make of nothing else but these and `others`."""
+    found = {tensor.name for tensor in model.graph.initializer} | set(others)
     found |= {sparse.values.name for sparse in model.graph.sparse_initializer}
     for node in model.graph.node:
         known = all(name in found for name in node.input if name)
@@ -34,12 +38,19 @@ def makers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
 class Upstream:
     """Cuts models out of a model, each of what makes one constant tensor of its outer graph."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        """Look once where everything is; the model must not be changed afterwards."""
+    def __init__(self, model: onnx.ModelProto, known: Mapping[str, onnx.TensorProto] = NOTHING) -> None:
+        """Look once where everything is; the model must not be changed afterwards.
+
+        Args:
+            model: to cut from.
+            known: tensors that count as weights, by name, whatever makes them.
+        """
         graph = model.graph
         self._model = model
-        self._places = {name: place for place, node in enumerate(graph.node) for name in node.output if name}
-        self._weights = {tensor.name: tensor for tensor in graph.initializer}
+        self._places = {
+            name: place for place, node in enumerate(graph.node) for name in node.output if name not in known
+        }
+        self._weights = {**{tensor.name: tensor for tensor in graph.initializer}, **known}
         self._sparse = {tensor.values.name: tensor for tensor in graph.sparse_initializer}
 
     def of(self, tensor: str) -> onnx.ModelProto:

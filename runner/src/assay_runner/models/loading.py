@@ -36,13 +36,15 @@ class LoadedModel:
     Attributes:
         path: the ONNX file; external data lie beside it.
         sha256: of the ONNX file.
-        identity: digest of the ONNX file and its external data; equal identities compute the same.
+        identity: digest of the ONNX file and its external data, and of inputs held constant that decide branches;
+            equal identities compute the same.
         inputs: graph inputs without initialisers, in order.
         outputs: graph outputs, in order; an output of unknown rank has the shape (None,).
         opset: version of the default operator set.
         batch: the batch that the inputs fix, or None where it is free; of feeds, 1.
         feeding: what the spec says of how it is fed.
         axes: where the samples of its inputs are; along the first axis of one that is not named.
+        notes: what became of it on the way.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class LoadedModel:
     batch: int | None
     feeding: Feeding = AS_EVER
     axes: InputAxes = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def load_model(store: Store, ref: ModelRef, scratch: Path, feeding: Feeding = AS_EVER) -> LoadedModel:

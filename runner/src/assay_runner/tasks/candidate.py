@@ -77,7 +77,8 @@ def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
             shelf.keep()
     finally:
         backend.release(setting.subject.built)
-    notes = [*measured.report.notes, *dataset.notes, *notes]
+    own = [note for note in setting.subject.model.notes if note not in measured.report.notes]
+    notes = [*measured.report.notes, *own, *dataset.notes, *notes]
     whose = {"candidate": candidate.name, "gpu_product": task.gpu_product}
     made = {"provenance": provenance_of(setting.subject, dataset), "notes": tuple(notes)}
     noted = measured.report.model_copy(update={**whose, **made})
