@@ -44,7 +44,7 @@ def command(arguments: argparse.Namespace) -> int:
         model = load_model(store, ModelRef(uri=uri), scratch, Feeding(feeds=True))
         facts = facts_of(model.path)
         if arguments.data:
-            data = data_at(store, _uri(arguments.data, base, folder=True), model, scratch)
+            data = data_at(store, _uri(arguments.data, base, folder=True), model, facts, scratch)
         else:
             folder = base / f"{name}-synthetic"
             data = made_up(store, f"file://./{folder.name}/", folder, model, facts, scratch)

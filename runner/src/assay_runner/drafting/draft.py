@@ -106,6 +106,7 @@ def _dataset(text: _Lines, data: Data) -> None:
         text.add(3, f"{_scalar(name)}: {{{', '.join(how)}}}", because.get(name, ""))
     if not feeding.feeds:
         why = "the model takes batches of this size only" if data.fixed else "the model takes any; it was tried"
+        why = "a size that is held constant above is that of one sample" if data.way.single else why
         text.add(2, f"batch: {data.batch}", why)
     if data.labels:
         text.add(
@@ -149,7 +150,7 @@ def _checks(text: _Lines, data: Data, outputs: Sequence[TensorSpec]) -> None:
     text.add(2, "- layerDrift: {}", "where it begins")
     text.add(2, "- fp16Range: {}", "what overflows in fp16, inside operators too")
     text.add(2, "- runToRun: {}", "whether two runs agree")
-    if not data.fixed and not data.way.feeding.feeds and data.samples > 1:
+    if not data.fixed and not data.way.feeding.feeds and min(data.samples, data.batch) > 1:
         text.add(2, "- batchInvariance: {}", "whether a sample's result depends on what is beside it")
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import onnx
 from onnx import TensorProto
 
+from assay_runner.drafting.shape_inputs import ShapeInput, shape_inputs
 from assay_runner.graphs.documents import attributes, load_outline
 from assay_runner.graphs.eight_bit import FORMATS
 
@@ -26,11 +27,13 @@ class Facts:
         products: whether it has nodes that run in 8 bits once they are calibrated.
         pairs: whether it has Q/DQ pairs of its own.
         rows: of inputs that are looked up in a table, how many rows the smallest table has, by name.
+        shapes: inputs that say how large something is to be, by name.
     """
 
     products: bool
     pairs: bool
     rows: Mapping[str, int]
+    shapes: Mapping[str, ShapeInput]
 
 
 def facts_of(path: Path) -> Facts:
@@ -46,6 +49,7 @@ def facts_of(path: Path) -> Facts:
         products=floats and not operators.isdisjoint(FORMATS["int8"].operators),
         pairs=not operators.isdisjoint(_PAIRS),
         rows=_rows(graph),
+        shapes=shape_inputs(graph),
     )
 
 

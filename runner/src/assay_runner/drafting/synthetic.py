@@ -11,6 +11,9 @@ from typing import Final
 
 import numpy as np
 
+from assay_runner.drafting.facts import Facts
+from assay_runner.drafting.shape_inputs import values_of
+from assay_runner.graphs.documents import load_outline
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Array, TensorSpec
 
@@ -23,12 +26,12 @@ _OTHERS: Final = (16, 32, 64, 128, 256, 512, 8, 1)
 _IMAGE_AXES: Final = 4
 
 
-def synthetic(model: LoadedModel, rows: Mapping[str, int]) -> Iterator[tuple[dict[str, Array], ...]]:
+def synthetic(model: LoadedModel, facts: Facts) -> Iterator[tuple[dict[str, Array], ...]]:
     """Files of arrays that the model may take, one set after the other, likeliest first.
 
     Args:
         model: fed as the set is to be.
-        rows: of inputs that are looked up in a table, its rows.
+        facts: of it.
     """
     constants = dict(model.feeding.constants)
     stored = [spec for spec in model.inputs if spec.name not in constants]
@@ -36,8 +39,10 @@ def synthetic(model: LoadedModel, rows: Mapping[str, int]) -> Iterator[tuple[dic
     count, files = (1, _FEEDS) if model.feeding.feeds else (_SAMPLES, 1)
     for shapes in _shapes(stored, axes, count):
         random = np.random.default_rng(_SEED)
+        sizes = values_of(stored, facts.shapes, load_outline(model.path), shapes) if facts.shapes else {}
+        drawn = [spec for spec in stored if spec.name not in sizes]
         yield tuple(
-            {spec.name: values(spec, shapes[spec.name], rows.get(spec.name), random) for spec in stored}
+            {spec.name: values(spec, shapes[spec.name], facts.rows.get(spec.name), random) for spec in drawn} | sizes
             for _ in range(files)
         )
 

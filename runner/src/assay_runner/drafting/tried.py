@@ -15,9 +15,11 @@ from assay_runner.data.contents import contents_of
 from assay_runner.data.datasets import Dataset, Source, open_dataset
 from assay_runner.drafting.draft import Data
 from assay_runner.drafting.facts import Facts
+from assay_runner.drafting.shape_inputs import values_of
 from assay_runner.drafting.synthetic import synthetic
 from assay_runner.drafting.ways import ways
 from assay_runner.errors import InvalidInput
+from assay_runner.graphs.documents import load_outline
 from assay_runner.models.loading import LoadedModel, as_fed
 from assay_runner.stores.files import disk_error
 from assay_runner.tensors import Array, names
@@ -29,13 +31,14 @@ BATCHES: Final = (32, 1)
 """Samples per inference that are tried."""
 
 
-def data_at(store: Store, uri: str, model: LoadedModel, scratch: Path) -> Data:
+def data_at(store: Store, uri: str, model: LoadedModel, facts: Facts, scratch: Path) -> Data:
     """The dataset at a URI, as the model takes it.
 
     Args:
         store: where it lies.
         uri: a file, or a prefix of files.
         model: loaded as one that is fed by feeds, which any model can be.
+        facts: of the model.
         scratch: for what must be fetched.
 
     Raises:
@@ -46,9 +49,11 @@ def data_at(store: Store, uri: str, model: LoadedModel, scratch: Path) -> Data:
     headers = found.parts[0].arrays
     session = OrtSession(model.path, Purpose.PLAIN)
     refused: list[str] = []
-    for way in ways(model.inputs, headers.keys()):
+    sizes = _sizes(model, headers, facts)
+    for way in ways(model.inputs, headers.keys(), facts.shapes, sizes):
         try:
-            dataset = _opened(store, uri, as_fed(model, way.feeding, model.path.name), session, scratch)
+            fed = as_fed(model, way.feeding, model.path.name)
+            dataset = _opened(store, uri, fed, session, scratch, (1,) if way.single else BATCHES)
         except InvalidInput as error:
             refused.append(str(error))
             continue
@@ -56,7 +61,23 @@ def data_at(store: Store, uri: str, model: LoadedModel, scratch: Path) -> Data:
         said = f"{files}{found.reader}, {dataset.samples} {'feeds' if way.feeding.feeds else 'samples'}"
         labels = _labels(headers, dataset)
         return Data(uri, way, dataset.batch, dataset.samples, dataset.fixed, labels, note=said)
+    unknown = [name for name in facts.shapes if name not in headers]
+    if unknown:
+        how = facts.shapes[unknown[0]]
+        raise InvalidInput(
+            f"a {how.op} of the model reads input {unknown[0]!r} as a size, the data hold no array of that name, and "
+            "no value was found with which it runs: store it beside the others, one feed per file"
+        )
     raise InvalidInput(refused[0])
+
+
+def _sizes(model: LoadedModel, headers: Mapping[str, ArrayHeader], facts: Facts) -> Mapping[str, Array]:
+    """Values of inputs that are read as sizes and not stored, for one sample of what is."""
+    missing = {name: how for name, how in facts.shapes.items() if name not in headers}
+    if not missing:
+        return {}
+    shapes = {spec.name: (1, *headers[spec.name].shape[1:]) for spec in model.inputs if spec.name in headers}
+    return values_of(model.inputs, missing, load_outline(model.path), shapes)
 
 
 def made_up(store: Store, uri: str, folder: Path, model: LoadedModel, facts: Facts, scratch: Path) -> Data:
@@ -76,13 +97,13 @@ def made_up(store: Store, uri: str, folder: Path, model: LoadedModel, facts: Fac
     """
     session = OrtSession(model.path, Purpose.PLAIN)
     refused: list[str] = []
-    for way in ways(model.inputs, None):
+    for way in ways(model.inputs, None, facts.shapes):
         try:
             fed = as_fed(model, way.feeding, model.path.name)
         except InvalidInput as error:
             refused.append(str(error))
             continue
-        for files in synthetic(fed, facts.rows):
+        for files in synthetic(fed, facts):
             _write(folder, files)
             try:
                 dataset = _opened(store, uri, fed, session, scratch)
@@ -113,14 +134,21 @@ def _write(folder: Path, files: Sequence[Mapping[str, Array]]) -> None:
         raise disk_error(error, folder) from error
 
 
-def _opened(store: Store, uri: str, model: LoadedModel, session: OrtSession, scratch: Path) -> Dataset:
+def _opened(
+    store: Store,
+    uri: str,
+    model: LoadedModel,
+    session: OrtSession,
+    scratch: Path,
+    batches: Sequence[int] = BATCHES,
+) -> Dataset:
     """The dataset, fed as the model is to be, in a batch that it runs.
 
     Raises:
         InvalidInput: it does not fit, or the model runs it in none.
     """
     failure: InvalidInput | None = None
-    for batch in BATCHES:
+    for batch in batches:
         dataset = open_dataset(store, Source(uri=uri, batch=batch), model, scratch)
         try:
             session.run(next(iter(dataset)).inputs)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
+from assay_runner.drafting.shape_inputs import ShapeInput
 from assay_runner.models.feeding import Constant, Feeding
-from assay_runner.tensors import TensorSpec
+from assay_runner.tensors import Array, TensorSpec
+
+NOTHING: Final[Mapping[str, ShapeInput]] = MappingProxyType({})
+NO_VALUES: Final[Mapping[str, Array]] = MappingProxyType({})
 
 _RATES: Final = frozenset({"sr", "sample_rate", "sampling_rate"})
 RATE: Final = 16_000
@@ -22,25 +27,42 @@ class Way:
     Attributes:
         feeding: to the model.
         because: by input, why it is fed so, where that is a guess.
+        single: whether one sample at a time is run, for a constant says how many there are.
     """
 
     feeding: Feeding
     because: dict[str, str] = field(default_factory=dict)
+    single: bool = False
 
 
-def ways(inputs: Sequence[TensorSpec], stored: Collection[str] | None) -> Iterator[Way]:
+def ways(
+    inputs: Sequence[TensorSpec],
+    stored: Collection[str] | None,
+    shapes: Mapping[str, ShapeInput] = NOTHING,
+    values: Mapping[str, Array] = NO_VALUES,
+) -> Iterator[Way]:
     """Ways to try.
 
     Args:
         inputs: of the model.
         stored: names of the arrays there are; None where all that is needed will be made.
+        shapes: inputs that say how large something is to be.
+        values: of those that are not stored.
     """
+    if shapes and (stored is None or set(shapes) <= set(stored)):
+        # They are no rows of samples.
+        yield Way(Feeding(feeds=True))
+        return
     constants = dict[str, Constant]()
     because = dict[str, str]()
     for spec in inputs:
         missing = spec.name not in stored if stored is not None else False
         if missing or not spec.shape:
             constants[spec.name], because[spec.name] = _constant(spec, missing)
+        if spec.name in values:
+            constants[spec.name] = tuple(values[spec.name].tolist())
+            because[spec.name] = f"a {shapes[spec.name].op} reads it as a size: with this one it changes none"
+    single = any(shapes[name].whole for name in values)
     axes = {name: found for name, found in _axes(inputs).items() if name not in constants}
     told = tuple(sorted(constants.items()))
     scalars = [spec.name for spec in inputs if not spec.shape]
@@ -52,7 +74,7 @@ def ways(inputs: Sequence[TensorSpec], stored: Collection[str] | None) -> Iterat
         places = tuple(sorted((name, axis) for name, (axis, _) in axes.items()))
         yield Way(Feeding(axes=places, constants=told), because | {name: why for name, (_, why) in axes.items()})
     if constants and len(constants) < len(inputs):
-        yield Way(Feeding(constants=told), because)
+        yield Way(Feeding(constants=told), because, single)
     yield Way(Feeding(feeds=True))
 
 
