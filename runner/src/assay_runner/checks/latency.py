@@ -40,10 +40,10 @@ class LatencyCheck(Check):
     """Largest size of the engine in MB (10^6 bytes)."""
     device_memory_mb: float | None = Field(default=None, gt=0, alias="deviceMemoryMB")
     """Most device memory that the engine needs to run, in MB (10^6 bytes)."""
-    runs: int = Field(default=100, ge=1, le=100000)
-    """Runs that are timed; of an emulation, 10 at most. Default 100."""
-    warm_up: int = Field(default=10, ge=0, le=10000)
-    """Runs before, which do not count; before those of an emulation, one at most. Default 10."""
+    runs: int | None = Field(default=None, ge=1, le=100000)
+    """Runs that are timed. Default 100; of an emulation, whose time says nothing of an engine's, 10."""
+    warm_up: int | None = Field(default=None, ge=0, le=10000)
+    """Runs before, which do not count. Default 10; before those of an emulation, 1."""
 
     @property
     def needs(self) -> tuple[TimingWanted]:

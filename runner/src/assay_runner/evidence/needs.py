@@ -160,9 +160,9 @@ class TimingWanted(Need[Timing]):
     """Time of one batch.
 
     Attributes:
-        runs: runs that are timed.
-        warm_up: runs before, which do not count.
+        runs: runs that are timed; None: as many as are usual for an engine, or for an emulation.
+        warm_up: runs before, which do not count; None likewise.
     """
 
-    runs: int
-    warm_up: int
+    runs: int | None = None
+    warm_up: int | None = None

@@ -14,15 +14,18 @@ from assay_runner.evidence.reruns import Timing
 from assay_runner.models.outline import read_outline
 from assay_runner.tensors import Batches, Progress
 
-EMULATED: Final = 10
-"""Runs of an emulation that are timed, at most: its time says nothing of an engine's, and no limit on it is judged."""
+USUAL: Final = (100, 10)
+"""Runs that are timed, and runs before, where nobody says how many."""
+EMULATED: Final = (10, 1)
+"""The same of an emulation: its time says nothing of an engine's, and no limit on it is judged."""
 
 
 def timed(subject: Subject, dataset: Batches, asked: TimingWanted, progress: Progress) -> Timing:
     """Time the dataset's first batch in a session of its own, after runs that do not count."""
-    built, runs, warm_up = subject.built, asked.runs, asked.warm_up
-    if built.emulated:
-        runs, warm_up = min(runs, EMULATED), min(warm_up, 1)
+    built = subject.built
+    usual = EMULATED if built.emulated else USUAL
+    runs = usual[0] if asked.runs is None else asked.runs
+    warm_up = usual[1] if asked.warm_up is None else asked.warm_up
     progress.stage("latency", runs, "runs")
     batch = next(iter(dataset))
     with subject.backend.open(built) as session:
