@@ -12,6 +12,8 @@ from onnx import TensorProto
 
 from assay_api.model import parse
 from assay_api.report import Finding, Verdict
+from assay_runner.backends import Capability
+from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.tensors import Array
@@ -96,6 +98,27 @@ def test_the_winner_of_close_scores_is_judged_where_nothing_is_computed_from_it(
         assert found.value == pytest.approx(1 - wrong / 400, abs=0.01)
     loose = drift(proto, precision, {"x": TIES}, tmp_path / "loose", equal=0.1)
     assert loose.verdict is Verdict.PASSED
+
+
+class WithoutSegments(OnnxRuntime):
+    """Compares integers in the whole run alone, as an engine's are."""
+
+    def can(self, capability: Capability) -> bool:
+        return capability is not Capability.SEGMENTS and super().can(capability)
+
+
+def test_where_integers_were_not_computed_alone_it_is_said_that_their_start_is_not_known(tmp_path: Path) -> None:
+    proto = model(
+        [node("MatMul", "x w", "h"), node("ArgMax", "h", "y", axis=1, keepdims=0)],
+        [value("x", "N", 16)],
+        [value("y", "N", kind=INT64)],
+        [constant("w", SPREAD)],
+    )
+    data = Samples({"x": TIES}, batch=8)
+    [found] = measured(proto, "fp16", data, tmp_path, LayerDrift(), backend=WithoutSegments()).findings
+    assert (found.verdict, found.tensor, found.metric) == (Verdict.FAILED, "y", "equalElements")
+    assert "its node was not run on golden inputs, so whether it starts there is not known" in found.message
+    assert found.message.count("not run on golden") == 1
 
 
 def test_the_order_of_the_largest_is_where_what_is_gathered_by_it_goes_wrong(tmp_path: Path) -> None:

@@ -189,6 +189,8 @@ class LayerDrift(Check):
             message = f"{amplified(flow, step)}; {bar}" if same else f"{message}; {amplified(flow, step)}"
         elif by_itself := flow.wrong_by_itself(name):
             message = f"{message}; {wrong_by_itself(by_itself)}"
+        elif first.local is None:
+            message += "; its node was not run on golden inputs, so whether it starts there is not known"
         if len(wrong) > 1:
             message += f"; further tensors that breach it: {len(wrong) - 1}"
         fields = {"metric": "equalElements", "value": first.equal, "limit": self.equal, "details": details}
