@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from assay_api.details_base import SiteEntry
 from assay_api.model import Model
 from assay_api.numbers import Number
@@ -198,6 +200,22 @@ class EngineEntry(Model):
     """What the builder warned of."""
     cached: bool | None = None
     """Whether the engine of an earlier build was taken."""
+
+
+class BuildEntry(Model):
+    """One build of a candidate: what is served, or what it takes to look into that."""
+
+    what: str = Field(alias="for")
+    """What was built: the engine, the candidate where there is no engine, or for example a probe that shows tensors."""
+    checks: tuple[str, ...] = ()
+    """Checks that need it; empty for what is served, which all do."""
+    seconds: Number | None = None
+    """How long it took, or how long it had taken where an engine of the cache was taken; absent where that is not
+    known."""
+    cached: bool = False
+    """Whether that of an earlier build was taken."""
+    refused: bool = False
+    """Whether the builder refused it."""
 
 
 class EngineTensorEntry(Model):

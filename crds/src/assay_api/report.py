@@ -8,6 +8,7 @@ from pydantic import Field, PlainSerializer
 
 from assay_api.audit import AuditSpec
 from assay_api.entries import (
+    BuildEntry,
     EngineEntry,
     EngineLayerEntry,
     FloorEntry,
@@ -25,6 +26,7 @@ from assay_api.repair import Deployable, RepairEntry
 
 __all__ = [
     "NON_FINITE",
+    "BuildEntry",
     "CandidateReport",
     "DatasetEntry",
     "Deployable",
@@ -97,6 +99,8 @@ class CandidateReport(Model):
     """How the engine was built; empty where none ran."""
     engine_layers: tuple[EngineLayerEntry, ...] = ()
     """Layers of the engine in the order they run, as far as its profiling verbosity lets them be seen."""
+    builds: tuple[BuildEntry, ...] = ()
+    """What was built, in order: what is served first, then what checks needed beside it."""
     notes: tuple[str, ...] = ()
     """What a reader must know: ignored arrays, emulation, what was not looked at."""
     error: str | None = None

@@ -50,6 +50,7 @@ class Built:
         cut: where its calibration cuts most of a tensor's range.
         wide: nodes of the source that compute in a format of wider range, as they are held; an engine tells itself.
         engine: what it is made of, where it is an engine.
+        cached: whether that of an earlier build was taken, as far as the backend does not tell itself.
         measured: where the samples of its tensors are, where more is known of it than the source declares.
         tactics: the tactic of each layer, where the order asked for a record; as `BuildOrder.tactics` takes them.
     """
@@ -70,6 +71,7 @@ class Built:
     wide: frozenset[str] = frozenset()
     engine: EngineFacts | None = None
     tactics: Mapping[str, str] | None = None
+    cached: bool = False
     measured: SampleAxes | None = None
 
     @property

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
+from assay_api.entries import BuildEntry
 from assay_runner.backends.backend import Backend, Built, Session
 from assay_runner.evidence import FusedLayer
 from assay_runner.evidence.reruns import Condition
@@ -115,8 +116,8 @@ class Keeping(Protocol):
 class Accounting(Protocol):
     """A backend that builds more than what is served, and tells what."""
 
-    def made(self, built: Built) -> tuple[str, ...]:
-        """What was built to look into it so far, what for and in how many seconds: a phrase each."""
+    def made(self, built: Built) -> tuple[BuildEntry, ...]:
+        """What was built to look into it so far, in order."""
         ...
 
 

@@ -178,6 +178,7 @@ def _take(store: Store, folder: str, model: LoadedModel, workdir: Path) -> Built
         hidden=hidden(load_outline(model.path)),
         wide=frozenset(record.wide),
         cut=Cut(**record.cut) if record.cut else None,
+        cached=True,
     )
 
 

@@ -32,7 +32,7 @@ from assay_runner.report.histograms import histograms
 from assay_runner.report.layers import tensors_table
 from assay_runner.report.markup import Child, Html, badge, code, el, facts
 from assay_runner.report.ranges import range_chart
-from assay_runner.report.wording import candidate_verdict, label_figure, label_metrics
+from assay_runner.report.wording import built_beside, candidate_verdict, label_figure, label_metrics
 
 OUTPUTS = 64
 """Graph outputs shown; a model with more has the rest in report.json."""
@@ -133,7 +133,7 @@ def _own_page(candidate: CandidateReport) -> Html:
 
 
 def _trouble(candidate: CandidateReport) -> list[Html]:
-    notes = [el("li", None, note) for note in candidate.notes]
+    notes = [el("li", None, note) for note in (*candidate.notes, *built_beside(candidate))]
     error = el("p", {"class": "trouble"}, f"No measurement: {candidate.error}") if candidate.error is not None else None
     return [part for part in (error, el("ul", {"class": "notes"}, notes) if notes else None) if part]
 

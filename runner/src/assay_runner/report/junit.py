@@ -17,6 +17,7 @@ from assay_runner.report.figures import NOT_MEASURED, milliseconds
 from assay_runner.report.wording import (
     EMULATED,
     accuracy,
+    built_beside,
     candidate_verdict,
     findings_of,
     one_line,
@@ -64,7 +65,7 @@ def _suite(root: Element, report: Report, candidate: CandidateReport) -> None:
     if candidate.error is not None or verdict is not worst(f.verdict for f in found) or not found:
         reason = candidate.error or f"{candidate.name} is {verdict}, and no finding says why."
         _unexplained(suite, verdict, reason)
-    out = "\n".join(([EMULATED] if candidate.emulated else []) + [*candidate.notes])
+    out = "\n".join(([EMULATED] if candidate.emulated else []) + [*candidate.notes, *built_beside(candidate)])
     if out:
         SubElement(suite, "system-out").text = visible(out)
 

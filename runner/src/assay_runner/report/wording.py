@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from assay_api.report import CandidateReport, Finding, Report, Verdict, worst
+from assay_api.report import BuildEntry, CandidateReport, Finding, Report, Verdict, worst
 from assay_runner.report.figures import NOT_MEASURED, bound, breaches, figure, metric_of, number, percent
 
 EMULATED = (
@@ -18,6 +18,7 @@ EMULATED = (
     "not what an engine built from it computes."
 )
 SEVERITY = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
+SERVED = ("the engine", "the candidate")
 UNDECIDED = "not decided"
 """Beside the figure of a candidate that could not be judged: the figure alone would read as if it held."""
 LONGEST_NAME = 120
@@ -160,6 +161,20 @@ def label_metrics(candidate: CandidateReport) -> list[tuple[str, float, float | 
         for key, value in candidate.accuracy.items()
         if key not in golden
     ]
+
+
+def built_beside(candidate: CandidateReport) -> tuple[str, ...]:
+    """What was built to look into the engine, what for and how long it took; nothing where nothing was."""
+    beside = "; ".join(_built(entry) for entry in candidate.builds if entry.what not in SERVED)
+    return (f"built beside the engine: {beside}",) if beside else ()
+
+
+def _built(entry: BuildEntry) -> str:
+    told = entry.what + (f" for {', '.join(entry.checks)}" if entry.checks else "")
+    if entry.cached:
+        return f"{told}, taken from an earlier build"
+    took = f" {'after' if entry.refused else 'in'} {number(entry.seconds):.0f} s" if entry.seconds is not None else ""
+    return f"{told}: refused{took}" if entry.refused else f"{told}{took}"
 
 
 def accuracy(candidate: CandidateReport) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 from assay_api.audit import Candidate, EngineRef
+from assay_api.entries import BuildEntry
 from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS, Backend, Built
@@ -69,7 +71,9 @@ def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
     record = read_record(task, context)
     model = context.load(task.spec.model, task.spec.dataset)
     dataset = dataset_of(task, model, context)
+    start = time.monotonic()
     setting, shelves = _setting(task, context, backend, record, model, dataset, notes)
+    served = _served(setting.subject.built, time.monotonic() - start)
     try:
         measured = measure(setting, parse_checks(task.spec), MADE_UP if task.spec.dataset.synthetic else "")
         context.progress.stage("publish")
@@ -80,10 +84,21 @@ def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
     own = [note for note in setting.subject.model.notes if note not in measured.report.notes]
     notes = [*measured.report.notes, *own, *dataset.notes, *notes]
     whose = {"candidate": candidate.name, "gpu_product": task.gpu_product}
-    made = {"provenance": provenance_of(setting.subject, dataset), "notes": tuple(notes)}
+    builds = (*served, *measured.report.builds)
+    made = {"provenance": provenance_of(setting.subject, dataset), "notes": tuple(notes), "builds": builds}
     noted = measured.report.model_copy(update={**whose, **made})
     report = single_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
+
+
+def _served(built: Built, seconds: float) -> tuple[BuildEntry, ...]:
+    """The build of what is served; nothing of a plan that somebody else built."""
+    if built.engine is None:
+        return (BuildEntry(what="the candidate", seconds=round(seconds, 3), cached=built.cached),)
+    facts = built.engine.facts
+    if facts.taken is not None:
+        return ()
+    return (BuildEntry(what="the engine", seconds=facts.build_seconds, cached=bool(facts.cached)),)
 
 
 def _setting(

@@ -50,9 +50,9 @@ def measure(setting: Setting, checks: Sequence[Check], doubt: str = "") -> Measu
     closer = split_layers(setting, checks, evidence, findings)
     if closer is not evidence:
         evidence, findings = closer, judge(checks, closer)
-    if isinstance(backend, Accounting) and (made := backend.made(built)):
-        evidence = replace(evidence, notes=(*evidence.notes, f"built beside the engine: {'; '.join(made)}"))
-    return Measured(*candidate_report(setting.subject, checks, evidence, _doubted(doubt, findings)))
+    report, ordered = candidate_report(setting.subject, checks, evidence, _doubted(doubt, findings))
+    made = backend.made(built) if isinstance(backend, Accounting) else ()
+    return Measured(report.model_copy(update={"builds": made}), ordered)
 
 
 def _doubted(doubt: str, findings: Sequence[Finding]) -> list[Finding]:

@@ -42,14 +42,14 @@ def split_layers(
     found: dict[str, SplitLayer] = {}
     notes = []
     exact = {entry.site.tensor for entry in (shown.layers.exact if shown.layers else ())}
-    for tensor in _suspects(checks, findings):
+    for tensor, asking in _suspects(checks, findings).items():
         # What is inside is told by its numbers; of integers there are none.
         layer = None if tensor in exact else backend.fused_layer(built, tensor)
         if layer is None:
             continue
         setting.progress.note(f"split the layer that makes {tensor}")
         try:
-            with step(f"Split {tensor}", f"splitting the fused layer that makes tensor {tensor!r}"):
+            with step(f"Split {tensor}", f"splitting the fused layer that makes tensor {tensor!r}", asking):
                 split = _Look(setting, backend, layer, tensor).result(_first_sample(shown, tensor))
         except (InvalidInput, Unavailable) as error:
             # What was measured before stands without it.
@@ -67,10 +67,12 @@ def split_layers(
     return replace(evidence, found={**evidence.found, **closer}, notes=(*evidence.notes, *notes))
 
 
-def _suspects(checks: Iterable[Check], findings: Iterable[Finding]) -> tuple[str, ...]:
+def _suspects(checks: Iterable[Check], findings: Iterable[Finding]) -> dict[str, str]:
+    """Tensors at which checks failed, and the names of these."""
     names = {check.name for check in checks if any(isinstance(need, TensorsWanted) for need in check.needs)}
-    failed = (f for f in findings if f.verdict is Verdict.FAILED and f.check in names)
-    return tuple(dict.fromkeys(finding.tensor for finding in failed if finding.tensor))
+    failed = [f for f in findings if f.verdict is Verdict.FAILED and f.check in names and f.tensor]
+    tensors = dict.fromkeys(finding.tensor for finding in failed if finding.tensor)
+    return {name: ", ".join(dict.fromkeys(f.check for f in failed if f.tensor == name)) for name in tensors}
 
 
 def _first_sample(shown: ShownTensors, tensor: str) -> int:

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
+from assay_api.entries import BuildEntry
 from assay_runner.backends.backend import NOTHING, Built, Capability, Segment, Session
 from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.seams import KEPT, Comparison
@@ -104,7 +105,7 @@ class TensorRT:
             tactics=tactics_of(kept),
         )
 
-    def made(self, built: Built) -> tuple[str, ...]:
+    def made(self, built: Built) -> tuple[BuildEntry, ...]:
         """What was built to look into it; nothing of an existing plan."""
         probes = self._probes.get(built.folder)
         return tuple(probes.made) if probes else ()

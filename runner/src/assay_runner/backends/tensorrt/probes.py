@@ -17,6 +17,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Final
 
+from assay_api.entries import BuildEntry
 from assay_runner import journal
 from assay_runner.backends.seams import KEPT
 from assay_runner.backends.tensorrt.building import Recipe, build
@@ -65,14 +66,15 @@ class Probes:
         layers: what its inspector tells.
         folder: its build's working folder.
         progress: told what is built.
-        made: what was built so far, what for and how long it took; grows.
+        made: what was built so far; grows.
     """
 
     recipe: Recipe
     layers: Sequence[EngineLayer]
     folder: Path
     progress: Progress
-    made: list[str] = field(default_factory=list)
+    made: list[BuildEntry] = field(default_factory=list)
+    _taken: set[Path] = field(default_factory=set)
 
     @cached_property
     def fusion(self) -> Fusion:
@@ -171,24 +173,29 @@ class Probes:
         return self._plan(path, recipe, "the layers alone")
 
     def _plan(self, path: Path, recipe: Recipe, what: str) -> Path:
+        entry = BuildEntry(what=what, checks=tuple(filter(None, journal.purpose().split(", "))))
         if path.is_file():
+            if path not in self._taken:
+                self.made.append(entry.model_copy(update={"cached": True}))
+                self._taken.add(path)
             return path
-        told = what + (f" for {journal.purpose()}" if journal.purpose() else "")
         with journal.step(path.stem, f"building {what}"):
-            plan = self._built(recipe, told)
+            plan = self._built(recipe, entry)
+        self._taken.add(path)
         # Whole or not at all: who comes after a death takes what is there.
         written = path.with_suffix(".new")
         written.write_bytes(plan)
         written.replace(path)
         return path
 
-    def _built(self, recipe: Recipe, told: str) -> bytes:
-        start = time.monotonic()
+    def _built(self, recipe: Recipe, entry: BuildEntry) -> bytes:
+        start, told = time.monotonic(), entry.what + (f" for {', '.join(entry.checks)}" if entry.checks else "")
         try:
             product = build(recipe, self.progress, f"build {told}")
         except AuditError:
-            self.made.append(f"{told}: refused after {time.monotonic() - start:.0f} s")
+            seconds = round(time.monotonic() - start, 3)
+            self.made.append(entry.model_copy(update={"seconds": seconds, "refused": True}))
             raise
-        self.made.append(f"{told} in {product.seconds:.0f} s")
+        self.made.append(entry.model_copy(update={"seconds": round(product.seconds, 3)}))
         self.progress.note(f"built in {product.seconds:.0f} s")
         return product.plan
