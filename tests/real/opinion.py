@@ -52,13 +52,13 @@ class Opinion:
     not_finite: str = ""
 
     def add(self, reference: Arrays, found: Arrays, samples: int) -> None:
-        """Take the outputs of a batch in: each sample's along the first axis, or all of them as one sample's."""
+        """Take the outputs of a batch in: each sample's along the first axis, or another of that length, or as one."""
         for name, expected in reference.items():
             given = found[name]
             if expected.dtype.kind != "f":
                 self.unlike |= {name} if not np.array_equal(expected, given) else set()
                 continue
-            rows = samples if expected.shape[:1] == (samples,) else 1
+            expected, given, rows = _by_sample(expected, given, samples)
             self.snr[name] = min(self.snr.get(name, np.inf), _worst(expected, given, rows))
             if name in self.parts:
                 own = slice(self.parts[name][0], self.parts[name][1] + 1)
@@ -66,6 +66,14 @@ class Opinion:
                 self.of_parts[name] = min(self.of_parts.get(name, np.inf), worst)
             largest = np.abs(given.astype(np.float64) - expected).max()
             self.max_abs[name] = float(np.maximum(self.max_abs.get(name, 0.0), largest))
+
+
+def _by_sample(expected: NDArray[Any], given: NDArray[Any], samples: int) -> tuple[NDArray[Any], NDArray[Any], int]:
+    """Both with their samples first, and how many there are; one, where no axis or several are of that length."""
+    places = [axis for axis, size in enumerate(expected.shape) if size == samples]
+    if not places or (places[0] and len(places) > 1):
+        return expected, given, 1
+    return np.moveaxis(expected, places[0], 0), np.moveaxis(given, places[0], 0), samples
 
 
 def _worst(expected: NDArray[Any], given: NDArray[Any], rows: int) -> float:
