@@ -191,12 +191,14 @@ class Fp16Range(Check):
     def _inner_divisors(self, evidence: Evidence, first: InnerDivisor, details: Fp16RangeDetails) -> Finding:
         fields = {"metric": "zeroDivisors", "value": first.samples, "limit": 0, "details": details}
         message = words.inner_divisor(first, evidence)
+        cure = "keep the node in FP32"
+        if not first.multiplies:
+            cure = f"raise its epsilon, to 1e-5 for example, or {cure}"
         if self.accumulator == "fp16":
-            cure = "raise its epsilon, to 1e-5 for example, or keep the node in FP32"
             return self.finding(evidence, Verdict.FAILED, f"{message}; {cure}", first.site, **fields)
         message += (
-            ": whether it is 0 depends on what the kernel computes in; say accumulator fp32 or fp16 if you know, raise "
-            "its epsilon, to 1e-5 for example, or keep the node in FP32"
+            ": whether it is 0 depends on what the kernel computes in; say accumulator fp32 or fp16 if you know, or "
+            f"{cure}"
         )
         return self.inconclusive(evidence, message, first.site, **fields)
 

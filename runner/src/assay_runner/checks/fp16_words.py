@@ -24,7 +24,7 @@ HOW: Mapping[str, str] = MappingProxyType(
     {
         "tensors": "measured on golden's values, all elements of all samples",
         "weights": "measured",
-        "totals inside reductions, poolings, softmax and normalisations": "measured from golden's values",
+        "totals inside reductions, poolings, softmax, attention and normalisations": "measured from golden's values",
         "partial sums, and sums inside products": "not measured: their order is the kernel's choice",
     }
 )
@@ -139,9 +139,10 @@ def inner_sum(entry: Accumulation, evidence: Evidence) -> str:
 
 
 def inner_divisor(entry: InnerDivisor, evidence: Evidence) -> str:
-    """What vanishes inside a node that divides by it."""
+    """What vanishes inside a node that divides or multiplies by it."""
+    does = "multiplies" if entry.multiplies else "divides"
     return (
-        f"{entry.what} by which node {entry.site.node!r} ({entry.site.op}) divides is {spoken(entry.smallest)} in "
+        f"{entry.what} by which node {entry.site.node!r} ({entry.site.op}) {does} is {spoken(entry.smallest)} in "
         f"{entry.samples} of {evidence.samples} samples, first in sample {entry.first}, which FP16 makes 0"
     )
 

@@ -117,7 +117,9 @@ class Accumulation:
 
 @dataclass(frozen=True)
 class InnerDivisor:
-    """What a normalisation divides by, its epsilon added, where FP16 makes zero of it; no tensor shows it.
+    """What a normalisation divides by, its epsilon added, or multiplies by, where FP16 makes zero of it.
+
+    No tensor shows it.
 
     Attributes:
         site: what the operator makes.
@@ -126,6 +128,7 @@ class InnerDivisor:
         samples: samples in which it vanishes.
         first: index of the first such sample.
         wide: whether the operator computes it in FP32 by its definition, whatever its type.
+        multiplies: whether it is multiplied by instead.
     """
 
     site: Site
@@ -134,6 +137,7 @@ class InnerDivisor:
     samples: int
     first: int
     wide: bool
+    multiplies: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """Sums inside operators that no tensor shows, from golden's values: how large they become before they are divided.
 
-And what normalisations divide by, their epsilon added: how small that becomes. What a sum comes to is measured; its
-partial sums, whose order a kernel chooses, are not.
+And what normalisations divide by, their epsilon added, or are folded into: how small that becomes. What a sum comes to
+is measured; its partial sums, whose order a kernel chooses, are not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,16 @@ from assay_runner.evidence.ranges import Accumulation, InnerDivisor
 from assay_runner.graphs.documents import attributes, opset
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.graphs.taps import site
-from assay_runner.passes.inner_sums import INNER, Ran, Total
+from assay_runner.passes.fused_sums import SUMMING
+from assay_runner.passes.totals import Operator, Ran, Total
 from assay_runner.statistics.blocks import plain
 from assay_runner.statistics.ranges import OVERFLOW, UNDERFLOW
-from assay_runner.tensors import Arrays, Batch, Site
+from assay_runner.tensors import Array, Arrays, Batch, Site
 
 
 @dataclass
 class _Found:
-    divisor: bool
+    total: Total
     first: int
     extreme: float
     samples: int = 0
@@ -36,25 +38,37 @@ class _Found:
 class AccumulationsPass:
     """Measures the inner sums of a graph's operators."""
 
-    def __init__(self, model: onnx.ModelProto, axes: SampleAxes) -> None:
-        """The graph whose golden tensors will be shown, and where their samples are."""
-        self._axes, self._opset = axes, opset(model)
-        self._nodes = [node for node in model.graph.node if node.op_type in INNER and node.domain in ("", "ai.onnx")]
-        weights = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._attributes = [_attributes(node, weights) for node in self._nodes]
-        self._found: list[dict[str, _Found]] = [{} for _ in self._nodes]
+    def __init__(self, model: onnx.ModelProto, axes: SampleAxes, folder: Path) -> None:
+        """The graph whose golden tensors will be shown, where their samples are, and where its external weights lie."""
+        self._axes, self._opset, self._folder = axes, opset(model), folder
+        self._nodes = [node for node in model.graph.node if node.op_type in SUMMING.get(node.domain, {})]
+        self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._read: dict[str, Array] = {}
+        self._attributes = [_attributes(node, self._weights) for node in self._nodes]
+        self._found: list[dict[tuple[str, str], _Found]] = [{} for _ in self._nodes]
         self._summed: set[int] = set()
 
     def add(self, tensors: Arrays, batch: Batch) -> None:
         """Take golden's tensors and graph inputs of a batch in."""
         for index, node in enumerate(self._nodes):
-            given, made = tensors.get(node.input[0]), tensors.get(node.output[0])
-            if given is None or made is None or not is_float(made) or not made.size or not given.size:
+            operator, made = _operator(node), tensors.get(node.output[0])
+            if made is None or not is_float(made) or not made.size:
+                continue
+            inputs = tuple(self._input(name, tensors) for name in node.input[: operator.reads])
+            if inputs[0] is None or not inputs[0].size:
                 continue
             self._summed.add(index)
-            ran = Ran(plain(given), plain(made), self._attributes[index], self._opset)
-            for total in INNER[node.op_type].totals(ran):
+            ran = Ran(inputs, plain(made), self._attributes[index], self._opset)
+            for total in operator.totals(ran):
                 self._count(index, total, ran, batch)
+
+    def _input(self, name: str, tensors: Arrays) -> Array | None:
+        """What a node was given, or a weight, of which those that are asked for are kept."""
+        if name in tensors:
+            return plain(tensors[name])
+        if name in self._weights and name not in self._read:
+            self._read[name] = np.asarray(numpy_helper.to_array(self._weights[name], base_dir=str(self._folder)))
+        return self._read.get(name)
 
     @property
     def summed(self) -> int:
@@ -63,21 +77,24 @@ class AccumulationsPass:
 
     def result(self) -> tuple[Accumulation, ...]:
         """Sums that FP16 would make infinite, in topological order, and in the order in which a node takes them."""
-        return tuple(Accumulation(*found, wide) for found, wide in self._all(divisors=False))
+        return tuple(Accumulation(*found, wide) for harm, found, wide in self._all() if harm == "infinity")
 
     def divisors(self) -> tuple[InnerDivisor, ...]:
-        """What is divided by, where FP16 would make it zero, likewise."""
-        return tuple(InnerDivisor(*found, wide) for found, wide in self._all(divisors=True))
+        """What is divided or multiplied by, where FP16 would make it zero, likewise."""
+        return tuple(
+            InnerDivisor(*found, wide, harm == "zero factor") for harm, found, wide in self._all() if harm != "infinity"
+        )
 
-    def _all(self, *, divisors: bool) -> Iterator[tuple[tuple[Site, str, float, int, int], bool]]:
+    def _all(self) -> Iterator[tuple[str, tuple[Site, str, float, int, int], bool]]:
         for node, given, found in zip(self._nodes, self._attributes, self._found, strict=True):
-            wide = INNER[node.op_type].wide(given, self._opset)
-            for what, each in found.items():
-                if each.divisor is divisors:
-                    yield (site(node), what, each.extreme, each.samples, each.first), wide
+            wide = _operator(node).wide(given, self._opset)
+            for each in found.values():
+                total = each.total
+                yield total.harm, (site(node), total.what, each.extreme, each.samples, each.first), wide
 
     def _count(self, index: int, total: Total, ran: Ran, batch: Batch) -> None:
-        lost = (total.values > 0) & (total.values <= UNDERFLOW) if total.divisor else total.values >= OVERFLOW
+        large = total.harm == "infinity"
+        lost = total.values >= OVERFLOW if large else (total.values > 0) & (total.values <= UNDERFLOW)
         lost &= np.isfinite(total.values)
         if not lost.any():
             return
@@ -89,13 +106,15 @@ class AccumulationsPass:
         flags = by_sample(lost, axis, batch.fed)[: batch.count]
         if not flags.any():
             return
-        new = _Found(total.divisor, batch.start + int(np.argmax(flags)), np.inf if total.divisor else 0.0)
-        found = self._found[index].setdefault(total.what, new)
+        new = _Found(total, batch.start + int(np.argmax(flags)), 0.0 if large else np.inf)
+        found = self._found[index].setdefault((total.what, total.harm), new)
         found.samples += int(flags.sum())
         values = total.values[lost]
-        found.extreme = (
-            min(found.extreme, float(values.min())) if total.divisor else max(found.extreme, float(values.max()))
-        )
+        found.extreme = max(found.extreme, float(values.max())) if large else min(found.extreme, float(values.min()))
+
+
+def _operator(node: onnx.NodeProto) -> Operator:
+    return SUMMING[node.domain][node.op_type]
 
 
 def _attributes(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> dict[str, Any]:

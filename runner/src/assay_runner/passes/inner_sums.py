@@ -17,62 +17,31 @@ than what was given.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
+from assay_runner.passes.totals import (
+    EPSILON,
+    EXPONENTIALS,
+    FP32,
+    MEAN,
+    SQUARES,
+    Operator,
+    Ran,
+    Total,
+    Totals,
+    mean_of_squares,
+    moments,
+)
 from assay_runner.passes.windows import windows
 from assay_runner.statistics.axis_sums import axis_sums, squared_deviations
 from assay_runner.statistics.ranges import OVERFLOW
 from assay_runner.tensors import Array
 
-FP32: Final = 1
-EPSILON: Final = 1e-5
-"""Where a normalisation has none of its own."""
 DIVIDED: Final = "the sum before the division"
-MEAN: Final = "the sum behind the mean"
-SQUARES: Final = "the sum of squares"
-EXPONENTIALS: Final = "the sum of exponentials"
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A node that was run.
-
-    Attributes:
-        given: its first input.
-        made: its first output.
-        attributes: by name; `axes` among them where they are an input that is a weight.
-        opset: version of the default operator set.
-    """
-
-    given: Array
-    made: Array
-    attributes: Mapping[str, Any]
-    opset: int
-
-
-@dataclass(frozen=True)
-class Total:
-    """What sums of one kind come to inside a node.
-
-    Attributes:
-        what: in words.
-        values: their totals, or magnitudes of them.
-        along: which tensor's axes they have, those that were summed over with length 1 or left out at the end.
-        divisor: whether it is divided by instead: then what becomes zero does harm.
-    """
-
-    what: str
-    values: Array
-    along: Literal["given", "made"] = "given"
-    divisor: bool = False
-
-
-Totals = tuple[Total, ...]
 
 
 def _mean(ran: Ran) -> Totals:
@@ -136,17 +105,17 @@ def _lp_normalised(ran: Ran) -> Totals:
 
 
 def _instances(ran: Ran) -> Totals:
-    return _moments(ran, ran.given, frozenset(range(2, ran.given.ndim)), centred=True)
+    return moments(ran.given, frozenset(range(2, ran.given.ndim)), _epsilon(ran), centred=True)
 
 
 def _layers(ran: Ran) -> Totals:
     centred = ran.attributes.get("stash_type", FP32) == FP32
-    return _moments(ran, ran.given, _from(ran), centred=centred)
+    return moments(ran.given, _from(ran), _epsilon(ran), centred=centred)
 
 
 def _groups(ran: Ran) -> Totals:
     grouped = ran.given.reshape(len(ran.given), ran.attributes["num_groups"], -1)
-    return _moments(ran, grouped, frozenset({2}), centred=False)
+    return moments(grouped, frozenset({2}), _epsilon(ran), centred=False)
 
 
 def _planes(ran: Ran) -> Totals:
@@ -155,23 +124,12 @@ def _planes(ran: Ran) -> Totals:
     sums, squares = axis_sums(ran.given, axes)
     count = math.prod(ran.given.shape[axis] for axis in axes)
     root = np.sqrt(squared_deviations(sums, squares, count) / count) + 1e-9
-    divisor = Total("the standard deviation and 1e-9", root, divisor=True)
+    divisor = Total("the standard deviation and 1e-9", root, harm="zero divisor")
     return Total(MEAN, np.abs(sums)), Total(SQUARES, squares), divisor
 
 
 def _root_mean_squares(ran: Ran) -> Totals:
-    squares, axes = axis_sums(ran.given, _from(ran))[1], _from(ran)
-    mean = squares / math.prod(ran.given.shape[axis] for axis in axes)
-    return Total(SQUARES, squares), Total("the mean of squares and epsilon", mean + _epsilon(ran), divisor=True)
-
-
-def _moments(ran: Ran, given: Array, axes: frozenset[int], *, centred: bool) -> Totals:
-    sums, squares = axis_sums(given, axes)
-    count = math.prod(given.shape[axis] for axis in axes)
-    deviations = squared_deviations(sums, squares, count)
-    divisor = Total("the variance and epsilon", deviations / count + _epsilon(ran), divisor=True)
-    inner = Total("the sum of squared deviations", deviations) if centred else Total(SQUARES, squares)
-    return Total(MEAN, np.abs(sums)), inner, divisor
+    return mean_of_squares(ran.given, _from(ran), _epsilon(ran))
 
 
 def _epsilon(ran: Ran) -> float:
@@ -203,23 +161,6 @@ def _powers(p: float) -> str:
     if p == 2:
         return SQUARES
     return "the sum of magnitudes" if p == 1 else f"the sum of magnitudes to the power {p:g}"
-
-
-@dataclass(frozen=True)
-class Operator:
-    """An operator that sums.
-
-    Attributes:
-        totals: what its sums come to.
-        stashes: the first operator set in which it sums in FP32, unless its `stash_type` says otherwise; 0: none.
-    """
-
-    totals: Callable[[Ran], Totals]
-    stashes: int = 0
-
-    def wide(self, attributes: Mapping[str, Any], opset: int) -> bool:
-        """Whether it sums in FP32 by its definition, whatever its type."""
-        return 0 < self.stashes <= opset and attributes.get("stash_type", FP32) == FP32
 
 
 INNER: Mapping[str, Operator] = MappingProxyType(

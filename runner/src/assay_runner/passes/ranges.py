@@ -53,7 +53,7 @@ class RangesPass(Pass[RangesWanted]):
         self._users = uses(self._graph)
         self._sites = setting.reference.sites
         self._order = {site.node: index for index, site in reversed(list(enumerate(self._sites)))}
-        self._sums = AccumulationsPass(self._graph, self._axes)
+        self._sums = AccumulationsPass(self._graph, self._axes, self._path.parent)
         self._downstream = Downstream(self._graph)
         self._divisors = Divisors(self._downstream)
         self._seen: dict[str, _Seen] = {}
