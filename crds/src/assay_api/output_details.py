@@ -21,10 +21,10 @@ class SpreadEntry(Model):
 
 
 class ChannelGroupEntry(Model):
-    """Channels of one scale, of an output that the model puts together of parts that differ in it."""
+    """Channels of one scale, of an output that holds several."""
 
     channels: str
-    """Which channels, for example channels 4–83."""
+    """Which channels, for example channels 4–83, or channels 4–84 of every 85 where they come again."""
     largest: Number
     """Largest magnitude of golden."""
     snr: SpreadEntry | None = None
@@ -58,7 +58,7 @@ class OutputDriftDetails(Details):
     other_rows: int | None = None
     """Samples that hold another number of rows than golden's, where the data decide it and it differs anywhere."""
     groups: tuple[ChannelGroupEntry, ...] = ()
-    """Channels by scale, where the largest magnitudes of the output's parts differ by more than a factor of 8."""
+    """Channels by scale, where the largest magnitudes of their numbers differ by more than a factor of 8."""
 
 
 class LabelAccuracyDetails(Details):

@@ -1,4 +1,4 @@
-"""Judges the channels of each scale for themselves, where an output is put together of parts that differ in it."""
+"""Judges the channels of each scale for themselves, where an output holds several."""
 
 from __future__ import annotations
 

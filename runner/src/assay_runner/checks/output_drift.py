@@ -33,9 +33,9 @@ class OutputDrift(Check):
 
     Judged per output and per sample: the worst sample decides. Without any limit: snr 17, noise of 2 % of golden's
     power. Outputs of integers or booleans are judged by equal alone, all others by the other limits. Where the data
-    decide how many rows there are, a sample with another number of them than golden's breaches every limit. Where the
-    model puts an output together of parts whose largest magnitudes differ by more than a factor of 8, as boxes and
-    scores, snr, psnr and cosine must hold for the channels of each scale too. A
+    decide how many rows there are, a sample with another number of them than golden's breaches every limit. Where an
+    output holds numbers whose largest magnitudes differ by more than a factor of 8, as boxes and scores, by what
+    operators do or by golden's own values, snr, psnr and cosine must hold for the channels of each scale too. A
     limit below golden's own noise is Inconclusive, unless the candidate is golden bit by bit or far beyond that noise.
     """
 

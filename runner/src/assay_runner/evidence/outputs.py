@@ -50,7 +50,7 @@ class OutputDrifts(Drift):
         equal: of an output of integers or booleans, whether all elements are golden's; every figure is empty then.
         floors: how closely golden agrees with itself on it, as far as that was measured.
         resized: samples whose number of rows is not golden's, and which have no figures; None: there are none.
-        parts: of what operators put it together, channel by channel; what was measured of each is in `sums`.
+        parts: of what it is put together, channel by channel; what was measured of each is in `sums`.
     """
 
     site: Site

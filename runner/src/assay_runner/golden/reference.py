@@ -11,11 +11,11 @@ from contextlib import ExitStack
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from assay_api.entries import FloorEntry
 from assay_runner.backends import Built, Session
-from assay_runner.data.rows import affordable
+from assay_runner.data.rows import affordable, is_float
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Need, TensorNoise
 from assay_runner.golden.axes import GoldenAxes
@@ -23,7 +23,11 @@ from assay_runner.golden.model import BACKEND, golden_model
 from assay_runner.golden.store import TensorStore
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.models.loading import LoadedModel
+from assay_runner.statistics.peaks import Peaks
 from assay_runner.tensors import Array, Arrays, Batch, Batches, Site
+
+PEAKED: Final = 512 << 20
+"""Bytes of golden's outputs that are looked at for the scales in them."""
 
 
 class Reference:
@@ -95,6 +99,20 @@ class Reference:
             InvalidInput: ONNX Runtime refuses the model.
         """
         return golden_model(self.model, self.precision, self.workdir)[0]
+
+    @cached_property
+    def peaks(self) -> Mapping[str, Peaks]:
+        """How large golden's outputs of real numbers become, element by element; in as many samples as PEAKED holds."""
+        found: dict[str, Peaks] = {}
+        read = 0
+        for outputs in self.outputs:
+            for name, array in outputs.items():
+                if is_float(array):
+                    found.setdefault(name, Peaks()).add(array)
+                read += array.nbytes
+            if read >= PEAKED:
+                break
+        return found
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:

@@ -16,6 +16,7 @@ from assay_runner.graphs.channel_parts import Parts
 from assay_runner.graphs.named_rows import rows_by_sample
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.passes.aligned import other_rows, same_rank
+from assay_runner.passes.cuts import cut_of
 from assay_runner.statistics.samples import Drift, drift, identical, joined, nothing
 from assay_runner.statistics.scales import Cut, Part
 from assay_runner.tensors import Array, Arrays, Batch, Site, TensorSpec
@@ -23,6 +24,8 @@ from assay_runner.tensors import Array, Arrays, Batch, Site, TensorSpec
 EXACT = "biu"
 """Kinds of integers and booleans, which are compared for equality."""
 NOTHING: Mapping[str, Parts] = MappingProxyType({})
+UNCUT: Mapping[str, Cut] = MappingProxyType({})
+NO_PARTS = Cut(1, ())
 
 
 @dataclass
@@ -51,6 +54,7 @@ class Drifts:
         axes: SampleAxes,
         specs: Iterable[TensorSpec] = (),
         parts: Mapping[str, Parts] = NOTHING,
+        cuts: Mapping[str, Cut] = UNCUT,
     ) -> None:
         """Look at these outputs.
 
@@ -59,9 +63,10 @@ class Drifts:
             ks: the k of top-k agreement.
             axes: where the samples are.
             specs: what the model says of its outputs: a length that it fixes no data decide.
-            parts: outputs that are put together of parts, each of which is to have figures of its own.
+            parts: outputs that operators put together of parts, each of which is to have figures of its own.
+            cuts: outputs in which golden's values tell more parts.
         """
-        self._sites, self._ks, self._axes, self._parts = sites, ks, axes, parts
+        self._sites, self._ks, self._axes, self._parts, self._cuts = sites, ks, axes, parts, cuts
         self._specs = {spec.name: spec for spec in specs}
         self._shared: dict[str, tuple[int, ...]] = {}
         self._gathered: dict[str, _Gathered] = {}
@@ -87,7 +92,7 @@ class Drifts:
     def result(self) -> tuple[OutputDrifts, ...]:
         """What was measured, in graph order."""
         return tuple(
-            _joined(site, self._gathered[name], self._parts[name].parts if name in self._parts else ())
+            _joined(site, self._gathered[name], (self._cuts.get(name) or self._parts.get(name) or NO_PARTS).parts)
             for name, site in self._sites.items()
             if name in self._gathered and name not in self.unmeasured
         )
@@ -112,13 +117,9 @@ class Drifts:
 
     def _cut(self, name: str, rank: int) -> Cut | None:
         """Where an output of this rank, samples first, is to be cut."""
-        parts = self._parts.get(name)
-        if parts is None:
-            return None
-        samples = self._axes.axes.get(name)
-        # All of it is a sample's, or the axis of samples is the first now.
-        moved = rank > parts.rank or (samples is not None and parts.axis < samples)
-        return Cut(0 if samples == parts.axis else parts.axis + moved, parts.parts)
+        if name in self._cuts:
+            return self._cuts[name]
+        return cut_of(self._parts[name], rank, self._axes.axes.get(name)) if name in self._parts else None
 
     def _compared(self, name: str, batch: Batch, golden: Arrays, candidate: Arrays) -> list[tuple[Array, Array]] | str:
         """Golden's samples and the candidate's, to be held against each other; or why they cannot be.

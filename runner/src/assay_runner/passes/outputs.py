@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from assay_runner.evidence import OutputsFound, OutputsWanted
 from assay_runner.graphs.channel_parts import output_parts
+from assay_runner.passes.cuts import measured_cuts
 from assay_runner.passes.drifts import Drifts
 from assay_runner.passes.setting import Pass, Setting, Step
 
@@ -25,7 +26,9 @@ class OutputsPass(Pass[OutputsWanted]):
         super().__init__(needs, setting, stack)
         ks = {need.top_k for need in needs if need.top_k}
         model, subject = setting.reference.model, setting.subject
-        self._drifts = Drifts(subject.outputs, ks, subject.built.axes, model.outputs, output_parts(model.path))
+        parts = output_parts(model.path)
+        cuts = measured_cuts(setting.reference, parts)
+        self._drifts = Drifts(subject.outputs, ks, subject.built.axes, model.outputs, parts, cuts)
 
     def add(self, step: Step) -> None:
         """Compare the outputs of a batch."""

@@ -88,11 +88,11 @@ def drift(golden: Array, candidate: Array, ks: Collection[int] = (), cut: Cut | 
     """
     samples = len(golden)
     golden, candidate = plain(golden), plain(candidate)
-    parts = _parts(golden.shape, cut)
     height = max(1, BLOCK // max(1, math.prod(golden.shape[1:])))
     chunks = [slice(start, start + height) for start in range(0, samples, height)]
-    found = [row_sums(*([_flat(a[rows], part) for part in parts] for a in (golden, candidate))) for rows in chunks]
-    sums = np.concatenate([np.zeros((0, len(parts), WIDTH)), *found])
+    found = [row_sums(*(_taken(array[rows], cut) for array in (golden, candidate))) for rows in chunks]
+    number = len(cut.parts) if cut is not None and cut.fits(golden.shape) else 1
+    sums = np.concatenate([np.zeros((0, number, WIDTH)), *found])
     agreement = {k: same_top_k(golden, candidate, k) for k in ks}
     return _figures(sums, math.prod(golden.shape[1:]), agreement, _of_parts(sums, golden.shape, cut))
 
@@ -189,24 +189,18 @@ def _figures(sums: Floats, width: int, top_k: dict[int, NDArray[np.bool_]], of_p
     )
 
 
-def _parts(shape: tuple[int, ...], cut: Cut | None) -> list[tuple[slice, ...]]:
-    """How to cut each part out of an output of this shape; all of it where nothing is to be cut, or nothing fits."""
-    if cut is None or not cut.fits(shape):
-        return [()]
-    return [(slice(None),) * cut.axis + (slice(part.start, part.stop),) for part in cut.parts]
-
-
-def _flat(array: Array, part: tuple[slice, ...]) -> Array:
-    """A part, a row per sample."""
-    taken = array[part]
-    return taken.reshape(len(taken), math.prod(taken.shape[1:]))
+def _taken(rows: Array, cut: Cut | None) -> list[Array]:
+    """The parts, (samples, elements) each; all of it where nothing is to be cut, or nothing fits."""
+    if cut is None or not cut.fits(rows.shape):
+        return [rows.reshape(len(rows), math.prod(rows.shape[1:]))]
+    return cut.taken(rows)
 
 
 def _of_parts(sums: Floats, shape: tuple[int, ...], cut: Cut | None) -> Floats:
     """The columns that `scales` reads; zeros of an output that could not be cut."""
     if cut is None or not cut.fits(shape):
         return np.zeros((len(sums), len(cut.parts) if cut else 0, COLUMNS))
-    of, channel = columns, math.prod(shape[1:]) // shape[cut.axis]
-    sizes = np.array([channel * (part.stop - part.start) for part in cut.parts])
+    of, channel = columns, math.prod(shape[1:]) // sum(part.size for part in cut.parts)
+    sizes = np.array([channel * part.size for part in cut.parts])
     kept = sums[:, :, [of.SIGNAL, of.NOISE, of.DOT, of.POWER, of.PEAK]]
     return np.concatenate([kept, (sizes - sums[:, :, of.SAME])[:, :, None]], axis=2)

@@ -6,6 +6,7 @@ be 18 dB below the rest. So parts are put into groups by scale, and each group h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay_runner.statistics.blocks import cosine, snr
-from assay_runner.tensors import Floats
+from assay_runner.tensors import Array, Floats
 
 FACTOR: Final = 8.0
 """Between scales that are judged apart: 20 log10(8) is 18 dB, more than the 17 dB that are asked for by default."""
@@ -23,6 +24,8 @@ DEAD: Final = 1e-4
 QUIET: Final = 0.01
 """What has magnitudes up to 1 by its operator, and stays below this, is no more than two of the 255 steps that 8 bits
 have over that range: nothing that these data hold, and nothing that 8 bits could."""
+TOLD: Final = 6
+"""Runs of channels that are told, of more the first."""
 COLUMNS: Final = 6
 SIGNAL, NOISE, DOT, POWER, PEAK, COMPARED = range(COLUMNS)
 """Columns of a part's sums: golden squared, difference squared, golden times candidate, candidate squared, largest
@@ -30,17 +33,33 @@ magnitude of golden, elements."""
 
 
 class Part(NamedTuple):
-    """Channels that one operator made.
+    """Channels of an output that belong together.
 
     Attributes:
         start: the first.
         stop: behind the last.
-        bounded: whether its operator gives magnitudes up to 1, whatever the data.
+        bounded: whether magnitudes up to 1 are of one scale, as where an operator gives no others, whatever the data.
+        more: where there are others behind, those too: the first, and behind the last of each run.
+        every: after how many channels they come again; 0: they do not.
+        word: what they are called.
     """
 
     start: int
     stop: int
     bounded: bool
+    more: tuple[tuple[int, int], ...] = ()
+    every: int = 0
+    word: str = "channel"
+
+    @property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """All of it, in order: the first, and behind the last of each run."""
+        return ((self.start, self.stop), *self.more)
+
+    @property
+    def size(self) -> int:
+        """How many channels."""
+        return sum(stop - start for start, stop in self.runs)
 
 
 @dataclass(frozen=True)
@@ -48,16 +67,38 @@ class Cut:
     """How an output is put together.
 
     Attributes:
-        axis: along which axis, samples being the first.
-        parts: in order, one behind the other.
+        axis: along which axis, samples being the first; 0: along all others, laid out as one.
+        parts: of all channels, each in one of them.
+        period: after how many places along the axis the channels come again; 0: they do not.
     """
 
     axis: int
     parts: tuple[Part, ...]
+    period: int = 0
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether an output of this shape can be cut so."""
-        return 0 < self.axis < len(shape) and shape[self.axis] == self.parts[-1].stop and 0 not in shape
+        if len(shape) < 2 or not 0 <= self.axis < len(shape) or 0 in shape:
+            return False
+        length = shape[self.axis] if self.axis else math.prod(shape[1:])
+        channels = sum(part.size for part in self.parts)
+        return length % channels == 0 if self.period else length == channels
+
+    def taken(self, array: Array) -> list[Array]:
+        """The parts of an output that can be cut so, (samples, elements) each."""
+        rows = array if self.axis else array.reshape(len(array), -1)
+        axis = self.axis or 1
+        if self.period:
+            rows = rows.reshape(*rows.shape[:axis], -1, self.period, *rows.shape[axis + 1 :])
+            axis += 1
+        found = (rows[(slice(None),) * axis + (_chosen(part),)] for part in self.parts)
+        return [each.reshape(len(each), math.prod(each.shape[1:])) for each in found]
+
+
+def _chosen(part: Part) -> slice | NDArray[np.intp]:
+    if not part.more:
+        return slice(part.start, part.stop)
+    return np.concatenate([np.arange(start, stop) for start, stop in part.runs])
 
 
 @dataclass(frozen=True)
@@ -76,17 +117,19 @@ class Group:
 
     def channels(self, parts: Sequence[Part]) -> str:
         """Its channels in words, for example `channels 0–3 and 84`."""
+        own = [parts[index] for index in self.members]
         runs: list[list[int]] = []
-        for index in sorted(self.members):
-            part = parts[index]
-            if runs and runs[-1][1] == part.start:
-                runs[-1][1] = part.stop
+        for start, stop in sorted(run for part in own for run in part.runs):
+            if runs and runs[-1][1] == start:
+                runs[-1][1] = stop
             else:
-                runs.append([part.start, part.stop])
+                runs.append([start, stop])
         told = [str(start) if stop == start + 1 else f"{start}–{stop - 1}" for start, stop in runs]
         several = len(told) > 1 or "–" in told[0]
+        told = told if len(told) <= TOLD else [*told[:TOLD], f"{len(told) - TOLD} other runs of them"]
         listed = " and ".join(filter(None, (", ".join(told[:-1]), told[-1])))
-        return f"channel{'s' if several else ''} {listed}"
+        every = f" of every {own[0].every}" if own[0].every else ""
+        return f"{own[0].word}{'s' if several else ''} {listed}{every}"
 
 
 def groups(parts: Sequence[Part], sums: Floats) -> tuple[Group, ...]:
