@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import onnx
 
@@ -47,7 +47,14 @@ DEEP: Final = 200
 _KEPT: Final = 8
 
 
-def uniform_axes(path: Path) -> Mapping[str, frozenset[int]]:
+class Alike(NamedTuple):
+    """Of an output, the axes along which the model treats all places alike, and how many axes there are."""
+
+    axes: frozenset[int]
+    rank: int
+
+
+def uniform_axes(path: Path) -> Mapping[str, Alike]:
     """By output, the axes along which the model treats all places alike, as far as its operators prove it.
 
     Raises:
@@ -58,7 +65,7 @@ def uniform_axes(path: Path) -> Mapping[str, frozenset[int]]:
 
 
 @lru_cache(_KEPT)
-def _of_file(path: Path, _size: int, _changed: int) -> Mapping[str, frozenset[int]]:
+def _of_file(path: Path, _size: int, _changed: int) -> Mapping[str, Alike]:
     """Size and time of change are there so that a file written anew is read anew."""
     graph = _Graph(load_outline(path))
     return {name: graph.uniform(name) for name in graph.outputs}
@@ -76,10 +83,10 @@ class _Graph:
         shapes = shapes_for(model, SAMPLES) | self._weights
         self._shapes = with_views(model, known_lengths(model, self._small, shapes), shapes)
 
-    def uniform(self, name: str) -> frozenset[int]:
-        """Axes of a tensor along which all places are alike."""
+    def uniform(self, name: str) -> Alike:
+        """Axes of a tensor along which all places are alike; none of one whose shape is not known."""
         rank = len(self._shapes.get(name, ()))
-        return frozenset(axis for axis in range(rank) if self._proved(name, axis))
+        return Alike(frozenset(axis for axis in range(rank) if self._proved(name, axis)), rank)
 
     def _proved(self, name: str, axis: int) -> bool:
         ahead, seen = [(name, axis)], {(name, axis)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from assay_runner.golden.reference import Reference
 from assay_runner.graphs.channel_parts import MOST, Parts
-from assay_runner.graphs.uniform_axes import uniform_axes
-from assay_runner.statistics.layouts import NEAR, Layout, layout
+from assay_runner.graphs.uniform_axes import Alike, uniform_axes
+from assay_runner.statistics.layouts import NEAR, PICTURE, Layout, layout
 from assay_runner.statistics.scales import COLUMNS, DEAD, PEAK, Cut, Part, groups
 from assay_runner.tensors import Array
 
-UNKNOWN: Final[frozenset[int]] = frozenset()
+UNKNOWN: Final = Alike(frozenset(), 0)
 
 
 def measured_cuts(reference: Reference, parts: Mapping[str, Parts]) -> dict[str, Cut]:
@@ -27,12 +27,17 @@ def measured_cuts(reference: Reference, parts: Mapping[str, Parts]) -> dict[str,
         parts: of the outputs that operators put together.
     """
     alike, axes = uniform_axes(reference.model.path), reference.axes(inner=False).axes
+    # Of what operators prove nothing: lengths that the model leaves to the data are those of pictures, not of channels.
+    free = {spec.name: _undeclared(spec.shape) for spec in reference.model.outputs}
     found: dict[str, Cut] = {}
     for name, seen in reference.peaks.items():
         if (peaks := seen.largest) is None:
             continue
         rank, samples = peaks.ndim + 1, axes.get(name)
-        uniform = {_place(axis, samples) for axis in alike.get(name, UNKNOWN)}
+        proved = alike.get(name, UNKNOWN)
+        if not proved.rank and peaks.ndim >= PICTURE:
+            proved = free.get(name, UNKNOWN)
+        uniform = {_place(axis, proved.rank, rank, samples) for axis in proved.axes}
         told = layout(peaks, [axis for axis in range(peaks.ndim) if axis + 1 not in uniform])
         if told is None:
             continue
@@ -40,6 +45,10 @@ def measured_cuts(reference: Reference, parts: Mapping[str, Parts]) -> dict[str,
         if made := _together(told, peaks, own if own and own.fits((1, *peaks.shape)) else None, seen.varying):
             found[name] = made
     return found
+
+
+def _undeclared(shape: Sequence[int | str | None]) -> Alike:
+    return Alike(frozenset(axis for axis, size in enumerate(shape) if not isinstance(size, int)), len(shape))
 
 
 def cut_of(parts: Parts, rank: int, samples: int | None) -> Cut:
@@ -50,16 +59,18 @@ def cut_of(parts: Parts, rank: int, samples: int | None) -> Cut:
         rank: that it has now.
         samples: where the model has its samples; None: nowhere. Along these nothing is cut.
     """
-    if samples == parts.axis:
-        return Cut(-1, parts.parts)
-    # All of it is a sample's, or the axis of samples is the first now.
-    moved = rank > parts.rank or (samples is not None and parts.axis < samples)
-    return Cut(parts.axis + moved, parts.parts)
+    place = _place(parts.axis, parts.rank, rank, samples)
+    return Cut(place or -1, parts.parts)
 
 
-def _place(axis: int, samples: int | None) -> int:
-    """Where an axis of the model's is once the samples are the first."""
-    return axis + (samples is not None and axis < samples)
+def _place(axis: int, before: int, rank: int, samples: int | None) -> int:
+    """Where an axis of the model's is once the samples are the first of `rank` axes; 0: the samples are along it.
+
+    Where there is one axis more than the model's `before`, all of the output is a sample's.
+    """
+    if rank > before:
+        return axis + 1
+    return 0 if axis == samples else axis + (samples is not None and axis < samples)
 
 
 def _together(told: Layout, peaks: Array, own: Cut | None, varying: float) -> Cut | None:

@@ -35,6 +35,8 @@ CHANCE: Final = 0.01
 """That as few runs come about where places of two kinds stand in any order."""
 PURE: Final = 0.8
 """Share of the elements of large places that are large themselves, of places that no axis names."""
+MOST_ELEMENTS: Final = 1 << 22
+"""Of an axis, or of all laid out as one, that is looked at element by element: more would take seconds, and memory."""
 MOST_CLASSES: Final = 1 << 13
 MOST_RUNS: Final = 512
 POOLED: Final = 8
@@ -72,8 +74,8 @@ def layout(peaks: Array, axes: Collection[int]) -> Layout | None:
     """
     if not peaks.size or float(peaks.max()) < FACTOR:
         return None
-    found = [each for axis in axes if peaks.shape[axis] > 1 for each in _along(peaks, axis)]
-    if len(axes) == peaks.ndim > 1:
+    found = [each for axis in axes if 1 < peaks.shape[axis] <= MOST_ELEMENTS for each in _along(peaks, axis)]
+    if len(axes) == peaks.ndim > 1 and peaks.size <= MOST_ELEMENTS:
         found += _along(peaks.reshape(-1), None)
     trusted = [each for each in found if each[0] >= POOLED] or found
     most = max((each.share for _, each in trusted), default=0.0)
