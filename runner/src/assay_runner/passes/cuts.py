@@ -12,7 +12,7 @@ import numpy as np
 from assay_runner.golden.reference import Reference
 from assay_runner.graphs.channel_parts import MOST, Parts
 from assay_runner.graphs.uniform_axes import Alike, uniform_axes
-from assay_runner.statistics.layouts import NEAR, PICTURE, Layout, layout
+from assay_runner.statistics.layouts import PICTURE, Layout, layout
 from assay_runner.statistics.scales import COLUMNS, DEAD, PEAK, Cut, Part, groups
 from assay_runner.tensors import Array
 
@@ -80,7 +80,7 @@ def _together(told: Layout, peaks: Array, own: Cut | None, varying: float) -> Cu
         return mine
     if mine.axis == own.axis and not mine.period:
         return _refined(own, mine)
-    return None if share >= NEAR * told.share else mine
+    return None if share >= told.share else mine
 
 
 def _cut(told: Layout, peaks: Array, varying: float) -> Cut:

@@ -39,10 +39,8 @@ MOST_ELEMENTS: Final = 1 << 22
 """Of an axis, or of all laid out as one, that is looked at element by element: more would take seconds, and memory."""
 MOST_CLASSES: Final = 1 << 13
 MOST_RUNS: Final = 512
-POOLED: Final = 8
-"""Elements of a place, of which the largest is taken, that make a layout one by which others are measured."""
-NEAR: Final = 0.9
-"""Of layouts that tell nearly as much apart as the best one does, the plainest is taken."""
+RUN: Final = 1 / 2000
+"""Share of the elements that a run more must tell apart, and one element at least: plain layouts are the true ones."""
 
 Labels = NDArray[np.intp]
 Runs = tuple[tuple[int, int], ...]
@@ -77,14 +75,12 @@ def layout(peaks: Array, axes: Collection[int]) -> Layout | None:
     found = [each for axis in axes if 1 < peaks.shape[axis] <= MOST_ELEMENTS for each in _along(peaks, axis)]
     if len(axes) == peaks.ndim > 1 and peaks.size <= MOST_ELEMENTS:
         found += _along(peaks.reshape(-1), None)
-    trusted = [each for each in found if each[0] >= POOLED] or found
-    most = max((each.share for _, each in trusted), default=0.0)
-    near = [each for _, each in found if each.share >= NEAR * most]
-    return min(near, key=lambda each: (sum(map(len, each.scales)), -each.share), default=None)
+    run = max(RUN, 1 / peaks.size)
+    return min(found, key=lambda each: run * sum(map(len, each.scales)) - each.share, default=None)
 
 
-def _along(peaks: Array, axis: int | None) -> Iterator[tuple[int, Layout]]:
-    """Layouts along an axis, or along all as one, each with how many elements a place of it has."""
+def _along(peaks: Array, axis: int | None) -> Iterator[Layout]:
+    """Layouts along an axis, or along all as one."""
     before = 1 if axis is None else math.prod(peaks.shape[:axis])
     length = peaks.size if axis is None else peaks.shape[axis]
     largest = peaks.reshape(before, length, -1).max(axis=(0, 2))
@@ -92,7 +88,7 @@ def _along(peaks: Array, axis: int | None) -> Iterator[tuple[int, Layout]]:
     few, chance = FEW if peaks.ndim < PICTURE else 0, CHANCE / (1 + 2 * len(numbers))
     labels = _apart(largest, 1, CHANCE, few)
     if labels is not None and (made := _layout(axis, 0, labels, 1)):
-        yield POOLED if peaks.ndim > 1 and axis is not None else 1, made
+        yield made
     for number in numbers:
         for folded, period, block in (
             (largest.reshape(-1, number), number, 1),
@@ -100,7 +96,7 @@ def _along(peaks: Array, axis: int | None) -> Iterator[tuple[int, Layout]]:
         ):
             labels = _apart(folded.max(axis=0), len(folded), chance)
             if labels is not None and _pure(folded, labels) and (made := _layout(axis, period, labels, block)):
-                yield len(folded), made
+                yield made
 
 
 def _divisors(length: int) -> list[int]:
