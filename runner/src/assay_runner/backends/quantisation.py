@@ -107,6 +107,25 @@ def quantised_model(
     return Quantised(target, (*own.notes, *notes, *_cuts(kind, cut), *_held(kind, chosen.held)), cut)
 
 
+def quantised_nodes(path: Path, calibration: Quantisation, kind: EightBit, folder: Path) -> frozenset[str]:
+    """Names of the nodes that would get Q/DQ pairs, were none held.
+
+    Args:
+        path: the ONNX model.
+        calibration: how it is quantised.
+        kind: the 8-bit format.
+        folder: to work in; empty.
+
+    Raises:
+        InvalidInput: ONNX Runtime refuses the model.
+    """
+    newer = upgraded(fp32_model(path, _made(folder / "fp32")).path, kind, _made(folder / "newer"), path.name)
+    model = localised(newer, _made(folder / "own"))
+    fixed, floats = Constants(model, folder / "own"), inspect(model, folder / "own").floats
+    chosen = choose(model, floats, kind, calibration.per_channel, fixed)
+    return frozenset(name_of(model.graph.node[slot.node]) for slot in chosen.slots)
+
+
 def _cut(found: Mapping[str, Range], method: str, readers: Mapping[str, str]) -> Cut | None:
     """Where most of a range is cut."""
     shares = {name: each.end / each.peak for name, each in found.items() if each.peak and each.end < HALF * each.peak}

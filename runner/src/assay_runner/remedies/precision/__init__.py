@@ -18,11 +18,11 @@ from assay_api.report import Verdict
 from assay_runner.backends.conversion import listed
 from assay_runner.graphs.blocks import blocks
 from assay_runner.graphs.documents import load_outline
-from assay_runner.graphs.eight_bit import FORMATS
 from assay_runner.graphs.taps import name_of, uses
 from assay_runner.journal import step
 from assay_runner.remedies.case import Case, Design
-from assay_runner.remedies.judged import Judged
+from assay_runner.remedies.judged import BUILD, Judged
+from assay_runner.remedies.precision.chosen import may_run_wider
 from assay_runner.remedies.precision.edits import edits_of
 from assay_runner.remedies.precision.items import cost_of, items_of
 from assay_runner.remedies.precision.oracle import WRONG, answer_of
@@ -71,6 +71,7 @@ class _Precision:
         self.precision = self.base.order.precision
         self.outline = load_outline(self.base.model.path)
         self.ignored: frozenset[str] = frozenset()
+        self.eight_bit: frozenset[str] = frozenset()
         self.tries: Counter[tuple[Stage, frozenset[str]]] = Counter()
 
     def cure(self) -> Cure:
@@ -81,7 +82,9 @@ class _Precision:
             return edited
         layers, findings = self.workshop.survey(self.base)
         readers = {name: [site.node or "" for site in sites] for name, sites in uses(self.outline).items()}
-        chosen = self._chosen(frozenset(layer.node for layer in layers if layer.node))
+        made = frozenset(layer.node for layer in layers if layer.node)
+        chosen = may_run_wider(self.base, made, self.workshop.folder("chosen"))
+        self.eight_bit = chosen - self.base.order.held.keys() if self.base.order.quantisation else frozenset()
         if not chosen:
             return does_not_apply("the model has no node that could run wider")
         suspicion, nodes = priors(layers, findings, readers), len(chosen)
@@ -100,8 +103,7 @@ class _Precision:
 
     def _all_wide(self) -> Cure | None:
         """Everything in FP32 must pass, or nothing does; checks that it leaves open decide nothing in the search."""
-        order = replace(self.base.order, precision="fp32", held={}, quantisation=None, typing=None)
-        wide = replace(self.base, order=order, calibration=None, words="every node in FP32")
+        wide = self._in_fp32("every node in FP32")
         found = self.workshop.judged(wide, NAME, "emulation")
         failing = {finding.check for finding in self.case.failed}
         failed = {said.check: said for said in found.said if said.verdict is Verdict.FAILED}
@@ -114,8 +116,15 @@ class _Precision:
         judged = {said.check for said in found.said} - self.ignored
         if not failing & judged:
             names = listed(sorted(failing))
+            if open_ := next((said for said in found.said if said.check in failing or said.check == BUILD), None):
+                why = f"it cannot be told on the samples that are searched with: {open_.message}"
+                return Cure(None, f"even of every node in FP32 {why}", "Inconclusive")
             return does_not_apply(f"what it fails ({names}) does not follow from the precision of its nodes")
         return None
+
+    def _in_fp32(self, words: str) -> Design:
+        order = replace(self.base.order, precision="fp32", held={}, quantisation=None, typing=None)
+        return replace(self.base, order=order, calibration=None, words=words)
 
     def _edited(self) -> Cure | None:
         """The model said otherwise, where that alone is enough: nothing runs wider, and nothing is cast."""
@@ -135,14 +144,6 @@ class _Precision:
         spent = self.workshop.spending
         builds, proposals = spent.budget.builds - spent.builds - RESERVED, spent.budget.proposals - spent.proposals
         return Limits(max(1, proposals if self.case.emulates else builds), max(1, proposals))
-
-    def _chosen(self, made: frozenset[str]) -> frozenset[str]:
-        """Nodes that may be kept wide: those that make floating point numbers, or read 8 bits where some do."""
-        if self.precision == "int8" or self.precision == "fp8":
-            operators = FORMATS[self.precision].operators
-            return frozenset(name_of(node) for node in self.outline.graph.node if node.op_type in operators)
-        held = self.base.order.held
-        return frozenset(name for name in map(name_of, self.outline.graph.node) if name in made and name not in held)
 
     def _opened(self, chosen: frozenset[str], suspicion: Mapping[str, float]) -> tuple[frozenset[str], list[Told[str]]]:
         """What is to be searched, and that all of it passes: what cannot be right alone where that is enough, else all.
@@ -184,7 +185,10 @@ class _Precision:
         if not kept:
             return replace(self.base, words=f"every node in {self.precision.upper()}")
         nodes = "1 node" if len(kept) == 1 else f"{len(kept)} nodes"
-        return self.base.holding(dict.fromkeys(sorted(kept), kind), f"{nodes} in {kind.upper()}: {self._named(kept)}")
+        words = f"{nodes} in {kind.upper()}: {self._named(kept)}"
+        if self.eight_bit and self.eight_bit <= kept:
+            return self._in_fp32(words)  # Nothing is left to quantise.
+        return self.base.holding(dict.fromkeys(sorted(kept), kind), words)
 
     def _named(self, kept: frozenset[str]) -> str:
         """The nodes in the order of the graph, the first few."""
@@ -211,10 +215,8 @@ class _Precision:
             Why.BUDGET: "; the budget was spent before fewer could be tried: it is the best so far",
         }.get(outcome.why, "; answers near a limit left doubts: see the trials")
         harm = "; a larger set fails, so that more is not safer" if outcome.violation else ""
-        message = (
-            f"{len(kept)} of {nodes} nodes must run in {kind.upper()}: {self._named(kept)}; all else stays "
-            f"{self.precision.upper()}{how}{harm}"
-        )
+        left = f"all else stays {self.precision.upper()}" if len(kept) < nodes else "none is left that need not"
+        message = f"{len(kept)} of {nodes} nodes must run in {kind.upper()}: {self._named(kept)}; {left}{how}{harm}"
         return Cure(self._holding(kept, kind), message, "Found", wide, MINIMAL[outcome.minimal])
 
     def _narrowest(self, kept: frozenset[str]) -> str:
