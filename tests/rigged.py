@@ -34,7 +34,13 @@ class Rigged(Dear):
     name = "engines"
 
     def __init__(
-        self, rule: Rule = lambda wide: True, *, wrong: float = 0.5, right: float = 0.0, flips: float = 0.0, seed: int = 0
+        self,
+        rule: Rule = lambda wide: True,
+        *,
+        wrong: float = 0.5,
+        right: float = 0.0,
+        flips: float = 0.0,
+        seed: int = 0,
     ) -> None:
         """Begin.
 

@@ -97,7 +97,9 @@ def repaired(folder: Path, engine: Backend | None = None, **fields: Any) -> Repa
     """
     with pytest.MonkeyPatch.context() as patch:
         for module in ("candidate", "repair"):
-            patch.setattr(f"assay_runner.tasks.{module}.BACKENDS", {**BACKENDS, "tensorrt": engine or BACKENDS["tensorrt"]})
+            patch.setattr(
+                f"assay_runner.tasks.{module}.BACKENDS", {**BACKENDS, "tensorrt": engine or BACKENDS["tensorrt"]}
+            )
         return Repaired(_run(folder, fields), folder)
 
 

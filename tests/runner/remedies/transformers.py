@@ -64,4 +64,6 @@ def sentences(samples: int = 16, seed: int = 7) -> dict[str, Array]:
 
 def overflowing(*blocks: int) -> frozenset[str]:
     """Names of the nodes of these blocks that cannot be right in FP16: the squares, and who reads what is beyond it."""
-    return frozenset(f"b{number}.{made}.node" for number in blocks for made in ("squared", "variance", "safe", "deviation"))
+    return frozenset(
+        f"b{number}.{made}.node" for number in blocks for made in ("squared", "variance", "safe", "deviation")
+    )

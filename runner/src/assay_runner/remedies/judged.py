@@ -89,7 +89,8 @@ HIGHER_IS_BETTER: Final = frozenset({"snr", "psnr", "cosine", "accumulatedSnr", 
 def margin(said: Said) -> float:
     """How far within its limit a finding is, in shares of the limit: below 0 where it is beyond; Inf where not known.
 
-    Decibels are a scale of their own: there 3 dB, twice the noise power, count as a tenth.
+    Decibels are a scale of their own: there 3 dB, twice the noise power, count as a tenth. Of what is kept of a metric
+    half a per cent does: the samples' own noise is part of the verdict already.
     """
     if said.value is None or said.limit is None or said.metric is None:
         return float("inf")
@@ -98,4 +99,6 @@ def margin(said: Said) -> float:
         within = -within
     if said.metric.lower().endswith(("snr", "psnr")):
         return within / 30.0
+    if said.metric.endswith("Kept"):
+        return within / 0.05
     return within / abs(said.limit) if said.limit else within

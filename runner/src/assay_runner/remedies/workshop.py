@@ -28,10 +28,12 @@ from assay_runner.builds.cache import BuildRequest
 from assay_runner.checks import Check
 from assay_runner.checks.finite import Finite
 from assay_runner.checks.fp16_range import Fp16Range
+from assay_runner.checks.latency import latency_of
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.data.datasets import Dataset
 from assay_runner.digests import cache_key
 from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
+from assay_runner.evidence import TimingWanted
 from assay_runner.golden.reference import Reference
 from assay_runner.journal import step
 from assay_runner.passes.setting import Setting
@@ -51,6 +53,7 @@ OF_PRECISION: Final = frozenset(
     {"finite", "outputDrift", "layerDrift", "fp16Range", "layerConstraints", "labelAccuracy", "metric", "detections"}
 )
 """Checks whose answer follows from the precision of nodes and the ranges of tensors: those a search looks at first."""
+TIMED: Final = TimingWanted()
 OF_OUTPUTS: Final = frozenset({"outputDrift", "labelAccuracy", "metric", "detections"})
 """Checks that look at outputs alone: a trial that they fail is over."""
 
@@ -340,7 +343,7 @@ class Workshop:
 
 
 def _judged(setting: Setting, checks: Sequence[Check]) -> tuple[tuple[Said, ...], Number | None]:
-    """First by outputs alone, and only where they pass by what takes longer."""
+    """First by outputs alone, and only where they pass by what takes longer; and how long a batch takes an engine."""
     found: list[Said] = []
     for part in (OF_OUTPUTS, None):
         chosen = [check for check in checks if (check.name in OF_OUTPUTS) == (part is not None)]
@@ -349,8 +352,11 @@ def _judged(setting: Setting, checks: Sequence[Check]) -> tuple[tuple[Said, ...]
         evidence = trial(setting, [need for check in chosen for need in check.needs])
         found += map(Said.of, judge(chosen, evidence))
         if any(said.verdict is Verdict.FAILED for said in found):
-            break
-    return tuple(found), None
+            return tuple(found), None
+    if setting.subject.built.emulated:
+        return tuple(found), None
+    timing = trial(setting, [TIMED]).any(TimingWanted)
+    return tuple(found), latency_of(timing).median_ms if timing else None
 
 
 def _slips(subject: Subject, held: Mapping[str, str]) -> tuple[str, ...]:

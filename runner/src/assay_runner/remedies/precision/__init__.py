@@ -10,8 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from assay_api.remedies import PrecisionRemedy, Remedies
 from assay_api.report import Verdict
@@ -23,25 +22,22 @@ from assay_runner.journal import step
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import BUILD, Judged
 from assay_runner.remedies.precision.chosen import may_run_wider
+from assay_runner.remedies.precision.designs import explicit, node_names
 from assay_runner.remedies.precision.edits import edits_of
+from assay_runner.remedies.precision.faster import Edited, better
 from assay_runner.remedies.precision.items import cost_of, items_of
 from assay_runner.remedies.precision.oracle import WRONG, answer_of
 from assay_runner.remedies.precision.priors import FACT, priors
+from assay_runner.remedies.precision.words import MINIMAL, must_run_wider, nothing
 from assay_runner.remedies.remedy import Cure, does_not_apply
 from assay_runner.remedies.workshop import Oracle, OutOfBudget, Workshop
-from assay_runner.search import Answer, Limits, Minimal, Outcome, Search, Settings, Stage, Told, Why
+from assay_runner.search import Answer, Limits, Outcome, Search, Settings, Stage, Told
 from assay_runner.search import Verdict as Passing
 
 NAME: Final = "precision"
 WIDTH: Final = {"int8": 0, "fp8": 0, "fp16": 1, "bf16": 1, "fp32": 2}
 RESERVED: Final = 2
 """Builds kept back for a narrower format and for the audit of what was found."""
-MINIMAL: Final[dict[Minimal, Literal["Proved", "Implied", "Proposed", "NotProved"]]] = {
-    Minimal.PROVED: "Proved",
-    Minimal.IMPLIED: "Implied",
-    Minimal.PROPOSED: "Proposed",
-    Minimal.NOT_PROVED: "NotProved",
-}
 
 
 def keep_wide(case: Case, asked: Remedies, workshop: Workshop) -> Cure:
@@ -67,19 +63,20 @@ class _Precision:
 
     def __init__(self, case: Case, asked: PrecisionRemedy, workshop: Workshop) -> None:
         self.case, self.asked, self.workshop = case, asked, workshop
-        self.base = _explicit(case)
+        self.base = explicit(case)
         self.precision = self.base.order.precision
         self.outline = load_outline(self.base.model.path)
         self.ignored: frozenset[str] = frozenset()
         self.eight_bit: frozenset[str] = frozenset()
+        self.kinds: dict[frozenset[str], str] = {}
+        self.latency: dict[frozenset[str], float] = {}
         self.tries: Counter[tuple[Stage, frozenset[str]]] = Counter()
 
     def cure(self) -> Cure:
         """The whole of it."""
         if told := self._all_wide():
             return told
-        if edited := self._edited():
-            return edited
+        edited = self._edited()
         layers, findings = self.workshop.survey(self.base)
         readers = {name: [site.node or "" for site in sites] for name, sites in uses(self.outline).items()}
         made = frozenset(layer.node for layer in layers if layer.node)
@@ -98,8 +95,13 @@ class _Precision:
             known=known,
             with_proposals=not self.case.emulates,
         )
-        self._drive(machine)
-        return self._found(machine.outcome(), nodes)
+        try:
+            self._drive(machine)
+        except OutOfBudget:
+            if edited is None:
+                raise
+            return edited.cure
+        return better(self._found(machine.outcome(), nodes), edited, self.latency, nodes)
 
     def _all_wide(self) -> Cure | None:
         """Everything in FP32 must pass, or nothing does; checks that it leaves open decide nothing in the search."""
@@ -126,18 +128,19 @@ class _Precision:
         order = replace(self.base.order, precision="fp32", held={}, quantisation=None, typing=None)
         return replace(self.base, order=order, calibration=None, words=words)
 
-    def _edited(self) -> Cure | None:
+    def _edited(self) -> Edited | None:
         """The model said otherwise, where that alone is enough: nothing runs wider, and nothing is cast."""
         if self.precision != "fp16" or not self.asked.rewrite:
             return None
         with step("edits", "editing the model so that the format holds what it computes"):
             edits = edits_of(self.base.model, self.workshop.folder("edits"))
         for edit in edits:
-            held = {name: kind for name, kind in self.base.order.held.items() if name in _names(edit.model.path)}
+            held = {name: kind for name, kind in self.base.order.held.items() if name in node_names(edit.model.path)}
             order = replace(self.base.order, held=held)
             design = replace(self.base, model=edit.model, order=order, words=edit.words)
-            if self._passes(design):
-                return Cure(design, f"with {edit.words} every node can stay {self.precision.upper()}")
+            if judged := self._passing(design):
+                cure = Cure(design, f"with {edit.words} every node can stay {self.precision.upper()}")
+                return Edited(cure, judged.latency_ms)
         return None
 
     def _limits(self) -> Limits:
@@ -173,12 +176,26 @@ class _Precision:
             attempt = self.tries[trial.stage, trial.kept]
             self.tries[trial.stage, trial.kept] += 1
             try:
-                found = self.workshop.judged(self._holding(trial.kept, "fp32"), NAME, oracle, attempt=attempt)
+                kind = self._kind(trial.kept) if trial.stage is Stage.DECIDE else "fp32"
+                found = self.workshop.judged(self._holding(trial.kept, kind), NAME, oracle, attempt=attempt)
             except OutOfBudget:
                 if machine.outcome().best is None:
                     raise
                 return
+            if trial.stage is Stage.DECIDE and found.latency_ms is not None:
+                self.latency[trial.kept] = found.latency_ms
             machine.tell(answer_of(found.without(self.ignored)))
+
+    def _kind(self, kept: frozenset[str]) -> str:
+        """What an engine is built with: the narrowest format in which an emulation of the set passes.
+
+        Where there is no engine, sets are compared in FP32, and only the last is tried in others.
+        """
+        if self.case.emulates or not kept:
+            return "fp32"
+        if kept not in self.kinds:
+            self.kinds[kept] = self._narrowest(kept)
+        return self.kinds[kept]
 
     def _holding(self, kept: frozenset[str], kind: str) -> Design:
         """The candidate with these nodes in a wider format."""
@@ -196,27 +213,13 @@ class _Precision:
 
     def _found(self, outcome: Outcome[str], nodes: int) -> Cure:
         """What the search came to, in words; narrower formats tried."""
-        if outcome.best is None:
-            return self._nothing(outcome)
-        if not outcome.best:
-            return does_not_apply(
-                "on the samples that are searched with it passes as it is: raise remedies.searchShare"
-            )
+        most = self.asked.most_nodes
+        if not outcome.best or (most is not None and len(outcome.best) > most):
+            return nothing(outcome, most)
         kept = outcome.best
-        if self.asked.most_nodes is not None and len(kept) > self.asked.most_nodes:
-            most = self.asked.most_nodes
-            return Cure(
-                None, f"{len(kept)} nodes must run wider, more than remedies.precision.mostNodes {most}", "NotCured"
-            )
-        kind = self._narrowest(kept)
+        kind = self._narrowest(kept) if self.case.emulates else self._kind(kept)
         wide = dict.fromkeys(sorted(kept), kind)
-        how = {
-            Why.FOUND: "",
-            Why.BUDGET: "; the budget was spent before fewer could be tried: it is the best so far",
-        }.get(outcome.why, "; answers near a limit left doubts: see the trials")
-        harm = "; a larger set fails, so that more is not safer" if outcome.violation else ""
-        left = f"all else stays {self.precision.upper()}" if len(kept) < nodes else "none is left that need not"
-        message = f"{len(kept)} of {nodes} nodes must run in {kind.upper()}: {self._named(kept)}; {left}{how}{harm}"
+        message = must_run_wider(outcome, self._named(kept), nodes, kind, self.precision)
         return Cure(self._holding(kept, kind), message, "Found", wide, MINIMAL[outcome.minimal])
 
     def _narrowest(self, kept: frozenset[str]) -> str:
@@ -224,9 +227,8 @@ class _Precision:
         for kind in sorted(set(self.asked.to) - {"fp32"}, key=WIDTH.__getitem__):
             if not self._sayable(kind):
                 continue
-            design = self._holding(kept, kind)
             try:
-                if self._passes(design):
+                if self._passed(self.workshop.judged(self._holding(kept, kind), NAME, "emulation")):
                     return kind
             except OutOfBudget:
                 break
@@ -236,34 +238,12 @@ class _Precision:
         """Whether nodes in this format may be of use, and can be written into a model of the candidate's precision."""
         return self.precision == "fp16" and kind == "bf16"
 
-    def _passes(self, design: Design) -> bool:
-        """By emulation first, where that is not all there is."""
-        oracles: tuple[Oracle, ...] = ("emulation",) if self.case.emulates else ("emulation", "build")
-        return all(self._passed(self.workshop.judged(design, NAME, oracle)) for oracle in oracles)
+    def _passing(self, design: Design) -> Judged | None:
+        """What the case's own backend says of what passes; by emulation first, where that is not all there is."""
+        found = self.workshop.judged(design, NAME, "emulation")
+        if self._passed(found) and not self.case.emulates:
+            found = self.workshop.judged(design, NAME, "build")
+        return found if self._passed(found) else None
 
     def _passed(self, found: Judged) -> bool:
         return found.without(self.ignored).verdict is Verdict.PASSED
-
-    def _nothing(self, outcome: Outcome[str]) -> Cure:
-        tried = sum(outcome.evaluations.values())
-        match outcome.why:
-            case Why.WIDE_FAILS:
-                return Cure(None, "with every node kept wide it fails, too", "NotCured")
-            case Why.BUDGET:
-                return Cure(None, f"nothing that passes was found within the budget ({tried} trials)", "OutOfBudget")
-            case _:
-                return Cure(None, f"answers contradict each other or stay open ({tried} trials)", "Inconclusive")
-
-
-def _names(path: Path) -> frozenset[str]:
-    return frozenset(map(name_of, load_outline(path).graph.node))
-
-
-def _explicit(case: Case) -> Design:
-    """The candidate as a model says it whose types are explicit, so that what is kept wide stays so."""
-    order = case.design.order
-    if order.backend == "tensorrt":
-        order = replace(order, typing="strong" if order.precision in ("fp16", "bf16") else order.typing)
-    if order.quantisation is not None and order.quantisation.quantization == "implicit":
-        order = replace(order, quantisation=replace(order.quantisation, quantization="explicit"))
-    return replace(case.design, order=order)

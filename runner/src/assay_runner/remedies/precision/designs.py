@@ -1,0 +1,25 @@
+"""What a candidate is built as while its precision is searched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.taps import name_of
+from assay_runner.remedies.case import Case, Design
+
+
+def node_names(path: Path) -> frozenset[str]:
+    """Names of a model's outer nodes."""
+    return frozenset(map(name_of, load_outline(path).graph.node))
+
+
+def explicit(case: Case) -> Design:
+    """The candidate as a model says it whose types are explicit, so that what is kept wide stays so."""
+    order = case.design.order
+    if order.backend == "tensorrt":
+        order = replace(order, typing="strong" if order.precision in ("fp16", "bf16") else order.typing)
+    if order.quantisation is not None and order.quantisation.quantization == "implicit":
+        order = replace(order, quantisation=replace(order.quantisation, quantization="explicit"))
+    return replace(case.design, order=order)

@@ -1,0 +1,53 @@
+"""What a search came to, in words."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from assay_runner.remedies.remedy import Cure, does_not_apply
+from assay_runner.search import Minimal, Outcome, Why
+
+MINIMAL: Final[dict[Minimal, Literal["Proved", "Implied", "Proposed", "NotProved"]]] = {
+    Minimal.PROVED: "Proved",
+    Minimal.IMPLIED: "Implied",
+    Minimal.PROPOSED: "Proposed",
+    Minimal.NOT_PROVED: "NotProved",
+}
+
+
+def must_run_wider(outcome: Outcome[str], named: str, nodes: int, kind: str, precision: str) -> str:
+    """Which nodes must run wider, and how sure that is.
+
+    Args:
+        outcome: of the search, which found some.
+        named: the first few of them.
+        nodes: how many could run wider.
+        kind: what they run in.
+        precision: of all else.
+    """
+    count = len(outcome.best or ())
+    how = {
+        Why.FOUND: "",
+        Why.BUDGET: "; the budget was spent before fewer could be tried: it is the best so far",
+    }.get(outcome.why, "; answers near a limit left doubts: see the trials")
+    harm = "; a larger set fails, so that more is not safer" if outcome.violation else ""
+    left = f"all else stays {precision.upper()}" if count < nodes else "none is left that need not"
+    return f"{count} of {nodes} nodes must run in {kind.upper()}: {named}; {left}{how}{harm}"
+
+
+def nothing(outcome: Outcome[str], most: int | None) -> Cure:
+    """Why a search came to nothing, or to nothing that may be had."""
+    tried = sum(outcome.evaluations.values())
+    if outcome.best:
+        return Cure(
+            None, f"{len(outcome.best)} nodes must run wider, more than remedies.precision.mostNodes {most}", "NotCured"
+        )
+    if outcome.best is not None:
+        return does_not_apply("on the samples that are searched with it passes as it is: raise remedies.searchShare")
+    match outcome.why:
+        case Why.WIDE_FAILS:
+            return Cure(None, "with every node kept wide it fails, too", "NotCured")
+        case Why.BUDGET:
+            return Cure(None, f"nothing that passes was found within the budget ({tried} trials)", "OutOfBudget")
+        case _:
+            return Cure(None, f"answers contradict each other or stay open ({tried} trials)", "Inconclusive")
