@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from assay_runner.backends import BACKENDS, Backend
+from tests.choosing import Choosing
 from tests.dear import Dear
 from tests.fusing import Fusing
 from tests.runner.numerics.unsteady import Altering, Forgetful, Served
@@ -22,6 +23,7 @@ LAYERS: Final = {"r": ("c", "n"), "logits": ("f",)}
 OFFERED: Final[Mapping[str, Backend]] = {
     **BACKENDS,
     "altering": Altering("", 0),
+    "choosing": Choosing(),
     "dear": Dear(),
     "forgetful": Forgetful(lambda moment: 0),
     "fusing": Fusing(LAYERS),

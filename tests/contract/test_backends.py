@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from assay_runner import errors
 from assay_runner.backends import BACKENDS, Backend, Built, Capability
+from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.seams import SHARED, Comparing
 from assay_runner.data.rows import bits_equal
 from assay_runner.errors import InvalidInput
@@ -175,6 +177,25 @@ def test_tactics_are_recorded_or_refused_in_one_sentence(backend: Backend, tmp_p
     with pytest.raises(errors.Unsupported, match="a record of tactics is asked for, ") as caught:
         backend.build(given, order, None, workdir, Heard(), SHAPES)
     assert ". " not in str(caught.value)
+
+
+def test_a_layer_runs_what_it_is_held_to_and_not_what_is_forbidden(backend: Backend, tmp_path: Path) -> None:
+    if not backend.can(Capability.TACTICS):
+        return  # Refused, see above.
+    level: dict[str, Any] = {"build": {"optimizationLevel": 1}} if backend.name == "tensorrt" else {}
+    free, given = ordered("fp32", backend=backend.name, tactics={}, **level), loaded(convolutions(), tmp_path)
+
+    def made(order: BuildOrder, name: str) -> Mapping[str, str]:
+        found = backend.build(given, order, None, tmp_path / name, Heard(), SHAPES).tactics
+        assert found
+        return found
+
+    first = made(free, "free")
+    assert made(replace(free, tactics=first), "held") == first
+    layer, tactic = next(iter(first.items()))
+    without = made(replace(free, forbidden={layer: (tactic,)}), "without")
+    # It may have no other; then it runs what it has, and says so.
+    assert without.get(layer) != tactic or backend.name == "tensorrt"
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp8"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +49,9 @@ class BuildOrder:
         options: how TensorRT's builder is set up.
         tactics: the tactic of each layer that must run just that one, as a build's record has them; all others are the
             builder's choice, and all are recorded. None: all are, and nothing is recorded. Needs Capability.TACTICS.
+        forbidden: tactics that a layer must not run where it has another. Needs Capability.TACTICS.
+        most_tactics: how many tactics the builder may try per layer, where its version lets that be said.
+        route: settings of the builder's compiler, as `Routed.routes` offers them; empty: its own.
     """
 
     backend: str
@@ -58,6 +61,9 @@ class BuildOrder:
     quantisation: Quantisation | None = None
     options: BuildOptions = field(default_factory=BuildOptions)
     tactics: Mapping[str, str] | None = None
+    forbidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    most_tactics: int | None = None
+    route: str = ""
 
     def __hash__(self) -> int:
         """Of the canonical JSON: mappings have none."""
@@ -76,8 +82,16 @@ class BuildOrder:
             "quantisation": asdict(self.quantisation) if self.quantisation else None,
             "options": to_wire(self.options) or None,
             "tactics": None if self.tactics is None else dict(self.tactics),
+            "forbidden": {layer: sorted(each) for layer, each in self.forbidden.items()} or None,
+            "mostTactics": self.most_tactics,
+            "route": self.route or None,
         }
         return json.dumps({key: value for key, value in said.items() if value is not None}, sort_keys=True)
+
+    @property
+    def choosing(self) -> BuildOrder:
+        """The same, all of the builder's choices left to it."""
+        return replace(self, tactics=None, forbidden={}, most_tactics=None, route="")
 
     def check(self, model: Path) -> None:
         """Do nothing where every node it holds is one of the model's.

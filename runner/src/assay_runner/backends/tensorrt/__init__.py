@@ -12,12 +12,13 @@ from typing import ClassVar
 from assay_api.entries import BuildEntry
 from assay_runner.backends.backend import NOTHING, Built, Capability, Segment, Session
 from assay_runner.backends.order import BuildOrder
+from assay_runner.backends.routes import Knob, knobs_in
 from assay_runner.backends.seams import KEPT, Comparison
 from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.description import engine_facts, inspected
 from assay_runner.backends.tensorrt.device import stream
 from assay_runner.backends.tensorrt.hold_layers import slips
-from assay_runner.backends.tensorrt.library import check_available, load_plugins, selects_tactics
+from assay_runner.backends.tensorrt.library import build_routes, check_available, load_plugins, selects_tactics
 from assay_runner.backends.tensorrt.plans import INSPECTED, PLAN, build_or_reuse, check_plan, tactics_of
 from assay_runner.backends.tensorrt.probes import Probes, forget, marked_plan
 from assay_runner.backends.tensorrt.recipes import fingerprint, identity, recipe_of
@@ -67,6 +68,10 @@ class TensorRT:
         """Two timing caches in one."""
         timing.merge(ours, theirs)
 
+    def knobs(self) -> tuple[Knob, ...]:
+        """The knobs of its build routes, where its version has them."""
+        return knobs_in(build_routes())
+
     def build(
         self,
         model: LoadedModel,
@@ -91,7 +96,7 @@ class TensorRT:
         facts = engine_facts(inspected(kept / PLAN, kept / INSPECTED), recipe.settings, record, model)
         if recipe.settings.typing == "strong":
             facts = replace(facts, wide=wide_nodes(load_outline(recipe.source), order.precision))
-        self._probes[workdir] = Probes(replace(recipe, tactics=None), facts.layers, workdir, progress)
+        self._probes[workdir] = Probes(replace(recipe, tactics=None, forbidden={}), facts.layers, workdir, progress)
         return Built(
             backend=self.name,
             precision=order.precision,

@@ -48,6 +48,9 @@ class Recipe:
         unfused: whether tensors that survive fusion are marked for a listener.
         calibrator: makes the calibrator for a network, or None.
         tactics: what layers are held to, as `BuildOrder.tactics` has it; None: no record is kept.
+        forbidden: what layers must not run where they have another; only where a record is kept.
+        most_tactics: see `BuildOrder`.
+        route: see `BuildOrder`.
     """
 
     source: Path
@@ -59,6 +62,9 @@ class Recipe:
     unfused: bool = False
     calibrator: Callable[[Any], Any] | None = None
     tactics: Mapping[str, str] | None = None
+    forbidden: Mapping[str, Collection[str]] = field(default_factory=dict)
+    most_tactics: int | None = None
+    route: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     hold(trt, network, recipe.held, recipe.source)
     config = _config(trt, builder, network, recipe)
     config.progress_monitor = monitor(progress, what)
-    record = None if recipe.tactics is None else Record(recipe.tactics)
+    record = None if recipe.tactics is None else Record(recipe.tactics, recipe.forbidden)
     if record is not None:
         config.algorithm_selector = selector(trt, record)
     # An exception in the monitor is printed by TensorRT, traceback and all; told to, it stops at its next step.
@@ -174,6 +180,7 @@ def _config(trt: Any, builder: Any, network: Any, recipe: Recipe) -> Any:
         config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, name)
     if options.plugins:
         config.plugins_to_serialize = []
+    _narrow(trt, config, recipe)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if timings := _timing_cache(config, recipe):
         since = mark()
@@ -184,6 +191,16 @@ def _config(trt: Any, builder: Any, network: Any, recipe: Recipe) -> Any:
     if calibrator is not None:
         config.int8_calibrator = calibrator
     return config
+
+
+def _narrow(trt: Any, config: Any, recipe: Recipe) -> None:
+    """Leave the builder fewer ways."""
+    if recipe.most_tactics is not None and hasattr(config, "max_num_tactics"):
+        config.max_num_tactics = recipe.most_tactics
+    if recipe.route:
+        if not hasattr(config, "build_route"):
+            raise Unsupported(f"TensorRT {trt.__version__} has no build routes")
+        config.build_route = recipe.route
 
 
 def _set_flag(trt: Any, config: Any, name: str) -> None:

@@ -89,12 +89,13 @@ def settings(order: BuildOrder, offered: Offered) -> Settings:
             f"fp8 is asked for, which needs compute capability 8.9 or newer, and this GPU has {shown}: "
             "choose other spec.target.gpuProducts, or another precision"
         )
-    if order.tactics is not None and not offered.tactics:
+    recorded = order.tactics is not None or bool(order.forbidden)
+    if recorded and not offered.tactics:
         raise Unsupported(
             f"a record of tactics is asked for, which TensorRT {offered.version} cannot keep, for it has no "
             "IAlgorithmSelector: keep the plan itself, which is its tactics"
         )
-    if order.tactics is not None and options.optimization_level == 0:
+    if recorded and options.optimization_level == 0:
         raise InvalidInput(
             "a record of tactics is asked for at build.optimizationLevel 0, at which TensorRT takes the first kernel "
             "that works and lets none be selected: set it to 1 or more"

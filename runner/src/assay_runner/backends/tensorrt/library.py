@@ -148,6 +148,11 @@ def selects_tactics() -> bool:
     return hasattr(tensorrt(), "IAlgorithmSelector") and hasattr(tensorrt().IBuilderConfig, "algorithm_selector")
 
 
+def build_routes() -> str:
+    """The knobs of the builder's compiler as JSON; empty where this version or platform has none."""
+    return str(getattr(new_builder().create_builder_config(), "all_build_routes", "") or "")
+
+
 def load_plugins(paths: Sequence[str]) -> None:
     """Register TensorRT's own plugins and those of the given libraries.
 

@@ -72,7 +72,10 @@ def recipe_of(
         extents=allowed,
         held=order.held if chosen.obeys else {},
         timing_cache=workdir / SHARED / timing.file_name(chosen.options),
-        tactics=order.tactics,
+        tactics={} if order.forbidden and order.tactics is None else order.tactics,
+        forbidden=order.forbidden,
+        most_tactics=order.most_tactics,
+        route=order.route,
     )
     if chosen.implicit and order.quantisation and calibration is not None:
         ranges = workdir / KEPT / RANGES

@@ -8,9 +8,11 @@ can be recorded or held. TensorRT swallows what is raised in a selector, so a bu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
+from assay_runner.backends.chosen import unlike
 from assay_runner.errors import InvalidInput
 
 _WORD: Final = (1 << 64) - 1
@@ -74,25 +76,34 @@ class Record:
         chosen: the tactic of each layer that was reported; of layers of one name the second is NAME #2, and so on.
     """
 
-    def __init__(self, held: Mapping[str, str]) -> None:
-        """Hold these layers to their tactics, and leave all others to the builder."""
-        self._held = held
+    def __init__(
+        self, held: Mapping[str, str], forbidden: Mapping[str, Collection[str]] = MappingProxyType({})
+    ) -> None:
+        """Hold these layers to their tactics, and leave all others to the builder.
+
+        Args:
+            held: the one tactic by layer.
+            forbidden: tactics by layer that it must not run where it has another; that it has none, the record tells.
+        """
+        self._held, self._forbidden = held, forbidden
         self._offered: set[str] = set()
         self.chosen: dict[str, str] = {}
 
     def select(self, context: Context, choices: Sequence[Algorithm]) -> list[int]:
-        """Indices of what TensorRT may choose from: all for a layer that is not held, or whose tactic is not there."""
-        wanted = {self._held[name] for name in self._names(context.name) if name in self._held}
+        """Indices of what TensorRT may choose from: all but what is forbidden for a layer that cannot be held."""
+        wanted = {wish for name, wish in self._held.items() if _is(name, context.name)}
         found = [index for index, choice in enumerate(choices) if wanted and tactic(context, choice) in wanted]
         if found:
             self._offered.add(context.name)
-        return found or list(range(len(choices)))
+            return found
+        without = {each for name, them in self._forbidden.items() if _is(name, context.name) for each in them}
+        left = [index for index, choice in enumerate(choices) if without and tactic(context, choice) not in without]
+        return left or list(range(len(choices)))
 
     def report(self, contexts: Sequence[Context], choices: Sequence[Algorithm]) -> None:
         """Take in what TensorRT chose; told once, after all was selected."""
         for context, choice in zip(contexts, choices, strict=True):
-            name = next(name for name in self._names(context.name, more=True) if name not in self.chosen)
-            self.chosen[name] = tactic(context, choice)
+            self.chosen[unlike(context.name, self.chosen)] = tactic(context, choice)
 
     def check(self) -> None:
         """Do nothing where every layer runs the tactic that it is held to.
@@ -115,13 +126,10 @@ class Record:
                 "take one of this very build, or hold fewer layers"
             )
 
-    def _names(self, name: str, more: bool = False) -> list[str]:
-        """A layer's name, and those of further layers of that name, as far as they are known."""
-        known = [name]
-        names = self.chosen if more else self._held
-        while known[-1] in names:
-            known.append(f"{name} #{len(known) + 1}")
-        return known
+
+def _is(name: str, layer: str) -> bool:
+    """Whether a name of a record is the layer's, or that of a further layer of its name."""
+    return name == layer or (name.startswith(f"{layer} #") and name[len(layer) + 2 :].isdecimal())
 
 
 def selector(trt: Any, record: Record) -> Any:
