@@ -56,7 +56,8 @@ class TacticsRemedy(Model):
     """Builds again, and looks whether good and bad engines differ in the tactics that the builder chose."""
 
     rebuilds: int = Field(default=4, ge=2, le=100)
-    """Builds that are compared. Default 4."""
+    """Builds to begin with, and builds that each proof takes. Where some fail and some pass, up to four times as many,
+    until it is decided which tactic goes with those that fail. Default 4."""
 
 
 class Budget(Model):

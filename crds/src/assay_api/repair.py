@@ -7,6 +7,7 @@ from typing import Literal
 from assay_api.finding import Verdict
 from assay_api.model import Model
 from assay_api.numbers import Number
+from assay_api.repair_tactics import TacticsEntry
 
 
 class TrialEntry(Model):
@@ -53,6 +54,8 @@ class Deployable(Model):
     """TensorRT's timing cache of the build."""
     plan: str | None = None
     """The engine that was audited."""
+    tactics: str | None = None
+    """The tactics of its layers, where the builder told them; `assay tactics` reads them."""
     reproduce: str | None = None
     """A script that builds the engine anew with plain trtexec."""
 
@@ -78,6 +81,8 @@ class RemedyEntry(Model):
     without it failed. Proposed: by emulation alone."""
     deploy: Deployable = Deployable()
     """What to deploy of it."""
+    tactics: TacticsEntry | None = None
+    """What was seen of tactics, by the remedy of that name."""
 
 
 class RepairEntry(Model):

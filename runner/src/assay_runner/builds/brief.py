@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def briefly_built(request: BuildRequest, key: str, scratch: Path, progress: Progress) -> Iterator[Subject]:
+def briefly_built(
+    request: BuildRequest, key: str, scratch: Path, progress: Progress, alone: bool = False
+) -> Iterator[Subject]:
     """Build into a folder of its own; afterwards the backend holds nothing of it, and the folder is gone.
 
     What serves every build of one device, its timing cache, is shared by all builds in one scratch folder.
@@ -28,6 +30,7 @@ def briefly_built(request: BuildRequest, key: str, scratch: Path, progress: Prog
         key: what to call the candidate.
         scratch: where the folder is made; the builds' own, and stays.
         progress: told how far it is.
+        alone: whether it shares nothing, so that every layer is timed anew.
 
     Raises:
         InvalidInput: the model cannot be built so.
@@ -36,7 +39,8 @@ def briefly_built(request: BuildRequest, key: str, scratch: Path, progress: Prog
     shared = scratch.resolve() / SHARED
     shared.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix="build-", dir=scratch))
-    (folder / SHARED).symlink_to(shared)
+    if not alone:
+        (folder / SHARED).symlink_to(shared)
     try:
         built = request.build(folder, progress)
         try:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from assay_api.repair import Deployable
+from assay_api.repair_tactics import TacticsRecord
+from assay_runner.backends.chosen import chosen
 from assay_runner.backends.quantisation import packed, quantised_model
 from assay_runner.backends.seams import SHARED
 from assay_runner.backends.subject import Subject
@@ -28,6 +30,8 @@ MODEL: Final = "model.onnx"
 SCRIPT: Final = "reproduce.sh"
 PLAN: Final = "model.plan"
 TIMINGS: Final = "timing.cache"
+TACTICS: Final = "tactics.json"
+UNPINNED: Final = "trtexec cannot hold a layer to a tactic: what was audited is the plan beside this file; ship that."
 
 
 def deployed(design: Design, subject: Subject, folder: str, store: Store, workshop: Workshop) -> Deployable:
@@ -53,6 +57,9 @@ def deployed(design: Design, subject: Subject, folder: str, store: Store, worksh
             found["plan"] = _put(store, subject.built.path, join(folder, PLAN))
             if cache := next((subject.built.folder / SHARED).glob("*cache*"), None):
                 found["timing_cache"] = _put(store, cache, join(folder, TIMINGS))
+        if subject.built.tactics is not None:
+            store.put(join(folder, TACTICS), _record(subject, design).file)
+            found["tactics"] = join(folder, TACTICS)
         script = reproduction(design, workshop.dataset.extents(), "timing_cache" in found).encode()
         store.put(join(folder, SCRIPT), script, "text/x-shellscript")
         return Deployable(**found, reproduce=join(folder, SCRIPT))
@@ -98,6 +105,7 @@ def reproduction(design: Design, extents: Mapping[str, Extents], timings: bool) 
     lines = [
         "#!/bin/sh",
         f"# {design.words}.",
+        *([f"# {UNPINNED}"] if order.tactics is not None or order.forbidden else []),
         f"# Builds the engine that was audited anew: types and ranges stand in {MODEL}. TensorRT 10 needs",
         "# --stronglyTyped; from TensorRT 11 on every network is, and the option may be left out.",
         'cd "$(dirname "$0")" || exit 1',
@@ -119,6 +127,11 @@ def _shapes(design: Design, extents: Mapping[str, Extents]) -> list[str]:
         shapes = (f"{name}:{'x'.join(map(str, found[name][number]))}" for name in found if name in free)
         words.append(f"--{bound}Shapes={','.join(shapes)}")
     return words
+
+
+def _record(subject: Subject, design: Design) -> TacticsRecord:
+    found = chosen(subject.built)
+    return TacticsRecord(words=design.words, source=found.source, tactics=found.tactics, unseen=found.unseen)
 
 
 def _external(model: Path) -> list[str]:

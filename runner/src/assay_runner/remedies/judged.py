@@ -38,6 +38,21 @@ class Said(Model):
         return cls.model_validate({name: getattr(finding, name) for name in cls.model_fields})
 
 
+class Kernels(Model):
+    """What a build chose, and what it gives."""
+
+    source: Literal["selector", "inspector", ""] = ""
+    """Where its tactics are known from; see `Chosen`."""
+    tactics: dict[str, str] = {}
+    """Tactic by layer."""
+    unseen: tuple[str, ...] = ()
+    """Layers of which nothing says what runs in them."""
+    bits: tuple[str, ...] = ()
+    """Digests of all outputs, one per session whose outputs were not those of a session before."""
+    latency_ms: Number | None = None
+    """Median latency of a batch."""
+
+
 class TrialRecord(EntryRecord):
     """What a trial came to; it has no files."""
 
@@ -51,6 +66,8 @@ class TrialRecord(EntryRecord):
     """What it took."""
     builds: int = 1
     """Engines that were built for it."""
+    kernels: Kernels | None = None
+    """What the build chose, where that was looked at."""
 
 
 class Judged(Model):
@@ -66,6 +83,8 @@ class Judged(Model):
     """What it took."""
     noise: Literal["none", "some"] = "none"
     """Whether the same build may come out otherwise."""
+    kernels: Kernels | None = None
+    """What the build chose, where that was looked at."""
 
     @property
     def verdict(self) -> Verdict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from assay_api.remedies import Remedies
+from assay_api.repair_tactics import TacticsEntry
 from assay_runner.remedies.case import Case, Design
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Cure:
         why: Found, or why nothing was. NotCured: nothing passes. Inconclusive: answers do not tell.
         wide: precision by node of what is kept wider than the candidate was.
         minimal: whether each of these is needed; see `RemedyEntry.minimal`.
+        tactics: what was seen of tactics.
     """
 
     design: Design | None
@@ -30,6 +32,7 @@ class Cure:
     why: Literal["Found", "NotCured", "Inconclusive", "OutOfBudget", "DoesNotApply"] = "Found"
     wide: Mapping[str, str] = field(default_factory=dict)
     minimal: Literal["Proved", "Implied", "Proposed", "NotProved"] | None = None
+    tactics: TacticsEntry | None = None
 
 
 Remedy = Callable[[Case, Remedies, "Workshop"], Cure]

@@ -39,6 +39,7 @@ from assay_runner.journal import step
 from assay_runner.passes.setting import Setting
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import BUILD, WHAT, Judged, Said, TrialRecord
+from assay_runner.remedies.kernels import kernels
 from assay_runner.remedies.splits import Part
 from assay_runner.stores import Store, join
 from assay_runner.stores.sealed import Damaged, put_record, read_record
@@ -134,6 +135,7 @@ class Workshop:
         progress: told how far it is.
         versions: of what computes here.
         entries: every trial so far, of whichever case.
+        artifacts: URI of the prefix of what remedies of this case leave beside the report.
     """
 
     case: Case
@@ -148,6 +150,7 @@ class Workshop:
     progress: Progress
     versions: str
     entries: list[TrialEntry]
+    artifacts: str = ""
 
     def judged(
         self,
@@ -157,6 +160,7 @@ class Workshop:
         *,
         attempt: int = 0,
         names: frozenset[str] = OF_PRECISION,
+        sessions: int = 0,
     ) -> Judged:
         """Build it, and judge it on the samples that are searched with.
 
@@ -166,6 +170,8 @@ class Workshop:
             oracle: emulation: by ONNX Runtime on the CPU. build: by the case's own backend.
             attempt: the how manieth time, from 0: what was tried before is the answer to the same question.
             names: of the checks that judge. Where one that looks at outputs fails, the others are not asked.
+            sessions: above 0: it is built without the timing cache that all builds share, what it chose is looked at,
+                and so are the bits that it gives in so many sessions.
 
         Raises:
             OutOfBudget: the budget is spent.
@@ -179,13 +185,14 @@ class Workshop:
             data=self.data,
             checks=repr([(check.name, check) for check in checks]),
             attempt=str(attempt),
+            **({"sessions": str(sessions)} if sessions else {}),
         )
         uri = join(self.cache, TRIALS, f"{key}.json")
         known = self._known(uri)
         if known is None:
             self.spending.check(oracle)
             self._tell(design, oracle)
-            known = self._tried(request, checks, key)
+            known = self._tried(request, checks, key, sessions)
             put_record(self.store, uri, known)
             taken = False
         else:
@@ -195,7 +202,7 @@ class Workshop:
         noisy = isinstance(backend, Keeping)
         found = Judged(
             said=known.said, slips=known.slips, latency_ms=known.latency_ms, seconds=known.seconds,
-            noise="some" if noisy else "none",
+            noise="some" if noisy else "none", kernels=known.kernels,
         )  # fmt: skip
         self._note(design, remedy, oracle, found, known=taken)
         return found
@@ -256,8 +263,7 @@ class Workshop:
 
     def emulating(self, design: Design) -> Design:
         """What stands in for a design on the CPU."""
-        order = replace(design.order, tactics=None)
-        return replace(design, order=order)
+        return replace(design, order=design.order.choosing)
 
     def folder(self, name: str) -> Path:
         """An empty folder for what trials are built of; it stays as long as the workshop does."""
@@ -270,11 +276,10 @@ class Workshop:
         return BACKENDS["onnxruntime"] if oracle == "emulation" else self.case.backend
 
     def _request(self, backend: Backend, design: Design) -> BuildRequest:
+        order = design.order if backend is self.case.backend else self.emulating(design).order
         if not backend.can(Capability.TACTICS):
-            design = self.emulating(design)
-        return BuildRequest(
-            backend, design.model, design.order, design.calibration, self.versions, self.dataset.extents()
-        )
+            order = replace(order, tactics=None, forbidden={})
+        return BuildRequest(backend, design.model, order, design.calibration, self.versions, self.dataset.extents())
 
     def _known(self, uri: str) -> TrialRecord | None:
         try:
@@ -283,22 +288,24 @@ class Workshop:
             self.progress.note(error.note)
             return None
 
-    def _tried(self, request: BuildRequest, checks: Sequence[Check], key: str) -> TrialRecord:
-        started = self.spending.clock()
+    def _tried(self, request: BuildRequest, checks: Sequence[Check], key: str, sessions: int) -> TrialRecord:
+        started, looked = self.spending.clock(), None
         try:
             with (
                 step(f"trial-{key}", "trying a repair"),
-                briefly_built(request, self.case.key, self.scratch, self.progress) as subject,
+                briefly_built(request, self.case.key, self.scratch, self.progress, bool(sessions)) as subject,
             ):
                 setting = Setting(subject, self.references["search"], self.progress)
                 said, latency = _judged(setting, checks)
                 kept = _slips(subject, request.order.held)
+                if sessions:
+                    looked = kernels(subject, setting.reference.dataset, sessions, self.progress)
         except (CannotBuild, Died, InvalidInput, Unsupported) as error:
             # Of a design, not of the user's model: the candidate that failed was built of it.
             said = (Said(check=BUILD, verdict=Verdict.INCONCLUSIVE, message=str(error)),)
             latency, kept = None, ()
         seconds = self.spending.clock() - started
-        return TrialRecord(files=(), said=said, slips=kept, latency_ms=latency, seconds=seconds)
+        return TrialRecord(files=(), said=said, slips=kept, latency_ms=latency, seconds=seconds, kernels=looked)
 
     @property
     def oracle(self) -> Oracle:

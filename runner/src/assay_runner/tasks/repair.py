@@ -37,6 +37,8 @@ from assay_runner.tasks.publish import by_severity, publish, published, resumed,
 from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import golden_section
 
+FOLDER = "remedies"
+"""Folder of the task's with what remedies leave beside the report, by candidate."""
 UNFIT = "is an existing plan, which is not built here: give the audit a candidate with its precision, to be repaired"
 
 
@@ -172,6 +174,7 @@ class _Repair:
             progress=self.context.progress,
             versions=versions(),
             entries=self.trials,
+            artifacts=join(self.task.folder, FOLDER, case.key),
         )
         try:
             cure = remedy_of(name)(case, self.asked, workshop)
@@ -230,7 +233,7 @@ class _Repair:
             {"candidate": key, "remedy": name, "outcome": outcome, "message": message, "repaired": made or None}
         )
         if cure:
-            entry = entry.model_copy(update={"wide": dict(cure.wide), "minimal": cure.minimal})
+            entry = entry.model_copy(update={"wide": dict(cure.wide), "minimal": cure.minimal, "tactics": cure.tactics})
         self.remedies.append(entry)
 
 
