@@ -68,7 +68,7 @@ def workshop(backend: Backend, folder: Path, layers: int = 8, **remedies: Any) -
     report = CandidateReport(name="a", candidate="a", backend="tensorrt", verdict=Verdict.FAILED)
     case = Case("a", asks, backend, Design(order_of(asks, path), given), report, (failed,))
     scratch = folder / "scratch-of-repair"
-    scratch.mkdir()
+    scratch.mkdir(exist_ok=True)
     made = Workshop(
         case=case,
         references=references,

@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "plan": "assay_runner.cli.plan",
     "report": "assay_runner.cli.report",
     "schema": "assay_runner.cli.schema",
+    "tactics": "assay_runner.cli.tactics",
     "task": "assay_runner.cli.task",
 }
 
@@ -94,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     _report(commands)
     schema = commands.add_parser("schema", help="print the JSON schema of an audit, for editors, or of report.json")
     schema.add_argument("what", nargs="?", choices=("audit", "report"), default="audit", help="default audit")
+    _tactics(commands)
     commands.add_parser("task", help="run one task inside a Pod (used by the operator)")
     return top
 
@@ -131,6 +133,21 @@ def _report(commands: argparse._SubParsersAction[_Parser]) -> None:
     report.add_argument("--out", metavar="FILE", help="write the page there (default: a new temporary folder)")
     report.add_argument("--no-open", action="store_true", help="only fetch the page and print its path")
     report.add_argument("--context", metavar="CTX", help="context of the kubeconfig (default: the current one)")
+
+
+def _tactics(commands: argparse._SubParsersAction[_Parser]) -> None:
+    tactics = commands.add_parser(
+        "tactics",
+        help="show which tactic each layer of a build runs, or where two builds differ",
+        description="Show the tactics of a build, or compare two. A build is a record (tactics.json), a report.json, "
+        "or a folder with one; of a report that tells of several, BUILD#NAME is the candidate or trial of that name. "
+        "diff ends with 0 where both run the same tactics, 1 where they differ, 64 where one tells none.",
+    )
+    what = tactics.add_subparsers(dest="what", metavar="show|diff", required=True, parser_class=_Parser)
+    what.add_parser("show", help="every layer and its tactic").add_argument("build", metavar="BUILD")
+    diff = what.add_parser("diff", help="layers whose tactic differs, and layers that are in one alone")
+    diff.add_argument("first", metavar="A")
+    diff.add_argument("second", metavar="B")
 
 
 def _file(command: argparse.ArgumentParser) -> None:

@@ -148,7 +148,7 @@ def _pairs(singles: Mapping[int, object], good: int) -> dict[int, list[tuple[int
 def _both(
     sets: Iterable[tuple[int, int]], singles: Mapping[int, Sequence[tuple[Tactic, ...]]]
 ) -> list[tuple[Tactic, ...]]:
-    found = (first + second for one, two in sets for first in singles[one] for second in singles[two])
+    found = (tuple(sorted(first + second)) for one, two in sets for first in singles[one] for second in singles[two])
     return list(islice(found, MOST_ALIKE + 1))
 
 

@@ -49,9 +49,11 @@ class Inquiry:
         if not first.kernels.tactics:
             return does_not_apply("nothing tells which tactics this engine runs: neither its builder nor its inspector")
         self.bench.several("free", self.free, self.bench.count - 1)
+        if not self.bench.seen():
+            return self.ended(f"no rebuild could be judged: {_because(first)}", "Inconclusive")
+        self._repeat()
         if not self._seen(Verdict.FAILED):
             return self._none_failed()
-        self._repeat()
         return self._mixed() if self._seen(Verdict.PASSED) else self._all_failed()
 
     @property
@@ -85,7 +87,8 @@ class Inquiry:
             suspects = suspected(seen)
             if suspects and explained(seen, suspects):
                 return
-            if not self._seen(Verdict.PASSED) and (not self.bench.holds or self._shaken >= self.bench.count):
+            both = self._seen(Verdict.PASSED) and self._seen(Verdict.FAILED)
+            if not both and (not self.bench.holds or self._shaken >= self.bench.count):
                 return
             self._once_more()
             again = self.bench.seen()
@@ -109,10 +112,8 @@ class Inquiry:
     def _none_failed(self) -> Cure:
         """No build fails again."""
         builds = self.bench.of("free")
-        if not passing(builds):
-            return self.ended(f"no rebuild could be judged: {_because(builds[0])}", "Inconclusive")
         self._climb(builds)
-        return self.ended(words.none_failed(builds, self.rungs), _doubt(self.rungs))
+        return self.ended(words.none_failed(builds, self.bench.of("shaken"), self.rungs), _doubt(self.rungs))
 
     def _all_failed(self) -> Cure:
         """Every build fails, whatever it runs."""

@@ -29,19 +29,20 @@ def shaken(bench: Bench, forbidden: Mapping[str, tuple[str, ...]]) -> Design:
     return bench.design(f"built again, {len(forbidden)} layers kept from tactics that they had", order)
 
 
-def none_failed(builds: Sequence[Rebuild], rungs: Sequence[RungEntry]) -> str:
+def none_failed(builds: Sequence[Rebuild], others: Sequence[Rebuild], rungs: Sequence[RungEntry]) -> str:
     """No build fails again."""
-    most = 1 - (1 - CERTAIN) ** (1 / len(builds))
+    most = 1 - (1 - CERTAIN) ** (1 / passing(builds))
+    also = f", and {passing(others)} of {len(others)} kept from tactics that they had" if others else ""
     said = (
-        f"all {len(builds)} rebuilds pass on the samples that are searched with, so no tactic is to blame (with 95 % "
-        f"confidence fewer than {most:.0%} of builds fail on them)"
+        f"all {len(builds)} rebuilds pass on the samples that are searched with{also}, so no tactic is to blame (with "
+        f"95 % confidence fewer than {most:.0%} of builds fail on them)"
     )
     return f"{said}; {climbed(builds, rungs)}"
 
 
 def all_failed(builds: Sequence[Rebuild], turned: Sequence[Turned]) -> str:
     """Every build fails."""
-    least = (1 - CERTAIN) ** (1 / len(builds))
+    least = (1 - CERTAIN) ** (1 / failing(builds))
     kinds = len({tuple(sorted(build.kernels.tactics.items())) for build in builds})
     said = (
         f"all {len(builds)} rebuilds fail, with {kinds} different sets of tactics, so no tactic is to blame (with 95 % "
