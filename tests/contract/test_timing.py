@@ -10,7 +10,8 @@ from assay_api.audit import BuildOptions
 from assay_runner import errors
 from assay_runner.backends import BACKENDS
 from assay_runner.backends.tensorrt import timing
-from tests.contract.timing_caches import OnLines, OnTensorRT
+from assay_runner.backends.tensorrt.timing import TimingCache
+from tests.contract.timing_caches import LinesConfig, OnLines, OnTensorRT
 from tests.lab import Unavailable
 
 On = OnLines | OnTensorRT
@@ -115,3 +116,21 @@ def test_ours_wins_where_both_timed_a_layer() -> None:
 def test_engines_that_run_on_several_gpus_have_a_cache_of_their_own() -> None:
     names = {timing.file_name(BuildOptions(hardware_compatibility=kind)) for kind in ("none", "amperePlus")}
     assert names == {timing.NAME, "timing-amperePlus.cache"}
+
+
+def test_what_was_timed_is_told_by_key() -> None:
+    on = OnLines()
+    config = on.config()
+    config.set_timing_cache(config.create_timing_cache(b""), False)
+    on.build(config, 32)
+    assert timing.entries(config) == {"layer-32": "0x3"}
+
+
+def test_a_cache_that_cannot_be_edited_tells_nothing() -> None:
+    class Sealed(LinesConfig):
+        """Has a cache without keys."""
+
+        def get_timing_cache(self) -> TimingCache | None:
+            return None
+
+    assert timing.entries(Sealed()) == {}

@@ -13,6 +13,13 @@ HERE = "here"
 
 
 @dataclass
+class Timing:
+    """An entry, which TensorRT tells with a signed number."""
+
+    tacticHash: int  # noqa: N815 - TensorRT's name for it
+
+
+@dataclass
 class Lines:
     """A timing cache.
 
@@ -30,6 +37,12 @@ class Lines:
             return False
         self.entries = {**input_cache.entries, **self.entries}
         return True
+
+    def queryKeys(self) -> list[str]:  # noqa: N802 - TensorRT's name for it
+        return list(self.entries)
+
+    def query(self, key: str) -> Timing:
+        return Timing(len(self.entries[key]))
 
     def serialize(self) -> bytes:
         """Newest first: TensorRT too writes what it has read in another order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from assay_runner.remedies.splits import PARTS, Split
 from assay_runner.remedies.tactics import other_tactics
 from assay_runner.remedies.workshop import Spending, Workshop
 from assay_runner.stores import open_store
-from tests.models import Heard, constant, model, node, random, value
+from assay_runner.tensors import Array
+from tests.models import Heard, constant, load, model, node, random, value
 from tests.runner.io.made import opened, shard
 
 DRIFT = OutputDrift(max_abs=0.01)
@@ -46,27 +47,41 @@ def layer(number: int) -> str:
     return f"h{number}.node"
 
 
-def workshop(backend: Backend, folder: Path, layers: int = 8, **remedies: Any) -> tuple[Workshop, Remedies]:
-    """Where a stack that failed is repaired."""
+def stacked(folder: Path, layers: int = 8) -> tuple[Path, Mapping[str, Array]]:
+    """A stack in a folder, and what it is fed."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "stack.onnx"
     onnx.save(stack(layers), str(path))
-    shard(folder / "data" / "part-0.npz", x=random(32, WIDTH, seed=9))
+    return path, {"x": random(32, WIDTH, seed=9)}
+
+
+def workshop(
+    backend: Backend, folder: Path, given: tuple[Path, Mapping[str, Array]], build: Mapping[str, Any], **remedies: Any
+) -> tuple[Workshop, Remedies]:
+    """Where a model that failed in FP32 is repaired.
+
+    Args:
+        backend: builds it.
+        folder: for everything.
+        given: the model's file, and what it is fed.
+        build: options of the candidate's build.
+        remedies: of the audit.
+    """
+    path, arrays = given
+    shard(folder / "data" / "part-0.npz", False, **arrays)
     dataset = opened(folder, path)
     asked = parse(Remedies, {"auto": {}, **remedies})
     split = Split(dataset, asked.search_share)
-    from tests.models import load
-
-    given = load(path, folder)
-    outputs = [kept for _, kept in golden_outputs(given, dataset, "fp32", folder / "golden", Heard())]
+    loaded = load(path, folder)
+    outputs = [kept for _, kept in golden_outputs(loaded, dataset, "fp32", folder / "golden", Heard())]
     references = {
-        part: Reference(given, split.batches(part), split.outputs(part, outputs), "fp32", folder / part)
+        part: Reference(loaded, split.batches(part), split.outputs(part, outputs), "fp32", folder / part)
         for part in PARTS
     }
-    asks = parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": "fp32"})
+    asks = parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": "fp32", "build": dict(build)})
     failed = Finding(candidate="a", check="outputDrift", verdict=Verdict.FAILED, message="h8 drifts")
     report = CandidateReport(name="a", candidate="a", backend="tensorrt", verdict=Verdict.FAILED)
-    case = Case("a", asks, backend, Design(order_of(asks, path), given), report, (failed,))
+    case = Case("a", asks, backend, Design(order_of(asks, path), loaded), report, (failed,))
     scratch = folder / "scratch-of-repair"
     scratch.mkdir(exist_ok=True)
     made = Workshop(
@@ -87,9 +102,9 @@ def workshop(backend: Backend, folder: Path, layers: int = 8, **remedies: Any) -
     return made, asked
 
 
-def cured(backend: Backend, folder: Path, layers: int = 8, **remedies: Any) -> tuple[Cure, Workshop]:
-    """What the tactics remedy finds."""
-    made, asked = workshop(backend, folder, layers, **remedies)
+def cured(backend: Backend, folder: Path, **remedies: Any) -> tuple[Cure, Workshop]:
+    """What the tactics remedy finds for a stack."""
+    made, asked = workshop(backend, folder, stacked(folder), {}, **remedies)
     return other_tactics(made.case, asked, made), made
 
 

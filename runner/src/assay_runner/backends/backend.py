@@ -28,6 +28,8 @@ class Capability(StrEnum):
     """Can run a segment of the graph on inputs from elsewhere."""
     TACTICS = "tactics"
     """Can record which tactic each layer of a build got, and hold the layers of another build to them."""
+    TIMINGS = "timings"
+    """Can tell the tactic of each key of the timing cache, of a build with EDITABLE_TIMING_CACHE among its flags."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Built:
         cached: whether that of an earlier build was taken, as far as the backend does not tell itself.
         measured: where the samples of its tensors are, where more is known of it than the source declares.
         tactics: the tactic of each layer, where the order asked for a record; as `BuildOrder.tactics` takes them.
+        timed: the tactic of each key of the timing cache, where the order's flags asked for an editable one.
     """
 
     backend: str
@@ -72,6 +75,7 @@ class Built:
     engine: EngineFacts | None = None
     tactics: Mapping[str, str] | None = None
     cached: bool = False
+    timed: Mapping[str, str] | None = None
     measured: SampleAxes | None = None
 
     @property

@@ -19,7 +19,8 @@ class Chosen:
     Attributes:
         source: selector: the builder told, layer by layer, and can be held to it. inspector: the engine tells. Empty:
             neither does.
-        tactics: by layer; of layers of one name the second is NAME #2, and so on.
+        tactics: by layer; of layers of one name the second is NAME #2, and so on. Where the timing cache tells its
+            keys, by `timing of KEY` too.
         unseen: layers of which nothing says what runs in them, as the engine or the record names them.
     """
 
@@ -40,6 +41,8 @@ def chosen(built: Built) -> Chosen:
     for layer in layers:
         if layer.tactic:
             told[unlike(layer.name, told)] = layer.tactic
+    # The fastest tactic of a key need not run: but where it differs, something was timed otherwise.
+    told |= {f"timing of {key}": tactic for key, tactic in (built.timed or {}).items()}
     silent = tuple(layer.name for layer in layers if layer.computes and not layer.tactic)
     return Chosen("inspector" if told else "", told, silent)
 

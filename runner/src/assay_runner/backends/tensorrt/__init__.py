@@ -18,8 +18,14 @@ from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.description import engine_facts, inspected
 from assay_runner.backends.tensorrt.device import stream
 from assay_runner.backends.tensorrt.hold_layers import slips
-from assay_runner.backends.tensorrt.library import build_routes, check_available, load_plugins, selects_tactics
-from assay_runner.backends.tensorrt.plans import INSPECTED, PLAN, build_or_reuse, check_plan, tactics_of
+from assay_runner.backends.tensorrt.library import (
+    build_routes,
+    check_available,
+    has_flag,
+    load_plugins,
+    selects_tactics,
+)
+from assay_runner.backends.tensorrt.plans import INSPECTED, PLAN, TIMED, build_or_reuse, check_plan, tactics_of
 from assay_runner.backends.tensorrt.probes import Probes, forget, marked_plan
 from assay_runner.backends.tensorrt.recipes import fingerprint, identity, recipe_of
 from assay_runner.backends.tensorrt.session import opened
@@ -58,6 +64,8 @@ class TensorRT:
         """Tensors and segments by further engines, of an existing plan only outputs; tactics where its version can."""
         if capability is Capability.TACTICS:
             return find_spec("tensorrt") is not None and selects_tactics()
+        if capability is Capability.TIMINGS:
+            return find_spec("tensorrt") is not None and has_flag(timing.EDITABLE)
         return capability in (Capability.TENSORS, Capability.SEGMENTS)
 
     def identity(self) -> str:
@@ -108,6 +116,7 @@ class TensorRT:
             hidden=hidden(load_outline(model.path)),
             engine=facts,
             tactics=tactics_of(kept),
+            timed=tactics_of(kept, TIMED),
         )
 
     def made(self, built: Built) -> tuple[BuildEntry, ...]:

@@ -76,12 +76,14 @@ class Product:
         seconds: the build took.
         warnings: what the builder had to say.
         tactics: of each layer, where the recipe asks for a record.
+        timed: tactic of each key of the timing cache, where the recipe's flags ask for an editable one.
     """
 
     plan: bytes
     seconds: float
     warnings: tuple[str, ...]
     tactics: Mapping[str, str] | None = None
+    timed: Mapping[str, str] | None = None
 
 
 def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
@@ -120,7 +122,8 @@ def build(recipe: Recipe, progress: Progress, what: str = "build") -> Product:
     if record is not None:
         record.check()
     tactics = record.chosen if record is not None else None
-    return Product(bytes(plan), time.monotonic() - start, said(since)[:MOST_WARNINGS], tactics)
+    timed = timing.entries(config) if timing.EDITABLE in recipe.settings.flags else None
+    return Product(bytes(plan), time.monotonic() - start, said(since)[:MOST_WARNINGS], tactics, timed)
 
 
 def _creation_flags(trt: Any, settings: Settings) -> int:

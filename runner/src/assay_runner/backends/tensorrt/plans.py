@@ -21,6 +21,7 @@ RECORD: Final = "engine.json"
 INSPECTED: Final = "inspected.json"
 RANGES: Final = "calibration.cache"
 TACTICS: Final = "tactics.json"
+TIMED: Final = "timed.json"
 
 
 def build_or_reuse(recipe: Recipe, kept: Path, progress: Progress, fingerprint: str) -> dict[str, Any]:
@@ -36,13 +37,15 @@ def build_or_reuse(recipe: Recipe, kept: Path, progress: Progress, fingerprint: 
         if record.pop("fingerprint", "") == fingerprint:
             progress.note("engine taken from the cache")
             return {**record, "cached": True}
-    for old in (*kept.glob("*.plan"), kept / INSPECTED, kept / RANGES, kept / TACTICS):
+    for old in (*kept.glob("*.plan"), kept / INSPECTED, kept / RANGES, kept / TACTICS, kept / TIMED):
         old.unlink(missing_ok=True)
     product = build(recipe, progress, "build the engine")
     progress.note(f"built in {product.seconds:.0f} s")
     (kept / PLAN).write_bytes(product.plan)
     if product.tactics is not None:
         (kept / TACTICS).write_text(json.dumps(product.tactics, indent=1))
+    if product.timed is not None:
+        (kept / TIMED).write_text(json.dumps(product.timed, indent=1))
     record = {
         "buildSeconds": round(product.seconds, 3),
         "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -52,9 +55,9 @@ def build_or_reuse(recipe: Recipe, kept: Path, progress: Progress, fingerprint: 
     return {**record, "cached": False}
 
 
-def tactics_of(kept: Path) -> dict[str, str] | None:
-    """The tactics of the plan in `kept`, where its build recorded them."""
-    path = kept / TACTICS
+def tactics_of(kept: Path, file: str = TACTICS) -> dict[str, str] | None:
+    """The tactics of the plan in `kept`, where its build recorded them: of its layers, or of TIMED's keys."""
+    path = kept / file
     found: dict[str, str] | None = json.loads(path.read_text()) if path.is_file() else None
     return found
 

@@ -6,13 +6,17 @@ refuses such a one; the build then times its layers itself, and what it found ta
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from assay_api.audit import BuildOptions
 from assay_runner.backends.tensorrt.library import new_builder
 
 NAME: Final = "timing.cache"
+EDITABLE: Final = "EDITABLE_TIMING_CACHE"
+"""Name of the builder flag with which a cache tells its keys."""
+_WORD: Final = (1 << 64) - 1
 
 
 class TimingCache(Protocol):
@@ -24,6 +28,19 @@ class TimingCache(Protocol):
 
     def serialize(self) -> Any:
         """All of it, as a buffer."""
+        ...
+
+
+@runtime_checkable
+class Editable(Protocol):
+    """An `ITimingCache` of a build with EDITABLE in its flags, in versions that have it."""
+
+    def queryKeys(self) -> Iterable[Any]:  # noqa: N802 - TensorRT's name for it
+        """Its keys, which `str` writes in hexadecimal."""
+        ...
+
+    def query(self, key: Any) -> Any:
+        """The `tacticHash` and `timingMSec` of a key."""
         ...
 
 
@@ -73,6 +90,17 @@ def keep(config: Config, path: Path) -> None:
     if not path.is_file() or path.stat().st_size != len(content):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def entries(config: Config) -> dict[str, str]:
+    """The tactic that was the fastest for each key, as hexadecimal numbers; none where the cache cannot be edited.
+
+    A key stands for a layer and the shapes and types of its tensors; which layer that is, only the builder's log tells.
+    """
+    cache = config.get_timing_cache()
+    if not isinstance(cache, Editable):
+        return {}
+    return {str(key): f"{int(cache.query(key).tacticHash) & _WORD:#x}" for key in cache.queryKeys()}
 
 
 def merged(config: Config, ours: bytes, theirs: bytes) -> bytes:

@@ -13,6 +13,7 @@ from assay_api.repair_tactics import RebuildEntry, TacticsRecord
 from assay_api.report import Verdict
 from assay_runner.backends.backend import Capability
 from assay_runner.backends.order import BuildOrder
+from assay_runner.backends.tensorrt.timing import EDITABLE
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import Judged, Kernels
 from assay_runner.remedies.tactics.blame import Seen
@@ -77,7 +78,11 @@ class Bench:
     @property
     def order(self) -> BuildOrder:
         """The candidate's, every choice left to the builder, and told where it can be."""
-        return replace(self.case.design.order.choosing, tactics={} if self.holds else None)
+        order = replace(self.case.design.order.choosing, tactics={} if self.holds else None)
+        if self.holds or not self.case.backend.can(Capability.TIMINGS):
+            return order
+        flags = tuple(dict.fromkeys((*order.options.flags, EDITABLE)))
+        return replace(order, options=order.options.model_copy(update={"flags": flags}))
 
     def design(self, words: str, order: BuildOrder | None = None) -> Design:
         """The candidate, ordered so."""

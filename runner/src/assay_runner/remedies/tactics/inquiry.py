@@ -112,7 +112,8 @@ class Inquiry:
     def _none_failed(self) -> Cure:
         """No build fails again."""
         builds = self.bench.of("free")
-        self._climb(builds)
+        if outputs(builds) > 1:
+            self._climb(builds)
         return self.ended(words.none_failed(builds, self.bench.of("shaken"), self.rungs), _doubt(self.rungs))
 
     def _all_failed(self) -> Cure:
@@ -136,7 +137,8 @@ class Inquiry:
         cure = without(self.bench, standing) if standing and self.bench.holds else None
         if cure:
             self.proofs = [replace(p, without=cure[1]) if p in standing else p for p in self.proofs]
-        self._climb(self.bench.of("free", "shaken"))
+        if not cure or outputs(self.bench.of("free")) > 1:
+            self._climb(self.bench.of("free", "shaken"))
         blamed = [proof for proof in self.proofs if proof.blamed]
         said = words.blamed(blamed, self.proofs, self.bench)
         if cure and blamed:
@@ -162,10 +164,8 @@ class Inquiry:
             left = [build for build in left if not within(proof.tactics, build.tactics)]
 
     def _climb(self, builds: list[Rebuild]) -> None:
-        if outputs(builds) < 2:
-            return
         with suppress(OutOfBudget):  # What was found stands without it.
-            self.rungs += ladder.climbed(self.bench, builds)
+            self.rungs += ladder.climbed(self.bench, builds, latency(self.bench.of("free")))
 
     def _rung(self) -> tuple[Design, RungEntry] | None:
         """The fastest rung whose builds all pass."""

@@ -32,19 +32,19 @@ def pinned(bench: Bench, like: Rebuild) -> Design:
     return bench.design(PINNED, replace(bench.order, tactics=dict(like.kernels.tactics)))
 
 
-def climbed(bench: Bench, free: Sequence[Rebuild]) -> list[RungEntry]:
+def climbed(bench: Bench, builds: Sequence[Rebuild], price: float | None) -> list[RungEntry]:
     """All rungs that can be tried and paid.
 
     Args:
         bench: builds.
-        free: builds that chose freely; at least one. The fastest that passes is the one to have again.
+        builds: at least one; the fastest that passes is the one to have again.
+        price: latency of builds that chose freely, ms.
 
     Raises:
         OutOfBudget: the minutes are spent.
         Unavailable: the store, memory or the device gave out.
     """
-    best = best_of(free)
-    price = latency(free)
+    best = best_of(builds)
     found = []
     if bench.affords(bench.count):
         found.append(told_no_choice(bench.several("noChoice", no_choice(bench), bench.count), price))
