@@ -86,7 +86,7 @@ def command_lines() -> Iterator[Any]:
         for line in lines:
             found = re.match(r"(?:\$ )?(?:\S*/)?assay (.*)", line)
             if found:
-                yield pytest.param(re.split(r"[;#|&>]", found[1])[0], id=f"{named(page)}: {line[:60]}")
+                yield pytest.param(re.split(r"\s#|[;|&>]", found[1])[0], id=f"{named(page)}: {line[:60]}")
 
 
 @pytest.mark.parametrize("words", list(command_lines()))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from assay_api.repair_tactics import RungEntry, TacticsEntry
 from assay_api.report import Verdict
+from assay_runner.backends import Built, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.routes import Knob
 from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.tactics import NONE_CHOSEN
+from assay_runner.tensors import Array, Arrays
 from tests.choosing import Choosing, Library
 from tests.runner.remedies.rebuilt import cured, hows, layer
 
@@ -193,3 +197,32 @@ def test_a_budget_that_is_spent_tells_what_was_seen(tmp_path: Path) -> None:
     assert cure.why == "OutOfBudget"
     assert "5 builds (remedies.budget.builds) are spent" in cure.message
     assert len(seen(cure).rebuilds) == 5
+
+
+class Unsteady(Choosing):
+    """Its engines give other bits in every session."""
+
+    @contextmanager
+    def open(self, built: Built) -> Iterator[Session]:
+        self.sessions = getattr(self, "sessions", 0) + 1
+        with super().open(built) as session:
+            yield Shifted(session, self.sessions)
+
+
+class Shifted:
+    """A session whose outputs are a little beside."""
+
+    def __init__(self, session: Session, number: int) -> None:
+        self._session, self._number = session, number
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        return {name: array + np.float32(1e-5 * self._number) for name, array in self._session.run(inputs).items()}
+
+
+def test_an_engine_that_does_not_repeat_its_own_bits_is_held_by_nothing(tmp_path: Path) -> None:
+    cure, _ = cured(Unsteady(), tmp_path)
+    found = rungs(cure)
+    assert cure.why == "Inconclusive"
+    assert {rung.verdict for rung in found.values()} == {Verdict.FAILED}
+    assert "itself gives 4 different outputs in 4 sessions" in found["plan"].message
+    assert "one engine alone does not repeat its bits" in found["pinned"].message
