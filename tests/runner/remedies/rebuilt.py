@@ -97,7 +97,7 @@ def workshop(
         progress=Heard(),
         versions="v",
         entries=[],
-        folder=f"file://{folder}/artifacts/remedies/a",
+        artifacts=f"file://{folder}/artifacts/remedies/a",
     )
     return made, asked
 

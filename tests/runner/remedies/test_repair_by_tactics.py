@@ -175,7 +175,7 @@ def test_every_build_leaves_its_whole_record(tmp_path: Path) -> None:
     for build in seen(cure).rebuilds:
         if build.how == "noChoice":
             continue
-        assert build.record == f"{made.folder}/tactics/{build.trial}.json"
+        assert build.record == f"{made.artifacts}/tactics/{build.trial}.json"
         written = json.loads(Path(build.record.removeprefix("file://")).read_text())
         assert written["tactics"] == build.tactics
         assert written["source"] == "selector"

@@ -105,7 +105,7 @@ def reproduction(design: Design, extents: Mapping[str, Extents], timings: bool) 
     lines = [
         "#!/bin/sh",
         f"# {design.words}.",
-        *([f"# {UNPINNED}"] if order.tactics is not None or order.forbidden else []),
+        *([f"# {UNPINNED}"] if design.order.tactics is not None or design.order.forbidden else []),
         f"# Builds the engine that was audited anew: types and ranges stand in {MODEL}. TensorRT 10 needs",
         "# --stronglyTyped; from TensorRT 11 on every network is, and the option may be left out.",
         'cd "$(dirname "$0")" || exit 1',
