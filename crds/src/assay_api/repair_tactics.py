@@ -42,7 +42,7 @@ class RebuildEntry(Model):
     source: Literal["selector", "inspector", ""] = ""
     """Where its tactics are known from: the builder's own selector, or the engine's inspector."""
     tactics: dict[str, str] = {}
-    """Tactic by layer: of the layers that differ among the builds first, 200 at most; all of them are in `record`."""
+    """Tactic by layer: of the layers that differ among the builds first, 64 at most; all of them are in `record`."""
     layers: int = 0
     """Layers whose tactic is known."""
     bits: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ How = Literal["free", "shaken", "held", "without", "noChoice", "pinned", "route"
 REMEDY: Final = "tactics"
 MOST_SESSIONS: Final = 10
 """Most sessions in which one engine must give the same bits."""
-MOST_TOLD: Final = 200
+MOST_TOLD: Final = 64
 """Most layers of a build that the report tells; its file tells all."""
 
 

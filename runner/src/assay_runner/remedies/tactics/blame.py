@@ -8,7 +8,7 @@ tactics, and by two, for one and two tactics are asked about (Bonferroni).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import combinations, islice
 from math import comb
@@ -16,6 +16,8 @@ from typing import Final
 
 DECIDED: Final = 0.05
 """Chance, corrected, at or below which a suspect is blamed."""
+SIZES: Final = 2
+"""Tactics that are suspected together, at most; each size has its share of what may be blamed by chance."""
 MOST_SETS: Final = 1_000
 """Most sets of builds that are combined to pairs: half a million of these."""
 MOST_ALIKE: Final = 20
@@ -104,20 +106,30 @@ def likeliest(seen: Sequence[Seen], harmless: Sequence[Mapping[str, str]] = ()) 
     if not bad or not good:
         return None
     singles = _singles(seen)
+    alone = _best(singles, {mask: group for mask, group in singles.items() if not mask & good}, bad, good, harmless)
+    if alone and alone.decided:
+        return alone
     pairs = {mask: sets for mask, sets in _pairs(singles, good).items() if mask not in singles}
-    sizes = {1: len(singles), 2: len(pairs)}
-    ranked = sorted(
-        (_chance(mask, bad, len(seen)) * sizes[size] * len(sizes), size, mask)
-        for size, masks in ((1, singles), (2, pairs))
-        for mask in masks
-        if not mask & good
-    )
-    for chance, size, mask in ranked:
-        group = singles[mask] if size == 1 else _both(pairs[mask], singles)
-        group = [each for each in group if not any(within(each, tactics) for tactics in harmless)]
+    clean = {mask: _both(sets, singles) for mask, sets in pairs.items() if not mask & good}
+    found = [each for each in (alone, _best(pairs, clean, bad, good, harmless)) if each]
+    return min(found, key=lambda suspect: suspect.chance, default=None)
+
+
+def _best(
+    told: Sized,
+    clean: Mapping[int, Sequence[tuple[Tactic, ...]]],
+    bad: int,
+    good: int,
+    harmless: Sequence[Mapping[str, str]],
+) -> Suspect | None:
+    """The likeliest of those that no passing build has; `told`: all that builds tell apart of this size."""
+    builds = bad.bit_count() + good.bit_count()
+    for mask in sorted(clean, key=lambda mask: (_chance(mask, bad, builds), mask)):
+        group = [each for each in clean[mask] if not any(within(each, tactics) for tactics in harmless)]
         if group:
+            chance = min(1.0, SIZES * len(told) * _chance(mask, bad, builds))
             counts = mask.bit_count(), bad.bit_count(), good.bit_count()
-            return Suspect(group[0], *counts, min(1.0, chance), sizes[size], tuple(group[1 : MOST_ALIKE + 1]))
+            return Suspect(group[0], *counts, chance, len(told), tuple(group[1 : MOST_ALIKE + 1]))
     return None
 
 

@@ -63,7 +63,10 @@ class Inquiry:
 
     def so_far(self) -> str:
         """What was seen until now, in a few words."""
-        return words.counted(self.bench.of("free", "shaken")) if self.bench.done else "nothing was built"
+        if not self.bench.done:
+            return "nothing was built"
+        suspect = likeliest(self.bench.seen())
+        return words.so_far(self.bench.of("free", "shaken"), suspect)
 
     def ended(
         self,

@@ -9,6 +9,7 @@ from assay_api.repair_tactics import RungEntry
 from assay_api.report import Verdict
 from assay_runner.remedies.case import Design
 from assay_runner.remedies.tactics.bench import Bench, Rebuild, failing, latency, outputs, passing
+from assay_runner.remedies.tactics.blame import Suspect
 from assay_runner.remedies.tactics.ladder import listed
 from assay_runner.remedies.tactics.proof import Proof, spoken
 from assay_runner.remedies.tactics.routes import Turned
@@ -21,6 +22,13 @@ def counted(builds: Sequence[Rebuild]) -> str:
     unclear = len(builds) - failing(builds) - passing(builds)
     more = f", {unclear} cannot be judged" if unclear else ""
     return f"{failing(builds)} of {len(builds)} builds fail, {passing(builds)} pass{more}"
+
+
+def so_far(builds: Sequence[Rebuild], suspect: Suspect | None) -> str:
+    """What was seen where the budget ended it."""
+    if suspect is None:
+        return counted(builds)
+    return f"{counted(builds)}; most suspect is {spoken(suspect.tactics)} (by chance {suspect.chance:.2g})"
 
 
 def shaken(bench: Bench, forbidden: Mapping[str, tuple[str, ...]]) -> Design:
