@@ -31,7 +31,7 @@ ENGINE: Final = {"name": "fp16", "backend": "tensorrt", "precision": "fp16"}
 INT8: Final = {
     "name": "int8", "backend": "onnxruntime", "precision": "int8", "calibration": {"uri": "file://./calib/"},
 }  # fmt: skip
-DRIFT: Final = ({"finite": {}}, {"outputDrift": {"snr": 30}})
+DRIFT: Final[tuple[dict[str, Any], ...]] = ({"finite": {}}, {"outputDrift": {"snr": 30}})
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def staged(
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(proto, str(folder / "model.onnx"), **saved)
     for number, rows in enumerate(np.array_split(np.arange(len(next(iter(inputs.values())))), shards)):
-        shard(folder / "data" / f"part-{number}.npz", **{name: array[rows] for name, array in inputs.items()})
+        shard(folder / "data" / f"part-{number}.npz", False, **{name: array[rows] for name, array in inputs.items()})
     if calibration:
-        shard(folder / "calib" / "part-0.npz", **calibration)
+        shard(folder / "calib" / "part-0.npz", False, **calibration)
 
 
 def repaired(folder: Path, engine: Backend | None = None, **fields: Any) -> Repaired:
