@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.errors import Unsupported
-from assay_runner.graphs.strong import wide_nodes
+from assay_runner.graphs.strong import HALVES, wide_nodes
 from tests.models import Heard, Samples, constant, loaded, model, node, random, resizing, value
 from tests.orders import ordered
 from tests.runner.engines.versions import TEN
@@ -77,10 +77,25 @@ def test_what_stays_wide_is_known_from_the_types(held: tuple[str, ...], tmp_path
     assert "Cast" in found.values()  # to the outputs' own type
 
 
+@pytest.mark.parametrize(("precision", "other"), [("fp16", "bf16"), ("bf16", "fp16")])
+def test_nodes_are_held_in_the_other_half_between_casts(precision: str, other: str, tmp_path: Path) -> None:
+    layers = [{"nodes": "Softmax", "precision": other}, {"nodes": "head", "precision": other}]
+    made, notes = source("digits-vit.onnx", tmp_path, precision=precision, layers=layers)
+    onnx.checker.check_model(made)
+    inferred = onnx.shape_inference.infer_shapes(made, strict_mode=True).graph
+    types = {each.name: each.type.tensor_type.elem_type for each in (*inferred.value_info, *inferred.output)}
+    held = [n for n in made.graph.node if n.op_type == "Softmax" or n.name == "head"]
+    assert len(held) == 3
+    assert {types[name] for n in held if n.op_type == "Softmax" for name in n.output} == {HALVES[other]}
+    others = [n for n in made.graph.node if n.op_type not in ("Cast", "Softmax") and n.name != "head"]
+    assert {types.get(n.output[0]) for n in others} <= {HALVES[precision], onnx.TensorProto.INT64}
+    assert any(f"held in {other.upper()} as asked" in note for note in notes)
+
+
 def test_what_a_strong_graph_cannot_hold_is_told(tmp_path: Path) -> None:
     layers = [{"nodes": "Softmax", "precision": "bf16"}]
-    with pytest.raises(Unsupported, match="may be fp32, not bf16"):
-        source("digits-vit.onnx", tmp_path, precision="fp16", layers=layers)
+    with pytest.raises(Unsupported, match="hold nodes wider than the candidate"):
+        source("digits-vit.onnx", tmp_path, precision="fp32", layers=layers)
 
 
 @pytest.mark.parametrize("kind", ["fp16", "bf16"])
