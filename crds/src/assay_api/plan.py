@@ -43,6 +43,8 @@ class TaskKind:
         candidate: it is about one candidate: it carries it, it has an entry in the status, and where it fails the
             others go on.
         concludes: its report is the run's own. Every plan has one task that concludes it.
+        beside: it is done beside what was asked, so that the run's verdict and its end stand without it: where it
+            fails, that is told. It has an entry of its own in the status.
     """
 
     step: str
@@ -50,12 +52,13 @@ class TaskKind:
     makes: str
     candidate: bool = False
     concludes: bool = False
+    beside: bool = False
 
 
 KINDS: Final[dict[str, TaskKind]] = {
     GOLDEN: TaskKind("golden outputs", "Making", "the golden outputs"),
     CANDIDATE: TaskKind("candidate", "Auditing", "the candidate", candidate=True),
-    REPAIR: TaskKind("the repair", "Making", "the repair of what failed"),
+    REPAIR: TaskKind("the repair", "Repairing", "what failed", beside=True),
     SUMMARY: TaskKind("the summary", "Writing", "the audit's report", concludes=True),
 }
 """Every kind of task. What does it is in the runner's table of tasks."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from assay_api.finding import Verdict, WorstFigure
 from assay_api.names import TERMINATION_MESSAGE_BYTES
+from assay_api.repair import Deployable
 from assay_api.told import Told
 
 
@@ -27,6 +28,43 @@ class TaskError(Told):
     """InvalidInput is never retried; the others are."""
     message: str
     """One sentence that names the thing and the way out."""
+
+
+class CureTold(Told):
+    """What a repair came to for one candidate, by the remedy that came to most."""
+
+    candidate: str
+    """Key of the candidate that failed."""
+    remedy: str
+    """The remedy, as in `spec.remedies`."""
+    outcome: str
+    """What came of it, as in the report."""
+    repaired: str | None = None
+    """Key of the repaired candidate, where one was audited."""
+
+
+class DeployTold(Told):
+    """What to deploy: names of files in one folder, or URIs of what lies elsewhere."""
+
+    folder: str
+    """URI of the folder."""
+    files: dict[str, str]
+    """Name or URI by what it is, as `Deployable` names it."""
+
+    @classmethod
+    def of(cls, deploy: Deployable) -> Self | None:
+        """In few bytes; None where there is nothing."""
+        uris = deploy.model_dump(by_alias=True, exclude_none=True)
+        if not uris:
+            return None
+        folder = next(iter(uris.values())).rpartition("/")[0]
+        return cls(folder=folder, files={what: uri.removeprefix(f"{folder}/") for what, uri in uris.items()})
+
+    def whole(self) -> Deployable:
+        """With URIs."""
+        known = {field.alias or name for name, field in Deployable.model_fields.items()}
+        uris = {what: name if "://" in name else f"{self.folder}/{name}" for what, name in self.files.items()}
+        return Deployable.model_validate({what: uri for what, uri in uris.items() if what in known})
 
 
 class TaskResult(Told):
@@ -60,6 +98,10 @@ class TaskResult(Told):
     """Candidate to ship; from the summary."""
     recommended_because: str = ""
     """Why that one, or why none, in one sentence; from the summary."""
+    deploy: DeployTold | None = None
+    """What to deploy of it, where it was repaired; from the summary."""
+    cures: tuple[CureTold, ...] = ()
+    """What came of each candidate that failed; from a repair."""
     message: str = ""
     """One sentence."""
     error: TaskError | None = None
@@ -89,14 +131,17 @@ def to_termination_message(result: TaskResult) -> str:
         text = _shortened(result, limit).model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
         if len(text.encode()) <= TERMINATION_MESSAGE_BYTES:
             return text
-    bare = result.model_copy(update={"worst": None, "accuracy": {}, "message": "", "recommended_because": ""})
-    return _shortened(bare, 64).model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+    bare: dict[str, object] = {"worst": None, "accuracy": {}, "message": "", "recommended_because": "", "cures": ()}
+    return _shortened(result.model_copy(update=bare), 64).model_dump_json(
+        by_alias=True, exclude_none=True, exclude_defaults=True
+    )
 
 
 def _shortened(result: TaskResult, limit: int) -> TaskResult:
     update: dict[str, object] = {
         "message": shorten(result.message, limit),
         "recommended_because": shorten(result.recommended_because, limit),
+        "cures": result.cures[: max(limit // 32, 1)],
     }
     if result.worst:
         fields = {key: shorten(value, limit) for key, value in result.worst if isinstance(value, str)}

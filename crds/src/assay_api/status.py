@@ -8,6 +8,7 @@ from pydantic import Field
 
 from assay_api.finding import Worst
 from assay_api.model import LIST_MAP_KEYS, Model
+from assay_api.repair import Deployable
 
 
 class ConditionStatus(Model):
@@ -58,6 +59,42 @@ class CandidateStatus(Model):
     """Pods that failed before."""
 
 
+class CureStatus(Model):
+    """What a repair came to for one candidate, by the remedy that came to most."""
+
+    candidate: str
+    """Key of the candidate that failed."""
+    remedy: str
+    """The remedy, as in spec.remedies."""
+    outcome: str
+    """Cured, SearchOnly, NotCured, Inconclusive, OutOfBudget or DoesNotApply, as in the report."""
+    repaired: str | None = None
+    """Key of the repaired candidate, where one was audited."""
+
+
+class RepairStatus(Model):
+    """One repair: of the candidates that failed on one target."""
+
+    name: str
+    """Key of its task, `repair` or `repair@gpu-product`."""
+    state: Literal["Waiting", "Pending", "Running", "Retrying", "Suspended", "Finished", "Failed"]
+    """Where its task stands."""
+    message: str | None = None
+    """What it waits for, is doing or found; why it failed, which changes no verdict."""
+    cures: tuple[CureStatus, ...] = Field(default=(), max_length=32)
+    """What came of each candidate that failed; the first few where there are many."""
+    report_uri: str | None = None
+    """URI of its report.json."""
+    report_sha256: str | None = None
+    """SHA-256 of its report.json."""
+    retries: int | None = None
+    """Pods that failed before."""
+
+
+Entry = CandidateStatus | RepairStatus
+"""What the status has on record of a task."""
+
+
 class ReportStatus(Model):
     """The audit's own report."""
 
@@ -73,9 +110,11 @@ class RecommendationStatus(Model):
     """Which candidate to ship."""
 
     candidate: str | None = None
-    """The fastest candidate that passed."""
+    """The fastest candidate that passed; it may be a repaired one."""
     message: str
     """Why."""
+    deploy: Deployable | None = None
+    """What to deploy of it, where it was repaired."""
 
 
 class AuditStatus(Model):
@@ -111,3 +150,7 @@ class AuditStatus(Model):
         default=(), max_length=128, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["name"]}
     )
     """One per candidate and target; the worst few where there are many."""
+    repairs: tuple[RepairStatus, ...] = Field(
+        default=(), max_length=33, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["name"]}
+    )
+    """Repairs of candidates that failed, one per target, where spec.remedies asks for them."""

@@ -10,6 +10,7 @@ import pytest
 from assay_api.audit import Candidate
 from assay_api.entries import MetricEntry, OutputEntry
 from assay_api.model import parse
+from assay_api.repair import Deployable, RemedyEntry, RepairEntry
 from assay_api.report import CandidateReport, Latency, Verdict
 from assay_runner.tasks.recommendation import recommend
 
@@ -227,3 +228,95 @@ def test_it_is_said_where_little_of_what_is_recommended_ran_in_its_precision() -
     for precision in ("fp32", "tf32"):
         wide = made.model_copy(update={"precision": precision, "achieved": {"FP32": 4}})
         assert "only" not in recommend((wide, one("b", PASSED, 2))).message
+
+
+def repair(name: str, of: str, verdict: Verdict, ms: float | None = None, **more: Any) -> CandidateReport:
+    return one(name, verdict, ms, **more).model_copy(update={"repaired": of})
+
+
+def done(*pairs: tuple[str, str]) -> tuple[RepairEntry, ...]:
+    """Repairs of (candidate, its repair)."""
+    entries = [
+        RemedyEntry(
+            candidate=of, remedy="precision", outcome="Cured", message=f"2 nodes of {of} in FP32", repaired=key,
+            deploy=Deployable(model=f"file:///{key}/model.onnx"),
+        )
+        for of, key in pairs
+    ]  # fmt: skip
+    return (RepairEntry(remedies=tuple(entries)),)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "chosen", "deploy", "words"),
+    [
+        (
+            [one("a", FAILED, 1), repair("a-p", "a", PASSED, 2)],
+            "a-p",
+            "file:///a-p/model.onnx",
+            "a-p is the only candidate that passed; it is a repair of a: 2 nodes of a in FP32",
+        ),
+        ([one("a", FAILED, 1), repair("a-p", "a", FAILED, 2)], None, None, "no candidate passed, and no repair of one"),
+        (
+            [one("a", FAILED, 1), one("b", PASSED, 5), repair("a-p", "a", PASSED, 2)],
+            "a-p",
+            "file:///a-p/model.onnx",
+            "fastest",
+        ),
+        ([one("a", FAILED, 1), one("b", PASSED, 1), repair("a-p", "a", PASSED, 2)], "b", None, "fastest"),
+        ([one("a", FAILED, 1), one("b", PASSED, 2), repair("a-p", "a", PASSED, 2)], "b", None, "b is the fastest"),
+        # Emulated: the narrowest, and of those one that needs no repair.
+        (
+            [
+                one("a", FAILED, 1, "fp16", True),
+                repair("a-p", "a", PASSED, 2, emulated=True),
+                one("b", PASSED, 3, "fp32", True),
+            ],
+            "a-p",
+            "file:///a-p/model.onnx",
+            "the narrowest precision",
+        ),
+        (
+            [
+                one("a", FAILED, 1, "fp16", True),
+                repair("a-p", "a", PASSED, 2, emulated=True),
+                one("b", PASSED, 3, "fp16", True),
+            ],
+            "b",
+            None,
+            "the narrowest precision",
+        ),
+        # On one of two products it failed: there its repair stands in for it, and on the other it is as it was.
+        (
+            [one("a@x", FAILED, 1), one("a@y", PASSED, 1), repair("a-p@x", "a@x", PASSED, 2)],
+            "a-p",
+            "file:///a-p@x/model.onnx",
+            "a-p is the only candidate that passed",
+        ),
+        # It is cured on one and not on the other.
+        (
+            [one("a@x", FAILED, 1), one("a@y", FAILED, 1), repair("a-p@x", "a@x", PASSED, 2)],
+            None,
+            None,
+            "no candidate passed",
+        ),
+        (
+            [
+                one("a@x", FAILED, 1),
+                one("a@y", FAILED, 1),
+                repair("a-p@x", "a@x", PASSED),
+                repair("a-p@y", "a@y", PASSED),
+            ],
+            "a-p",
+            None,
+            "2 nodes of a@y in FP32",
+        ),
+    ],
+)
+def test_a_repair_that_passes_may_be_shipped(
+    candidates: list[CandidateReport], chosen: str | None, deploy: str | None, words: str
+) -> None:
+    cured = done(*((c.repaired, c.name) for c in candidates if c.repaired))
+    found = recommend(tuple(candidates), (), cured)
+    assert found.candidate == chosen
+    assert (found.deploy.model if found.deploy else None) == deploy
+    assert words in found.message

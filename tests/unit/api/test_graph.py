@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay_api.audit import AuditSpec
 from assay_api.graph import CONDITIONS, Outcome, evaluate, proven
 from assay_api.model import parse, to_wire
 from assay_api.plan import CANDIDATE, GOLDEN, KINDS, After, Task, TaskKind, in_order, plan
+from assay_api.remedies import Auto, Remedies
 from assay_api.report import Verdict
 from assay_runner.tasks import TASKS
 from tests.unit.api.audits import spec
@@ -37,8 +39,8 @@ def over(key: str) -> After:
     return After(task=key, when="Over")
 
 
-def planned() -> tuple[Task, ...]:
-    return plan(SPEC, "a/b", output="s3://o", cache="s3://c")
+def planned(of: AuditSpec = SPEC) -> tuple[Task, ...]:
+    return plan(of, "a/b", output="s3://o", cache="s3://c")
 
 
 def keys(tasks: Sequence[Task]) -> list[str]:
@@ -47,7 +49,8 @@ def keys(tasks: Sequence[Task]) -> list[str]:
 
 def test_every_kind_of_task_has_something_that_does_it() -> None:
     assert set(TASKS) == set(KINDS)
-    assert {task.kind for task in planned()} == set(KINDS)
+    repaired = SPEC.model_copy(update={"remedies": Remedies(auto=Auto())})
+    assert {task.kind for task in planned(repaired)} == set(KINDS)
 
 
 def test_a_run_from_its_first_task_to_its_last() -> None:

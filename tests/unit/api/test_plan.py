@@ -44,7 +44,7 @@ def test_a_candidate_s_task_carries_its_candidate_and_no_other_does() -> None:
         with pytest.raises(ValidationError, match=f"task {task} of kind {kind} carries"):
             parse(Task, {**to_wire(planned[task]), "kind": kind})
     with pytest.raises(
-        ValidationError, match="no kind of task is called 'magic': there are golden, candidate, summary"
+        ValidationError, match="no kind of task is called 'magic': there are golden, candidate, repair, summary"
     ):
         parse(Task, {**to_wire(planned["golden"]), "kind": "magic"})
 

@@ -15,6 +15,7 @@ from assay_api.plan import KINDS, Task
 from assay_api.status import AuditStatus, CandidateStatus
 from assay_operator.audits.conditions import find
 from assay_operator.audits.outcome import REASONS
+from assay_operator.audits.repairs import repair_events
 from assay_operator.audits.states import RunStates
 from assay_operator.audits.tasks import TaskState
 from assay_operator.objects.events import NORMAL, WARNING, Event
@@ -76,6 +77,9 @@ def _run_events(
         if recorded and before is None and state.verdict is Verdict.PASSED:
             continue  # It passed, and was told then: the full status on record has no room left for it.
         yield from _candidate_events(state, before, new)
+    repairs = {repair.name: repair for repair in old.repairs} if same else {}
+    for state in states.repairs:
+        yield from repair_events(state, repairs.get(state.task.key))
     for name in created:
         yield Event(NORMAL, "JobCreated", f"Created {name}.", of_creation=True)
     yield from end_events(old, new)

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from assay_api.plan import Task
 from assay_api.result import TaskResult
-from assay_api.status import CandidateStatus
+from assay_api.status import Entry
 from assay_operator.audits.jobs import job_name
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.troubles import read_result
@@ -36,13 +36,13 @@ class Facts:
 
     task: Task
     observed: Observed
-    recorded: CandidateStatus | None
+    recorded: Entry | None
     now: datetime
     main: Job | None
     recovery: Job | None
 
     @staticmethod
-    def of(task: Task, observed: Observed, recorded: CandidateStatus | None, now: datetime) -> Facts:
+    def of(task: Task, observed: Observed, recorded: Entry | None, now: datetime) -> Facts:
         """Look for them among what is observed."""
         audit = observed.audit
         jobs = {job.name: job for job in observed.jobs if job.task == task.digest and job.owner == audit.uid}
@@ -141,7 +141,7 @@ class Facts:
         return tuple(pod for pod in self.observed.pods if pod.job == job.uid)
 
 
-def _asked_for(main: Job | None, recorded: CandidateStatus | None) -> bool:
+def _asked_for(main: Job | None, recorded: Entry | None) -> bool:
     """Whether a recovery Job has anything to recover: a Job of its name that was there before asks for nothing.
 
     Its own Job succeeded; or is gone, as a TTL has it, where the status says that the task had begun.

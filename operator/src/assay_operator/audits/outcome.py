@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from assay_api.finding import Verdict, Worst, worst
 from assay_api.names import ANNOTATION_RERUN, Reason
 from assay_api.result import shorten
+from assay_api.status import CandidateStatus
 from assay_operator.audits.states import RunStates
 from assay_operator.audits.tasks import TaskState
 from assay_operator.audits.troubles import Trouble
@@ -46,7 +47,7 @@ def outcome(states: RunStates) -> Outcome | None:
     if not states.standing.over:
         return None
     verdict = _reckoned(states.judged)
-    failed = [state for state in states.all if state.state == "Failed"]
+    failed = [state for state in states.all if state.state == "Failed" and not state.task.about.beside]
     if verdict and any(state.state == "Failed" for state in states.others):
         verdict = worst((verdict, Verdict.INCONCLUSIVE))
     if failed:
@@ -82,10 +83,10 @@ def _reckoned(candidates: Sequence[TaskState]) -> Verdict | None:
     return worst(verdict or Verdict.INCONCLUSIVE for verdict in verdicts) if any(verdicts) else None
 
 
-def report_digests(candidates: Sequence[TaskState]) -> dict[str, str]:
-    """SHA-256 of each candidate's report by the candidate's key, as the candidate told it; those that are known."""
+def report_digests(states: RunStates) -> dict[str, str]:
+    """SHA-256 of each candidate's and repair's report by its key, as its task told it; those that are known."""
     digests: dict[str, str] = {}
-    for state in candidates:
+    for state in (*states.candidates, *states.repairs):
         told = state.result.report.sha256 if state.result and state.result.report else None
         if digest := (state.recorded.report_sha256 if state.recorded else None) or told:
             digests[state.task.key] = digest
@@ -94,7 +95,7 @@ def report_digests(candidates: Sequence[TaskState]) -> dict[str, str]:
 
 def worst_of(state: TaskState) -> Worst | None:
     """The candidate's worst finding, where there is one."""
-    if state.recorded:
+    if isinstance(state.recorded, CandidateStatus):
         return state.recorded.worst
     return state.result.worst if state.result else None
 
@@ -136,4 +137,17 @@ def _sentence(verdict: Verdict, states: RunStates) -> str:
     word = "breached" if verdict is Verdict.FAILED else "could not be judged"
     said = found.message if found else _message_of(first)
     why = f": {said}" if said else ""
-    return f"{1 + len(more)} of {len(candidates)} candidates {word}; {first.task.key}{why}"
+    counted = f"{1 + len(more)} of {len(candidates)} candidates {word}"
+    return f"{counted}{_repaired(states)}; {first.task.key}{why}"
+
+
+def _repaired(states: RunStates) -> str:
+    """What came of repairs, which changes no verdict, as a clause; nothing where none began."""
+    failed = [state for state in states.repairs if state.state == "Failed"]
+    told = [f"{state.task.key} failed: {state.trouble.message if state.trouble else ''}" for state in failed]
+    result = states.conclusion.result
+    if result and result.recommendation and result.deploy:
+        told.append(f"ship the repaired {result.recommendation}")
+    elif result and not result.recommendation and any(state.state == "Finished" for state in states.repairs):
+        told.append("no repair passes")
+    return "".join(f"; {shorten(clause, 256)}" for clause in told)

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from assay_api.model import to_wire
-from assay_api.status import AuditStatus
+from assay_api.status import AuditStatus, Entry
 from assay_operator.audits.events import end_events, run_events, superseded_events
 from assay_operator.audits.jobs import job_manifest, job_name
 from assay_operator.audits.observed import Audit, Observed
@@ -66,11 +66,12 @@ def _run_decision(
     run: Run, observed: Observed, old: AuditStatus, superseded: tuple[str, ...], now: datetime, settings: Settings
 ) -> Decision[AuditStatus]:
     audit = observed.audit
-    recorded = {candidate.name: candidate for candidate in old.candidates} if old.run == run.digest else {}
+    entries: tuple[Entry, ...] = (*old.candidates, *old.repairs) if old.run == run.digest else ()
+    recorded = {entry.name: entry for entry in entries}
     foreign = _foreign(run, observed)
     states = held_against_candidates(run_states(run, observed, recorded, now))
     wanted = [] if run.spec.suspend else [s for s in _next(states) if _name(audit, s) not in foreign]
-    reports = report_digests(states.candidates)
+    reports = report_digests(states)
     manifests = tuple(job_manifest(audit, s.task, settings, recovery=s.recover, reports=reports) for s in wanted)
     states = _with_created(states, {state.task.key for state in wanted}, observed)
     new = run_status(states, observed, old, now)

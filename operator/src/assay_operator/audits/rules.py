@@ -14,7 +14,7 @@ from typing import Final
 
 from assay_api.names import ExitCode, Reason
 from assay_api.plan import Task
-from assay_api.status import CandidateStatus
+from assay_api.status import Entry
 from assay_operator.audits.facts import Facts, newest
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.tasks import TaskState
@@ -34,7 +34,7 @@ from assay_operator.objects.children import Pod
 OUT_OF_MEMORY_KILLS = 2
 
 
-def task_state(task: Task, observed: Observed, recorded: CandidateStatus | None, now: datetime) -> TaskState:
+def task_state(task: Task, observed: Observed, recorded: Entry | None, now: datetime) -> TaskState:
     """What became of a task."""
     facts = Facts.of(task, observed, recorded, now)
     return next(state for rule in RULES if (state := rule(facts)))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from assay_api.model import to_wire
 from assay_api.names import STATUS_BYTES
 from assay_api.result import shorten
-from assay_api.status import AuditStatus, CandidateStatus
+from assay_api.status import AuditStatus, CandidateStatus, RepairStatus
 from assay_operator.objects.raw import compact
 
 # Room for what the API server adds: blanks, defaults, the conditions' own growth.
@@ -27,8 +27,9 @@ def fitted(status: AuditStatus) -> AuditStatus:
     """The status, made small enough; the worst candidates are kept longest and in their order."""
     if size(status) <= BUDGET:
         return status
-    for step in STEPS:
-        status = status.model_copy(update={"candidates": tuple(map(step, status.candidates))})
+    for number, step in enumerate(STEPS):
+        repairs = tuple(_shorter_repair(repair, number) for repair in status.repairs)
+        status = status.model_copy(update={"candidates": tuple(map(step, status.candidates)), "repairs": repairs})
         if size(status) <= BUDGET:
             return status
     keep = sorted(range(len(status.candidates)), key=lambda index: (_importance(status.candidates[index]), index))
@@ -37,6 +38,13 @@ def fitted(status: AuditStatus) -> AuditStatus:
         chosen = tuple(status.candidates[index] for index in sorted(keep))
         status = status.model_copy(update={"candidates": chosen})
     return status
+
+
+def _shorter_repair(repair: RepairStatus, number: int) -> RepairStatus:
+    """Half as many words and cures as before; then where its report lies goes, whose digest is held against it."""
+    message = shorten(repair.message, max(len(repair.message) // 2, 32)) if repair.message else None
+    update: dict[str, object] = {"message": message, "cures": repair.cures[: len(repair.cures) // 2]}
+    return repair.model_copy(update=update if number < 2 else {**update, "report_uri": None})
 
 
 def _importance(candidate: CandidateStatus) -> int:

@@ -9,13 +9,13 @@ from functools import cached_property
 
 from assay_api.graph import Outcome, Standing, evaluate, proven
 from assay_api.plan import concluding
-from assay_api.status import CandidateStatus
+from assay_api.status import Entry
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.rules import task_state
 from assay_operator.audits.run import Run
 from assay_operator.audits.tasks import TaskState
 
-Recorded = Mapping[str, CandidateStatus]
+Recorded = Mapping[str, Entry]
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,13 @@ class RunStates:
 
     @property
     def candidates(self) -> tuple[TaskState, ...]:
-        """The tasks that have an entry in the status."""
+        """The tasks that are about a candidate; each has an entry in the status."""
         return tuple(state for state in self.all if state.task.candidate)
+
+    @property
+    def repairs(self) -> tuple[TaskState, ...]:
+        """The tasks that are done beside what was asked; each has an entry of its own once it began."""
+        return tuple(state for state in self.all if state.task.about.beside)
 
     @property
     def judged(self) -> tuple[TaskState, ...]:
@@ -38,8 +43,8 @@ class RunStates:
 
     @property
     def others(self) -> tuple[TaskState, ...]:
-        """The tasks that have none."""
-        return tuple(state for state in self.all if not state.task.candidate)
+        """The tasks that have no entry."""
+        return tuple(state for state in self.all if not (state.task.candidate or state.task.about.beside))
 
     @property
     def conclusion(self) -> TaskState:
@@ -73,7 +78,7 @@ def run_states(run: Run, observed: Observed, recorded: Recorded, now: datetime) 
     return RunStates(run, tuple(_finished(state) if state.task.key in done else state for state in states))
 
 
-def _begun(recorded: CandidateStatus | None) -> bool:
+def _begun(recorded: Entry | None) -> bool:
     return recorded is not None and recorded.state != "Waiting"
 
 

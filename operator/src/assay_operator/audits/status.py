@@ -14,6 +14,7 @@ from assay_api.told import legible
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.outcome import Outcome, figure, outcome
+from assay_operator.audits.repairs import repair_entry
 from assay_operator.audits.size import fitted
 from assay_operator.audits.states import RunStates
 from assay_operator.audits.tasks import TaskState
@@ -43,6 +44,7 @@ def run_status(states: RunStates, observed: Observed, old: AuditStatus, now: dat
             report=_report(states.conclusion) if end else None,
             progress=None if end else _progress(states, observed),
             candidates=candidates,
+            repairs=tuple(repair_entry(s, doing(s, observed)) for s in states.repairs if s.exists),
         )
     )
 
@@ -115,12 +117,12 @@ def candidate_status(state: TaskState, observed: Observed, never: str | None = N
         observed: what is there.
         never: why its task will never be done, where that is so.
     """
-    if state.recorded and state.over:
+    if isinstance(state.recorded, CandidateStatus) and state.over:
         return state.recorded
     result, retries = state.result, state.retries or None
     if result is None:
         return CandidateStatus(
-            name=state.task.key, state=state.state, message=never or _message(state, observed), retries=retries
+            name=state.task.key, state=state.state, message=never or doing(state, observed), retries=retries
         )
     return CandidateStatus(
         name=state.task.key,
@@ -162,7 +164,8 @@ def _standing(spec: AuditSpec, states: RunStates) -> tuple[Reason, str]:
     for state in states.all:
         if state.trouble and state.state in ("Waiting", "Pending", "Retrying"):
             return state.trouble.reason, f"{state.task.key}: {state.trouble.message}"
-    at_work = next(state for state in states.all if not state.over)
+    skipped = states.standing.skipped
+    at_work = next(state for state in states.all if not (state.over or state.task.key in skipped))
     if not at_work.task.candidate:
         return _busy(at_work), f"{at_work.task.about.verb} {at_work.task.about.makes}."
     counts = {name: sum(s.state == name for s in states.candidates) for name in ("Finished", "Failed", "Running")}
@@ -185,7 +188,8 @@ def _phase(spec: AuditSpec, states: RunStates, end: Outcome | None) -> Phase:
     return Phase.PENDING
 
 
-def _message(state: TaskState, observed: Observed) -> str | None:
+def doing(state: TaskState, observed: Observed) -> str | None:
+    """What a task waits for or is doing."""
     if state.trouble:
         return str(state.trouble) if state.trouble.reason != Reason.PENDING else state.trouble.message
     if progress := _told(state, observed):
@@ -214,7 +218,8 @@ def _recommendation(summary: TaskState) -> RecommendationStatus | None:
         return None
     # A runner older than this operator does not say why on its own.
     because = summary.result.recommended_because or summary.result.message
-    return RecommendationStatus(candidate=summary.result.recommendation, message=because)
+    deploy = summary.result.deploy.whole() if summary.result.deploy else None
+    return RecommendationStatus(candidate=summary.result.recommendation, message=because, deploy=deploy)
 
 
 def _report(summary: TaskState) -> ReportStatus | None:

@@ -8,7 +8,7 @@ from typing import Literal
 from assay_api.plan import Task
 from assay_api.report import Verdict
 from assay_api.result import TaskResult
-from assay_api.status import CandidateStatus
+from assay_api.status import Entry, RepairStatus
 from assay_operator.audits.troubles import Trouble
 from assay_operator.objects.children import Job
 
@@ -35,7 +35,7 @@ class TaskState:
     task: Task
     state: State
     result: TaskResult | None = None
-    recorded: CandidateStatus | None = None
+    recorded: Entry | None = None
     trouble: Trouble | None = None
     retries: int = 0
     job: Job | None = None
@@ -56,6 +56,8 @@ class TaskState:
     @property
     def verdict(self) -> Verdict | None:
         """What it judged, where it did."""
+        if isinstance(self.recorded, RepairStatus):
+            return None
         if self.recorded:
             return Verdict(self.recorded.verdict) if self.recorded.verdict else None
         return self.result.verdict if self.result else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from assay_api.report import BuildEntry, CandidateReport, Finding, Report, Verdict, worst
 from assay_runner.report.figures import NOT_MEASURED, bound, breaches, figure, metric_of, number, percent
@@ -81,12 +81,27 @@ def candidate_verdict(report: Report, candidate: CandidateReport) -> Verdict:
 
 def headline(report: Report) -> str:
     """One sentence under the verdict: how many candidates fared how."""
-    total = len(report.candidates)
-    if not total:
-        return "No candidate was measured."
-    by = {v: sum(candidate_verdict(report, c) is v for c in report.candidates) for v in Verdict}
+    asked = [candidate for candidate in report.candidates if candidate.repaired is None]
+    repaired = [candidate for candidate in report.candidates if candidate.repaired is not None]
+    if not report.candidates:
+        return "No candidate could be repaired." if report.repair else "No candidate was measured."
+    said = [_headline(report, asked)] if asked else []
+    if repaired:
+        passed = sum(candidate_verdict(report, c) is Verdict.PASSED for c in repaired)
+        alone = len(repaired) == 1
+        said.append(
+            f"The repair {'stays' if passed else 'does not stay'} within every limit."
+            if alone
+            else f"Of {len(repaired)} repairs {passed} {'stays' if passed == 1 else 'stay'} within every limit."
+        )
+    return " ".join(said)
+
+
+def _headline(report: Report, candidates: Sequence[CandidateReport]) -> str:
+    total = len(candidates)
+    by = {v: sum(candidate_verdict(report, c) is v for c in candidates) for v in Verdict}
     if total == 1:
-        return _ALONE[candidate_verdict(report, report.candidates[0])]
+        return _ALONE[candidate_verdict(report, candidates[0])]
     if by[Verdict.PASSED] == total:
         return f"All {total} candidates stay within their limits."
     told = (

@@ -17,8 +17,9 @@ from assay_api.model import parse
 from assay_api.names import REPORT_HTML, REPORT_JSON, REPORT_JUNIT
 from assay_api.plan import Task
 from assay_api.report import CandidateReport, Finding, Report, Verdict, to_json
-from assay_api.result import StoredReport, TaskResult
+from assay_api.result import CureTold, DeployTold, StoredReport, TaskResult
 from assay_runner.report import first, render_html, render_junit
+from assay_runner.report.cures import best_remedies, told
 from assay_runner.report.engine import achieved_text
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged
@@ -76,6 +77,7 @@ def task_result(task: Task, report: Report, stored: StoredReport) -> TaskResult:
     one = next(iter(report.candidates), None) if task.candidate else None
     counts = Counter(f.verdict.value for f in report.findings)
     recommendation = report.recommendation.candidate if report.recommendation else None
+    deploy = report.recommendation.deploy if report.recommendation else None
     return TaskResult(
         task=task.digest,
         verdict=report.verdict,
@@ -90,6 +92,8 @@ def task_result(task: Task, report: Report, stored: StoredReport) -> TaskResult:
         accuracy={name: f"{value:.4f}" for name, value in one.accuracy.items()} if one else {},
         recommendation=recommendation,
         recommended_because=report.recommendation.message if report.recommendation else "",
+        deploy=DeployTold.of(deploy) if deploy else None,
+        cures=_cures(report) if report.recommendation is None else (),
         message=_message(report),
     )
 
@@ -99,7 +103,14 @@ def _worst(report: Report) -> WorstFigure | None:
     return WorstFigure.of(finding) if finding else None
 
 
+def _cures(report: Report) -> tuple[CureTold, ...]:
+    shared = CureTold.model_fields
+    return tuple(CureTold(**{name: getattr(entry, name) for name in shared}) for entry in best_remedies(report.repair))
+
+
 def _message(report: Report) -> str:
+    if report.repair and report.recommendation is None:
+        return told(report.repair) or "no candidate could be repaired"
     failed = next(((c.name, c.error) for c in report.candidates if c.error), None)
     bad = next(((f.candidate, f.message) for f in by_severity(report.findings) if f.verdict != Verdict.PASSED), None)
     if report.recommendation and report.verdict == Verdict.PASSED:

@@ -4,6 +4,8 @@ Latencies compare only between real runs of one batch, and no better than their 
 fastest within it, the most accurate is named, and the sentence says so. Of an emulation they say nothing about the
 engine, so there the narrowest precision that passed is named instead, its most accurate candidate. Where one precision
 was reached both after training and by training for it, the message also names the more accurate way.
+
+A repaired candidate that passes counts as any other; only where one that needs no repair is as good, that one is named.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from assay_api.audit import Candidate
+from assay_api.repair import RepairEntry
 from assay_api.report import CandidateReport, Latency, Recommendation, Verdict, worst
 from assay_runner.report.figures import milliseconds
+from assay_runner.tasks.repaired import deploy_of, repair_clause, unrepaired, with_siblings
 from assay_runner.tasks.training import most_accurate, trained_or_not
 
 _WIDTH: Final = {"int8": 0, "fp8": 1, "fp16": 2, "bf16": 3, "tf32": 4, "fp32": 5}
@@ -34,23 +38,29 @@ by it."""
 Groups = Mapping[str, Sequence[CandidateReport]]
 
 
-def recommend(candidates: tuple[CandidateReport, ...], asked: tuple[Candidate, ...] = ()) -> Recommendation:
+def recommend(
+    candidates: tuple[CandidateReport, ...], asked: tuple[Candidate, ...] = (), repairs: tuple[RepairEntry, ...] = ()
+) -> Recommendation:
     """The candidate to ship, or why there is none.
 
-    A candidate audited on several GPU products must have passed on all of them.
+    A candidate audited on several GPU products must have passed on all of them; where one failed on some, its repair
+    stands in for it there.
 
     Args:
         candidates: what was measured.
         asked: the candidates as the audit asks for them.
+        repairs: what was done about those that failed.
     """
     by_name: dict[str, list[CandidateReport]] = {}
     for candidate in candidates:
         by_name.setdefault(_name(candidate), []).append(candidate)
+    by_name = with_siblings(by_name)
     found = _fastest(by_name)
     chosen = [c for c in candidates if found.candidate in (c.name, _name(c))]
     little = next((said for c in chosen if (said := _little(c))), None)
-    message = "; ".join([found.message, *([little] if little else []), *trained_or_not(by_name, asked)])
-    return found.model_copy(update={"message": message})
+    clauses = [*repair_clause(chosen, repairs), *([little] if little else []), *trained_or_not(by_name, asked)]
+    message = "; ".join([found.message, *clauses])
+    return found.model_copy(update={"message": message, "deploy": deploy_of(chosen, repairs)})
 
 
 def _name(candidate: CandidateReport) -> str:
@@ -61,7 +71,9 @@ def _name(candidate: CandidateReport) -> str:
 def _fastest(by_name: dict[str, list[CandidateReport]]) -> Recommendation:
     passed = {n: group for n, group in by_name.items() if worst(c.verdict for c in group) == Verdict.PASSED}
     if not passed:
-        return Recommendation(message=f"no candidate passed, so there is none to ship: see {_list(by_name)}")
+        own = unrepaired(by_name) or list(by_name)
+        nor = "" if len(own) == len(by_name) else ", and no repair of one"
+        return Recommendation(message=f"no candidate passed{nor}, so there is none to ship: see {_list(own)}")
     if len(passed) == 1:
         [(name, group)] = passed.items()
         return Recommendation(candidate=_key(name, group), message=f"{name} is the only candidate that passed")
@@ -69,6 +81,7 @@ def _fastest(by_name: dict[str, list[CandidateReport]]) -> Recommendation:
         return _timed(passed)
     widths = {n: _WIDTH.get(group[0].precision or "", len(_WIDTH)) for n, group in passed.items()}
     narrowest = [n for n in passed if widths[n] == min(widths.values())]
+    narrowest = unrepaired({n: passed[n] for n in narrowest}) or narrowest
     better = most_accurate(passed, narrowest) if len(narrowest) > 1 else None
     name = better or narrowest[0]
     why = "emulated" if any(c.emulated for group in passed.values() for c in group) else "not comparable"
@@ -96,10 +109,13 @@ def _timed(passed: Groups) -> Recommendation:
     ordered = sorted(passed, key=lambda n: _latency(passed[n]))
     fastest = ordered[0]
     equals = [n for n in ordered if n == fastest or _tied(_slowest(passed[fastest]), _slowest(passed[n]))]
-    name = (most_accurate(passed, equals) if len(equals) > 1 else None) or fastest
+    own = unrepaired({n: passed[n] for n in equals}) or equals
+    name = (most_accurate(passed, own) if len(own) > 1 else None) or own[0]
     others = [f"{n} ({milliseconds(_latency(passed[n]))})" for n in equals if n != name]
     figure = f"{milliseconds(_latency(passed[name]))} for a batch of {_batch(passed[name])}"
-    if name != fastest:
+    if name != fastest and fastest not in own:
+        message = f"{name} needs no repair, and is as fast within noise as the fastest: {figure}; {_list(others)}"
+    elif name != fastest:
         message = (
             f"{name} is the most accurate of the {len(equals)} fastest of {len(passed)} candidates that passed, which "
             f"are equally fast within noise: {figure}; {_list(others)}"

@@ -198,8 +198,10 @@ class _Repair:
             verdict = measured.report.verdict
             if self.task.spec.dataset.synthetic and verdict is Verdict.PASSED:
                 verdict = Verdict.INCONCLUSIVE
-            deploy = deployed(cure.design, subject, join(self.task.folder, key), self.context.store, workshop)
-            named = {"name": key, "candidate": key, "gpu_product": self.task.gpu_product, "repaired": case.key}
+            folder = join(self.task.folder, key.replace("@", "."))
+            deploy = deployed(cure.design, subject, folder, self.context.store, workshop)
+            name = key.removesuffix(f"@{self.task.gpu_product}")
+            named = {"name": key, "candidate": name, "gpu_product": self.task.gpu_product, "repaired": case.key}
             notes = (*measured.report.notes, f"repaired: {cure.message}")
             self.candidates.append(measured.report.model_copy(update={**named, "verdict": verdict, "notes": notes}))
             self.findings += measured.findings

@@ -25,23 +25,28 @@ def run_summary(task: Task, context: Context) -> TaskResult:
     """Gather the candidates' reports, publish the audit's, and recommend a candidate.
 
     A candidate without a report, or with another one than its task stored, is Inconclusive, by name: what nobody
-    measured has not passed.
+    measured has not passed. The verdict is of the candidates that were asked for; those that a repair made stand
+    beside them, and may be recommended.
 
     Raises:
         Unavailable: the store does not answer.
     """
     done = resumed(task, context, [])
     reports, candidates, changed = _gathered(task, context)
+    repairs = _repairs(task, context)
+    repaired = tuple(candidate for each in repairs for candidate in each.candidates)
+    repair = tuple(entry for each in repairs for entry in each.repair)
     report = Report(
         audit=task.audit,
         run=task.run,
         task=task.key,
         created=done[0].created if done else context.created(),
         verdict=worst(c.verdict for c in candidates),
-        emulated=any(c.emulated for c in candidates),
-        recommendation=recommend(tuple(candidates), task.spec.candidates),
-        candidates=tuple(candidates),
-        findings=tuple(f for r in reports for f in r.findings),
+        emulated=any(c.emulated for c in (*candidates, *repaired)),
+        recommendation=recommend((*candidates, *repaired), task.spec.candidates, repair),
+        candidates=(*candidates, *repaired),
+        findings=tuple(f for r in (*reports, *repairs) for f in r.findings),
+        repair=repair,
         golden=_golden(task, context),
         dataset=next((r.dataset for r in reports if r.dataset.uri), DatasetEntry()),
         environment=_environment(reports),
@@ -80,8 +85,21 @@ def _gathered(task: Task, context: Context) -> tuple[list[Report], list[Candidat
     return reports, candidates, changes
 
 
+def _repairs(task: Task, context: Context) -> list[Report]:
+    """The reports of repairs, as far as there are any: the audit's answer stands without them."""
+    run = siblings(task)
+    found = ((of.key, _report(of, context)) for of in (run[after.task] for after in task.after) if of.about.beside)
+    reports: list[Report] = []
+    for key, report in found:
+        if isinstance(report, Report):
+            reports.append(report)
+        elif report:
+            context.progress.note(f"{key} is left out: {report}")
+    return reports
+
+
 def _report(of: Task, context: Context) -> Report | str | None:
-    """The report of a candidate, or how it was changed since its task stored it; None where there is none."""
+    """The report of a task, or how it was changed since its task stored it; None where there is none."""
     told = context.reports.get(of.key)
     try:
         found = published(of, context.store, told)
