@@ -13,7 +13,7 @@ from typing import Final
 from assay_runner import interruption
 from assay_runner.ending import Ending
 
-WATCHED: Final = ("run", "task")
+WATCHED: Final = ("run", "repair", "task")
 """Commands that compute: what they call may crash."""
 
 

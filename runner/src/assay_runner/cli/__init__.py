@@ -18,6 +18,7 @@ from assay_runner import interruption
 
 COMMANDS: Final[dict[str, str]] = {
     "run": "assay_runner.cli.run",
+    "repair": "assay_runner.cli.repair",
     "init": "assay_runner.cli.init",
     "validate": "assay_runner.cli.validate",
     "plan": "assay_runner.cli.plan",
@@ -35,7 +36,8 @@ _EPILOG: Final = """exit codes:
   69  something outside is unavailable (storage, memory, disk, a GPU)
   70  a bug in Assay
   128 + the signal's number where it was stopped: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP
-  `assay run` with several candidates ends with the first of 70, 64, 1, 69, 2, 0 that holds for any of them
+  `assay run` with several candidates ends with the first of 70, 64, 1, 69, 2, 0 that holds for any of them;
+  `assay repair` with 0 exactly where there is something to ship
 
 environment:
   AWS_*                how s3:// is reached, as for every AWS tool; AWS_CA_BUNDLE names CA certificates
@@ -80,15 +82,16 @@ def parser() -> argparse.ArgumentParser:
         help="run an audit here, without a cluster",
         description="Run the audit of a file here: the same file that a cluster takes, with file:// or s3:// storage.",
     )
-    _file(run)
-    run.add_argument(
-        "--out", metavar="DIR", help="folder for reports, in place of spec.artifacts (default ./assay-out/NAME)"
+    _run(run)
+    repair = commands.add_parser(
+        "repair",
+        help="run an audit here, and look for a cure of what fails",
+        description="Run the audit of a file here. Where a candidate fails, look for a cure as spec.remedies has it, "
+        "or by every remedy that applies where it names none. What to ship comes into DIR/recommended. Ends with 0 "
+        "exactly where a candidate or a repair of one passes; a repair counts on samples that no search has seen. What "
+        "was tried is kept in DIR/cache: the same command goes on where it was stopped.",
     )
-    run.add_argument(
-        "--backend",
-        choices=("onnxruntime",),
-        help="put ONNX Runtime on CPU in the place of TensorRT: an emulation, and every page says so",
-    )
+    _run(repair)
     _init(commands)
     _file(commands.add_parser("validate", help="check audit files by the same rules as the API server"))
     _file(commands.add_parser("plan", help="show the tasks of an audit and the GPUs they need"))
@@ -98,6 +101,18 @@ def parser() -> argparse.ArgumentParser:
     _tactics(commands)
     commands.add_parser("task", help="run one task inside a Pod (used by the operator)")
     return top
+
+
+def _run(command: argparse.ArgumentParser) -> None:
+    _file(command)
+    command.add_argument(
+        "--out", metavar="DIR", help="folder for reports, in place of spec.artifacts (default ./assay-out/NAME)"
+    )
+    command.add_argument(
+        "--backend",
+        choices=("onnxruntime",),
+        help="put ONNX Runtime on CPU in the place of TensorRT: an emulation, and every page says so",
+    )
 
 
 def _init(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -84,8 +84,8 @@ def read_audits(filename: str) -> tuple[AccuracyAudit, ...]:
     return tuple(d.audit for d in documents if d.audit is not None)
 
 
-def read_audit(filename: str) -> AccuracyAudit:
-    """The only audit of a file.
+def read_audit(filename: str, command: str = "run") -> AccuracyAudit:
+    """The only audit of a file, for a command.
 
     Raises:
         InvalidInput: problems, or more than one document.
@@ -94,7 +94,7 @@ def read_audit(filename: str) -> AccuracyAudit:
     if len(audits) != 1:
         named = ", ".join(str(a.metadata["name"]) for a in audits)
         raise InvalidInput(
-            f"{filename}: holds {len(audits)} audits ({named}), and `assay run` takes one: split the file"
+            f"{filename}: holds {len(audits)} audits ({named}), and `assay {command}` takes one: split the file"
         )
     return audits[0]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay_api.names import REPORT_HTML, REPORT_JSON, REPORT_JUNIT, REPORT_VERSION
+from assay_runner.errors import InvalidInput
 from assay_runner.stores.files import disk_error
 from assay_runner.stores.regular import open_regular
 from assay_runner.tasks.seal import SEAL
@@ -24,6 +25,11 @@ _MARKS: Final = {
 }
 """What tells a file of ours from another of its name; it stands in the first bytes."""
 _HEAD: Final = 4096
+RECOMMENDED: Final = "recommended"
+"""Folder with what to ship."""
+RECOMMENDED_NOTE: Final = "recommended.json"
+"""What stands in it says of the others."""
+RECOMMENDED_VERSION: Final = "assay.dev/recommended/v1"
 
 
 def remove_reports(out: Path) -> None:
@@ -40,6 +46,39 @@ def remove_reports(out: Path) -> None:
         with suppress(OSError):
             folder.rmdir()
     _remove(out)
+    _remove_recommended(out / RECOMMENDED)
+
+
+def check_free(out: Path) -> None:
+    """Do nothing where there is room for what is to be shipped.
+
+    Raises:
+        InvalidInput: a folder or file of that name is in the way.
+    """
+    folder = out / RECOMMENDED
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidInput(f"{folder} is in the way, and is none of Assay's: move it, or give another --out")
+
+
+def _remove_recommended(folder: Path) -> None:
+    """Remove what was to be shipped of an earlier run: the files that its note names."""
+    path = folder / RECOMMENDED_NOTE
+    try:
+        with open_regular(path, str(path)) as file:
+            note = json.loads(file.read())
+    except (OSError, ValueError, RecursionError):
+        return
+    if not isinstance(note, dict) or note.get("version") != RECOMMENDED_VERSION:
+        return
+    files = note.get("files")
+    for name in (*(files if isinstance(files, list) else ()), RECOMMENDED_NOTE):
+        if isinstance(name, str) and Path(name).name == name:
+            try:
+                (folder / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise disk_error(error, folder / name) from error
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _candidates(out: Path) -> list[Path]:

@@ -10,8 +10,9 @@ import argparse
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,8 +45,39 @@ SHARE_KEPT = 0.25
 """Of the free disk: what is not kept is computed again, which costs time and not the audit."""
 
 
-def run_audit(audit: AccuracyAudit, arguments: argparse.Namespace) -> int:
-    """Run the audit, print its verdicts and, as the last line, the path of the page; returns the exit code."""
+@dataclass(frozen=True)
+class Ran:
+    """A run that has a report.
+
+    Attributes:
+        report: the audit's.
+        tasks: the plan.
+        failures: errors of tasks, by key.
+        context: what the tasks were given; its scratch folder is there yet.
+        out: folder of the run.
+    """
+
+    report: Report
+    tasks: tuple[Task, ...]
+    failures: Mapping[str, AuditError]
+    context: Context
+    out: Path
+
+
+def asked(ran: Ran) -> int:
+    """The exit code of `assay run`: of what was asked for, whatever became of what was done beside it."""
+    beside = {task.key for task in ran.tasks if task.about.beside}
+    return exit_code(ran.report.verdict, (error for key, error in ran.failures.items() if key not in beside))
+
+
+def run_audit(audit: AccuracyAudit, arguments: argparse.Namespace, ending: Callable[[Ran], int] = asked) -> int:
+    """Run the audit, print its verdicts and, as the last line, the path of the page; returns the exit code.
+
+    Args:
+        audit: the audit.
+        arguments: of the command line.
+        ending: does what is left once there is a report, and gives the exit code.
+    """
     out = _out(arguments.out, audit)
     with scratch_folder() as scratch, shown_on(sys.stderr) as tracker:
         tasks = _tasks(audit, out, arguments.backend)
@@ -56,21 +88,22 @@ def run_audit(audit: AccuracyAudit, arguments: argparse.Namespace) -> int:
         from assay_runner.tasks.publish import published
 
         found = published(concluding(tasks), context.store)
-    if found is None:
-        raise Internal(f"the summary of {audit.metadata['name']} is not in {out}, where it was just written")
-    report: Report = found[0]
-    print_verdicts(report, _console())
-    for message in dict.fromkeys(_sentences(failures)):
+        if found is None:
+            raise Internal(f"the summary of {audit.metadata['name']} is not in {out}, where it was just written")
+        ran = Ran(found[0], tasks, failures, context, out)
+        code = ending(ran)
+    print_verdicts(ran.report, _console())
+    for message in dict.fromkeys(_sentences(failures, tasks)):
         say(message)
     print(out / REPORT_HTML, flush=True)
-    return exit_code(report.verdict, failures.values())
+    return code
 
 
 def run_all(tasks: Sequence[Task], context: Context) -> dict[str, AuditError]:
-    """Run the tasks one after the other, each once it may start; the errors of candidates by key.
+    """Run the tasks one after the other, each once it may start; the errors of candidates and repairs by key.
 
     Raises:
-        AuditError: a task failed that is about no candidate, without which there is no answer.
+        AuditError: another task failed, without which there is no answer.
     """
     failures, outcomes = _before()
     backends = {context.backend or task.candidate.backend for task in tasks if task.candidate}
@@ -82,14 +115,15 @@ def run_all(tasks: Sequence[Task], context: Context) -> dict[str, AuditError]:
                 outcomes[task.key] = Outcome("Finished", run_task(task, context).verdict)
             journal.keep(OVER, [task.key, outcomes[task.key].verdict])
         except Exception as error:
-            if task.candidate is None or interruption.came():
+            if not (task.candidate or task.about.beside) or interruption.came():
                 raise
             failures[task.key] = as_audit_error(error)
             debug(error)
             outcomes[task.key] = Outcome("Failed")
-            from assay_runner.tasks.sections import publish_unmeasured
+            if task.candidate:
+                from assay_runner.tasks.sections import publish_unmeasured
 
-            publish_unmeasured(task, context, failures[task.key])
+                publish_unmeasured(task, context, failures[task.key])
             journal.keep(OVER, [task.key, errors.name_of(failures[task.key]), str(failures[task.key])])
     return failures
 
@@ -105,8 +139,13 @@ def _before() -> tuple[dict[str, AuditError], dict[str, Outcome]]:
     return failures, outcomes
 
 
+def folder_of(wanted: str | None, audit: AccuracyAudit) -> Path:
+    """The folder of a run: what is wanted, or one beside the shell's."""
+    return Path(wanted or Path("assay-out", str(audit.metadata["name"]))).absolute()
+
+
 def _out(wanted: str | None, audit: AccuracyAudit) -> Path:
-    out = Path(wanted or Path("assay-out", str(audit.metadata["name"]))).absolute()
+    out = folder_of(wanted, audit)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -122,7 +161,7 @@ def _context(
     arguments: argparse.Namespace, spec: AuditSpec, scratch: Path, tracker: Tracker, candidates: int
 ) -> Context:
     base = base_folder(arguments.filename)
-    words = ["assay", "run", "-f", arguments.filename]
+    words = ["assay", arguments.command, "-f", arguments.filename]
     words += ["--backend", arguments.backend] if arguments.backend else []
     return Context(
         store=open_store(spec.storage, base, tracker.note),
@@ -150,12 +189,13 @@ def _tasks(audit: AccuracyAudit, out: Path, backend: str | None) -> tuple[Task, 
     return plan(spec, str(audit.metadata["name"]), output=folder, cache=cache_folder(folder))
 
 
-def _sentences(failures: dict[str, AuditError]) -> list[str]:
+def _sentences(failures: dict[str, AuditError], tasks: Iterable[Task]) -> list[str]:
     """One sentence per different error; an error of every candidate is not about any one of them."""
     texts = {str(f) for f in failures.values()}
     if len(texts) == 1 and len(failures) > 1:
         return list(texts)
-    return [f"candidate {key}: {failure}" for key, failure in failures.items()]
+    candidates = {task.key for task in tasks if task.candidate}
+    return [f"{'candidate ' if key in candidates else ''}{key}: {failure}" for key, failure in failures.items()]
 
 
 def _console() -> Console:

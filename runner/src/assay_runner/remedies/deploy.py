@@ -10,7 +10,7 @@ import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from assay_api.repair import Deployable
 from assay_api.repair_tactics import TacticsRecord
@@ -22,9 +22,11 @@ from assay_runner.backends.tensorrt.source import strong_model
 from assay_runner.graphs.eight_bit import EightBit
 from assay_runner.models.files import external_tensors
 from assay_runner.remedies.case import Design
-from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import Store, join
-from assay_runner.tensors import Extents
+from assay_runner.tensors import Extents, Progress
+
+if TYPE_CHECKING:
+    from assay_runner.data.datasets import Dataset
 
 MODEL: Final = "model.onnx"
 SCRIPT: Final = "reproduce.sh"
@@ -34,12 +36,31 @@ TACTICS: Final = "tactics.json"
 UNPINNED: Final = "trtexec cannot hold a layer to a tactic: what was audited is the plan beside this file; ship that."
 
 
-def deployed(design: Design, subject: Subject, folder: str, store: Store, workshop: Workshop) -> Deployable:
+class Bench(Protocol):
+    """What writing a model needs: a workshop is one."""
+
+    @property
+    def scratch(self) -> Path:
+        """A folder to work in."""
+        ...
+
+    @property
+    def progress(self) -> Progress:
+        """Told how far it is."""
+        ...
+
+    @property
+    def dataset(self) -> Dataset:
+        """In whose shapes the model is fed."""
+        ...
+
+
+def deployed(design: Design, subject: Subject | None, folder: str, store: Store, workshop: Bench) -> Deployable:
     """Store what is to be deployed below `folder`; the URIs.
 
     Args:
         design: what was built.
-        subject: the build.
+        subject: the build; None where only an emulation of it ran.
         folder: URI.
         store: where it goes.
         workshop: whose scratch folder is used.
@@ -53,7 +74,7 @@ def deployed(design: Design, subject: Subject, folder: str, store: Store, worksh
         for name in _external(model):
             # Of a model of its own there may be many; those that are written here have one.
             found["weights"] = _put(store, model.parent / name, join(folder, name))
-        if subject.built.path.suffix == ".plan":
+        if subject and subject.built.path.suffix == ".plan":
             found["plan"] = _put(store, subject.built.path, join(folder, PLAN))
             if cache := next((subject.built.folder / SHARED).glob("*cache*"), None):
                 found["timing_cache"] = _put(store, cache, join(folder, TIMINGS))
@@ -67,7 +88,7 @@ def deployed(design: Design, subject: Subject, folder: str, store: Store, worksh
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def explicit_model(design: Design, folder: Path, workshop: Workshop) -> Path:
+def explicit_model(design: Design, folder: Path, workshop: Bench) -> Path:
     """The model with every choice written into it, in `folder`.
 
     Raises:

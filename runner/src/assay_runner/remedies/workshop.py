@@ -37,6 +37,7 @@ from assay_runner.evidence import TimingWanted
 from assay_runner.golden.reference import Reference
 from assay_runner.journal import step
 from assay_runner.passes.setting import Setting
+from assay_runner.remedies.aside import Aside
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import BUILD, WHAT, Judged, Said, TrialRecord
 from assay_runner.remedies.kernels import kernels
@@ -151,6 +152,7 @@ class Workshop:
     versions: str
     entries: list[TrialEntry]
     artifacts: str = ""
+    _told: int | None = field(default=None, init=False)
 
     def judged(
         self,
@@ -192,8 +194,9 @@ class Workshop:
         if known is None:
             self.spending.check(oracle)
             self._tell(design, oracle)
-            known = self._tried(request, checks, key, sessions)
-            put_record(self.store, uri, known)
+            known, lasting = self._tried(request, checks, key, sessions)
+            if lasting:
+                put_record(self.store, uri, known)
             taken = False
         else:
             taken = True
@@ -222,9 +225,9 @@ class Workshop:
         try:
             with (
                 step("survey", "looking at every tensor of what is to be repaired"),
-                briefly_built(request, self.case.key, self.scratch, self.progress) as subject,
+                briefly_built(request, self.case.key, self.scratch, self._aside) as subject,
             ):
-                measured = measure(Setting(subject, self.references["search"], self.progress), checks)
+                measured = measure(Setting(subject, self.references["search"], self._aside), checks)
         except (CannotBuild, Died, InvalidInput, Unsupported) as error:
             self.progress.note(f"tensors could not be looked at beforehand: {error}")
             return (), ()
@@ -251,15 +254,20 @@ class Workshop:
         request = self._request(self.case.backend, design)
         with (
             step(f"audit-{key}", f"auditing {key}"),
-            briefly_built(request, key, self.scratch, self.progress) as subject,
+            briefly_built(request, key, self.scratch, self._aside) as subject,
         ):
-            measured = measure(Setting(subject, self.references["unseen"], self.progress), self.checks)
+            measured = measure(Setting(subject, self.references["unseen"], self._aside), self.checks)
             self.spending.count(self.oracle)
             latency = measured.report.latency.median_ms if measured.report.latency else None
             said = tuple(map(Said.of, measured.findings))
             found = Judged(said=said, latency_ms=latency, seconds=self.spending.clock() - started)
             self._note(design, remedy, self.oracle, found, split="unseen")
             yield measured, subject
+
+    @property
+    def _aside(self) -> Aside:
+        """For what is done in a trial: what is told is how far the repair is."""
+        return Aside(self.progress)
 
     def emulating(self, design: Design) -> Design:
         """What stands in for a design on the CPU."""
@@ -288,24 +296,28 @@ class Workshop:
             self.progress.note(error.note)
             return None
 
-    def _tried(self, request: BuildRequest, checks: Sequence[Check], key: str, sessions: int) -> TrialRecord:
-        started, looked = self.spending.clock(), None
+    def _tried(
+        self, request: BuildRequest, checks: Sequence[Check], key: str, sessions: int
+    ) -> tuple[TrialRecord, bool]:
+        """What a trial comes to, and whether it would again: what killed a process here may not elsewhere."""
+        started, looked, lasting = self.spending.clock(), None, True
         try:
             with (
                 step(f"trial-{key}", "trying a repair"),
-                briefly_built(request, self.case.key, self.scratch, self.progress, bool(sessions)) as subject,
+                briefly_built(request, self.case.key, self.scratch, self._aside, bool(sessions)) as subject,
             ):
-                setting = Setting(subject, self.references["search"], self.progress)
+                setting = Setting(subject, self.references["search"], self._aside)
                 said, latency = _judged(setting, checks)
                 kept = _slips(subject, request.order.held)
                 if sessions:
-                    looked = kernels(subject, setting.reference.dataset, sessions, self.progress)
+                    looked = kernels(subject, setting.reference.dataset, sessions, self._aside)
         except (CannotBuild, Died, InvalidInput, Unsupported) as error:
             # Of a design, not of the user's model: the candidate that failed was built of it.
             said = (Said(check=BUILD, verdict=Verdict.INCONCLUSIVE, message=str(error)),)
-            latency, kept = None, ()
+            latency, kept, lasting = None, (), not isinstance(error, Died)
         seconds = self.spending.clock() - started
-        return TrialRecord(files=(), said=said, slips=kept, latency_ms=latency, seconds=seconds, kernels=looked)
+        record = TrialRecord(files=(), said=said, slips=kept, latency_ms=latency, seconds=seconds, kernels=looked)
+        return record, lasting
 
     @property
     def oracle(self) -> Oracle:
@@ -314,11 +326,17 @@ class Workshop:
 
     def _tell(self, design: Design, oracle: Oracle, key: str = "") -> None:
         best = [entry for entry in self.entries if entry.oracle == self.oracle and entry.verdict is Verdict.PASSED]
-        so_far = f"; best so far: {best[-1].words}" if best else ""
-        self.progress.stage("repair", self.spending.budget.builds, "builds")
-        self.progress.advance(self.spending.builds)
-        what = f"auditing {key}" if key else f"trying {design.words} by {oracle}"
-        self.progress.note(f"{what} ({self.spending.left()}{so_far})")
+        so_far = f", best so far {best[-1].words.partition(':')[0]}" if best else ""
+        builds = self.oracle == "build"
+        if self._told is None:
+            budget = self.spending.budget
+            total, unit = (budget.builds, "builds") if builds else (budget.proposals, "emulations")
+            self.progress.stage("repair", total, unit)
+        done = self.spending.builds if builds else self.spending.proposals
+        self.progress.advance(done - (self._told or 0))
+        self._told = done
+        what = f"auditing {key}" if key else f"trying {design.words.partition(':')[0]} by {oracle}"
+        self.progress.note(f"{self.spending.left()}{so_far}; {what}")
 
     def _note(
         self,

@@ -1,0 +1,56 @@
+"""`assay repair`: an audit that looks for a cure of what fails, and lays out what to ship.
+
+What was tried is kept in the run's cache, trial by trial, so that the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay_api.audit import AccuracyAudit
+from assay_api.names import ExitCode
+from assay_api.remedies import Auto, Remedies
+from assay_runner import journal
+from assay_runner.cli.documents import read_audit
+from assay_runner.cli.leftovers import check_free, remove_reports
+
+if TYPE_CHECKING:
+    from assay_runner.cli.local import Ran
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run the only audit of the file, remedies and all."""
+    if arguments.out and not journal.again():
+        remove_reports(Path(arguments.out))
+    audit = _with_remedies(read_audit(arguments.filename, "repair"))
+    from assay_runner.cli.local import folder_of, run_audit
+
+    out = folder_of(arguments.out, audit)
+    if not journal.again():
+        remove_reports(out)
+    check_free(out)
+    return run_audit(audit, arguments, _ended)
+
+
+def _with_remedies(audit: AccuracyAudit) -> AccuracyAudit:
+    """The audit, with every remedy that applies where it names none."""
+    if audit.spec.remedies is not None:
+        return audit
+    spec = audit.spec.model_copy(update={"remedies": Remedies(auto=Auto())})
+    return audit.model_copy(update={"spec": spec})
+
+
+def _ended(ran: Ran) -> int:
+    """Lay out what to ship; 0 exactly where there is something."""
+    from assay_runner.cli.local import asked
+    from assay_runner.cli.recommended import lay_out
+
+    print(lay_out(ran), flush=True)
+    if ran.report.recommendation and ran.report.recommendation.candidate:
+        return ExitCode.PASSED
+    tasks = {task.key: task for task in ran.tasks}
+    beside = [error for key, error in ran.failures.items() if tasks[key].about.beside]
+    # Nothing was looked for, so it cannot be said that there is none.
+    return int(beside[0].exit_code) if beside else asked(ran)
