@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from assay_api.audit import AccuracyAudit
 from assay_api.names import ExitCode
 from assay_api.remedies import Auto, Remedies
-from assay_runner import journal
+from assay_runner import interruption, journal
 from assay_runner.cli.documents import read_audit
+from assay_runner.cli.failures import say
 from assay_runner.cli.leftovers import check_free, remove_reports
 
 if TYPE_CHECKING:
@@ -31,7 +32,12 @@ def command(arguments: argparse.Namespace) -> int:
     if not journal.again():
         remove_reports(out)
     check_free(out)
-    return run_audit(audit, arguments, _ended)
+    try:
+        return run_audit(audit, arguments, _ended)
+    except BaseException:
+        if interruption.came():
+            _stopped(out)
+        raise
 
 
 def _with_remedies(audit: AccuracyAudit) -> AccuracyAudit:
@@ -40,6 +46,13 @@ def _with_remedies(audit: AccuracyAudit) -> AccuracyAudit:
         return audit
     spec = audit.spec.model_copy(update={"remedies": Remedies(auto=Auto())})
     return audit.model_copy(update={"spec": spec})
+
+
+def _stopped(out: Path) -> None:
+    """Say what there is of a repair that was stopped."""
+    kept = [path.parent for path in sorted(out.glob("repair*/*/reproduce.sh"))]
+    best = f"the best so far, not yet judged on unseen samples, lies in {kept[0]}; " if kept else ""
+    say(f"stopped: {best}the same command goes on from here")
 
 
 def _ended(ran: Ran) -> int:

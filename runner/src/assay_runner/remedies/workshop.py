@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -137,6 +137,7 @@ class Workshop:
         versions: of what computes here.
         entries: every trial so far, of whichever case.
         artifacts: URI of the prefix of what remedies of this case leave beside the report.
+        keep: is given what passes on the samples that are searched with, that the best so far is not lost.
     """
 
     case: Case
@@ -152,6 +153,7 @@ class Workshop:
     versions: str
     entries: list[TrialEntry]
     artifacts: str = ""
+    keep: Callable[[Design], None] = lambda design: None
     _told: int | None = field(default=None, init=False)
 
     def judged(
@@ -208,6 +210,8 @@ class Workshop:
             noise="some" if noisy else "none", kernels=known.kernels,
         )  # fmt: skip
         self._note(design, remedy, oracle, found, known=taken)
+        if oracle == self.oracle and found.verdict is Verdict.PASSED:
+            self.keep(design)
         return found
 
     def survey(self, design: Design) -> tuple[tuple[TensorEntry, ...], tuple[Finding, ...]]:

@@ -5,7 +5,8 @@ It comes after the candidates of one GPU product, and is done where one of them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from assay_api.plan import Task, siblings
 from assay_api.remedies import Remedies
@@ -176,6 +177,7 @@ class _Repair:
             entries=self.trials,
             artifacts=join(self.task.folder, FOLDER, case.key),
         )
+        workshop.keep = self._keeping(case, name, workshop)
         try:
             cure = remedy_of(name)(case, self.asked, workshop)
             if cure.design is None:
@@ -186,6 +188,24 @@ class _Repair:
             self._say(case.key, name, f"{error}, and nothing was found that passes", "OutOfBudget")
         except (CannotBuild, Died) as error:
             self._say(case.key, name, str(error), "Inconclusive")
+
+    def _keeping(self, case: Case, name: str, workshop: Workshop) -> Callable[[Design], None]:
+        """Store the best so far where the confirmed one will lie: a repair that is stopped leaves something of use."""
+        least: list[tuple[bool, int]] = []
+
+        def keep(design: Design) -> None:
+            wide = (design.order.precision != case.candidate.precision, len(design.order.held))
+            if least and wide >= least[0]:
+                return
+            least[:] = [wide]
+            words = f"Best so far, not yet judged on samples that no search has seen: {design.words}"
+            said = replace(design, words=words)
+            deployed(said, None, self._folder(self._key(case, name)), self.context.store, workshop)
+
+        return keep
+
+    def _folder(self, key: str) -> str:
+        return join(self.task.folder, key.replace("@", "."))
 
     def _confirmed(self, case: Case, name: str, cure: Cure, workshop: Workshop) -> None:
         """Audit what a remedy found on what no search has seen, and keep what is to be deployed."""
@@ -198,8 +218,7 @@ class _Repair:
             verdict = measured.report.verdict
             if self.task.spec.dataset.synthetic and verdict is Verdict.PASSED:
                 verdict = Verdict.INCONCLUSIVE
-            folder = join(self.task.folder, key.replace("@", "."))
-            deploy = deployed(cure.design, subject, folder, self.context.store, workshop)
+            deploy = deployed(cure.design, subject, self._folder(key), self.context.store, workshop)
             name = key.removesuffix(f"@{self.task.gpu_product}")
             named = {"name": key, "candidate": name, "gpu_product": self.task.gpu_product, "repaired": case.key}
             notes = (*measured.report.notes, f"repaired: {cure.message}")
