@@ -29,6 +29,8 @@ class TrialEntry(Model):
     """The worst finding."""
     because: str = ""
     """That finding, in one sentence."""
+    metric: str | None = None
+    """What its value is, for example snr."""
     value: Number | None = None
     """Its value, where it has one."""
     limit: Number | None = None

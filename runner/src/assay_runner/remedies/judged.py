@@ -96,6 +96,16 @@ class Judged(Model):
         """The worst finding, and of the findings that are as bad the nearest to, or farthest over, its limit."""
         return min(self.said, key=lambda said: (_SEVERITY.index(said.verdict), margin(said)), default=None)
 
+    @property
+    def shown(self) -> Said | None:
+        """The finding to tell of: the worst; where all passed, one whose limit can be come near to."""
+        passed = self.verdict is Verdict.PASSED
+        return (
+            min(self.said, key=lambda said: (passed and not said.limit, margin(said)))
+            if passed and self.said
+            else self.worst
+        )
+
     def without(self, checks: Iterable[str]) -> Judged:
         """The same, checks left out that cannot tell anything here."""
         left = frozenset(checks)

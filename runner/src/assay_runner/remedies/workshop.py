@@ -351,7 +351,7 @@ class Workshop:
         split: Part = "search",
         known: bool = False,
     ) -> None:
-        worst = found.worst
+        worst = found.shown
         self.entries.append(
             TrialEntry(
                 number=len(self.entries) + 1,
@@ -362,6 +362,7 @@ class Workshop:
                 wide=len(design.order.held),
                 verdict=found.verdict,
                 because=found.slips[0] if found.slips else worst.message if worst else "",
+                metric=worst.metric if worst else None,
                 value=worst.value if worst else None,
                 limit=worst.limit if worst else None,
                 latency_ms=found.latency_ms,

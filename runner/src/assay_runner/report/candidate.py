@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from assay_api.entries import MetricEntry, OutputEntry
 from assay_api.names import REPORT_HTML
+from assay_api.plan import REPAIR
 from assay_api.report import CandidateReport, Report, Verdict
 from assay_runner.report.chart import chart
 from assay_runner.report.engine import achieved_text, engine_parts
@@ -127,8 +128,11 @@ def parts_of(candidate: CandidateReport, index: int, *, level: int, whole: bool)
 
 
 def _own_page(candidate: CandidateReport) -> Html:
-    address = f"{quote(candidate.name.replace('@', '.'), safe='')}/{REPORT_HTML}"
-    link = el("a", {"href": address}, f"the page of {candidate.name}")
+    task = candidate.name
+    if candidate.repaired:
+        task = REPAIR if candidate.gpu_product is None else f"{REPAIR}@{candidate.gpu_product}"
+    address = f"{quote(task.replace('@', '.'), safe='')}/{REPORT_HTML}"
+    link = el("a", {"href": address}, f"the page of {task}")
     return el("p", {"class": "own"}, "Ranges, histograms and the engine's layers are on ", link, ".")
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from assay_api.repair import RemedyEntry, RepairEntry
-from assay_api.report import Report
+from assay_api.report import Report, Verdict
+from assay_runner.report.figures import count
 
 OUTCOMES: Final = {
     "Cured": "cured",
@@ -18,6 +19,7 @@ OUTCOMES: Final = {
 }
 """Every outcome of a remedy in a few words, what is worth most first."""
 _WORTH: Final = tuple(OUTCOMES)
+_VERDICTS: Final = {"Cured": Verdict.PASSED, "SearchOnly": Verdict.FAILED, "NotCured": Verdict.FAILED}
 
 
 def best_remedies(repairs: Iterable[RepairEntry]) -> tuple[RemedyEntry, ...]:
@@ -42,7 +44,27 @@ def _said(entry: RemedyEntry) -> str:
     return f"{OUTCOMES[entry.outcome]}{how}"
 
 
-def repair_of(report: Report, key: str) -> RemedyEntry | None:
-    """The remedy that made a repaired candidate."""
-    entries = (entry for repair in report.repair for entry in repair.remedies)
-    return next((entry for entry in entries if entry.repaired == key), None)
+def verdict_of(entry: RemedyEntry) -> Verdict:
+    """The verdict that an outcome amounts to."""
+    return _VERDICTS.get(entry.outcome, Verdict.INCONCLUSIVE)
+
+
+def budget_words(report: Report, entry: RepairEntry) -> str:
+    """What a repair has cost, of what it might."""
+    budget = report.spec.remedies.budget if report.spec and report.spec.remedies else None
+    of = (
+        (f" of {count(budget.builds)}", f" of {count(budget.proposals)}", f" of {budget.minutes} min")
+        if budget
+        else ("",) * 3
+    )
+    return (
+        f"{count(entry.builds)}{of[0]} builds, {count(entry.proposals)}{of[1]} emulations, "
+        f"{duration(entry.seconds)}{of[2]}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time that people wait."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

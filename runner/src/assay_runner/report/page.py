@@ -24,6 +24,7 @@ from assay_runner.report.embedded import carries, embedded
 from assay_runner.report.engine import machines
 from assay_runner.report.made import noise, provenance
 from assay_runner.report.markup import Html, data_block, el, facts, join
+from assay_runner.report.repair import repair_section
 from assay_runner.report.results import findings_list
 from assay_runner.report.summary import candidates_table, hero
 from assay_runner.report.values import cell
@@ -114,6 +115,8 @@ def _links(report: Report) -> Html:
         shown = parts_of(report.candidates[0], 0, level=3, whole=True)
         named = [(f"candidate-0-{part.key}", _SHORT[part.key]) for part in shown if part.key in _SHORT]
         parts = [parts[0], *named, parts[1]]
+    if report.repair:
+        parts.insert(1 if is_summary(report) and report.candidates else 0, ("repair", "Repair"))
     return join(el("a", {"href": f"#{target}"}, text) for target, text in parts)
 
 
@@ -133,7 +136,9 @@ def _main(report: Report, whole: bool) -> Html:
     places = range(len(report.candidates))
     if not is_summary(report):
         sheets = [candidate_sheets(report, i, carried=i in carried) for i in places]
-        return join([hero(report), findings_list(report, anchors), sheets, _run(report)])
+        return join(
+            [hero(report), repair_section(report, anchors), findings_list(report, anchors), sheets, _run(report)]
+        )
     sections = [candidate_section(report, i, whole=whole, carried=i in carried) for i in places]
     details = el(
         "section", {"aria-labelledby": "details"}, el("h2", {"id": "details"}, "Candidate by candidate"), sections
@@ -142,6 +147,7 @@ def _main(report: Report, whole: bool) -> Html:
         [
             hero(report),
             candidates_table(report) if sections else None,
+            repair_section(report, anchors),
             findings_list(report, anchors),
             details if sections else None,
             _run(report),

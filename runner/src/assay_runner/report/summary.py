@@ -48,10 +48,11 @@ def hero(report: Report) -> Html:
     """Verdict, headline, emulation, recommendation and the facts of the run."""
     verdict = overall(report)
     title = el("h1", None, icon(verdict), el("span", None, str(verdict)))
+    of = "" if report.repair else "candidate "
     return el(
         "section",
         {"class": f"hero {tone(verdict)}", "aria-label": "Verdict"},
-        el("p", {"class": "audit"}, report.audit, None if report.recommendation else f", candidate {report.task}"),
+        el("p", {"class": "audit"}, report.audit, None if report.recommendation else f", {of}{report.task}"),
         title,
         el("p", {"class": "headline"}, headline(report)),
         _leading(report),
@@ -189,7 +190,7 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
     achieved = achieved_text(candidate)
     little = any(remarkable(f) and f.check == "achievedPrecision" for f in findings_of(report, candidate.name))
     return [
-        (link, candidate.name),
+        ([link, _small(f"repair of {candidate.repaired}") if candidate.repaired else None], candidate.name),
         ([badge(verdict), el("span", {"class": "tag ship"}, "ship") if shipped else None], SEVERITY[verdict]),
         ([precision, _small([how, emulated])], precision),
         (_accuracy(candidate), metrics[0][1] if metrics else None),

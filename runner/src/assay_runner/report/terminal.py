@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assay_api.report import CandidateReport, Finding, Report, Verdict
+from assay_runner.report.cures import OUTCOMES, budget_words, verdict_of
 from assay_runner.report.figures import NOT_MEASURED, bound, figure, milliseconds
 from assay_runner.report.wording import (
     EMULATED,
@@ -60,6 +61,7 @@ def print_verdicts(report: Report, console: Console) -> None:
         _findings(console, group)
     if left := sum(map(len, told[SENTENCES:])):
         _sentence(console, Text(f"... and {left} more findings, in the report."))
+    _repairs(report, console)
     messages = {finding.message for finding in report.findings}
     for error in dict.fromkeys(c.error for c in report.candidates if c.error and c.error not in messages):
         names = ", ".join(candidate.name for candidate in report.candidates if candidate.error == error)
@@ -68,6 +70,16 @@ def print_verdicts(report: Report, console: Console) -> None:
     _sentence(console, _marked(console, overall(report), f"{overall(report)}. {headline(report)}"))
     if recommendation(report):
         _sentence(console, Text(_safe(console, f"Recommendation: {recommendation(report)}"), style="bold"))
+
+
+def _repairs(report: Report, console: Console) -> None:
+    """What was tried of every candidate that failed, and what came of it."""
+    for entry in report.repair:
+        console.print()
+        _sentence(console, Text(_safe(console, f"Repair: {len(entry.trials)} trials, {budget_words(report, entry)}")))
+        for remedy in entry.remedies:
+            text = f"{remedy.candidate}, {remedy.remedy}: {OUTCOMES[remedy.outcome]}: {remedy.message}"
+            _sentence(console, _marked(console, verdict_of(remedy), text))
 
 
 def _told(report: Report) -> list[Finding]:

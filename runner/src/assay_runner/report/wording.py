@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from assay_api.report import BuildEntry, CandidateReport, Finding, Report, Verdict, worst
 from assay_runner.report.figures import NOT_MEASURED, bound, breaches, figure, metric_of, number, percent
@@ -144,7 +145,26 @@ def first(findings: Iterable[Finding]) -> Finding | None:
     return min(findings, key=lambda f: (SEVERITY[f.verdict], f.value is None, -strain(f)), default=None)
 
 
-def strain(finding: Finding) -> float:
+class Limited(Protocol):
+    """A figure that may have a limit."""
+
+    @property
+    def metric(self) -> str | None:
+        """What it is."""
+        ...
+
+    @property
+    def value(self) -> float | None:
+        """The figure."""
+        ...
+
+    @property
+    def limit(self) -> float | None:
+        """Its limit."""
+        ...
+
+
+def strain(finding: Limited) -> float:
     """How near to or beyond its limit a value lies, 1 at the limit; NaN is beyond everything."""
     value, limit = finding.value, finding.limit
     if value is None or limit is None:

@@ -219,8 +219,8 @@ class _Repair:
             if self.task.spec.dataset.synthetic and verdict is Verdict.PASSED:
                 verdict = Verdict.INCONCLUSIVE
             deploy = deployed(cure.design, subject, self._folder(key), self.context.store, workshop)
-            name = key.removesuffix(f"@{self.task.gpu_product}")
-            named = {"name": key, "candidate": name, "gpu_product": self.task.gpu_product, "repaired": case.key}
+            short = key.removesuffix(f"@{self.task.gpu_product}")
+            named = {"name": key, "candidate": short, "gpu_product": self.task.gpu_product, "repaired": case.key}
             notes = (*measured.report.notes, f"repaired: {cure.message}")
             self.candidates.append(measured.report.model_copy(update={**named, "verdict": verdict, "notes": notes}))
             self.findings += measured.findings
