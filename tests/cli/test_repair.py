@@ -18,7 +18,7 @@ import pytest
 
 from assay_api.remedies import Auto, Remedies
 from tests.cli.audits import Ended, assay, document, report_of, spec, write
-from tests.models import constant, layer_norm, model, node, value
+from tests.models import constant, model, node, value
 from tests.runner.io.made import shard
 
 FP16: Final = {"name": "fp16", "backend": "onnxruntime", "precision": "fp16"}
@@ -30,13 +30,18 @@ BEYOND_FP32: Final[dict[str, Any]] = {"golden": {"precision": "fp64"}, "checks":
 
 
 def overflowing() -> onnx.ModelProto:
-    """A LayerNorm as before opset 17, on values whose squares FP16 cannot hold, and what follows it."""
-    norm = layer_norm().graph
-    weights = np.random.default_rng(3).standard_normal((16, 4)).astype(np.float32)
-    nodes = [*norm.node, node("MatMul", "y w", "h"), node("Relu", "h", "r"), node("Add", "r one", "logits")]
+    """Two blocks of six; in the first, squares that FP16 cannot hold are made, and made small again."""
+    random = np.random.default_rng(3)
+    weights = {f"w{block}": random.standard_normal((16, 16)).astype(np.float32) / 4 for block in "01"}
+    nodes = [node("Mul", "x x", "square"), node("Mul", "square small", "h")]
+    for block, (given, made) in enumerate([("h", "g"), ("g", "logits")]):
+        nodes += [node("MatMul", f"{given} w{block}", f"m{block}"), node("Relu", f"m{block}", f"r{block}"),
+                  node("Add", f"r{block} one", f"a{block}"), node("Tanh", f"a{block}", f"t{block}"),
+                  node("Add", f"t{block} r{block}", made)]  # fmt: skip
+    constants = [constant("one", np.float32(1)), constant("small", np.float32(1e-5))]
     return model(
-        nodes, [value("x", "N", 16)], [value("logits", "N", 4)],
-        [*norm.initializer, constant("w", weights), constant("one", np.float32(1))],
+        nodes, [value("x", "N", 16)], [value("logits", "N", 16)],
+        [*constants, *(constant(name, array) for name, array in weights.items())],
     )  # fmt: skip
 
 
@@ -84,8 +89,7 @@ def test_what_overflows_in_fp16_is_cured_and_laid_out(tmp_path: Path, capsys: py
     assert (entry.search_samples + entry.unseen_samples, len(entry.trials) > 2) == (48, True)
     assert [trial.split for trial in entry.trials].count("unseen") == 1
     wide = next(remedy.wide for remedy in entry.remedies if remedy.outcome == "Cured")
-    assert "squared.node" in wide
-    assert set(wide) <= {n.name for n in overflowing().graph.node[:7]}
+    assert set(wide) == {"square.node", "h.node"}, "where the squares are made, and where they are read"
     recommended = tmp_path / "out" / "recommended"
     assert (note(tmp_path)["candidate"], note(tmp_path)["repairOf"]) == ("fp16-precision", "fp16")
     assert {*note(tmp_path)["files"], "recommended.json"} == {path.name for path in recommended.iterdir()}
@@ -174,12 +178,12 @@ def test_stopped_at_any_moment_it_goes_on(
     staged(tmp_path)
     with started(tmp_path) as process:
         until = time.monotonic() + 120
-        while len(trials(tmp_path)) < 3 and time.monotonic() < until:
+        while len(trials(tmp_path)) < 2 and time.monotonic() < until:
             time.sleep(0.01)
         os.killpg(process.pid, number)
         said = process.communicate(timeout=60)[1]
     before = trials(tmp_path)
-    assert len(before) >= 3
+    assert len(before) >= 2
     if number == signal.SIGTERM:
         assert process.returncode == 143
         assert "the same command goes on from here" in said

@@ -11,7 +11,7 @@ from assay_api.report import Report
 from assay_runner.report import render_html
 from tests.lab.toolchain import debian
 from tests.pages.browser import Browser, chromium
-from tests.unit.report import engines, samples
+from tests.unit.report import engines, repairs, samples
 
 SUMMARIES = {
     "passed": samples.passed,
@@ -19,6 +19,7 @@ SUMMARIES = {
     "inconclusive": samples.inconclusive,
     "emulated": samples.emulated,
     "deep": samples.deep,
+    "repaired": repairs.repaired,
     "fleet": engines.fleet,
     "crowd": engines.crowd,
 }

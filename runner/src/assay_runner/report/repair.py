@@ -114,7 +114,7 @@ def _remedy(remedy: RemedyEntry) -> Html:
         "li",
         {"class": f"finding {tone(verdict)}"},
         el("p", {"class": "where"}, badge(verdict), code(remedy.remedy), el("span", None, OUTCOMES[remedy.outcome])),
-        el("p", {"class": "sentence"}, remedy.message),
+        el("p", {"class": "said"}, remedy.message),
         lists,
         el("p", {"class": "quiet"}, _MINIMAL[remedy.minimal]) if remedy.minimal and remedy.wide else None,
         [el("h4", None, "To deploy"), facts(deploy)] if deploy else None,
