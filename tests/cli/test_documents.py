@@ -324,6 +324,37 @@ def test_the_plan_of_what_needs_no_engine_tells_of_none(tmp_path: Path, capsys: 
     assert "builds per" not in ended.out
 
 
+def test_the_plan_tells_what_a_repair_may_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    remedies = {"precision": {}, "calibration": {}, "budget": {"builds": 12, "minutes": 30}}
+    ended = assay(capsys, "plan", "-f", write(tmp_path, changed(candidates=[TENSORRT], remedies=remedies)))
+    lines = [" ".join(line.split()) for line in ended.out.splitlines()]
+    assert "repair repair golden, trt 1 any" in lines
+    assert "4 tasks, 2 GPUs in all, at most 1 at once (maxParallel: 4)" in lines
+    assert lines[-1] == (
+        "a repair (calibration, precision) only where a candidate fails: at most 12 builds, 2000 emulations and 30 "
+        "min; searched with 50% of the samples, judged on the others"
+    )
+
+
+@pytest.mark.parametrize(
+    ("remedies", "told"),
+    [
+        ({}, "remedies names none: write auto: {} for all that apply, or name some"),
+        ({"auto": {}, "searchShare": 1}, "spec.remedies.searchShare"),
+        ({"precise": {}}, "spec.remedies.precise: unknown field"),
+        ({"precision": {"to": ["fp8"]}}, "spec.remedies.precision.to[0]"),
+        ({"auto": {}, "budget": {"builds": 0}}, "spec.remedies.budget.builds"),
+        ({"calibration": {"methods": ["mse", "mse"]}}, "spec.remedies.calibration"),
+    ],
+)
+def test_remedies_that_mean_nothing_are_refused(
+    remedies: dict[str, Any], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = assay(capsys, "validate", "-f", write(tmp_path, changed(remedies=remedies)))
+    assert ended.code == 64
+    assert told in ended.out + ended.err
+
+
 def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     ended = assay(capsys, "schema")
     assert ended.code == 0

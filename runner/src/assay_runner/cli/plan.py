@@ -7,6 +7,7 @@ import argparse
 from assay_api.audit import AccuracyAudit, AuditSpec
 from assay_api.names import ANNOTATION_RERUN, ExitCode
 from assay_api.plan import Task, cache_folder, plan, run_digest, run_folder
+from assay_api.remedies import REMEDIES
 from assay_runner.cli.documents import read_audits
 
 
@@ -19,10 +20,12 @@ def command(arguments: argparse.Namespace) -> int:
         print(f"{name}, run {run}")
         print("\n".join(_table(tasks)))
         gpus = [t.gpus for t in tasks if t.gpus]
-        most = sum(sorted(gpus, reverse=True)[: audit.spec.max_parallel])
+        # A repair comes after the candidates, so that it holds no GPU beside them.
+        groups = [[t.gpus for t in tasks if t.about.beside is beside] for beside in (False, True)]
+        most = max(sum(sorted(group, reverse=True)[: audit.spec.max_parallel]) for group in groups)
         at_once = f", at most {most} at once (maxParallel: {audit.spec.max_parallel})" if gpus else ""
         print(f"{len(tasks)} tasks, {sum(gpus)} GPUs in all{at_once}")
-        print("".join(f"{line}\n" for line in _builds(audit.spec)), end="")
+        print("".join(f"{line}\n" for line in (*_builds(audit.spec), *_repair(audit.spec))), end="")
     return ExitCode.PASSED
 
 
@@ -39,6 +42,19 @@ def _builds(spec: AuditSpec) -> list[str]:
     return [
         f"{count} per tensorrt candidate: the engine{beside}",
         "more only where a check fails inside a fused layer, outputs differ, or a probe cannot be built whole",
+    ]
+
+
+def _repair(spec: AuditSpec) -> list[str]:
+    """When there is a repair, by which remedies, and what it may cost."""
+    if spec.remedies is None:
+        return []
+    named = ", ".join(name for name in REMEDIES if spec.remedies.asked(name))
+    budget = spec.remedies.budget
+    return [
+        f"a repair ({named}) only where a candidate fails: at most {budget.builds} builds, {budget.proposals} "
+        f"emulations and {budget.minutes} min; searched with {spec.remedies.search_share:.0%} of the samples, judged "
+        "on the others"
     ]
 
 
