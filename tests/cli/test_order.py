@@ -15,7 +15,7 @@ from assay_api.plan import KINDS, After, Task, TaskKind, in_order, plan
 from assay_api.report import Verdict
 from assay_api.result import TaskResult
 from assay_runner.cli.local import run_all
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import AuditError, InvalidInput
 from assay_runner.progress.tracker import Tracker
 from assay_runner.progress.views import PlainView
 from assay_runner.stores.memory import MemoryStore
@@ -52,7 +52,7 @@ def tasks() -> tuple[Task, ...]:
 @pytest.fixture
 def noting(monkeypatch: pytest.MonkeyPatch) -> Noting:
     noting = Noting()
-    monkeypatch.setitem(KINDS, "repair", TaskKind("a repair", "Repairing", "what failed"))
+    monkeypatch.setitem(KINDS, "repair", TaskKind("a repair", "Repairing", "what failed", beside=True))
     for kind in KINDS:
         monkeypatch.setitem(TASKS, kind, "tests.noted:run")
     module = types.ModuleType("tests.noted")
@@ -61,8 +61,8 @@ def noting(monkeypatch: pytest.MonkeyPatch) -> Noting:
     return noting
 
 
-def run(tmp_path: Path) -> None:
-    run_all(tasks(), Context(MemoryStore(), tmp_path, Tracker(PlainView(io.StringIO()))))
+def run(tmp_path: Path) -> dict[str, AuditError]:
+    return run_all(tasks(), Context(MemoryStore(), tmp_path, Tracker(PlainView(io.StringIO()))))
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,13 @@ def test_a_task_is_done_on_its_condition(
     noting.verdicts["fp16"] = fp16
     run(tmp_path)
     assert noting.done == order
+
+
+def test_what_is_done_beside_may_fail(noting: Noting, tmp_path: Path) -> None:
+    noting.verdicts |= {"fp16": Verdict.FAILED, "repair": None}
+    failures = run(tmp_path)
+    assert noting.done == ["golden", "fp16", "bf16", "repair", "summary"]
+    assert {key: str(error) for key, error in failures.items()} == {"repair": "cannot be used"}
 
 
 def test_without_golden_outputs_nothing_else_is_done(noting: Noting, tmp_path: Path) -> None:

@@ -247,12 +247,12 @@ class Workshop:
             remedy: whose.
             key: what to call the candidate.
 
+        It is done whatever is left of the budget, for without it all that was spent is lost.
+
         Raises:
-            OutOfBudget: the budget is spent.
             CannotBuild: it cannot be built.
             Unavailable: memory or the device gave out.
         """
-        self.spending.check(self.oracle)
         self._tell(design, self.oracle, key)
         started = self.spending.clock()
         request = self._request(self.case.backend, design)

@@ -19,7 +19,7 @@ from assay_runner.backends.seams import Keeping
 from assay_runner.checks import parse_checks
 from assay_runner.data.datasets import Dataset
 from assay_runner.digests import cache_key
-from assay_runner.errors import CannotBuild, Died
+from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
 from assay_runner.golden.reference import Reference
 from assay_runner.models.loading import LoadedModel
 from assay_runner.remedies import REMEDIES, remedy_of
@@ -186,7 +186,8 @@ class _Repair:
                 self._confirmed(case, name, cure, workshop)
         except OutOfBudget as error:
             self._say(case.key, name, f"{error}, and nothing was found that passes", "OutOfBudget")
-        except (CannotBuild, Died) as error:
+        except (CannotBuild, Died, InvalidInput, Unsupported) as error:
+            # What other remedies found must not be lost with it.
             self._say(case.key, name, str(error), "Inconclusive")
 
     def _keeping(self, case: Case, name: str, workshop: Workshop) -> Callable[[Design], None]:
