@@ -159,6 +159,30 @@ def test_a_folder_of_somebody_else_stays(tmp_path: Path, capsys: pytest.CaptureF
     assert (tmp_path / "out" / "recommended" / "mine.txt").read_text() == "mine"
 
 
+def test_no_candidate_takes_the_place_of_what_is_to_be_shipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    staged(tmp_path)
+    ended = repair(tmp_path, capsys, candidates=[{**FP32, "name": "recommended"}])
+    assert ended.code == 64
+    assert "give that candidate another name" in ended.err
+
+
+@pytest.mark.parametrize(("most", "outcome", "code"), [(2, "OutOfBudget", 1), (4, "Cured", 0)])
+def test_of_a_spent_budget_the_best_so_far_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], most: int, outcome: str, code: int
+) -> None:
+    """And a larger one goes on from what the smaller has paid for."""
+    staged(tmp_path)
+    remedies = {"precision": {}, "budget": {"proposals": most}}
+    assert repair(tmp_path, capsys, remedies=remedies).code == code
+    assert {remedy.outcome for remedy in report_of(tmp_path).repair[0].remedies} == {outcome}
+    before = trials(tmp_path)
+    assert repair(tmp_path, capsys, remedies={"precision": {}}).code == 0
+    entry = report_of(tmp_path).repair[0]
+    assert sum(trial.known for trial in entry.trials) >= len(before)
+
+
 def started(folder: Path) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "assay_runner", "repair", "-f", audit(folder), "--out", str(folder / "out")]
     return subprocess.Popen(

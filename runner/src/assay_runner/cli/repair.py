@@ -15,7 +15,8 @@ from assay_api.remedies import Auto, Remedies
 from assay_runner import interruption, journal
 from assay_runner.cli.documents import read_audit
 from assay_runner.cli.failures import say
-from assay_runner.cli.leftovers import check_free, remove_reports
+from assay_runner.cli.leftovers import RECOMMENDED, check_free, remove_reports
+from assay_runner.errors import InvalidInput
 
 if TYPE_CHECKING:
     from assay_runner.cli.local import Ran
@@ -26,6 +27,8 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.out and not journal.again():
         remove_reports(Path(arguments.out))
     audit = _with_remedies(read_audit(arguments.filename, "repair"))
+    if any(candidate.name == RECOMMENDED for candidate in audit.spec.candidates):
+        raise InvalidInput(f"`assay repair` lays out what to ship in {RECOMMENDED}/: give that candidate another name")
     from assay_runner.cli.local import folder_of, run_audit
 
     out = folder_of(arguments.out, audit)

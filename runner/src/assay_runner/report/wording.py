@@ -88,13 +88,10 @@ def headline(report: Report) -> str:
         return "No candidate could be repaired." if report.repair else "No candidate was measured."
     said = [_headline(report, asked)] if asked else []
     if repaired:
-        passed = sum(candidate_verdict(report, c) is Verdict.PASSED for c in repaired)
-        alone = len(repaired) == 1
-        said.append(
-            f"The repair {'stays' if passed else 'does not stay'} within every limit."
-            if alone
-            else f"Of {len(repaired)} repairs {passed} {'stays' if passed == 1 else 'stay'} within every limit."
-        )
+        verdicts = [candidate_verdict(report, candidate) for candidate in repaired]
+        passed = verdicts.count(Verdict.PASSED)
+        several = f"Of {len(repaired)} repairs {passed} {'stays' if passed == 1 else 'stay'} within every limit."
+        said.append(_REPAIR[verdicts[0]] if len(repaired) == 1 else several)
     return " ".join(said)
 
 
@@ -117,6 +114,13 @@ _ALONE = {
     Verdict.PASSED: "The candidate stays within every limit.",
     Verdict.FAILED: "The candidate is outside a limit.",
     Verdict.INCONCLUSIVE: "The candidate could not be judged.",
+}
+
+
+_REPAIR = {
+    Verdict.PASSED: "The repair stays within every limit.",
+    Verdict.FAILED: "The repair is outside a limit.",
+    Verdict.INCONCLUSIVE: "The repair could not be judged.",
 }
 
 
