@@ -72,13 +72,14 @@ def _remove_recommended(folder: Path) -> None:
         return
     files = note.get("files")
     for name in (*(files if isinstance(files, list) else ()), RECOMMENDED_NOTE):
-        if isinstance(name, str) and Path(name).name == name:
+        if isinstance(name, str) and not Path(name).is_absolute() and ".." not in Path(name).parts:
             try:
                 (folder / name).unlink(missing_ok=True)
             except OSError as error:
                 raise disk_error(error, folder / name) from error
-    with suppress(OSError):
-        folder.rmdir()
+            for parent in Path(name).parents:
+                with suppress(OSError):
+                    (folder / parent).rmdir()
 
 
 def _candidates(out: Path) -> list[Path]:

@@ -25,8 +25,8 @@ from assay_runner.cli.local import Ran
 from assay_runner.data.datasets import Dataset
 from assay_runner.errors import AuditError
 from assay_runner.remedies.case import Design
-from assay_runner.remedies.deploy import SCRIPT, deployed
-from assay_runner.stores import basename
+from assay_runner.remedies.deploy import MODEL, SCRIPT, deployed, external_files
+from assay_runner.stores import basename, beside
 from assay_runner.tasks.candidate import calibration_of
 from assay_runner.tasks.environment import versions
 from assay_runner.tasks.golden import dataset_of
@@ -84,9 +84,12 @@ def _laid_out(ran: Ran, folder: Path, part: Path) -> str:
 def _copied(deploy: Deployable, folder: Path, ran: Ran) -> Deployable:
     """The files of a repair, where the run has stored them, in the folder."""
     uris = deploy.model_dump(exclude_none=True)
+    folder.mkdir(exist_ok=True)
     for uri in uris.values():
-        folder.mkdir(exist_ok=True)
         ran.context.store.get(uri, folder / basename(uri))
+    for name in external_files(folder / MODEL) if deploy.model else ():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        ran.context.store.get(beside(deploy.model or "", name), folder / name)
     return Deployable.model_validate({what: f"file://{folder / basename(uri)}" for what, uri in uris.items()})
 
 
@@ -126,6 +129,7 @@ def _written(ran: Ran, chosen: CandidateReport, deploy: Deployable, remark: str)
     """Write the note, and say what is there."""
     part, folder, found = ran.out / PART, ran.out / RECOMMENDED, ran.report.recommendation
     names = {what: basename(uri) for what, uri in to_wire(deploy).items()}
+    files = sorted(str(path.relative_to(part)) for path in part.rglob("*") if path.is_file())
     script = part / SCRIPT
     if script.exists():
         script.chmod(0o755)
@@ -136,7 +140,7 @@ def _written(ran: Ran, chosen: CandidateReport, deploy: Deployable, remark: str)
         "why": found.message if found else "",
         "remark": remark or None,
         "run": ran.report.run,
-        "files": sorted(names.values()),
+        "files": files,
         "validFor": next((each.valid_for for each in ran.report.repair if chosen.repaired), None),
         "deploy": names,
     }
@@ -145,5 +149,5 @@ def _written(ran: Ran, chosen: CandidateReport, deploy: Deployable, remark: str)
     if folder.exists():
         folder.rmdir()
     part.rename(folder)
-    told = f"To ship {chosen.name}: {folder} with {', '.join(sorted(names.values()))}"
+    told = f"To ship {chosen.name}: {folder} with {', '.join(files)}"
     return f"{told}; {remark}." if remark else f"{told}."

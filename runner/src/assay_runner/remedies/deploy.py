@@ -71,14 +71,14 @@ def deployed(design: Design, subject: Subject | None, folder: str, store: Store,
     try:
         model = explicit_model(design, scratch, workshop)
         found: dict[str, str] = {"model": _put(store, model, join(folder, MODEL))}
-        for name in _external(model):
+        for name in external_files(model):
             # Of a model of its own there may be many; those that are written here have one.
             found["weights"] = _put(store, model.parent / name, join(folder, name))
         if subject and subject.built.path.suffix == ".plan":
             found["plan"] = _put(store, subject.built.path, join(folder, PLAN))
             if cache := next((subject.built.folder / SHARED).glob("*cache*"), None):
                 found["timing_cache"] = _put(store, cache, join(folder, TIMINGS))
-        if subject.built.tactics is not None:
+        if subject and subject.built.tactics is not None:
             store.put(join(folder, TACTICS), _record(subject, design).file)
             found["tactics"] = join(folder, TACTICS)
         script = reproduction(design, workshop.dataset.extents(), "timing_cache" in found).encode()
@@ -155,7 +155,8 @@ def _record(subject: Subject, design: Design) -> TacticsRecord:
     return TacticsRecord(words=design.words, source=found.source, tactics=found.tactics, unseen=found.unseen)
 
 
-def _external(model: Path) -> list[str]:
+def external_files(model: Path) -> list[str]:
+    """Names of the files beside a model that hold its weights."""
     import onnx
 
     return sorted({name for name, _end in external_tensors(onnx.load(str(model), load_external_data=False))})

@@ -28,6 +28,7 @@ _DEPLOY: Final = (
     ("calibration", "Calibration"),
     ("timing_cache", "Timing cache"),
     ("plan", "Engine"),
+    ("tactics", "Tactics"),
     ("reproduce", "Script that builds it"),
 )
 _HEADERS: Final = ("Trial", "Verdict", "What was tried", "By", "Nodes wide", "Worst figure", "Latency", "Time")
