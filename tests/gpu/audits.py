@@ -113,7 +113,7 @@ def audit(
     }
 
 
-def run(document: Mapping[str, Any], folder: Path) -> Audited:
+def run(document: Mapping[str, Any], folder: Path, command: str = "run") -> Audited:
     """Run an audit in this process and read its report; a copy is kept where the environment says so.
 
     Its artifact store is its own but for the timing cache.
@@ -126,7 +126,7 @@ def run(document: Mapping[str, Any], folder: Path) -> Audited:
     file = folder / f"{name}.yaml"
     file.write_text(yaml.safe_dump(dict(document), sort_keys=False))
     shared_by_audits(out / "cache")
-    code = run_command(["run", "-f", str(file), "--out", str(out)])
+    code = run_command([command, "-f", str(file), "--out", str(out)])
     report = out / "report.json"
     if kept := os.environ.get(KEEP):
         Path(kept).mkdir(parents=True, exist_ok=True)

@@ -66,3 +66,27 @@ def test_a_layer_norm_as_one_operator_needs_nothing_wide(tmp_path: Path) -> None
     found = cure(entry)
     assert entry.builds <= MOST_BUILDS
     assert told.candidate(found.repaired or "").verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(("precision", "repair_of"), [("fp16", "fp16"), ("fp32", None)])
+def test_the_command_lays_out_an_engine(tmp_path: Path, precision: str, repair_of: str | None) -> None:
+    """Of a repair, and of a candidate that needs none."""
+    candidate = trt(precision, typing="strong")
+    document = audit(
+        "laid-out",
+        DIGITS / "digits-vit-decomposed.onnx",
+        DIGITS / "data",
+        [candidate],
+        CHECKS,
+        batch=64,
+        labels="label",
+    )
+    document["spec"]["remedies"] = {"precision": {}}
+    told = run(document, tmp_path, "repair")
+    assert told.code == 0
+    recommended = told.out / "recommended"
+    note = json.loads((recommended / "recommended.json").read_text())
+    assert note.get("repairOf") == (candidate["name"] if repair_of else None)
+    assert {"model.onnx", "model.plan", "timing.cache", "reproduce.sh"} <= set(note["files"])
+    assert sorted([*note["files"], "recommended.json"]) == sorted(path.name for path in recommended.iterdir())
+    onnx.checker.check_model(onnx.load(str(recommended / "model.onnx")))
