@@ -183,6 +183,25 @@ def test_of_a_spent_budget_the_best_so_far_is_left(
     assert sum(trial.known for trial in entry.trials) >= len(before)
 
 
+def test_what_killed_a_process_once_is_tried_again_by_the_next_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run itself goes on without that trial, and keeps no answer of it."""
+    staged(tmp_path)
+    with started(tmp_path) as process:
+        until = time.monotonic() + 120
+        while not trials(tmp_path) and time.monotonic() < until:
+            time.sleep(0.01)
+        [worker] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(worker), signal.SIGKILL)
+        said = process.communicate(timeout=120)[1]
+    assert "going on without it" in said
+    assert process.returncode in (0, 1, 2), "2 where it died between two trials"
+    assert repair(tmp_path, capsys).code == 0
+    entry = report_of(tmp_path).repair[0]
+    assert [trial.because for trial in entry.trials if trial.verdict == "Inconclusive"] == []
+
+
 def started(folder: Path) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "assay_runner", "repair", "-f", audit(folder), "--out", str(folder / "out")]
     return subprocess.Popen(

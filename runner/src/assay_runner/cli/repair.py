@@ -16,7 +16,7 @@ from assay_runner import interruption, journal
 from assay_runner.cli.documents import read_audit
 from assay_runner.cli.failures import say
 from assay_runner.cli.leftovers import RECOMMENDED, check_free, remove_reports
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild, Died, InvalidInput
 
 if TYPE_CHECKING:
     from assay_runner.cli.local import Ran
@@ -68,5 +68,7 @@ def _ended(ran: Ran) -> int:
         return ExitCode.PASSED
     tasks = {task.key: task for task in ran.tasks}
     beside = [error for key, error in ran.failures.items() if tasks[key].about.beside]
-    # Nothing was looked for, so it cannot be said that there is none.
-    return int(beside[0].exit_code) if beside else asked(ran)
+    if not beside:
+        return asked(ran)
+    # Not everything was looked for, so it cannot be said that there is none.
+    return int(ExitCode.INCONCLUSIVE if isinstance(beside[0], (CannotBuild, Died)) else beside[0].exit_code)

@@ -35,7 +35,7 @@ from assay_runner.digests import cache_key
 from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
 from assay_runner.evidence import TimingWanted
 from assay_runner.golden.reference import Reference
-from assay_runner.journal import step
+from assay_runner.journal import passed_over, step
 from assay_runner.passes.setting import Setting
 from assay_runner.remedies.aside import Aside
 from assay_runner.remedies.case import Case, Design
@@ -320,6 +320,7 @@ class Workshop:
             said = (Said(check=BUILD, verdict=Verdict.INCONCLUSIVE, message=str(error)),)
             latency, kept, lasting = None, (), not isinstance(error, Died)
         seconds = self.spending.clock() - started
+        lasting = lasting and not any(f"trial-{key}" in path for path in passed_over())
         record = TrialRecord(files=(), said=said, slips=kept, latency_ms=latency, seconds=seconds, kernels=looked)
         return record, lasting
 

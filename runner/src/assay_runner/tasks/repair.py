@@ -21,6 +21,7 @@ from assay_runner.data.datasets import Dataset
 from assay_runner.digests import cache_key
 from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
 from assay_runner.golden.reference import Reference
+from assay_runner.journal import step
 from assay_runner.models.loading import LoadedModel
 from assay_runner.remedies import REMEDIES, remedy_of
 from assay_runner.remedies.case import Case, Design
@@ -201,7 +202,11 @@ class _Repair:
             least[:] = [wide]
             words = f"Best so far, not yet judged on samples that no search has seen: {design.words}"
             said = replace(design, words=words)
-            deployed(said, None, self._folder(self._key(case, name)), self.context.store, workshop)
+            try:
+                with step(f"keep-{case.key}-{name}-{wide[1]}", "storing the best so far of a repair"):
+                    deployed(said, None, self._folder(self._key(case, name)), self.context.store, workshop)
+            except Died as error:
+                self.context.progress.note(str(error))
 
         return keep
 
