@@ -6,6 +6,8 @@ import io
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import helper
 
 from tests.e2e.place import ROOT, Manifest
 from tests.lab.s3 import S3Access
@@ -33,6 +35,7 @@ def upload(s3: S3Access) -> None:
 
     for model in DIGITS.glob("*.onnx"):
         put(MODELS, model.name, model.read_bytes())
+    put(MODELS, "scan.onnx", old_scan().SerializeToString())
     put(MODELS, "truncated.onnx", (DIGITS / "digits-cnn.onnx").read_bytes()[:40_000])
     shards = sorted((DIGITS / "data").glob("*.npz"))
     for shard in shards:
@@ -43,6 +46,25 @@ def upload(s3: S3Access) -> None:
         put(DATASETS, f"calib/{shard.name}", shard.read_bytes())
     put(DATASETS, "nan.npz", with_nan(shards[0].read_bytes()))
     client.close()
+
+
+def old_scan() -> onnx.ModelProto:
+    """A running sum by opset 8's Scan, whose samples newer ones do not have: ONNX upgrades it to what nobody runs."""
+    body = helper.make_graph(
+        [helper.make_node("Add", ["sum", "row"], ["next"]), helper.make_node("Identity", ["next"], ["out"])],
+        "body",
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [8]) for name in ("sum", "row")],
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [8]) for name in ("next", "out")],
+    )
+    nodes = [
+        helper.make_node("Squeeze", ["image"], ["rows"], name="rows", axes=[1]),
+        helper.make_node("ReduceSum", ["rows"], ["start"], name="start", axes=[1], keepdims=0),
+        helper.make_node("Scan", ["", "start", "rows"], ["last", "sums"], name="scan", num_scan_inputs=1, body=body),
+    ]
+    given = helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["N", 1, 8, 8])
+    made = helper.make_tensor_value_info("sums", onnx.TensorProto.FLOAT, ["N", 8, 8])
+    graph = helper.make_graph(nodes, "scan", [given], [made])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 8)], ir_version=4)
 
 
 def with_nan(shard: bytes) -> bytes:
