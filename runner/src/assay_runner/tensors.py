@@ -70,6 +70,12 @@ class Batch:
         """The inputs of some of its samples, in the order in which they are chosen."""
         return {name: _taken(array, self.axes.get(name, 0), chosen) for name, array in self.inputs.items()}
 
+    def part(self, first: int, end: int) -> Batch:
+        """The samples from `first` to before `end` as a batch of their own, which starts where they do."""
+        rows = slice(first, end)
+        labels = None if self.labels is None else np.asarray(self.labels[rows])
+        return Batch(self.start + first, end - first, self.take(rows), labels, self.axes)
+
     def row(self, name: str) -> tuple[int, ...]:
         """The shape of what an input holds of one sample."""
         return row_of(self.inputs[name].shape, self.axes.get(name, 0))

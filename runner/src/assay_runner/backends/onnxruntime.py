@@ -17,7 +17,7 @@ from assay_runner.backends.quantisation import Quantised, quantised_model
 from assay_runner.backends.schemes import own_pairs, paired, scheme_notes
 from assay_runner.backends.segments import open_segments
 from assay_runner.backends.sessions import OrtSession, Purpose
-from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.errors import Unsupported
 from assay_runner.evidence import Cut
 from assay_runner.evidence.reruns import Condition
 from assay_runner.graphs.control_flow import hidden
@@ -161,8 +161,6 @@ def _quantised(
         own = fp32_model(model.path, folder, DOUBLE)
         told = (f"{kind}: Q/DQ as in the candidate's own model", how, *own.notes)
         return Quantised(own.path, (*told, *paired(model.path, order.held)), None)
-    if calibration is None:
-        raise InvalidInput("the candidate needs its calibration inputs to be built")
     made = quantised_model(model.path, order.quantisation, calibration, workdir, progress, kind, order.held, model.axes)
     return replace(made, notes=(*made.notes, how))
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from assay_api.audit import BuildOptions, Candidate
 from assay_api.candidate import Precision
 from assay_api.model import to_wire
+from assay_runner.backends.found import Found
 from assay_runner.backends.layer_precisions import check_names, held_nodes
 from assay_runner.errors import Unsupported
 
@@ -28,12 +29,34 @@ class Quantisation:
         percentile: for method percentile: how much of the magnitudes a range must hold, in per cent.
         quantization: by TensorRT's own calibrator, by Q/DQ pairs, or as the backend would.
         per_channel: whether each output channel of a weight has a scale of its own.
+        found: the ranges, where they are known: no inputs are read then. They are written as Q/DQ pairs.
+        weights_only: whether activations stay in floating point, so that they need no ranges.
     """
 
     method: Literal["entropy", "minmax", "percentile", "mse"] = "entropy"
     percentile: float = 99.99
     quantization: Literal["implicit", "explicit"] | None = None
     per_channel: bool = True
+    found: Found | None = None
+    weights_only: bool = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether inputs must be read to find ranges."""
+        return self.found is None and not self.weights_only
+
+    @property
+    def called(self) -> str:
+        """The method, for people: "percentile 99.9"."""
+        return f"percentile {self.percentile:g}" if self.method == "percentile" else str(self.method)
+
+    def said(self) -> dict[str, Any]:
+        """All of it, for keys: ranges by their digest, and what most orders do not have left out."""
+        plain = asdict(replace(self, found=None))
+        del plain["found"], plain["weights_only"]
+        if self.weights_only:
+            plain["weights_only"] = True
+        return {**plain, "found": self.found.digest} if self.found else plain
 
 
 @dataclass(frozen=True)
@@ -79,7 +102,7 @@ class BuildOrder:
             "precision": self.precision,
             "typing": self.typing,
             "held": dict(self.held) or None,
-            "quantisation": asdict(self.quantisation) if self.quantisation else None,
+            "quantisation": self.quantisation.said() if self.quantisation else None,
             "options": to_wire(self.options) or None,
             "tactics": None if self.tactics is None else dict(self.tactics),
             "forbidden": {layer: sorted(each) for layer, each in self.forbidden.items()} or None,

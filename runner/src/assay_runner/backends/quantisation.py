@@ -6,17 +6,19 @@ own quantiser is not used: it takes the range of FP8 tensors from a fixed distri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
 
-from assay_runner.backends.calibration import Range, ranges
+from assay_runner.backends.calibration import ranges
 from assay_runner.backends.constants import Constants
 from assay_runner.backends.conversion import fp32_model, listed, localised, upgraded
 from assay_runner.backends.emulation import NOTHING
+from assay_runner.backends.found import Range
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.order import Quantisation
 from assay_runner.backends.schemes import nothing_to_quantise
@@ -53,31 +55,52 @@ class Quantised:
     cut: Cut | None
 
 
-def quantised_model(
-    path: Path,
-    calibration: Quantisation,
-    batches: Batches,
-    folder: Path,
-    progress: Progress,
-    kind: EightBit = "int8",
-    held: Mapping[str, str] = NOTHING,
-    inputs: InputAxes = FIRST,
-) -> Quantised:
-    """Write the model with Q/DQ pairs into `folder`.
+@dataclass(frozen=True)
+class Ready:
+    """A model about to be quantised.
 
-    Args:
-        path: the ONNX model.
-        calibration: how ranges are found.
-        batches: calibration inputs.
-        folder: where the model is written: one file, or two where its weights exceed 1 GiB.
-        progress: told how far it is.
-        kind: the 8-bit format.
-        held: precision by name of the nodes that get no pairs.
-        inputs: where the samples of its inputs are.
+    Attributes:
+        path: the model in FP32, of an operator set that knows the format.
+        model: localised.
+        place: where its weights lie.
+        fixed: its constants.
+        chosen: what is to be quantised.
+        inside: nodes inside whose control flow products stand.
+        notes: how it came to be in FP32.
+    """
+
+    path: Path
+    model: onnx.ModelProto
+    place: Path
+    fixed: Constants
+    chosen: Chosen
+    inside: Sequence[Site]
+    notes: tuple[str, ...]
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The tensors that need ranges."""
+        return frozenset(slot.tensor for slot in self.chosen.slots if not slot.weight)
+
+    @property
+    def readers(self) -> dict[str, str]:
+        """The first node that reads each of the tensors to be quantised."""
+        return {slot.tensor: name_of(self.model.graph.node[slot.node]) for slot in reversed(self.chosen.slots)}
+
+    def session(self) -> OrtSession:
+        """The model in FP32, with the tensors that need ranges shown; graph inputs among them are not."""
+        shown = save(tapped(self.model, self.wanted), self.place / "shown.onnx")
+        return OrtSession(shown, Purpose.EXACT, self.wanted & {site.tensor for site in sites(self.model)})
+
+
+@contextmanager
+def ready(
+    path: Path, calibration: Quantisation, folder: Path, kind: EightBit, held: Mapping[str, str]
+) -> Iterator[Ready]:
+    """Choose what to quantise of a model; what is derived for that in `folder` is gone afterwards.
 
     Raises:
-        InvalidInput: nothing in it can be quantised, or all of that is held, the calibration set is empty, a tensor or
-            weight is not finite, or ONNX Runtime refuses the model.
+        InvalidInput: nothing in it can be quantised, or all of that is held, or ONNX Runtime refuses the model.
     """
     name, form = path.name, FORMATS[kind]
     own = fp32_model(path, _made(folder / "fp32"))
@@ -90,21 +113,67 @@ def quantised_model(
         chosen = choose(model, floats, kind, calibration.per_channel, fixed, held)
         if not chosen.slots:
             raise InvalidInput(nothing_to_quantise(name, kind, chosen, inside, model))
-        wanted = frozenset(slot.tensor for slot in chosen.slots if not slot.weight)
-        shown = save(tapped(model, wanted), place / "shown.onnx")
-        session = OrtSession(shown, Purpose.EXACT, wanted & {site.tensor for site in sites(model)})
-        percentile = calibration.percentile
-        method, axes = calibration.method, declared_axes(path, inputs)
-        found = ranges(session, batches, wanted, method, progress, axes=axes, percentile=percentile, kind=kind)
-        del session
-        largest = {name: each.end for name, each in found.items()}
-        readers = {slot.tensor: name_of(model.graph.node[slot.node]) for slot in reversed(chosen.slots)}
-        cut = _cut(found, _called(calibration), readers)
-        convert = insert(model, chosen.slots, largest, kind, fixed)
-        localise(model, place, _made(place / "quantised"), convert)
-        target = packed(save(model, place / "quantised" / "model.onnx"), folder)
-    notes = _notes(kind, calibration, batches.samples, largest, chosen, inside)
-    return Quantised(target, (*own.notes, *notes, *_cuts(kind, cut), *_held(kind, chosen.held)), cut)
+        if calibration.weights_only:
+            chosen.slots = [slot for slot in chosen.slots if slot.weight]
+            if not chosen.slots:
+                raise InvalidInput(f"no product in {name} reads a weight, so there are none to quantise alone")
+        yield Ready(path, model, place, fixed, chosen, inside, own.notes)
+
+
+def quantised_model(
+    path: Path,
+    calibration: Quantisation,
+    batches: Batches | None,
+    folder: Path,
+    progress: Progress,
+    kind: EightBit = "int8",
+    held: Mapping[str, str] = NOTHING,
+    inputs: InputAxes = FIRST,
+) -> Quantised:
+    """Write the model with Q/DQ pairs into `folder`.
+
+    Args:
+        path: the ONNX model.
+        calibration: how ranges are found, or what they are.
+        batches: calibration inputs; None where none need to be read.
+        folder: where the model is written: one file, or two where its weights exceed 1 GiB.
+        progress: told how far it is.
+        kind: the 8-bit format.
+        held: precision by name of the nodes that get no pairs.
+        inputs: where the samples of its inputs are.
+
+    Raises:
+        InvalidInput: nothing in it can be quantised, or all of that is held, the calibration set is empty, a tensor or
+            weight is not finite, ranges are missing, or ONNX Runtime refuses the model.
+    """
+    with ready(path, calibration, folder, kind, held) as it:
+        found = _ranges(it, calibration, batches, progress, kind, inputs)
+        largest = {name: found[name].end for name in it.wanted}
+        cut = _cut({name: found[name] for name in it.wanted}, calibration.called, it.readers)
+        convert = insert(it.model, it.chosen.slots, largest, kind, it.fixed)
+        localise(it.model, it.place, _made(it.place / "quantised"), convert)
+        target = packed(save(it.model, it.place / "quantised" / "model.onnx"), folder)
+    samples = calibration.found.samples if calibration.found else batches.samples if batches else 0
+    notes = _notes(kind, calibration, samples, largest, it.chosen, it.inside)
+    return Quantised(target, (*it.notes, *notes, *_cuts(kind, cut), *_held(kind, it.chosen.held)), cut)
+
+
+def _ranges(
+    it: Ready, calibration: Quantisation, batches: Batches | None, progress: Progress, kind: EightBit, inputs: InputAxes
+) -> Mapping[str, Range]:
+    if calibration.weights_only:
+        return {}
+    if calibration.found:
+        known = dict(calibration.found.ranges)
+        if lost := sorted(it.wanted - known.keys()):
+            raise InvalidInput(f"no range is known of tensor {lost[0]!r}: the ranges are of another model")
+        return known
+    if batches is None:
+        raise InvalidInput("the candidate needs its calibration inputs to be built")
+    return ranges(
+        it.session(), batches, it.wanted, calibration.method, progress,
+        axes=declared_axes(it.path, inputs), percentile=calibration.percentile, kind=kind,
+    )  # fmt: skip
 
 
 def quantised_nodes(path: Path, calibration: Quantisation, kind: EightBit, folder: Path) -> frozenset[str]:
@@ -143,11 +212,6 @@ def _cuts(kind: EightBit, cut: Cut | None) -> tuple[str, ...]:
     return (f"{kind}: {cut.method} cuts tensor {cut.tensor!r} to {share} of its range{more}; minmax would keep all",)
 
 
-def _called(calibration: Quantisation) -> str:
-    method: str = calibration.method
-    return f"percentile {calibration.percentile:g}" if method == "percentile" else method
-
-
 def _held(kind: EightBit, kept: Sequence[str]) -> tuple[str, ...]:
     return (f"{kind}: held to another precision as asked, with no Q/DQ in front: {listed(kept)}",) if kept else ()
 
@@ -174,10 +238,17 @@ def _notes(
 ) -> tuple[str, ...]:
     form = FORMATS[kind]
     scales = "per channel" if calibration.per_channel and form.per_channel else "per tensor"
-    notes = [
-        f"{kind}: Q/DQ in front of {', '.join(form.operators)}, symmetric, weights {scales}, ranges of {len(largest)} "
-        f"tensors by {_called(calibration)} from {samples} calibration samples"
-    ]
+    if calibration.weights_only:
+        products = len({slot.node for slot in chosen.slots})
+        notes = [
+            f"{kind}: weights of {products} products in 8 bits behind DequantizeLinear, symmetric, {scales}; "
+            "activations as they are"
+        ]
+    else:
+        notes = [
+            f"{kind}: Q/DQ in front of {', '.join(form.operators)}, symmetric, weights {scales}, ranges of "
+            f"{len(largest)} tensors by {calibration.called} from {samples} calibration samples"
+        ]
     if chosen.left:
         names = listed(list(chosen.left))
         notes.append(

@@ -1,17 +1,20 @@
 """Where to clip a tensor, from the histogram of its magnitudes: what is lost above against what is gained below.
 
-Every method takes equal bins from 0 to the largest magnitude seen and gives the share of that range to keep. Zeros are
-in no histogram: each range holds them exactly.
+Every method takes equal bins from 0 on and gives the share of the largest magnitude to keep. Zeros are in no histogram:
+each range holds them exactly. What every clip costs follows from running sums over the bins, so that all methods
+together take a few milliseconds per tensor.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
+from assay_runner.tensors import Floats
 
 Histogram = NDArray[np.int64]
 
@@ -19,6 +22,8 @@ LEVELS: Final = 128
 STEP: Final = 8
 OCTAVES: Final = 8
 CLIPS_PER_OCTAVE: Final = 16
+_NONE: Final = 1e-4
+"""What an empty level under a full one counts as, in values."""
 
 
 def entropy_threshold(counts: Histogram) -> float:
@@ -27,16 +32,18 @@ def entropy_threshold(counts: Histogram) -> float:
     S. Migacz, "8-bit Inference with TensorRT", GTC 2017, with 2048 bins and 128 even levels, for FP8 too. One thing
     differs: the quantised histogram is not scaled up to make good for what clipping took from it, or values of a few
     discrete levels, such as grey scales, would lose all but the lowest (measured: 99 % top-1 to 11 %).
+
+    Args:
+        counts: of equal bins that end at the largest magnitude.
     """
     if not counts.any():
         return 1.0
-    edges = range(LEVELS, len(counts) + 1, STEP)
-    divergences = [_divergence(counts, edge) for edge in edges]
-    return edges[int(np.argmin(divergences))] / len(counts)
+    edges = np.arange(LEVELS, len(counts) + 1, STEP)
+    return float(edges[int(np.argmin(_divergences(counts, edges)))] / len(counts))
 
 
 def percentile_threshold(counts: Histogram, percentile: float) -> float:
-    """The share, in (0, 1], below which `percentile` per cent of the magnitudes lie, interpolated within its bin.
+    """The share of the bins, in (0, 1], below which `percentile` per cent of the magnitudes lie, interpolated in a bin.
 
     J. McKinstry et al., "Discovering Low-Precision Networks Close to Full-Precision Networks", 2018, arXiv:1809.04191.
     """
@@ -50,38 +57,66 @@ def percentile_threshold(counts: Histogram, percentile: float) -> float:
     return float((bin_ + inside) / len(counts))
 
 
-def mse_threshold(counts: Histogram, kind: EightBit) -> float:
+def mse_threshold(counts: Histogram, kind: EightBit, peak: float = 1.0) -> float:
     """The share, in (0, 1], with the least mean squared error of clipping and rounding, the format's levels counted in.
 
     W. Sung, S. Shin, K. Hwang, "Resiliency of Deep Neural Networks under Quantization", 2015, arXiv:1511.06488. A bin
     stands for its middle. Clips are tried a sixteenth of an octave apart, down to 1/256 of the range; of equals the
     widest is taken.
+
+    Args:
+        counts: of equal bins.
+        kind: the format.
+        peak: where the largest magnitude lies, as a share of all bins.
     """
-    if not counts.any():
-        return 1.0
-    form = FORMATS[kind]
     used = np.flatnonzero(counts)
-    middles = ((used + 0.5) / len(counts)).astype(np.float32)
+    if not len(used):
+        return 1.0
+    middles = np.minimum((used + 0.5) / (len(counts) * peak), 1.0)
     weights = counts[used].astype(np.float64)
+    sums = [np.append(0.0, np.cumsum(weights * middles**power)) for power in range(3)]
     shares = 2.0 ** -(np.arange(OCTAVES * CLIPS_PER_OCTAVE + 1) / CLIPS_PER_OCTAVE)
-    errors = []
-    for scale in form.scale(shares):
-        restored = form.quantised(middles, scale).astype(np.float64) * scale
-        errors.append(float(weights @ np.square(restored - middles)))
+    levels = _levels(kind)
+    restored = FORMATS[kind].scale(shares).astype(np.float64)[:, None] * levels
+    # Each value is rounded to the nearest level, and what is beyond the last to that; ties cost the same either way.
+    ends = np.searchsorted(middles, (restored[:, 1:] + restored[:, :-1]) / 2)
+    bounds = np.pad(ends, ((0, 0), (1, 1)), constant_values=((0, 0), (0, len(used))))
+    number, first, second = (np.diff(each[bounds], axis=1) for each in sums)
+    errors = (second - 2 * restored * first + restored**2 * number).sum(axis=1)
     return float(shares[int(np.argmin(errors))])
 
 
-def _divergence(counts: Histogram, edge: int) -> float:
-    """Divergence of the histogram, clipped at `edge`, from its quantisation in `LEVELS` levels."""
-    kept = counts[:edge].astype(np.float64)
-    reference = kept.copy()
-    reference[-1] += counts[edge:].sum()
-    level = np.arange(edge) * LEVELS // edge
-    filled = kept > 0
-    mass = np.bincount(level, kept, LEVELS)
-    share = np.bincount(level, filled, LEVELS)
-    quantised = np.where(filled, (mass / np.maximum(share, 1))[level], 0.0)
-    used = reference > 0
-    # An empty level under a full one counts as a ten-thousandth of a value.
-    p, q = reference[used], np.maximum(quantised[used], 1e-4)
-    return float(np.sum(p * np.log(p / q)) / p.sum())
+@lru_cache
+def _levels(kind: EightBit) -> Floats:
+    """Every magnitude that a format has, in order."""
+    form = FORMATS[kind]
+    if form.dtype.kind == "i":
+        return np.arange(form.largest + 1)
+    every = np.arange(128, dtype=np.uint8).view(form.dtype).astype(np.float64)
+    return np.unique(every[np.isfinite(every)])
+
+
+def _divergences(counts: Histogram, edges: NDArray[np.int64]) -> Floats:
+    """Divergence of the histogram, clipped at each of the edges, from its quantisation in `LEVELS` levels.
+
+    What is beyond an edge counts to the last bin before it. Σ p log(p / q) falls apart into Σ p log p, a running sum,
+    and Σ p log q, in which q is the same for all filled bins of a level: their mean.
+    """
+    kept = counts.astype(np.float64)
+    below, filled, logs = (np.append(0.0, np.cumsum(each)) for each in (kept, kept > 0, _with_log(kept)))
+    # The first bin of each level and, behind the last one, the edge.
+    bounds = -(-np.arange(LEVELS + 1) * edges[:, None] // LEVELS)
+    mass, share = (np.diff(each[bounds], axis=1) for each in (below, filled))
+    mean = mass / np.maximum(share, 1)
+    last, beyond = kept[edges - 1], below[-1] - below[edges]
+    own = logs[edges - 1] + _with_log(last + beyond)
+    level = np.where(last > 0, mean[:, -1], _NONE)
+    quantised = (mass * np.log(np.where(mass > 0, mean, 1.0))).sum(axis=1) + beyond * np.log(level)
+    result: Floats = (own - quantised) / below[-1]
+    return result
+
+
+def _with_log(values: Floats) -> Floats:
+    """Every x times log x, 0 where x is 0."""
+    result: Floats = values * np.log(np.where(values > 0, values, 1.0))
+    return result

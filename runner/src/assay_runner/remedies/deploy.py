@@ -99,7 +99,7 @@ def explicit_model(design: Design, folder: Path, workshop: Bench) -> Path:
         typed = folder / "typed"
         typed.mkdir()
         return packed(strong_model(model.path, order.precision, order.held, typed)[0], folder)
-    if order.precision in ("int8", "fp8") and order.quantisation is not None and design.calibration is not None:
+    if order.precision in ("int8", "fp8") and order.quantisation is not None:
         kind: EightBit = "fp8" if order.precision == "fp8" else "int8"
         return quantised_model(
             model.path, order.quantisation, design.calibration, folder, workshop.progress, kind, order.held, model.axes

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
-
 from assay_runner.data.datasets import Dataset
 from assay_runner.tensors import Array, Batch
 
@@ -87,7 +85,7 @@ class Samples:
         """Batches in order."""
         for number, batch in enumerate(self.split.dataset):
             for first, end in self.split._rows(self.part, number, batch.count):
-                yield batch if end - first == batch.count else _cut(batch, first, end)
+                yield batch if end - first == batch.count else batch.part(first, end)
 
 
 @dataclass(frozen=True)
@@ -104,9 +102,3 @@ class Outputs:
             for first, end in self.split._rows(self.part, number, count):
                 # What the samples of a batch share is a single row.
                 yield {name: array[first:end] if len(array) == count else array for name, array in outputs.items()}
-
-
-def _cut(batch: Batch, first: int, end: int) -> Batch:
-    chosen = slice(first, end)
-    labels = None if batch.labels is None else np.asarray(batch.labels[chosen])
-    return Batch(batch.start + first, end - first, batch.take(chosen), labels, batch.axes)

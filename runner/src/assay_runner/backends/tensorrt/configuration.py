@@ -119,7 +119,7 @@ def _compatible(options: BuildOptions) -> tuple[str, ...]:
 
 def _implicit(order: BuildOrder, typing: Typing, offered: Offered) -> bool:
     how = order.quantisation
-    if how is None or order.precision != "int8" or typing == "strong":
+    if how is None or not how.reads or order.precision != "int8" or typing == "strong":
         return False
     if how.quantization == "implicit" and not offered.implicit:
         raise Unsupported(

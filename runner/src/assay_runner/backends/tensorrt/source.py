@@ -49,7 +49,7 @@ def source_model(
             if order.quantisation is None:
                 own_pairs(model.path, kind)
                 return model.path, (f"{kind}: Q/DQ as in the candidate's own model", *paired(model.path, order.held))
-            if calibration is None:
+            if calibration is None and order.quantisation.reads:
                 raise InvalidInput("the candidate needs its calibration inputs to be built")
             if settings.implicit:
                 no_pairs(model.path)
