@@ -62,6 +62,52 @@ class Deployable(Model):
     """A script that builds the engine anew with plain trtexec."""
 
 
+class CalibrationEntry(Model):
+    """One way to calibrate, and what came of it on the samples that were searched with."""
+
+    method: Literal["entropy", "minmax", "percentile", "mse"]
+    """How ranges are chosen."""
+    percentile: Number | None = None
+    """For method percentile: how much of the magnitudes a range holds, in per cent."""
+    source: Literal["calibration", "dataset"] = "calibration"
+    """Where the samples are from: the candidate's calibration set, or the part of the dataset that is searched with;
+    then it is judged on samples of that part that it was not calibrated with."""
+    samples: int
+    """How many ranges were found with."""
+    per_channel: bool
+    """Whether each output channel of a weight has a scale of its own."""
+    verdict: Verdict
+    """The worst finding, checks left out that tell nothing here."""
+    check: str | None = None
+    """The check of the finding that is nearest to its limit, or farthest beyond it."""
+    metric: str | None = None
+    """What its value is."""
+    value: Number | None = None
+    """Its value."""
+    limit: Number | None = None
+    """Its limit."""
+    margin: Number | None = None
+    """How far within that limit, as a share of it; below 0 where beyond. Decibels: 3 dB are a tenth."""
+    chosen: bool = False
+    """Whether it is the one that the repaired candidate has."""
+
+
+class CoverageEntry(Model):
+    """How well a calibration set stands for the samples that were searched with."""
+
+    samples: int
+    """Samples that were looked at."""
+    inside: Number
+    """Share of their activations that are no larger than the largest that calibration saw of the tensor."""
+    least: dict[str, Number] = {}
+    """That share by tensor, of the tensors with the least, at most eight; those where it is 1 are left out."""
+    clipped: dict[str, Number] = {}
+    """Share of what calibration saw that the failed candidate's ranges keep, by tensor, the least first, at most eight;
+    tensors that keep all are left out."""
+    mending: tuple[int, ...] = ()
+    """Samples of the dataset that leave the ranges the furthest, by index, at most ten: those to add to the set."""
+
+
 class RemedyEntry(Model):
     """What came of one remedy for one candidate."""
 
@@ -85,6 +131,10 @@ class RemedyEntry(Model):
     """What to deploy of it."""
     tactics: TacticsEntry | None = None
     """What was seen of tactics, by the remedy of that name."""
+    calibrations: tuple[CalibrationEntry, ...] = ()
+    """Every way to calibrate that was tried, the best first."""
+    coverage: CoverageEntry | None = None
+    """How well the candidate's calibration set stands for the dataset."""
 
 
 class RepairEntry(Model):

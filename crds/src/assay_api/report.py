@@ -89,6 +89,8 @@ class CandidateReport(Model):
     """Whether `layers` are of what is served; false where the run that showed them does not give its outputs."""
     repaired: str | None = None
     """Key of the candidate that failed and of which this one is the repair."""
+    weights_only: bool = False
+    """Whether its weights alone are in 8 bits, and its activations in FP32."""
     fused: int = 0
     """Tensors inside fused layers, which the engine never makes; they are not among `layers`."""
     histograms: tuple[HistogramEntry, ...] = ()

@@ -73,12 +73,25 @@ class Reference:
         self.measured: dict[Need[Any], Any] = {}
         self.noise: dict[frozenset[str], Mapping[str, TensorNoise]] = {}
         self.runs = 0
-        self.precision, self.workdir = precision, workdir
+        self.precision, self.workdir, self._keep = precision, workdir, keep
         self._store = TensorStore(workdir / "golden-tensors", keep) if keep else None
         self._sessions = ExitStack()
         self._session: Session | None = None
         self._opened: frozenset[str] = frozenset()
         self._axes = axes or GoldenAxes(model, dataset, workdir)
+
+    def of(self, dataset: Batches, outputs: Iterable[Arrays], name: str) -> Reference:
+        """The same golden on some of its samples; tensors are kept in a folder of that name.
+
+        Args:
+            dataset: these samples.
+            outputs: golden's of them, one mapping per batch.
+            name: no other part's.
+        """
+        return Reference(
+            self.model, dataset, outputs, self.precision, self.workdir / name, keep=self._keep, axes=self._axes,
+            floors=self.floors,
+        )  # fmt: skip
 
     def __iter__(self) -> Iterator[tuple[Batch, Arrays]]:
         """Each batch and its golden outputs.

@@ -29,6 +29,11 @@ class Design:
     calibration: Dataset | None = None
     words: str = "as it is"
 
+    @property
+    def weights_only(self) -> bool:
+        """Whether its weights alone are in 8 bits."""
+        return self.order.quantisation is not None and self.order.quantisation.weights_only
+
     def holding(self, held: Mapping[str, str], words: str) -> Design:
         """The same, with nodes held to a precision beside those that it holds already."""
         order = replace(self.order, held={**self.order.held, **held})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final, Literal
 
@@ -106,6 +107,19 @@ class Judged(Model):
             else self.worst
         )
 
+    @property
+    def nearest(self) -> Said | None:
+        """The finding nearest to its limit, or farthest beyond it, of those that have one."""
+        known = [said for said in self.said if math.isfinite(margin(said))]
+        return min(known, key=margin, default=None)
+
+    @property
+    def promising(self) -> bool:
+        """Whether it passes, or nothing but the number of samples stands against it."""
+        near = self.nearest
+        open_ = self.verdict is Verdict.INCONCLUSIVE and near is not None and margin(near) >= 0
+        return self.verdict is Verdict.PASSED or open_
+
     def without(self, checks: Iterable[str]) -> Judged:
         """The same, checks left out that cannot tell anything here."""
         left = frozenset(checks)
@@ -130,4 +144,7 @@ def margin(said: Said) -> float:
         return within / 30.0
     if said.metric.endswith("Kept"):
         return within / 0.05
-    return within / abs(said.limit) if said.limit else within
+    if said.limit:
+        return within / abs(said.limit)
+    # None allowed and none found, such as numbers that are not finite: nothing is near any limit.
+    return within if within < 0 else float("inf")

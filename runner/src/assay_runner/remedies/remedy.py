@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from assay_api.remedies import Remedies
+from assay_api.repair import CalibrationEntry, CoverageEntry
 from assay_api.repair_tactics import TacticsEntry
 from assay_runner.remedies.case import Case, Design
 
@@ -25,6 +26,8 @@ class Cure:
         wide: precision by node of what is kept wider than the candidate was.
         minimal: whether each of these is needed; see `RemedyEntry.minimal`.
         tactics: what was seen of tactics.
+        calibrations: ways to calibrate that were tried, the best first.
+        coverage: how well the candidate's calibration set stands for the dataset.
     """
 
     design: Design | None
@@ -33,6 +36,8 @@ class Cure:
     wide: Mapping[str, str] = field(default_factory=dict)
     minimal: Literal["Proved", "Implied", "Proposed", "NotProved"] | None = None
     tactics: TacticsEntry | None = None
+    calibrations: tuple[CalibrationEntry, ...] = ()
+    coverage: CoverageEntry | None = None
 
 
 Remedy = Callable[[Case, Remedies, "Workshop"], Cure]

@@ -8,13 +8,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from assay_runner.data.datasets import Dataset
 from assay_runner.tensors import Array, Batch
 
 Part = Literal["search", "unseen"]
 PARTS: Final[tuple[Part, Part]] = ("search", "unseen")
+
+
+class Whole(Protocol):
+    """What can be split: a dataset, or a part of one."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the model takes whole batches only."""
+        ...
+
+    def counts(self) -> Iterable[int]:
+        """Samples of each batch."""
+        ...
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches in order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,7 +42,7 @@ class Split:
         share: of the samples, that are searched with; above 0 and below 1.
     """
 
-    dataset: Dataset
+    dataset: Whole
     share: float
 
     @property
@@ -80,6 +96,16 @@ class Samples:
     def samples(self) -> int:
         """Number of samples."""
         return self.split.samples(self.part)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the model takes whole batches only."""
+        return self.split.dataset.fixed
+
+    def counts(self) -> Iterator[int]:
+        """Samples of each batch."""
+        for number, count in enumerate(self.split.dataset.counts()):
+            yield from (end - first for first, end in self.split._rows(self.part, number, count))
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches in order."""

@@ -228,7 +228,8 @@ class _Repair:
             short = key.removesuffix(f"@{self.task.gpu_product}")
             named = {"name": key, "candidate": short, "gpu_product": self.task.gpu_product, "repaired": case.key}
             notes = (*measured.report.notes, f"repaired: {cure.message}")
-            self.candidates.append(measured.report.model_copy(update={**named, "verdict": verdict, "notes": notes}))
+            made = {"verdict": verdict, "notes": notes, "weights_only": cure.design.weights_only}
+            self.candidates.append(measured.report.model_copy(update={**named, **made}))
             self.findings += measured.findings
         outcome = {Verdict.PASSED: "Cured", Verdict.FAILED: "SearchOnly"}.get(verdict, "Inconclusive")
         samples = self.split.samples("unseen")
@@ -260,7 +261,8 @@ class _Repair:
             {"candidate": key, "remedy": name, "outcome": outcome, "message": message, "repaired": made or None}
         )
         if cure:
-            entry = entry.model_copy(update={"wide": dict(cure.wide), "minimal": cure.minimal, "tactics": cure.tactics})
+            told = {name: getattr(cure, name) for name in ("minimal", "tactics", "calibrations", "coverage")}
+            entry = entry.model_copy(update={"wide": dict(cure.wide), **told})
         self.remedies.append(entry)
 
 

@@ -1,0 +1,59 @@
+"""What nobody can do better than: the candidate with nothing of it narrow. Where that fails, no remedy of it helps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from assay_api.report import Verdict
+from assay_runner.backends.conversion import listed
+from assay_runner.remedies.case import Case
+from assay_runner.remedies.judged import Judged
+from assay_runner.remedies.remedy import Cure, does_not_apply
+from assay_runner.remedies.workshop import Workshop
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What every node in FP32 comes to.
+
+    Attributes:
+        ignored: checks that it does not pass, which tell nothing about what is narrow.
+        hopeless: what to say where there is nothing to look for.
+    """
+
+    ignored: frozenset[str]
+    hopeless: Cure | None
+
+    def judged(self, found: Judged) -> Judged:
+        """A trial, those checks left out."""
+        return found.without(self.ignored)
+
+
+def baseline(case: Case, workshop: Workshop, remedy: str, what: str) -> Baseline:
+    """Try every node in FP32, by emulation.
+
+    Args:
+        case: what failed.
+        workshop: where it is tried.
+        remedy: whose trial it is.
+        what: what the remedy changes, for a sentence.
+
+    Raises:
+        OutOfBudget: the budget is spent.
+    """
+    order = replace(case.design.order, precision="fp32", held={}, quantisation=None, typing=None)
+    wide = replace(case.design, order=order, calibration=None, words="every node in FP32")
+    found = workshop.judged(wide, remedy, "emulation")
+    failing = {finding.check for finding in case.failed}
+    failed = {said.check: said for said in found.said if said.verdict is Verdict.FAILED}
+    ignored = frozenset(said.check for said in found.said if said.verdict is not Verdict.PASSED)
+    if same := sorted(failed.keys() & failing):
+        return Baseline(ignored, Cure(None, f"it fails in FP32 too: {failed[same[0]].message}", "NotCured"))
+    open_ = [said for said in found.said if said.check in failing and said.verdict is Verdict.INCONCLUSIVE]
+    if open_ and failing <= ignored:
+        why = f"{open_[0].message}: raise remedies.searchShare, or give the dataset more samples"
+        return Baseline(ignored, Cure(None, f"in FP32 too {why}", "Inconclusive"))
+    if not failing & ({said.check for said in found.said} - ignored):
+        names = listed(sorted(failing))
+        return Baseline(ignored, does_not_apply(f"what it fails ({names}) does not follow from {what}"))
+    return Baseline(ignored, None)

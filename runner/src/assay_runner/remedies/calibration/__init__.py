@@ -1,0 +1,172 @@
+"""Calibration: the method, number of samples and scales of weights that keep most accuracy.
+
+One pass over the calibration set gives the ranges of all methods and sizes. Each is tried by emulation on the samples
+that are searched with, which no range was found with; the best is confirmed by the case's own backend. Where none
+passes, half of these samples are calibrated with and the other half judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from assay_api.remedies import CalibrationRemedy, Remedies
+from assay_api.repair import CoverageEntry
+from assay_runner.backends.calibration import WAYS, Way
+from assay_runner.backends.found import Found
+from assay_runner.backends.order import Quantisation
+from assay_runner.backends.sweep import Activations, activations
+from assay_runner.digests import cache_key
+from assay_runner.errors import InvalidInput
+from assay_runner.graphs.eight_bit import FORMATS, EightBit
+from assay_runner.remedies.baseline import Baseline, baseline
+from assay_runner.remedies.calibration.coverage import coverage
+from assay_runner.remedies.calibration.sources import Swept, found_ranges, halves
+from assay_runner.remedies.calibration.tried import SourceName, Tried, best_first
+from assay_runner.remedies.calibration.words import against, called, cuts, represents, sentence
+from assay_runner.remedies.case import Case
+from assay_runner.remedies.judged import Judged
+from assay_runner.remedies.remedy import Cure, does_not_apply
+from assay_runner.remedies.workshop import OutOfBudget, Workshop
+
+NAME: Final = "calibration"
+CONFIRMED: Final = 3
+"""Builds that are made to confirm what emulation ranks first."""
+OTHER_SCALES: Final = 2
+"""Ways of which the other scales of weights are tried, too."""
+QUARTER: Final = 4
+
+
+def calibrate_otherwise(case: Case, asked: Remedies, workshop: Workshop) -> Cure:
+    """Find a calibration that passes.
+
+    Raises:
+        OutOfBudget: the budget is spent before anything passes.
+        Unavailable: the store, memory or the device gave out.
+    """
+    order = case.design.order
+    if order.precision not in ("int8", "fp8"):
+        return does_not_apply(f"{order.precision} needs no calibration")
+    if order.quantisation is None or case.design.calibration is None:
+        return does_not_apply(
+            "the candidate's own model brings its Q/DQ pairs: give a candidate calibration to have it calibrated here"
+        )
+    base = baseline(case, workshop, NAME, "calibration")
+    if base.hopeless:
+        return base.hopeless
+    kind: EightBit = "fp8" if order.precision == "fp8" else "int8"
+    try:
+        with activations(case.design.model, kind, order.held, workshop.scratch) as shown:
+            return _Sweep(case, asked.calibration or CalibrationRemedy(), workshop, base, shown).cure()
+    except InvalidInput as error:
+        return does_not_apply(str(error))
+
+
+class _Sweep:
+    """One sweep."""
+
+    def __init__(
+        self, case: Case, asked: CalibrationRemedy, workshop: Workshop, base: Baseline, shown: Activations
+    ) -> None:
+        own = case.design.order.quantisation
+        assert own is not None
+        assert case.design.calibration is not None
+        self.case, self.asked, self.workshop, self.base, self.shown = case, asked, workshop, base, shown
+        self.own, self.set = own, case.design.calibration
+        self.mine = Way(own.method, own.percentile)
+        self.tried: list[Tried] = []
+        self.spent: OutOfBudget | None = None
+        self._known: dict[tuple[object, bool, str], Judged] = {}
+
+    def cure(self) -> Cure:
+        """The whole of it."""
+        ways = tuple(dict.fromkeys((self.mine, *(way for way in WAYS if way.method in self.asked.methods))))
+        every = self.set.samples
+        sizes = self.asked.samples or (every, max(1, every // QUARTER))
+        swept = found_ranges(self.shown, self.set, self._identity(self.set.identity), ways, sizes, self.workshop)
+        given, validation = swept[max(swept)][self.mine], self.workshop.references["search"].dataset
+        covered = coverage(self.shown, validation, given, self.workshop.progress)
+        self._try(swept, ways, "calibration", self.workshop)
+        best = self._confirmed(self.workshop)
+        if best is None and not self.spent:
+            best = self._of_dataset(ways)
+        return self._cure(best, covered)
+
+    def _of_dataset(self, ways: Sequence[Way]) -> Tried | None:
+        """Calibrate with half of the samples that are searched with, and judge on the others."""
+        found = halves(self.workshop)
+        if found is None:
+            return None
+        samples, judging = found
+        swept = found_ranges(self.shown, samples, self._identity(judging.data), ways, (), self.workshop)
+        self._try(swept, ways, "dataset", judging)
+        return self._confirmed(judging, "dataset")
+
+    def _try(self, swept: Swept, ways: Sequence[Way], source: SourceName, workshop: Workshop) -> None:
+        """All of it by emulation; of the best few also the other scales of weights."""
+        try:
+            for size in sorted(swept, reverse=True):
+                for way in ways:
+                    self._one(swept[size][way], way, source, workshop, self.own.per_channel)
+            if FORMATS[self.shown.kind].per_channel:
+                for each in best_first(self._from(source))[:OTHER_SCALES]:
+                    self._one(swept[each.samples][each.way], each.way, source, workshop, not self.own.per_channel)
+        except OutOfBudget as error:
+            self.spent = error
+
+    def _one(self, found: Found, way: Way, source: SourceName, workshop: Workshop, per_channel: bool) -> None:
+        how = Quantisation(way.method, way.percentile, "explicit", per_channel, found)
+        design = replace(self.case.design, order=replace(self.case.design.order, quantisation=how), calibration=None)
+        named = Tried(design, way, found.samples, source, Judged(said=()))
+        design = replace(design, words=called(named))
+        same = (found.ranges, per_channel, source)
+        if same not in self._known:
+            self._known[same] = self.base.judged(workshop.judged(design, NAME, "emulation"))
+        self.tried.append(replace(named, design=design, judged=self._known[same]))
+
+    def _confirmed(self, workshop: Workshop, source: SourceName = "calibration") -> Tried | None:
+        """The best that the case's own backend confirms."""
+        ranked = [each for each in best_first(self._from(source)) if each.judged.promising]
+        if self.case.emulates or not ranked:
+            return next(iter(ranked), None)
+        try:
+            for each in ranked[:CONFIRMED]:
+                built = replace(each, judged=self.base.judged(workshop.judged(each.design, NAME, "build")))
+                self.tried[self.tried.index(each)] = built
+                if built.judged.promising:
+                    return built
+        except OutOfBudget as error:
+            self.spent = error
+        return None
+
+    def _cure(self, best: Tried | None, covered: CoverageEntry) -> Cure:
+        ranked = best_first(self.tried)
+        if not ranked:
+            assert self.spent is not None, "something is tried where there is a budget"
+            raise self.spent
+        entries = tuple(each.entry(each is best) for each in ranked)
+        facts = (represents(covered, f"the calibration set ({self.set.samples} samples)"), cuts(covered))
+        return replace(self._said(best, ranked, facts), calibrations=entries, coverage=covered)
+
+    def _said(self, best: Tried | None, ranked: Sequence[Tried], facts: Sequence[str]) -> Cure:
+        first = next((each for each in self.tried if each.way == self.mine and self._as_given(each)), None)
+        if best is not None:
+            apart = "its ranges and this figure are of different samples of it" if best.source == "dataset" else ""
+            found = f"{called(best)}, the best of {len(ranked)} calibrations: {against(best, first)}"
+            return Cure(best.design, sentence((found, apart, *facts)))
+        nearest = f"the nearest is {called(ranked[0])}: {against(ranked[0], first)}"
+        if self.spent:
+            return Cure(None, sentence((f"{self.spent}; {nearest}", *facts)), "OutOfBudget")
+        return Cure(None, sentence((f"none of {len(ranked)} calibrations passes; {nearest}", *facts)), "NotCured")
+
+    def _as_given(self, each: Tried) -> bool:
+        """Whether it is what the candidate asks for."""
+        own = each.per_channel == self.own.per_channel and each.samples == self.set.samples
+        return own and each.source == "calibration"
+
+    def _from(self, source: SourceName) -> list[Tried]:
+        return [each for each in self.tried if each.source == source]
+
+    def _identity(self, samples: str) -> str:
+        return cache_key(model=self.case.design.model.identity, samples=samples)

@@ -1,0 +1,21 @@
+"""Figures of trials as people write them."""
+
+from __future__ import annotations
+
+from assay_runner.remedies.judged import HIGHER_IS_BETTER, Said
+
+
+def figures(said: Said | None) -> str:
+    """A finding's value and its limit."""
+    if said is None:
+        return "no figure has a limit"
+    return f"{said.metric} {figure(said.metric, said.value)} (limit {figure(said.metric, said.limit)})"
+
+
+def figure(metric: str | None, value: float | None) -> str:
+    """A value of a metric, with its unit."""
+    if value is None or metric is None:
+        return "unknown"
+    if metric.endswith("Kept"):
+        return f"{100 * value:.2f} %"
+    return f"{value:.1f} dB" if metric in HIGHER_IS_BETTER and metric != "cosine" else f"{value:.4g}"
