@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -44,8 +44,11 @@ class CalibrationRemedy(Model):
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     """Methods that are tried; percentile with 99.9, 99.99, 99.999 and 99.9999. Default: all."""
-    samples: tuple[int, ...] = Field(default=(), max_length=8, json_schema_extra={"x-kubernetes-list-type": "set"})
-    """Sizes of the calibration set that are tried. Default: all of it, and a quarter."""
+    samples: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(), max_length=8, json_schema_extra={"x-kubernetes-list-type": "set"}
+    )
+    """Numbers of samples, the first ones of the calibration set, that are tried beside all of it and what the candidate
+    asks for. Default: a quarter."""
 
 
 class WeightOnlyRemedy(Model):

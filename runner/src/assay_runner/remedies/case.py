@@ -51,6 +51,7 @@ class Case:
         design: how it was built.
         report: what was measured of it.
         findings: what the checks found.
+        whole: all of its calibration set, where it was calibrated with part of it only; None: `design` has all of it.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Case:
     design: Design
     report: CandidateReport
     findings: tuple[Finding, ...]
+    whole: Dataset | None = None
 
     @property
     def failed(self) -> tuple[Finding, ...]:

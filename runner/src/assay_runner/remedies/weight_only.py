@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from assay_api.remedies import Remedies
+from assay_api.report import Verdict
 from assay_runner.backends.order import Quantisation
 from assay_runner.remedies.baseline import baseline
 from assay_runner.remedies.case import Case
@@ -42,7 +43,6 @@ def weights_alone(case: Case, asked: Remedies, workshop: Workshop) -> Cure:
         found = base.judged(workshop.judged(design, NAME, oracle))
         if not found.promising:
             worst = found.worst
-            return Cure(
-                None, f"with INT8 weights alone it fails too: {worst.message if worst else 'not judged'}", "NotCured"
-            )
+            why: Literal["NotCured", "Inconclusive"] = "NotCured" if found.verdict is Verdict.FAILED else "Inconclusive"
+            return Cure(None, f"with INT8 weights alone: {worst.message if worst else 'nothing was judged'}", why)
     return Cure(design, f"{WORDS}: {figures(found.nearest)}; no range needs to be found, and no 8-bit product runs")

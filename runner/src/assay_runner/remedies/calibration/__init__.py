@@ -73,7 +73,8 @@ class _Sweep:
         assert own is not None
         assert case.design.calibration is not None
         self.case, self.asked, self.workshop, self.base, self.shown = case, asked, workshop, base, shown
-        self.own, self.set = own, case.design.calibration
+        self.own, self.set = own, case.whole or case.design.calibration
+        self.given = case.design.calibration.samples
         self.mine = Way(own.method, own.percentile)
         self.tried: list[Tried] = []
         self.spent: OutOfBudget | None = None
@@ -82,11 +83,12 @@ class _Sweep:
     def cure(self) -> Cure:
         """The whole of it."""
         ways = tuple(dict.fromkeys((self.mine, *(way for way in WAYS if way.method in self.asked.methods))))
-        every = self.set.samples
-        sizes = self.asked.samples or (every, max(1, every // QUARTER))
+        sizes = (self.given, *(self.asked.samples or [max(1, self.set.samples // QUARTER)]))
         swept = found_ranges(self.shown, self.set, self._identity(self.set.identity), ways, sizes, self.workshop)
-        given, validation = swept[max(swept)][self.mine], self.workshop.references["search"].dataset
-        covered = coverage(self.shown, validation, given, self.workshop.progress)
+        # Where a model takes whole batches, what was given ends with one.
+        self.given = min(size for size in swept if size >= min(self.given, max(swept)))
+        validation = self.workshop.references["search"].dataset
+        covered = coverage(self.shown, validation, swept[self.given][self.mine], self.workshop.progress)
         self._try(swept, ways, "calibration", self.workshop)
         best = self._confirmed(self.workshop)
         if best is None and not self.spent:
@@ -146,7 +148,7 @@ class _Sweep:
             assert self.spent is not None, "something is tried where there is a budget"
             raise self.spent
         entries = tuple(each.entry(each is best) for each in ranked)
-        facts = (represents(covered, f"the calibration set ({self.set.samples} samples)"), cuts(covered))
+        facts = (represents(covered, f"what it was calibrated with ({self.given} samples)"), cuts(covered))
         return replace(self._said(best, ranked, facts), calibrations=entries, coverage=covered)
 
     def _said(self, best: Tried | None, ranked: Sequence[Tried], facts: Sequence[str]) -> Cure:
@@ -162,7 +164,7 @@ class _Sweep:
 
     def _as_given(self, each: Tried) -> bool:
         """Whether it is what the candidate asks for."""
-        own = each.per_channel == self.own.per_channel and each.samples == self.set.samples
+        own = each.per_channel == self.own.per_channel and each.samples == self.given
         return own and each.source == "calibration"
 
     def _from(self, source: SourceName) -> list[Tried]:
