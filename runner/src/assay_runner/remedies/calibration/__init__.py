@@ -28,7 +28,7 @@ from assay_runner.remedies.calibration.words import against, called, cuts, repre
 from assay_runner.remedies.case import Case
 from assay_runner.remedies.judged import Judged
 from assay_runner.remedies.remedy import Cure, does_not_apply
-from assay_runner.remedies.workshop import OutOfBudget, Workshop
+from assay_runner.remedies.workshop import Oracle, OutOfBudget, Workshop
 
 NAME: Final = "calibration"
 CONFIRMED: Final = 3
@@ -36,6 +36,8 @@ CONFIRMED: Final = 3
 OTHER_SCALES: Final = 2
 """Ways of which the other scales of weights are tried, too."""
 QUARTER: Final = 4
+RESERVED: Final = 1
+"""Trials of the case's own backend that are kept back to audit what was found."""
 
 
 def calibrate_otherwise(case: Case, asked: Remedies, workshop: Workshop) -> Cure:
@@ -124,6 +126,7 @@ class _Sweep:
         design = replace(design, words=called(named))
         same = (found.ranges, per_channel, source)
         if same not in self._known:
+            self._check("emulation")
             self._known[same] = self.base.judged(workshop.judged(design, NAME, "emulation"))
         self.tried.append(replace(named, design=design, judged=self._known[same]))
 
@@ -134,6 +137,7 @@ class _Sweep:
             return next(iter(ranked), None)
         try:
             for each in ranked[:CONFIRMED]:
+                self._check("build")
                 built = replace(each, judged=self.base.judged(workshop.judged(each.design, NAME, "build")))
                 self.tried[self.tried.index(each)] = built
                 if built.judged.promising:
@@ -141,6 +145,20 @@ class _Sweep:
         except OutOfBudget as error:
             self.spent = error
         return None
+
+    def _check(self, oracle: Oracle) -> None:
+        """Do nothing where enough is left for one more trial and the audit.
+
+        Raises:
+            OutOfBudget: it is not.
+        """
+        spent = self.workshop.spending
+        what, most, done = {
+            "emulation": ("proposals", spent.budget.proposals, spent.proposals),
+            "build": ("builds", spent.budget.builds, spent.builds),
+        }[oracle]
+        if oracle == self.workshop.oracle and done + RESERVED >= most:
+            raise OutOfBudget(f"{done} of {most} {what} (remedies.budget.{what}) are spent, and one is for the audit")
 
     def _cure(self, best: Tried | None, covered: CoverageEntry) -> Cure:
         ranked = best_first(self.tried)
