@@ -142,6 +142,48 @@ def test_the_more_accurate_way_to_8_bits_is_named(
     assert words in recommend(tuple(candidates), tuple(specs)).message
 
 
+def repaired(name: str, of: str, top1: float, golden: float = 1.0, **more: Any) -> CandidateReport:
+    """A repair that passed, judged on half of the samples."""
+    made = judged(name, top1, repaired=of, samples=400, **more)
+    return made.model_copy(update={"accuracy": {"top1": top1, "goldenTop1": golden}})
+
+
+@pytest.mark.parametrize(
+    ("candidates", "words"),
+    [
+        # Judged on other samples, so compared by what they keep of golden's on their own: 0.96 of 0.96 is all.
+        (
+            [judged("p", 0.5, verdict=FAILED, samples=800), judged("q", 0.98, samples=800),
+             repaired("p-calibration", "p", 0.96, 0.96)],
+            "in int8, p-calibration (PTQ, repaired, the best of 2) is more accurate than q (QAT): "
+            "top1 kept of golden's 100.00 % against 98.00 %",
+        ),
+        (
+            [judged("p", 0.5, verdict=FAILED, samples=800), judged("q", 0.98, samples=800),
+             repaired("p-calibration", "p@x", 0.97), repaired("p-weightonly", "p", 0.99, weights_only=True)],
+            "in int8, p-weightonly (weights alone, repaired) is more accurate than q (QAT) and p-calibration (PTQ, "
+            "repaired, the best of 2): top1 kept of golden's 99.00 % against 98.00 % and 97.00 %",
+        ),
+        (
+            [judged("p", 0.97, samples=400), judged("q", 0.99, samples=400),
+             repaired("p-weightonly", "p", 0.99, weights_only=True)],
+            "in int8, q (QAT) and p-weightonly (weights alone, repaired) are equally accurate, and more so than p "
+            "(PTQ): top1 99.00 % against 97.00 %",
+        ),
+    ],
+)  # fmt: skip
+def test_repaired_candidates_and_weights_alone_are_compared_too(candidates: list[CandidateReport], words: str) -> None:
+    assert words in recommend(tuple(candidates), (asked("p", PTQ), asked("q", QAT))).message
+
+
+def test_weights_alone_are_not_taken_for_the_narrowest() -> None:
+    """All their arithmetic is FP32's, so FP16 is faster; only FP32 is not."""
+    alone = repaired("p-weightonly", "p", 1.0, weights_only=True, emulated=True)
+    half, full = one("half", PASSED, 1, "fp16", True), one("full", PASSED, 1, "fp32", True)
+    assert recommend((alone, half, full)).candidate == "half"
+    assert recommend((alone, full)).candidate == "p-weightonly"
+
+
 @pytest.mark.parametrize(
     ("candidates", "specs"),
     [
