@@ -19,6 +19,7 @@ from assay_runner.graphs.blocks import blocks
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import name_of, uses
 from assay_runner.journal import step
+from assay_runner.remedies.calibration.known import with_ranges
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import BUILD, Judged
 from assay_runner.remedies.precision.chosen import may_run_wider
@@ -63,7 +64,7 @@ class _Precision:
 
     def __init__(self, case: Case, asked: PrecisionRemedy, workshop: Workshop) -> None:
         self.case, self.asked, self.workshop = case, asked, workshop
-        self.base = explicit(case)
+        self.base = with_ranges(explicit(case), workshop)
         self.precision = self.base.order.precision
         self.outline = load_outline(self.base.model.path)
         self.ignored: frozenset[str] = frozenset()
