@@ -163,6 +163,20 @@ def _repaired(folder: Path, name: str) -> Program:
     return program
 
 
+def calibration(size: Size) -> Iterator[Figure]:
+    """Ranges by all methods, of three sizes of the set, against ranges by one of all of it: one pass either way."""
+    say(f"calibrating ResNet-50, {size.image}x{size.image}, by all methods and by one")
+    ratios = []
+    with prepared("resnet50", size.image, 32, 32) as folder:
+        for _ in range(size.repeats):
+            file = folder / "found.json"
+            run_program(python("tests.bench.calibrations", folder, file), folder / "ranges.log")
+            told = json.loads(file.read_text())
+            say(f"all methods {told['all']:.2f} s, entropy {told['one']:.2f} s")
+            ratios.append(told["all"] / told["one"])
+    yield Figure("runner_calibration_all_vs_one", median(ratios), 1.3)
+
+
 def statistics(size: Size) -> Iterator[Figure]:
     """What is looked at of a tensor against one plain read of it and of golden's."""
     say(f"statistics of two tensors of 64 MiB, on one core, {size.repeats} times")
@@ -186,6 +200,7 @@ BENCHMARKS: dict[str, Callable[[Size], Iterator[Figure]]] = {
     "layers": layers,
     "trials": trials,
     "repair": repair,
+    "calibration": calibration,
     "statistics": statistics,
     "real": lambda size: real_models(size.real, size.repeats),
 }

@@ -47,10 +47,10 @@ def percentile_threshold(counts: Histogram, percentile: float) -> float:
 
     J. McKinstry et al., "Discovering Low-Precision Networks Close to Full-Precision Networks", 2018, arXiv:1809.04191.
     """
-    total = int(counts.sum())
+    below = np.cumsum(counts)
+    total = int(below[-1])
     if not total:
         return 1.0
-    below = np.cumsum(counts)
     wanted = total * percentile / 100
     bin_ = int(np.searchsorted(below, wanted))
     inside = (wanted - (below[bin_] - counts[bin_])) / counts[bin_]
@@ -69,20 +69,21 @@ def mse_threshold(counts: Histogram, kind: EightBit, peak: float = 1.0) -> float
         kind: the format.
         peak: where the largest magnitude lies, as a share of all bins.
     """
-    used = np.flatnonzero(counts)
-    if not len(used):
+    if not counts.any():
         return 1.0
-    middles = np.minimum((used + 0.5) / (len(counts) * peak), 1.0)
-    weights = counts[used].astype(np.float64)
-    sums = [np.append(0.0, np.cumsum(weights * middles**power)) for power in range(3)]
+    width = 1.0 / (len(counts) * peak)
+    middles = np.minimum((np.arange(len(counts)) + 0.5) * width, 1.0)
+    number, first = (np.append(0.0, np.cumsum(each)) for each in (counts, counts * middles))
     shares = 2.0 ** -(np.arange(OCTAVES * CLIPS_PER_OCTAVE + 1) / CLIPS_PER_OCTAVE)
-    levels = _levels(kind)
-    restored = FORMATS[kind].scale(shares).astype(np.float64)[:, None] * levels
-    # Each value is rounded to the nearest level, and what is beyond the last to that; ties cost the same either way.
-    ends = np.searchsorted(middles, (restored[:, 1:] + restored[:, :-1]) / 2)
-    bounds = np.pad(ends, ((0, 0), (1, 1)), constant_values=((0, 0), (0, len(used))))
-    number, first, second = (np.diff(each[bounds], axis=1) for each in sums)
-    errors = (second - 2 * restored * first + restored**2 * number).sum(axis=1)
+    restored = FORMATS[kind].scale(shares).astype(np.float64)[:, None] * _levels(kind)
+    # Each value is rounded to the nearest level, and what is beyond the last to that; ties cost the same either way. So
+    # the bins of a level are those whose middles lie between those of it and its neighbours.
+    between = (restored[:, 1:] + restored[:, :-1]) / (2 * width)
+    bounds = np.full((len(shares), restored.shape[1] + 1), len(counts))
+    bounds[:, 0] = 0
+    np.minimum(np.ceil(between - 0.5), len(counts), out=bounds[:, 1:-1], casting="unsafe")
+    # Σ (x - r)², of which Σ x² is the same for all clips.
+    errors = (restored * (restored * np.diff(number[bounds]) - 2 * np.diff(first[bounds]))).sum(axis=1)
     return float(shares[int(np.argmin(errors))])
 
 
