@@ -87,7 +87,8 @@ class CalibrationEntry(Model):
     limit: Number | None = None
     """Its limit."""
     margin: Number | None = None
-    """How far within that limit, as a share of it; below 0 where beyond. Decibels: 3 dB are a tenth."""
+    """How far within that limit, as a share of it; below 0 where beyond. Of a cosine: as a share of what the
+    limit lets it lose. 3 dB are a tenth, and half a per cent of what is kept of a metric."""
     chosen: bool = False
     """Whether it is the one that the repaired candidate has."""
 

@@ -126,6 +126,8 @@ class Judged(Model):
         return self.model_copy(update={"said": tuple(said for said in self.said if said.check not in left)})
 
 
+SMALLEST: Final = 1e-6
+"""Least that a limit lets be lost, for shares of it."""
 HIGHER_IS_BETTER: Final = frozenset({"snr", "psnr", "cosine", "accumulatedSnr", "localSnr"})
 
 
@@ -133,17 +135,21 @@ def margin(said: Said) -> float:
     """How far within its limit a finding is, in shares of the limit: below 0 where it is beyond; Inf where not known.
 
     Decibels are a scale of their own: there 3 dB, twice the noise power, count as a tenth. Of what is kept of a metric
-    half a per cent does: the samples' own noise is part of the verdict already.
+    half a per cent does: the samples' own noise is part of the verdict already. A cosine is weighed by what the limit
+    lets it lose: 1 where nothing is lost.
     """
     if said.value is None or said.limit is None or said.metric is None:
         return float("inf")
     within = said.value - said.limit
-    if said.metric not in HIGHER_IS_BETTER and not said.metric.endswith("Kept"):
+    if said.metric.endswith("Kept"):
+        # More than golden's is luck of the draw, and no better than all of it.
+        return min(within, max(1 - said.limit, 0.0)) / 0.05
+    if said.metric == "cosine":
+        return within / max(1 - said.limit, SMALLEST)
+    if said.metric not in HIGHER_IS_BETTER:
         within = -within
     if said.metric.lower().endswith(("snr", "psnr")):
         return within / 30.0
-    if said.metric.endswith("Kept"):
-        return within / 0.05
     if said.limit:
         return within / abs(said.limit)
     # None allowed and none found, such as numbers that are not finite: nothing is near any limit.
