@@ -16,11 +16,12 @@ import onnx
 
 from assay_runner.backends.calibration import ranges
 from assay_runner.backends.constants import Constants
-from assay_runner.backends.conversion import fp32_model, listed, localised, upgraded
+from assay_runner.backends.conversion import fp32_model, localised, upgraded
 from assay_runner.backends.emulation import NOTHING
 from assay_runner.backends.found import Range
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.order import Quantisation
+from assay_runner.backends.quantisation_notes import cut_of, cuts, held_note, quantisation_notes
 from assay_runner.backends.schemes import nothing_to_quantise
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput
@@ -31,13 +32,11 @@ from assay_runner.graphs.documents import localise, save
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.pairs import insert
 from assay_runner.graphs.sample_axes import declared_axes
-from assay_runner.graphs.slots import Chosen, choose, told
+from assay_runner.graphs.slots import Chosen, choose
 from assay_runner.graphs.taps import name_of, sites, tapped
 from assay_runner.tensors import Batches, InputAxes, Progress, Site
 
 INSIDE_LIMIT = 1 << 30
-HALF = 0.5
-"""Share of a tensor's range below which it is told that calibration cuts it."""
 
 
 @dataclass(frozen=True)
@@ -149,13 +148,13 @@ def quantised_model(
     with ready(path, calibration, folder, kind, held) as it:
         found = _ranges(it, calibration, batches, progress, kind, inputs)
         largest = {name: found[name].end for name in it.wanted}
-        cut = _cut({name: found[name] for name in it.wanted}, calibration.called, it.readers)
+        cut = cut_of({name: found[name] for name in it.wanted}, calibration.called, it.readers)
         convert = insert(it.model, it.chosen.slots, largest, kind, it.fixed)
         localise(it.model, it.place, _made(it.place / "quantised"), convert)
         target = packed(save(it.model, it.place / "quantised" / "model.onnx"), folder)
     samples = calibration.found.samples if calibration.found else batches.samples if batches else 0
-    notes = _notes(kind, calibration, samples, largest, it.chosen, it.inside)
-    return Quantised(target, (*it.notes, *notes, *_cuts(kind, cut), *_held(kind, it.chosen.held)), cut)
+    notes = quantisation_notes(kind, calibration, samples, largest, it.chosen, it.inside)
+    return Quantised(target, (*it.notes, *notes, *cuts(kind, cut), *held_note(kind, it.chosen.held)), cut)
 
 
 def _ranges(
@@ -195,27 +194,6 @@ def quantised_nodes(path: Path, calibration: Quantisation, kind: EightBit, folde
     return frozenset(name_of(model.graph.node[slot.node]) for slot in chosen.slots)
 
 
-def _cut(found: Mapping[str, Range], method: str, readers: Mapping[str, str]) -> Cut | None:
-    """Where most of a range is cut."""
-    shares = {name: each.end / each.peak for name, each in found.items() if each.peak and each.end < HALF * each.peak}
-    if not shares:
-        return None
-    name = min(shares, key=shares.__getitem__)
-    return Cut(name, readers[name], method, found[name].end, found[name].peak, len(shares) - 1)
-
-
-def _cuts(kind: EightBit, cut: Cut | None) -> tuple[str, ...]:
-    if cut is None:
-        return ()
-    share = f"{100 * cut.end / cut.peak:.2g} %"
-    more = f", and {cut.others} more to less than half" if cut.others else ""
-    return (f"{kind}: {cut.method} cuts tensor {cut.tensor!r} to {share} of its range{more}; minmax would keep all",)
-
-
-def _held(kind: EightBit, kept: Sequence[str]) -> tuple[str, ...]:
-    return (f"{kind}: held to another precision as asked, with no Q/DQ in front: {listed(kept)}",) if kept else ()
-
-
 def packed(path: Path, folder: Path) -> Path:
     """The model moved into `folder`, with its weights inside where they are not too large for one file."""
     target = folder / path.name
@@ -226,42 +204,6 @@ def packed(path: Path, folder: Path) -> Path:
         for file in files:
             file.replace(folder / file.name)
     return target
-
-
-def _notes(
-    kind: EightBit,
-    calibration: Quantisation,
-    samples: int,
-    largest: dict[str, float],
-    chosen: Chosen,
-    inside: Sequence[Site],
-) -> tuple[str, ...]:
-    form = FORMATS[kind]
-    scales = "per channel" if calibration.per_channel and form.per_channel else "per tensor"
-    if calibration.weights_only:
-        products = len({slot.node for slot in chosen.slots})
-        notes = [
-            f"{kind}: weights of {products} products in 8 bits behind DequantizeLinear, symmetric, {scales}; "
-            "activations as they are"
-        ]
-    else:
-        notes = [
-            f"{kind}: Q/DQ in front of {', '.join(form.operators)}, symmetric, weights {scales}, ranges of "
-            f"{len(largest)} tensors by {calibration.called} from {samples} calibration samples"
-        ]
-    if chosen.left:
-        names = listed(list(chosen.left))
-        notes.append(
-            f"{kind}: left in floating point, as TensorRT has no {form.label} kernel: {names}; {told(chosen.left)}"
-        )
-    if inside:
-        nodes = listed([site.node or site.tensor for site in inside])
-        notes.append(
-            f"{kind}: products inside the control flow of {nodes} are not quantised, they run in floating point"
-        )
-    if dead := [name for name, value in largest.items() if value == 0]:
-        notes.append(f"always zero on the calibration set: {listed(dead)}")
-    return tuple(notes)
 
 
 def _made(folder: Path) -> Path:

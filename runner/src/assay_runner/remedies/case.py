@@ -51,7 +51,7 @@ class Case:
         design: how it was built.
         report: what was measured of it.
         findings: what the checks found.
-        whole: all of its calibration set, where it was calibrated with part of it only; None: `design` has all of it.
+        whole: all of its calibration set, also where it was calibrated with the first samples only; None: it has none.
     """
 
     key: str

@@ -176,8 +176,16 @@ def _same_inputs(candidate: Candidate, own: LoadedModel, model: LoadedModel, dat
         )
 
 
-def calibration_of(candidate: Candidate, model: LoadedModel, context: Context) -> Dataset | None:
+def calibration_of(
+    candidate: Candidate, model: LoadedModel, context: Context, *, whole: bool = False
+) -> Dataset | None:
     """The candidate's calibration set, opened; None where it has none.
+
+    Args:
+        candidate: as the audit asks for it.
+        model: that it is built of.
+        context: opens it.
+        whole: all of it, where the candidate takes the first samples only.
 
     Raises:
         InvalidInput: nothing there, no samples, or a shard that does not fit the model.
@@ -185,5 +193,5 @@ def calibration_of(candidate: Candidate, model: LoadedModel, context: Context) -
     spec = candidate.calibration
     if spec is None:
         return None
-    source = Source(uri=spec.uri, samples=spec.samples, what="calibration set")
+    source = Source(uri=spec.uri, samples=None if whole else spec.samples, what="calibration set")
     return context.open(source, model)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from assay_api.candidate import Candidate
 from assay_api.plan import Task, siblings
 from assay_api.remedies import Remedies
 from assay_api.repair import RemedyEntry, RepairEntry, TrialEntry
@@ -158,16 +157,8 @@ class _Repair:
             calibration = calibration_of(candidate, own, self.context)
             design = Design(order_of(candidate, own.path), own, calibration)
             backend = BACKENDS[self.context.backend or candidate.backend]
-            whole = self._whole(candidate, own)
+            whole = calibration_of(candidate, own, self.context, whole=True)
             yield Case(of.key, candidate, backend, design, report.candidates[0], report.findings, whole)
-
-    def _whole(self, candidate: Candidate, own: LoadedModel) -> Dataset | None:
-        """All of its calibration set, where it takes the first samples only."""
-        how = candidate.calibration
-        if how is None or how.samples is None:
-            return None
-        every = candidate.model_copy(update={"calibration": how.model_copy(update={"samples": None})})
-        return calibration_of(every, own, self.context)
 
     def _remedied(self, case: Case, name: str) -> None:
         """One remedy for one case; an error of it is its own outcome, and stops no other."""
