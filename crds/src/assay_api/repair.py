@@ -79,7 +79,7 @@ class CalibrationEntry(Model):
     verdict: Verdict
     """The worst finding, checks left out that tell nothing here."""
     check: str | None = None
-    """The check of the finding that is nearest to its limit, or farthest beyond it."""
+    """Of the checks that the candidate failed, the one nearest to its limit, or farthest beyond it."""
     metric: str | None = None
     """What its value is."""
     value: Number | None = None

@@ -44,7 +44,7 @@ def baseline(case: Case, workshop: Workshop, remedy: str, what: str) -> Baseline
     order = replace(case.design.order, precision="fp32", held={}, quantisation=None, typing=None)
     wide = replace(case.design, order=order, calibration=None, words="every node in FP32")
     found = workshop.judged(wide, remedy, "emulation")
-    failing = {finding.check for finding in case.failed}
+    failing = case.failing
     failed = {said.check: said for said in found.said if said.verdict is Verdict.FAILED}
     ignored = frozenset(said.check for said in found.said if said.verdict is not Verdict.PASSED)
     if same := sorted(failed.keys() & failing):

@@ -68,6 +68,11 @@ class Case:
         return tuple(finding for finding in self.findings if finding.verdict is Verdict.FAILED)
 
     @property
+    def failing(self) -> frozenset[str]:
+        """Names of the checks that it failed."""
+        return frozenset(finding.check for finding in self.failed)
+
+    @property
     def emulates(self) -> bool:
         """Whether what builds it only emulates, so that there is no other oracle than that."""
         return self.backend.name == "onnxruntime"

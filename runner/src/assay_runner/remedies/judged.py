@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, Literal
 
 from assay_api.model import Model
@@ -112,6 +112,14 @@ class Judged(Model):
         """The finding nearest to its limit, or farthest beyond it, of those that have one."""
         known = [said for said in self.said if math.isfinite(margin(said))]
         return min(known, key=margin, default=None)
+
+    def telling(self, failing: Collection[str]) -> Said | None:
+        """Of the findings of these checks the nearest to its limit; the nearest of all where they found no figure.
+
+        Args:
+            failing: checks that the candidate failed: what a remedy has to mend.
+        """
+        return Judged(said=tuple(said for said in self.said if said.check in failing)).nearest or self.nearest
 
     @property
     def promising(self) -> bool:

@@ -45,4 +45,7 @@ def weights_alone(case: Case, asked: Remedies, workshop: Workshop) -> Cure:
             worst = found.worst
             why: Literal["NotCured", "Inconclusive"] = "NotCured" if found.verdict is Verdict.FAILED else "Inconclusive"
             return Cure(None, f"with INT8 weights alone: {worst.message if worst else 'nothing was judged'}", why)
-    return Cure(design, f"{WORDS}: {figures(found.nearest)}; no range needs to be found, and no 8-bit product runs")
+    return Cure(
+        design,
+        f"{WORDS}: {figures(found.telling(case.failing))}; no range needs to be found, and no 8-bit product runs",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -47,9 +47,9 @@ class Tried:
         margins = [margin(said) for said in self.judged.said if math.isfinite(margin(said))]
         return _RANK[self.judged.verdict], min(margins, default=-math.inf), sum(margins)
 
-    def entry(self, chosen: bool) -> CalibrationEntry:
-        """For the report."""
-        said = self.judged.nearest
+    def entry(self, chosen: bool, failing: Collection[str]) -> CalibrationEntry:
+        """For the report; `failing` are the checks that the candidate failed."""
+        said = self.judged.telling(failing)
         return CalibrationEntry(
             method=self.way.method,
             percentile=self.way.percentile if self.way.method == "percentile" else None,

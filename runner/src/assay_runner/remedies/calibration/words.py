@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from assay_api.repair import CoverageEntry
@@ -24,9 +24,9 @@ def called(each: Tried) -> str:
     return f"{each.way.method}{share} from {each.samples} {source}, weights {weights}"
 
 
-def against(best: Tried, first: Tried | None) -> str:
-    """The best by its nearest finding, and what the candidate's own way has there."""
-    said = best.judged.nearest
+def against(best: Tried, first: Tried | None, failing: Collection[str]) -> str:
+    """The best by the figure that was to be mended, and what the candidate's own way has there."""
+    said = best.judged.telling(failing)
     told = figures(said)
     if said is None:
         return told
