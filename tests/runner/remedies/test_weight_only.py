@@ -13,10 +13,16 @@ from onnx import numpy_helper
 from assay_api.report import Verdict
 from assay_runner.backends.order import BuildOrder, Quantisation
 from assay_runner.backends.quantisation import quantised_model
+from assay_runner.backends.subject import Subject
 from assay_runner.backends.tensorrt.configuration import Offered, settings
+from assay_runner.checks import CHECKS
 from assay_runner.errors import InvalidInput
+from assay_runner.golden.reference import Reference
+from assay_runner.golden.run import golden_outputs
+from assay_runner.passes.setting import Setting
 from assay_runner.tensors import Array
-from tests.models import Heard, constant, convolutions, loaded, mlp, model, node, random, value
+from assay_runner.trial.measure import measure
+from tests.models import Heard, Samples, constant, convolutions, loaded, mlp, model, node, random, value
 from tests.runner.numerics.candidates import ORT
 from tests.runner.remedies.calibrated import DIGITS, audit, entry, int8, repaired
 
@@ -113,6 +119,18 @@ def test_weights_alone_cure_what_a_poor_calibration_broke(tmp_path: Path, capsys
     operators = {n.op_type for n in written.graph.node}
     assert "DequantizeLinear" in operators
     assert "QuantizeLinear" not in operators
+
+
+def test_nothing_reads_activations_of_8_bits(tmp_path: Path) -> None:
+    """The graph has no pair, and says all there is to know."""
+    proto, data = mlp(), Samples({"x": random(16, 8)})
+    given = loaded(proto, tmp_path)
+    outputs = [kept for _, kept in golden_outputs(given, data, "fp32", tmp_path / "golden", Heard())]
+    built = ORT.build(given, BuildOrder("onnxruntime", "int8", quantisation=ALONE), None, tmp_path / "built", Heard())
+    setting = Setting(Subject("int8", ORT, built, given), Reference(given, data, outputs, "fp32", tmp_path), Heard())
+    [found] = measure(setting, (CHECKS["layerConstraints"](),)).findings
+    assert found.verdict is Verdict.PASSED
+    assert found.message == "no node reads 8 bits in the graph but weights"
 
 
 def test_only_what_has_no_pairs_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,8 @@ class LayerConstraints(Check):
         breaches = [r for r in found.reads if {r.operator.casefold(), (r.site.op or "").casefold()} & wide]
         if breaches:
             return (self._failed(evidence, breaches, len(found.reads)),)
-        if not found.reads and evidence.precision in ("int8", "fp8", "") and not found.engine:
+        unseen = not found.reads and not found.engine and "DequantizeLinear" not in found.operators
+        if unseen and evidence.precision in ("int8", "fp8", ""):
             reason = "there is no Q/DQ pair in the graph and no layer of an engine to see, so what runs in 8 bits is"
             # What is built here always tells of its layers.
             way = "leave layerConstraints out" if evidence.precision else "build it with profiling verbosity detailed"
@@ -72,6 +73,7 @@ class LayerConstraints(Check):
         message = f"none of the {len(found.reads)} nodes that read 8 bits {where} is of an operator to keep wide"
         if not found.reads:
             message = f"no node reads 8 bits {where}"
+            message += " but weights" if "DequantizeLinear" in found.operators else ""
         if strange := self._strange(found.operators):
             message += f"; the graph has no operator {strange}, so look how keepWide spells it"
         fields: dict[str, Any] = {"metric": "nodesIn8Bits", "value": 0, "limit": 0}
