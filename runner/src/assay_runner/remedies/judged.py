@@ -113,6 +113,11 @@ class Judged(Model):
         known = [said for said in self.said if math.isfinite(margin(said))]
         return min(known, key=margin, default=None)
 
+    @property
+    def measured(self) -> frozenset[str]:
+        """Checks that found a figure with a limit."""
+        return frozenset(said.check for said in self.said if math.isfinite(margin(said)))
+
     def telling(self, failing: Collection[str]) -> Said | None:
         """Of the findings of these checks the nearest to its limit; the nearest of all where they found no figure.
 

@@ -165,7 +165,7 @@ class _Sweep:
         if not ranked:
             assert self.spent is not None, "something is tried where there is a budget"
             raise self.spent
-        entries = tuple(each.entry(each is best, self.case.failing) for each in ranked)
+        entries = tuple(each.entry(each is best, self._telling()) for each in ranked)
         facts = (represents(covered, f"what it was calibrated with ({self.given} samples)"), cuts(covered))
         return replace(self._said(best, ranked, facts), calibrations=entries, coverage=covered)
 
@@ -173,12 +173,17 @@ class _Sweep:
         first = next((each for each in self.tried if each.way == self.mine and self._as_given(each)), None)
         if best is not None:
             apart = "its ranges and this figure are of different samples of it" if best.source == "dataset" else ""
-            found = f"{called(best)}, the best of {len(ranked)} calibrations: {against(best, first, self.case.failing)}"
+            found = f"{called(best)}, the best of {len(ranked)} calibrations: {against(best, first, self._telling())}"
             return Cure(best.design, sentence((found, apart, *facts)))
-        nearest = f"the nearest is {called(ranked[0])}: {against(ranked[0], first, self.case.failing)}"
+        nearest = f"the nearest is {called(ranked[0])}: {against(ranked[0], first, self._telling())}"
         if self.spent:
             return Cure(None, sentence((f"{self.spent}; {nearest}", *facts)), "OutOfBudget")
         return Cure(None, sentence((f"none of {len(ranked)} calibrations passes; {nearest}", *facts)), "NotCured")
+
+    def _telling(self) -> frozenset[str]:
+        """Of the checks that failed those by which all can be compared: the dearer are asked only of some."""
+        known = [each.judged.measured for each in self.tried if each.judged.measured]
+        return self.case.failing.intersection(*known) or self.case.failing
 
     def _as_given(self, each: Tried) -> bool:
         """Whether it is what the candidate asks for."""
