@@ -20,6 +20,7 @@ from assay_runner.backends.sweep import Activations, activations
 from assay_runner.digests import cache_key
 from assay_runner.errors import InvalidInput
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
+from assay_runner.journal import step
 from assay_runner.remedies.baseline import Baseline, baseline
 from assay_runner.remedies.calibration.coverage import coverage
 from assay_runner.remedies.calibration.sources import Swept, found_ranges, halves
@@ -90,7 +91,8 @@ class _Sweep:
         # Where a model takes whole batches, what was given ends with one.
         self.given = min(size for size in swept if size >= min(self.given, max(swept)))
         validation = self.workshop.references["search"].dataset
-        covered = coverage(self.shown, validation, swept[self.given][self.mine], self.workshop.progress)
+        with step(f"coverage-{self.case.key}", "looking at what the calibration set covers"):
+            covered = coverage(self.shown, validation, swept[self.given][self.mine], self.workshop.progress)
         self._try(swept, ways, "calibration", self.workshop)
         best = self._confirmed(self.workshop)
         if best is None and not self.spent:

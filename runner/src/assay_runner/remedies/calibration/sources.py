@@ -12,6 +12,7 @@ from assay_runner.backends.calibration import Way
 from assay_runner.backends.found import Found, Range
 from assay_runner.backends.sweep import Activations
 from assay_runner.digests import cache_key
+from assay_runner.journal import step
 from assay_runner.remedies.splits import Samples, Split
 from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import join
@@ -55,6 +56,7 @@ def found_ranges(
 
     Raises:
         InvalidInput: there are no samples, or a tensor is not finite on them.
+        Died: an earlier try ended the process.
     """
     key = cache_key(
         samples=identity, tensors=repr(sorted(shown.names)), kind=shown.kind, ways=repr(sorted(ways)),
@@ -67,7 +69,8 @@ def found_ranges(
         workshop.progress.note(error.note)
         record = None
     if record is None:
-        swept = shown.ranges(batches, ways, sizes, workshop.progress)
+        with step(f"ranges-{key}", "finding the ranges of 8-bit tensors"):
+            swept = shown.ranges(batches, ways, sizes, workshop.progress)
         every = [
             _Ranges(samples=size, way=way, ranges={name: (each.end, each.peak) for name, each in found.ranges})
             for size, by_way in swept.items()
