@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 
+from assay_runner.backends.calibration import Way
+from assay_runner.backends.found import Found, Range
+from assay_runner.backends.order import BuildOrder, Quantisation
+from assay_runner.backends.sweep import activations
 from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.errors import InvalidInput
@@ -52,6 +56,46 @@ def test_weights_beside_the_model_are_found(asked: dict[str, Any], tmp_path: Pat
         for model in (str(path), mlp().SerializeToString())
     )
     assert np.abs(found - expected).max() < 0.3 * np.abs(expected).max()
+
+
+def test_ranges_that_are_known_are_written_and_no_data_read(tmp_path: Path) -> None:
+    """The same file as with the data that they were found with, though entropy is the builder's own."""
+    given, x = load(saved(tmp_path), tmp_path), random(16, 8)
+    plain = BuildOrder("tensorrt", "int8", quantisation=Quantisation("minmax", quantization="explicit"))
+    with activations(given, "int8", {}, tmp_path) as shown:
+        [found] = shown.ranges(Samples({"x": x}), [Way("minmax")], (), Heard())[16].values()
+    known = replace(plain, quantisation=Quantisation("entropy", found=found))
+    assert settings(replace(known, quantisation=Quantisation("entropy")), TEN).implicit
+    assert not settings(known, TEN).implicit
+    paths = []
+    for name, order, data in (("read", plain, Samples({"x": x})), ("known", known, None)):
+        paths.append(source_model(given, order, settings(order, TEN), data, tmp_path / name, Heard())[0])
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+@pytest.mark.parametrize("typing", ["weak", "strong"])
+def test_weights_alone_are_written_without_data(typing: Literal["weak", "strong"], tmp_path: Path) -> None:
+    order = BuildOrder("tensorrt", "int8", typing=typing, quantisation=Quantisation(weights_only=True))
+    given = load(saved(tmp_path), tmp_path)
+    path, notes = source_model(given, order, settings(order, TEN), None, tmp_path / "out", Heard())
+    operators = [each.op_type for each in onnx.load(str(path)).graph.node]
+    assert operators.count("DequantizeLinear") == 2
+    assert "QuantizeLinear" not in operators
+    assert "activations as they are" in notes[0]
+
+
+def test_ranges_of_another_model_are_refused(tmp_path: Path) -> None:
+    given = load(saved(tmp_path), tmp_path)
+    how = Quantisation(found=Found.of({"other": Range(1.0, 1.0)}, 4))
+    order = BuildOrder("tensorrt", "int8", quantisation=how)
+    with pytest.raises(InvalidInput, match="no range is known of tensor 'h3': the ranges are of another model"):
+        source_model(given, order, settings(order, TEN), None, tmp_path / "out", Heard())
+
+
+def saved(folder: Path) -> Path:
+    (folder / "given").mkdir()
+    onnx.save(mlp(), str(folder / "given" / "m.onnx"))
+    return folder / "given" / "m.onnx"
 
 
 def test_the_builders_own_calibrator_is_not_given_what_was_trained_for_8_bits(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from assay_api.repair import CoverageEntry
 from assay_runner.remedies.calibration.tried import Tried
 from assay_runner.remedies.figures import figure, figures
 
-NAMED: Final = 3
-"""Tensors and samples that a sentence names."""
+NAMED: Final = 2
+"""Tensors that a sentence names."""
+MENDING: Final = 3
+"""Samples that it names."""
 CUT: Final = 0.5
 """Share of what calibration saw of a tensor below which it counts as cut."""
 
@@ -44,7 +46,7 @@ def represents(covered: CoverageEntry, source: str) -> str:
     if covered.least:
         text += f", the least of {_listed(covered.least)}"
     if covered.mending:
-        text += f"; it lacks samples like {', '.join(map(str, covered.mending[:NAMED]))} of the dataset, by index"
+        text += f"; it lacks samples like {', '.join(map(str, covered.mending[:MENDING]))} of the dataset, by index"
     return text
 
 
