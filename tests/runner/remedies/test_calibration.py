@@ -15,8 +15,10 @@ import pytest
 
 from assay_api.report import Verdict
 from tests.cli.audits import write
+from tests.models import value
 from tests.runner.remedies.calibrated import (
     DIGITS,
+    FEATURES,
     audit,
     classes,
     entry,
@@ -181,3 +183,26 @@ def test_a_repair_that_was_killed_finds_its_trials_again(tmp_path: Path, capsys:
     trials = repair_of(report_of(tmp_path)).trials
     assert [trial.known for trial in trials[:before]] == [True] * before
     assert not trials[before].known
+
+
+@pytest.mark.parametrize("batch", [32, "N"])
+def test_whole_batches_and_a_dataset_of_one_batch(
+    batch: int | str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model that takes batches of 32 only; and a dataset of a single batch, of which rows are searched with."""
+    proto = larger_spike()
+    proto.graph.input[0].CopyFrom(value("x", batch, FEATURES))
+    proto.graph.output[0].CopyFrom(value("logits", batch, 2))
+    given(tmp_path, proto, spikes(512, seed=1), np.concatenate([spikes(40, seed=2) / 50, spikes(60, seed=3)]))
+    spec = audit(
+        [int8(method="minmax", samples=20)], {"calibration": {"samples": [50]}},
+        dataset={"uri": "file://./data/", "labels": "label", "batch": 512},
+    )  # fmt: skip
+    found = entry(repaired(tmp_path, capsys, spec), "calibration")
+    sizes = {each.samples for each in found.calibrations}
+    assert sizes == ({32, 64, 100} if batch == 32 else {20, 50, 100})
+    assert found.outcome in ("Cured", "Inconclusive"), found.message
+    assert found.calibrations[0].samples != min(sizes)
+    assert found.coverage is not None
+    assert found.coverage.samples == 256
+    assert found.coverage.inside < 1

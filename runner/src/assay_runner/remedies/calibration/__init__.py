@@ -105,7 +105,12 @@ class _Sweep:
         if found is None:
             return None
         samples, judging = found
-        swept = found_ranges(self.shown, samples, self._identity(judging.data), ways, (), self.workshop)
+        try:
+            swept = found_ranges(self.shown, samples, self._identity(judging.data), ways, (), self.workshop)
+        except InvalidInput as error:
+            # What is not finite on the dataset has no range; what was tried before stands.
+            self.workshop.progress.note(f"the dataset cannot be calibrated with: {error}")
+            return None
         self._try(swept, ways, "dataset", judging)
         return self._confirmed(judging, "dataset")
 
