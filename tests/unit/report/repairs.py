@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from assay_api.audit import AuditSpec
 from assay_api.model import parse, to_wire
-from assay_api.repair import Deployable, RemedyEntry, RepairEntry, TrialEntry
+from assay_api.repair import CalibrationEntry, CoverageEntry, Deployable, RemedyEntry, RepairEntry, TrialEntry
 from assay_api.report import Recommendation, Report, Verdict
 from tests.unit.report import samples
 
@@ -53,6 +53,26 @@ def repaired(count: int = 9) -> Report:
         "recommendation": recommendation, "spec": SPEC,
     }  # fmt: skip
     return before.model_copy(update=update)
+
+
+def recalibrated() -> Report:
+    """Cured by another calibration."""
+    ways = (
+        CalibrationEntry(
+            method="percentile", percentile=99.9, source="dataset", samples=192, per_channel=True,
+            verdict=samples.PASSED, check="labelAccuracy", metric="top1Kept", value=1.0, limit=0.98, margin=0.4,
+            chosen=True,
+        ),
+        CalibrationEntry(method="mse", samples=256, per_channel=False, verdict=samples.FAILED),
+    )  # fmt: skip
+    covered = CoverageEntry(
+        samples=384, inside=0.99999999, least={"relu1.out": 0.9}, clipped={"gelu": 0.225}, mending=(64, 7)
+    )
+    entry = RemedyEntry(
+        candidate="int8", remedy="calibration", outcome="Cured", message="percentile 99.9", calibrations=ways,
+        coverage=covered,
+    )  # fmt: skip
+    return samples.failed().model_copy(update={"repair": (RepairEntry(remedies=(entry,)),), "spec": SPEC})
 
 
 def in_vain() -> Report:

@@ -50,6 +50,16 @@ def test_every_trial_is_in_the_table_and_a_mark_on_the_path() -> None:
     assert "1 known from an earlier trial" in shown.text
 
 
+def test_calibrations_and_what_the_set_covers_are_shown() -> None:
+    text = section(repairs.recalibrated()).text
+    for said in (
+        "Every calibration that was tried: 2.", "percentile 99.9", "chosen", "192 samples of the dataset", "per tensor",
+        "Inside what calibration saw", "99.9999 % of the activations of 384 samples", "relu1.out", "22.5 %",
+        "Samples that would mend it", "64, 7",
+    ):  # fmt: skip
+        assert said in text, said
+
+
 def test_a_long_search_is_cut_and_counted() -> None:
     shown = section(repairs.repaired(SHOWN + 100))
     assert "100 more are in report.json" in shown.text

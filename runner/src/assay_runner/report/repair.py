@@ -10,6 +10,7 @@ from assay_api.report import CandidateReport, Report
 from assay_runner.report.cures import OUTCOMES, budget_words, duration, verdict_of
 from assay_runner.report.figures import NOT_MEASURED, bound, count, figure, milliseconds
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, tone
+from assay_runner.report.repair_calibration import calibrations
 from assay_runner.report.repair_path import path
 from assay_runner.report.tradeoff import worst_snr
 from assay_runner.report.wording import accuracy, candidate_verdict, shortened, worst_figure, worst_finding
@@ -118,6 +119,7 @@ def _remedy(remedy: RemedyEntry) -> Html:
         el("p", {"class": "said"}, remedy.message),
         lists,
         el("p", {"class": "quiet"}, _MINIMAL[remedy.minimal]) if remedy.minimal and remedy.wide else None,
+        calibrations(remedy, _table),
         [el("h4", None, "To deploy"), facts(deploy)] if deploy else None,
     )
 
