@@ -1,13 +1,16 @@
 """A dataset in two parts: one to search with, and one that no search has seen, of which the verdict is.
 
-Whole batches are dealt out by turns, so that both parts see the whole dataset; where there is but one, its samples are.
+Whole batches are dealt out by turns, so that both parts see the whole dataset. Where there are too few of them for
+that, or of too different sizes, each is cut.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
 from typing import Final, Literal, Protocol
 
 from assay_runner.tensors import Array, Batch
@@ -65,24 +68,36 @@ class Split:
 
     def _rows(self, part: Part, number: int, count: int) -> list[tuple[int, int]]:
         """First and last row (exclusive) of the batch of this number that belong to the part."""
-        if self._alone:
-            edge = min(max(round(count * self.share), 1), count - 1) if count > 1 and not self.dataset.fixed else count
-            return [span for span in [(0, edge) if part == "search" else (edge, count)] if span[0] < span[1]]
-        searched = math.floor((number + 1) * self._even) > math.floor(number * self._even)
-        return [(0, count)] if searched == (part == "search") else []
+        edge = self._edges[number]
+        first, end = (0, edge) if part == "search" else (edge, count)
+        return [(first, end)] if first < end else []
 
-    @property
-    def _alone(self) -> bool:
-        return self._batches < 2
+    @cached_property
+    def _edges(self) -> tuple[int, ...]:
+        """Of each batch, how many of its samples are searched with: the first so many."""
+        counts = tuple(self.dataset.counts())
+        edges = _dealt(counts, self.share)
+        if self.dataset.fixed or _fair(counts, edges, self.share):
+            return edges
+        cut = (count > 1 and min(max(round(count * self.share), 1), count - 1) for count in counts)
+        # What cannot be cut is searched with.
+        return tuple(edge or count for edge, count in zip(cut, counts, strict=True))
 
-    @property
-    def _batches(self) -> int:
-        return sum(1 for _ in self.dataset.counts())
 
-    @property
-    def _even(self) -> float:
-        """The share, where it would leave a part without any batch, the next that does not."""
-        return min(max(self.share, 1 / self._batches), 1 - 1 / self._batches)
+def _dealt(counts: Sequence[int], share: float) -> tuple[int, ...]:
+    """Whole batches by turns, at least one for either part where there are two."""
+    batches = len(counts)
+    # In fractions: to floating point numbers 49 times a 49th is less than 1.
+    least = Fraction(1, batches)
+    even = min(max(Fraction(share), least), 1 - least) if batches > 1 else Fraction(1)
+    turns = (number * even // 1 for number in range(batches + 1))
+    return tuple(count if turn < after else 0 for count, (turn, after) in zip(counts, pairwise(turns), strict=True))
+
+
+def _fair(counts: Sequence[int], edges: Sequence[int], share: float) -> bool:
+    """Whether either part has at least half of what is due to it."""
+    total, searched = sum(counts), sum(edges)
+    return searched >= total * share / 2 and total - searched >= total * (1 - share) / 2
 
 
 @dataclass(frozen=True)
