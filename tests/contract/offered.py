@@ -14,6 +14,7 @@ from assay_runner.backends import BACKENDS, Backend
 from tests.choosing import Choosing
 from tests.dear import Dear
 from tests.fusing import Fusing
+from tests.rigged import Rigged
 from tests.runner.numerics.unsteady import Altering, Forgetful, Served
 
 __all__ = ["OFFERED"]
@@ -27,5 +28,6 @@ OFFERED: Final[Mapping[str, Backend]] = {
     "dear": Dear(),
     "forgetful": Forgetful(lambda moment: 0),
     "fusing": Fusing(LAYERS),
+    "rigged": Rigged(),
     "served": Served(lambda moment: 0, LAYERS),
 }

@@ -24,7 +24,6 @@ from assay_runner.stores import open_store
 from assay_runner.tasks import Context, run_task
 from assay_runner.tasks.publish import published
 from assay_runner.tensors import Array
-from tests.runner.io.made import shard
 
 FP16: Final = {"name": "fp16", "backend": "onnxruntime", "precision": "fp16"}
 ENGINE: Final = {"name": "fp16", "backend": "tensorrt", "precision": "fp16"}
@@ -82,28 +81,33 @@ def staged(
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(proto, str(folder / "model.onnx"), **saved)
     for number, rows in enumerate(np.array_split(np.arange(len(next(iter(inputs.values())))), shards)):
-        shard(folder / "data" / f"part-{number}.npz", False, **{name: array[rows] for name, array in inputs.items()})
+        _shard(folder / "data" / f"part-{number}.npz", {name: array[rows] for name, array in inputs.items()})
     if calibration:
-        shard(folder / "calib" / "part-0.npz", False, **calibration)
+        _shard(folder / "calib" / "part-0.npz", calibration)
 
 
-def repaired(folder: Path, engine: Backend | None = None, **fields: Any) -> Repaired:
+def _shard(path: Path, arrays: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)
+
+
+def repaired(folder: Path, engine: Backend | None = None, backend: str | None = None, **fields: Any) -> Repaired:
     """Run the audit of what is staged, until what failed is repaired.
 
     Args:
         folder: what is staged; what is computed comes below `out`, and what is there already is taken.
         engine: takes the place of backend tensorrt.
+        backend: by which all candidates are built in place of their own.
         fields: of the spec, in place of those by default.
     """
+    offered = {**BACKENDS, **({"tensorrt": engine} if engine else {})}
     with pytest.MonkeyPatch.context() as patch:
         for module in ("candidate", "repair"):
-            patch.setattr(
-                f"assay_runner.tasks.{module}.BACKENDS", {**BACKENDS, "tensorrt": engine or BACKENDS["tensorrt"]}
-            )
-        return Repaired(_run(folder, fields), folder)
+            patch.setattr(f"assay_runner.tasks.{module}.BACKENDS", offered)
+        return Repaired(_run(folder, backend, fields), folder)
 
 
-def _run(folder: Path, fields: Mapping[str, Any]) -> Report:
+def _run(folder: Path, backend: str | None, fields: Mapping[str, Any]) -> Report:
     spec = parse(
         AuditSpec,
         {
@@ -120,7 +124,7 @@ def _run(folder: Path, fields: Mapping[str, Any]) -> Report:
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     progress = Tracker(PlainView(io.StringIO()))
-    context = Context(open_store(spec.storage, folder), scratch, progress, resume=False)
+    context = Context(open_store(spec.storage, folder), scratch, progress, backend, resume=False)
     tasks = [task for task in plan(spec, "an-audit", output=out, cache=cache_folder(out)) if task.kind != SUMMARY]
     for task in tasks:
         run_task(task, context)

@@ -16,6 +16,7 @@ from assay_api.remedies import PrecisionRemedy, Remedies
 from assay_api.report import Verdict
 from assay_runner.backends.conversion import listed
 from assay_runner.graphs.blocks import blocks
+from assay_runner.graphs.control_flow import control_flow
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import name_of, uses
 from assay_runner.journal import step
@@ -29,10 +30,10 @@ from assay_runner.remedies.precision.faster import Edited, better
 from assay_runner.remedies.precision.items import cost_of, items_of
 from assay_runner.remedies.precision.oracle import WRONG, answer_of
 from assay_runner.remedies.precision.priors import FACT, priors
-from assay_runner.remedies.precision.words import MINIMAL, must_run_wider, nothing
+from assay_runner.remedies.precision.words import MINIMAL, fails_alike, must_run_wider, nothing
 from assay_runner.remedies.remedy import Cure, does_not_apply
 from assay_runner.remedies.workshop import Oracle, OutOfBudget, Workshop
-from assay_runner.search import Answer, Limits, Outcome, Search, Settings, Stage, Told
+from assay_runner.search import Answer, Limits, Outcome, Search, Settings, Stage, Told, Why
 from assay_runner.search import Verdict as Passing
 
 NAME: Final = "precision"
@@ -69,6 +70,9 @@ class _Precision:
         self.outline = load_outline(self.base.model.path)
         self.ignored: frozenset[str] = frozenset()
         self.eight_bit: frozenset[str] = frozenset()
+        self.told: list[Told[str]] = []
+        self.doubted = False
+        self.hopeless: Cure | None = None
         self.kinds: dict[frozenset[str], str] = {}
         self.latency: dict[frozenset[str], float] = {}
         self.tries: Counter[tuple[Stage, frozenset[str]]] = Counter()
@@ -80,41 +84,28 @@ class _Precision:
         edited = self._edited()
         layers, findings = self.workshop.survey(self.base)
         readers = {name: [site.node or "" for site in sites] for name, sites in uses(self.outline).items()}
-        made = frozenset(layer.node for layer in layers if layer.node)
-        chosen = may_run_wider(self.base, made, self.workshop.folder("chosen"))
+        floats = frozenset(layer.name for layer in layers)
+        chosen = may_run_wider(self.base, floats, self.workshop.folder("chosen"))
         self.eight_bit = chosen - self.base.order.held.keys() if self.base.order.quantisation else frozenset()
         if not chosen:
             return does_not_apply("the model has no node that could run wider")
-        suspicion, nodes = priors(layers, findings, readers), len(chosen)
-        chosen, known = self._opened(chosen, suspicion)
-        items = items_of(self.outline, suspicion, chosen)
-        machine = Search(
-            items,
-            cost=cost_of(self.outline, chosen),
-            limits=self._limits(),
-            settings=Settings(wrong=WRONG, beyond=2 + math.ceil(math.log2(len(chosen) + 1))),
-            known=known,
-            with_proposals=not self.case.emulates,
-        )
+        suspicion = priors(layers, findings, readers)
         try:
-            self._drive(machine)
+            outcome = self._opened(chosen, suspicion)
         except OutOfBudget:
             if edited is None:
                 raise
             return edited.cure
-        return better(self._found(machine.outcome(), nodes), edited, self.latency, nodes)
+        return self.hopeless or better(self._found(outcome, len(chosen)), edited, self.latency, len(chosen))
 
     def _all_wide(self) -> Cure | None:
         """Everything in FP32 must pass, or nothing does; checks that it leaves open decide nothing in the search."""
-        wide = self._in_fp32("every node in FP32")
-        found = self.workshop.judged(wide, NAME, "emulation")
         failing = {finding.check for finding in self.case.failed}
-        failed = {said.check: said for said in found.said if said.verdict is Verdict.FAILED}
-        if failed and not self.case.emulates:
-            found = self.workshop.judged(wide, NAME, "build")
-            failed = {said.check: said for said in found.said if said.verdict is Verdict.FAILED}
-        if same := sorted(failed.keys() & failing):
-            return Cure(None, f"it fails with every node in FP32 too: {failed[same[0]].message}", "NotCured")
+        found = self._in_all("emulation")
+        if not self.case.emulates and found.verdict is Verdict.FAILED:
+            found = self._in_all("build")
+        if told := fails_alike(found, failing):
+            return told
         self.ignored = frozenset(said.check for said in found.said if said.verdict is not Verdict.PASSED)
         judged = {said.check for said in found.said} - self.ignored
         if not failing & judged:
@@ -124,6 +115,9 @@ class _Precision:
                 return Cure(None, f"even of every node in FP32 {why}", "Inconclusive")
             return does_not_apply(f"what it fails ({names}) does not follow from the precision of its nodes")
         return None
+
+    def _in_all(self, oracle: Oracle) -> Judged:
+        return self.workshop.judged(self._in_fp32("every node in FP32"), NAME, oracle)
 
     def _in_fp32(self, words: str) -> Design:
         order = replace(self.base.order, precision="fp32", held={}, quantisation=None, typing=None)
@@ -149,21 +143,40 @@ class _Precision:
         builds, proposals = spent.budget.builds - spent.builds - RESERVED, spent.budget.proposals - spent.proposals
         return Limits(max(1, proposals if self.case.emulates else builds), max(1, proposals))
 
-    def _opened(self, chosen: frozenset[str], suspicion: Mapping[str, float]) -> tuple[frozenset[str], list[Told[str]]]:
-        """What is to be searched, and that all of it passes: what cannot be right alone where that is enough, else all.
+    def _opened(self, chosen: frozenset[str], suspicion: Mapping[str, float]) -> Outcome[str]:
+        """Search what cannot be right alone where that is enough, else all.
 
         Values and sums beyond the format are no suspicion but a fact; mostly there is nothing else to mend.
         """
-        stage = Stage.DECIDE if self.case.emulates else Stage.PROPOSE
-        sure = Answer(Passing.PASSED, math.inf)
         facts = frozenset(name for name in chosen if suspicion.get(name, 0.0) >= FACT)
-        for named in (facts, self._with_neighbours(facts, chosen)):
-            if named and named < chosen:
-                found = self.workshop.judged(self._holding(named, "fp32"), NAME, "emulation")
-                if self._passed(found):
-                    return named, [(stage, named, sure)]
-        # As was tried before, in a model of its own.
-        return chosen, [(stage, chosen, sure)]
+        for named in dict.fromkeys((facts, self._with_neighbours(facts, chosen))):
+            if named and named < chosen and self._emulated(named).verdict is Passing.PASSED:
+                found = self._searched(named, suspicion)
+                if found.best is not None or found.why is Why.BUDGET or self.hopeless:
+                    return found
+                break  # What is enough in an emulation is not in an engine.
+        # A whole model in FP32 passes, but not everything in it can be held.
+        self._emulated(chosen)
+        return self._searched(chosen, suspicion)
+
+    def _emulated(self, kept: frozenset[str]) -> Answer:
+        """What an emulation says of it."""
+        found = self.workshop.judged(self._holding(kept, "fp32"), NAME, "emulation")
+        answer = answer_of(found.without(self.ignored))
+        self.told.append((Stage.DECIDE if self.case.emulates else Stage.PROPOSE, kept, answer))
+        return answer
+
+    def _searched(self, chosen: frozenset[str], suspicion: Mapping[str, float]) -> Outcome[str]:
+        machine = Search(
+            items_of(self.outline, suspicion, chosen),
+            cost=cost_of(self.outline, chosen),
+            limits=self._limits(),
+            settings=Settings(wrong=WRONG, beyond=2 + math.ceil(math.log2(len(chosen) + 1))),
+            known=[told for told in self.told if told[1] <= chosen],
+            with_proposals=not self.case.emulates,
+        )
+        self._drive(machine)
+        return machine.outcome()
 
     def _with_neighbours(self, facts: frozenset[str], chosen: frozenset[str]) -> frozenset[str]:
         """The pieces of the graph that hold them."""
@@ -185,7 +198,21 @@ class _Precision:
                 return
             if trial.stage is Stage.DECIDE and found.latency_ms is not None:
                 self.latency[trial.kept] = found.latency_ms
-            machine.tell(answer_of(found.without(self.ignored)))
+            answer = answer_of(found.without(self.ignored))
+            self.told.append((trial.stage, trial.kept, answer))
+            machine.tell(answer)
+            if oracle == "build" and answer.verdict is Passing.FAILED and not self.doubted:
+                self.doubted = True
+                self.hopeless = self._fails_as_an_engine()
+            if self.hopeless:
+                return
+
+    def _fails_as_an_engine(self) -> Cure | None:
+        """Whether an engine fails in FP32 too, asked once one fails of which emulation says that it passes."""
+        try:
+            return fails_alike(self._in_all("build"), {finding.check for finding in self.case.failed})
+        except OutOfBudget:
+            return None
 
     def _kind(self, kept: frozenset[str]) -> str:
         """What an engine is built with: the narrowest format in which an emulation of the set passes.
@@ -216,12 +243,17 @@ class _Precision:
         """What the search came to, in words; narrower formats tried."""
         most = self.asked.most_nodes
         if not outcome.best or (most is not None and len(outcome.best) > most):
-            return nothing(outcome, most)
+            return nothing(outcome, most, self._inside())
         kept = outcome.best
         kind = self._narrowest(kept) if self.case.emulates else self._kind(kept)
         wide = dict.fromkeys(sorted(kept), kind)
         message = must_run_wider(outcome, self._named(kept), nodes, kind, self.precision)
         return Cure(self._holding(kept, kind), message, "Found", wide, MINIMAL[outcome.minimal])
+
+    def _inside(self) -> str:
+        """What cannot be kept wide, in words."""
+        names = [site.node or site.tensor for site in control_flow(self.outline)]
+        return f"; what is inside the control flow of {listed(names)} stays {self.precision.upper()}" if names else ""
 
     def _narrowest(self, kept: frozenset[str]) -> str:
         """The narrowest format asked for in which the set passes too; FP32, with which it was found, at last."""
@@ -247,4 +279,4 @@ class _Precision:
         return found if self._passed(found) else None
 
     def _passed(self, found: Judged) -> bool:
-        return found.without(self.ignored).verdict is Verdict.PASSED
+        return answer_of(found.without(self.ignored)).verdict is Passing.PASSED

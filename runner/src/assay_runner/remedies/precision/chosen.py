@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from shutil import rmtree
-from typing import cast
+from typing import Final, cast
+
+import onnx
 
 from assay_runner.backends.quantisation import quantised_nodes
-from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.documents import load_outline, subgraphs
 from assay_runner.graphs.eight_bit import EightBit
+from assay_runner.graphs.element_types import FLOAT_TYPES
 from assay_runner.graphs.taps import name_of
 from assay_runner.remedies.case import Design
 
+NO_NUMBERS: Final = frozenset({"Shape", "Size"})
+"""Operators that read floating point tensors and no number of them."""
 
-def may_run_wider(base: Design, made: frozenset[str], folder: Path) -> frozenset[str]:
-    """Nodes that may be kept wide: those that make floating point numbers, or whose inputs are 8 bits.
+
+def may_run_wider(base: Design, floats: Collection[str], folder: Path) -> frozenset[str]:
+    """Nodes that may be kept wide: those that make or read floating point numbers; of 8-bit candidates, 8-bit products.
 
     What the candidate holds in FP32 already stays so. What it holds in another format may have to run wider than that.
+    Control flow cannot be held.
 
     Args:
         base: the candidate.
-        made: names of nodes that make floating point numbers.
+        floats: names of the floating point tensors that nodes make.
         folder: to work in; empty.
 
     Raises:
         InvalidInput: ONNX Runtime refuses the model.
     """
-    order, names = base.order, frozenset(map(name_of, load_outline(base.model.path).graph.node))
-    if order.quantisation is not None:
+    order, graph = base.order, load_outline(base.model.path).graph
+    narrow = {name for name, kind in order.held.items() if kind != "fp32"}
+    if order.quantisation is None:
+        given = {each.name for each in graph.input if each.type.tensor_type.elem_type in FLOAT_TYPES}
+        found = {name_of(node) for node in graph.node if _counts(node, {*floats, *given})}
+    else:
         try:
             kind = cast(EightBit, str(order.precision))
-            made = quantised_nodes(base.model.path, order.quantisation, kind, folder)
-            made |= {name for name, held in order.held.items() if held != "fp32"}
+            found = narrow | quantised_nodes(base.model.path, order.quantisation, kind, folder)
         finally:
             rmtree(folder, ignore_errors=True)
-    return (made & names) - {name for name, held in order.held.items() if held == "fp32"}
+    return frozenset(found - (order.held.keys() - narrow))
+
+
+def _counts(node: onnx.NodeProto, floats: Collection[str]) -> bool:
+    if any(subgraphs(node)) or node.op_type in NO_NUMBERS:
+        return False
+    return any(name in floats for name in (*node.input, *node.output))

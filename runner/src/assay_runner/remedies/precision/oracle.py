@@ -31,10 +31,11 @@ def answer_of(found: Judged) -> Answer:
     if found.verdict is Verdict.INCONCLUSIVE:
         ever = found.noise == "some" and not any(said.check == BUILD for said in found.said)
         return UNCLEAR if ever else Answer(Told.FAILED, -math.inf)
-    passed = found.verdict is Verdict.PASSED and not any(_scarce(said) for said in found.said)
-    near = [abs(margin(said)) for said in found.said if passed == (said.verdict is Verdict.PASSED)]
+    within = found.verdict is Verdict.PASSED
+    passed = within and not any(_scarce(said) for said in found.said)
+    near = [abs(margin(said)) for said in found.said if within == (said.verdict is Verdict.PASSED)]
     # Of findings that failed the clearest decides, of those that passed the least clear.
-    clear = bool(found.slips) or (min(near, default=math.inf) if passed else max(near, default=math.inf)) >= CLEAR
+    clear = bool(found.slips) or (min(near, default=math.inf) if within else max(near, default=math.inf)) >= CLEAR
     if found.noise == "none" or clear:
         return Answer(Told.PASSED, math.inf) if passed else Answer(Told.FAILED, -math.inf)
     return PASSED if passed else FAILED

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, Literal
 
+from assay_api.report import Verdict
+from assay_runner.remedies.judged import Judged
 from assay_runner.remedies.remedy import Cure, does_not_apply
 from assay_runner.search import Minimal, Outcome, Why
 
@@ -35,8 +38,14 @@ def must_run_wider(outcome: Outcome[str], named: str, nodes: int, kind: str, pre
     return f"{count} of {nodes} nodes must run in {kind.upper()}: {named}; {left}{how}{harm}"
 
 
-def nothing(outcome: Outcome[str], most: int | None) -> Cure:
-    """Why a search came to nothing, or to nothing that may be had."""
+def fails_alike(found: Judged, failing: Collection[str]) -> Cure | None:
+    """That everything in FP32 fails the checks that the candidate fails, where it does."""
+    said = next((each for each in found.said if each.verdict is Verdict.FAILED and each.check in failing), None)
+    return Cure(None, f"it fails with every node in FP32 too: {said.message}", "NotCured") if said else None
+
+
+def nothing(outcome: Outcome[str], most: int | None, left: str = "") -> Cure:
+    """Why a search came to nothing, or to nothing that may be had; `left`: what cannot be kept wide."""
     tried = sum(outcome.evaluations.values())
     if outcome.best:
         return Cure(
@@ -46,7 +55,7 @@ def nothing(outcome: Outcome[str], most: int | None) -> Cure:
         return does_not_apply("on the samples that are searched with it passes as it is: raise remedies.searchShare")
     match outcome.why:
         case Why.WIDE_FAILS:
-            return Cure(None, "with every node kept wide it fails, too", "NotCured")
+            return Cure(None, f"with every node kept wide that can be it fails, too{left}", "NotCured")
         case Why.BUDGET:
             return Cure(None, f"nothing that passes was found within the budget ({tried} trials)", "OutOfBudget")
         case _:
