@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assay_runner.backends import Built
-from tests.rigged import Rigged, Rule
+from tests.rigged import Engines, Rule
 from tests.runner.remedies.repairs import ENGINE, Repaired, repaired, staged
 from tests.runner.remedies.transformers import overflowing, sentences, transformer
 
@@ -16,7 +16,7 @@ A, B = "b1.q.node", "b4.out.node"
 """Nodes that no emulation suspects."""
 
 
-def cured(engine: Rigged, folder: Path, loud: tuple[int, ...] = (), builds: int = 100, **fields: Any) -> Repaired:
+def cured(engine: Engines, folder: Path, loud: tuple[int, ...] = (), builds: int = 100, **fields: Any) -> Repaired:
     """The repair of six blocks, of which these overflow when they are emulated."""
     staged(folder, transformer(loud, blocks=6), sentences())
     remedies = {"precision": {"to": ["fp32"], "rewrite": False}, "budget": {"builds": builds}}
@@ -24,7 +24,7 @@ def cured(engine: Rigged, folder: Path, loud: tuple[int, ...] = (), builds: int 
 
 
 def test_what_emulation_proposes_and_an_engine_confirms_takes_few_builds(tmp_path: Path) -> None:
-    engine = Rigged(lambda wide: overflowing(1, 3) <= wide)
+    engine = Engines(lambda wide: overflowing(1, 3) <= wide)
     found = cured(engine, tmp_path, loud=(1, 3))
     assert found.remedy.outcome == "Cured"
     assert set(found.remedy.wide) == overflowing(1, 3)
@@ -44,7 +44,7 @@ RULES: dict[str, tuple[tuple[int, ...], Rule, set[str]]] = {
 @pytest.mark.parametrize("name", RULES)
 def test_an_engine_that_drifts_from_its_emulation_is_cured_all_the_same(name: str, tmp_path: Path) -> None:
     loud, rule, wanted = RULES[name]
-    found = cured(Rigged(rule), tmp_path, loud)
+    found = cured(Engines(rule), tmp_path, loud)
     assert found.remedy.outcome == "Cured"
     wide = set(found.remedy.wide)
     assert rule(frozenset(wide))
@@ -56,7 +56,7 @@ def test_an_engine_that_drifts_from_its_emulation_is_cured_all_the_same(name: st
 
 
 def test_either_alone_cures_and_both_together_break(tmp_path: Path) -> None:
-    engine = Rigged(lambda wide: (A in wide) ^ (B in wide))
+    engine = Engines(lambda wide: (A in wide) ^ (B in wide))
     found = cured(engine, tmp_path)
     assert found.remedy.outcome == "Cured"
     assert len(found.remedy.wide) == 1
@@ -65,12 +65,12 @@ def test_either_alone_cures_and_both_together_break(tmp_path: Path) -> None:
 
 
 def test_what_no_set_cures_is_not_cured(tmp_path: Path) -> None:
-    found = cured(Rigged(lambda wide: False), tmp_path)
+    found = cured(Engines(lambda wide: False), tmp_path)
     assert (found.remedy.outcome, found.remedy.repaired) == ("NotCured", None)
     assert "every node kept wide" in found.remedy.message
 
 
-class Broken(Rigged):
+class Broken(Engines):
     """Wrong in FP32 too, of which an emulation knows nothing."""
 
     def build(self, model: Any, order: Any, *others: Any, **more: Any) -> Built:
@@ -90,7 +90,7 @@ def test_an_engine_that_is_wrong_in_fp32_too_is_found_out_by_one_build_of_it(tmp
 def test_builds_that_come_out_wrong_near_the_limit_lead_nowhere_wrong(seed: int, tmp_path: Path) -> None:
     """3 of 100, a decibel or two from it; all of 100 seeds were right when it was written."""
     near = {"wrong": 10 ** (-29 / 20), "right": 10 ** (-32 / 20)}
-    engine = Rigged(lambda wide: {A, B} <= wide, **near, flips=0.03, seed=seed)
+    engine = Engines(lambda wide: {A, B} <= wide, **near, flips=0.03, seed=seed)
     found = cured(engine, tmp_path, builds=400)
     assert (found.remedy.outcome, set(found.remedy.wide)) == ("Cured", {A, B})
 
@@ -102,7 +102,7 @@ def test_a_cure_on_the_samples_searched_with_alone_is_called_that(tmp_path: Path
         seen.append(wide)
         return overflowing(1) <= wide and seen.count(wide) == 1
 
-    found = cured(Rigged(once), tmp_path, loud=(1,))
+    found = cured(Engines(once), tmp_path, loud=(1,))
     assert found.remedy.outcome == "SearchOnly"
     assert [candidate.verdict for candidate in found.report.candidates] == ["Failed"]
     assert "passes on the samples it was searched with, and fails on 8 that it had not seen" in found.remedy.message
