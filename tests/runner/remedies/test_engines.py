@@ -106,3 +106,18 @@ def test_a_cure_on_the_samples_searched_with_alone_is_called_that(tmp_path: Path
     assert found.remedy.outcome == "SearchOnly"
     assert [candidate.verdict for candidate in found.report.candidates] == ["Failed"]
     assert "passes on the samples it was searched with, and fails on 8 that it had not seen" in found.remedy.message
+
+
+def test_one_engine_that_fails_by_a_little_does_not_undo_what_was_sure(tmp_path: Path) -> None:
+    """The first engine that is audited comes out wrong, a decibel below the limit; the next two do not."""
+    seen: list[frozenset[str]] = []
+
+    def but_once(wide: frozenset[str]) -> bool:
+        seen.append(wide)
+        return overflowing(1) <= wide and seen.count(wide) != 2
+
+    engine = Engines(but_once, wrong=10 ** (-29 / 20), right=10 ** (-40 / 20))
+    found = cured(engine, tmp_path, loud=(1,))
+    assert found.remedy.outcome == "Cured"
+    assert [trial.verdict for trial in found.trials if trial.split == "unseen"] == ["Failed", "Passed", "Passed"]
+    assert [candidate.verdict for candidate in found.report.candidates] == ["Passed"]

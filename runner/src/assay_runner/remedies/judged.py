@@ -141,7 +141,19 @@ class Judged(Model):
 
 SMALLEST: Final = 1e-6
 """Least that a limit lets be lost, for shares of it."""
+CLEAR: Final = 0.1
+"""Share of a limit beyond which no other build of the same design comes out on its other side; below it, one may."""
 HIGHER_IS_BETTER: Final = frozenset({"snr", "psnr", "cosine", "accumulatedSnr", "localSnr"})
+
+
+def clear(found: Judged) -> bool:
+    """Whether no other build of the same design would come out on the other side of its limits.
+
+    Of findings that failed the clearest decides, of those that passed the least clear.
+    """
+    passed = found.verdict is Verdict.PASSED
+    near = [abs(margin(said)) for said in found.said if passed == (said.verdict is Verdict.PASSED)]
+    return bool(found.slips) or (min if passed else max)(near, default=math.inf) >= CLEAR
 
 
 def margin(said: Said) -> float:

@@ -29,6 +29,7 @@ from assay_runner.checks import Check
 from assay_runner.checks.finite import Finite
 from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.checks.latency import latency_of
+from assay_runner.checks.layer_constraints import LayerConstraints
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.data.datasets import Dataset
 from assay_runner.digests import cache_key
@@ -39,7 +40,7 @@ from assay_runner.journal import passed_over, step
 from assay_runner.passes.setting import Setting
 from assay_runner.remedies.aside import Aside
 from assay_runner.remedies.case import Case, Design
-from assay_runner.remedies.judged import BUILD, WHAT, Judged, Said, TrialRecord
+from assay_runner.remedies.judged import BUILD, WHAT, Judged, Said, TrialRecord, clear
 from assay_runner.remedies.kernels import kernels
 from assay_runner.remedies.splits import Part
 from assay_runner.stores import Store, join
@@ -104,6 +105,14 @@ class Spending:
             raise OutOfBudget(f"{self.budget.builds} builds (remedies.budget.builds) are spent")
         if oracle == "emulation" and self.proposals >= self.budget.proposals:
             raise OutOfBudget(f"{self.budget.proposals} emulations (remedies.budget.proposals) are spent")
+
+    def allows(self, oracle: Oracle, builds: int) -> bool:
+        """Whether one more trial is allowed, and so many builds."""
+        try:
+            self.check(oracle)
+        except OutOfBudget:
+            return False
+        return oracle == "emulation" or self.builds + builds <= self.budget.builds
 
     def count(self, oracle: Oracle, builds: int = 1) -> None:
         """One more."""
@@ -242,6 +251,8 @@ class Workshop:
     def audited(self, design: Design, remedy: str, key: str) -> Iterator[tuple[Measured, Subject]]:
         """Build it by the case's own backend and audit it by all checks on the samples that no search has seen.
 
+        One engine that fails by a little says nothing of the next: then two of three decide, and the last is given.
+
         Args:
             design: what is audited.
             remedy: whose.
@@ -253,6 +264,24 @@ class Workshop:
             CannotBuild: it cannot be built.
             Unavailable: memory or the device gave out.
         """
+        tally: list[bool] = []
+        while True:
+            with self._audited(design, remedy, key) as (measured, subject, found):
+                tally.append(found.verdict is not Verdict.FAILED)
+                if not self._undecided(tally, found):
+                    yield measured, subject
+                    return
+
+    def _undecided(self, tally: Sequence[bool], found: Judged) -> bool:
+        """Whether another engine is to be audited."""
+        if tally[0] or sum(tally) > 1 or tally.count(False) > 1 or not isinstance(self.case.backend, Keeping):
+            return False
+        if len(tally) == 1 and clear(found):
+            return False
+        return self.spending.allows(self.oracle, 3 - len(tally))
+
+    @contextmanager
+    def _audited(self, design: Design, remedy: str, key: str) -> Iterator[tuple[Measured, Subject, Judged]]:
         self._tell(design, self.oracle, key)
         started = self.spending.clock()
         request = self._request(self.case.backend, design)
@@ -261,12 +290,14 @@ class Workshop:
             briefly_built(request, key, self.scratch, self._aside) as subject,
         ):
             measured = measure(Setting(subject, self.references["unseen"], self._aside), self.checks)
+            kept = _slips(subject, request.order.held)
+            measured = _slipped(measured, kept, key)
             self.spending.count(self.oracle)
             latency = measured.report.latency.median_ms if measured.report.latency else None
             said = tuple(map(Said.of, measured.findings))
-            found = Judged(said=said, latency_ms=latency, seconds=self.spending.clock() - started)
+            found = Judged(said=said, slips=kept, latency_ms=latency, seconds=self.spending.clock() - started)
             self._note(design, remedy, self.oracle, found, split="unseen")
-            yield measured, subject
+            yield measured, subject, found
 
     @property
     def _aside(self) -> Aside:
@@ -388,6 +419,15 @@ def _judged(setting: Setting, checks: Sequence[Check]) -> tuple[tuple[Said, ...]
         return tuple(found), None
     timing = trial(setting, [TIMED]).any(TimingWanted)
     return tuple(found), latency_of(timing).median_ms if timing else None
+
+
+def _slipped(measured: Measured, kept: Sequence[str], key: str) -> Measured:
+    """The same, failed where a node of the engine did not stay as wide as it is held."""
+    if not kept:
+        return measured
+    told = Finding(candidate=key, check=LayerConstraints.name, verdict=Verdict.FAILED, message=kept[0])
+    others = tuple(each for each in measured.findings if each.check != told.check)
+    return Measured(measured.report.model_copy(update={"verdict": Verdict.FAILED}), (told, *others))
 
 
 def _slips(subject: Subject, held: Mapping[str, str]) -> tuple[str, ...]:

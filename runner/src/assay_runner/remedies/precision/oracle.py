@@ -6,14 +6,12 @@ import math
 from typing import Final
 
 from assay_api.report import Verdict
-from assay_runner.remedies.judged import BUILD, Judged, Said, margin
+from assay_runner.remedies.judged import BUILD, Judged, Said, clear, margin
 from assay_runner.search import FAILED, PASSED, UNCLEAR, Answer
 from assay_runner.search import Verdict as Told
 
-CLEAR: Final = 0.1
-"""Share of a limit beyond which no other build of the same design comes out on its other side; below it, one may."""
 WRONG: Final = 0.03
-"""Chance that a build nearer to its limit than that comes out on the wrong side."""
+"""Chance that a build near its limit comes out on the wrong side."""
 
 
 RESERVE: Final = 1 / 30
@@ -31,12 +29,8 @@ def answer_of(found: Judged) -> Answer:
     if found.verdict is Verdict.INCONCLUSIVE:
         ever = found.noise == "some" and not any(said.check == BUILD for said in found.said)
         return UNCLEAR if ever else Answer(Told.FAILED, -math.inf)
-    within = found.verdict is Verdict.PASSED
-    passed = within and not any(_scarce(said) for said in found.said)
-    near = [abs(margin(said)) for said in found.said if within == (said.verdict is Verdict.PASSED)]
-    # Of findings that failed the clearest decides, of those that passed the least clear.
-    clear = bool(found.slips) or (min(near, default=math.inf) if within else max(near, default=math.inf)) >= CLEAR
-    if found.noise == "none" or clear:
+    passed = found.verdict is Verdict.PASSED and not any(_scarce(said) for said in found.said)
+    if found.noise == "none" or clear(found):
         return Answer(Told.PASSED, math.inf) if passed else Answer(Told.FAILED, -math.inf)
     return PASSED if passed else FAILED
 
