@@ -39,7 +39,7 @@ from assay_runner.search import Verdict as Passing
 NAME: Final = "precision"
 WIDTH: Final = {"int8": 0, "fp8": 0, "fp16": 1, "bf16": 1, "fp32": 2}
 RESERVED: Final = 2
-"""Builds kept back for a narrower format and for the audit of what was found."""
+"""Trials of what decides that are kept back for a narrower format and for the audit of what was found."""
 
 
 def keep_wide(case: Case, asked: Remedies, workshop: Workshop) -> Cure:
@@ -140,8 +140,8 @@ class _Precision:
 
     def _limits(self) -> Limits:
         spent = self.workshop.spending
-        builds, proposals = spent.budget.builds - spent.builds - RESERVED, spent.budget.proposals - spent.proposals
-        return Limits(max(1, proposals if self.case.emulates else builds), max(1, proposals))
+        builds, proposals = spent.budget.builds - spent.builds, spent.budget.proposals - spent.proposals
+        return Limits(max(1, (proposals if self.case.emulates else builds) - RESERVED), max(1, proposals))
 
     def _opened(self, chosen: frozenset[str], suspicion: Mapping[str, float]) -> Outcome[str]:
         """Search what cannot be right alone where that is enough, else all.
