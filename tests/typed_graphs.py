@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
@@ -13,16 +14,16 @@ from assay_runner.tensors import Array
 
 __all__ = ["computed"]
 
+HALVES = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 
-def computed(model: onnx.ModelProto, inputs: Mapping[str, Array], half: np.dtype[np.generic]) -> dict[str, Array]:
+
+def computed(model: onnx.ModelProto, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Every tensor, in the order of the nodes."""
     found = {tensor.name: np.asarray(numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}
     found |= inputs
     for node in model.graph.node:
         with np.errstate(over="ignore"):
-            made = (
-                cast(node, found) if node.op_type == "Cast" else rounded(alone(model, node, found), node, found, half)
-            )
+            made = cast(node, found) if node.op_type == "Cast" else rounded(alone(model, node, found), node, found)
         found |= dict(zip((name for name in node.output if name), made, strict=True))
     return found
 
@@ -49,8 +50,8 @@ def alone(model: onnx.ModelProto, node: onnx.NodeProto, found: Mapping[str, Arra
     return list(session.run(None, wide))
 
 
-def rounded(
-    made: list[Array], node: onnx.NodeProto, found: Mapping[str, Array], half: np.dtype[np.generic]
-) -> list[Array]:
-    typed = any(name and found[name].dtype == half for name in node.input)
-    return [array.astype(half) if typed and array.dtype == np.float32 else array for array in made]
+def rounded(made: list[Array], node: onnx.NodeProto, found: Mapping[str, Array]) -> list[Array]:
+    """In the half type that the node reads, if it reads one."""
+    read = (found[name].dtype for name in node.input if name)
+    half = next((kind for kind in read if kind in HALVES), None)
+    return [array.astype(half) if half and array.dtype == np.float32 else array for array in made]

@@ -72,7 +72,7 @@ def test_the_model_that_is_written_has_its_types_and_is_right(two_blocks: Repair
     makers = {name: node for node in proto.graph.node for name in node.output if node.op_type != "Cast"}
     assert {makers[name].name for name, kind in kinds.items() if kind == TensorProto.FLOAT and name in makers} == wide
     inputs, wanted = golden(two_blocks.folder)
-    assert snr(computed(proto, inputs, np.dtype(np.float16))["y"], wanted) > 30
+    assert snr(computed(proto, inputs)["y"], wanted) > 30
     session = onnxruntime.InferenceSession(str(two_blocks.model), providers=["CPUExecutionProvider"])
     found = session.run(None, inputs)[0]
     assert found.dtype == np.float32
@@ -84,7 +84,7 @@ def test_one_operator_in_place_of_a_layer_norm_spelt_out_is_enough(tmp_path: Pat
     cured = repaired(tmp_path)
     assert (cured.remedy.outcome, cured.remedy.wide) == ("Cured", {})
     inputs, wanted = golden(tmp_path)
-    assert snr(computed(onnx.load(str(cured.model)), inputs, np.dtype(np.float16))["y"], wanted) > 30
+    assert snr(computed(onnx.load(str(cured.model)), inputs)["y"], wanted) > 30
 
 
 def test_where_the_wider_half_is_enough_it_is_taken(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_where_the_wider_half_is_enough_it_is_taken(tmp_path: Path) -> None:
     proto = onnx.load(str(cured.model))
     onnx.checker.check_model(proto, full_check=True)
     inputs, wanted = golden(tmp_path)
-    assert snr(computed(proto, inputs, np.dtype(np.float16))["y"], wanted) > 30
+    assert snr(computed(proto, inputs)["y"], wanted) > 30
 
 
 def classifier() -> tuple[onnx.ModelProto, dict[str, Array], dict[str, Array]]:

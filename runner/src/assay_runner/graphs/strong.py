@@ -12,7 +12,7 @@ from typing import Final
 import onnx
 from onnx import TensorProto, helper
 
-from assay_runner.graphs.documents import captured, fresh, rename_uses
+from assay_runner.graphs.documents import captured, fresh, opset, rename_uses
 from assay_runner.graphs.element_types import FLOAT_TYPES
 from assay_runner.graphs.retype import Retyped, retype
 from assay_runner.graphs.taps import name_of
@@ -26,16 +26,28 @@ class Standard:
     The newest, not the model's own: BF16 came to many operators late, and TensorRT's parser takes it in older graphs.
     """
 
+    def __init__(self, version: int | None = None, made: int = TensorProto.UNDEFINED) -> None:
+        """Remember what is asked.
+
+        Args:
+            version: of the operator set whose word counts, in place of the newest.
+            made: element type that operators must have which read no floating point numbers and make some.
+        """
+        self._version, self._made = version, made
+
     def has(self, node: onnx.NodeProto, inputs: Mapping[str, int]) -> bool:
         """Whether every input's type is among those the operator takes; of an unknown operator, no."""
         if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type):
             return False
-        schema = onnx.defs.get_schema(node.op_type)
+        version = onnx.defs.onnx_opset_version() if self._version is None else self._version
+        schema = onnx.defs.get_schema(node.op_type, version)
         for index, name in enumerate(node.input):
             formal = schema.inputs[min(index, len(schema.inputs) - 1)]
             if name and _spelt(inputs[name]) not in formal.types:
                 return False
-        return True
+        if not self._made or any(kind in FLOAT_TYPES for kind in inputs.values()):
+            return True
+        return any(_spelt(self._made) in formal.types for formal in schema.outputs)
 
 
 def strong(
@@ -70,8 +82,10 @@ def other_half(
 ) -> Retyped:
     """Give some nodes of a graph a half type in place, between casts; all others stay what they are.
 
+    Those that the model's own operator set does not have in it stay in FP32, which is wider: they are there for range.
     Afterwards `strong` gives the others another half type, where types and ranks are looked up anew and FP32 alone
-    counts as `changed`; the casts between become casts from one half to the other.
+    counts as `changed`. It must keep the casts that this adds: what passes from one half through the other is rounded
+    twice, and may become infinite. `joined` then takes FP32 out from between two casts.
 
     Args:
         model: weights not converted yet: `retype.converter` does so, `Retyped.wide` aside.
@@ -83,15 +97,28 @@ def other_half(
     before = {output.name: output.type.tensor_type.elem_type for output in model.graph.output}
     others = {name_of(node) for node in model.graph.node} - set(nodes)
     copies = _own_weights(model, nodes)
-    made = retype(
-        model, HALVES[kind], {**types, **{copies[name]: types[name] for name in copies}}, ranks, Standard(), others
-    )
+    types = {**types, **{copies[name]: types[name] for name in copies}}
+    made = retype(model, HALVES[kind], types, ranks, Standard(opset(model), HALVES[kind]), others)
     name = fresh(model)
     for output in model.graph.output:
         if output.type.tensor_type.elem_type != before[output.name]:
             _widened(model, output, before[output.name], name(f"{output.name}__{kind}"))
     _without_idle_casts(model)
     return made
+
+
+def joined(model: onnx.ModelProto, own: Collection[str]) -> None:
+    """Let casts to a half read what a cast widens in front of them: the same numbers, and one cast in place of two.
+
+    Args:
+        model: in whose graph `retype` has put casts, each from or to a half type.
+        own: names of the casts that were there before.
+    """
+    added = [node for node in model.graph.node if node.op_type == "Cast" and name_of(node) not in own]
+    widened = {node.output[0]: node.input[0] for node in added if node.attribute[0].i == TensorProto.FLOAT}
+    for node in added:
+        node.input[0] = widened.get(node.input[0], node.input[0])
+    _without_idle_casts(model)
 
 
 def followed_types(
@@ -164,6 +191,9 @@ def _widened(model: onnx.ModelProto, output: onnx.ValueInfoProto, kind: int, inn
         for index, made in enumerate(node.output):
             if made == output.name:
                 node.output[index] = inner
+    for weight in model.graph.initializer:
+        if weight.name == output.name:
+            weight.name = inner
     model.graph.node.append(helper.make_node("Cast", [inner], [output.name], name=f"{inner}_cast", to=kind))
     output.type.tensor_type.elem_type = kind
 

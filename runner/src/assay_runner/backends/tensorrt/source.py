@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import onnx
 from onnx import TensorProto
 
-from assay_runner.backends.conversion import fp32_model, listed, localised
+from assay_runner.backends.conversion import fp32_model, listed, localised, upgraded
 from assay_runner.backends.inspection import Inspection, inspect
 from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.quantisation import quantised_model
@@ -21,7 +21,8 @@ from assay_runner.graphs.dimension_names import forget_names
 from assay_runner.graphs.documents import localise, save
 from assay_runner.graphs.element_types import FLOAT_TYPES
 from assay_runner.graphs.retype import converter
-from assay_runner.graphs.strong import HALVES, followed_types, other_half, strong
+from assay_runner.graphs.strong import HALVES, followed_types, joined, other_half, strong
+from assay_runner.graphs.taps import name_of
 from assay_runner.models.loading import LoadedModel
 from assay_runner.models.outline import read_outline
 from assay_runner.tensors import Batches, Extents, Progress, Site, TensorSpec
@@ -125,6 +126,7 @@ def strong_model(path: Path, kind: str, held: Mapping[str, str], folder: Path) -
 
     Raises:
         InvalidInput: ONNX Runtime refuses the model.
+        CannotBuild: its operator set is too old to say BF16 beside FP16, and cannot be upgraded.
     """
     wide = {name for name, precision in held.items() if precision == "fp32"}
     others = {name: precision for name, precision in held.items() if precision not in ("fp32", kind)}
@@ -132,27 +134,41 @@ def strong_model(path: Path, kind: str, held: Mapping[str, str], folder: Path) -
         home = Path(scratch) / "own"
         home.mkdir()
         given = fp32_model(path, Path(scratch))
-        model = localised(given.path, home)
-        found = inspect(model, home)
+        newer = upgraded(given.path, "bf16", Path(scratch), path.name) if "bf16" in others.values() else given.path
+        model = localised(newer, home)
+        found, own = inspect(model, home), _casts(model)
         if others:
-            model, home, found = _in_other_half(model, home, found, others, Path(scratch) / "other")
+            model, home, found, left = _in_other_half(model, home, found, others, Path(scratch) / "other")
+            wide |= left
+        between = _casts(model) - own
         changed = FLOAT_TYPES if not others else (TensorProto.FLOAT, TensorProto.DOUBLE)
-        made = strong(model, kind, found.types, found.ranks, wide, changed)
+        made = strong(model, kind, found.types, found.ranks, wide | between, changed)
+        if others:
+            joined(model, own)
         localise(model, home, folder, converter(HALVES[kind], made.wide, changed))
-    return save(model, folder / "model.onnx"), (*given.notes, *_notes(kind, made.islands, held))
+    islands = [site for site in made.islands if site.node not in between]
+    return save(model, folder / "model.onnx"), (*given.notes, *_notes(kind, islands, held))
+
+
+def _casts(model: onnx.ModelProto) -> frozenset[str]:
+    return frozenset(name_of(node) for node in model.graph.node if node.op_type == "Cast")
 
 
 def _in_other_half(
     model: onnx.ModelProto, home: Path, found: Inspection, held: Mapping[str, str], folder: Path
-) -> tuple[onnx.ModelProto, Path, Inspection]:
-    """The model with some nodes in another half type, the folder where its weights lie now, and its types."""
+) -> tuple[onnx.ModelProto, Path, Inspection, frozenset[str]]:
+    """The model with some nodes in another half type, the folder where its weights lie now, and its types.
+
+    Last, which of the nodes have no such type in its operator set and stay in FP32.
+    """
     folder.mkdir()
     (kind,) = set(held.values())
     made = other_half(model, kind, found.types, found.ranks, held.keys())
     localised_ = localise(model, home, folder, converter(HALVES[kind], made.wide))
     # ONNX Runtime cannot tell them: it has no kernels for most of what is in BF16 now.
     types = followed_types(localised_, found.types, held.keys(), HALVES[kind])
-    return localised_, folder, replace(found, types=types)
+    left = held.keys() & {site.node for site in made.islands}
+    return localised_, folder, replace(found, types=types), frozenset(left)
 
 
 def _bodies(path: Path) -> tuple[str, ...]:

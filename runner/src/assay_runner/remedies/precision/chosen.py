@@ -13,6 +13,7 @@ from assay_runner.backends.quantisation import quantised_nodes
 from assay_runner.graphs.documents import load_outline, subgraphs
 from assay_runner.graphs.eight_bit import EightBit
 from assay_runner.graphs.element_types import FLOAT_TYPES
+from assay_runner.graphs.operators import HOLDERS
 from assay_runner.graphs.taps import name_of
 from assay_runner.remedies.case import Design
 
@@ -49,6 +50,6 @@ def may_run_wider(base: Design, floats: Collection[str], folder: Path) -> frozen
 
 
 def _counts(node: onnx.NodeProto, floats: Collection[str]) -> bool:
-    if any(subgraphs(node)) or node.op_type in NO_NUMBERS:
+    if any(subgraphs(node)) or node.op_type in NO_NUMBERS | HOLDERS:
         return False
     return any(name in floats for name in (*node.input, *node.output))
