@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,7 +31,8 @@ def folder(tmp_path: Path) -> Path:
 
 def golden(folder: Path) -> Array:
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
-    return session.run(None, sentences())[0]
+    found: Array = session.run(None, sentences())[0]
+    return found
 
 
 def test_several_candidates_that_fail_are_repaired_each(folder: Path) -> None:
@@ -194,7 +196,7 @@ def test_weights_too_large_for_one_file_are_deployed_beside_the_model(
     nodes = [node("MatMul", "x w", "a"), node("Mul", "a far", "b"), node("Mul", "b near", "y")]
     numbers = [constant("far", np.float32(1e5)), constant("near", np.float32(1e-5))]
     proto = model(nodes, [value("x", "N", 256)], [value("y", "N", 256)], [constant("w", weight), *numbers])
-    saved = {"save_as_external_data": True, "location": "w.bin", "size_threshold": 1024}
+    saved: dict[str, Any] = {"save_as_external_data": True, "location": "w.bin", "size_threshold": 1024}
     x = random(16, 256, seed=1)
     staged(tmp_path, proto, {"x": x}, **saved)
     found = repaired(tmp_path, remedies=SEARCH)
