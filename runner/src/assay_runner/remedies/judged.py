@@ -166,8 +166,6 @@ def margin(said: Said) -> float:
     if said.value is None or said.limit is None or said.metric is None:
         return float("inf")
     within = said.value - said.limit
-    if within == said.limit == 0:
-        return float("inf")  # None of what must not be is not nearly some.
     if said.metric.endswith("Kept"):
         # More than golden's is luck of the draw, and no better than all of it.
         return min(within, max(1 - said.limit, 0.0)) / 0.05
