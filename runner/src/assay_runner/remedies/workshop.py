@@ -237,7 +237,7 @@ class Workshop:
         request = self._request(BACKENDS["onnxruntime"], design)
         try:
             with (
-                step("survey", "looking at every tensor of what is to be repaired"),
+                step(f"survey-{self.case.key}", "looking at every tensor of what is to be repaired"),
                 briefly_built(request, self.case.key, self.scratch, self._aside) as subject,
             ):
                 measured = measure(Setting(subject, self.references["search"], self._aside), checks)

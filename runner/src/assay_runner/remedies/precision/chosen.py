@@ -29,7 +29,7 @@ def may_run_wider(base: Design, floats: Collection[str], folder: Path) -> frozen
 
     Args:
         base: the candidate.
-        floats: names of the floating point tensors that nodes make.
+        floats: names of the floating point tensors that nodes make; none: they are not known, and any node may be wide.
         folder: to work in; empty.
 
     Raises:
@@ -39,7 +39,8 @@ def may_run_wider(base: Design, floats: Collection[str], folder: Path) -> frozen
     narrow = {name for name, kind in order.held.items() if kind != "fp32"}
     if order.quantisation is None:
         given = {each.name for each in graph.input if each.type.tensor_type.elem_type in FLOAT_TYPES}
-        found = {name_of(node) for node in graph.node if _counts(node, {*floats, *given})}
+        known = {*floats, *given} if floats else None
+        found = {name_of(node) for node in graph.node if _counts(node, known)}
     else:
         try:
             kind = cast(EightBit, str(order.precision))
@@ -49,7 +50,7 @@ def may_run_wider(base: Design, floats: Collection[str], folder: Path) -> frozen
     return frozenset(found - (order.held.keys() - narrow))
 
 
-def _counts(node: onnx.NodeProto, floats: Collection[str]) -> bool:
-    if any(subgraphs(node)) or node.op_type in NO_NUMBERS | HOLDERS:
+def _counts(node: onnx.NodeProto, floats: Collection[str] | None) -> bool:
+    if not node.input or any(subgraphs(node)) or node.op_type in NO_NUMBERS | HOLDERS:
         return False
-    return any(name in floats for name in (*node.input, *node.output))
+    return floats is None or any(name in floats for name in (*node.input, *node.output))
