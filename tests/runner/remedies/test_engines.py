@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from assay_runner.backends import Built
@@ -121,3 +122,21 @@ def test_one_engine_that_fails_by_a_little_does_not_undo_what_was_sure(tmp_path:
     assert found.remedy.outcome == "Cured"
     assert [trial.verdict for trial in found.trials if trial.split == "unseen"] == ["Failed", "Passed", "Passed"]
     assert [candidate.verdict for candidate in found.report.candidates] == ["Passed"]
+
+
+def test_a_model_written_otherwise_may_be_right_where_fp32_is_wrong(tmp_path: Path) -> None:
+    """Wrong unless built of the model that has LayerNorms in one operator each, in whatever precision."""
+
+    class Fusing(Broken):
+        """Right of a model without squares."""
+
+        def build(self, model: Any, *others: Any, **more: Any) -> Built:
+            self.fused = "Pow" not in {node.op_type for node in onnx.load(str(model.path)).graph.node}
+            return super().build(model, *others, **more)
+
+    engine = Fusing(lambda wide: engine.fused)
+    staged(tmp_path, transformer(loud=(1,), blocks=2), sentences())
+    found = repaired(tmp_path, engine=engine, candidates=[ENGINE], remedies={"precision": {"to": ["fp32"]}})
+    assert (found.remedy.outcome, found.remedy.wide) == ("Cured", {})
+    assert "LayerNorms in one operator each" in found.remedy.message
+    assert "Pow" not in {node.op_type for node in onnx.load(str(found.model)).graph.node}

@@ -82,21 +82,25 @@ class _Precision:
         if told := self._all_wide():
             return told
         edited = self._edited()
+        try:
+            found, nodes = self._wide()
+        except OutOfBudget:
+            if edited is None:
+                raise
+            return edited.cure
+        return better(found, edited, self.latency, nodes)
+
+    def _wide(self) -> tuple[Cure, int]:
+        """Nodes that must run wider, or why there are none; and how many could."""
         layers, findings = self.workshop.survey(self.base)
         readers = {name: [site.node or "" for site in sites] for name, sites in uses(self.outline).items()}
         floats = frozenset(layer.name for layer in layers)
         chosen = may_run_wider(self.base, floats, self.workshop.folder("chosen"))
         self.eight_bit = chosen - self.base.order.held.keys() if self.base.order.quantisation else frozenset()
         if not chosen:
-            return does_not_apply("the model has no node that could run wider")
-        suspicion = priors(layers, findings, readers)
-        try:
-            outcome = self._opened(chosen, suspicion)
-        except OutOfBudget:
-            if edited is None:
-                raise
-            return edited.cure
-        return self.hopeless or better(self._found(outcome, len(chosen)), edited, self.latency, len(chosen))
+            return does_not_apply("the model has no node that could run wider"), 0
+        outcome = self._opened(chosen, priors(layers, findings, readers))
+        return self.hopeless or self._found(outcome, len(chosen)), len(chosen)
 
     def _all_wide(self) -> Cure | None:
         """Everything in FP32 must pass, or nothing does; checks that it leaves open decide nothing in the search."""
