@@ -35,9 +35,9 @@ class RanWider:
         # Of a kernel that casts inside nothing is told; the graph's types tell what of it is wide.
         proof = WIDE if typed is None else WIDE | {""}
         for layer in layers:
-            if layer.computes:
+            if layer.computes and not _mixed(layer, typed):
                 (wide if layer.precision.upper() in proof else narrow).update(layer.nodes)
-        self._nodes, self._typed, self._held = wide - narrow, typed, held
+        self._nodes, self._narrow, self._typed, self._held = wide - narrow, narrow, typed, held
 
     def keeps(self, entry: TensorRange) -> bool:
         """Whether a tensor, weight or graph input was never held in FP16."""
@@ -57,7 +57,10 @@ class RanWider:
         if not node or (self._typed is not None and node not in self._typed):
             return False
         # A nameless node is OPERATOR:OUTPUT to us, and node_of_OUTPUT to TensorRT's parser.
-        return not self._nodes.isdisjoint((node, f"node_of_{node.partition(':')[2]}"))
+        names = (node, f"node_of_{node.partition(':')[2]}")
+        if self._typed is not None:
+            return self._narrow.isdisjoint(names)
+        return not self._nodes.isdisjoint(names)
 
     def _handed_on_as_half(self, entry: TensorRange) -> bool:
         names = {entry.site.node, f"node_of_{entry.site.tensor}"}
@@ -70,3 +73,11 @@ class RanWider:
         ]
         shown = any(layer.outputs for layer in makers)
         return not shown or any(tensor.type == HALF for layer in (*makers, *copies) for tensor in layer.outputs)
+
+
+def _mixed(layer: EngineLayer, typed: Collection[str] | None) -> bool:
+    """Whether a kernel holds nodes that the graph's types keep wider, and others: then it casts inside."""
+    if typed is None:
+        return False
+    kept = [node in typed for node in layer.nodes]
+    return any(kept) and not all(kept)
