@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from assay_api.repair import Deployable
 from assay_api.repair_tactics import TacticsRecord
 from assay_runner.backends.chosen import chosen
+from assay_runner.backends.conversion import fp32_model
 from assay_runner.backends.quantisation import packed, quantised_model
 from assay_runner.backends.seams import SHARED
 from assay_runner.backends.subject import Subject
@@ -96,15 +97,22 @@ def explicit_model(design: Design, folder: Path, workshop: Bench) -> Path:
     """
     order, model = design.order, design.model
     if order.precision in ("fp16", "bf16"):
-        typed = folder / "typed"
-        typed.mkdir()
-        return packed(strong_model(model.path, order.precision, order.held, typed)[0], folder)
+        return packed(strong_model(model.path, order.precision, order.held, _made(folder / "typed"))[0], folder)
     if order.precision in ("int8", "fp8") and order.quantisation is not None:
         kind: EightBit = "fp8" if order.precision == "fp8" else "int8"
         return quantised_model(
             model.path, order.quantisation, design.calibration, folder, workshop.progress, kind, order.held, model.axes
         ).path
+    if order.precision in ("fp32", "tf32"):
+        # As it was audited: the file itself may be stored in a half type, and would compute in that.
+        made = fp32_model(model.path, _made(folder / "typed")).path
+        return made if made == model.path else packed(made, folder)
     return model.path
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def reproduction(design: Design, extents: Mapping[str, Extents], timings: bool) -> str:
