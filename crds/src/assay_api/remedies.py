@@ -26,7 +26,8 @@ class PrecisionRemedy(Model):
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     """What a node may be kept in. The set is found with the widest of them; where it also passes in a narrower one,
-    that one is taken. Formats that are no wider than the candidate's own are left out. Default: bf16, fp16, fp32."""
+    that one is taken. Formats that are no wider than the candidate's own are left out; of int8, fp8 and bf16 candidates
+    nodes can be kept in fp32 alone. Default: bf16, fp16, fp32."""
     rewrite: bool = True
     """Whether the model may first be written otherwise, so that nothing need run wider: a LayerNorm that is spelt out
     as one operator, a constant beyond the format as its largest number. Default true."""

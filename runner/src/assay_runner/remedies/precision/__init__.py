@@ -24,7 +24,7 @@ from assay_runner.remedies.calibration.known import with_ranges
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import BUILD, Judged
 from assay_runner.remedies.precision.chosen import may_run_wider
-from assay_runner.remedies.precision.designs import explicit, node_names
+from assay_runner.remedies.precision.designs import explicit, formats, node_names
 from assay_runner.remedies.precision.edits import edits_of
 from assay_runner.remedies.precision.faster import Edited, better
 from assay_runner.remedies.precision.items import cost_of, items_of
@@ -37,7 +37,6 @@ from assay_runner.search import Answer, Limits, Outcome, Search, Settings, Stage
 from assay_runner.search import Verdict as Passing
 
 NAME: Final = "precision"
-WIDTH: Final = {"int8": 0, "fp8": 0, "fp16": 1, "bf16": 1, "fp32": 2}
 RESERVED: Final = 2
 """Trials of what decides that are kept back for a narrower format and for the audit of what was found."""
 
@@ -57,7 +56,10 @@ def keep_wide(case: Case, asked: Remedies, workshop: Workshop) -> Cure:
             "the candidate's own model brings its Q/DQ pairs: take those out of it that should not be there, or give "
             "an int8 candidate calibration"
         )
-    return _Precision(case, asked.precision or PrecisionRemedy(), workshop).cure()
+    if not {*(own := asked.precision or PrecisionRemedy()).to} & {*formats(precision)}:
+        can = listed([kind.upper() for kind in formats(precision)])
+        return does_not_apply(f"nodes of {precision} candidates can be kept in {can}, not in remedies.precision.to")
+    return _Precision(case, own, workshop).cure()
 
 
 class _Precision:
@@ -252,6 +254,8 @@ class _Precision:
         kind = self._narrowest(kept) if self.case.emulates else self._kind(kept)
         wide = dict.fromkeys(sorted(kept), kind)
         message = must_run_wider(outcome, self._named(kept), nodes, kind, self.precision)
+        if kind not in self.asked.to:
+            return Cure(None, f"{message}; remedies.precision.to leaves that format out", "NotCured")
         return Cure(self._holding(kept, kind), message, "Found", wide, MINIMAL[outcome.minimal])
 
     def _inside(self) -> str:
@@ -261,8 +265,8 @@ class _Precision:
 
     def _narrowest(self, kept: frozenset[str]) -> str:
         """The narrowest format asked for in which the set passes too; FP32, with which it was found, at last."""
-        for kind in sorted(set(self.asked.to) - {"fp32"}, key=WIDTH.__getitem__):
-            if not self._sayable(kind):
+        for kind in formats(self.precision)[:-1]:
+            if kind not in self.asked.to:
                 continue
             try:
                 if self._passed(self.workshop.judged(self._holding(kept, kind), NAME, "emulation")):
@@ -270,10 +274,6 @@ class _Precision:
             except OutOfBudget:
                 break
         return "fp32"
-
-    def _sayable(self, kind: str) -> bool:
-        """Whether nodes in this format may be of use, and can be written into a model of the candidate's precision."""
-        return self.precision == "fp16" and kind == "bf16"
 
     def _passing(self, design: Design) -> Judged | None:
         """What the case's own backend says of what passes; by emulation first, where that is not all there is."""

@@ -15,6 +15,11 @@ def node_names(path: Path) -> frozenset[str]:
     return frozenset(map(name_of, load_outline(path).graph.node))
 
 
+def formats(precision: str) -> tuple[str, ...]:
+    """What nodes of a candidate of this precision can be kept in: wider, and sayable in its model; the widest last."""
+    return ("bf16", "fp32") if precision == "fp16" else ("fp32",)
+
+
 def explicit(case: Case) -> Design:
     """The candidate as a model says it whose types are explicit, so that what is kept wide stays so."""
     order = case.design.order
