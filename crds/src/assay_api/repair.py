@@ -127,7 +127,7 @@ class RemedyEntry(Model):
     """Precision by node of what is kept wide."""
     minimal: Literal["Proved", "Implied", "Proposed", "NotProved"] | None = None
     """Whether each of these nodes is needed. Proved: each was tried narrow, and it failed. Implied: a larger set
-    without it failed. Proposed: by emulation alone."""
+    without it failed. Proposed: by emulation alone. NotProved: not tried, or some run wider to spare casts alone."""
     deploy: Deployable = Deployable()
     """What to deploy of it."""
     tactics: TacticsEntry | None = None

@@ -24,6 +24,7 @@ from assay_runner.stores import open_store
 from assay_runner.tasks import Context, run_task
 from assay_runner.tasks.publish import published
 from assay_runner.tensors import Array
+from tests.models import constant, model, node, random, value
 
 FP16: Final = {"name": "fp16", "backend": "onnxruntime", "precision": "fp16"}
 ENGINE: Final = {"name": "fp16", "backend": "tensorrt", "precision": "fp16"}
@@ -67,6 +68,13 @@ class Repaired:
         """The repaired model."""
         assert self.remedy.deploy.model
         return Path(self.remedy.deploy.model.removeprefix("file://"))
+
+
+def squares() -> onnx.ModelProto:
+    """Squares that FP16 cannot hold, made small again, and a product."""
+    nodes = [node("Mul", "x x", "square"), node("Mul", "square small", "h"), node("MatMul", "h w", "y")]
+    weights = [constant("small", np.float32(1e-5)), constant("w", random(16, 16, seed=3) / np.float32(4))]
+    return model(nodes, [value("x", "N", 16)], [value("y", "N", 16)], weights)
 
 
 def staged(

@@ -1,4 +1,4 @@
-"""A repair keeps to the formats that it is asked for."""
+"""A repair keeps to the formats that it is asked for, and says of no node that it must run wider which need not."""
 
 from __future__ import annotations
 
@@ -7,20 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
 from tests.models import constant, model, node, random, value
-from tests.runner.remedies.repairs import FP16, INT8, Repaired, repaired, staged
+from tests.runner.remedies.repairs import FP16, INT8, Repaired, repaired, squares, staged
 
 BF16: dict[str, Any] = {**FP16, "name": "bf16", "precision": "bf16"}
-
-
-def squares() -> onnx.ModelProto:
-    """Squares that FP16 cannot hold, made small again, and a product."""
-    nodes = [node("Mul", "x x", "square"), node("Mul", "square small", "h"), node("MatMul", "h w", "y")]
-    weights = [constant("small", np.float32(1e-5)), constant("w", random(16, 16, seed=3) / np.float32(4))]
-    return model(nodes, [value("x", "N", 16)], [value("y", "N", 16)], weights)
 
 
 def case(folder: Path, candidate: dict[str, Any], snr: float, to: Sequence[str]) -> Repaired:
@@ -47,3 +39,20 @@ def test_nodes_are_kept_in_formats_that_are_asked_for(
 ) -> None:
     found = case(tmp_path, candidate, snr, to)
     assert (found.remedy.outcome, set(found.remedy.wide.values())) == (outcome, kinds), found.remedy.message
+
+
+def test_what_runs_wider_to_spare_casts_is_told_apart_from_what_must(tmp_path: Path) -> None:
+    """Two nodes, one that need not, two nodes: one island takes fewer casts than two."""
+    nodes = [
+        node("Add", "x big", "a1"), node("Sub", "a1 big", "a2"), node("Tanh", "a2", "gap"),
+        node("Add", "gap big", "c1"), node("Sub", "c1 big", "c2"), node("MatMul", "c2 w", "y0"),
+        node("Relu", "y0", "y1"), node("Add", "y1 one", "y2"), node("MatMul", "y2 w", "y3"),
+        node("Tanh", "y3", "y4"), node("Add", "y4 one", "y5"), node("Relu", "y5", "y"),
+    ]  # fmt: skip
+    weights = [constant("big", np.float32(4e3)), constant("one", np.float32(1))]
+    weights.append(constant("w", random(16, 16, seed=3) / np.float32(4)))
+    proto = model(nodes, [value("x", "N", 16)], [value("y", "N", 16)], weights)
+    staged(tmp_path, proto, {"x": random(64, 16, seed=1) * np.float32(10)})
+    found = repaired(tmp_path, checks=[{"finite": {}}, {"outputDrift": {"snr": 40}}]).remedy
+    assert (found.outcome, len(found.wide), found.minimal) == ("Cured", 5, "NotProved")
+    assert "4 of 12 nodes must run in FP32: a1.node, a2.node, c1.node, c2.node; gap.node too" in found.message

@@ -30,7 +30,7 @@ from assay_runner.remedies.precision.faster import Edited, better
 from assay_runner.remedies.precision.items import cost_of, items_of
 from assay_runner.remedies.precision.oracle import WRONG, answer_of
 from assay_runner.remedies.precision.priors import FACT, priors
-from assay_runner.remedies.precision.words import MINIMAL, fails_alike, must_run_wider, nothing
+from assay_runner.remedies.precision.words import fails_alike, must_run_wider, needed, nothing
 from assay_runner.remedies.remedy import Cure, does_not_apply
 from assay_runner.remedies.workshop import Oracle, OutOfBudget, Workshop
 from assay_runner.search import Answer, Limits, Outcome, Search, Settings, Stage, Told, Why
@@ -253,10 +253,10 @@ class _Precision:
         kept = outcome.best
         kind = self._narrowest(kept) if self.case.emulates else self._kind(kept)
         wide = dict.fromkeys(sorted(kept), kind)
-        message = must_run_wider(outcome, self._named(kept), nodes, kind, self.precision)
+        message = must_run_wider(outcome, self._named, nodes, kind, self.precision)
         if kind not in self.asked.to:
             return Cure(None, f"{message}; remedies.precision.to leaves that format out", "NotCured")
-        return Cure(self._holding(kept, kind), message, "Found", wide, MINIMAL[outcome.minimal])
+        return Cure(self._holding(kept, kind), message, "Found", wide, needed(outcome))
 
     def _inside(self) -> str:
         """What cannot be kept wide, in words."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final, Literal
 
 from assay_api.report import Verdict
@@ -10,7 +10,8 @@ from assay_runner.remedies.judged import Judged
 from assay_runner.remedies.remedy import Cure, does_not_apply
 from assay_runner.search import Minimal, Outcome, Why
 
-MINIMAL: Final[dict[Minimal, Literal["Proved", "Implied", "Proposed", "NotProved"]]] = {
+Needed = Literal["Proved", "Implied", "Proposed", "NotProved"]
+_NEEDED: Final[dict[Minimal, Needed]] = {
     Minimal.PROVED: "Proved",
     Minimal.IMPLIED: "Implied",
     Minimal.PROPOSED: "Proposed",
@@ -18,24 +19,33 @@ MINIMAL: Final[dict[Minimal, Literal["Proved", "Implied", "Proposed", "NotProved
 }
 
 
-def must_run_wider(outcome: Outcome[str], named: str, nodes: int, kind: str, precision: str) -> str:
-    """Which nodes must run wider, and how sure that is.
+def needed(outcome: Outcome[str]) -> Needed:
+    """Whether each node of the best set is needed: not those that are in it to spare casts."""
+    return _NEEDED[outcome.minimal] if outcome.core == outcome.best else "NotProved"
+
+
+def must_run_wider(
+    outcome: Outcome[str], named: Callable[[frozenset[str]], str], nodes: int, kind: str, precision: str
+) -> str:
+    """Which nodes must run wider, which beside them spare casts, and how sure that is.
 
     Args:
         outcome: of the search, which found some.
-        named: the first few of them.
+        named: names the first few of a set.
         nodes: how many could run wider.
         kind: what they run in.
         precision: of all else.
     """
-    count = len(outcome.best or ())
+    best = outcome.best or frozenset()
+    core = outcome.core or best
+    beside = f"; {named(best - core)} too, which spares casts" if best - core else ""
     how = {
         Why.FOUND: "",
         Why.BUDGET: "; the budget was spent before fewer could be tried: it is the best so far",
     }.get(outcome.why, "; answers near a limit left doubts: see the trials")
     harm = "; a larger set fails, so that more is not safer" if outcome.violation else ""
-    left = f"all else stays {precision.upper()}" if count < nodes else "none is left that need not"
-    return f"{count} of {nodes} nodes must run in {kind.upper()}: {named}; {left}{how}{harm}"
+    left = f"all else stays {precision.upper()}" if len(best) < nodes else "none is left that need not"
+    return f"{len(core)} of {nodes} nodes must run in {kind.upper()}: {named(core)}{beside}; {left}{how}{harm}"
 
 
 def fails_alike(found: Judged, failing: Collection[str]) -> Cure | None:
