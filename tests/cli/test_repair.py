@@ -202,8 +202,9 @@ def test_what_killed_a_process_once_is_tried_again_by_the_next_run(
     assert [trial.because for trial in entry.trials if trial.verdict == "Inconclusive"] == []
 
 
-def started(folder: Path) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "assay_runner", "repair", "-f", audit(folder), "--out", str(folder / "out")]
+def started(folder: Path, **changes: Any) -> subprocess.Popen[str]:
+    file = audit(folder, **changes)
+    words = [sys.executable, "-m", "assay_runner", "repair", "-f", file, "--out", str(folder / "out")]
     return subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )  # fmt: skip
@@ -229,10 +230,24 @@ def test_stopped_at_any_moment_it_goes_on(
     assert len(before) >= 2
     if number == signal.SIGTERM:
         assert process.returncode == 143
-        assert "the same command goes on from here" in said
+        best = tmp_path / "out" / "repair" / "fp16-precision"
+        assert f"not yet judged on unseen samples, lies in {best}; the same command goes on from here" in said
     assert not (tmp_path / "out" / "recommended").exists()
     ended = repair(tmp_path, capsys)
     assert ended.code == 0, ended.err
     [entry] = report_of(tmp_path).repair
     assert sum(trial.known for trial in entry.trials) >= len(before)
     assert before <= trials(tmp_path)
+
+
+def test_what_an_earlier_run_left_is_not_told_as_the_best_so_far(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    staged(tmp_path)
+    assert repair(tmp_path, capsys).code == 0
+    with started(tmp_path, **BEYOND_FP32) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        os.killpg(process.pid, signal.SIGTERM)
+        said = process.communicate(timeout=60)[1]
+    assert "stopped: the same command goes on from here" in said

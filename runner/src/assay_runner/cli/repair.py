@@ -6,6 +6,7 @@ What was tried is kept in the run's cache, trial by trial, so that the same comm
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ def command(arguments: argparse.Namespace) -> int:
         raise InvalidInput(f"`assay repair` lays out what to ship in {RECOMMENDED}/: give that candidate another name")
     from assay_runner.cli.local import folder_of, run_audit
 
-    out = folder_of(arguments.out, audit)
+    out, began = folder_of(arguments.out, audit), time.time()
     if not journal.again():
         remove_reports(out)
     check_free(out)
@@ -39,7 +40,7 @@ def command(arguments: argparse.Namespace) -> int:
         return run_audit(audit, arguments, _ended)
     except BaseException:
         if interruption.came():
-            _stopped(out)
+            _stopped(out, began)
         raise
 
 
@@ -51,9 +52,12 @@ def _with_remedies(audit: AccuracyAudit) -> AccuracyAudit:
     return audit.model_copy(update={"spec": spec})
 
 
-def _stopped(out: Path) -> None:
-    """Say what there is of a repair that was stopped."""
-    kept = [path.parent for path in sorted(out.glob("repair*/*/reproduce.sh"))]
+def _stopped(out: Path, began: float) -> None:
+    """Say what there is of a repair that was stopped; what lies there since an earlier run is of that one."""
+    from assay_runner.remedies.deploy import SCRIPT, UNJUDGED
+
+    scripts = [path for path in sorted(out.glob(f"repair*/*/{SCRIPT}")) if path.stat().st_mtime >= began]
+    kept = [path.parent for path in scripts if UNJUDGED in path.read_text("utf-8")]
     best = f"the best so far, not yet judged on unseen samples, lies in {kept[0]}; " if kept else ""
     say(f"stopped: {best}the same command goes on from here")
 

@@ -5,6 +5,7 @@ They have a row per sample. What no sample decides, as a constant, has none: the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,6 +26,7 @@ from assay_runner.golden.run import constant_outputs
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes, whole
 from assay_runner.graphs.upstream import fed
+from assay_runner.stores import basename
 from assay_runner.tensors import Array, TensorSpec, names
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class StoredOutputs:
         shards: the shards that are read.
         ignored: arrays that match no output.
         constant: outputs that no sample decides; the model's own are given.
+        identity: digest of the files' names, sizes and versions.
     """
 
     uri: str
@@ -49,6 +52,7 @@ class StoredOutputs:
     shards: tuple[Shard, ...]
     ignored: tuple[str, ...]
     constant: tuple[str, ...]
+    identity: str
     _model: LoadedModel = field(repr=False)
     _scratch: Path = field(repr=False)
     _files: ShardFiles = field(repr=False)
@@ -116,7 +120,9 @@ def open_stored_outputs(
         )
     used = _used(shards, dataset.samples)
     files = shard_files(store, parts, scratch)
-    return StoredOutputs(uri, dataset, used, tuple(ignored), tuple(constant), model, scratch, files)
+    told = (f"{basename(part.stat.uri)}\0{part.stat.size}\0{part.stat.version}" for part in parts)
+    identity = hashlib.sha256("\n".join(told).encode()).hexdigest()
+    return StoredOutputs(uri, dataset, used, tuple(ignored), tuple(constant), identity, model, scratch, files)
 
 
 def _wanted(model: LoadedModel, dataset: Dataset, known: SampleAxes) -> list[TensorSpec]:

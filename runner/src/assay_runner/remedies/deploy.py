@@ -35,6 +35,7 @@ PLAN: Final = "model.plan"
 TIMINGS: Final = "timing.cache"
 TACTICS: Final = "tactics.json"
 UNPINNED: Final = "trtexec cannot hold a layer to a tactic: what was audited is the plan beside this file; ship that."
+UNJUDGED: Final = "Best so far, not yet judged on samples that no search has seen"
 
 
 class Bench(Protocol):
@@ -82,7 +83,7 @@ def deployed(design: Design, subject: Subject | None, folder: str, store: Store,
         if subject and subject.built.tactics is not None:
             store.put(join(folder, TACTICS), _record(subject, design).file)
             found["tactics"] = join(folder, TACTICS)
-        script = reproduction(design, workshop.dataset.extents(), "timing_cache" in found).encode()
+        script = reproduction(design, workshop.dataset.extents(), "plan" in found, "timing_cache" in found).encode()
         store.put(join(folder, SCRIPT), script, "text/x-shellscript")
         return Deployable(**found, reproduce=join(folder, SCRIPT))
     finally:
@@ -115,12 +116,13 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def reproduction(design: Design, extents: Mapping[str, Extents], timings: bool) -> str:
+def reproduction(design: Design, extents: Mapping[str, Extents], built: bool, timings: bool) -> str:
     """A shell script that builds the engine of `model.onnx`, beside it, with plain trtexec.
 
     Args:
         design: what was built.
         extents: in which shapes its inputs are fed.
+        built: whether an engine of it lies beside it.
         timings: whether a timing cache lies beside it.
     """
     options = design.order.options
@@ -131,12 +133,13 @@ def reproduction(design: Design, extents: Mapping[str, Extents], timings: bool) 
     if timings:
         words.append(f"--timingCacheFile={TIMINGS}")
     words += _shapes(design, extents)
+    what = "the engine that was audited anew" if built else "an engine of what only emulations were made of: audit it"
     lines = [
         "#!/bin/sh",
         f"# {design.words}.",
         *([f"# {UNPINNED}"] if design.order.tactics is not None or design.order.forbidden else []),
-        f"# Builds the engine that was audited anew: types and ranges stand in {MODEL}. TensorRT 10 needs",
-        "# --stronglyTyped; from TensorRT 11 on every network is, and the option may be left out.",
+        f"# Builds {what}. Types and ranges stand in {MODEL}.",
+        "# TensorRT 10 needs --stronglyTyped; from TensorRT 11 on every network is, and the option may be left out.",
         'cd "$(dirname "$0")" || exit 1',
         f'exec {shlex.join(words)} "$@"',
         "",

@@ -69,6 +69,7 @@ def _stored(task: Task, uri: str, model: LoadedModel, dataset: Dataset, context:
         samples=dataset.samples,
         model=model.identity,
         dataset=dataset.identity,
+        identity=outputs.identity,
         notes=tuple(notes),
         details={"uri": uri},
         axes=kept,

@@ -33,6 +33,8 @@ class GoldenRecord(Model):
     """Identity of the model."""
     dataset: str
     """Identity of the dataset."""
+    identity: str = ""
+    """Of those that the user stored: digest of names, sizes and versions of their files."""
     notes: tuple[str, ...] = ()
     """What a reader of the report must know."""
     details: dict[str, Any] = {}

@@ -25,7 +25,7 @@ from assay_runner.journal import step
 from assay_runner.models.loading import LoadedModel
 from assay_runner.remedies import REMEDIES, remedy_of
 from assay_runner.remedies.case import Case, Design
-from assay_runner.remedies.deploy import deployed
+from assay_runner.remedies.deploy import UNJUDGED, deployed
 from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.splits import PARTS, Part, Split
 from assay_runner.remedies.workshop import OutOfBudget, Spending, Workshop
@@ -167,7 +167,10 @@ class _Repair:
             references=self.references,
             dataset=self.dataset,
             data=cache_key(
-                dataset=self.dataset.identity, golden=self.record.uri, share=str(self.asked.search_share), part="search"
+                dataset=self.dataset.identity,
+                golden=f"{self.record.uri} {self.record.identity}",
+                share=str(self.asked.search_share),
+                part="search",
             ),
             checks=parse_checks(self.task.spec),
             spending=self.spending,
@@ -201,8 +204,7 @@ class _Repair:
             if least and wide >= least[0]:
                 return
             least[:] = [wide]
-            words = f"Best so far, not yet judged on samples that no search has seen: {design.words}"
-            said = replace(design, words=words)
+            said = replace(design, words=f"{UNJUDGED}: {design.words}")
             try:
                 with step(f"keep-{case.key}-{name}-{wide[1]}", "storing the best so far of a repair"):
                     deployed(said, None, self._folder(self._key(case, name)), self.context.store, workshop)
