@@ -34,7 +34,7 @@ class Snapshot:
     @property
     def title(self) -> str:
         """Subject and stage."""
-        return " ".join(part for part in (self.subject and f"{self.subject}:", self.stage) if part)
+        return ": ".join(filter(None, (self.subject, self.stage)))
 
     @property
     def amount(self) -> str:
