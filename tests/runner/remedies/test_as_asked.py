@@ -56,3 +56,21 @@ def test_what_runs_wider_to_spare_casts_is_told_apart_from_what_must(tmp_path: P
     found = repaired(tmp_path, checks=[{"finite": {}}, {"outputDrift": {"snr": 40}}]).remedy
     assert (found.outcome, len(found.wide), found.minimal) == ("Cured", 5, "NotProved")
     assert "4 of 12 nodes must run in FP32: a1.node, a2.node, c1.node, c2.node; gap.node too" in found.message
+
+
+def test_what_tells_nothing_in_fp32_ends_no_trial_before_what_does_is_asked(tmp_path: Path) -> None:
+    """Of few samples labels tell nothing in FP32, yet fail in FP16."""
+    x = random(16, 16, seed=1) * np.float32(400)
+    label = np.argmax(np.square(x) * np.float32(1e-5) @ (random(16, 16, seed=3) / np.float32(4)), axis=1)
+    staged(tmp_path, squares(), {"x": x, "label": label.astype(np.int64)})
+    found = repaired(
+        tmp_path,
+        dataset={"uri": "file://./data/", "labels": "label", "batch": 4},
+        checks=[{"finite": {}}, {"outputDrift": {"snr": 30}}, {"labelAccuracy": {"keep": 0.99}}],
+    )
+    searched = [trial for trial in found.trials if trial.split == "search"]
+    assert searched[0].verdict == "Inconclusive", "labels: too few samples"
+    assert {trial.metric for trial in searched[1:]} <= {"snr", "nonFinite"}
+    assert any(trial.verdict == "Passed" for trial in searched[1:])
+    assert (found.folder / "out" / "repair" / "fp16-precision" / "model.onnx").exists()
+    assert (found.remedy.outcome, len(found.remedy.wide)) == ("Inconclusive", 2)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from assay_api.report import Verdict
 from assay_runner.backends.conversion import listed
 from assay_runner.remedies.case import Case
-from assay_runner.remedies.judged import Judged
 from assay_runner.remedies.remedy import Cure, does_not_apply
-from assay_runner.remedies.workshop import Workshop
+from assay_runner.remedies.workshop import OF_PRECISION, Workshop
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,10 @@ class Baseline:
     ignored: frozenset[str]
     hopeless: Cure | None
 
-    def judged(self, found: Judged) -> Judged:
-        """A trial, those checks left out."""
-        return found.without(self.ignored)
+    @property
+    def telling(self) -> frozenset[str]:
+        """Checks that trials are judged by: one that tells nothing must not end a trial before others are asked."""
+        return OF_PRECISION - self.ignored
 
 
 def baseline(case: Case, workshop: Workshop, remedy: str, what: str) -> Baseline:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Final, Literal
 
 from assay_api.model import Model
@@ -132,11 +132,6 @@ class Judged(Model):
         near = self.nearest
         open_ = self.verdict is Verdict.INCONCLUSIVE and near is not None and margin(near) >= 0
         return self.verdict is Verdict.PASSED or open_
-
-    def without(self, checks: Iterable[str]) -> Judged:
-        """The same, checks left out that cannot tell anything here."""
-        left = frozenset(checks)
-        return self.model_copy(update={"said": tuple(said for said in self.said if said.check not in left)})
 
 
 SMALLEST: Final = 1e-6

@@ -40,7 +40,7 @@ def weights_alone(case: Case, asked: Remedies, workshop: Workshop) -> Cure:
     oracles: tuple[Oracle, ...] = ("emulation",) if case.emulates else ("emulation", "build")
     found = Judged(said=())
     for oracle in oracles:
-        found = base.judged(workshop.judged(design, NAME, oracle))
+        found = workshop.judged(design, NAME, oracle, names=base.telling)
         if not found.promising:
             worst = found.worst
             why: Literal["NotCured", "Inconclusive"] = "NotCured" if found.verdict is Verdict.FAILED else "Inconclusive"

@@ -134,7 +134,7 @@ class _Sweep:
         same = (found.ranges, per_channel, source)
         if same not in self._known:
             self._check("emulation")
-            self._known[same] = self.base.judged(workshop.judged(design, NAME, "emulation"))
+            self._known[same] = workshop.judged(design, NAME, "emulation", names=self.base.telling)
         self.tried.append(replace(named, design=design, judged=self._known[same]))
 
     def _confirmed(self, workshop: Workshop, source: SourceName = "calibration") -> Tried | None:
@@ -145,7 +145,8 @@ class _Sweep:
         try:
             for each in ranked[:CONFIRMED]:
                 self._check("build")
-                built = replace(each, judged=self.base.judged(workshop.judged(each.design, NAME, "build")))
+                found = workshop.judged(each.design, NAME, "build", names=self.base.telling)
+                built = replace(each, judged=found)
                 self.tried[self.tried.index(each)] = built
                 if built.judged.promising:
                     return built

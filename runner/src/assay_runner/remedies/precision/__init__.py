@@ -32,7 +32,7 @@ from assay_runner.remedies.precision.oracle import WRONG, answer_of
 from assay_runner.remedies.precision.priors import FACT, priors
 from assay_runner.remedies.precision.words import fails_alike, must_run_wider, needed, nothing
 from assay_runner.remedies.remedy import Cure, does_not_apply
-from assay_runner.remedies.workshop import Oracle, OutOfBudget, Workshop
+from assay_runner.remedies.workshop import OF_PRECISION, Oracle, OutOfBudget, Workshop
 from assay_runner.search import Answer, Limits, Outcome, Search, Settings, Stage, Told, Why
 from assay_runner.search import Verdict as Passing
 
@@ -167,8 +167,7 @@ class _Precision:
 
     def _emulated(self, kept: frozenset[str]) -> Answer:
         """What an emulation says of it."""
-        found = self.workshop.judged(self._holding(kept, "fp32"), NAME, "emulation")
-        answer = answer_of(found.without(self.ignored))
+        answer = answer_of(self._tried(self._holding(kept, "fp32"), "emulation"))
         self.told.append((Stage.DECIDE if self.case.emulates else Stage.PROPOSE, kept, answer))
         return answer
 
@@ -197,14 +196,14 @@ class _Precision:
             self.tries[trial.stage, trial.kept] += 1
             try:
                 kind = self._kind(trial.kept) if trial.stage is Stage.DECIDE else "fp32"
-                found = self.workshop.judged(self._holding(trial.kept, kind), NAME, oracle, attempt=attempt)
+                found = self._tried(self._holding(trial.kept, kind), oracle, attempt)
             except OutOfBudget:
                 if machine.outcome().best is None:
                     raise
                 return
             if trial.stage is Stage.DECIDE and found.latency_ms is not None:
                 self.latency[trial.kept] = found.latency_ms
-            answer = answer_of(found.without(self.ignored))
+            answer = answer_of(found)
             self.told.append((trial.stage, trial.kept, answer))
             machine.tell(answer)
             if oracle == "build" and answer.verdict is Passing.FAILED and not self.doubted:
@@ -269,7 +268,7 @@ class _Precision:
             if kind not in self.asked.to:
                 continue
             try:
-                if self._passed(self.workshop.judged(self._holding(kept, kind), NAME, "emulation")):
+                if self._passed(self._tried(self._holding(kept, kind), "emulation")):
                     return kind
             except OutOfBudget:
                 break
@@ -277,10 +276,14 @@ class _Precision:
 
     def _passing(self, design: Design) -> Judged | None:
         """What the case's own backend says of what passes; by emulation first, where that is not all there is."""
-        found = self.workshop.judged(design, NAME, "emulation")
+        found = self._tried(design, "emulation")
         if self._passed(found) and not self.case.emulates:
-            found = self.workshop.judged(design, NAME, "build")
+            found = self._tried(design, "build")
         return found if self._passed(found) else None
 
     def _passed(self, found: Judged) -> bool:
-        return answer_of(found.without(self.ignored)).verdict is Passing.PASSED
+        return answer_of(found).verdict is Passing.PASSED
+
+    def _tried(self, design: Design, oracle: Oracle, attempt: int = 0) -> Judged:
+        """A trial, judged by checks that can tell something: one that cannot must not end it before those are asked."""
+        return self.workshop.judged(design, NAME, oracle, attempt=attempt, names=OF_PRECISION - self.ignored)
