@@ -83,6 +83,8 @@ class Spending:
     proposals: int = 0
     before: float = 0.0
     """Seconds that runs before this one have spent on trials that are known."""
+    paid: set[str] = field(default_factory=set)
+    """Trials whose seconds are counted, by where they are kept."""
     _began: float = field(default=-1.0)
 
     def __post_init__(self) -> None:
@@ -211,7 +213,9 @@ class Workshop:
             taken = False
         else:
             taken = True
-            self.spending.before += known.seconds
+            # What this run has tried itself, for another remedy perhaps, took its own time.
+            self.spending.before += 0.0 if uri in self.spending.paid else known.seconds
+        self.spending.paid.add(uri)
         self.spending.count(oracle, known.builds)
         noisy = isinstance(backend, Keeping)
         found = Judged(
