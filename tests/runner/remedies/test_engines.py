@@ -122,6 +122,7 @@ def test_one_engine_that_fails_by_a_little_does_not_undo_what_was_sure(tmp_path:
     assert found.remedy.outcome == "Cured"
     assert [trial.verdict for trial in found.trials if trial.split == "unseen"] == ["Failed", "Passed", "Passed"]
     assert [candidate.verdict for candidate in found.report.candidates] == ["Passed"]
+    assert found.remedy.message.endswith("samples that no search has seen: 2 of 3 engines of it pass")
 
 
 def test_a_model_written_otherwise_may_be_right_where_fp32_is_wrong(tmp_path: Path) -> None:

@@ -223,6 +223,7 @@ class _Repair:
         if self.split.whole:
             said = "all samples were needed to search, so none is left to confirm it: give the dataset more"
             return self._say(case.key, name, f"{cure.message}; {said}", "SearchOnly", cure)
+        before = len(self.trials)
         with workshop.audited(cure.design, name, key) as (measured, subject):
             verdict = measured.report.verdict
             if self.task.spec.dataset.synthetic and verdict is Verdict.PASSED:
@@ -240,6 +241,8 @@ class _Repair:
             "Cured": f"passes on {samples} samples that no search has seen",
             "SearchOnly": f"passes on the samples it was searched with, and fails on {samples} that it had not seen",
         }.get(outcome, f"could not be judged on {samples} samples that no search has seen{_why(measured.findings)}")
+        if len(engines := [trial.verdict for trial in self.trials[before:]]) > 1:
+            said = f"{said}: {engines.count(Verdict.PASSED)} of {len(engines)} engines of it pass"
         if self.task.spec.dataset.synthetic:
             said = f"{said}; {MADE_UP}"
         self._say(case.key, name, f"{cure.message}; it {said}", outcome, cure, key)
