@@ -6,6 +6,7 @@ It is written beside its place and moved there once it is whole; one of an earli
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 from dataclasses import dataclass
@@ -116,6 +117,13 @@ def _own(candidate: Candidate, report: CandidateReport, folder: Path, ran: Ran) 
         backend.release(built)
 
 
+def _layers(ran: Ran, chosen: CandidateReport) -> list[dict[str, str]]:
+    """What a candidate's `layers` say to be audited as this repair was: the nodes that run wider."""
+    entries = [entry for repair in ran.report.repair for entry in repair.remedies]
+    wide = next((entry.wide for entry in entries if entry.repaired == chosen.name), {})
+    return [{"nodes": glob.escape(node), "precision": precision} for node, precision in wide.items()]
+
+
 def _typing(report: CandidateReport) -> str:
     if report.typing != "weak":
         return ""
@@ -141,6 +149,7 @@ def _written(ran: Ran, chosen: CandidateReport, deploy: Deployable, remark: str)
         "remark": remark or None,
         "run": ran.report.run,
         "files": files,
+        "layers": _layers(ran, chosen) or None,
         "validFor": next((each.valid_for for each in ran.report.repair if chosen.repaired), None),
         "deploy": names,
     }
