@@ -15,6 +15,7 @@ from assay_api.report import Verdict
 from assay_runner.backends import Built, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.routes import Knob
+from assay_runner.remedies.deploy import reproduction
 from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.tactics import NONE_CHOSEN
 from assay_runner.tensors import Array, Arrays
@@ -154,6 +155,9 @@ def test_one_knob_at_a_time_names_the_one_behind_a_miscompile(tmp_path: Path) ->
     ]
     assert cure.design
     assert cure.design.order.route == "-b=z"
+    script = reproduction(cure.design, {}, built=True, timings=False)
+    assert "audited anew" not in script, "it turns no knob"
+    assert "what was audited is the plan beside this file" in script
     assert made.spending.builds == 4 + 3 + 3
 
 

@@ -34,7 +34,10 @@ SCRIPT: Final = "reproduce.sh"
 PLAN: Final = "model.plan"
 TIMINGS: Final = "timing.cache"
 TACTICS: Final = "tactics.json"
-UNPINNED: Final = "trtexec cannot hold a layer to a tactic: what was audited is the plan beside this file; ship that."
+UNPINNED: Final = (
+    "trtexec cannot hold a layer to a tactic, and is told no route here: what was audited is the plan beside this "
+    "file; ship that."
+)
 UNJUDGED: Final = "Best so far, not yet judged on samples that no search has seen"
 
 
@@ -133,11 +136,13 @@ def reproduction(design: Design, extents: Mapping[str, Extents], built: bool, ti
     if timings:
         words.append(f"--timingCacheFile={TIMINGS}")
     words += _shapes(design, extents)
-    what = "the engine that was audited anew" if built else "an engine of what only emulations were made of: audit it"
+    free = design.order.choosing == design.order
+    anew = "the engine that was audited anew" if free else "an engine of the same model that may fail"
+    what = anew if built else "an engine of what only emulations were made of: audit it"
     lines = [
         "#!/bin/sh",
         f"# {design.words}.",
-        *([f"# {UNPINNED}"] if design.order.tactics is not None or design.order.forbidden else []),
+        *([] if free else [f"# {UNPINNED}"]),
         f"# Builds {what}. Types and ranges stand in {MODEL}.",
         "# TensorRT 10 needs --stronglyTyped; from TensorRT 11 on every network is, and the option may be left out.",
         'cd "$(dirname "$0")" || exit 1',
