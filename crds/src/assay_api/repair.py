@@ -129,7 +129,7 @@ class RemedyEntry(Model):
     """Whether each of these nodes is needed. Proved: each was tried narrow, and it failed. Implied: a larger set
     without it failed. Proposed: by emulation alone. NotProved: not tried, or some run wider to spare casts alone."""
     deploy: Deployable = Deployable()
-    """What to deploy of it."""
+    """What to deploy of it; where it is not Cured, what was audited, and is not to be deployed."""
     tactics: TacticsEntry | None = None
     """What was seen of tactics, by the remedy of that name."""
     calibrations: tuple[CalibrationEntry, ...] = ()

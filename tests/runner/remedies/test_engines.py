@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from assay_runner.backends import Built
+from assay_runner.report import render_html
 from tests.rigged import Engines, Rule
 from tests.runner.remedies.repairs import ENGINE, Repaired, repaired, staged
 from tests.runner.remedies.transformers import overflowing, sentences, transformer
@@ -107,6 +108,11 @@ def test_a_cure_on_the_samples_searched_with_alone_is_called_that(tmp_path: Path
     assert found.remedy.outcome == "SearchOnly"
     assert [candidate.verdict for candidate in found.report.candidates] == ["Failed"]
     assert "passes on the samples it was searched with, and fails on 8 that it had not seen" in found.remedy.message
+    assert found.remedy.deploy.reproduce
+    assert "# Not to be deployed" in Path(found.remedy.deploy.reproduce.removeprefix("file://")).read_text()
+    page = str(render_html(found.report))
+    assert "Not to be deployed" in page
+    assert "To deploy" not in page
 
 
 def test_one_engine_that_fails_by_a_little_does_not_undo_what_was_sure(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ UNPINNED: Final = (
     "trtexec cannot hold a layer to a tactic, and is told no route here: what was audited is the plan beside this "
     "file; ship that."
 )
+UNFOUNDED: Final = "Not to be deployed, as it does not pass on samples that no search has seen"
 UNJUDGED: Final = "Best so far, not yet judged on samples that no search has seen"
 
 

@@ -120,7 +120,9 @@ def _remedy(remedy: RemedyEntry) -> Html:
         lists,
         el("p", {"class": "quiet"}, _MINIMAL[remedy.minimal]) if remedy.minimal and remedy.wide else None,
         calibrations(remedy, _table),
-        [el("h4", None, "To deploy"), facts(deploy)] if deploy else None,
+        [el("h4", None, "To deploy" if remedy.outcome == "Cured" else "Not to be deployed"), facts(deploy)]
+        if deploy
+        else None,
     )
 
 

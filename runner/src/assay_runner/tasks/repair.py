@@ -25,7 +25,7 @@ from assay_runner.journal import step
 from assay_runner.models.loading import LoadedModel
 from assay_runner.remedies import REMEDIES, remedy_of
 from assay_runner.remedies.case import Case, Design
-from assay_runner.remedies.deploy import UNJUDGED, deployed
+from assay_runner.remedies.deploy import UNFOUNDED, UNJUDGED, deployed
 from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.splits import PARTS, Part, Split
 from assay_runner.remedies.workshop import OutOfBudget, Spending, Workshop
@@ -228,7 +228,9 @@ class _Repair:
             verdict = measured.report.verdict
             if self.task.spec.dataset.synthetic and verdict is Verdict.PASSED:
                 verdict = Verdict.INCONCLUSIVE
-            deploy = deployed(cure.design, subject, self._folder(key), self.context.store, workshop)
+            words = cure.design.words if verdict is Verdict.PASSED else f"{UNFOUNDED}: {cure.design.words}"
+            laid_out = replace(cure.design, words=words)
+            deploy = deployed(laid_out, subject, self._folder(key), self.context.store, workshop)
             short = key.removesuffix(f"@{self.task.gpu_product}")
             named = {"name": key, "candidate": short, "gpu_product": self.task.gpu_product, "repaired": case.key}
             notes = (*measured.report.notes, f"repaired: {cure.message}")
