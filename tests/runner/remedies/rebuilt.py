@@ -20,9 +20,10 @@ from assay_runner.golden.reference import Reference
 from assay_runner.golden.run import golden_outputs
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.remedy import Cure
+from assay_runner.remedies.spending import Spending
 from assay_runner.remedies.splits import PARTS, Split
 from assay_runner.remedies.tactics import other_tactics
-from assay_runner.remedies.workshop import Spending, Workshop
+from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import open_store
 from assay_runner.tensors import Array
 from tests.models import Heard, constant, load, model, node, random, value

@@ -14,7 +14,7 @@ import pytest
 
 from assay_api.remedies import Budget
 from assay_runner.backends import Built
-from assay_runner.remedies.workshop import Spending
+from assay_runner.remedies.spending import Spending
 from tests.models import constant
 from tests.rigged import Engines
 from tests.runner.remedies.repairs import ENGINE, Repaired, repaired, staged

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from assay_api.remedies import Budget
-from assay_runner.remedies.workshop import Spending
+from assay_runner.remedies.spending import Spending
 from tests.models import random
 from tests.runner.io.made import shard
 from tests.runner.remedies.repairs import INT8, repaired, squares, staged

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from assay_api.report import Verdict
 from assay_runner.backends.conversion import listed
 from assay_runner.remedies.case import Case
+from assay_runner.remedies.judging import OF_PRECISION
 from assay_runner.remedies.remedy import Cure, does_not_apply
-from assay_runner.remedies.workshop import OF_PRECISION, Workshop
+from assay_runner.remedies.workshop import Workshop
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from assay_runner.remedies.case import Case
 from assay_runner.remedies.figures import figures
 from assay_runner.remedies.judged import Judged
 from assay_runner.remedies.remedy import Cure, does_not_apply
-from assay_runner.remedies.workshop import Oracle, Workshop
+from assay_runner.remedies.spending import Oracle
+from assay_runner.remedies.workshop import Workshop
 
 NAME: Final = "weightOnly"
 WORDS: Final = "INT8 weights alone, per channel, activations in FP32"

@@ -7,127 +7,44 @@ budget was raised, finds what it has tried before and goes on from there.
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final
 
 from assay_api.entries import TensorEntry
-from assay_api.numbers import Number
-from assay_api.remedies import Budget
 from assay_api.repair import TrialEntry
 from assay_api.report import Finding, Verdict
 from assay_runner.backends import BACKENDS, Backend, Capability
 from assay_runner.backends.seams import Keeping
 from assay_runner.backends.subject import Subject
-from assay_runner.backends.tensorrt.hold_layers import slips
 from assay_runner.builds.brief import briefly_built
 from assay_runner.builds.cache import BuildRequest
 from assay_runner.checks import Check
 from assay_runner.checks.finite import Finite
 from assay_runner.checks.fp16_range import Fp16Range
-from assay_runner.checks.latency import latency_of
-from assay_runner.checks.layer_constraints import LayerConstraints
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.data.datasets import Dataset
 from assay_runner.digests import cache_key
 from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
-from assay_runner.evidence import TimingWanted
 from assay_runner.golden.reference import Reference
 from assay_runner.journal import passed_over, step
 from assay_runner.passes.setting import Setting
 from assay_runner.remedies.aside import Aside
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import BUILD, WHAT, Judged, Said, TrialRecord, clear
+from assay_runner.remedies.judging import OF_PRECISION, entry_of, failed_by_slips, judged_in_turn, kept_wide
 from assay_runner.remedies.kernels import kernels
+from assay_runner.remedies.spending import Oracle, Spending
 from assay_runner.remedies.splits import Part
 from assay_runner.stores import Store, join
 from assay_runner.stores.sealed import Damaged, put_record, read_record
 from assay_runner.tensors import Progress
 from assay_runner.trial.measure import Measured, measure
-from assay_runner.trial.trial import judge, trial
 
-Oracle = Literal["emulation", "build"]
 TRIALS: Final = "trials"
 """Folder of the cache with one record per trial."""
-OF_PRECISION: Final = frozenset(
-    {"finite", "outputDrift", "layerDrift", "fp16Range", "layerConstraints", "labelAccuracy", "metric", "detections"}
-)
-"""Checks whose answer follows from the precision of nodes and the ranges of tensors: those a search looks at first."""
-TIMED: Final = TimingWanted()
-OF_OUTPUTS: Final = frozenset({"outputDrift", "labelAccuracy", "metric", "detections"})
-"""Checks that look at outputs alone: a trial that they fail is over."""
-
-
-class OutOfBudget(Exception):
-    """The budget is spent; what was found so far stands."""
-
-
-class Clock(Protocol):
-    """Tells seconds; never goes back."""
-
-    def __call__(self) -> float:
-        """Seconds."""
-        ...
-
-
-@dataclass
-class Spending:
-    """What a repair has cost so far, against its budget."""
-
-    budget: Budget
-    clock: Clock = time.monotonic
-    builds: int = 0
-    proposals: int = 0
-    before: float = 0.0
-    """Seconds that runs before this one have spent on trials that are known."""
-    paid: set[str] = field(default_factory=set)
-    """Trials whose seconds are counted, by where they are kept."""
-    _began: float = field(default=-1.0)
-
-    def __post_init__(self) -> None:
-        self._began = self.clock()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since it began."""
-        return self.clock() - self._began + self.before
-
-    def check(self, oracle: Oracle) -> None:
-        """Do nothing where one more trial is allowed.
-
-        Raises:
-            OutOfBudget: it is not.
-        """
-        if self.seconds > 60 * self.budget.minutes:
-            raise OutOfBudget(f"{self.budget.minutes} minutes (remedies.budget.minutes) are spent")
-        if oracle == "build" and self.builds >= self.budget.builds:
-            raise OutOfBudget(f"{self.budget.builds} builds (remedies.budget.builds) are spent")
-        if oracle == "emulation" and self.proposals >= self.budget.proposals:
-            raise OutOfBudget(f"{self.budget.proposals} emulations (remedies.budget.proposals) are spent")
-
-    def allows(self, oracle: Oracle, builds: int) -> bool:
-        """Whether one more trial is allowed, and so many builds."""
-        try:
-            self.check(oracle)
-        except OutOfBudget:
-            return False
-        return oracle == "emulation" or self.builds + builds <= self.budget.builds
-
-    def count(self, oracle: Oracle, builds: int = 1) -> None:
-        """One more."""
-        if oracle == "build":
-            self.builds += builds
-        else:
-            self.proposals += 1
-
-    def left(self) -> str:
-        """What is left, in a few words."""
-        minutes = max(0, round(self.budget.minutes - self.seconds / 60))
-        builds = f"{self.builds} of {self.budget.builds} builds, " if self.builds else ""
-        return f"{builds}{self.proposals} emulations, {minutes} min left"
 
 
 @dataclass
@@ -294,8 +211,8 @@ class Workshop:
             briefly_built(request, key, self.scratch, self._aside) as subject,
         ):
             measured = measure(Setting(subject, self.references["unseen"], self._aside), self.checks)
-            kept = _slips(subject, request.order.held)
-            measured = _slipped(measured, kept, key)
+            kept = kept_wide(subject, request.order.held)
+            measured = failed_by_slips(measured, kept, key)
             self.spending.count(self.oracle)
             latency = measured.report.latency.median_ms if measured.report.latency else None
             said = tuple(map(Said.of, measured.findings))
@@ -346,8 +263,8 @@ class Workshop:
                 briefly_built(request, self.case.key, self.scratch, self._aside, bool(sessions)) as subject,
             ):
                 setting = Setting(subject, self.references["search"], self._aside)
-                said, latency = _judged(setting, checks)
-                kept = _slips(subject, request.order.held)
+                said, latency = judged_in_turn(setting, checks)
+                kept = kept_wide(subject, request.order.held)
                 if sessions:
                     looked = kernels(subject, setting.reference.dataset, sessions, self._aside)
         except (CannotBuild, Died, InvalidInput, Unsupported) as error:
@@ -387,54 +304,5 @@ class Workshop:
         split: Part = "search",
         known: bool = False,
     ) -> None:
-        worst = found.shown
-        self.entries.append(
-            TrialEntry(
-                number=len(self.entries) + 1,
-                remedy=remedy,
-                oracle=oracle,
-                split=split,
-                words=design.words,
-                wide=len(design.order.held),
-                verdict=found.verdict,
-                because=found.slips[0] if found.slips else worst.message if worst else "",
-                metric=worst.metric if worst else None,
-                value=worst.value if worst else None,
-                limit=worst.limit if worst else None,
-                latency_ms=found.latency_ms,
-                seconds=found.seconds,
-                known=known,
-            )
-        )
-
-
-def _judged(setting: Setting, checks: Sequence[Check]) -> tuple[tuple[Said, ...], Number | None]:
-    """First by outputs alone, and only where they pass by what takes longer; and how long a batch takes an engine."""
-    found: list[Said] = []
-    for part in (OF_OUTPUTS, None):
-        chosen = [check for check in checks if (check.name in OF_OUTPUTS) == (part is not None)]
-        if not chosen:
-            continue
-        evidence = trial(setting, [need for check in chosen for need in check.needs])
-        found += map(Said.of, judge(chosen, evidence))
-        if any(said.verdict is Verdict.FAILED for said in found):
-            return tuple(found), None
-    if setting.subject.built.emulated:
-        return tuple(found), None
-    timing = trial(setting, [TIMED]).any(TimingWanted)
-    return tuple(found), latency_of(timing).median_ms if timing else None
-
-
-def _slipped(measured: Measured, kept: Sequence[str], key: str) -> Measured:
-    """The same, failed where a node of the engine did not stay as wide as it is held."""
-    if not kept:
-        return measured
-    told = Finding(candidate=key, check=LayerConstraints.name, verdict=Verdict.FAILED, message=kept[0])
-    others = tuple(each for each in measured.findings if each.check != told.check)
-    return Measured(measured.report.model_copy(update={"verdict": Verdict.FAILED}), (told, *others))
-
-
-def _slips(subject: Subject, held: Mapping[str, str]) -> tuple[str, ...]:
-    """Where an engine does not keep to what its nodes are held to."""
-    engine = subject.built.engine
-    return slips(engine.layers, held) if engine is not None else ()
+        number = len(self.entries) + 1
+        self.entries.append(entry_of(number, design, found, remedy=remedy, oracle=oracle, split=split, known=known))

@@ -27,8 +27,9 @@ from assay_runner.remedies import REMEDIES, remedy_of
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.deploy import UNFOUNDED, UNJUDGED, deployed
 from assay_runner.remedies.remedy import Cure
+from assay_runner.remedies.spending import OutOfBudget, Spending
 from assay_runner.remedies.splits import PARTS, Part, Split
-from assay_runner.remedies.workshop import OutOfBudget, Spending, Workshop
+from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged
 from assay_runner.tasks.candidate import MADE_UP, calibration_of

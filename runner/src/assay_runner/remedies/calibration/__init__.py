@@ -29,7 +29,8 @@ from assay_runner.remedies.calibration.words import against, called, cuts, repre
 from assay_runner.remedies.case import Case
 from assay_runner.remedies.judged import Judged
 from assay_runner.remedies.remedy import Cure, does_not_apply
-from assay_runner.remedies.workshop import Oracle, OutOfBudget, Workshop
+from assay_runner.remedies.spending import Oracle, OutOfBudget
+from assay_runner.remedies.workshop import Workshop
 
 NAME: Final = "calibration"
 CONFIRMED: Final = 3

@@ -23,6 +23,7 @@ from assay_runner.journal import step
 from assay_runner.remedies.calibration.known import with_ranges
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import BUILD, Judged
+from assay_runner.remedies.judging import OF_PRECISION
 from assay_runner.remedies.precision.chosen import may_run_wider
 from assay_runner.remedies.precision.designs import explicit, formats, node_names
 from assay_runner.remedies.precision.edits import edits_of
@@ -32,7 +33,8 @@ from assay_runner.remedies.precision.oracle import WRONG, answer_of
 from assay_runner.remedies.precision.priors import FACT, priors
 from assay_runner.remedies.precision.words import fails_alike, must_run_wider, needed, nothing
 from assay_runner.remedies.remedy import Cure, does_not_apply
-from assay_runner.remedies.workshop import OF_PRECISION, Oracle, OutOfBudget, Workshop
+from assay_runner.remedies.spending import Oracle, OutOfBudget
+from assay_runner.remedies.workshop import Workshop
 from assay_runner.search import Answer, Limits, Outcome, Search, Settings, Stage, Told, Why
 from assay_runner.search import Verdict as Passing
 

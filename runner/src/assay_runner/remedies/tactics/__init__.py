@@ -10,9 +10,10 @@ from __future__ import annotations
 from assay_api.remedies import Remedies
 from assay_runner.remedies.case import Case
 from assay_runner.remedies.remedy import Cure, does_not_apply
+from assay_runner.remedies.spending import OutOfBudget
 from assay_runner.remedies.tactics.bench import Bench
 from assay_runner.remedies.tactics.inquiry import Inquiry
-from assay_runner.remedies.workshop import OutOfBudget, Workshop
+from assay_runner.remedies.workshop import Workshop
 
 __all__ = ["other_tactics"]
 

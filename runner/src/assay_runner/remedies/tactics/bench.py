@@ -16,8 +16,9 @@ from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.tensorrt.timing import EDITABLE
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import Judged, Kernels
+from assay_runner.remedies.judging import OF_OUTPUTS
 from assay_runner.remedies.tactics.blame import Seen
-from assay_runner.remedies.workshop import OF_OUTPUTS, Workshop
+from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import join
 
 How = Literal["free", "shaken", "held", "without", "noChoice", "pinned", "route"]

@@ -11,13 +11,13 @@ from assay_api.repair_tactics import RungEntry, TacticsEntry
 from assay_api.report import Verdict
 from assay_runner.remedies.case import Design
 from assay_runner.remedies.remedy import Cure, does_not_apply
+from assay_runner.remedies.spending import OutOfBudget
 from assay_runner.remedies.tactics import ladder, words
 from assay_runner.remedies.tactics.bench import Bench, Rebuild, failing, latency, outputs, passing
 from assay_runner.remedies.tactics.blame import explained, likeliest, suspected, within
 from assay_runner.remedies.tactics.proof import HELD, Proof, held, without
 from assay_runner.remedies.tactics.routes import Turned, confirmed, scanned
 from assay_runner.remedies.tactics.shaking import shaken
-from assay_runner.remedies.workshop import OutOfBudget
 
 MOST: Final = 4
 """Times as many builds as were asked for, at most, until it is decided what to blame."""
