@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Final
 
 from assay_api.report import Verdict
 from assay_runner.backends.conversion import listed
@@ -10,6 +11,8 @@ from assay_runner.remedies.case import Case
 from assay_runner.remedies.judging import OF_PRECISION
 from assay_runner.remedies.remedy import Cure, does_not_apply
 from assay_runner.remedies.workshop import Workshop
+
+EVERY_NODE: Final = "every node in FP32"
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,7 @@ def baseline(case: Case, workshop: Workshop, remedy: str, what: str) -> Baseline
     Raises:
         OutOfBudget: the budget is spent.
     """
-    order = replace(case.design.order, precision="fp32", held={}, quantisation=None, typing=None)
-    wide = replace(case.design, order=order, calibration=None, words="every node in FP32")
-    found = workshop.judged(wide, remedy, "emulation")
+    found = workshop.judged(case.design.in_fp32(EVERY_NODE), remedy, "emulation")
     failing = case.failing
     failed = {said.check: said for said in found.said if said.verdict is Verdict.FAILED}
     ignored = frozenset(said.check for said in found.said if said.verdict is not Verdict.PASSED)

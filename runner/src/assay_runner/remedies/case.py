@@ -39,6 +39,11 @@ class Design:
         order = replace(self.order, held={**self.order.held, **held})
         return replace(self, order=order, words=words)
 
+    def in_fp32(self, words: str) -> Design:
+        """The same model with nothing of it narrow."""
+        order = replace(self.order, precision="fp32", held={}, quantisation=None, typing=None)
+        return replace(self, order=order, calibration=None, words=words)
+
 
 @dataclass(frozen=True)
 class Case:

@@ -20,6 +20,7 @@ from assay_runner.graphs.control_flow import control_flow
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import name_of, uses
 from assay_runner.journal import step
+from assay_runner.remedies.baseline import EVERY_NODE
 from assay_runner.remedies.calibration.known import with_ranges
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import BUILD, Judged
@@ -108,7 +109,7 @@ class _Precision:
 
     def _all_wide(self) -> Cure | None:
         """Everything in FP32 must pass, or nothing does; checks that it leaves open decide nothing in the search."""
-        failing = {finding.check for finding in self.case.failed}
+        failing = self.case.failing
         found = self._in_all("emulation")
         if not self.case.emulates and found.verdict is Verdict.FAILED:
             found = self._in_all("build")
@@ -125,11 +126,7 @@ class _Precision:
         return None
 
     def _in_all(self, oracle: Oracle) -> Judged:
-        return self.workshop.judged(self._in_fp32("every node in FP32"), NAME, oracle)
-
-    def _in_fp32(self, words: str) -> Design:
-        order = replace(self.base.order, precision="fp32", held={}, quantisation=None, typing=None)
-        return replace(self.base, order=order, calibration=None, words=words)
+        return self.workshop.judged(self.base.in_fp32(EVERY_NODE), NAME, oracle)
 
     def _edited(self) -> Edited | None:
         """The model said otherwise, where that alone is enough: nothing runs wider, and nothing is cast."""
@@ -138,7 +135,8 @@ class _Precision:
         with step("edits", "editing the model so that the format holds what it computes"):
             edits = edits_of(self.base.model, self.workshop.folder("edits"))
         for edit in edits:
-            held = {name: kind for name, kind in self.base.order.held.items() if name in node_names(edit.model.path)}
+            left = node_names(edit.model.path)
+            held = {name: kind for name, kind in self.base.order.held.items() if name in left}
             order = replace(self.base.order, held=held)
             design = replace(self.base, model=edit.model, order=order, words=edit.words)
             if judged := self._passing(design):
@@ -217,7 +215,7 @@ class _Precision:
     def _fails_as_an_engine(self) -> Cure | None:
         """Whether an engine fails in FP32 too, asked once one fails of which emulation says that it passes."""
         try:
-            return fails_alike(self._in_all("build"), {finding.check for finding in self.case.failed})
+            return fails_alike(self._in_all("build"), self.case.failing)
         except OutOfBudget:
             return None
 
@@ -239,7 +237,7 @@ class _Precision:
         nodes = "1 node" if len(kept) == 1 else f"{len(kept)} nodes"
         words = f"{nodes} in {kind.upper()}: {self._named(kept)}"
         if self.eight_bit and self.eight_bit <= kept:
-            return self._in_fp32(words)  # Nothing is left to quantise.
+            return self.base.in_fp32(words)  # Nothing is left to quantise.
         return self.base.holding(dict.fromkeys(sorted(kept), kind), words)
 
     def _named(self, kept: frozenset[str]) -> str:

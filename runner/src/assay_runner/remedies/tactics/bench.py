@@ -74,7 +74,7 @@ class Bench:
         # At level 0 the builder takes the first kernel that works, and asks nobody.
         self.holds = case.backend.can(Capability.TACTICS) and case.design.order.options.optimization_level != 0
         self.done: list[Rebuild] = []
-        self._names = OF_OUTPUTS | {finding.check for finding in case.failed}
+        self._names = OF_OUTPUTS | case.failing
 
     @property
     def order(self) -> BuildOrder:
