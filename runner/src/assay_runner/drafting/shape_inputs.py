@@ -11,9 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import onnx
-import onnx.shape_inference
 
-from assay_runner.graphs.batch_shapes import dims
+from assay_runner.graphs.batch_shapes import Dims, by_operators, dims
 from assay_runner.graphs.documents import attributes
 from assay_runner.tensors import Array, TensorSpec
 
@@ -115,19 +114,12 @@ def values_of(
     return {name: array for name, array in made.items() if array is not None}
 
 
-def _inferred(model: onnx.ModelProto, fed: Mapping[str, Sequence[int]], found: Iterable[str]) -> dict[str, Any]:
+def _inferred(model: onnx.ModelProto, fed: Mapping[str, Sequence[int]], found: Iterable[str]) -> dict[str, Dims]:
     for value in model.graph.input:
         if value.name in fed and value.name not in found:
             kind = value.type.tensor_type.elem_type
             value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, kind, list(fed[value.name])))
-    del model.graph.value_info[:]
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    try:
-        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except Exception:  # It raises what it likes; what is not inferred is not known.
-        graph = model.graph
-    return {value.name: dims(value) for value in (*graph.input, *graph.value_info, *graph.output)}
+    return by_operators(model)
 
 
 def _values(spec: TensorSpec, how: ShapeInput, data: Sequence[Any] | None) -> Array | None:

@@ -36,6 +36,14 @@ def shapes_for(model: onnx.ModelProto, samples: int | str, axes: InputAxes = FIR
                 size.dim_param = samples
             else:
                 size.dim_value = samples
+    return by_operators(model)
+
+
+def by_operators(model: onnx.ModelProto) -> dict[str, Dims]:
+    """Shapes by tensor as they follow from those of the inputs alone; changes the model.
+
+    What it says of other tensors may be of another version of it.
+    """
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     del model.graph.value_info[:]

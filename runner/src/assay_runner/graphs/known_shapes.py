@@ -13,10 +13,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import onnx
-import onnx.shape_inference
 from onnx import numpy_helper
 
-from assay_runner.graphs.batch_shapes import dims
+from assay_runner.graphs.batch_shapes import by_operators
 from assay_runner.models.outline import FEW
 from assay_runner.tensors import Array
 
@@ -47,9 +46,11 @@ def shape_values(model: onnx.ModelProto, asked: Collection[str]) -> dict[str, Ar
         asked: names of tensors of the outer graph.
     """
     nodes = _upstream(model, asked)
-    shapes = _shapes(model) if any(node.op_type == "Shape" for node in nodes) else {}
-    if not shapes:
+    if not any(node.op_type == "Shape" for node in nodes):
         return {}
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    shapes = by_operators(bare)
     weights = {tensor.name: tensor for tensor in model.graph.initializer if math.prod(tensor.dims) <= FEW}
     found: dict[str, _Either] = {}
     made: set[str] = set()
@@ -72,21 +73,6 @@ def _upstream(model: onnx.ModelProto, asked: Collection[str]) -> list[onnx.NodeP
         if node.op_type != "Shape":
             wanted.update(node.input)
     return found[::-1]
-
-
-def _shapes(model: onnx.ModelProto) -> Mapping[str, tuple[int | str | None, ...]]:
-    """Shapes as they follow from those of the inputs alone: what is said of other tensors may be of another version."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
-    del bare.graph.value_info[:]
-    for value in bare.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    try:
-        graph = onnx.shape_inference.infer_shapes(bare, data_prop=True).graph
-    except Exception:  # It raises what it likes; what is not inferred is not known.
-        return {}
-    found = {value.name: dims(value) for value in (*graph.input, *graph.value_info, *graph.output)}
-    return {name: shape for name, shape in found.items() if shape is not None}
 
 
 def _of_shape(node: onnx.NodeProto, shapes: Mapping[str, tuple[int | str | None, ...]]) -> _Either | None:
