@@ -9,7 +9,7 @@ int8         the very model file that the audit built, as its cache keeps it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -140,15 +140,15 @@ def of_file(opinion: Opinion, reference: Callable[[Arrays], Arrays], model: Path
 def rounded(
     opinion: Opinion, reference: Callable[[Arrays], Arrays], model: Path, fed: Iterable[Arrays], precision: str
 ) -> Opinion | None:
-    """Of a candidate that rounds every tensor; None where sums are taken inside control flow, which is run whole."""
+    """Of a candidate that rounds every tensor; None where sums are taken inside a Loop or a Scan, which is run whole."""
     graph = onnx.load(str(model))
-    if any(_hidden(node) & SUMS for node in graph.graph.node):
+    if any(_hidden(node, ("If",)) & SUMS for node in graph.graph.node):
         return None
     nodes = Nodes(graph, precision)
     for arrays in fed:
         found, outputs = nodes.run(arrays, True), reference(arrays)
         opinion.add(outputs, {name: found[name] for name in outputs}, len(next(iter(arrays.values()))))
-        odd = [name for name in nodes.order if not np.isfinite(found[name]).all()]
+        odd = [name for name in nodes.order if found[name].dtype.kind == "f" and not np.isfinite(found[name]).all()]
         plain = nodes.run(arrays, False) if odd and not opinion.not_finite else found
         own = (name for name in odd if np.isfinite(plain[name]).all())
         opinion.not_finite = opinion.not_finite or next(own, "")
@@ -163,10 +163,9 @@ class Nodes:
         self._weights = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
         pairs = (node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear"))
         self._scales = {node.input[1] for node in pairs}
-        self._sessions: dict[int, onnxruntime.InferenceSession] = {}
-        computing = (node for node in model.graph.node if node.op_type != "Constant")
-        self.order = [name for node in computing for name in node.output if name]
-        """Names of all that nodes compute and that are numbers, in the order in which they are made."""
+        self._sessions: dict[tuple[int, ...], onnxruntime.InferenceSession] = {}
+        self.order: list[str] = []
+        """Names of all that nodes computed in the last run, in the order in which they were made."""
 
     def run(self, inputs: Arrays, rounding: bool) -> Arrays:
         """Every tensor of the graph by name."""
@@ -174,14 +173,33 @@ class Nodes:
         given = {**self._weights, **inputs}
         # The scale of a pair is what says what its 8 bits mean, no number that is computed with.
         known = {name: array if name in self._scales else round_(array) for name, array in given.items()}
-        for index, node in enumerate(self._model.graph.node):
-            session = self._sessions.get(index) or self._session(index, node, known)
+        self.order = []
+        self._nodes(self._model.graph, known, round_, ())
+        return known
+
+    def _nodes(
+        self,
+        graph: onnx.GraphProto,
+        known: Arrays,
+        round_: Callable[[NDArray[Any]], NDArray[Any]],
+        path: tuple[int, ...],
+    ) -> None:
+        """Run a graph's nodes; of an If with sums inside those of the branch that is taken, one by one as well."""
+        for number, node in enumerate(graph.node):
+            here = (*path, number)
+            if node.op_type == "If" and _hidden(node) & SUMS:
+                taken = "then_branch" if bool(np.all(known[node.input[0]])) else "else_branch"
+                [branch] = [each.g for each in node.attribute if each.name == taken]
+                known |= {each.name: round_(numpy_helper.to_array(each)) for each in branch.initializer}
+                self._nodes(branch, known, round_, (*here, len(taken)))
+                known |= {made: known[inner.name] for made, inner in zip(node.output, branch.output, strict=True)}
+                continue
+            session = self._sessions.get(here) or self._session(here, node, known)
             feeds = {each.name: known[each.name] for each in session.get_inputs()}
             names = [output.name for output in session.get_outputs()]
             for name, array in zip(names, session.run(names, feeds), strict=True):
                 known[name] = np.asarray(array) if name in self._scales else round_(np.asarray(array))
-        self.order = [name for name in self.order if known[name].dtype.kind == "f"]
-        return known
+            self.order += names if node.op_type != "Constant" else []
 
     def _rounded(self, array: NDArray[Any]) -> NDArray[Any]:
         if array.dtype.kind != "f":
@@ -189,7 +207,7 @@ class Nodes:
         with np.errstate(over="ignore"):
             return np.asarray(array.astype(self._format).astype(array.dtype))
 
-    def _session(self, index: int, node: onnx.NodeProto, known: Arrays) -> onnxruntime.InferenceSession:
+    def _session(self, index: tuple[int, ...], node: onnx.NodeProto, known: Arrays) -> onnxruntime.InferenceSession:
         graph = onnx.GraphProto(name="one")
         graph.node.add().CopyFrom(node)
         for name in sorted({*node.input, *_captured(node)} & known.keys()):
@@ -201,10 +219,11 @@ class Nodes:
         return self._sessions[index]
 
 
-def _hidden(node: onnx.NodeProto) -> set[str]:
-    """Kinds of the nodes in graphs inside a node."""
+def _hidden(node: onnx.NodeProto, through: Collection[str] = ()) -> set[str]:
+    """Kinds of the nodes in graphs inside a node; where it is one to look `through`, only those hidden deeper still."""
     inner = [graph for each in node.attribute for graph in (each.g, *each.graphs)]
-    return {kind for graph in inner for each in graph.node for kind in (each.op_type, *_hidden(each))}
+    found = {kind for graph in inner for each in graph.node for kind in _hidden(each, through)}
+    return found if node.op_type in through else found | {each.op_type for graph in inner for each in graph.node}
 
 
 def _captured(node: onnx.NodeProto) -> set[str]:
