@@ -140,7 +140,7 @@ def of_file(opinion: Opinion, reference: Callable[[Arrays], Arrays], model: Path
 def rounded(
     opinion: Opinion, reference: Callable[[Arrays], Arrays], model: Path, fed: Iterable[Arrays], precision: str
 ) -> Opinion | None:
-    """Of a candidate that rounds every tensor; None where sums are taken inside a Loop or a Scan, which is run whole."""
+    """Of a candidate that rounds every tensor; None where sums are taken inside a Loop or a Scan, which run whole."""
     graph = onnx.load(str(model))
     if any(_hidden(node, ("If",)) & SUMS for node in graph.graph.node):
         return None
