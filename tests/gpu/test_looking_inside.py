@@ -15,7 +15,10 @@ from assay_api.report import Verdict
 from assay_runner.backends import BACKENDS, Built
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.tensorrt import TensorRT
+from assay_runner.backends.tensorrt.description import inspected
 from assay_runner.backends.tensorrt.device import runtime
+from assay_runner.backends.tensorrt.inspector import engine_layers
+from assay_runner.backends.tensorrt.pinned import precisions
 from assay_runner.statistics.blocks import Sums
 from assay_runner.tensors import Array, Batch, Extents
 from tests.gpu.audits import audit, run, trt
@@ -97,6 +100,33 @@ def test_figures_on_the_device_are_those_of_the_tensors(name: str, fields: dict[
     print(f"{name} {fields['precision']}: {len(comparison.shown)} shown, {len(comparison.fused)} fused, "
           f"probe against engine {agreement:.1f} dB, local {local['logits'].snr:.1f} dB")  # fmt: skip
     assert agreement > 40
+
+
+@pytest.mark.parametrize("level", [1, 3])
+@pytest.mark.parametrize("name", ["digits-cnn", "digits-vit"])
+def test_what_looks_into_a_weakly_typed_engine_runs_in_the_types_that_it_chose(
+    name: str, level: int, tmp_path: Path
+) -> None:
+    """Left to choose again, the builder takes FP32 where a tensor is shown, and the probe errs less than the engine."""
+    batch = Batch(0, BATCH, {"image": images()})
+    fields = {"precision": "fp16", "typing": "weak", "build": {"optimizationLevel": level}}
+    with built(name, tmp_path, **fields) as (backend, made):
+        reference = golden(OnnxRuntime(), made, batch, tmp_path / "reference")
+        with backend.open_comparison(made, local=True) as comparison:
+            comparison.add(batch, dict(reference))
+            local = {tensor: sums.snr for tensor, sums in comparison.local().items()}
+        plans = sorted(made.path.parent.glob("probe-*.plan")) + sorted(made.path.parent.glob("segments-*.plan"))
+        assert made.engine is not None
+        chosen = precisions(made.engine.layers)
+        found = {plan.name: precisions(engine_layers(inspected(plan)["layers"])) for plan in plans}
+    assert [name.partition("-")[0] for name in found] == ["probe", "segments"]
+    for plan, kinds in found.items():
+        both = kinds.keys() & chosen.keys()
+        apart = {node: (chosen[node], kinds[node]) for node in both if chosen[node] != kinds[node]}
+        print(f"{name} level {level} {plan}: {len(both)} nodes, otherwise {apart}; {sorted(set(chosen.values()))}")
+        assert len(both) >= 0.6 * len(chosen)
+        assert not apart
+    print({tensor: round(snr, 1) for tensor, snr in local.items()})
 
 
 def test_nothing_but_figures_and_outputs_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,13 @@ def made(backend: TensorRT, folder: Path) -> Built:
     (folder / KEPT).mkdir()
     (folder / SEGMENTS).mkdir()
     kept = (folder / KEPT / PLAN, folder / KEPT / RECORD)
-    derived = (marked_plan(folder, {"h1"}), folder / KEPT / "segments-0123.plan", folder / SEGMENTS / "model.onnx")
-    for path in (*kept, *derived, folder / KEPT / "probe-unfused.plan"):
+    derived = (
+        marked_plan(folder, {"h1"}),
+        folder / KEPT / "segments-0123.plan",
+        folder / KEPT / "output-0123.plan",
+        folder / SEGMENTS / "model.onnx",
+    )
+    for path in (*kept, *derived):
         path.write_bytes(path.name.encode())
     return Built("tensorrt", "fp16", folder / KEPT / PLAN, source, folder)
 

@@ -185,7 +185,7 @@ class TensorRT:
 
     def open_with_output(self, built: Built, tensor: str) -> AbstractContextManager[Session]:
         """A second engine with one tensor more among its outputs."""
-        return opened(self._probes_of(built).marked({tensor}))
+        return opened(self._probes_of(built).with_output(tensor))
 
     def open_comparison(self, built: Built, *, local: bool, whole: bool = False) -> AbstractContextManager[Comparison]:
         """A second engine that shows what the engine keeps between its layers, reduced to figures on the device.

@@ -22,19 +22,24 @@ from assay_runner import journal
 from assay_runner.backends.seams import KEPT
 from assay_runner.backends.tensorrt.building import Recipe, build
 from assay_runner.backends.tensorrt.comparison import DeviceComparison
+from assay_runner.backends.tensorrt.description import inspected
 from assay_runner.backends.tensorrt.device import stream
 from assay_runner.backends.tensorrt.fusion import Fusion, fusion
+from assay_runner.backends.tensorrt.hold_layers import slips
+from assay_runner.backends.tensorrt.inspector import engine_layers
 from assay_runner.backends.tensorrt.kernels import check_compiler
 from assay_runner.backends.tensorrt.library import shows_unfused
 from assay_runner.backends.tensorrt.listening import ListeningSession
 from assay_runner.backends.tensorrt.partial import PartsSession, in_parts
+from assay_runner.backends.tensorrt.pinned import by_first_kernels, pinned
 from assay_runner.backends.tensorrt.segments import SegmentsSession
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.digests import file_sha256
-from assay_runner.errors import AuditError
+from assay_runner.errors import AuditError, CannotBuild
 from assay_runner.evidence import EngineLayer, FusedLayer
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.graphs.taps import sites
 from assay_runner.tensors import Progress, Site
 
 Probe = EngineSession | PartsSession
@@ -51,7 +56,7 @@ def marked_plan(folder: Path, wanted: Collection[str]) -> Path:
 
 def forget(folder: Path) -> None:
     """Delete the plans that were built to look into the one of a build's working folder."""
-    for pattern in ("probe-*.plan", "segments-*.plan"):
+    for pattern in ("probe-*.plan", "output-*.plan", "segments-*.plan"):
         for plan in (folder / KEPT).glob(pattern):
             plan.unlink(missing_ok=True)
     rmtree(folder / SEGMENTS, ignore_errors=True)
@@ -75,6 +80,11 @@ class Probes:
     progress: Progress
     made: list[BuildEntry] = field(default_factory=list)
     _taken: set[Path] = field(default_factory=set)
+    _free: list[str] = field(default_factory=list)
+
+    @cached_property
+    def _nodes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(site.node for site in sites(load_outline(self.recipe.source)) if site.node))
 
     @cached_property
     def fusion(self) -> Fusion:
@@ -85,7 +95,13 @@ class Probes:
         """A plan with these tensors among its outputs."""
         recipe = replace(self.recipe, outputs=frozenset(wanted))
         what = f"{len(wanted)} tensors" if len(wanted) != 1 else f"tensor {min(wanted)!r}"
-        return self._plan(marked_plan(self.folder, wanted), recipe, f"a probe that shows {what}")
+        return self._typed_plan(marked_plan(self.folder, wanted), recipe, f"a probe that shows {what}")
+
+    def with_output(self, tensor: str) -> Path:
+        """A plan with one tensor more among its outputs, and all else left to the builder once more."""
+        digest = hashlib.sha256(tensor.encode()).hexdigest()[:12]
+        recipe = replace(self.recipe, outputs=frozenset({tensor}))
+        return self._plan(self.folder / KEPT / f"output-{digest}.plan", recipe, f"a probe that shows tensor {tensor!r}")
 
     def fused_layer(self, tensor: str) -> FusedLayer | None:
         """The layers that make a tensor, where there are tensors inside them."""
@@ -116,7 +132,7 @@ class Probes:
             # What the engine keeps and the probe does not show is not inside a layer: it was not looked at.
             fused = names - kept - probe.shown
             comparison = DeviceComparison(probe, segments, names, outputs, fused, axes, self.progress)
-            comparison.notes += notes
+            comparison.notes += (*notes, *self._free)
             stack.callback(comparison.close)
             yield comparison
 
@@ -168,9 +184,37 @@ class Probes:
         stack.callback(session.close)
         return session, ()
 
+    def _typed(self, recipe: Recipe) -> Recipe:
+        """The recipe in the engine's own types, where they can be written into it."""
+        return (pinned(recipe, self.layers, self._nodes) if not self._free else None) or recipe
+
+    def _typed_plan(self, path: Path, recipe: Recipe, what: str) -> Path:
+        """In the engine's own types; where TensorRT builds it only in others, in those."""
+        typed = self._typed(recipe)
+        try:
+            return self._plan(path, typed, what)
+        except CannotBuild as error:
+            if typed == recipe:
+                raise
+            plan = self._plan(path, recipe, what)
+            self._free.append(f"{what} is built in types that the builder chooses anew: {error}")
+            self.progress.note(self._free[-1])
+            return plan
+
     def _segments_plan(self, recipe: Recipe) -> Path:
-        path = self.folder / KEPT / f"segments-{file_sha256(recipe.source)[:12]}.plan"
-        return self._plan(path, recipe, "the layers alone")
+        """The layers alone: in the engine's types and by the first kernels, where they keep to these types."""
+        digest, what = file_sha256(recipe.source)[:12], "the layers alone"
+        typed = self._typed(recipe)
+        if typed != recipe or typed.settings.typing == "strong":
+            try:
+                plan = self._plan(self.folder / KEPT / f"segments-typed-{digest}.plan", by_first_kernels(typed), what)
+                slipped = slips(engine_layers(inspected(plan)["layers"]), typed.held)
+                if not slipped:
+                    return plan
+                self.progress.note(f"{what} are built again, as the builder chooses: {slipped[0]}")
+            except CannotBuild as error:
+                self.progress.note(f"{what} are built again, as the builder chooses: {error}")
+        return self._plan(self.folder / KEPT / f"segments-{digest}.plan", recipe, what)
 
     def _plan(self, path: Path, recipe: Recipe, what: str) -> Path:
         entry = BuildEntry(what=what, checks=tuple(filter(None, journal.purpose().split(", "))))
