@@ -44,9 +44,11 @@ def test_nodes_that_no_layer_names_follow_where_all_others_agree() -> None:
     alike = pinned(recipe(precision="fp16"), [convolution("FP32", "conv"), convolution("FP32", "fc")], ["flatten"])
     assert alike is not None
     assert alike.held == {"flatten": "fp32", "conv": "fp32", "fc": "fp32"}
+    assert "FP16" not in alike.settings.flags
     mixed = pinned(recipe(precision="fp16"), [convolution("FP32", "conv"), convolution("FP16", "fc")], ["flatten"])
     assert mixed is not None
     assert "flatten" not in mixed.held
+    assert "FP16" in mixed.settings.flags
 
 
 @pytest.mark.parametrize("kind", ["INT8", "FP8"])

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from assay_runner.backends.tensorrt.building import Recipe
+from assay_runner.backends.tensorrt.configuration import FLAGS
 from assay_runner.backends.tensorrt.fusion import COPY
 from assay_runner.backends.tensorrt.hold_layers import KINDS
 from assay_runner.evidence.engine import EngineLayer
@@ -36,7 +37,11 @@ def pinned(recipe: Recipe, layers: Sequence[EngineLayer], nodes: Collection[str]
     chosen = set(kinds.values())
     # Nodes that no layer names, as a Concat that is done by writing side by side, are not narrower than all others.
     rest = dict.fromkeys(nodes, *chosen) if len(chosen) == 1 else {}
-    return replace(recipe, settings=replace(recipe.settings, obeys=True), held={**rest, **kinds, **recipe.held})
+    held = {**rest, **kinds, **recipe.held}
+    # Of a format that no layer took, nothing is left to choose: else a reformat between two FP32 layers may round.
+    unused = {flag for kind in KINDS if kind not in held.values() for flag in FLAGS[kind]}
+    flags = tuple(flag for flag in recipe.settings.flags if flag not in unused)
+    return replace(recipe, settings=replace(recipe.settings, flags=flags, obeys=True), held=held)
 
 
 def by_first_kernels(recipe: Recipe) -> Recipe:
