@@ -177,6 +177,9 @@ class Report(Model):
     """Name of the audit, `namespace/name` in a cluster."""
     run: str
     """Digest of the spec's meaning."""
+    content: str | None = None
+    """Digest of what was judged: run, model with its external data, and dataset; two reports with equal ones are of the
+    same. Absent where model or dataset are not known."""
     task: str
     """Key of the task that made the report."""
     created: str

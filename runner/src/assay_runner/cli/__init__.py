@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "validate": "assay_runner.cli.validate",
     "plan": "assay_runner.cli.plan",
     "report": "assay_runner.cli.report",
+    "diff": "assay_runner.cli.diff",
     "schema": "assay_runner.cli.schema",
     "tactics": "assay_runner.cli.tactics",
     "task": "assay_runner.cli.task",
@@ -96,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     _file(commands.add_parser("validate", help="check audit files by the same rules as the API server"))
     _file(commands.add_parser("plan", help="show the tasks of an audit and the GPUs they need"))
     _report(commands)
+    _diff(commands)
     schema = commands.add_parser("schema", help="print the JSON schema of an audit, for editors, or of report.json")
     schema.add_argument("what", nargs="?", choices=("audit", "report"), default="audit", help="default audit")
     _tactics(commands)
@@ -148,6 +150,25 @@ def _report(commands: argparse._SubParsersAction[_Parser]) -> None:
     report.add_argument("--out", metavar="FILE", help="write the page there (default: a new temporary folder)")
     report.add_argument("--no-open", action="store_true", help="only fetch the page and print its path")
     report.add_argument("--context", metavar="CTX", help="context of the kubeconfig (default: the current one)")
+
+
+def _diff(commands: argparse._SubParsersAction[_Parser]) -> None:
+    diff = commands.add_parser(
+        "diff",
+        help="show where two reports part: verdicts, figures beyond their noise, model, data and versions",
+        description="Compare two reports. Each is a report.json, a folder with one (what `assay run --out` wrote), a "
+        "URI of either, or audit/NAME in the cluster. Ends with 1 where a verdict turned to Failed, with --figures "
+        "also where a figure got worse beyond its noise; with 2 where something that was judged no longer is; else "
+        "with 0.",
+    )
+    diff.add_argument("old", metavar="OLD")
+    diff.add_argument("new", metavar="NEW")
+    diff.add_argument("--figures", action="store_true", help="end with 1 too where a figure got worse beyond its noise")
+    diff.add_argument("--all", action="store_true", help="list what stayed as it was too")
+    diff.add_argument("--html", metavar="FILE", help="write a page of it")
+    diff.add_argument("--json", metavar="FILE", help="write it as JSON")
+    diff.add_argument("-n", "--namespace", metavar="NS", help="namespace of audits (default: the context's)")
+    diff.add_argument("--context", metavar="CTX", help="context of the kubeconfig (default: the current one)")
 
 
 def _tactics(commands: argparse._SubParsersAction[_Parser]) -> None:

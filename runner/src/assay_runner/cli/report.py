@@ -7,6 +7,7 @@ that only the cluster can reach is replaced by AWS_ENDPOINT_URL_S3, where the us
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shutil
 import sys
@@ -21,7 +22,7 @@ from pydantic import ValidationError
 
 from assay_api.audit import Storage
 from assay_api.model import parse
-from assay_api.names import ENV_RETRY_SECONDS, REPORT_HTML, ExitCode, Phase
+from assay_api.names import ENV_RETRY_SECONDS, REPORT_HTML, REPORT_JSON, ExitCode, Phase
 from assay_runner.cli.failures import say
 from assay_runner.cli.kubectl import Place, read_audit
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
@@ -52,6 +53,26 @@ def command(arguments: argparse.Namespace) -> int:
         say("there is no display here, so open the page yourself:")
     print(target, flush=True)
     return ExitCode.PASSED
+
+
+def stored_report(place: Place) -> bytes:
+    """`report.json` of an audit in the cluster, as its status names it.
+
+    Raises:
+        InvalidInput: there is no such audit, it ended without a report because of its input, or what lies there is not
+            what its status names.
+        Unavailable: it has no report yet, or the cluster or the store does not answer.
+    """
+    audit = read_audit(place)
+    status = _mapping(audit.get("status"))
+    page = _page(audit, status, place)
+    told = _mapping(status.get("report"))
+    uri = str(told.get("uri") or beside(page, REPORT_JSON))
+    os.environ.setdefault(ENV_RETRY_SECONDS, PATIENCE)
+    content = _read(open_store(_storage(audit), notify=say), uri, place)
+    if told.get("sha256") and hashlib.sha256(content).hexdigest() != told["sha256"]:
+        raise InvalidInput(f"{uri} is not the report that the status of {place} names: its SHA-256 is another")
+    return content
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -140,13 +161,25 @@ def _fetch(store: Store, uri: str, target: Path, place: Place) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise disk_error(error, target) from error
+    with _reached(store, uri, place):
+        store.get(uri, target)
+
+
+def _read(store: Store, uri: str, place: Place) -> bytes:
+    with _reached(store, uri, place):
+        return store.read(uri)
+
+
+@contextmanager
+def _reached(store: Store, uri: str, place: Place) -> Iterator[None]:
+    """What is read inside is there, and where it cannot be reached the sentence says by what way it could."""
     try:
         if store.stat(uri) is None:
             raise Unavailable(
                 f"the report of {place} is gone from {uri}: it was removed there, or never lay on this machine; "
                 "annotate the audit with a new assay.dev/rerun to make it again"
             )
-        store.get(uri, target)
+        yield
     except AuditError as error:
         hint = f"; where only the cluster reaches that endpoint, forward its port and set {ENV_ENDPOINT}"
         unreachable = uri.startswith("s3://") and isinstance(error, Unavailable) and "is gone" not in str(error)

@@ -84,7 +84,13 @@ def _new_suite(root: Element, report: Report, name: str, more: list[tuple[str, s
     if seconds:
         suite.set("timestamp", seconds[0])
     properties = SubElement(suite, "properties")
-    for key, value in [("audit", report.audit), ("run", report.run), ("task", report.task), *more]:
+    for key, value in [
+        ("audit", report.audit),
+        ("run", report.run),
+        ("content", report.content or ""),
+        ("task", report.task),
+        *more,
+    ]:
         SubElement(properties, "property", name=key, value=one_line(value))
     return suite
 

@@ -7,21 +7,16 @@ and the hover of the charts.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from functools import cache
-from importlib.resources import files
-from string import Template
 from typing import Any
-from urllib.parse import quote
 
 import yaml
 
 from assay_api.model import to_wire
-from assay_api.report import DatasetEntry, GoldenEntry, Report, Verdict
+from assay_api.report import DatasetEntry, GoldenEntry, Report
 from assay_runner.report.candidate import candidate_section, candidate_sheets, parts_of
 from assay_runner.report.embedded import carries, embedded
 from assay_runner.report.engine import machines
+from assay_runner.report.frame import framed
 from assay_runner.report.made import noise, provenance
 from assay_runner.report.markup import Html, data_block, el, facts, join
 from assay_runner.report.repair import repair_section
@@ -29,9 +24,6 @@ from assay_runner.report.results import findings_list
 from assay_runner.report.summary import candidates_table, hero
 from assay_runner.report.values import cell
 from assay_runner.report.wording import overall
-from assay_runner.report.zones import PATTERNS
-
-_COLOURS = {Verdict.PASSED: "#0b6b3a", Verdict.FAILED: "#b3121d", Verdict.INCONCLUSIVE: "#8a5a00"}
 
 
 def render_html(report: Report) -> bytes:
@@ -43,23 +35,17 @@ def render_html(report: Report) -> bytes:
     Returns:
         The page. It needs no network, and shows verdict, candidates and findings without scripts.
     """
-    style, script = "".join(map(_source, _STYLES)), "".join(map(_source, _SCRIPTS))
     whole = shows_everything(report)
-    page = Template(_source("page.html")).substitute(
-        policy=_policy(style, script),
+    return framed(
         title=join([f"{overall(report)}: {report.audit}{_part(report)} · Assay"]),
-        icon=_favicon(overall(report)),
-        style=style,
+        verdict=overall(report),
         links=_links(report),
-        patterns=PATTERNS,
         main=_main(report, whole),
-        report=data_block(embedded(report, whole=whole)),
-        script=script,
+        data=data_block(embedded(report, whole=whole)),
+        scripts=_SCRIPTS,
     )
-    return page.encode("utf-8", "backslashreplace")
 
 
-_STYLES = ("style.css", "charts.css", "media.css")
 _SCRIPTS = ("page.js", "names.js", "data.js", "tables.js", "charts.js")
 
 
@@ -75,36 +61,6 @@ def _part(report: Report) -> str:
 def shows_everything(report: Report) -> bool:
     """Whether the page shows all of its candidates; a summary of several leaves some to each one's own page."""
     return not is_summary(report) or len(report.candidates) == 1
-
-
-@cache
-def _source(name: str) -> str:
-    return files("assay_runner.report").joinpath(name).read_text("utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """Content-Security-Policy: nothing from anywhere but this style, this script and the icon in the page."""
-    rules = (
-        "default-src 'none'",
-        f"script-src '{_digest(script)}'",
-        f"style-src '{_digest(style)}'",
-        "img-src data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types 'none'",
-    )
-    return "; ".join(rules)
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _favicon(verdict: Verdict) -> str:
-    shape = f'<circle cx="8" cy="8" r="8" fill="{_COLOURS[verdict]}"/>'
-    drawing = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{shape}</svg>'
-    return f"data:image/svg+xml,{quote(drawing)}"
 
 
 def _links(report: Report) -> Html:

@@ -92,6 +92,7 @@ def _facts(report: Report) -> Html:
     return facts(
         [
             ("Run", code(report.run)),
+            ("Content", code(report.content)),
             ("Made", el("time", {"datetime": report.created}, moment(report.created))),
             ("Ran on", _ran_on(report)),
             ("Samples", _samples(dataset)),

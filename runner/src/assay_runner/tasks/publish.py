@@ -5,6 +5,7 @@ The page, the JUnit file and the seal go first, report.json last: whoever sees r
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Final
@@ -34,11 +35,21 @@ _ORDER: Final = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED)
 
 def publish(report: Report, folder: str, store: Store) -> StoredReport:
     """Store a report below a URI in all its forms; a report that stands there already is replaced."""
+    report = report.model_copy(update={"content": content_digest(report)})
     page = join(folder, REPORT_HTML)
     store.put(page, render_html(report), "text/html; charset=utf-8")
     store.put(join(folder, REPORT_JUNIT), render_junit(report), "application/xml")
     sha256 = put_report(store, folder, to_json(report))
     return StoredReport(uri=join(folder, REPORT_JSON), sha256=sha256, page=page)
+
+
+def content_digest(report: Report) -> str | None:
+    """16 hex digits of run, model and dataset; None where model or dataset are not known."""
+    told = (report.golden.provenance, *(candidate.provenance for candidate in report.candidates))
+    model = next((each.model for each in told if each and each.model), None)
+    if not model or not report.dataset.identity:
+        return None
+    return hashlib.sha256("\0".join((report.run, model, report.dataset.identity)).encode()).hexdigest()[:16]
 
 
 def published(task: Task, store: Store, told: str | None = None) -> tuple[Report, StoredReport] | None:

@@ -1,0 +1,95 @@
+"""The page of `assay diff`: what changed between two reports, in the frame of a report's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from assay_api.report import Report, Verdict
+from assay_runner.report.difference_words import (
+    HEADS_OF_FIGURES,
+    HEADS_OF_INPUTS,
+    HEADS_OF_VERDICTS,
+    conclusion,
+    figure_rows,
+    input_rows,
+    sides,
+    verdict_rows,
+)
+from assay_runner.report.differences import Differences
+from assay_runner.report.frame import framed
+from assay_runner.report.markup import Html, badge, data_block, el, icon, join, tone
+
+_WORDS = {"worse": Verdict.FAILED, "better": Verdict.PASSED}
+_PARTS = (("verdicts", "Verdicts"), ("figures", "Figures"), ("inputs", "What differs"))
+
+
+def render_differences(old: Report, new: Report, found: Differences) -> bytes:
+    """The differences as one self-contained HTML page in UTF-8; everything is in it, what stayed as it was as well."""
+    verdict = overall(found)
+    return framed(
+        title=join([f"{_TITLES[verdict]}: {new.audit} · Assay"]),
+        verdict=verdict,
+        links=join(el("a", {"href": f"#{target}"}, text) for target, text in _PARTS),
+        main=join(
+            [
+                _hero(old, new, found, verdict),
+                _part("verdicts", HEADS_OF_VERDICTS, verdict_rows(found, everything=True)),
+                _part("figures", HEADS_OF_FIGURES, figure_rows(found, everything=True), found.apart),
+                _part("inputs", HEADS_OF_INPUTS, input_rows(found), "Nothing that the reports tell differs."),
+            ]
+        ),
+        data=data_block({}),
+    )
+
+
+_TITLES = {
+    Verdict.FAILED: "Worse",
+    Verdict.INCONCLUSIVE: "No longer judged",
+    Verdict.PASSED: "No worse",
+}
+
+
+def overall(found: Differences) -> Verdict:
+    """Failed where a verdict turned to it, Inconclusive where something is no longer judged, else Passed."""
+    if found.worse(figures=False):
+        return Verdict.FAILED
+    return Verdict.INCONCLUSIVE if found.lost else Verdict.PASSED
+
+
+def _hero(old: Report, new: Report, found: Differences, verdict: Verdict) -> Html:
+    return el(
+        "section",
+        {"class": f"hero {tone(verdict)}", "aria-label": "Verdict"},
+        el("p", {"class": "audit"}, f"{new.audit}: two reports compared"),
+        el("h1", None, icon(verdict), el("span", None, _TITLES[verdict])),
+        [el("p", None, sentence) for sentence in conclusion(found)],
+        [el("p", {"class": "quiet"}, line) for line in sides(old, new)],
+    )
+
+
+def _part(key: str, heads: Sequence[str], rows: Iterable[Sequence[str]], nothing: str = "None.") -> Html:
+    """What changed, and behind it, folded, what stayed as it was: a row whose last cell is empty."""
+    title, told = dict(_PARTS)[key], list(rows)
+    changed, same = ([row for row in told if bool(row[-1]) is wanted] for wanted in (True, False))
+    folded = el("summary", None, f"{len(same)} as before")
+    return el(
+        "section",
+        {"aria-labelledby": key},
+        el("h2", {"id": key}, title),
+        _table(title, heads, changed) if changed else el("p", {"class": "quiet"}, "No change." if same else nothing),
+        el("details", None, folded, _table(f"{title} as before", heads, same)) if same else None,
+    )
+
+
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
+    head = el("thead", None, el("tr", None, [el("th", {"scope": "col"}, text) for text in heads]))
+    body = el("tbody", None, [el("tr", None, [el("td", None, _cell(text)) for text in row]) for row in rows])
+    caption = el("caption", {"class": "unseen"}, title)
+    region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": title}
+    return el("div", region, el("table", None, caption, head, body))
+
+
+def _cell(text: str) -> Html | str:
+    if text in tuple(Verdict):
+        return badge(Verdict(text))
+    return el("b", {"class": tone(_WORDS[text])}, text) if text in _WORDS else text
