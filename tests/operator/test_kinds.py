@@ -129,7 +129,7 @@ def test_a_listing_heals_what_the_watch_has_missed(toys: ApiServer, namespace: N
 def test_a_cluster_without_its_definition_is_told_in_one_sentence(bare_api: ApiServer) -> None:
     unknown = replace(TOY, plural="dolls")
     with pytest.raises(WrongDefinition, match=r"has no dolls.assay.dev: install .* crds/dolls.yaml"):
-        through(bare_api.kubeconfig, lambda requests: check_definition(requests, unknown, tries=1))
+        through(bare_api.kubeconfig, lambda requests: check_definition(requests, unknown))
 
 
 def test_its_rights_follow_from_the_table() -> None:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 from assay_api.model import Model, to_wire
 from assay_api.names import GROUP, LABEL_MANAGED
 from assay_api.resources import Column, CustomResource
-from assay_operator.__main__ import main
 from assay_operator.kinds import KINDS
 from assay_operator.objects.decision import Decision
 from assay_operator.objects.events import NORMAL, Event
@@ -21,6 +20,7 @@ from assay_operator.objects.kind import ChildKind, Kind, Kinds
 from assay_operator.objects.raw import Manifest, Raw, owner
 from assay_operator.objects.resources import Ref, Resource
 from assay_operator.objects.seen import Seen, owner_reference
+from assay_operator.serving import main
 from assay_operator.settings import Settings
 
 LABEL = f"{GROUP}/toy"

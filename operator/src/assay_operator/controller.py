@@ -27,11 +27,12 @@ from assay_operator.objects.kind import Kinds
 from assay_operator.objects.seen import Seen
 from assay_operator.process.health import Health
 from assay_operator.process.metrics import Metrics
+from assay_operator.process.signals import unless_stopped
 from assay_operator.settings import Settings
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 5.0
+DRAIN_SECONDS, FLUSH_SECONDS = 1.0, 0.5
 LAG_SECONDS = 0.5
 
 
@@ -62,36 +63,39 @@ class Controller:
         self._poller = Poller(self.cache, self.queue, settings.progress_seconds)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set or a signal comes, then finish what is begun."""
+        """Work until `stop` is set, then finish what is begun, in a second or two: another replica waits."""
         objects = {kind.custom.word: partial(self.cache.parents, kind.custom.kind) for kind in self._kinds}
         self._metrics.watch(objects, lambda: self.queue.depth)
         self._health.stuck = lambda: self.queue.stuck_seconds
-        await self._fill(stop)
+        if not await unless_stopped(self._fill(), stop):
+            return
         jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self._poster.work,
             self._poller.work,
             self._heal,
             *[lambda: self.queue.work(self._process)] * self._settings.workers,
+            # Last, for kopf ends every task that began after it.
+            lambda: watch(self._settings, self._configuration, self._kinds, self._feed, stop),
         ]
-        # They start before kopf does, for kopf ends every task that began after it.
         tasks = [asyncio.create_task(job(), name=f"controller-{index}") for index, job in enumerate(jobs)]
         for task in tasks:
             # None of them ever ends by itself: if one does, this process is no use any more.
             task.add_done_callback(lambda _: stop.set())
         try:
-            await watch(self._settings, self._configuration, self._kinds, self._feed, stop)
+            await stop.wait()
             broken = [task for task in tasks if task.done()]
-            await self._drain()
+            await self.queue.close(DRAIN_SECONDS)
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        # kopf would take seconds; nothing that it still sees is acted upon.
+        await asyncio.gather(*tasks[:-1], return_exceptions=True)
         for task in broken:
             task.result()
-        await self._poster.flush(DRAIN_SECONDS)
+        await self._poster.flush(FLUSH_SECONDS)
 
-    async def _fill(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
+    async def _fill(self) -> None:
+        while True:
             try:
                 await self._resync.fill()
                 break
@@ -100,12 +104,6 @@ class Controller:
                 await asyncio.sleep(1)
         self._health.resynced = time.monotonic()
         self._metrics.got_on()
-
-    async def _drain(self) -> None:
-        """Let the passes that are due come to their end."""
-        edge = time.monotonic() + DRAIN_SECONDS
-        while not self.queue.idle and time.monotonic() < edge:
-            await asyncio.sleep(0.05)
 
     async def _heal(self) -> None:
         while True:

@@ -17,6 +17,7 @@ from kubernetes.aio.client.api_client import ApiClient
 
 from assay_api import names
 from assay_operator.objects.resources import Resource
+from assay_operator.process.fence import Fence
 
 Raw = dict[str, Any]
 
@@ -28,8 +29,10 @@ APPLY_PATCH: Final = "application/apply-patch+yaml; charset=utf-8"
 ESCAPED: Final = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 DELETE: Final = "\x7f"
 SURROGATES: Final = range(0xD800, 0xE000)
-TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
+SECONDS: Final = 30.0
+"""How long a request may take."""
 CHUNK: Final = 500
+MANAGER: Final = {"fieldManager": names.FIELD_MANAGER}
 
 
 class ApiError(Exception):
@@ -42,10 +45,10 @@ class ApiError(Exception):
 
 
 class Fenced(ApiError):
-    """This process is no longer the leader and writes nothing any more."""
+    """This process does not write: its Lease is another's, or was not renewed for too long."""
 
     def __init__(self) -> None:
-        super().__init__(0, "not the leader any more")
+        super().__init__(0, "nothing is written without a lease that was renewed lately")
 
 
 class Api:
@@ -54,12 +57,11 @@ class Api:
     Args:
         client: the official client, configured.
         failed: told the verb and the status of every request that failed.
+        fence: asked before every write; None: writes are not held back.
     """
 
-    def __init__(self, client: ApiClient, failed: Callable[[str, int], None]) -> None:
-        self._client = client
-        self._failed = failed
-        self.fenced = False
+    def __init__(self, client: ApiClient, failed: Callable[[str, int], None], fence: Fence | None = None) -> None:
+        self._client, self._failed, self._fence = client, failed, fence
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Raw:
         """What stands at a path."""
@@ -78,18 +80,21 @@ class Api:
                 return
             asked = {**asked, "continue": token}
 
-    async def read(self, resource: Resource, namespace: str, name: str) -> Raw:
+    async def read(self, resource: Resource, namespace: str, name: str, seconds: float = SECONDS) -> Raw:
         """One object."""
-        return await self._request("GET", _path(resource, namespace, name), {})
+        return await self._request("GET", _path(resource, namespace, name), {}, seconds=seconds)
 
-    async def create(self, resource: Resource, namespace: str, body: Raw) -> Raw:
+    async def create(self, resource: Resource, namespace: str, body: Raw, seconds: float = SECONDS) -> Raw:
         """Create an object and return it as it stands."""
-        return await self._write("POST", _path(resource, namespace), {"fieldManager": names.FIELD_MANAGER}, body, JSON)
+        return await self._write("POST", _path(resource, namespace), MANAGER, body, JSON, seconds)
+
+    async def replace(self, resource: Resource, namespace: str, name: str, body: Raw, seconds: float = SECONDS) -> Raw:
+        """Put another in an object's place, if it still is as it was in the body's version."""
+        return await self._write("PUT", _path(resource, namespace, name), MANAGER, body, JSON, seconds)
 
     async def patch(self, resource: Resource, namespace: str, name: str, body: Raw) -> Raw:
         """Merge a change into an object."""
-        query = {"fieldManager": names.FIELD_MANAGER}
-        return await self._write("PATCH", _path(resource, namespace, name), query, body, MERGE_PATCH)
+        return await self._write("PATCH", _path(resource, namespace, name), MANAGER, body, MERGE_PATCH)
 
     async def apply_status(self, resource: Resource, namespace: str, name: str, version: str, status: Raw) -> Raw:
         """Make the status of an object say this and nothing else of ours, if it still is as it was in this version.
@@ -102,31 +107,49 @@ class Api:
             "metadata": {"name": name, "namespace": namespace, "resourceVersion": version},
             "status": status,
         }
-        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
         path = f"{_path(resource, namespace, name)}/status"
-        return await self._write("PATCH", path, query, yaml_text(body), APPLY_PATCH)
+        return await self._write("PATCH", path, {**MANAGER, "force": "true"}, yaml_text(body), APPLY_PATCH)
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         """Delete an object, and what it owns in the background."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         await self._write("DELETE", _path(resource, namespace, name), {}, body, JSON)
 
-    async def _write(self, method: str, path: str, query: Mapping[str, str], body: Raw | bytes, content: str) -> Raw:
-        if self.fenced:
-            raise Fenced
-        return await self._request(method, path, query, body, content)
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Raw | bytes,
+        content: str,
+        seconds: float = SECONDS,
+    ) -> Raw:
+        return await self._request(method, path, query, body, content, seconds, self._fence)
 
     async def _request(
-        self, method: str, path: str, query: Mapping[str, str], body: Raw | bytes | None = None, content: str = JSON
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Raw | bytes | None = None,
+        content: str = JSON,
+        seconds: float = SECONDS,
+        fence: Fence | None = None,
     ) -> Raw:
         configuration = self._client.configuration
         url = f"{configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": JSON, "Content-Type": content, "User-Agent": names.FIELD_MANAGER}
         for setting in (await configuration.auth_settings()).values():
             headers["Authorization"] = setting["value"]
+        if fence:
+            # Last before it is sent; and what is still under way when the time is up is given up.
+            seconds = min(seconds, fence.left)
+            if seconds <= 0:
+                raise Fenced
         try:
             send: Any = self._client.rest_client.request
-            response = await send(method, url, headers=headers, body=body, _request_timeout=TIMEOUT)
+            timeout = aiohttp.ClientTimeout(total=seconds)
+            response = await send(method, url, headers=headers, body=body, _request_timeout=timeout)
             data = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._failed(method, 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from assay_api.model import Model
@@ -19,6 +19,7 @@ from assay_operator.cluster.api import Api, ApiError
 
 log = logging.getLogger(__name__)
 
+PAUSE_SECONDS, MOST_SECONDS = 1.0, 10.0
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -26,26 +27,38 @@ class WrongDefinition(Exception):
     """The cluster has no such resource, or another one; the message is one sentence with the way out."""
 
 
-async def check_definition(api: Api, resource: CustomResource, *, tries: int = 30, pause: float = 2.0) -> None:
-    """Compare the cluster's definition of a resource with ours, giving it some time to appear.
+async def await_definition(api: Api, resource: CustomResource, told: Callable[[str], None]) -> None:
+    """Wait until the cluster's definition of a resource is ours, however long that takes.
+
+    Whoever starts beside us may bring it later, and an API server that is away comes back: to end would only have the
+    process started again, ever more slowly.
+
+    Args:
+        api: the API server.
+        resource: ours.
+        told: called with a sentence that says what is waited for, each time it is another one.
+    """
+    said, pause = "", PAUSE_SECONDS
+    while True:
+        try:
+            await check_definition(api, resource)
+            return
+        except (WrongDefinition, ApiError) as error:
+            if str(error) != said:
+                said = str(error)
+                log.warning(f"waiting for the definition of {resource.kind}", extra={"error": said})
+                told(said)
+        await asyncio.sleep(pause)
+        pause = min(1.5 * pause, MOST_SECONDS)
+
+
+async def check_definition(api: Api, resource: CustomResource) -> None:
+    """Compare the cluster's definition of a resource with ours.
 
     Raises:
         WrongDefinition: it is missing or lacks fields.
         ApiError: it could not be asked for.
     """
-    for left in range(tries - 1, -1, -1):
-        try:
-            await _check(api, resource)
-            return
-        except (WrongDefinition, ApiError) as error:
-            if left == 0 or (isinstance(error, ApiError) and error.status in (401, 403)):
-                raise
-            if left == tries - 1:
-                log.warning(f"waiting for the definition of {resource.kind}", extra={"error": str(error)})
-        await asyncio.sleep(pause)
-
-
-async def _check(api: Api, resource: CustomResource) -> None:
     try:
         definition = await _found(api, f"{PATH}/{resource.definition}", resource)
     except ApiError as error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import chain, repeat
 from typing import Any, cast
 
 import kopf
@@ -17,6 +18,7 @@ from assay_operator.cluster.api import CHUNK
 from assay_operator.cluster.feed import Feed
 from assay_operator.objects.kind import Kinds
 from assay_operator.objects.resources import Resource
+from assay_operator.process.signals import listen
 from assay_operator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,15 +27,32 @@ SERVER_SECONDS, CLIENT_SECONDS, CONNECT_SECONDS, SILENT_SECONDS = 240, 300, 10, 
 
 
 async def watch(settings: Settings, configuration: Any, kinds: Kinds, feed: Feed, stop: asyncio.Event) -> None:
-    """Feed the cluster's events until `stop` is set or a signal comes; an exception where watching cannot go on.
+    """Feed the cluster's events until it is cancelled; an exception where watching cannot go on.
+
+    kopf takes its time to end, a few seconds: whoever is in a hurry cancels this and does not wait.
 
     Args:
         settings: which namespaces.
         configuration: the official client's configuration, for address and credentials.
         kinds: what to watch.
         feed: takes the events.
-        stop: ends it.
+        stop: set by signals, before and after kopf has taken them for its own.
     """
+    ready = asyncio.Event()
+    hearing = asyncio.create_task(_hear_again(ready, stop))
+    try:
+        await _watch(settings, configuration, kinds, feed, ready)
+    finally:
+        hearing.cancel()
+
+
+async def _hear_again(ready: asyncio.Event, stop: asyncio.Event) -> None:
+    """Take the signals back that kopf has made its own when it started."""
+    await ready.wait()
+    listen(stop)
+
+
+async def _watch(settings: Settings, configuration: Any, kinds: Kinds, feed: Feed, ready: asyncio.Event) -> None:
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry, id="login")(_login(configuration))
     for resource in kinds.watched:
@@ -46,8 +65,19 @@ async def watch(settings: Settings, configuration: Any, kinds: Kinds, feed: Feed
         namespaces=list(settings.namespaces),
         # Else kopf looks for a user's name, and a container's user has none.
         identity=cast(Any, settings.identity),
-        stop_flag=stop,
+        ready_flag=ready,
     )
+
+
+class Patiently(Iterable[float]):
+    """Seconds between tries to reach the API server, without an end: kopf would give up after a minute, and we with it.
+
+    They stay short, for until a watch is there again nothing is seen but by the next listing.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        """1, 1, 2, 3, 5, and then 5 for ever."""
+        return chain((1.0, 1.0, 2.0, 3.0), repeat(5.0))
 
 
 class NoDifferences(kopf.DiffBaseStorage):
@@ -82,6 +112,7 @@ def kopf_settings(kinds: Kinds) -> kopf.OperatorSettings:
             settings.watching.label_selectors[resource.group, resource.version, resource.plural] = label
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = CONNECT_SECONDS
+    settings.networking.error_backoffs = Patiently()
     # A worker waits for more events of its object; with many objects at once, waiting long is memory.
     settings.queueing.idle_timeout = 0.5
     settings.process.ultimate_exiting_timeout = 60

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 MOST = 20_000
 PAUSE_SECONDS = 0.2
 PATIENCE_SECONDS = 5.0
+AT_ONCE = 16
 
 
 class Poster:
@@ -58,17 +59,21 @@ class Poster:
             self._wake.clear()
             while self._waiting:
                 await self._stand_back()
-                await self._post(*self._waiting.popleft())
+                if not await self._post_next():
+                    await asyncio.sleep(PAUSE_SECONDS)
             await self._wake.wait()
 
     async def flush(self, seconds: float) -> None:
-        """Post what waits, for a limited time."""
+        """Post what waits, for a limited time, many at once."""
         try:
             async with asyncio.timeout(seconds):
-                while self._waiting:
-                    await self._post(*self._waiting.popleft())
+                await asyncio.gather(*(self._post_all() for _ in range(AT_ONCE)))
         except TimeoutError:
             self._metrics.events.labels("dropped").inc(len(self._waiting))
+
+    async def _post_all(self) -> None:
+        while self._waiting and await self._post_next():
+            pass
 
     async def _stand_back(self) -> None:
         waited = 0.0
@@ -76,14 +81,21 @@ class Poster:
             await asyncio.sleep(PAUSE_SECONDS)
             waited += PAUSE_SECONDS
 
-    async def _post(self, about: Parent, event: Event, now: datetime) -> None:
+    async def _post_next(self) -> bool:
+        """Post the event that has waited longest; whether that is settled, be it that it failed."""
+        if not self._waiting:
+            return True
+        about, event, now = self._waiting.popleft()
         try:
             await self._api.create(EVENTS, about.key.namespace, event_manifest(about, event, now))
             self._metrics.events.labels("posted").inc()
         except Fenced:
-            self._waiting.clear()
+            # The Lease could not be renewed for now, so it waits; where it is lost, the process ends.
+            self._waiting.appendleft((about, event, now))
+            return False
         except ApiError as error:
             known = error.status == 409
             self._metrics.events.labels("known" if known else "failed").inc()
             if not known:
                 log.debug("an event could not be posted", extra={"error": error.message})
+        return True

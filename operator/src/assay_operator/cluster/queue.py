@@ -47,6 +47,7 @@ class WorkQueue(Generic[K]):
         self._started: dict[K, float] = {}
         self._busy: dict[K, float] = {}
         self._wake = asyncio.Event()
+        self._closed = False
 
     def add(self, key: K, delay: float = 0.0) -> None:
         """Have the key worked on after `delay` seconds, or earlier where it is due earlier already."""
@@ -95,10 +96,19 @@ class WorkQueue(Generic[K]):
         ages += [now - due for due, _, key in self._heap[:1] if self._due.get(key) == due]
         return max([0.0, *ages])
 
+    async def close(self, seconds: float) -> None:
+        """Begin nothing more, and wait for what is being worked on, for a limited time."""
+        self._closed = True
+        edge = self._clock() + seconds
+        while self._busy and self._clock() < edge:
+            await asyncio.sleep(0.01)
+
     async def work(self, process: Callable[[K], Awaitable[None]]) -> None:
         """Work on keys as they come due, for ever; `process` handles its own failures. Many may run at once."""
         while True:
             key = await self._next()
+            if self._closed:
+                await asyncio.Event().wait()
             self._busy[key] = self._started[key] = self._clock()
             try:
                 await process(key)

@@ -41,3 +41,4 @@ class Ref:
 JOBS: Final = Resource("batch/v1", "Job", "jobs")
 PODS: Final = Resource("v1", "Pod", "pods")
 EVENTS: Final = Resource("v1", "Event", "events")
+LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
