@@ -145,6 +145,7 @@ def observed(raw_audit: Raw, seen: Raw) -> Observed:
             for k, v in (seen.get("progress") or {}).items()
         },
         hints=seen.get("hints") or {},
+        crowded=frozenset(seen.get("crowded") or ()),
         refused={name: refusal_of(entry) for name, entry in (seen.get("refused") or {}).items()},
     )
 
@@ -219,7 +220,7 @@ def pod_of(audit: Audit, entry: Raw, index: int) -> Raw:
             "labels": template["metadata"]["labels"],
             "ownerReferences": [controller],
         },
-        "spec": template["spec"],
+        "spec": template["spec"] | ({"nodeName": entry["node"]} if "node" in entry else {}),
         "status": status,
     }
 
@@ -235,6 +236,7 @@ def rendered(decision: Decision[AuditStatus]) -> Raw:
         "delete": [ref.name for ref in decision.delete],
         "suspend": {ref.name: change["spec"]["suspend"] for ref, change in decision.patch},
         "events": [f"{event.type} {event.reason}: {event.message}" for event in decision.events],
+        **({"announce": True} if decision.announce else {}),
         "requeueAfter": decision.requeue_after,
         "status": "unchanged" if decision.status is None else to_wire(decision.status),
     }

@@ -81,6 +81,7 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     RETRYING = "Retrying"
+    NODE_LOST = "NodeLost"
     SUPERSEDED = "Superseded"
 
 
@@ -95,7 +96,7 @@ class Phase(StrEnum):
 
 
 class ExitCode(IntEnum):
-    """Exit codes of `assay`; 64, 69 and 70 are those of sysexits.h."""
+    """Exit codes of `assay`; 64, 69, 70 and 75 are those of sysexits.h."""
 
     PASSED = 0
     BREACHED = 1
@@ -103,3 +104,5 @@ class ExitCode(IntEnum):
     INVALID_INPUT = 64
     UNAVAILABLE = 69
     INTERNAL = 70
+    TRY_LATER = 75
+    """Of a task in a Pod: something outside is to be mended, by nobody who changes the spec. Costs no retry."""

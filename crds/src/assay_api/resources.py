@@ -79,11 +79,13 @@ AUDIT: Final = CustomResource(
     columns=(
         Column("Verdict", "string", ".status.verdict", "Worst candidate's verdict"),
         Column("Phase", "string", ".status.phase", "Where the run stands"),
+        Column("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', "Why it stands there, in one word"),
         Column("Candidates", "string", ".status.finished", "Candidates finished of all"),
         Column("Worst", "string", ".status.worst", "The worst figure"),
         Column("Ship", "string", ".status.recommendation.candidate", "The fastest candidate that passed", 1),
         Column("Run", "string", ".status.run", "Digest of the run", 1),
         Column("Age", "date", ".metadata.creationTimestamp", "Time since creation"),
+        Column("Message", "string", '.status.conditions[?(@.type=="Ready")].message', "Why it stands there"),
     ),
     selectable=(".status.verdict", ".status.phase"),
 )

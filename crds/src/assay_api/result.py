@@ -28,6 +28,9 @@ class TaskError(Told):
     """InvalidInput is never retried; the others are."""
     message: str
     """One sentence that names the thing and the way out."""
+    again: Literal["Outage", "Setup"] | None = None
+    """Where only something outside has to be mended, so that the task is tried again until it is. Outage: storage does
+    not answer. Setup: it refuses the credentials, or what the spec names is not there (yet)."""
 
 
 class CureTold(Told):

@@ -95,6 +95,19 @@ Entry = CandidateStatus | RepairStatus
 """What the status has on record of a task."""
 
 
+class TaskStatus(Model):
+    """A task that is about no candidate: golden, or the summary."""
+
+    name: str
+    """Key of the task."""
+    state: Literal["Waiting", "Pending", "Running", "Retrying", "Suspended", "Finished", "Failed"]
+    """Where it stands."""
+    message: str | None = Field(default=None, max_length=1024)
+    """What it waits for, is doing or failed of."""
+    retries: int | None = None
+    """Pods that failed before."""
+
+
 class ReportStatus(Model):
     """The audit's own report."""
 
@@ -132,6 +145,8 @@ class AuditStatus(Model):
     """Ready, Reconciling and Stalled as kstatus reads them; Complete and Passed for kubectl wait."""
     run: str | None = None
     """Digest of the run this status speaks of."""
+    rerun: str | None = Field(default=None, max_length=256)
+    """The value of the annotation assay.dev/rerun that this run answers, for kubectl wait."""
     start_time: str | None = None
     """When the run was first seen."""
     completion_time: str | None = None
@@ -150,6 +165,10 @@ class AuditStatus(Model):
         default=(), max_length=128, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["name"]}
     )
     """One per candidate and target; the worst few where there are many."""
+    tasks: tuple[TaskStatus, ...] = Field(
+        default=(), max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["name"]}
+    )
+    """Golden and the summary, while they wait or work, and where they failed."""
     repairs: tuple[RepairStatus, ...] = Field(
         default=(), max_length=33, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["name"]}
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from assay_api.model import Model, to_wire
@@ -54,6 +55,10 @@ class Applier:
             ChildRefused: a child was refused; everything else is done.
         """
         parent, memory = seen.parent, self._cache.memory(seen.parent.key.group)
+        announced = decision.announce and decision.status is not None
+        if announced:
+            decision = await self._announce(seen, decision, now)
+            memory = self._cache.memory(seen.parent.key.group)
         fresh = [not await self._create(parent, memory, manifest, now) for manifest in decision.create]
         for ref, change in decision.patch:
             await self._patch(parent, ref, change)
@@ -63,11 +68,16 @@ class Applier:
             decision = await self._write_status(seen, decision, decision.status, now)
         for ref in decision.delete:
             await self._delete(seen, ref)
-        if not untold:
+        if announced or not untold:
             events = tuple(event for event in decision.events if not (event.of_creation and any(fresh)))
             self._post(parent, events, now)
         if any(fresh):
             raise ChildRefused("; ".join(sorted({refusal.message for refusal in refused.values()})))
+
+    async def _announce(self, seen: Seen, decision: Decision[Model], now: datetime) -> Decision[Model]:
+        """Write the status now; what is left to be done."""
+        assert decision.status is not None
+        return replace(await self._write_status(seen, decision, decision.status, now), status=None)
 
     async def _create(self, parent: Parent, memory: Memory, manifest: Manifest, now: datetime) -> bool:
         """Create a child; whether it is there now."""

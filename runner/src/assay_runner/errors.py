@@ -2,7 +2,9 @@
 
     AuditError
     ├── InvalidInput   the user's input is wrong: exit 64, never retried
+    │   └── NotYet       what it names is not there, or not for these credentials: in a Pod tried again, exit 75
     ├── Unavailable    something outside is missing or refuses: exit 69, retried with backoff
+    │   ├── Unreachable  storage does not answer: in a Pod tried again for as long as that lasts, exit 75
     │   └── Unsupported  not on this machine or not in this version: in a cluster reported, not retried
     │       ├── CannotBuild  nor is this candidate to be built, whose input is fine: it alone is Inconclusive
     │       └── Died         nor is this step to be done: it ended the process that tried
@@ -35,11 +37,23 @@ class InvalidInput(AuditError):
     exit_code = ExitCode.INVALID_INPUT
 
 
+class NotYet(InvalidInput):
+    """Storage says that what the spec names is not there, or not for these credentials.
+
+    Whoever waits at a terminal corrects the one or the other and starts again; in a cluster somebody may be about to
+    upload it or to put the Secret right, neither of which changes the spec.
+    """
+
+
 class Unavailable(AuditError):
     """Storage, a device, memory or disk is not there now."""
 
     reason = "Unavailable"
     exit_code = ExitCode.UNAVAILABLE
+
+
+class Unreachable(Unavailable):
+    """Storage does not answer, or not sensibly, however often it is asked."""
 
 
 class Unsupported(Unavailable):
@@ -62,7 +76,8 @@ class Internal(AuditError):
 
 
 NAMED: Final[dict[str, type[AuditError]]] = {
-    kind.__name__: kind for kind in (InvalidInput, Unavailable, Unsupported, CannotBuild, Died, Internal)
+    kind.__name__: kind
+    for kind in (InvalidInput, NotYet, Unavailable, Unreachable, Unsupported, CannotBuild, Died, Internal)
 }
 """Errors whose message is all they hold, by name; a process tells another of one so."""
 

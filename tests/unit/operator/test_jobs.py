@@ -67,8 +67,9 @@ def test_job_is_held_to_the_audit_and_to_its_retries() -> None:
     spec = job["spec"]
     assert (spec["backoffLimit"], spec["activeDeadlineSeconds"], spec["ttlSecondsAfterFinished"]) == (2, 60, 5)
     assert spec["podReplacementPolicy"] == "Failed"
-    assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["Ignore", "FailJob"]
-    assert spec["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"] == [64]
+    assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["Ignore", "Ignore", "FailJob"]
+    assert spec["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"] == [75]
+    assert spec["podFailurePolicy"]["rules"][2]["onExitCodes"]["values"] == [64]
     assert "suspend" not in spec
 
 

@@ -124,6 +124,6 @@ def _candidate_events(state: TaskState, before: CandidateStatus | None, new: Aud
     elif trouble and trouble.reason not in (Reason.PENDING, Reason.SUSPENDED):
         if trouble.reason == Reason.RETRYING:
             if state.retries > ((before.retries or 0) if before else 0):
-                yield Event(WARNING, trouble.reason, f"{key}: try {state.retries} failed: {trouble.message}")
+                yield Event(WARNING, trouble.reason, f"{key}: {trouble.message}")
         elif before is None or before.message != str(trouble) or state.state == "Failed":
             yield Event(WARNING, trouble.reason, f"{key}: {trouble.message}")

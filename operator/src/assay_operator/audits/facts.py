@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 
 from assay_api.plan import Task
@@ -12,13 +11,12 @@ from assay_api.result import TaskResult
 from assay_api.status import Entry
 from assay_operator.audits.jobs import job_name
 from assay_operator.audits.observed import Observed
-from assay_operator.audits.troubles import read_result
+from assay_operator.audits.troubles import newest, read_result, waits_for_room
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.refusals import Refusal
 
 # A Job may be seen as finished before its last Pod is: they come by different watches.
 GRACE_SECONDS = 10.0
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,8 @@ class Facts:
     @cached_property
     def pod(self) -> Pod | None:
         """The newest Pod that may still come to something."""
-        return newest(pod for pod in self.pods if not pod.over)
+        left = [pod for pod in self.pods if not pod.over]
+        return newest(left) if left else None
 
     @cached_property
     def failed(self) -> tuple[Pod, ...]:
@@ -114,6 +113,17 @@ class Facts:
     def hint(self) -> str | None:
         """What an event says of the Pod or the Job that does not come up."""
         return self.observed.hints.get(self.pod.uid if self.pod else self.job.uid)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether its Pod waits for room, and tasks of ours have some: nothing is wrong before they have ended."""
+        pod = self.pod
+        if pod is None or not waits_for_room(pod):
+            return False
+        # What an accelerator is wanted for waits for no task without one.
+        wanted = {"gpu"} if self.task.gpus else {"gpu", "cpu"}
+        siblings = {other.room for other in self.observed.pods if other.job != pod.job}
+        return bool(wanted & (siblings | self.observed.crowded))
 
     @property
     def waited(self) -> float:
@@ -149,8 +159,3 @@ def _asked_for(main: Job | None, recorded: Entry | None) -> bool:
     if main is None:
         return recorded is not None and recorded.state not in ("Waiting", "Pending")
     return main.succeeded
-
-
-def newest(pods: Iterable[Pod]) -> Pod | None:
-    """The Pod that ended last, or began last where none has ended."""
-    return max(pods, key=lambda pod: (pod.ended or EPOCH, pod.created, pod.name), default=None)

@@ -75,8 +75,14 @@ def job_manifest(
 
 
 def _job_spec(task: Task) -> Manifest:
-    """Retries by cause: a disruption costs none, wrong input gets none, everything else is counted."""
-    wrong_input = {"containerName": CONTAINER, "operator": "In", "values": [int(names.ExitCode.INVALID_INPUT)]}
+    """Retries by cause: a disruption and what is to be mended outside cost none, wrong input gets none, others count.
+
+    The Job controller waits ever longer after each Pod that failed, counted or not: from 10 s up to 10 minutes.
+    """
+    outside, wrong_input = (
+        {"containerName": CONTAINER, "operator": "In", "values": [int(code)]}
+        for code in (names.ExitCode.TRY_LATER, names.ExitCode.INVALID_INPUT)
+    )
     return {
         "backoffLimit": task.spec.backoff_limit,
         "activeDeadlineSeconds": task.spec.active_deadline_seconds,
@@ -85,6 +91,7 @@ def _job_spec(task: Task) -> Manifest:
         "podFailurePolicy": {
             "rules": [
                 {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                {"action": "Ignore", "onExitCodes": outside},
                 {"action": "FailJob", "onExitCodes": wrong_input},
             ]
         },

@@ -20,7 +20,12 @@ from assay_operator.objects.seen import Seen
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """An AccuracyAudit: `spec` and `status` are JSON."""
+    """An AccuracyAudit: `spec` and `status` are JSON.
+
+    Attributes:
+        rerun: the token of the run asked for: the annotation's, or the one handled last where the annotation was taken
+            away, which asks for nothing.
+    """
 
     namespace: str
     name: str
@@ -53,7 +58,7 @@ class Audit:
             version=meta["resourceVersion"],
             deleting="deletionTimestamp" in meta,
             queue=(meta.get("labels") or {}).get(LABEL_QUEUE) or None,
-            rerun=(meta.get("annotations") or {}).get(ANNOTATION_RERUN, ""),
+            rerun=(meta.get("annotations") or {}).get(ANNOTATION_RERUN) or status.get("rerun") or "",
             spec=compact(raw.get("spec") or {}),
             status=compact(status),
             phase=status.get("phase") or "",
@@ -74,6 +79,7 @@ class Observed:
         progress: what running tasks do, by their Job's UID.
         hints: what events say of a Job or Pod that does not come up, by the object's UID.
         refused: what the API server answered to the creation of a Job, by its name.
+        crowded: what nodes keep for tasks of other audits, of cpu and gpu.
     """
 
     audit: Audit
@@ -83,6 +89,7 @@ class Observed:
     progress: Mapping[str, Progress] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
+    crowded: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Leave out the Pods that no Job of the audit controls: labels can be had by anyone who may create a Pod."""
@@ -102,4 +109,5 @@ class Observed:
             progress=seen.progress,
             hints=seen.hints,
             refused={ref.name: refusal for ref, refusal in seen.refused.items()},
+            crowded=seen.crowded,
         )

@@ -25,6 +25,10 @@ REASONS = {
 }
 
 
+WORDS = {Verdict.PASSED: "passed, closest is ", Verdict.INCONCLUSIVE: "not judged, "}
+"""What is said before a figure that is no breach."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The end of a run.
@@ -114,7 +118,9 @@ def figure(state: TaskState) -> str | None:
     value = f" {found.metric or ''}={found.value}" if found.value else ""
     limit = f" (limit {found.limit})" if found.value and found.limit else ""
     tensor = f" at {found.tensor}" if found.tensor else ""
-    return shorten(f"{state.task.key}: {found.check}{value}{limit}{tensor}", 512)
+    # Beside its limit, a figure reads as a breach of it.
+    word = WORDS.get(state.verdict, "") if state.verdict else ""
+    return shorten(f"{state.task.key}: {word}{found.check}{value}{limit}{tensor}", 512)
 
 
 def _failed(failed: Sequence[TaskState], verdict: Verdict | None) -> Outcome:

@@ -81,6 +81,7 @@ def _run_decision(
     return _decision(
         audit,
         new,
+        announce=audit.complete,
         create=manifests,
         delete=_jobs(superseded, foreign, (state.job.name for state in states.all if state.stop and state.job)),
         patch=_suspensions(run, observed.jobs, audit),

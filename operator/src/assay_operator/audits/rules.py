@@ -7,7 +7,7 @@ is asked again by a recovery Job, which finds the stored report and answers with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -15,7 +15,8 @@ from typing import Final
 from assay_api.names import ExitCode, Reason
 from assay_api.plan import Task
 from assay_api.status import Entry
-from assay_operator.audits.facts import Facts, newest
+from assay_operator.audits.causes import failure, kept_by, last_of, mending_left, tried_again
+from assay_operator.audits.facts import Facts
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.tasks import TaskState
 from assay_operator.audits.troubles import (
@@ -23,13 +24,12 @@ from assay_operator.audits.troubles import (
     Trouble,
     answer_lost,
     how_it_ended,
-    job_trouble,
+    lost_trouble,
+    newest,
     out_of_memory,
-    pod_trouble,
-    read_result,
     refusal_trouble,
+    told_error,
 )
-from assay_operator.objects.children import Pod
 
 OUT_OF_MEMORY_KILLS = 2
 
@@ -80,22 +80,22 @@ def asked_in_vain(facts: Facts) -> TaskState | None:
     """Its recovery Job is closed and told nothing either."""
     if not (facts.recovery and facts.job.finished):
         return None
-    return TaskState(facts.task, "Failed", trouble=Trouble(Reason.ERROR, answer_lost(facts.job, newest(facts.pods))))
+    return TaskState(facts.task, "Failed", trouble=Trouble(Reason.ERROR, answer_lost(facts.job, last_of(facts))))
 
 
 def failed(facts: Facts) -> TaskState | None:
     """Its Job failed: no Pod is tried any more."""
     if not facts.job.failure:
         return None
-    return TaskState(facts.task, "Failed", trouble=_failure(facts), retries=max(facts.job.failed - 1, 0))
+    return TaskState(facts.task, "Failed", trouble=failure(facts), retries=max(facts.job.failed - 1, 0))
 
 
 def told_an_error(facts: Facts) -> TaskState | None:
     """Its Job succeeded, by a Pod that told an error."""
-    last = newest(facts.pods) if facts.job.succeeded else None
-    if not (last and (told := read_result(last.message)) and told.error):
+    last = last_of(facts) if facts.job.succeeded else None
+    if last is None or told_error(last) is None:
         return None
-    return TaskState(facts.task, "Failed", trouble=_failure(facts))
+    return TaskState(facts.task, "Failed", trouble=failure(facts))
 
 
 def answer_unread(facts: Facts) -> TaskState | None:
@@ -111,7 +111,7 @@ def out_of_memory_again(facts: Facts) -> TaskState | None:
     kills = facts.killed
     if len(kills) < OUT_OF_MEMORY_KILLS:
         return None
-    trouble = Trouble(Reason.OUT_OF_MEMORY, f"{len(kills)} times {out_of_memory(_last(kills))}")
+    trouble = Trouble(Reason.OUT_OF_MEMORY, f"{len(kills)} times {out_of_memory(newest(kills))}")
     return TaskState(facts.task, "Failed", trouble=trouble, job=facts.job, stop=True, retries=len(kills) - 1)
 
 
@@ -128,27 +128,45 @@ def suspended(facts: Facts) -> TaskState | None:
     return TaskState(facts.task, "Suspended", job=facts.job, retries=facts.retries) if facts.job.suspended else None
 
 
+def lost(facts: Facts) -> TaskState | None:
+    """Its Pod is on a node that does not answer."""
+    if not (facts.pod and facts.pod.lost):
+        return None
+    return TaskState(facts.task, "Running", job=facts.job, retries=facts.retries, trouble=lost_trouble(facts.pod))
+
+
 def running(facts: Facts) -> TaskState | None:
     """A Pod of it runs, perhaps not the first."""
     if not (facts.pod and facts.pod.phase == "Running"):
         return None
-    cause = Trouble(Reason.RETRYING, how_it_ended(_last(facts.failed))) if facts.failed else None
-    return TaskState(facts.task, "Running", job=facts.job, retries=facts.retries, trouble=cause)
+    return TaskState(facts.task, "Running", job=facts.job, retries=facts.retries, trouble=tried_again(facts))
 
 
 def input_refused(facts: Facts) -> TaskState | None:
     """Its Pod refused the input, which is not tried again: the Job controller is about to close the Job."""
-    if facts.pod or not facts.failed or _last(facts.failed).exit_code != ExitCode.INVALID_INPUT:
+    if facts.pod or not facts.failed or newest(facts.failed).exit_code != ExitCode.INVALID_INPUT:
         return None
     return TaskState(facts.task, "Running", job=facts.job)
+
+
+def outside_too_long(facts: Facts) -> TaskState | None:
+    """What is to be mended outside was not, for longer than the spec allows; a try under way may prove it was."""
+    if facts.pod or (left := mending_left(facts)) is None or left > 0:
+        return None
+    limit, last = facts.task.spec.pending_deadline_seconds, newest(facts.failed)
+    words = f"{how_it_ended(last)} (tried for {limit} s, spec.pendingDeadlineSeconds)"
+    trouble = Trouble(Reason.CONFIG_ERROR, words)
+    return TaskState(facts.task, "Failed", job=facts.job, stop=True, retries=facts.retries, trouble=trouble)
 
 
 def retried(facts: Facts) -> TaskState | None:
     """Its Pod failed, and the Job controller is about to make another."""
     if facts.pod or not facts.failed:
         return None
-    cause = Trouble(Reason.RETRYING, how_it_ended(_last(facts.failed)))
-    return TaskState(facts.task, "Retrying", job=facts.job, retries=facts.retries, trouble=cause)
+    return TaskState(
+        facts.task, "Retrying", job=facts.job, retries=facts.retries, trouble=tried_again(facts),
+        check_after=mending_left(facts),
+    )  # fmt: skip
 
 
 def done_unread(facts: Facts) -> TaskState | None:
@@ -164,17 +182,20 @@ def pending_too_long(facts: Facts) -> TaskState | None:
     if facts.waited < limit:
         return None
     never = f"its Pod never started, see `kubectl describe job {facts.job.name}`"
-    known = _kept_by(facts) or Trouble(Reason.PENDING, never)
+    known = kept_by(facts, ended=True) or Trouble(Reason.PENDING, never)
     trouble = Trouble(known.reason, f"{known.message} (waited {limit} s, spec.pendingDeadlineSeconds)")
     return TaskState(facts.task, "Failed", job=facts.job, stop=True, retries=facts.retries, trouble=trouble)
 
 
 def pending(facts: Facts) -> TaskState | None:
     """It has not started yet; what keeps it may show only in an event, which is asked for after a silence."""
-    trouble, waited = _kept_by(facts), facts.waited
+    trouble, waited = kept_by(facts) or tried_again(facts), facts.waited
     check = facts.task.spec.pending_deadline_seconds - waited
-    if trouble is None or facts.hint:
-        check = min(check, SILENCE_SECONDS - waited + 0.1 if waited <= SILENCE_SECONDS else 2 * SILENCE_SECONDS)
+    if kept_by(facts) is None and waited <= SILENCE_SECONDS:
+        check = min(check, SILENCE_SECONDS - waited + 0.1)
+    if facts.crowded:
+        # That tasks of other audits have ended is not told to this one.
+        check = min(check, 2 * SILENCE_SECONDS)
     return TaskState(
         facts.task, "Pending", job=facts.job, retries=facts.retries, trouble=trouble, check_after=check
     )  # fmt: skip
@@ -196,8 +217,10 @@ RULES: Final[tuple[Callable[[Facts], TaskState | None], ...]] = (
     out_of_memory_again,
     queued,
     suspended,
+    lost,
     running,
     input_refused,
+    outside_too_long,
     retried,
     done_unread,
     # Nothing has started.
@@ -216,38 +239,3 @@ def _in_want_of_a_job(state: TaskState, facts: Facts) -> TaskState:
     if left:
         return replace(state, trouble=trouble, check_after=left)
     return replace(state, state="Failed", recover=False, trouble=trouble)
-
-
-def _kept_by(facts: Facts) -> Trouble | None:
-    """What keeps it from starting, as far as that is known."""
-    return pod_trouble(facts.pod, facts.task, facts.hint) if facts.pod else job_trouble(facts.hint)
-
-
-def _failure(facts: Facts) -> Trouble:
-    """Why its Job failed, or told an error."""
-    job = facts.job
-    last = newest(facts.failed if job.failure else facts.pods)
-    result = read_result(last.message) if last else None
-    if result and result.error and result.error.reason == "InvalidInput":
-        return Trouble(Reason.INVALID_INPUT, result.error.message)
-    if job.failure == "DeadlineExceeded":
-        seconds = facts.task.spec.active_deadline_seconds
-        return Trouble(
-            Reason.DEADLINE_EXCEEDED,
-            f"not done within {seconds} s: raise spec.activeDeadlineSeconds, or give it less to do",
-        )
-    if last is None:
-        return Trouble(Reason.ERROR, job.failure_message or f"Job {job.name} failed ({job.failure})")
-    if last.exit_code == ExitCode.INVALID_INPUT:
-        return Trouble(Reason.INVALID_INPUT, f"it refused its input without a word, see `kubectl logs {last.name}`")
-    if last.out_of_memory:
-        return Trouble(Reason.OUT_OF_MEMORY, out_of_memory(last))
-    tries = f"{job.failed} tries failed, the last: " if job.failed > 1 else ""
-    return Trouble(Reason.ERROR, f"{tries}{how_it_ended(last)}")
-
-
-def _last(pods: Iterable[Pod]) -> Pod:
-    """The newest of some Pods, of which there is one."""
-    found = newest(pods)
-    assert found is not None, "there is no Pod"
-    return found

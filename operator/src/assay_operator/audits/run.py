@@ -14,12 +14,14 @@ from pydantic import ValidationError
 
 from assay_api.audit import AuditSpec
 from assay_api.model import problems, to_wire
+from assay_api.names import ANNOTATION_RERUN
 from assay_api.plan import Task, cache_folder, run_digest, run_folder, tasks_of
 from assay_operator.audits.jobs import TASK_BYTES
 from assay_operator.audits.observed import Audit
 from assay_operator.objects.raw import compact
 
 MOST_CANDIDATES = 128
+MOST_TOKEN = 256
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Refused:
 
 def run_of(audit: Audit) -> Run | Refused:
     """The run that the audit's spec means now."""
+    if len(audit.rerun) > MOST_TOKEN:
+        return Refused((f"annotation {ANNOTATION_RERUN} has more than {MOST_TOKEN} characters: give a shorter one",))
     return _run_of(audit.namespace, audit.name, audit.uid, audit.rerun, audit.spec)
 
 

@@ -8,13 +8,21 @@ from datetime import datetime
 from assay_api.audit import AuditSpec
 from assay_api.finding import Verdict, Worst
 from assay_api.names import Phase, Reason
-from assay_api.result import Progress, shorten
-from assay_api.status import AuditStatus, CandidateStatus, ConditionStatus, RecommendationStatus, ReportStatus
+from assay_api.result import shorten
+from assay_api.status import (
+    AuditStatus,
+    CandidateStatus,
+    ConditionStatus,
+    RecommendationStatus,
+    ReportStatus,
+)
 from assay_api.told import legible
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
+from assay_operator.audits.doing import doing, progress_of, task_status
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.outcome import Outcome, figure, outcome
 from assay_operator.audits.repairs import repair_entry
+from assay_operator.audits.run import MOST_TOKEN
 from assay_operator.audits.size import fitted
 from assay_operator.audits.states import RunStates
 from assay_operator.audits.tasks import TaskState
@@ -36,14 +44,16 @@ def run_status(states: RunStates, observed: Observed, old: AuditStatus, now: dat
             verdict=end.verdict.value if end and end.verdict else None,
             conditions=_conditions(spec, states, setting, end),
             run=states.run.digest,
+            rerun=observed.audit.rerun or None,
             start_time=(old.start_time if same else None) or setting.now,
             completion_time=setting.now if end else None,
             finished=f"{sum(state.over for state in states.candidates)}/{len(candidates)}",
             worst=_worst(states.candidates, (old.worst if same else None) or ""),
             recommendation=_recommendation(states.conclusion) if end else None,
             report=_report(states.conclusion) if end else None,
-            progress=None if end else _progress(states, observed),
+            progress=None if end else progress_of(states, observed),
             candidates=candidates,
+            tasks=tuple(task_status(s, observed) for s in states.others if s.exists or s.trouble if not s.finished),
             repairs=tuple(repair_entry(s, doing(s, observed)) for s in states.repairs if s.exists),
         )
     )
@@ -65,6 +75,7 @@ def ended_status(spec: AuditSpec, observed: Observed, old: AuditStatus, now: dat
     return old.model_copy(
         update={
             "observed_generation": observed.audit.generation,
+            "rerun": observed.audit.rerun or None,
             "phase": Phase.STALLED.value if stalls(end, spec.on_breach) else Phase.COMPLETE.value,
             "conditions": ended(setting, end, spec.on_breach),
         }
@@ -80,6 +91,7 @@ def invalid_status(sentences: Sequence[str], observed: Observed, old: AuditStatu
         observed_generation=observed.audit.generation,
         phase=Phase.STALLED.value,
         conditions=ended(setting, end, "Fail"),
+        rerun=observed.audit.rerun[:MOST_TOKEN] or None,
         start_time=old.start_time if same else setting.now,
         completion_time=old.completion_time if same else setting.now,
     )
@@ -104,6 +116,7 @@ def unwritable_status(
         phase=Phase.STALLED.value,
         conditions=ended(setting, Outcome(Reason.ERROR, Reason.ERROR, words, None), "Fail"),
         run=refused.run,
+        rerun=refused.rerun,
         start_time=refused.start_time,
         completion_time=setting.now,
     )
@@ -161,9 +174,14 @@ def _standing(spec: AuditSpec, states: RunStates) -> tuple[Reason, str]:
     """Reason and sentence of a run in progress: trouble first, then what is being done."""
     if spec.suspend:
         return Reason.SUSPENDED, "Suspended by spec.suspend: no new task starts."
-    for state in states.all:
-        if state.trouble and state.state in ("Waiting", "Pending", "Retrying"):
-            return state.trouble.reason, f"{state.task.key}: {state.trouble.message}"
+    troubled = [(state, state.trouble) for state in states.all if state.trouble and not state.over]
+    if not any(state.state == "Running" and not state.trouble for state in states.all):
+        troubled.sort(key=lambda pair: pair[1].reason == Reason.PENDING)
+    else:
+        # Where work goes on, what merely waits for its turn is no news.
+        troubled = [pair for pair in troubled if pair[1].reason != Reason.PENDING]
+    for state, trouble in troubled:
+        return trouble.reason, f"{state.task.key}: {trouble.message}"
     skipped = states.standing.skipped
     at_work = next(state for state in states.all if not (state.over or state.task.key in skipped))
     if not at_work.task.candidate:
@@ -186,31 +204,6 @@ def _phase(spec: AuditSpec, states: RunStates, end: Outcome | None) -> Phase:
     if any(state.state in ("Running", "Retrying", "Finished", "Failed") for state in states.all):
         return Phase.RUNNING
     return Phase.PENDING
-
-
-def doing(state: TaskState, observed: Observed) -> str | None:
-    """What a task waits for or is doing."""
-    if state.trouble:
-        return str(state.trouble) if state.trouble.reason != Reason.PENDING else state.trouble.message
-    if progress := _told(state, observed):
-        return _doing(progress)
-    return None
-
-
-def _progress(states: RunStates, observed: Observed) -> str | None:
-    doing = [f"{state.task.key}: {_doing(progress)}" for state in states.all if (progress := _told(state, observed))]
-    return shorten("; ".join(doing), 512) or None
-
-
-def _told(state: TaskState, observed: Observed) -> Progress | None:
-    return observed.progress.get(state.job.uid) if state.state == "Running" and state.job else None
-
-
-def _doing(progress: Progress) -> str:
-    total = f"/{progress.total}" if progress.total is not None else ""
-    counted = f" {progress.done}{total} {progress.unit}".rstrip() if progress.done or progress.total else ""
-    said = f": {progress.message}" if progress.message else ""
-    return shorten(f"{progress.stage}{counted}{said}", 120)
 
 
 def _recommendation(summary: TaskState) -> RecommendationStatus | None:

@@ -49,6 +49,11 @@ class TaskState:
         return self.state in ("Finished", "Failed")
 
     @property
+    def finished(self) -> bool:
+        """Whether it did what it was to do."""
+        return self.state == "Finished"
+
+    @property
     def exists(self) -> bool:
         """Whether it ever had a Job."""
         return self.state != "Waiting"

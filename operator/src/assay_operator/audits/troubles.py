@@ -6,16 +6,16 @@ They differ in the Pod's status, and some only in an event about it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from pydantic import ValidationError
 
 from assay_api.names import LABEL_GPU_PRODUCT, Reason
 from assay_api.plan import Task
-from assay_api.result import TaskResult, shorten
+from assay_api.result import TaskError, TaskResult, shorten
 from assay_operator.audits.jobs import gpu_request
 from assay_operator.audits.observed import Observed
 from assay_operator.objects.children import Job, Pod
@@ -42,10 +42,13 @@ CONFIG_REASONS = frozenset(
         "PostStartHookError",
     }
 )
+# The scheduler's words where a Pod would not fit into an empty node either, and where it would into one of them.
+NEVER_FITS, FITS_ELSE = "Preemption is not helpful", "No preemption victims found"
 START_REASONS = frozenset({"StartError", "ContainerCannotRun"})
 # A Pod that has said nothing for so long may have an event that does.
 SILENCE_SECONDS = 15.0
 WORDS = 600
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,46 @@ def pod_trouble(pod: Pod, task: Task, hint: str | None) -> Trouble | None:
     if pod.waiting in IMAGE_REASONS:
         return Trouble(Reason.IMAGE_UNAVAILABLE, f"image {pod.image}: {_image_words(pod)}")
     if pod.waiting in CONFIG_REASONS:
-        return Trouble(Reason.CONFIG_ERROR, _clean(f"{pod.waiting}: {pod.waiting_message}"))
-    return Trouble(Reason.CONFIG_ERROR, _clean(hint)) if hint else None
+        return Trouble(Reason.CONFIG_ERROR, clean(f"{pod.waiting}: {pod.waiting_message}"))
+    return Trouble(Reason.CONFIG_ERROR, clean(hint)) if hint else None
 
 
 def job_trouble(hint: str | None) -> Trouble | None:
     """What keeps a Job from having a Pod, as far as it is known."""
-    return Trouble(Reason.CONFIG_ERROR, _clean(hint)) if hint else None
+    return Trouble(Reason.CONFIG_ERROR, clean(hint)) if hint else None
+
+
+def waits_for_room(pod: Pod) -> bool:
+    """Whether a node might take the Pod once others have ended; not where the scheduler says that none ever will."""
+    words = pod.unscheduled or ""
+    return "Insufficient" in words and (NEVER_FITS not in words or FITS_ELSE in words)
+
+
+def room_trouble(pod: Pod) -> Trouble:
+    """What to say of a Pod that waits for tasks of ours to end: nothing is wrong."""
+    return Trouble(Reason.PENDING, f"waits for room that other tasks have: {clean(pod.unscheduled or '')}")
+
+
+def lost_trouble(pod: Pod) -> Trouble:
+    """What it means that a Pod's node does not answer."""
+    node = pod.node or "(unknown)"
+    gone = "its Pod is to go, which only that node can do" if pod.deleting else "it may still run there"
+    return Trouble(
+        Reason.NODE_LOST,
+        f"its node {node} does not answer: {gone}; mend the node, or have the task begun elsewhere with "
+        f"`kubectl delete node {node}`",
+    )
+
+
+def newest(pods: Sequence[Pod]) -> Pod:
+    """Of some Pods, of which there is one: that which ended last, or began last where none has ended."""
+    return max(pods, key=lambda pod: (pod.ended or EPOCH, pod.created, pod.name))
+
+
+def told_error(pod: Pod) -> TaskError | None:
+    """What a Pod told of its failure, in its own words."""
+    result = read_result(pod.message)
+    return result.error if result else None
 
 
 def refusal_trouble(refusal: Refusal, limit: int, now: datetime) -> tuple[Trouble, float]:
@@ -89,7 +125,7 @@ def refusal_trouble(refusal: Refusal, limit: int, now: datetime) -> tuple[Troubl
         limit: seconds that a task may be kept from starting.
         now: the time.
     """
-    words = _clean(f"its Job was refused: {refusal.message}")
+    words = clean(f"its Job was refused: {refusal.message}")
     if refusal.for_good:
         return Trouble(Reason.INVALID_INPUT, words), 0.0
     left = limit - _age(refusal.since, now)
@@ -108,14 +144,14 @@ def silent(observed: Observed, now: datetime) -> tuple[str, ...]:
 
 def how_it_ended(pod: Pod) -> str:
     """How a Pod failed, in a few words."""
-    if (result := read_result(pod.message)) and result.error:
-        return result.error.message
+    if error := told_error(pod):
+        return error.message
     if pod.disrupted:
         return f"its Pod was disrupted ({pod.disrupted})"
     if pod.out_of_memory:
         return out_of_memory(pod)
     if pod.exit_reason in START_REASONS:
-        return _clean(f"the container could not start: {pod.message}")
+        return clean(f"the container could not start: {pod.message}")
     if pod.message.startswith("{"):
         return _unreadable(pod)
     if pod.exit_code is None:
@@ -160,9 +196,9 @@ def _unreadable(pod: Pod) -> str:
 
 def _unschedulable(words: str, task: Task) -> str:
     if not task.gpus or not (task.gpu_product or "gpu" in words):
-        return f"no node can take it: {_clean(words)}"
+        return f"no node can take it: {clean(words)}"
     product = f" with {LABEL_GPU_PRODUCT}={task.gpu_product}" if task.gpu_product else ""
-    return f"no node offers {gpu_request(task.spec)}{product}: {_clean(words)}"
+    return f"no node offers {gpu_request(task.spec)}{product}: {clean(words)}"
 
 
 def _image_words(pod: Pod) -> str:
@@ -170,10 +206,11 @@ def _image_words(pod: Pod) -> str:
     words = pod.waiting_message
     for lead in (f'Back-off pulling image "{pod.image}": ', "ErrImagePull: "):
         words = words.removeprefix(lead)
-    return _clean(words) or str(pod.waiting)
+    return clean(words) or str(pod.waiting)
 
 
-def _clean(words: str) -> str:
+def clean(words: str) -> str:
+    """The words in one line, not too long."""
     return shorten(" ".join(words.split()), WORDS)
 
 

@@ -6,7 +6,7 @@ answer, so that a pass sees its own deeds before the watch tells of them.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +42,8 @@ class Cache:
         self._keys: dict[Group, Key] = {}
         self._children: dict[Resource, dict[Group, dict[str, Any]]] = {r: defaultdict(dict) for r in kinds.children}
         self._memory: dict[Group, Memory] = {}
+        self._rooms: Counter[tuple[Group, str]] = Counter()
+        self._all_rooms: Counter[str] = Counter()
 
     def put(self, item: Item) -> bool:
         """Take an object; whether it says anything new."""
@@ -50,9 +52,11 @@ class Cache:
         if note := self._kinds.children[item.resource].note:
             note(self.memory(item.group), item.value)
         group = self._children[item.resource][item.group]
-        if not newer(item.value, group.get(item.value.name)):
+        known = group.get(item.value.name)
+        if not newer(item.value, known):
             return False
         group[item.value.name] = item.value
+        self._count(item, known, item.value)
         return True
 
     def drop(self, item: Item) -> bool:
@@ -66,6 +70,7 @@ class Cache:
             self._memory.pop(item.group, None)
         else:
             groups = self._children[item.resource]
+            self._count(item, known, None)
             del groups[item.group][item.value.name]
             if not groups[item.group]:
                 del groups[item.group]
@@ -127,7 +132,18 @@ class Cache:
             progress=memory.progress,
             hints=memory.hints,
             refused=memory.refused,
+            crowded=frozenset(what for what, n in self._all_rooms.items() if n > self._rooms.get((group, what), 0)),
         )
+
+    def _count(self, item: Item, before: Any, after: Any) -> None:
+        """Keep count of what nodes keep for children, by what it is and for whom."""
+        if room := self._kinds.children[item.resource].room:
+            for child, change in ((before, -1), (after, 1)):
+                if what := room(child) if child is not None else "":
+                    self._all_rooms[what] += change
+                    self._rooms[item.group, what] += change
+                    if not self._rooms[item.group, what]:
+                        del self._rooms[item.group, what]
 
     def _put_parent(self, key: Key, item: Item) -> bool:
         parent: Any = item.value

@@ -1,8 +1,8 @@
 """One replica works, the others wait for its Lease.
 
 The official client's election ends a leader that cannot renew, also where nobody else leads, and says nothing of one
-that was frozen meanwhile. Here a leader that cannot renew only stops writing (`Fence`, by the clock, well before another
-may take over), tries on, and goes on where the Lease is still its own. Only a Lease that names somebody else ends it.
+that was frozen meanwhile. Here a leader that cannot renew only stops writing (`Fence`, by the clock, well before
+another may take over), tries on, and goes on where the Lease is still its own. Only a Lease that names another ends it.
 """
 
 from __future__ import annotations

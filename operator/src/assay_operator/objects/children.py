@@ -82,6 +82,8 @@ class Pod:
 
     Attributes:
         job: UID of the Job that controls it; a name would fit a Job's successor too.
+        node: the node that it was given to, or nothing.
+        lost: its node does not answer, as far as the cluster can tell.
     """
 
     name: str
@@ -93,6 +95,8 @@ class Pod:
     phase: str = "Pending"
     deleting: bool = False
     address: str | None = None
+    node: str = ""
+    lost: bool = False
     image: str = ""
     memory: str | None = None
     gpu: bool = False
@@ -112,6 +116,13 @@ class Pod:
         return self.phase in ("Succeeded", "Failed")
 
     @property
+    def room(self) -> str:
+        """What a node keeps for it: gpu, or cpu where it asks for no accelerator; nothing where none does."""
+        if self.over or not (self.node or self.phase == "Running"):
+            return ""
+        return "gpu" if self.gpu else "cpu"
+
+    @property
     def out_of_memory(self) -> bool:
         """Whether the kernel killed it for its memory, as far as anyone can tell."""
         if self.exit_reason == "OOMKilled":
@@ -125,7 +136,8 @@ class Pod:
         labels = meta.get("labels") or {}
         container = first(spec.get("containers"))
         limits = (container.get("resources") or {}).get("limits") or {}
-        state = first(status.get("containerStatuses")).get("state") or {}
+        told = first(status.get("containerStatuses"))
+        state = told.get("state") or {}
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
         scheduled, disrupted = condition(status, "PodScheduled"), condition(status, "DisruptionTarget")
         unscheduled = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
@@ -139,6 +151,8 @@ class Pod:
             phase=status.get("phase") or "Pending",
             deleting="deletionTimestamp" in meta,
             address=status.get("podIP"),
+            node=spec.get("nodeName") or "",
+            lost=_lost(status, told),
             image=container.get("image", ""),
             memory=limits.get("memory"),
             gpu=any(map(is_gpu, limits)),
@@ -154,6 +168,17 @@ class Pod:
         )
 
 
+def _lost(status: Raw, told: Raw) -> bool:
+    """Whether the cluster says that a Pod is not ready whose own kubelet, when last heard of, said that it was.
+
+    The node controller does so for all Pods of a node that has fallen silent; a kubelet takes both back together.
+    """
+    if status.get("phase") == "Unknown":
+        return True
+    running = status.get("phase") == "Running" and "running" in (told.get("state") or {})
+    return running and bool(told.get("ready")) and condition(status, "Ready").get("status") == "False"
+
+
 def note_pod(memory: Memory, pod: Any) -> None:
     """Keep the answer of a Pod that succeeded beyond its end, and forget what a Pod that is over was doing.
 
@@ -166,4 +191,4 @@ def note_pod(memory: Memory, pod: Any) -> None:
 
 
 JOB: Final = ChildKind(JOBS, Job.of, verbs=("create", "patch", "delete"))
-POD: Final = ChildKind(PODS, Pod.of, note=note_pod)
+POD: Final = ChildKind(PODS, Pod.of, note=note_pod, room=lambda pod: str(pod.room))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from assay_api.names import API_VERSION, FIELD_MANAGER
 from assay_api.result import shorten
@@ -23,7 +23,8 @@ class Event:
         type: Normal or Warning.
         reason: one word.
         message: the sentence.
-        of_creation: it tells that a child was created, so it is left out where the API server refused one.
+        of_creation: it tells that a child was created, so it is left out where the API server refused one, and comes
+            after whatever else one pass tells.
     """
 
     type: str
@@ -35,6 +36,8 @@ class Event:
 def event_manifest(parent: Parent, event: Event, now: datetime) -> Manifest:
     """The event as the API takes it, named by what it says: the API server refuses one that it has."""
     key = parent.key
+    # Times are whole seconds, and kubectl lists events of one second in no order.
+    when = timestamp(now + timedelta(seconds=1) if event.of_creation else now)
     says = "\0".join((parent.uid, str(parent.generation), event.reason, event.message))
     name = f"{key.name[:200]}.{hashlib.sha256(says.encode(errors='replace')).hexdigest()[:16]}"
     return {
@@ -53,7 +56,7 @@ def event_manifest(parent: Parent, event: Event, now: datetime) -> Manifest:
         "message": shorten(event.message, MESSAGE),
         "source": {"component": FIELD_MANAGER},
         "reportingComponent": FIELD_MANAGER,
-        "firstTimestamp": timestamp(now),
-        "lastTimestamp": timestamp(now),
+        "firstTimestamp": when,
+        "lastTimestamp": when,
         "count": 1,
     }

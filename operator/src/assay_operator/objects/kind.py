@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from assay_api.model import Model
 from assay_api.names import API_VERSION, LABEL_MANAGED
@@ -28,12 +29,14 @@ class ChildKind:
         read: the values that are kept, from the raw form.
         verbs: what the operator does with it besides watching.
         note: keep what is told beyond its state, where there is something.
+        room: what a node keeps for it, in one word, or nothing.
     """
 
     resource: Resource
     read: Callable[[Raw], Versioned]
     verbs: tuple[str, ...] = ()
     note: Callable[[Memory, Versioned], None] | None = None
+    room: Callable[[Any], str] | None = None
 
 
 def _never(seen: Seen, now: datetime) -> tuple[str, ...]:

@@ -79,6 +79,7 @@ class Seen:
         parent: the object.
         children: what bears its label, by resource.
         results: as in `Memory`, like the others.
+        crowded: what nodes keep for children of other objects of ours.
     """
 
     parent: Parent
@@ -87,6 +88,7 @@ class Seen:
     progress: Mapping[str, Progress] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[Ref, Refusal] = field(default_factory=dict)
+    crowded: frozenset[str] = frozenset()
 
     def uid_of(self, ref: Ref) -> str | None:
         """UID of a child, where it is there."""

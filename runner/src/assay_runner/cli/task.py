@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,7 +25,16 @@ from assay_api.result import TaskError, TaskResult, to_termination_message
 from assay_runner import journal
 from assay_runner.cli.failures import debug, say
 from assay_runner.cli.workspace import scratch_folder
-from assay_runner.errors import AuditError, Internal, InvalidInput, Unavailable, Unsupported, as_audit_error
+from assay_runner.errors import (
+    AuditError,
+    Internal,
+    InvalidInput,
+    NotYet,
+    Unavailable,
+    Unreachable,
+    Unsupported,
+    as_audit_error,
+)
 
 DEFAULT_MESSAGE: Final = "/dev/termination-log"
 _FORGIVING_SECONDS: Final = 3.0
@@ -43,7 +52,7 @@ def command(arguments: argparse.Namespace) -> int:
         failure = as_audit_error(error)
         if not stopping():
             _fail(task.digest, failure)
-        return failure.exit_code
+        return ExitCode.TRY_LATER if _again(failure) else failure.exit_code
     _answer(result)
     say(f"{task.key}: {result.verdict.value if result.verdict else 'done'}: {result.message}")
     return ExitCode.PASSED
@@ -127,7 +136,16 @@ def _on_sigterm(task: Task) -> Callable[[], bool]:
 
 def _fail(digest: str, failure: AuditError) -> None:
     say(str(failure))
-    _answer(TaskResult(task=digest, error=TaskError(reason=failure.reason, message=str(failure))))
+    again = _again(failure)
+    reason = "Unavailable" if again else failure.reason
+    _answer(TaskResult(task=digest, error=TaskError(reason=reason, message=str(failure), again=again)))
+
+
+def _again(failure: AuditError) -> Literal["Outage", "Setup"] | None:
+    """Whether it is tried again until something outside is mended, and what kind of thing that is."""
+    if isinstance(failure, NotYet):
+        return "Setup"
+    return "Outage" if isinstance(failure, Unreachable) else None
 
 
 def _answer(result: TaskResult) -> None:

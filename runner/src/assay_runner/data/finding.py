@@ -16,7 +16,7 @@ from assay_runner.data.readers.reader import Reader, Wanted
 from assay_runner.data.rewriting import rewritten
 from assay_runner.data.rules import other_file
 from assay_runner.data.shards import peek
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, NotYet
 from assay_runner.stores import Stat, basename
 
 if TYPE_CHECKING:
@@ -143,7 +143,9 @@ def _nothing(store: Store, uri: str, what: str, objects: Sequence[Stat]) -> Inva
         return InvalidInput(f"the {what} {uri} {other_file(basename(uri), known())}")
     named = not uri.endswith("/") and "." in basename(uri)
     kind = "it does not exist" if named else "nothing lies below it"
-    return InvalidInput(f"the {what} {uri} is missing or empty: {kind}; correct the URI or store the data there")
+    # What an image does not hold, it never will; what storage does not hold may be on its way.
+    error = NotYet if uri.startswith("s3://") else InvalidInput
+    return error(f"the {what} {uri} is missing or empty: {kind}; correct the URI or store the data there")
 
 
 def _stem(key: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from assay_api.audit import ModelRef
 from assay_runner.digests import file_sha256
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, NotYet
 from assay_runner.models.outline import read_outline, tensors
 from assay_runner.stores import basename, beside
 from assay_runner.stores.files import human
@@ -127,7 +127,7 @@ def fetch_external(store: Store, proto: Any, uri: str, folder: Path) -> tuple[st
         source = beside(uri, location)
         found = store.stat(source)
         if found is None:
-            raise InvalidInput(
+            raise NotYet(
                 f"external data {location} of the model {uri} are missing: {source} does not exist, store it there"
             )
         if found.size < end:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from assay_api.names import ENV_RETRY_SECONDS
-from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.errors import InvalidInput, Unreachable
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class Patience:
         """The attempt's result, once it succeeds.
 
         Raises:
-            Unavailable: it raised `Transient` until the budget was spent.
+            Unreachable: it raised `Transient` until the budget was spent.
         """
         begin = self.clock()
         pause = self.first
@@ -62,7 +62,7 @@ class Patience:
             except Transient as failure:
                 waited = self.clock() - begin
                 if waited + pause > self.seconds:
-                    raise Unavailable(f"{failure}; gave up after {_times(tries)} over {waited:.0f} s") from failure
+                    raise Unreachable(f"{failure}; gave up after {_times(tries)} over {waited:.0f} s") from failure
                 self.notify(f"{failure}; trying again in {pause:.0f} s")
             # Many pods meet the same outage at once: spread their return.
             self.sleep(pause * random.uniform(0.75, 1.0))

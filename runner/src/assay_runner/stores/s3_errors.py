@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from botocore import exceptions as boto
 
-from assay_runner.errors import AuditError, InvalidInput
+from assay_runner.errors import AuditError, InvalidInput, NotYet
 from assay_runner.stores.patience import Transient
 
 _CREDENTIALS_HINT: Final = (
@@ -56,14 +56,15 @@ def translate(error: Exception, verb: str, uri: str, endpoint: str) -> AuditErro
         endpoint: public endpoint.
 
     Returns:
-        `Transient` where a later attempt may succeed, `InvalidInput` where the user has to act.
+        `Transient` where a later attempt may succeed, `NotYet` where somebody has to mend something there,
+        `InvalidInput` where the spec has to change.
     """
     if isinstance(error, boto.ClientError):
         return _refused(error, verb, uri, endpoint)
     if isinstance(error, _NO_CREDENTIALS):
-        return InvalidInput(f"no usable credentials to {verb} {uri} at {endpoint}: {_CREDENTIALS_HINT}")
+        return NotYet(f"no usable credentials to {verb} {uri} at {endpoint}: {_CREDENTIALS_HINT}")
     if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return InvalidInput(
+        return NotYet(
             f"the certificate of {endpoint} is not trusted, so {uri} cannot be reached: name its CA certificates in "
             "spec.storage.caBundleRef, or AWS_CA_BUNDLE for local runs"
         )
@@ -92,13 +93,13 @@ def _refused(error: boto.ClientError, verb: str, uri: str, endpoint: str) -> Aud
         return Transient(f"{endpoint} cannot {verb} {uri} now ({code})")
     if code == "NoSuchBucket":
         bucket = urlsplit(uri).netloc
-        return InvalidInput(
+        return NotYet(
             f"bucket {bucket} does not exist at {endpoint}, needed to {verb} {uri}: create it or correct the URI"
         )
     if code in _BAD_CREDENTIALS:
-        return InvalidInput(f"{endpoint} does not accept the credentials ({code}) to {verb} {uri}: {_CREDENTIALS_HINT}")
+        return NotYet(f"{endpoint} does not accept the credentials ({code}) to {verb} {uri}: {_CREDENTIALS_HINT}")
     if code in ("NoSuchKey", "404") or status == 404:
-        return InvalidInput(f"{uri} does not exist at {endpoint}: correct the URI or put the object there")
+        return NotYet(f"{uri} does not exist at {endpoint}: correct the URI or put the object there")
     if code in _WRONG_REGION:
         region = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region")
         return InvalidInput(
@@ -106,7 +107,7 @@ def _refused(error: boto.ClientError, verb: str, uri: str, endpoint: str) -> Aud
             + (f" to {region}" if region else "")
         )
     if status == 403:
-        return InvalidInput(
+        return NotYet(
             f"{endpoint} does not allow these credentials to {verb} {uri} ({code}): grant them access, or "
             + _CREDENTIALS_HINT
         )
