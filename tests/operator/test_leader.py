@@ -24,10 +24,11 @@ LINE = re.compile(r"^(\S+Z) (\w+) +(.*)$", re.MULTILINE)
 
 
 @pytest.fixture
-def api(bare_api: ApiServer) -> ApiServer:
-    """The session's API server, its Lease held by nobody."""
+def api(bare_api: ApiServer) -> Iterator[ApiServer]:
+    """The session's API server, its Lease held by nobody, neither before nor after."""
     bare_api.kubectl.attempt("delete", *LEASE, "--ignore-not-found")
-    return bare_api
+    yield bare_api
+    bare_api.kubectl.attempt("delete", *LEASE, "--ignore-not-found")
 
 
 def lease(api: ApiServer) -> dict[str, Any]:

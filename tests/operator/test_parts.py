@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from kubernetes.aio.client import Configuration
@@ -74,8 +76,8 @@ def test_a_status_is_written_only_to_what_was_observed(bare_api: ApiServer, name
 
 
 def test_what_is_written_is_written_behind_the_fence(bare_api: ApiServer, namespace: Namespace) -> None:
-    fence = Fence(10, lambda: (clock[0], clock[0]))
     clock = [0.0]
+    fence = Fence(10, lambda: (clock[0], clock[0]))
 
     async def write(requests: Api) -> None:
         fenced = Api(requests._client, requests._failed, fence)
@@ -141,35 +143,87 @@ def test_the_first_listing_brings_everything_in_pages(bare_api: ApiServer, names
     assert len(list(cache.parents())) == 3
 
 
-def warning(namespace: Namespace, uid: str, reason: str, message: str, kind: str = "Warning") -> None:
+def warning(
+    namespace: Namespace,
+    uid: str,
+    reason: str,
+    message: str,
+    kind: str = "Warning",
+    when: str = "2026-01-01T00:00:00Z",
+) -> None:
     namespace.kubectl.apply(
         {
             "apiVersion": "v1", "kind": "Event", "type": kind, "reason": reason, "message": message,
             "metadata": {"name": f"{reason.lower()}-{uid}", "namespace": namespace.name},
             "involvedObject": {"kind": "Pod", "uid": uid, "namespace": namespace.name},
-            "lastTimestamp": "2026-01-01T00:00:00Z",
+            "lastTimestamp": when,
         }
     )  # fmt: skip
 
 
-def test_hints_are_the_warnings_that_tell_something(bare_api: ApiServer, namespace: Namespace) -> None:
+def test_hints_are_the_newest_warnings_that_tell_something(bare_api: ApiServer, namespace: Namespace) -> None:
     warning(namespace, "pod-1", "FailedMount", 'configmap "ca" not found')
     warning(namespace, "pod-1", "FailedScheduling", "known from the status")
     warning(namespace, "pod-2", "Pulled", "no warning", kind="Normal")
+    one, two = (Key("AccuracyAudit", namespace.name, name) for name in ("one", "two"))
+    looked: list[Key] = []
 
-    async def ask(requests: Api) -> list[dict[str, str]]:
+    async def ask(requests: Api) -> None:
+        hints = Hints(requests, lambda: 0.0, looked.append, lambda key: True)
+        assert hints.of(one, ("pod-1",)) == hints.of(two, ("pod-2",)) == {}
+        await hints.ask(namespace.name)
+        assert looked == [one]
+        assert hints.of(one, ("pod-1",)) == {"pod-1": 'FailedMount: configmap "ca" not found'}
+        warning(namespace, "pod-1", "FailedCreate", "older", when="2025-01-01T00:00:00Z")
+        warning(namespace, "pod-2", "FailedCreate", "exceeded quota")
+        await hints.ask(namespace.name)
+        assert looked == [one, two]
+        assert hints.of(one, ("pod-1",)) == {"pod-1": 'FailedMount: configmap "ca" not found'}
+        assert hints.of(two, ("pod-2",)) == {"pod-2": "FailedCreate: exceeded quota"}
+        assert hints.of(two, ()) == {}
+
+    through(bare_api.kubeconfig, ask)
+
+
+def test_one_listing_answers_for_a_namespace_and_none_is_made_for_those_that_are_gone(
+    bare_api: ApiServer, namespace: Namespace
+) -> None:
+    asked: list[str] = []
+
+    class Counting(Api):
+        def pages(self, resource: Resource, namespace: str | None, query: Any = None) -> AsyncIterator[Any]:
+            asked.append(namespace or "")
+            return super().pages(resource, namespace, query)
+
+    keys = [Key("AccuracyAudit", namespace.name, f"a{index}") for index in range(400)]
+    for index in range(400):
+        if index % 40 == 0:
+            warning(namespace, f"job-{index}", "FailedCreate", "exceeded quota")
+    looked: list[Key] = []
+    there = set(keys)
+
+    async def ask(requests: Api) -> None:
         clock = [0.0]
-        hints = Hints(requests, lambda: clock[0])
-        first = await hints.of(namespace.name, {}, ("pod-1",))
-        warning(namespace, "pod-2", "FailedMount", "asked too soon")
-        soon = await hints.of(namespace.name, first, ("pod-1", "pod-2"))
-        clock[0] = 2.0
-        later = await hints.of(namespace.name, soon, ("pod-1", "pod-2"))
-        return [first, soon, later, await hints.of(namespace.name, later, ())]
+        counting = Counting(requests._client, requests._failed)
+        hints = Hints(counting, lambda: clock[0], looked.append, there.__contains__)
+        for index, key in enumerate(keys):
+            hints.of(key, (f"job-{index}",))
+        working = asyncio.create_task(hints.work())
+        while len(looked) < 10:
+            await asyncio.sleep(0.01)
+        assert asked == [namespace.name]
+        assert {key.name for key in looked} == {f"a{index}" for index in range(0, 400, 40)}
+        there.clear()
+        for seconds, elsewhere in ((1000.0, "second"), (2000.0, "third")):
+            clock[0] = seconds
+            there.add(Key("AccuracyAudit", elsewhere, "a"))
+            hints.of(Key("AccuracyAudit", elsewhere, "a"), ("job",))
+            while elsewhere not in asked:
+                await asyncio.sleep(0.01)
+        assert asked.count(namespace.name) == 1
+        working.cancel()
 
-    known = {"pod-1": 'FailedMount: configmap "ca" not found'}
-    both = known | {"pod-2": "FailedMount: asked too soon"}
-    assert through(bare_api.kubeconfig, ask) == [known, known, both, {}]
+    through(bare_api.kubeconfig, ask)
 
 
 def test_an_event_is_told_once(bare_api: ApiServer, namespace: Namespace) -> None:

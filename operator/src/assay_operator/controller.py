@@ -57,7 +57,7 @@ class Controller:
         self.queue: WorkQueue[Key] = WorkQueue(time.monotonic, random.random)
         self._poster = Poster(api, kinds, metrics, lambda: self.queue.idle)
         self._applier = Applier(api, kinds, self.cache, metrics, self._poster.post)
-        self._hints = Hints(api, time.monotonic)
+        self._hints = Hints(api, time.monotonic, self.queue.add, lambda key: self.cache.seen(key) is not None)
         self._feed = Feed(kinds, self.cache, self.queue)
         self._resync = Resync(api, kinds, self.cache, self._feed, settings.namespaces)
         self._poller = Poller(self.cache, self.queue, settings.progress_seconds)
@@ -72,6 +72,7 @@ class Controller:
         jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self._poster.work,
             self._poller.work,
+            self._hints.work,
             self._heal,
             *[lambda: self.queue.work(self._process)] * self._settings.workers,
             # Last, for kopf ends every task that began after it.
@@ -151,7 +152,7 @@ class Controller:
 
     async def _pass(self, key: Key, seen: Seen) -> None:
         now, kind = datetime.now(UTC), self._kinds[key.kind]
-        seen = await self._with_hints(key, seen, kind.silent(seen, now))
+        seen = self._with_hints(key, seen, kind.silent(seen, now))
         decision = kind.reconcile(seen, now, self._settings)
         if decision.requeue_after is not None:
             # Before anything is tried: whatever fails is tried again, and then perhaps too late.
@@ -160,13 +161,10 @@ class Controller:
         if seen.refused and not self.cache.memory(key.group).refused:
             self.queue.add(key)
 
-    async def _with_hints(self, key: Key, seen: Seen, silent: tuple[str, ...]) -> Seen:
+    def _with_hints(self, key: Key, seen: Seen, silent: tuple[str, ...]) -> Seen:
         """What is seen, with what events say of those that do not come up."""
-        if not silent and not seen.hints:
-            return seen
-        hints = await self._hints.of(key.namespace, seen.hints, silent)
-        self.cache.memory(key.group).hints = hints
-        return replace(seen, hints=hints)
+        hints = self._hints.of(key, silent)
+        return replace(seen, hints=hints) if hints else seen
 
     async def _there(self, key: Key) -> bool:
         """Whether an object that gave 404 is still known; its namespace or itself may be going."""

@@ -95,8 +95,10 @@ async def _lead(
     client: ApiClient, kinds: Kinds, settings: Settings, metrics: Metrics, health: Health, stop: asyncio.Event
 ) -> int:
     fence = Fence(settings.renew_seconds)
-    # The Lease itself is written behind no fence: it is what opens the other's.
-    free, fenced = Api(client, metrics.failed), Api(client, metrics.failed, fence)
+    # The Lease itself is written behind no fence: it is what opens the other's. That it is not there yet, or was
+    # renewed by another first, is no trouble.
+    free = Api(client, lambda verb, code: None if code in (404, 409) else metrics.failed(verb, code))
+    fenced = Api(client, metrics.failed, fence)
     if not await unless_stopped(_prepare(free, kinds, health), stop):
         return 0
     leader = Leader(free, settings, fence)

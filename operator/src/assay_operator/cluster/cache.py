@@ -130,7 +130,6 @@ class Cache:
             children={resource: tuple(self._children[resource].get(group, {}).values()) for resource in own},
             results=memory.results,
             progress=memory.progress,
-            hints=memory.hints,
             refused=memory.refused,
             crowded=frozenset(what for what, n in self._all_rooms.items() if n > self._rooms.get((group, what), 0)),
         )

@@ -1,65 +1,120 @@
 """What only an event tells: a missing ConfigMap, a quota, a ServiceAccount that is not there.
 
 A Pod that cannot be mounted or a Job that may have no Pod looks merely slow from its status. After a while of silence
-its warnings are asked for, rarely, and only of those that do not come up.
+its warnings are asked for. One listing of a namespace's warnings answers for all that wait there, and no pass waits for
+it: whoever is silent is written down, and looked at again once something is known.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from assay_operator.cluster.api import Api, ApiError
+from assay_operator.objects.keys import Key
 from assay_operator.objects.resources import EVENTS
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 60.0
-# Asking makes the API server look through every event of the namespace: a thousand slow Pods must not do that at once.
-BETWEEN_SECONDS = 1.0
+EVERY_SECONDS = 10.0
+# Asking makes the API server look through every event of the namespace: the longer that takes, the rarer it is done.
+SHARE = 20.0
 # They tell what the Pod's status tells better, or nothing.
 OTHERWISE_KNOWN = frozenset({"FailedScheduling", "BackOff", "Failed", "Unhealthy", "NodeNotReady"})
 
 
 class Hints:
-    """Asks for the warnings about one object at a time, each object rarely."""
+    """Asks for the warnings about objects that do not come up, a namespace at a time.
 
-    def __init__(self, api: Api, clock: Callable[[], float]) -> None:
-        self._api, self._clock = api, clock
-        self._asked: dict[str, float] = {}
-        self._free = clock()
-        self._forbidden = False
+    Args:
+        api: the API server.
+        clock: seconds, monotonic.
+        look: has an object of ours looked at, of which something new is known.
+        there: whether an object of ours is still there.
+    """
 
-    async def of(self, namespace: str, known: Mapping[str, str], uids: tuple[str, ...]) -> dict[str, str]:
-        """The hints about the objects with these UIDs: those known, renewed where they are old."""
-        hints = {uid: known[uid] for uid in uids if uid in known}
-        now = self._clock()
-        due = [uid for uid in uids if now - self._asked.get(uid, now - EVERY_SECONDS) >= EVERY_SECONDS]
-        if due and now >= self._free and not self._forbidden:
-            uid = min(due, key=lambda uid: self._asked.get(uid, 0.0))
-            self._asked[uid], self._free = now, now + BETWEEN_SECONDS
-            if hint := await self._ask(namespace, uid):
-                hints[uid] = hint
-        self._prune(now)
-        return hints
+    def __init__(
+        self, api: Api, clock: Callable[[], float], look: Callable[[Key], None], there: Callable[[Key], bool]
+    ) -> None:
+        self._api, self._clock, self._look, self._there = api, clock, look, there
+        self._silent: dict[str, dict[Key, tuple[str, ...]]] = {}
+        self._known: dict[str, dict[str, str]] = {}
+        self._due: dict[str, float] = {}
+        self._wake = asyncio.Event()
 
-    async def _ask(self, namespace: str, uid: str) -> str | None:
-        query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning"}
+    def of(self, key: Key, uids: tuple[str, ...]) -> Mapping[str, str]:
+        """What is known of the silent children of an object of ours, by their UIDs; more is asked for."""
+        if not uids:
+            self.forget(key)
+            return {}
+        self._silent.setdefault(key.namespace, {})[key] = uids
+        self._wake.set()
+        known = self._known.get(key.namespace, {})
+        return {uid: known[uid] for uid in uids if uid in known}
+
+    def forget(self, key: Key) -> None:
+        """Nothing of this object's is silent any more, or it is gone."""
+        waiting = self._silent.get(key.namespace)
+        if waiting and waiting.pop(key, None) and not waiting:
+            for kept in (self._silent, self._known):
+                kept.pop(key.namespace, None)
+
+    async def work(self) -> None:
+        """Ask, for ever: of each namespace where something is silent, every now and then."""
+        while True:
+            self._wake.clear()
+            now = self._clock()
+            for namespace in [name for name in self._silent if self._due.get(name, now) <= now]:
+                for key in [key for key in self._silent[namespace] if not self._there(key)]:
+                    self.forget(key)
+                if namespace in self._silent:
+                    await self.ask(namespace)
+            waits = [self._due.get(name, now) - self._clock() for name in self._silent]
+            await self._sleep(max(min(waits), 0.0) if waits else None)
+
+    async def ask(self, namespace: str) -> None:
+        """List a namespace's warnings, and have those looked at of whom they say something new."""
+        began = self._clock()
         try:
-            found = [item async for page in self._api.pages(EVENTS, namespace, query) for item in page["items"]]
+            found = await self._warnings(namespace)
         except ApiError as error:
-            self._forbidden = error.status == 403
-            log.info("warnings about a silent object could not be read", extra={"error": error.message})
-            return None
-        telling = [event for event in found if event.get("reason") not in OTHERWISE_KNOWN and event.get("message")]
-        if not telling:
-            return None
-        newest: dict[str, Any] = max(telling, key=lambda event: event.get("lastTimestamp") or "")
-        return f"{newest['reason']}: {newest['message']}"
+            log.info("warnings about silent objects could not be read", extra={"error": error.message})
+            found = self._known.get(namespace, {})
+        waiting = self._silent.get(namespace, {})
+        before, of_interest = self._known.get(namespace, {}), {uid for uids in waiting.values() for uid in uids}
+        known = {uid: words for uid, words in found.items() if uid in of_interest}
+        if waiting:
+            self._known[namespace] = known
+        now = self._clock()
+        self._due = {name: due for name, due in self._due.items() if name in self._silent}
+        self._due[namespace] = now + max(EVERY_SECONDS, SHARE * (now - began))
+        for key, uids in list(waiting.items()):
+            if any(known.get(uid) != before.get(uid) for uid in uids):
+                self._look(key)
 
-    def _prune(self, now: float) -> None:
-        """Forget what was asked long ago."""
-        if len(self._asked) > 1000:
-            edge = now - 10 * EVERY_SECONDS
-            self._asked = {uid: asked for uid, asked in self._asked.items() if asked > edge}
+    async def _warnings(self, namespace: str) -> dict[str, str]:
+        """The newest telling warning about each object, by its UID."""
+        newest: dict[str, tuple[str, str]] = {}
+        async for page in self._api.pages(EVENTS, namespace, {"fieldSelector": "type=Warning"}):
+            for event in page["items"]:
+                if event.get("reason") in OTHERWISE_KNOWN or not event.get("message"):
+                    continue
+                uid, when = (event.get("involvedObject") or {}).get("uid") or "", _when(event)
+                if uid not in newest or when >= newest[uid][0]:
+                    newest[uid] = (when, f"{event['reason']}: {event['message']}")
+        return {uid: words for uid, (_, words) in newest.items()}
+
+    async def _sleep(self, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+
+def _when(event: Mapping[str, Any]) -> str:
+    """When it was last seen; those who write events put that in one of several places."""
+    series = event.get("series") or {}
+    return str(event.get("lastTimestamp") or series.get("lastObservedTime") or event.get("eventTime") or "")

@@ -61,13 +61,11 @@ class Memory:
     Attributes:
         results: termination messages of Pods that succeeded, by their Job's UID; they outlive the Pod.
         progress: what running tasks do, by their Job's UID.
-        hints: what events say of a Job or Pod that does not come up, by the object's UID.
         refused: what the API server answered to the creation of a child. Replaced, never changed.
     """
 
     results: dict[str, str] = field(default_factory=dict)
     progress: dict[str, Progress] = field(default_factory=dict)
-    hints: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[Ref, Refusal] = field(default_factory=dict)
 
 
@@ -78,7 +76,8 @@ class Seen:
     Attributes:
         parent: the object.
         children: what bears its label, by resource.
-        results: as in `Memory`, like the others.
+        results: as in `Memory`, like `progress` and `refused`.
+        hints: what events say of a Job or Pod that does not come up, by the object's UID.
         crowded: what nodes keep for children of other objects of ours.
     """
 
