@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from assay_api import names
 from tests.bench.figures import Figure, median_ratio, percentile, report, say
+from tests.bench.finished import finished, memory_mib
 from tests.bench.kube import Kube
 from tests.bench.programs import ROOT, environment
 from tests.lab.apiserver import ApiServer
@@ -36,6 +36,7 @@ REQUESTS = re.compile(
     r'^apiserver_request_total\{(?=.*verb="([A-Z]+)").*[,{]group="([^"]*)".*,resource="([^"]*)".*\} (\S+)$',
     re.MULTILINE,
 )
+MIB = 1024 * 1024
 WRITES = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"})
 
 
@@ -50,6 +51,7 @@ class Size:
         standing: audits that stand while nothing happens.
         window: seconds in which writes are counted.
         resync: seconds between the resyncs that fall into them.
+        finished: audits that have ended, beside which nothing happens.
     """
 
     idle: int = 100
@@ -58,9 +60,10 @@ class Size:
     standing: int = 200
     window: float = 20
     resync: float = 5
+    finished: int = 10_000
 
 
-QUICK = Size(idle=20, burst=200, repeats=1, standing=20, window=8, resync=2)
+QUICK = Size(idle=20, burst=200, repeats=1, standing=20, window=8, resync=2, finished=100)
 
 
 def audit(name: str, **changes: object) -> dict[str, Any]:
@@ -153,7 +156,7 @@ def burst(size: Size) -> Iterator[Figure]:
             with running(module) as (kube, server), ThreadPoolExecutor(1) as creator:
                 created = creator.submit(create, kube, "burst", size.burst)
                 seen.append(all_jobs(kube, size.burst + 1))
-                resident = resident_mb(server.pid)
+                resident = memory_mib(server.pid) * MIB / 1e6
             if module == ASSAY:
                 memory.append(resident)
             say(
@@ -173,12 +176,6 @@ def backlog(size: Size) -> Iterator[Figure]:
                 seen.append(all_jobs(kube, size.burst))
             say(f"{module}, {turn + 1} of {size.repeats}: {60 * seen[-1]:.0f} Jobs a minute from a backlog")
     yield Figure("operator_backlog_rate_vs_bare", median_ratio(rates[ASSAY], rates[BARE]), 0.4, at_most=False)
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process in MB (10⁶ bytes)."""
-    found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 / 1e6 if found else math.nan
 
 
 def steady(size: Size) -> Iterator[Figure]:
@@ -227,6 +224,7 @@ BENCHMARKS: dict[str, Callable[[Size], Iterator[Figure]]] = {
     "burst": burst,
     "backlog": backlog,
     "steady": steady,
+    "finished": lambda size: finished(audit("finished"), size.finished, 2 * size.window),
 }
 
 

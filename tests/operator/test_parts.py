@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -191,9 +190,9 @@ def test_one_listing_answers_for_a_namespace_and_none_is_made_for_those_that_are
     asked: list[str] = []
 
     class Counting(Api):
-        def pages(self, resource: Resource, namespace: str | None, query: Any = None) -> AsyncIterator[Any]:
+        def pages(self, resource: Resource, namespace: str | None, query: Any = None, **more: Any) -> Any:
             asked.append(namespace or "")
-            return super().pages(resource, namespace, query)
+            return super().pages(resource, namespace, query, **more)
 
     keys = [Key("AccuracyAudit", namespace.name, f"a{index}") for index in range(400)]
     for index in range(400):

@@ -22,6 +22,7 @@ from assay_operator.process.fence import Fence
 Raw = dict[str, Any]
 
 JSON: Final = "application/json"
+METADATA: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 MERGE_PATCH: Final = "application/merge-patch+json"
 # With the parameter the client sends the bytes it is given; without, it makes JSON of its own.
 APPLY_PATCH: Final = "application/apply-patch+yaml; charset=utf-8"
@@ -68,12 +69,18 @@ class Api:
         return await self._request("GET", path, query or {})
 
     async def pages(
-        self, resource: Resource, namespace: str | None, query: Mapping[str, str] | None = None
+        self,
+        resource: Resource,
+        namespace: str | None,
+        query: Mapping[str, str] | None = None,
+        *,
+        metadata_only: bool = False,
     ) -> AsyncIterator[Raw]:
         """All objects of a kind, a page at a time."""
         asked = {"limit": str(CHUNK), **(query or {})}
+        accept = METADATA if metadata_only else JSON
         while True:
-            page = await self._request("GET", _path(resource, namespace), asked)
+            page = await self._request("GET", _path(resource, namespace), asked, accept=accept)
             yield page
             token = (page.get("metadata") or {}).get("continue")
             if not token:
@@ -135,10 +142,11 @@ class Api:
         content: str = JSON,
         seconds: float = SECONDS,
         fence: Fence | None = None,
+        accept: str = JSON,
     ) -> Raw:
         configuration = self._client.configuration
         url = f"{configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": JSON, "Content-Type": content, "User-Agent": names.FIELD_MANAGER}
+        headers = {"Accept": accept, "Content-Type": content, "User-Agent": names.FIELD_MANAGER}
         for setting in (await configuration.auth_settings()).values():
             headers["Authorization"] = setting["value"]
         if fence:

@@ -12,21 +12,21 @@ from typing import Any
 
 from assay_api.names import Phase
 from assay_operator.objects.keys import Group, Key
-from assay_operator.objects.kind import Item, Kinds
+from assay_operator.objects.kind import Item, Kinds, Place
 from assay_operator.objects.resources import JOBS, PODS, Resource
 from assay_operator.objects.seen import Memory, Parent, Seen, Versioned
 
 
-def newer(new: Versioned, known: Versioned | None) -> bool:
-    """Whether `new` says more than what is known.
+def newer(version: str, known: Versioned | None) -> bool:
+    """Whether an object in this version says more than what is known of it.
 
     Versions grow over the whole cluster, so they also tell an object from its successor of the same name.
     """
     if known is None:
         return True
-    if new.version.isdigit() and known.version.isdigit():
-        return int(new.version) > int(known.version)
-    return new.version != known.version
+    if version.isdigit() and known.version.isdigit():
+        return int(version) > int(known.version)
+    return version != known.version
 
 
 class Cache:
@@ -53,7 +53,7 @@ class Cache:
             note(self.memory(item.group), item.value)
         group = self._children[item.resource][item.group]
         known = group.get(item.value.name)
-        if not newer(item.value, known):
+        if not newer(item.value.version, known):
             return False
         group[item.value.name] = item.value
         self._count(item, known, item.value)
@@ -61,7 +61,7 @@ class Cache:
 
     def drop(self, item: Item) -> bool:
         """Forget an object that is gone; whether it was known."""
-        known = self.known(item)
+        known = self.known(item.resource, item.group, item.value.name, item.key)
         if known is None or known.uid != item.value.uid:
             return False
         if item.key:
@@ -76,12 +76,16 @@ class Cache:
                 del groups[item.group]
         return True
 
-    def known(self, item: Item) -> Versioned | None:
+    def known(self, resource: Resource, group: Group, name: str, key: Key | None) -> Versioned | None:
         """What is known of an object."""
-        if item.key:
-            return self._parents.get(item.key)
-        known: Versioned | None = self._children[item.resource].get(item.group, {}).get(item.value.name)
+        if key:
+            return self._parents.get(key)
+        known: Versioned | None = self._children[resource].get(group, {}).get(name)
         return known
+
+    def told(self, place: Place, version: str) -> bool:
+        """Whether an object is known in this version, or in a newer one."""
+        return not newer(version, self.known(place.resource, place.group, place.name, place.key))
 
     def key_of(self, group: Group) -> Key | None:
         """The object of ours that a group belongs to, where it is known."""
@@ -146,7 +150,7 @@ class Cache:
 
     def _put_parent(self, key: Key, item: Item) -> bool:
         parent: Any = item.value
-        if not newer(parent, self._parents.get(key)):
+        if not newer(parent.version, self._parents.get(key)):
             return False
         self._parents[key] = parent
         self._keys[item.group] = key

@@ -24,6 +24,11 @@ class Feed:
 
     def take(self, resource: Resource, raw: Raw) -> bool:
         """Take an object as it stands; whether it said anything new."""
+        meta = raw["metadata"]
+        place = self._kinds.place(resource, meta)
+        # To read one costs more than all else, and at the start each comes twice: by a listing, then by its watch.
+        if place is None or self._cache.told(place, meta["resourceVersion"]):
+            return False
         item = self._kinds.item(resource, raw)
         return item is not None and self.put(item)
 

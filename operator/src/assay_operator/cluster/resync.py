@@ -12,9 +12,11 @@ import logging
 from collections.abc import AsyncIterator
 
 from assay_operator.cluster.api import Api, ApiError
-from assay_operator.cluster.cache import Cache, newer
+from assay_operator.cluster.cache import Cache
 from assay_operator.cluster.feed import Feed
-from assay_operator.objects.kind import Item, Kinds
+from assay_operator.objects.kind import Kinds, Place
+from assay_operator.objects.raw import Raw
+from assay_operator.objects.resources import Resource
 
 log = logging.getLogger(__name__)
 
@@ -38,44 +40,46 @@ class Resync:
 
     async def fill(self) -> None:
         """List everything into the cache, before there is any watch."""
-        async for item in self._listed():
-            self._feed.put(item)
+        async for resource, raw in self._listed():
+            self._feed.take(resource, raw)
 
     async def heal(self, catch_up: float = CATCH_UP_SECONDS) -> int:
-        """List everything, and repair what the watch has not told `catch_up` seconds later; how much that was."""
-        before = {_identity(item): item for item in self._cache.items()}
-        missed: list[Item] = []
-        seen: set[tuple[str, str]] = set()
-        async for item in self._listed():
-            seen.add(_identity(item))
-            if newer(item.value, self._cache.known(item)):
-                missed.append(item)
-        lost = [item for identity, item in before.items() if identity not in seen]
+        """List everything, and repair what the watch has not told `catch_up` seconds later; how much that was.
+
+        Only names and versions are asked for: nearly always they say that nothing was missed.
+        """
+        before = list(self._cache.items())
+        missed: list[tuple[Place, str]] = []
+        seen: set[str] = set()
+        async for resource, raw in self._listed(metadata_only=True):
+            meta = raw["metadata"]
+            place = self._kinds.place(resource, meta)
+            if place is None:
+                continue
+            seen.add(meta["uid"])
+            if not self._cache.told(place, meta["resourceVersion"]):
+                missed.append((place, meta["resourceVersion"]))
+        lost = [item for item in before if item.value.uid not in seen]
         if not (missed or lost):
             return 0
         await asyncio.sleep(catch_up)
-        healed = [await self._fetch(item) for item in missed if newer(item.value, self._cache.known(item))]
+        healed = [await self._fetch(place) for place, version in missed if not self._cache.told(place, version)]
         return sum(healed) + sum(self._feed.drop(item) for item in lost)
 
-    async def _fetch(self, item: Item) -> bool:
+    async def _fetch(self, place: Place) -> bool:
         """Take an object as it stands now, for it may have gone since it was listed; whether it said anything new."""
         try:
-            raw = await self._api.read(item.resource, item.group.namespace, item.value.name)
+            raw = await self._api.read(place.resource, place.group.namespace, place.name)
         except ApiError as error:
             if error.status != 404:
                 raise
             return False
-        return self._feed.take(item.resource, raw)
+        return self._feed.take(place.resource, raw)
 
-    async def _listed(self) -> AsyncIterator[Item]:
+    async def _listed(self, *, metadata_only: bool = False) -> AsyncIterator[tuple[Resource, Raw]]:
         for scope in self._scopes:
             for resource, label in self._kinds.watched.items():
                 query = {"labelSelector": label} if label else {}
-                async for page in self._api.pages(resource, scope, query):
-                    for raw in page["items"]:
-                        if item := self._kinds.item(resource, raw):
-                            yield item
-
-
-def _identity(item: Item) -> tuple[str, str]:
-    return item.group.namespace, item.value.uid
+                async for page in self._api.pages(resource, scope, query, metadata_only=metadata_only):
+                    for raw in page["items"] or ():
+                        yield resource, raw

@@ -73,6 +73,23 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object belongs.
+
+    Attributes:
+        resource: what it is.
+        group: all that belongs to the same object of ours.
+        name: its name.
+        key: its own key, where it is itself of a kind of ours.
+    """
+
+    resource: Resource
+    group: Group
+    name: str
+    key: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """An object as it came, with what it belongs to.
 
@@ -126,18 +143,26 @@ class Kinds:
         """Every resource that is watched, with the label that is asked for; none for our own."""
         return dict.fromkeys(self._own, "") | dict.fromkeys(self._children, LABEL_MANAGED)
 
-    def item(self, resource: Resource, raw: Raw) -> Item | None:
-        """An object from its raw form; None where it belongs to nothing of ours."""
+    def place(self, resource: Resource, meta: Raw) -> Place | None:
+        """Where an object belongs, by its metadata; None where it belongs to nothing of ours."""
         if kind := self._own.get(resource):
-            parent = kind.read(raw)
-            return Item(resource, parent.key.group, parent, parent.key)
-        meta = raw["metadata"]
+            key = Key(kind.custom.kind, meta["namespace"], meta["name"])
+            return Place(resource, key.group, meta["name"], key)
         labels = meta.get("labels") or {}
         for kind in self._owners[resource]:
             if kind.label in labels:
                 group = Group(kind.custom.kind, meta["namespace"], labels[kind.label])
-                return Item(resource, group, self._children[resource].read(raw))
+                return Place(resource, group, meta["name"])
         return None
+
+    def item(self, resource: Resource, raw: Raw) -> Item | None:
+        """An object from its raw form; None where it belongs to nothing of ours."""
+        place = self.place(resource, raw["metadata"])
+        if place is None:
+            return None
+        kind = self._own.get(resource)
+        value: Versioned = kind.read(raw) if kind else self._children[resource].read(raw)
+        return Item(resource, place.group, value, place.key)
 
     def resource_of(self, manifest: Manifest) -> Resource:
         """What a manifest of a child is.
