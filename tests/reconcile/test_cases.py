@@ -4,7 +4,8 @@ import pytest
 
 from assay_api.names import STATUS_BYTES
 from assay_api.status import AuditStatus
-from assay_operator.audits.reconcile import read_status, reconcile
+from assay_operator.audits.reconcile import reconcile
+from assay_operator.audits.record import read_status
 from assay_operator.audits.status import unwritable_status
 from assay_operator.objects.decision import Decision
 from assay_operator.objects.raw import compact, timestamp

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from assay_operator.audits.facts import Facts
-from assay_operator.audits.reconcile import read_status
+from assay_operator.audits.record import read_status
 from assay_operator.audits.rules import RULES
 from assay_operator.audits.run import Run, run_of
 from tests.reconcile.cases import CREATED, Case, names, observed

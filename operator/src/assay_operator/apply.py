@@ -116,7 +116,8 @@ class Applier:
         """Write the status, or that it could not be written, so that nobody waits for ever; what was done instead."""
         kind = self._kinds[seen.parent.key.kind]
         try:
-            await self._put_status(kind, seen.parent, status, "written")
+            parent = await self._without_status(kind, seen.parent) if decision.replace else seen.parent
+            await self._put_status(kind, parent, status, "written")
         except ApiError as error:
             if error.status not in UNWRITABLE or kind.unwritable is None:
                 raise
@@ -127,6 +128,12 @@ class Applier:
             if decision.status is not None:
                 await self._put_status(kind, seen.parent, decision.status, "refused")
         return decision
+
+    async def _without_status(self, kind: Kind, parent: Parent) -> Parent:
+        """Take all of a status away that another hand had a part in; the object as it then is."""
+        key = parent.key
+        raw = await self._api.clear_status(kind.resource, key.namespace, key.name, parent.version)
+        return kind.read(raw)
 
     async def _put_status(self, kind: Kind, parent: Parent, status: Model, result: str) -> None:
         key = parent.key
@@ -147,4 +154,4 @@ class Applier:
     def _take(self, resource: Resource, raw: Raw) -> None:
         """See at once what was written."""
         if item := self._kinds.item(resource, raw):
-            self._cache.put(item)
+            self._cache.put(item, own=True)

@@ -13,7 +13,8 @@ from assay_api.status import AuditStatus
 from assay_operator.audits import troubles
 from assay_operator.audits.events import end_events
 from assay_operator.audits.observed import Audit, Observed
-from assay_operator.audits.reconcile import read_status, reconcile
+from assay_operator.audits.reconcile import reconcile
+from assay_operator.audits.record import keep, read_status
 from assay_operator.audits.status import unwritable_status
 from assay_operator.objects.children import JOB, POD
 from assay_operator.objects.decision import Decision
@@ -50,4 +51,5 @@ AUDITS: Final = Kind(
     reconcile=decide,
     unwritable=unwritable,
     silent=silent,
+    keep=keep,
 )

@@ -25,6 +25,8 @@ class Audit:
     Attributes:
         rerun: the token of the run asked for: the annotation's, or the one handled last where the annotation was taken
             away, which asks for nothing.
+        asked: the annotation's token.
+        record: the status as the operator last wrote it, where another hand has changed it since.
     """
 
     namespace: str
@@ -40,6 +42,8 @@ class Audit:
     phase: str
     verdict: str
     complete: bool
+    asked: str = ""
+    record: bytes | None = None
 
     @property
     def key(self) -> Key:
@@ -50,6 +54,7 @@ class Audit:
     def of(raw: Raw) -> Audit:
         """Read one from its raw form."""
         meta, status = raw["metadata"], raw.get("status") or {}
+        asked = (meta.get("annotations") or {}).get(ANNOTATION_RERUN) or ""
         return Audit(
             namespace=meta["namespace"],
             name=meta["name"],
@@ -58,7 +63,8 @@ class Audit:
             version=meta["resourceVersion"],
             deleting="deletionTimestamp" in meta,
             queue=(meta.get("labels") or {}).get(LABEL_QUEUE) or None,
-            rerun=(meta.get("annotations") or {}).get(ANNOTATION_RERUN) or status.get("rerun") or "",
+            rerun=asked or status.get("rerun") or "",
+            asked=asked,
             spec=compact(raw.get("spec") or {}),
             status=compact(status),
             phase=status.get("phase") or "",

@@ -13,14 +13,13 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from pydantic import ValidationError
-
 from assay_api.model import to_wire
 from assay_api.status import AuditStatus, Entry
 from assay_operator.audits.events import end_events, run_events, superseded_events
 from assay_operator.audits.jobs import job_manifest, job_name
 from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.outcome import held_against_candidates, report_digests
+from assay_operator.audits.record import read_status
 from assay_operator.audits.run import Refused, Run, run_of
 from assay_operator.audits.states import RunStates, run_states
 from assay_operator.audits.status import ended_status, invalid_status, run_status
@@ -52,14 +51,6 @@ def reconcile(observed: Observed, now: datetime, settings: Settings) -> Decision
         delete = _jobs(superseded, _left_over(run, mine, observed.pods))
         return _decision(audit, ended, delete=delete, events=end_events(old, ended))
     return _run_decision(run, observed, old, superseded, now, settings)
-
-
-def read_status(audit: Audit) -> AuditStatus:
-    """The status on record; an empty one where it is none of ours."""
-    try:
-        return AuditStatus.model_validate_json(audit.status)
-    except ValidationError:
-        return AuditStatus()
 
 
 def _run_decision(
@@ -144,4 +135,5 @@ def _created_words(state: TaskState, name: str) -> str:
 
 def _decision(audit: Audit, status: AuditStatus, **rest: Any) -> Decision[AuditStatus]:
     unchanged = to_wire(status) == json.loads(audit.status)
-    return Decision(status=None if unchanged else status, **rest)
+    # What another hand has added would stay: the operator applies its own fields, and takes nobody's away.
+    return Decision(status=None if unchanged else status, replace=audit.record is not None, **rest)

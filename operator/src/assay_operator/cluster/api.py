@@ -117,6 +117,12 @@ class Api:
         path = f"{_path(resource, namespace, name)}/status"
         return await self._write("PATCH", path, {**MANAGER, "force": "true"}, yaml_text(body), APPLY_PATCH)
 
+    async def clear_status(self, resource: Resource, namespace: str, name: str, version: str) -> Raw:
+        """Take away all of the status of an object, whoever wrote it, if the object still is in this version."""
+        path = f"{_path(resource, namespace, name)}/status"
+        body = {"metadata": {"resourceVersion": version}, "status": None}
+        return await self._write("PATCH", path, MANAGER, body, MERGE_PATCH)
+
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         """Delete an object, and what it owns in the background."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}

@@ -45,10 +45,15 @@ class Cache:
         self._rooms: Counter[tuple[Group, str]] = Counter()
         self._all_rooms: Counter[str] = Counter()
 
-    def put(self, item: Item) -> bool:
-        """Take an object; whether it says anything new."""
+    def put(self, item: Item, *, own: bool = False) -> bool:
+        """Take an object; whether it says anything new.
+
+        Args:
+            item: the object.
+            own: it is as the operator itself has just written it.
+        """
         if item.key:
-            return self._put_parent(item.key, item)
+            return self._put_parent(item.key, item, own)
         if note := self._kinds.children[item.resource].note:
             note(self.memory(item.group), item.value)
         group = self._children[item.resource][item.group]
@@ -148,10 +153,14 @@ class Cache:
                     if not self._rooms[item.group, what]:
                         del self._rooms[item.group, what]
 
-    def _put_parent(self, key: Key, item: Item) -> bool:
+    def _put_parent(self, key: Key, item: Item, own: bool) -> bool:
         parent: Any = item.value
-        if not newer(parent.version, self._parents.get(key)):
+        known: Any = self._parents.get(key)
+        # The watch may tell of what was written before the answer to the writing comes.
+        if not newer(parent.version, known) and not (own and known.version == parent.version):
             return False
+        if known and not own and (keep := self._kinds[key.kind].keep):
+            parent = keep(parent, known)
         self._parents[key] = parent
         self._keys[item.group] = key
         if parent.complete:

@@ -22,6 +22,7 @@ class Decision(Generic[S]):
         delete: children to delete, with what they own, in the background.
         patch: children with what is to be merged into them.
         status: the status to write; None where the one on record says the same.
+        replace: what stands in the status now is none of ours, and goes before it is written.
         announce: write the status before anything else: until then, what is on record tells of an end that was.
         events: events to post, once everything else is done.
         requeue_after: seconds after which to look again even if nothing is seen to happen.
@@ -31,6 +32,7 @@ class Decision(Generic[S]):
     delete: tuple[Ref, ...] = ()
     patch: tuple[tuple[Ref, Manifest], ...] = ()
     status: S | None = None
+    replace: bool = False
     announce: bool = False
     events: tuple[Event, ...] = ()
     requeue_after: float | None = None

@@ -55,6 +55,7 @@ class Kind:
         reconcile: what is to be done about one, from what is seen of it.
         unwritable: what is to be done instead of a decision whose status the API server will not have, with its words;
             None: it is tried again.
+        keep: one as a watch brings it, beside what is known of it: what is to be known from now on.
         silent: UIDs of children that do not come up and do not say why: events are asked for.
     """
 
@@ -64,6 +65,7 @@ class Kind:
     read: Callable[[Raw], Parent]
     reconcile: Callable[[Seen, datetime, Settings], Decision[Model]]
     unwritable: Callable[[Seen, Decision[Model], str, datetime], Decision[Model]] | None = None
+    keep: Callable[[Any, Any], Any] | None = None
     silent: Callable[[Seen, datetime], tuple[str, ...]] = _never
 
     @property
