@@ -149,12 +149,13 @@ def warning(
     message: str,
     kind: str = "Warning",
     when: str = "2026-01-01T00:00:00Z",
+    about: str = "Pod",
 ) -> None:
     namespace.kubectl.apply(
         {
             "apiVersion": "v1", "kind": "Event", "type": kind, "reason": reason, "message": message,
             "metadata": {"name": f"{reason.lower()}-{uid}", "namespace": namespace.name},
-            "involvedObject": {"kind": "Pod", "uid": uid, "namespace": namespace.name},
+            "involvedObject": {"kind": about, "uid": uid, "namespace": namespace.name},
             "lastTimestamp": when,
         }
     )  # fmt: skip
@@ -182,6 +183,22 @@ def test_hints_are_the_newest_warnings_that_tell_something(bare_api: ApiServer, 
         assert hints.of(two, ()) == {}
 
     through(bare_api.kubeconfig, ask)
+
+
+def test_a_quota_that_one_job_ran_into_holds_for_all_without_a_pod(bare_api: ApiServer, namespace: Namespace) -> None:
+    words = 'pods "a-1" is forbidden: exceeded quota: small, requested: pods=1, used: pods=9, limited: pods=9'
+    warning(namespace, "job-1", "FailedCreate", f"Error creating: {words}", about="Job")
+    warning(namespace, "job-2", "FailedCreate", "serviceaccount not found", about="Job")
+    keys = {name: Key("AccuracyAudit", namespace.name, name) for name in ("one", "two", "three")}
+
+    async def ask(requests: Api) -> dict[str, str]:
+        hints = Hints(requests, lambda: 0.0, lambda key: None, lambda key: True)
+        hints.of(keys["one"], ("job-1",))
+        await hints.ask(namespace.name)
+        return {**hints.of(keys["one"], ("job-1",)), "another": hints.of(keys["three"], ("job-3",))[""]}
+
+    quota = "FailedCreate: exceeded quota: small, requested: pods=1, used: pods=9, limited: pods=9"
+    assert through(bare_api.kubeconfig, ask) == {"": quota, "job-1": quota, "another": quota}
 
 
 def test_one_listing_answers_for_a_namespace_and_none_is_made_for_those_that_are_gone(

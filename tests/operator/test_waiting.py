@@ -37,7 +37,7 @@ def test_who_waits_for_a_token_is_answered_about_its_run(
     namespace.apply_audit("digits")
     finish(namespace, kubelet)
     first = golden_jobs(namespace)
-    for token in ("1767225600", "two words, 'quoted'"):
+    for token in ("1767225600", "2026-01-02T03:04:05Z"):
         namespace("annotate", "audit", "digits", f"{TOKEN}={token}", "--overwrite")
         namespace("wait", f"--for=jsonpath={{.status.rerun}}={token}", "audit/digits", "--timeout=60s")
         conditions = {c["type"]: c["status"] for c in namespace.audit("digits")["status"]["conditions"]}

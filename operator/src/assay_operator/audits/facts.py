@@ -14,6 +14,7 @@ from assay_operator.audits.observed import Observed
 from assay_operator.audits.troubles import newest, read_result, waits_for_room
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.refusals import Refusal
+from assay_operator.objects.seen import OF_ALL
 
 # A Job may be seen as finished before its last Pod is: they come by different watches.
 GRACE_SECONDS = 10.0
@@ -112,7 +113,10 @@ class Facts:
     @property
     def hint(self) -> str | None:
         """What an event says of the Pod or the Job that does not come up."""
-        return self.observed.hints.get(self.pod.uid if self.pod else self.job.uid)
+        hints = self.observed.hints
+        if self.pod:
+            return hints.get(self.pod.uid)
+        return hints.get(self.job.uid) or hints.get(OF_ALL)
 
     @property
     def crowded(self) -> bool:

@@ -1,18 +1,19 @@
 """What the operator knows of one audit at one moment.
 
-Thousands of audits are kept in memory: specs and statuses stay as compact JSON and are parsed when they are needed.
+Thousands of audits are kept in memory: specs and statuses stay packed and are parsed when they are needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from sys import intern
 
 from assay_api.names import ANNOTATION_RERUN, KIND, LABEL_QUEUE, Condition
 from assay_api.result import Progress
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.keys import Key
-from assay_operator.objects.raw import Raw, compact, condition
+from assay_operator.objects.raw import Raw, condition, packed
 from assay_operator.objects.refusals import Refusal
 from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.objects.seen import Seen
@@ -20,7 +21,7 @@ from assay_operator.objects.seen import Seen
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """An AccuracyAudit: `spec` and `status` are JSON.
+    """An AccuracyAudit: `spec` and `status` are JSON, packed.
 
     Attributes:
         rerun: the token of the run asked for: the annotation's, or the one handled last where the annotation was taken
@@ -56,7 +57,7 @@ class Audit:
         meta, status = raw["metadata"], raw.get("status") or {}
         asked = (meta.get("annotations") or {}).get(ANNOTATION_RERUN) or ""
         return Audit(
-            namespace=meta["namespace"],
+            namespace=intern(meta["namespace"]),
             name=meta["name"],
             uid=meta["uid"],
             generation=int(meta.get("generation", 0)),
@@ -65,10 +66,10 @@ class Audit:
             queue=(meta.get("labels") or {}).get(LABEL_QUEUE) or None,
             rerun=asked or status.get("rerun") or "",
             asked=asked,
-            spec=compact(raw.get("spec") or {}),
-            status=compact(status),
-            phase=status.get("phase") or "",
-            verdict=status.get("verdict") or "",
+            spec=packed(raw.get("spec") or {}),
+            status=packed(status),
+            phase=intern(status.get("phase") or ""),
+            verdict=intern(status.get("verdict") or ""),
             complete=condition(status, Condition.COMPLETE).get("status") == "True",
         )
 

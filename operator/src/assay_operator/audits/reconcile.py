@@ -20,13 +20,13 @@ from assay_operator.audits.jobs import job_manifest, job_name
 from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.outcome import held_against_candidates, report_digests
 from assay_operator.audits.record import read_status
-from assay_operator.audits.run import Refused, Run, run_of
+from assay_operator.audits.run import Refused, Run, meaning_of, run_of
 from assay_operator.audits.states import RunStates, run_states
 from assay_operator.audits.status import ended_status, invalid_status, run_status
 from assay_operator.audits.tasks import TaskState
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.decision import Decision
-from assay_operator.objects.raw import Manifest
+from assay_operator.objects.raw import Manifest, unpacked
 from assay_operator.objects.resources import JOBS, Ref
 from assay_operator.settings import Settings
 
@@ -38,18 +38,19 @@ def reconcile(observed: Observed, now: datetime, settings: Settings) -> Decision
     audit = observed.audit
     if audit.deleting:
         return Decision()
-    run, old = run_of(audit), read_status(audit)
-    digest = None if isinstance(run, Refused) else run.digest
-    mine = [job for job in observed.jobs if job.owner == audit.uid and not job.deleting]
-    superseded = tuple(job.name for job in mine if job.run != digest)
+    old, mine = read_status(audit), [job for job in observed.jobs if job.owner == audit.uid and not job.deleting]
+    if (meaning := meaning_of(audit)) and old.run == meaning[1]:
+        spec, digest = meaning
+        if ended := ended_status(spec, observed, old, now):
+            delete = _jobs((j.name for j in mine if j.run != digest), _left_over(digest, mine, observed.pods))
+            return _decision(audit, ended, delete=delete, events=end_events(old, ended))
+    run = run_of(audit)
+    superseded = tuple(j.name for j in mine if isinstance(run, Refused) or j.run != run.digest)
     if isinstance(run, Refused):
         new = invalid_status(run.sentences, observed, old, now)
         given_up = superseded_events(superseded, "The spec as it is now cannot be run")
         events = (*given_up, *end_events(old, new))
         return _decision(audit, new, delete=_jobs(superseded), events=events)
-    if old.run == run.digest and (ended := ended_status(run.spec, observed, old, now)):
-        delete = _jobs(superseded, _left_over(run, mine, observed.pods))
-        return _decision(audit, ended, delete=delete, events=end_events(old, ended))
     return _run_decision(run, observed, old, superseded, now, settings)
 
 
@@ -123,10 +124,10 @@ def _foreign(run: Run, observed: Observed) -> tuple[str, ...]:
     return tuple(job.name for job in observed.jobs if job.owner != observed.audit.uid and job.name in names)
 
 
-def _left_over(run: Run, jobs: Iterable[Job], pods: Iterable[Pod]) -> tuple[str, ...]:
+def _left_over(run: str, jobs: Iterable[Job], pods: Iterable[Pod]) -> tuple[str, ...]:
     """Jobs of an ended run that would go on for nothing; one whose Pod succeeded is about to be closed by itself."""
     succeeded = {pod.job for pod in pods if pod.phase == "Succeeded"}
-    return tuple(j.name for j in jobs if j.run == run.digest and not j.finished and j.uid not in succeeded)
+    return tuple(j.name for j in jobs if j.run == run and not j.finished and j.uid not in succeeded)
 
 
 def _created_words(state: TaskState, name: str) -> str:
@@ -134,6 +135,6 @@ def _created_words(state: TaskState, name: str) -> str:
 
 
 def _decision(audit: Audit, status: AuditStatus, **rest: Any) -> Decision[AuditStatus]:
-    unchanged = to_wire(status) == json.loads(audit.status)
+    unchanged = to_wire(status) == json.loads(unpacked(audit.status))
     # What another hand has added would stay: the operator applies its own fields, and takes nobody's away.
     return Decision(status=None if unchanged else status, replace=audit.record is not None, **rest)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from assay_api.finding import Verdict, worst
 from assay_api.status import AuditStatus
 from assay_operator.audits.observed import Audit
+from assay_operator.objects.raw import unpacked
 
 
 def keep(new: Any, known: Any) -> Any:
@@ -30,7 +31,7 @@ def keep(new: Any, known: Any) -> Any:
 def read_status(audit: Audit) -> AuditStatus:
     """The status on record; an empty one where it is none of ours."""
     try:
-        status = AuditStatus.model_validate_json(audit.status if audit.record is None else audit.record)
+        status = AuditStatus.model_validate_json(unpacked(audit.status if audit.record is None else audit.record))
     except ValidationError:
         return AuditStatus()
     return status if agrees(status) else AuditStatus()

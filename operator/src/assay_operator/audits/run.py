@@ -18,7 +18,7 @@ from assay_api.names import ANNOTATION_RERUN
 from assay_api.plan import Task, cache_folder, run_digest, run_folder, tasks_of
 from assay_operator.audits.jobs import TASK_BYTES
 from assay_operator.audits.observed import Audit
-from assay_operator.objects.raw import compact
+from assay_operator.objects.raw import compact, unpacked
 
 MOST_CANDIDATES = 128
 MOST_TOKEN = 256
@@ -47,13 +47,26 @@ def run_of(audit: Audit) -> Run | Refused:
     return _run_of(audit.namespace, audit.name, audit.uid, audit.rerun, audit.spec)
 
 
-@lru_cache(maxsize=256)
-def _run_of(namespace: str, name: str, uid: str, rerun: str, spec_json: bytes) -> Run | Refused:
+def meaning_of(audit: Audit) -> tuple[AuditSpec, str] | None:
+    """The audit's spec and the digest of its run, without the plan, which costs most; None where there is none."""
     try:
-        spec = AuditSpec.model_validate_json(spec_json)
+        return _meaning_of(audit.spec, audit.rerun)
+    except ValidationError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _meaning_of(packed: bytes, rerun: str) -> tuple[AuditSpec, str]:
+    spec = AuditSpec.model_validate_json(unpacked(packed))
+    return spec, run_digest(spec, rerun)
+
+
+@lru_cache(maxsize=256)
+def _run_of(namespace: str, name: str, uid: str, rerun: str, packed: bytes) -> Run | Refused:
+    try:
+        spec, digest = _meaning_of(packed, rerun)
         if sentences := tuple(_not_in_a_cluster(spec)):
             return Refused(sentences)
-        digest = run_digest(spec, rerun)
         uri = spec.artifacts.uri
         output = run_folder(uri, namespace, name, digest, uid)
         tasks = tasks_of(spec, audit=f"{namespace}/{name}", run=digest, output=output, cache=cache_folder(uri))

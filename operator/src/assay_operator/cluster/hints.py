@@ -3,6 +3,9 @@
 A Pod that cannot be mounted or a Job that may have no Pod looks merely slow from its status. After a while of silence
 its warnings are asked for. One listing of a namespace's warnings answers for all that wait there, and no pass waits for
 it: whoever is silent is written down, and looked at again once something is known.
+
+A quota that is used up holds for everybody in its namespace, and the Job controller needs minutes to say so of hundreds
+of Jobs: what it says of one counts for all that have no Pod.
 """
 
 from __future__ import annotations
@@ -10,15 +13,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 
 from assay_operator.cluster.api import Api, ApiError
 from assay_operator.objects.keys import Key
 from assay_operator.objects.resources import EVENTS
+from assay_operator.objects.seen import OF_ALL
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 10.0
+QUOTA = "exceeded quota"
 # Asking makes the API server look through every event of the namespace: the longer that takes, the rarer it is done.
 SHARE = 20.0
 # They tell what the Pod's status tells better, or nothing.
@@ -45,14 +51,17 @@ class Hints:
         self._wake = asyncio.Event()
 
     def of(self, key: Key, uids: tuple[str, ...]) -> Mapping[str, str]:
-        """What is known of the silent children of an object of ours, by their UIDs; more is asked for."""
+        """What is known of the silent children of an object of ours, by their UIDs; more is asked for.
+
+        Under `OF_ALL` stands what holds for every Job of the namespace that has no Pod.
+        """
         if not uids:
             self.forget(key)
             return {}
         self._silent.setdefault(key.namespace, {})[key] = uids
         self._wake.set()
         known = self._known.get(key.namespace, {})
-        return {uid: known[uid] for uid in uids if uid in known}
+        return {uid: known[uid] for uid in (*uids, OF_ALL) if uid in known}
 
     def forget(self, key: Key) -> None:
         """Nothing of this object's is silent any more, or it is gone."""
@@ -83,7 +92,7 @@ class Hints:
             log.info("warnings about silent objects could not be read", extra={"error": error.message})
             found = self._known.get(namespace, {})
         waiting = self._silent.get(namespace, {})
-        before, of_interest = self._known.get(namespace, {}), {uid for uids in waiting.values() for uid in uids}
+        before, of_interest = self._known.get(namespace, {}), {OF_ALL, *chain.from_iterable(waiting.values())}
         known = {uid: words for uid, words in found.items() if uid in of_interest}
         if waiting:
             self._known[namespace] = known
@@ -91,7 +100,7 @@ class Hints:
         self._due = {name: due for name, due in self._due.items() if name in self._silent}
         self._due[namespace] = now + max(EVERY_SECONDS, SHARE * (now - began))
         for key, uids in list(waiting.items()):
-            if any(known.get(uid) != before.get(uid) for uid in uids):
+            if any(known.get(uid) != before.get(uid) for uid in (*uids, OF_ALL)):
                 self._look(key)
 
     async def _warnings(self, namespace: str) -> dict[str, str]:
@@ -101,9 +110,11 @@ class Hints:
             for event in page["items"]:
                 if event.get("reason") in OTHERWISE_KNOWN or not event.get("message"):
                     continue
-                uid, when = (event.get("involvedObject") or {}).get("uid") or "", _when(event)
-                if uid not in newest or when >= newest[uid][0]:
-                    newest[uid] = (when, f"{event['reason']}: {event['message']}")
+                about, when, words = event.get("involvedObject") or {}, _when(event), _words(event)
+                of_all = about.get("kind") == "Job" and QUOTA in words
+                for uid in (about.get("uid") or "unknown", *([OF_ALL] if of_all else ())):
+                    if uid not in newest or when >= newest[uid][0]:
+                        newest[uid] = (when, words)
         return {uid: words for uid, (_, words) in newest.items()}
 
     async def _sleep(self, seconds: float | None) -> None:
@@ -112,6 +123,12 @@ class Hints:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+
+def _words(event: Mapping[str, Any]) -> str:
+    """Reason and message; those of a quota without the Pod that was refused, for they hold for others too."""
+    message: str = event["message"]
+    return f"{event['reason']}: {message[message.index(QUOTA) :] if QUOTA in message else message}"
 
 
 def _when(event: Mapping[str, Any]) -> str:

@@ -118,6 +118,8 @@ class WorkQueue(Generic[K]):
             finally:
                 del self._busy[key]
                 self._wake.set()
+            # A pass with nothing to write waits for nothing: ten thousand of them would hold up Lease and probes.
+            await asyncio.sleep(0)
 
     async def _next(self) -> K:
         while True:

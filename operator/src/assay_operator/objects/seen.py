@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from assay_api.names import API_VERSION
 from assay_api.result import Progress
@@ -12,6 +12,9 @@ from assay_operator.objects.keys import Key
 from assay_operator.objects.raw import Manifest
 from assay_operator.objects.refusals import Refusal
 from assay_operator.objects.resources import Ref, Resource
+
+OF_ALL: Final = ""
+"""Among hints, in the place of a UID: what holds for every Job of the namespace that has no Pod."""
 
 
 class Versioned(Protocol):
