@@ -163,7 +163,7 @@ def test_an_audit_without_a_report_says_why(
 def test_a_page_that_is_gone_leaves_nothing_behind(cluster: Cluster, tmp_path: Path, capsys: Capture) -> None:
     cluster.put("gone", written(tmp_path / "run"))
     (tmp_path / "run" / "report.html").unlink()
-    assert "is gone from file://" in refused(assay(capsys, "report", "gone", "-n", cluster.namespace), 69)
+    assert "is not at file://" in refused(assay(capsys, "report", "gone", "-n", cluster.namespace), 69)
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
@@ -229,6 +229,22 @@ def test_a_page_in_s3_comes_by_the_endpoint_of_the_spec(
     assert "the page of candidate int8 could not be fetched" in ended.err, "said, and the answer stands without it"
 
 
+HINT = "where only the cluster reaches the endpoint in its spec, forward its port and set AWS_ENDPOINT_URL_S3"
+
+
+@pytest.mark.parametrize(("bucket", "code"), [("reports", 69), ("a-bucket-of-the-cluster", 64)])
+def test_another_store_that_answers_in_the_place_of_the_cluster_s_is_thought_of(
+    cluster: Cluster, s3: S3Server, capsys: Capture, monkeypatch: pytest.MonkeyPatch, bucket: str, code: int
+) -> None:
+    """It says that there is no such page, which is true there and says nothing of the cluster's own."""
+    s3.bucket("reports")
+    keys(s3, monkeypatch)
+    name = f"s3-{uuid.uuid4().hex[:6]}"
+    there = status(f"s3://{bucket}/{uuid.uuid4().hex}", samples.failed())
+    cluster.put(name, there, storage={"endpoint": s3.endpoint, "region": REGION})
+    assert HINT in refused(assay(capsys, "report", name, "-n", cluster.namespace), code)
+
+
 def test_s3_that_refuses_or_cannot_be_reached(
     cluster: Cluster, in_s3: str, s3: S3Server, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,4 +261,4 @@ def test_s3_that_refuses_or_cannot_be_reached(
     assert "wrong" not in complaint
     keys(s3, monkeypatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    assert "where only the cluster reaches that endpoint, forward its port and set AWS_ENDPOINT_URL_S3" in said(69)
+    assert HINT in said(69)

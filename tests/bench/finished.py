@@ -123,9 +123,9 @@ def memory_mib(pid: int, what: str = "VmRSS") -> float:
 
 
 def settled(pid: int) -> float:
-    """Processor time once it no longer grows by more than a tenth of a core, or half a minute has gone."""
+    """Processor time once it no longer grows by more than a tenth of a core, or three minutes have gone."""
     before = cpu_seconds(pid)
-    for _ in range(10):
+    for _ in range(60):
         time.sleep(3)
         now = cpu_seconds(pid)
         if now - before < 0.3:

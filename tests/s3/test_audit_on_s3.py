@@ -102,6 +102,33 @@ def test_an_outage_ends_with_69_and_says_how_long_it_waited(
     assert "trying again in" in ended.err
 
 
+def test_a_pod_ends_with_75_where_only_something_outside_is_to_be_mended(
+    prefix: str, tmp_path: Path, s3: S3Server
+) -> None:
+    """And goes on where it is: a model uploaded late, credentials put right, storage that is there again."""
+    bucket, _, folder = prefix.removeprefix("s3://").partition("/")
+    golden, client = planned(prefix)["golden"], s3.client()
+    key, aside = f"{folder}/model.onnx", f"{folder}/aside.onnx"
+    client.copy_object(Bucket=bucket, Key=aside, CopySource={"Bucket": bucket, "Key": key})
+    client.delete_object(Bucket=bucket, Key=key)
+    nowhere = "http://127.0.0.1:9"
+    away = {"AWS_ENDPOINT_URL": nowhere, "AWS_ENDPOINT_URL_S3": nowhere, "ASSAY_RETRY_SECONDS": "1"}
+    for again, words, env in (
+        ("Setup", "model.onnx does not exist", {}),
+        ("Setup", "does not accept the credentials", {"AWS_SECRET_ACCESS_KEY": "wrong"}),
+        ("Outage", "cannot connect to", away),
+    ):
+        code, answer, _ = pod(tmp_path, golden, **env)
+        assert code == 75, words
+        assert answer is not None
+        assert answer.error is not None
+        assert (answer.error.reason, answer.error.again) == ("Unavailable", again)
+        assert words in answer.error.message
+    client.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": aside})
+    client.close()
+    assert pod(tmp_path, golden)[0] == 0
+
+
 @pytest.mark.parametrize("stage", ["golden", "fp32"])
 def test_a_killed_task_runs_again_and_nothing_is_lost_or_doubled(prefix: str, tmp_path: Path, stage: str) -> None:
     tasks = planned(prefix)

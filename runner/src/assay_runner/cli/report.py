@@ -22,10 +22,10 @@ from pydantic import ValidationError
 
 from assay_api.audit import Storage
 from assay_api.model import parse
-from assay_api.names import ENV_RETRY_SECONDS, REPORT_HTML, REPORT_JSON, ExitCode, Phase
+from assay_api.names import ANNOTATION_RERUN, ENV_RETRY_SECONDS, REPORT_HTML, REPORT_JSON, ExitCode, Phase
 from assay_runner.cli.failures import say
 from assay_runner.cli.kubectl import Place, read_audit
-from assay_runner.errors import AuditError, InvalidInput, Unavailable
+from assay_runner.errors import AuditError, InvalidInput, NotYet, Unavailable, Unreachable
 from assay_runner.stores import beside, open_store
 from assay_runner.stores.files import disk_error
 
@@ -173,17 +173,22 @@ def _read(store: Store, uri: str, place: Place) -> bytes:
 @contextmanager
 def _reached(store: Store, uri: str, place: Place) -> Iterator[None]:
     """What is read inside is there, and where it cannot be reached the sentence says by what way it could."""
+    elsewhere = f"where only the cluster reaches the endpoint in its spec, forward its port and set {ENV_ENDPOINT}"
+    in_s3 = uri.startswith("s3://")
     try:
         if store.stat(uri) is None:
+            # Whoever answers here may be another than the one that the cluster knows by that name.
+            asked = (
+                f" as it is seen from here: {elsewhere}; where" if in_s3 else ", or never lay on this machine: where"
+            )
             raise Unavailable(
-                f"the report of {place} is gone from {uri}: it was removed there, or never lay on this machine; "
-                "annotate the audit with a new assay.dev/rerun to make it again"
+                f"the report of {place} is not at {uri}{asked} it was removed, annotate the audit with a new "
+                f"{ANNOTATION_RERUN} to make it again"
             )
         yield
-    except AuditError as error:
-        hint = f"; where only the cluster reaches that endpoint, forward its port and set {ENV_ENDPOINT}"
-        unreachable = uri.startswith("s3://") and isinstance(error, Unavailable) and "is gone" not in str(error)
-        raise (Unavailable(f"{error}{hint}") if unreachable else error) from error
+    except (Unreachable, NotYet) as error:
+        amiss = isinstance(error, Unreachable) or "does not exist" in str(error)
+        raise (type(error)(f"{error}; {elsewhere}") if in_s3 and amiss else error) from error
 
 
 def _fetch_candidates(store: Store, page: str, status: Mapping[str, Any], folder: Path) -> None:
