@@ -114,3 +114,58 @@ def test_a_job_refused_again_has_waited_since_the_first_time() -> None:
     first = Refusal(403, "exceeded quota: 1 of 1", THEN)
     again = Refusal(403, "exceeded quota: 2 of 1", THEN + timedelta(minutes=5)).after(first)
     assert (again.message, again.since) == ("exceeded quota: 2 of 1", THEN)
+
+
+def test_what_nodes_keep_for_other_audits_is_known() -> None:
+    cache = filled()
+    assert seen(cache).crowded == frozenset()
+    cache.put(of(replace(POD, version="8", phase="Running", node="n")))
+    assert seen(cache).crowded == frozenset()
+    other = replace(POD, name="other-1", uid="p2", job="j2", node="n")
+    cache.put(of(other, "other"))
+    assert seen(cache).crowded == {"cpu"}
+    cache.put(of(replace(other, version="9", gpu=True, phase="Running"), "other"))
+    assert seen(cache).crowded == {"gpu"}
+    cache.put(of(replace(other, version="10", phase="Succeeded"), "other"))
+    assert seen(cache).crowded == frozenset()
+    third = replace(other, name="third-1", uid="p3", version="11")
+    cache.put(of(third, "third"))
+    assert seen(cache).crowded == {"cpu"}
+    cache.drop(of(third, "third"))
+    assert seen(cache).crowded == frozenset()
+
+
+def audit_in(cache: Cache) -> Audit:
+    found = seen(cache).parent
+    assert isinstance(found, Audit)
+    return found
+
+
+def test_the_status_that_was_written_stays_on_record_where_another_hand_changes_it() -> None:
+    cache = filled()
+    mine = replace(AUDIT, version="6", status=b'{"phase":"Stalled"}', rerun="1")
+    cache.put(of(mine), own=True)
+    assert audit_in(cache).record is None
+    cache.put(of(replace(mine, version="7", status=b'{"phase":"Complete"}', rerun="9")))
+    assert (audit_in(cache).record, audit_in(cache).rerun) == (mine.status, "1")
+    cache.put(of(replace(mine, version="8", status=b"{}", rerun="2", asked="2")))
+    assert (audit_in(cache).record, audit_in(cache).rerun) == (mine.status, "2")
+    cache.put(of(replace(mine, version="9")))
+    assert audit_in(cache).record is None
+
+
+def test_the_watch_may_tell_of_a_write_before_its_answer_comes() -> None:
+    cache = filled()
+    mine = replace(AUDIT, version="6", status=b'{"phase":"Running"}')
+    cache.put(of(mine))
+    assert audit_in(cache).record == AUDIT.status
+    cache.put(of(mine), own=True)
+    assert audit_in(cache).record is None
+    cache.put(of(replace(mine, version="5", status=b"{}")), own=True)
+    assert audit_in(cache).status == mine.status
+
+
+def test_a_successor_of_the_same_name_has_no_record() -> None:
+    cache = filled()
+    cache.put(of(replace(AUDIT, uid="u2", version="6", status=b'{"observedGeneration":-1}')))
+    assert audit_in(cache).record is None

@@ -186,3 +186,55 @@ def test_a_forgotten_key_is_not_worked_on() -> None:
         return seen
 
     assert asyncio.run(run()) == []
+
+
+def test_once_closed_nothing_more_is_begun_and_what_is_at_work_is_waited_for() -> None:
+    async def run() -> list[str]:
+        seen: list[str] = []
+        slow = asyncio.Event()
+
+        async def process(key: str) -> None:
+            await slow.wait()
+            seen.append(key)
+
+        line = queue(Clock())
+        for key in "abc":
+            line.add(key)
+        working = asyncio.create_task(line.work(process))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(line.close(5))
+        await asyncio.sleep(0)
+        slow.set()
+        await closing
+        working.cancel()
+        return seen
+
+    assert asyncio.run(run()) == ["a"]
+
+
+def test_passes_that_wait_for_nothing_let_others_have_their_turn() -> None:
+    """Ten thousand of them at a start must hold up neither the Lease nor the probes."""
+
+    async def run() -> int:
+        turns = 0
+        done = asyncio.Event()
+        line = queue(Clock())
+
+        async def process(key: str) -> None:
+            if key == "99":
+                done.set()
+
+        async def probe() -> None:
+            nonlocal turns
+            while not done.is_set():
+                turns += 1
+                await asyncio.sleep(0)
+
+        for index in range(100):
+            line.add(str(index))
+        working = asyncio.create_task(line.work(process))
+        await probe()
+        working.cancel()
+        return turns
+
+    assert asyncio.run(run()) >= 50
