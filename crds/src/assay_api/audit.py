@@ -225,8 +225,8 @@ class AuditSpec(Model):
     active_deadline_seconds: int = Field(default=86_400, ge=1, le=31_536_000)
     """Longest time for one task, waiting included. Default 86400 (a day)."""
     pending_deadline_seconds: int = Field(default=1_800, ge=1, le=31_536_000)
-    """Longest time a task's Pod may wait for a node, an image or a secret before the audit says so and stalls.
-    Default 1800."""
+    """Longest time a task may wait for a node, an image or a secret, or be tried again because storage refuses the
+    credentials or what the spec names is not there yet, before the audit stalls. Default 1800."""
     stall_deadline_seconds: int = Field(default=1_800, ge=1, le=31_536_000)
     """Longest time without a sign of life of one step of a task, such as a build. It is then ended, passed over, and
     told in the findings. Default 1800."""

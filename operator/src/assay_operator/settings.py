@@ -54,9 +54,9 @@ class Settings:
     lease_seconds: int = 15
     """A Lease not renewed for so long may be taken over."""
     renew_seconds: float = 10.0
-    """A leader that could not renew for so long stops."""
+    """A leader that could not renew for so long writes nothing until it could."""
     retry_seconds: float = 2.0
-    """Pause between two tries to get or renew the Lease."""
+    """Pause between two renewals of the Lease; a standby looks twice as often."""
     identity: str = "assay-operator"
     """Name of this replica in the Lease."""
     log_format: Literal["text", "json"] = "text"

@@ -20,25 +20,30 @@ def task_status(state: TaskState, observed: Observed) -> TaskStatus:
 
 def doing(state: TaskState, observed: Observed) -> str | None:
     """What a task waits for or is doing."""
-    progress, trouble = _told(state, observed), state.trouble
+    progress, trouble = told(state, observed), state.trouble
     if trouble is None:
-        return _doing(progress) if progress else None
+        return in_words(progress) if progress else None
     said = str(trouble) if trouble.reason != Reason.PENDING else trouble.message
-    return f"{_doing(progress)} ({said})" if progress else said
+    return f"{in_words(progress)} ({said})" if progress else said
 
 
 def progress_of(states: RunStates, observed: Observed) -> str | None:
     """What the tasks at work are doing, in a few words."""
-    doing = [f"{state.task.key}: {_doing(progress)}" for state in states.all if (progress := _told(state, observed))]
+    doing = [f"{state.task.key}: {in_words(progress)}" for state in states.all if (progress := told(state, observed))]
     return shorten("; ".join(doing), 512) or None
 
 
-def _told(state: TaskState, observed: Observed) -> Progress | None:
+def told(state: TaskState, observed: Observed) -> Progress | None:
+    """What a task that is at work told of it, where it can be heard."""
     lost = state.trouble is not None and state.trouble.reason == Reason.NODE_LOST
     return observed.progress.get(state.job.uid) if state.state == "Running" and state.job and not lost else None
 
 
-def _doing(progress: Progress) -> str:
+def in_words(progress: Progress) -> str:
+    """What a task is doing, in a few words."""
+    if not (progress.stage or progress.done or progress.total):
+        # It waits for what its first stage is to begin with.
+        return shorten(progress.message, 120)
     total = f"/{progress.total}" if progress.total is not None else ""
     counted = f" {progress.done}{total} {progress.unit}".rstrip() if progress.done or progress.total else ""
     said = f": {progress.message}" if progress.message else ""

@@ -18,7 +18,7 @@ from assay_api.status import (
 )
 from assay_api.told import legible
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
-from assay_operator.audits.doing import doing, progress_of, task_status
+from assay_operator.audits.doing import doing, progress_of, task_status, told
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.outcome import Outcome, figure, outcome
 from assay_operator.audits.repairs import repair_entry
@@ -42,7 +42,7 @@ def run_status(states: RunStates, observed: Observed, old: AuditStatus, now: dat
             observed_generation=observed.audit.generation,
             phase=_phase(spec, states, end).value,
             verdict=end.verdict.value if end and end.verdict else None,
-            conditions=_conditions(spec, states, setting, end),
+            conditions=_conditions(states, observed, setting, end),
             run=states.run.digest,
             rerun=observed.audit.rerun or None,
             start_time=(old.start_time if same else None) or setting.now,
@@ -163,16 +163,16 @@ def _why_never(state: TaskState, states: RunStates) -> str | None:
 
 
 def _conditions(
-    spec: AuditSpec, states: RunStates, setting: Setting, end: Outcome | None
+    states: RunStates, observed: Observed, setting: Setting, end: Outcome | None
 ) -> tuple[ConditionStatus, ...]:
     if end:
-        return ended(setting, end, spec.on_breach)
-    return in_progress(setting, *_standing(spec, states))
+        return ended(setting, end, states.run.spec.on_breach)
+    return in_progress(setting, *_standing(states, observed))
 
 
-def _standing(spec: AuditSpec, states: RunStates) -> tuple[Reason, str]:
+def _standing(states: RunStates, observed: Observed) -> tuple[Reason, str]:
     """Reason and sentence of a run in progress: trouble first, then what is being done."""
-    if spec.suspend:
+    if states.run.spec.suspend:
         return Reason.SUSPENDED, "Suspended by spec.suspend: no new task starts."
     troubled = [(state, state.trouble) for state in states.all if state.trouble and not state.over]
     if not any(state.state == "Running" and not state.trouble for state in states.all):
@@ -185,7 +185,10 @@ def _standing(spec: AuditSpec, states: RunStates) -> tuple[Reason, str]:
     skipped = states.standing.skipped
     at_work = next(state for state in states.all if not (state.over or state.task.key in skipped))
     if not at_work.task.candidate:
-        return _busy(at_work), f"{at_work.task.about.verb} {at_work.task.about.makes}."
+        progress = told(at_work, observed)
+        # Where it waits for storage, it says so long before it gives up.
+        note = f" ({progress.message})" if progress and progress.message else ""
+        return _busy(at_work), f"{at_work.task.about.verb} {at_work.task.about.makes}{note}."
     counts = {name: sum(s.state == name for s in states.candidates) for name in ("Finished", "Failed", "Running")}
     said = [f"{count} {name.lower()}" for name, count in counts.items() if count]
     reason = Reason.RUNNING if any(state.state != "Pending" for state in states.all if state.exists) else Reason.PENDING
