@@ -122,16 +122,22 @@ def memory_mib(pid: int, what: str = "VmRSS") -> float:
     return int(found[1]) / 1024 if found else float("nan")
 
 
+def wanted_seconds(pid: int) -> float:
+    """Processor time that a process got or waited for: on a busy machine one that gets little may want much."""
+    got, waited, _ = map(int, Path(f"/proc/{pid}/schedstat").read_text().split())
+    return (got + waited) / 1e9
+
+
 def settled(pid: int) -> float:
-    """Processor time once it no longer grows by more than a tenth of a core, or three minutes have gone."""
-    before = cpu_seconds(pid)
+    """Processor time once it wants no more than a twentieth of a core, or three minutes have gone."""
+    before = wanted_seconds(pid)
     for _ in range(60):
         time.sleep(3)
-        now = cpu_seconds(pid)
-        if now - before < 0.3:
+        now = wanted_seconds(pid)
+        if now - before < 0.15:
             break
         before = now
-    return before
+    return cpu_seconds(pid)
 
 
 def writes(kube: Kube) -> dict[str, float]:
