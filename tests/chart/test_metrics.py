@@ -38,7 +38,7 @@ def test_no_service_without_metrics(chart: Chart) -> None:
 
 def test_alerts_speak_of_metrics_that_there_are(monitored: list[dict[str, Any]]) -> None:
     metrics = Metrics()
-    metrics.watch({"audit": lambda: ()}, lambda: 0.0)
+    metrics.watch({"audit": lambda: ()}, lambda: (), lambda: 0.0)
     served = set(re.findall(r"# TYPE (assay_\w+)", metrics.text().decode()))
     (group,) = named(monitored, "PrometheusRule")["spec"]["groups"]
     assert group["rules"]

@@ -33,7 +33,7 @@ from assay_operator.process.fence import Fence
 from assay_operator.process.metrics import Metrics
 from tests.lab.apiserver import ApiServer
 from tests.operator.lab import Namespace
-from tests.operator.through import through
+from tests.operator.through import connected, through
 
 AUDITS = kind.AUDITS.resource
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
@@ -247,13 +247,15 @@ def test_an_event_is_told_once(bare_api: ApiServer, namespace: Namespace) -> Non
     audit = Audit.of(namespace.audit("digits"))
     metrics = Metrics()
 
-    async def post(requests: Api) -> None:
-        poster = Poster(requests, KINDS, metrics, lambda: True)
-        same = Event("Warning", "Retrying", "fp16: try 1 failed")
-        poster.post(audit, (same, same, Event("Normal", "Started", "Run 1")), THEN)
-        await poster.flush(10)
+    async def post() -> list[tuple[str, int]]:
+        async with connected(bare_api.kubeconfig) as (requests, failed):
+            poster = Poster(requests, KINDS, metrics, lambda: True)
+            same = Event("Warning", "Retrying", "fp16: try 1 failed")
+            poster.post(audit, (same, same, Event("Normal", "Started", "Run 1")), THEN)
+            await poster.flush(10)
+            return failed
 
-    through(bare_api.kubeconfig, post)
+    assert asyncio.run(post()) == [], "an event that is there already is no error of the API server's"
     assert sorted(namespace.events()) == ["Retrying: fp16: try 1 failed", "Started: Run 1"]
     assert 'assay_events_total{result="known"} 1.0' in metrics.text().decode()
     assert "fp16: try 1 failed" in namespace("describe", "audit", "digits")

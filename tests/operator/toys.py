@@ -74,6 +74,9 @@ class Toy:
     observed: int
     phase: str
     verdict: str = ""
+    reason: str = ""
+    since: float = 0.0
+    until: float | None = None
 
     @property
     def name(self) -> str:

@@ -126,6 +126,8 @@ class Progress(Told):
     """What is counted, for example samples."""
     message: str = ""
     """What is happening, in a few words."""
+    waiting: bool = False
+    """True while the storage does not answer and is tried again."""
 
 
 def to_termination_message(result: TaskResult) -> str:

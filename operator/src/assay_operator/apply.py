@@ -93,6 +93,7 @@ class Applier:
             elif error.status in REFUSALS:
                 refusal = Refusal(error.status, error.message, now).after(memory.refused.get(ref))
                 memory.refused = {**memory.refused, ref: refusal}
+                self._metrics.outcomes.refused.labels(str(error.status)).inc()
                 return False
             else:
                 raise

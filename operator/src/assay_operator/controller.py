@@ -65,10 +65,12 @@ class Controller:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is begun, in a second or two: another replica waits."""
         objects = {kind.custom.word: partial(self.cache.parents, kind.custom.kind) for kind in self._kinds}
-        self._metrics.watch(objects, lambda: self.queue.depth)
+        self._metrics.watch(objects, self.cache.pods_at_work, lambda: self.queue.depth)
         self._health.stuck = lambda: self.queue.stuck_seconds
         if not await unless_stopped(self._fill(), stop):
             return
+        # What ended before this process came is in nobody's counters twice.
+        self.cache.witness = self._metrics.outcomes.saw
         jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self._poster.work,
             self._poller.work,

@@ -84,6 +84,27 @@ def test_the_operator_reads_it_by_http() -> None:
         assert status == 200
         assert json.loads(body) == {
             "task": "0123456789ab", "stage": "infer", "done": 7, "total": 100, "unit": "samples", "message": "",
+            "waiting": False,
         }  # fmt: skip
         assert get(port, "/")[0] == 404
         assert get(port, "/progress", "POST")[0] == 501
+
+
+def test_waiting_for_storage_is_told_until_work_goes_on_or_nobody_says_so_again() -> None:
+    clock = Clock()
+    tracker = Tracker(PlainView(io.StringIO()), clock)
+    tracker.stage("fetch")
+    tracker.waits("cannot connect to s3; trying again in 8 s")
+    assert (tracker.waiting, tracker.now.message) == (True, "cannot connect to s3; trying again in 8 s")
+    clock.time += 89
+    assert tracker.waiting
+    clock.time += 2
+    assert not tracker.waiting
+    for goes_on in (tracker.advance, lambda: tracker.stage("infer"), lambda: tracker.note("taken from the cache")):
+        tracker.waits("again")
+        assert tracker.waiting
+        goes_on()
+        assert not tracker.waiting
+    with served(tracker, "0123456789ab", 0) as port:
+        tracker.waits("again")
+        assert json.loads(get(port, "/progress")[1])["waiting"] is True

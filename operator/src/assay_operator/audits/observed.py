@@ -13,7 +13,7 @@ from assay_api.names import ANNOTATION_RERUN, KIND, LABEL_QUEUE, Condition
 from assay_api.result import Progress
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.keys import Key
-from assay_operator.objects.raw import Raw, condition, packed
+from assay_operator.objects.raw import Raw, condition, packed, seconds
 from assay_operator.objects.refusals import Refusal
 from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.objects.seen import Seen
@@ -45,6 +45,9 @@ class Audit:
     complete: bool
     asked: str = ""
     record: bytes | None = None
+    reason: str = ""
+    since: float = 0.0
+    until: float | None = None
 
     @property
     def key(self) -> Key:
@@ -71,6 +74,9 @@ class Audit:
             phase=intern(status.get("phase") or ""),
             verdict=intern(status.get("verdict") or ""),
             complete=condition(status, Condition.COMPLETE).get("status") == "True",
+            reason=intern(condition(status, Condition.READY).get("reason") or ""),
+            since=seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
+            until=seconds(status.get("completionTime")),
         )
 
 

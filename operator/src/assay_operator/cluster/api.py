@@ -92,7 +92,10 @@ class Api:
         return await self._request("GET", _path(resource, namespace, name), {}, seconds=seconds)
 
     async def create(self, resource: Resource, namespace: str, body: Raw, seconds: float = SECONDS) -> Raw:
-        """Create an object and return it as it stands."""
+        """Create an object and return it as it stands.
+
+        One that is there already (409) is no failure: names are digests, so it is the one that was wanted.
+        """
         return await self._write("POST", _path(resource, namespace), MANAGER, body, JSON, seconds)
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: Raw, seconds: float = SECONDS) -> Raw:
@@ -169,7 +172,8 @@ class Api:
             self._failed(method, 0)
             raise ApiError(0, f"{method} {path}: {type(error).__name__}: {error}") from error
         if response.status >= 400:
-            self._failed(method, response.status)
+            if (method, response.status) != ("POST", 409):
+                self._failed(method, response.status)
             raise ApiError(response.status, _message(data, response.status))
         answer: Raw = json.loads(data)
         return answer

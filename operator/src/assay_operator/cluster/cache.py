@@ -7,7 +7,7 @@ answer, so that a pass sees its own deeds before the watch tells of them.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from assay_api.names import Phase
@@ -15,6 +15,12 @@ from assay_operator.objects.keys import Group, Key
 from assay_operator.objects.kind import Item, Kinds, Place
 from assay_operator.objects.resources import JOBS, PODS, Resource
 from assay_operator.objects.seen import Memory, Parent, Seen, Versioned
+
+Witness = Callable[[Versioned | None, Versioned], None]
+
+
+def _nobody(before: Versioned | None, now: Versioned) -> None:
+    """Nobody is told."""
 
 
 def newer(version: str, known: Versioned | None) -> bool:
@@ -34,10 +40,15 @@ class Cache:
 
     Args:
         kinds: what there is.
+
+    Attributes:
+        witness: told of every object of ours, and of every child that one of ours owns, as it was known before (None:
+            not at all) and as it is now.
     """
 
     def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
+        self.witness: Witness = _nobody
         self._parents: dict[Key, Parent] = {}
         self._keys: dict[Group, Key] = {}
         self._children: dict[Resource, dict[Group, dict[str, Any]]] = {r: defaultdict(dict) for r in kinds.children}
@@ -62,6 +73,8 @@ class Cache:
             return False
         group[item.value.name] = item.value
         self._count(item, known, item.value)
+        if self._owned(item):
+            self.witness(known, item.value)
         return True
 
     def drop(self, item: Item) -> bool:
@@ -122,6 +135,22 @@ class Cache:
             if key and jobs.get(pod.job) == self._parents[key].uid:
                 yield group, pod
 
+    def _owned(self, item: Item) -> bool:
+        """Whether an object of ours owns a child, or the Job that owns it: labels are anybody's to write."""
+        key, jobs = self._keys.get(item.group), self._children.get(JOBS, {}).get(item.group, {})
+        owner = getattr(item.value, "owner", None)
+        if owner is None:
+            owner = next((job.owner for job in jobs.values() if job.uid == getattr(item.value, "job", None)), None)
+        return key is not None and owner == self._parents[key].uid
+
+    def pods_at_work(self) -> Iterator[tuple[Any, bool]]:
+        """The Pods of Jobs of ours that are not over, and whether each says that it waits for storage."""
+        for group, pod in self.pods_of_jobs():
+            if not pod.over:
+                memory = self._memory.get(group)
+                told = memory.progress.get(pod.job) if memory else None
+                yield pod, bool(told and told.waiting)
+
     def memory(self, of: Group) -> Memory:
         """What is remembered beside the objects, to be added to."""
         return self._memory.setdefault(of, Memory())
@@ -163,6 +192,7 @@ class Cache:
             parent = keep(parent, known)
         self._parents[key] = parent
         self._keys[item.group] = key
+        self.witness(known if known and known.uid == parent.uid else None, parent)
         if parent.complete:
             self._memory.pop(item.group, None)
         elif parent.phase == Phase.SUSPENDED and item.group in self._memory:

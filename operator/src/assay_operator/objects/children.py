@@ -5,11 +5,12 @@ Thousands of objects are kept in memory, so each is read once from its raw form 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from assay_api.names import LABEL_QUEUE, LABEL_RUN, LABEL_TASK
+from assay_api.names import LABEL_KIND, LABEL_QUEUE, LABEL_RUN, LABEL_TASK
 from assay_operator.objects.kind import ChildKind
 from assay_operator.objects.raw import Raw, condition, first, owner, time, time_or_none
 from assay_operator.objects.resources import JOBS, PODS
@@ -37,6 +38,7 @@ class Job:
     deleting: bool = False
     suspended: bool = False
     queue: str | None = None
+    kind: str = ""
     active: int = 0
     failed: int = 0
     succeeded: bool = False
@@ -68,6 +70,7 @@ class Job:
             deleting="deletionTimestamp" in meta,
             suspended=bool(spec.get("suspend")),
             queue=labels.get(LABEL_QUEUE),
+            kind=sys.intern(labels.get(LABEL_KIND, "")),
             active=int(status.get("active") or 0),
             failed=int(status.get("failed") or 0),
             succeeded=complete.get("status") == "True",
@@ -109,6 +112,7 @@ class Pod:
     exit_reason: str = ""
     message: str = ""
     ended: datetime | None = None
+    kind: str = ""
 
     @property
     def over(self) -> bool:
@@ -165,6 +169,7 @@ class Pod:
             exit_reason=ended.get("reason", ""),
             message=ended.get("message", ""),
             ended=time_or_none(ended.get("finishedAt")),
+            kind=sys.intern(labels.get(LABEL_KIND, "")),
         )
 
 

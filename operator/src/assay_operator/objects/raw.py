@@ -64,6 +64,14 @@ def time_or_none(text: str | None) -> datetime | None:
     return time(text) if text else None
 
 
+def seconds(text: str | None) -> float | None:
+    """The time in seconds since 1970; None for none, and for what is no time."""
+    try:
+        return time(text).timestamp() if text else None
+    except ValueError:
+        return None
+
+
 def timestamp(now: datetime) -> str:
     """The time as Kubernetes writes it."""
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -56,6 +56,18 @@ class Parent(Versioned, Protocol):
     def verdict(self) -> str:
         """What came of it, in one word, or nothing."""
 
+    @property
+    def reason(self) -> str:
+        """Why it stands there, in one word, or nothing."""
+
+    @property
+    def since(self) -> float:
+        """When its run began, or it was created, in seconds since 1970."""
+
+    @property
+    def until(self) -> float | None:
+        """When its run ended, where it has."""
+
 
 @dataclass(slots=True)
 class Memory:

@@ -6,36 +6,14 @@ Every name begins with `assay_`; a counter ends in `_total`. Our objects are cou
 from __future__ import annotations
 
 import time
-from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from assay_operator.objects.seen import Parent
-
-
-class Objects(Collector):
-    """Objects of one kind by phase and verdict, counted at the time of asking.
-
-    Args:
-        word: the word for one of them.
-        objects: all of them.
-    """
-
-    def __init__(self, word: str, objects: Callable[[], Iterable[Parent]]) -> None:
-        self._word, self._objects = word, objects
-
-    def collect(self) -> Iterator[Metric]:
-        """The one family of metrics."""
-        said = f"{self._word.capitalize()}s by phase and verdict."
-        family = GaugeMetricFamily(f"assay_{self._word}s", said, labels=["phase", "verdict"])
-        for (phase, verdict), count in sorted(Tally((o.phase, o.verdict) for o in self._objects()).items()):
-            family.add_metric([phase or "New", verdict or "None"], count)
-        yield family
+from assay_operator.process.census import AtWork, PodsAtWork, Standing
+from assay_operator.process.outcomes import Outcomes
 
 
 class Metrics:
@@ -74,10 +52,18 @@ class Metrics:
             "assay_resync_healed_total", "Objects that the watch had missed and a listing brought.", registry=registry
         )
 
-    def watch(self, objects: Mapping[str, Callable[[], Iterable[Parent]]], depth: Callable[[], float]) -> None:
-        """Count the objects of each kind, by the word for one, and the depth of the queue from now on."""
+        self.outcomes = Outcomes(registry)
+
+    def watch(
+        self,
+        objects: Mapping[str, Callable[[], Iterable[Parent]]],
+        at_work: Callable[[], Iterable[AtWork]],
+        depth: Callable[[], float],
+    ) -> None:
+        """Count objects of each kind, by the word for one, Pods at work and the depth of the queue from now on."""
         for word, every in objects.items():
-            self.registry.register(Objects(word, every))
+            self.registry.register(Standing(word, every, time.time))
+        self.registry.register(PodsAtWork(at_work))
         self.depth.set_function(depth)
 
     def failed(self, verb: str, code: int) -> None:

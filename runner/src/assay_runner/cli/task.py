@@ -96,7 +96,7 @@ def _run(task: Task) -> TaskResult:
             except OSError as error:
                 tracker.note(f"progress cannot be served on port {port}: {error.strerror}")
         scratch = stack.enter_context(scratch_folder())
-        store = open_store(task.spec.storage, None, tracker.note)
+        store = open_store(task.spec.storage, None, tracker.waits)
         stack.enter_context(mirrored(task, store))
         context = Context(store, scratch, tracker, reproduce=_reproduce(task), reports=_reports())
         try:

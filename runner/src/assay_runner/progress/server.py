@@ -23,7 +23,8 @@ def served(tracker: Tracker, task: str, port: int) -> Iterator[int]:
 
         def do_GET(self) -> None:
             known = self.path.split("?")[0] == PROGRESS_PATH
-            body = as_progress(tracker.now, task).model_dump_json(by_alias=True).encode() if known else b"not found\n"
+            now = as_progress(tracker.now, task, waiting=tracker.waiting)
+            body = now.model_dump_json(by_alias=True).encode() if known else b"not found\n"
             self.send_response(200 if known else 404)
             self.send_header("Content-Type", "application/json" if known else "text/plain")
             self.send_header("Content-Length", str(len(body)))
@@ -54,8 +55,8 @@ def served(tracker: Tracker, task: str, port: int) -> Iterator[int]:
             thread.join()
 
 
-def as_progress(now: Snapshot, task: str) -> result.Progress:
+def as_progress(now: Snapshot, task: str, *, waiting: bool = False) -> result.Progress:
     """The contract's form of a snapshot."""
     return result.Progress(
-        task=task, stage=now.stage, done=now.done, total=now.total, unit=now.unit, message=now.message
+        task=task, stage=now.stage, done=now.done, total=now.total, unit=now.unit, message=now.message, waiting=waiting
     )

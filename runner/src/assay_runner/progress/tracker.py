@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from assay_runner import journal
 
 _MESSAGE: Final = 200
+# A pause and an attempt that ends in silence take less.
+_WAITS_SECONDS: Final = 90.0
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Snapshot:
         total: units in all, where known.
         unit: what is counted.
         message: what is happening, in a few words.
+        waits_until: until when, on the monotonic clock, the storage counts as not answering.
     """
 
     subject: str = ""
@@ -30,6 +35,7 @@ class Snapshot:
     total: int | None = None
     unit: str = ""
     message: str = ""
+    waits_until: float = 0.0
 
     @property
     def title(self) -> str:
@@ -63,9 +69,9 @@ class View(Protocol):
 class Tracker:
     """Keeps the numbers (`assay_runner.tensors.Progress`) and shows them; may be used from several threads."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, clock: Callable[[], float] = time.monotonic) -> None:
         """Show everything to `view`."""
-        self._view = view
+        self._view, self._clock = view, clock
         self._now = Snapshot()
         self._lock = threading.Lock()
 
@@ -90,12 +96,24 @@ class Tracker:
         """See `Progress`."""
         journal.alive()
         with self._lock:
-            self._now = replace(self._now, done=self._now.done + units)
+            self._now = replace(self._now, done=self._now.done + units, waits_until=0.0)
             self._view.update(self._now)
 
     def note(self, message: str) -> None:
         """See `Progress`."""
         journal.alive()
         with self._lock:
-            self._now = replace(self._now, message=message[:_MESSAGE])
+            self._now = replace(self._now, message=message[:_MESSAGE], waits_until=0.0)
             self._view.note(self._now)
+
+    def waits(self, message: str) -> None:
+        """The storage does not answer and is tried again, in a few words; nobody says when it answers again."""
+        journal.alive()
+        with self._lock:
+            self._now = replace(self._now, message=message[:_MESSAGE], waits_until=self._clock() + _WAITS_SECONDS)
+            self._view.note(self._now)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the storage was said not to answer within the time that one more try takes."""
+        return self._clock() < self._now.waits_until

@@ -1,0 +1,106 @@
+"""What Jobs, Pods and runs came to, counted when this process sees it happen.
+
+Every label has few values: kinds of task come from the plan's table, whatever a Pod's own label says.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeGuard
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from assay_api.names import ExitCode, Reason
+from assay_api.plan import KINDS
+from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.refusals import REFUSALS
+from assay_operator.objects.seen import Parent, Versioned
+
+ENDS: Final = ("Succeeded", "OutOfMemory", "Unavailable", "InvalidInput", "Disrupted", "Failed")
+# What a run can end with, as the reason of Ready.
+REASONS: Final = (
+    Reason.PASSED, Reason.BREACHED, Reason.INCONCLUSIVE, Reason.INVALID_INPUT, Reason.ERROR, Reason.OUT_OF_MEMORY,
+    Reason.CONFIG_ERROR, Reason.IMAGE_UNAVAILABLE, Reason.UNSCHEDULABLE, Reason.DEADLINE_EXCEEDED, Reason.PENDING,
+)  # fmt: skip
+OTHER: Final = "Other"
+VERDICTS: Final = ("Passed", "Failed", "Inconclusive", "None")
+# From seconds on a CPU to a day of engine builds.
+BUCKETS: Final = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
+
+
+def pod_end(pod: Pod) -> str:
+    """How a Pod that is over ended, one of `ENDS`."""
+    if pod.phase == "Succeeded":
+        return "Succeeded"
+    if pod.disrupted:
+        return "Disrupted"
+    if pod.out_of_memory:
+        return "OutOfMemory"
+    known = {ExitCode.UNAVAILABLE: "Unavailable", ExitCode.INVALID_INPUT: "InvalidInput"}
+    return known.get(ExitCode(pod.exit_code), "Failed") if pod.exit_code in set(ExitCode) else "Failed"
+
+
+def known_reason(reason: str) -> str:
+    """The reason, where it is one of this version's: a status may say anything."""
+    return reason if reason in set(Reason) else OTHER
+
+
+class Outcomes:
+    """Counters and histograms of what tasks and runs came to.
+
+    Args:
+        registry: where they are served from.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.pods = Counter(
+            "assay_task_pods_total", "Pods of tasks by how they ended.", ["kind", "ended"], registry=registry
+        )
+        self.tasks = Histogram(
+            "assay_task_seconds",
+            "Seconds from the start of a task's Job to its end.",
+            ["kind", "ended"],
+            registry=registry,
+            buckets=BUCKETS,
+        )
+        self.runs = Counter("assay_runs_ended_total", "Runs by the reason of their end.", ["reason"], registry=registry)
+        self.run_seconds = Histogram(
+            "assay_run_seconds", "Seconds of a run.", ["verdict"], registry=registry, buckets=BUCKETS
+        )
+        self.refused = Counter(
+            "assay_jobs_refused_total", "Jobs that the API server would not have.", ["code"], registry=registry
+        )
+        # There from the start, for Prometheus sees no increase in what was not there before.
+        for kind in KINDS:
+            for end in ENDS:
+                self.pods.labels(kind, end)
+        for reason in (*REASONS, OTHER):
+            self.runs.labels(reason)
+        for code in REFUSALS:
+            self.refused.labels(str(code))
+
+    def saw(self, before: Versioned | None, now: Versioned) -> None:
+        """Count what came to its end between two states of an object; None: it was not known before."""
+        if isinstance(now, Pod):
+            if now.over and not (isinstance(before, Pod) and before.over) and now.kind in KINDS:
+                self.pods.labels(now.kind, pod_end(now)).inc()
+        elif isinstance(now, Job):
+            if now.finished and not (isinstance(before, Job) and before.finished) and now.kind in KINDS:
+                self._job_ended(now)
+        elif _is_parent(now) and now.complete and _is_parent(before) and not before.complete:
+            self._run_ended(now)
+
+    def _job_ended(self, job: Job) -> None:
+        if job.started and job.ended:
+            ended = "Failed" if job.failure else "Succeeded"
+            self.tasks.labels(job.kind, ended).observe(max((job.ended - job.started).total_seconds(), 0.0))
+
+    def _run_ended(self, parent: Parent) -> None:
+        self.runs.labels(parent.reason if parent.reason in REASONS else OTHER).inc()
+        if parent.until is not None:
+            verdict = parent.verdict if parent.verdict in VERDICTS else "None"
+            self.run_seconds.labels(verdict).observe(max(parent.until - parent.since, 0.0))
+
+
+def _is_parent(item: Versioned | None) -> TypeGuard[Parent]:
+    """Whether it is an object of a kind of ours: no child has a verdict."""
+    return hasattr(item, "verdict")
