@@ -36,13 +36,17 @@ def test_no_service_without_metrics(chart: Chart) -> None:
     assert not {"Service", "ServiceMonitor"} & set(kinds(chart.render("--set", f"{BOTH},metrics.enabled=false")))
 
 
+def alerts_of(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [rule for group in named(objects, "PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+
+
 def test_alerts_speak_of_metrics_that_there_are(monitored: list[dict[str, Any]]) -> None:
     metrics = Metrics()
     metrics.watch({"audit": lambda: ()}, lambda: (), lambda: 0.0)
     served = set(re.findall(r"# TYPE (assay_\w+)", metrics.text().decode()))
-    (group,) = named(monitored, "PrometheusRule")["spec"]["groups"]
-    assert group["rules"]
-    for rule in group["rules"]:
+    rules = alerts_of(monitored)
+    assert rules
+    for rule in rules:
         assert set(re.findall(r"assay_\w+", rule["expr"])) <= served
         assert 'namespace="assay-system",job="assay-metrics"' in rule["expr"]
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
@@ -53,5 +57,5 @@ def test_alerts_speak_of_metrics_that_there_are(monitored: list[dict[str, Any]])
 @pytest.mark.parametrize(("resync", "late"), [("300", 1200), ("20", 360)])
 def test_lateness_follows_the_resync(chart: Chart, resync: str, late: int) -> None:
     rule = named(chart.render("--set", f"{BOTH},resyncSeconds={resync}"), "PrometheusRule")
-    (alert,) = [r for r in rule["spec"]["groups"][0]["rules"] if r["alert"] == "AssayOperatorNotProgressing"]
+    (alert,) = [r for r in alerts_of([rule]) if r["alert"] == "AssayOperatorNotProgressing"]
     assert alert["expr"].endswith(f"> {late}")

@@ -20,6 +20,8 @@ DEFAULT = [
     "ClusterRole", "ClusterRole", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Deployment",
     "Role", "RoleBinding", "Service", "ServiceAccount",
 ]  # fmt: skip
+# Values that are a map as a whole.
+LEAVES = ("requests", "limits", "labels")
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 
 
@@ -125,7 +127,7 @@ def test_readme_lists_every_value() -> None:
     def paths(values: dict[str, Any], prefix: str = "") -> set[str]:
         found: set[str] = set()
         for key, value in values.items():
-            inner = isinstance(value, dict) and value and key not in ("requests", "limits")
+            inner = isinstance(value, dict) and value and key not in LEAVES
             found |= paths(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}"}
         return found
 

@@ -21,9 +21,23 @@ from pathlib import Path
 
 from tests.lab import LabError, Unavailable, cache_dir, digest_of, step
 
-__all__ = ["containerd", "control_plane", "debian", "find", "helm", "kubectl", "kubernetes", "prepare", "versitygw"]
+__all__ = [
+    "containerd",
+    "control_plane",
+    "debian",
+    "find",
+    "helm",
+    "kubectl",
+    "kubernetes",
+    "prepare",
+    "promtool",
+    "versitygw",
+]
 
 KUBE_SOURCE = Path(__file__).parent / "kube"
+# Prometheus' own module says `exclude`, so `go install` will not have it; as a tool of another module it is built.
+PROMTOOL_SOURCE = Path(__file__).parent / "promtool"
+PROMTOOL = "github.com/prometheus/prometheus/cmd/promtool"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
 MODULES = {
     "versitygw": ("github.com/versity/versitygw@v1.8.0", ("cmd/versitygw",)),
@@ -190,6 +204,18 @@ def helm() -> Path:
     return module("helm") / "helm"
 
 
+@functools.cache
+def promtool() -> Path:
+    """Return Prometheus' promtool, without the service discoveries that rules have no use for."""
+    flags = ("-buildvcs=false", "-trimpath", "-tags", "remove_all_sd", "-ldflags", "-s -w")
+
+    def make(folder: Path) -> None:
+        output = str(folder / "promtool")
+        go("promtool (about 3 minutes)", "build", *flags, "-o", output, PROMTOOL, cwd=PROMTOOL_SOURCE)
+
+    return cached("bin", "promtool", digest_of([PROMTOOL_SOURCE, *flags]), make) / "promtool"
+
+
 def control_plane() -> Path:
     """Return a folder with at least etcd and kube-apiserver: `$KUBEBUILDER_ASSETS` if it has them, else our own."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
@@ -207,5 +233,6 @@ def kubectl() -> Path:
 def prepare() -> None:
     """Build and install everything, saying what takes how long; a second call takes no time."""
     kubernetes()
+    promtool()
     for name in MODULES:
         module(name)

@@ -127,8 +127,8 @@ def test_a_run_that_had_ended_before_it_was_seen_is_not_counted() -> None:
 
 def test_audits_by_namespace_and_reason(seen: Witnessed) -> None:
     seen.put(audit("other", phase="Running", reason="Running"), audit("bogus", phase="Stalled", reason="New and odd"))
-    assert seen.value('assay_audits_by_reason{namespace="team",phase="Running",reason="Running"}') == 2
-    assert seen.value('assay_audits_by_reason{namespace="team",phase="Stalled",reason="Other"}') == 1
+    assert seen.value('assay_audits_by_reason{audit_namespace="team",phase="Running",reason="Running"}') == 2
+    assert seen.value('assay_audits_by_reason{audit_namespace="team",phase="Stalled",reason="Other"}') == 1
 
 
 def test_series_do_not_grow_with_namespaces() -> None:
@@ -137,7 +137,7 @@ def test_series_do_not_grow_with_namespaces() -> None:
         seen.put(audit("one", f"n{index:03}", phase="Pending", reason="Pending"))
     text = seen.metrics.text().decode()
     assert len(re.findall(r"^assay_audits_by_reason{", text, re.MULTILINE)) == MOST_NAMESPACES + 1
-    assert seen.value('assay_audits_by_reason{namespace="(other)",phase="Pending",reason="Pending"}') == 20
+    assert seen.value('assay_audits_by_reason{audit_namespace="(other)",phase="Pending",reason="Pending"}') == 20
 
 
 def ages(clock: list[float], objects: list[Audit]) -> Standing:

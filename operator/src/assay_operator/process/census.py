@@ -52,7 +52,7 @@ class Standing(Collector):
         for (phase, verdict), count in sorted(Tally((o.phase, o.verdict) for o in objects).items()):
             verdicts.add_metric([phase or "New", verdict or "None"], count)
         yield verdicts
-        labels = ["namespace", "phase", "reason"]
+        labels = ["audit_namespace", "phase", "reason"]
         reasons = GaugeMetricFamily(f"assay_{self._word}s_by_reason", f"{what} by namespace and reason.", labels=labels)
         for key, count in sorted(Tally(map(self._place, objects)).items()):
             reasons.add_metric(key, count)
