@@ -157,6 +157,30 @@ TARGET = fields(
         "resources": st.dictionaries(st.sampled_from(["memory", "nvidia.com/gpu"]), QUANTITY, max_size=2),
         "nodeSelector": mostly(st.just({"zone": "a"}), {"zone": 1}, []),
         "tolerations": st.lists(TOLERATION, max_size=2),
+        "requests": st.dictionaries(
+            st.sampled_from(["cpu", "memory", "nvidia.com/gpu", "amd.com/gpu"]), QUANTITY, max_size=2
+        ),
+        "affinity": mostly(
+            st.just({"nodeAffinity": {"anything": [1, {"a": "b"}]}}), [], "near", {"a": 1, "b": 2, "c": 3, "d": 4}
+        ),
+        "topologySpreadConstraints": mostly(st.just([{"maxSkew": 1, "topologyKey": "zone"}]), [1], {}, [{}] * 9),
+        "podLabels": mostly(
+            st.just({"team": "vision", "empty": ""}),
+            {"assay.dev/managed": "true"},
+            {"job-name": "a"},
+            {"batch.kubernetes.io/job-name": "a"},
+            {"a": 1},
+            {"a": "b c"},
+            {"kueue.x-k8s.io/queue-name": "q"},
+            [],
+        ),
+        "podAnnotations": mostly(
+            st.just({"sidecar.istio.io/inject": "false", "a": "x" * 1024}),
+            {"assay.dev/rerun": "1"},
+            {"a": True},
+            {"a": "x" * 1025},
+            {f"a{index}": "" for index in range(33)},
+        ),
         "imagePullSecrets": st.lists(fields({"name": OBJECT}, {}), max_size=2),
         "runtimeClassName": st.just("nvidia"),
         "scratch": QUANTITY,
@@ -222,6 +246,9 @@ SPEC = fields(
         "onBreach": mostly(st.sampled_from(["Fail", "Report"]), "Ignore"),
         "suspend": BOOL,
         "maxParallel": COUNT,
+        "deadlines": mostly(
+            st.sampled_from([{}, {"golden": 60}, {"repair": 1, "summary": 2}]), {"golden": 0}, {"x": 1}, 5
+        ),
         "backoffLimit": mostly(st.sampled_from([0, 3, 20]), -1, 21),
         "activeDeadlineSeconds": COUNT,
         "pendingDeadlineSeconds": COUNT,

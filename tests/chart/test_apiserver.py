@@ -29,7 +29,10 @@ def server() -> Iterator[ApiServer]:
         yield running
 
 
-@pytest.mark.parametrize("values", ["", EVERYTHING, "namespaces={team-a,team-b}"])
+TASKS = "tasks.networkPolicy.enabled=true,tasks.networkPolicy.namespaces={team-a,team-b},metrics.dashboard.enabled=true"
+
+
+@pytest.mark.parametrize("values", ["", EVERYTHING, "namespaces={team-a,team-b}", TASKS])
 def test_dry_run_is_accepted_without_a_warning(chart: Chart, server: ApiServer, values: str) -> None:
     objects = chart.render(*(("--set", values) if values else ()))
     stream = yaml.safe_dump_all(o for o in objects if o["kind"] not in FOREIGN)

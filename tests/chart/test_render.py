@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from assay_api.model import parse, wire_name
 from assay_api.resources import RESOURCES
+from assay_api.target import PodSettings
 from assay_operator.settings import Settings, from_environment
 from tests.chart.conftest import CHART, NAMESPACE, ROOT, Chart, kinds, named
 from tests.lab import images
@@ -106,6 +109,8 @@ def test_names_fit_and_do_not_clash_between_releases(chart: Chart, release: str)
         ("replicas=many", "at '/replicas': got string, want integer"),
         ("log.level=loud", "at '/log/level': value must be one of"),
         ("image.digest=latest", "at '/image/digest': 'latest' does not match pattern"),
+        ("tasks.podLabel.a=b", "at '/tasks': additional properties 'podLabel' not allowed"),
+        ("tasks.affinity=near", "at '/tasks/affinity': got string, want object"),
         ("namespaces={Team_A}", "at '/namespaces/0': 'Team_A' does not match pattern"),
     ],
 )
@@ -173,3 +178,17 @@ def test_operator_accepts_what_the_chart_tells_it(default: list[dict[str, Any]])
         lease_namespace=NAMESPACE,
         identity=settings.identity,
     )
+
+
+def test_what_task_pods_look_like_is_told(chart: Chart) -> None:
+    tasks = {
+        "podLabels": {"team": "ml"}, "podAnnotations": {"a": "b"}, "nodeSelector": {"pool": "ml"},
+        "tolerations": [{"key": "gpu", "operator": "Exists", "tolerationSeconds": 5}],
+        "affinity": {"podAntiAffinity": {"x": [1]}}, "requests": {"cpu": 1, "memory": "1Gi"},
+        "topologySpreadConstraints": [{"maxSkew": 1}], "priorityClassName": "low",
+    }  # fmt: skip
+    made = chart.render("--set-json", f"tasks={json.dumps(tasks)}")
+    (container,) = named(made, "Deployment")["spec"]["template"]["spec"]["containers"]
+    settings = from_environment({v["name"]: v["value"] for v in container["env"] if "value" in v})
+    assert settings.pods == parse(PodSettings, tasks)
+    assert set(tasks) == {wire_name(PodSettings, field) for field in PodSettings.model_fields}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from assay_api.names import LABEL_MANAGED, PROGRESS_PORT
 from assay_operator.kinds import KINDS
 from tests.chart.conftest import NAMESPACE, Chart, kinds, named
 
@@ -129,3 +131,35 @@ def test_network_policy_names_what_goes_in_and_out(chart: Chart) -> None:
     assert [rule["ports"][0]["port"] for rule in policy["ingress"]] == ["metrics", "probes"]
     outward = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
     assert outward == {53, 443, 6443, 8090}
+
+
+def test_tasks_reach_storage_and_dns_and_only_the_operator_reaches_them(chart: Chart) -> None:
+    values = "tasks.networkPolicy.enabled=true,tasks.networkPolicy.namespaces={team-a,team-b}"
+    made = chart.render("--set", values)
+    policies = [o for o in made if o["kind"] == "NetworkPolicy"]
+    assert [o["metadata"]["namespace"] for o in policies] == ["team-a", "team-b"]
+    pods = named(made, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    for policy in (o["spec"] for o in policies):
+        assert policy["podSelector"] == {"matchLabels": {LABEL_MANAGED: "true"}}
+        (asked,) = policy["ingress"]
+        assert asked["ports"] == [{"port": PROGRESS_PORT, "protocol": "TCP"}]
+        (operator,) = asked["from"]
+        assert operator["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
+        assert operator["podSelector"]["matchLabels"].items() <= pods.items()
+        assert [{port["port"] for port in rule["ports"]} for rule in policy["egress"]] == [{53}, {443}]
+    assert "NetworkPolicy" not in kinds(chart.render())
+
+
+def test_where_tasks_run_must_be_known_to_hold_them(chart: Chart) -> None:
+    done = chart.attempt("template", "assay", str(chart.folder), "--set", "tasks.networkPolicy.enabled=true")
+    assert "tasks.networkPolicy.namespaces must name the namespaces of the audits" in done.stderr
+    both = chart.render("--set", "tasks.networkPolicy.enabled=true,namespaces={team-a}")
+    assert named(both, "NetworkPolicy")["metadata"]["namespace"] == "team-a"
+
+
+def test_storage_inside_the_cluster_can_be_named(chart: Chart) -> None:
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "minio"}}}
+    rule = {"to": [peer], "ports": [{"port": 9000}]}
+    tasks = {"networkPolicy": {"enabled": True, "namespaces": ["a"], "storage": [rule]}}
+    policy = named(chart.render("--set-json", f"tasks={json.dumps(tasks)}"), "NetworkPolicy")
+    assert policy["spec"]["egress"][1:] == [rule]

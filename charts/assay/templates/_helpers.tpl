@@ -74,6 +74,7 @@ subjects:
 - {name: ASSAY_RUNNER_IMAGE, value: {{ include "assay.image" (list . .Values.runner.image) | quote }}}
 - {name: ASSAY_RUNNER_PULL_POLICY, value: {{ .Values.runner.image.pullPolicy | quote }}}
 - {name: ASSAY_RUNNER_SERVICE_ACCOUNT, value: {{ .Values.runner.serviceAccount | quote }}}
+- {name: ASSAY_TASK_PODS, value: {{ include "assay.taskPods" . | quote }}}
 - {name: ASSAY_STORAGE_RETRY_SECONDS, value: {{ if kindIs "invalid" .Values.runner.storageRetrySeconds }}""{{ else }}{{ .Values.runner.storageRetrySeconds | quote }}{{ end }}}
 - {name: ASSAY_NAMESPACES, value: {{ join "," .Values.namespaces | quote }}}
 - {name: ASSAY_WORKERS, value: {{ .Values.workers | quote }}}
@@ -88,6 +89,15 @@ subjects:
 - {name: ASSAY_PROBE_PORT, value: {{ .Values.probes.port | quote }}}
 - {name: ASSAY_LOG_LEVEL, value: {{ .Values.log.level | quote }}}
 - {name: ASSAY_LOG_FORMAT, value: {{ .Values.log.format | quote }}}
+{{- end }}
+
+{{/* What task Pods look like, as JSON; what is empty says nothing. */}}
+{{- define "assay.taskPods" -}}
+{{- $said := dict }}
+{{- range $key := list "podLabels" "podAnnotations" "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "requests" "priorityClassName" }}
+{{- with index $.Values.tasks $key }}{{ $_ := set $said $key . }}{{ end }}
+{{- end }}
+{{- if $said }}{{ toJson $said }}{{ end }}
 {{- end }}
 
 {{/* Labels of an alert: (list root severity) */}}

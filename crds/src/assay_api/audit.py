@@ -20,9 +20,10 @@ from assay_api.candidate import (
     ShapeProfile,
 )
 from assay_api.dataset import Dataset, InputFeed
-from assay_api.fields import Endpoint, LabelValue, ObjectName, Quantity, ShortText, Uri
+from assay_api.fields import Endpoint, ObjectName, ShortText, Uri
 from assay_api.model import LIST_MAP_KEYS, Model, Rule
 from assay_api.remedies import Remedies
+from assay_api.target import Deadlines, LocalRef, PodSettings, Target, Toleration
 
 __all__ = [
     "BACKENDS",
@@ -34,6 +35,7 @@ __all__ = [
     "Calibration",
     "Candidate",
     "Dataset",
+    "Deadlines",
     "EngineRef",
     "Golden",
     "InputFeed",
@@ -41,6 +43,7 @@ __all__ = [
     "LayerPrecision",
     "LocalRef",
     "ModelRef",
+    "PodSettings",
     "Precision",
     "Remedies",
     "ShapeProfile",
@@ -70,13 +73,6 @@ class Golden(Model):
     the same name."""
 
 
-class LocalRef(Model):
-    """Another object in the audit's namespace."""
-
-    name: ObjectName
-    """Its name."""
-
-
 class KeyRef(Model):
     """One key of a ConfigMap in the audit's namespace."""
 
@@ -84,50 +80,6 @@ class KeyRef(Model):
     """Name of the ConfigMap."""
     key: ShortText = "ca.crt"
     """Key in it. Default ca.crt."""
-
-
-class Toleration(Model):
-    """A toleration, as in a Pod."""
-
-    key: ShortText | None = None
-    """Taint key; absent matches all keys."""
-    operator: Literal["Exists", "Equal"] | None = None
-    """How the value is compared. Default Equal."""
-    value: ShortText | None = None
-    """Taint value."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Taint effect; absent matches all."""
-    toleration_seconds: int | None = Field(default=None, ge=0)
-    """For NoExecute: how long the Pod stays."""
-
-
-class Target(Model):
-    """Where tasks run."""
-
-    gpu_products: tuple[LabelValue, ...] = Field(
-        default=(), max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}
-    )
-    """GPU products, as in the node label nvidia.com/gpu.product. Each tensorrt candidate is audited on each; absent: on
-    whichever GPU the scheduler gives."""
-    image: ShortText | None = None
-    """Runner image. Default: the operator's."""
-    resources: dict[str, Quantity] = Field(default={}, max_length=16)
-    """Resource limits (and requests) of every task. GPU resources go to tensorrt candidates only; those get
-    nvidia.com/gpu: 1 where none is named."""
-    node_selector: dict[str, ShortText] = Field(default={}, max_length=32)
-    """Node labels that a task's node must have."""
-    tolerations: tuple[Toleration, ...] = Field(default=(), max_length=32)
-    """Taints that tasks tolerate."""
-    image_pull_secrets: tuple[LocalRef, ...] = Field(
-        default=(), max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["name"]}
-    )
-    """Secrets for pulling the image."""
-    runtime_class_name: ShortText | None = None
-    """RuntimeClass of GPU tasks, for example nvidia."""
-    priority_class_name: ShortText | None = None
-    """PriorityClass of the Pods."""
-    scratch: Quantity = "20Gi"
-    """Size limit of the scratch volume for models, shards and engines. Default 20Gi."""
 
 
 class Storage(Model):
@@ -224,6 +176,8 @@ class AuditSpec(Model):
     """Retries of a task after a failure that a retry can mend. Default 3."""
     active_deadline_seconds: int = Field(default=86_400, ge=1, le=31_536_000)
     """Longest time for one task, waiting included. Default 86400 (a day)."""
+    deadlines: Deadlines = Deadlines()
+    """The same for tasks of one kind, where it is to differ."""
     pending_deadline_seconds: int = Field(default=1_800, ge=1, le=31_536_000)
     """Longest time a task may wait for a node, an image or a secret, or be tried again because storage refuses the
     credentials or what the spec names is not there yet, before the audit stalls. Default 1800."""
@@ -231,7 +185,7 @@ class AuditSpec(Model):
     """Longest time without a sign of life of one step of a task, such as a build. It is then ended, passed over, and
     told in the findings. Default 1800."""
     ttl_seconds_after_finished: int = Field(default=86_400, ge=0, le=31_536_000)
-    """How long finished Jobs and their Pods are kept; the audit itself is never deleted. Default 86400."""
+    """How long finished Jobs and their Pods are kept; the audit itself stays. Default 86400."""
 
     @model_validator(mode="after")
     def _each_check_once(self) -> Self:

@@ -33,6 +33,9 @@ ShortText = Annotated[str, StringConstraints(max_length=253)]
 LABEL_PATTERN: Final = r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 LabelValue = Annotated[str, StringConstraints(pattern=LABEL_PATTERN, min_length=1, max_length=63)]
 """Value of a node label that has one."""
+LABEL_TEXT_PATTERN: Final = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
+LabelText = Annotated[str, StringConstraints(pattern=LABEL_TEXT_PATTERN, max_length=63)]
+"""Value of a label, which may be empty."""
 
 
 ENDPOINT_PATTERN: Final = r"^https?://[^\s/@]+/?$"
@@ -81,6 +84,7 @@ PATTERNS: Final = {
     SHA256_PATTERN: "must be 64 lower-case hexadecimal digits, as sha256sum prints them",
     ENDPOINT_PATTERN: "must be https://host or http://host:port, without a path and without a user or password",
     LABEL_PATTERN: "must be the value of a node label: letters, digits, dashes, dots and underscores, at most 63",
+    LABEL_TEXT_PATTERN: "must be the value of a label: letters, digits, dashes, dots and underscores, at most 63",
     FLAG_PATTERN: "must be the name of a flag in capitals, for example STRICT_NANS",
     IMAGE_PATH_PATTERN: "must be an absolute path in the runner's image",
     QUANTITY_PATTERN: "must be a Kubernetes quantity: a number with a unit or without one, for example 20Gi or 500m",

@@ -122,6 +122,18 @@ class Task(Model):
         return _task_digest(self.run, self.key, self.audit)
 
     @property
+    def deadline_seconds(self) -> int:
+        """Longest time for it, waiting included."""
+        own: int | None = getattr(self.spec.deadlines, self.kind, None)
+        return self.spec.active_deadline_seconds if own is None else own
+
+    @property
+    def deadline_field(self) -> str:
+        """What says so."""
+        own = getattr(self.spec.deadlines, self.kind, None)
+        return "spec.activeDeadlineSeconds" if own is None else f"spec.deadlines.{self.kind}"
+
+    @property
     def folder(self) -> str:
         """URI of the folder of the task's own report; the run's folder where that is the run's report."""
         return self.output if self.about.concludes else f"{self.output.rstrip('/')}/{self.key.replace('@', '.')}"

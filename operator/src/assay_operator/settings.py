@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
+
+from pydantic import ValidationError
+
+from assay_api.model import parse, problems
+from assay_api.target import PodSettings
 
 T = TypeVar("T", int, float)
 
@@ -33,6 +39,8 @@ class Settings:
     """IfNotPresent, Always or Never."""
     runner_service_account: str | None = None
     """ServiceAccount of the task Pods, for audits that name none; None: the namespace's default."""
+    pods: PodSettings = field(default_factory=PodSettings)
+    """What task Pods look like, for audits that do not say."""
     storage_retry_seconds: float | None = None
     """How long task Pods wait for storage that does not answer; None: the runner's own default."""
     namespaces: tuple[str, ...] = ()
@@ -78,6 +86,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         runner_image=image,
         runner_pull_policy=_choice(env, "ASSAY_RUNNER_PULL_POLICY", PULL_POLICIES, "IfNotPresent"),
         runner_service_account=env.get("ASSAY_RUNNER_SERVICE_ACCOUNT", "").strip() or None,
+        pods=_pods(env.get("ASSAY_TASK_PODS", "")),
         storage_retry_seconds=_optional(env, "ASSAY_STORAGE_RETRY_SECONDS", least=0.0),
         namespaces=_namespaces(env.get("ASSAY_NAMESPACES", "")),
         resync_seconds=_number(env, "ASSAY_RESYNC_SECONDS", float, 300.0, least=1.0),
@@ -100,6 +109,17 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
             f"got {settings.lease_seconds:g}, {settings.renew_seconds:g}, {settings.retry_seconds:g}."
         )
     return settings
+
+
+def _pods(text: str) -> PodSettings:
+    try:
+        given = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise SettingsError(f"ASSAY_TASK_PODS takes JSON, as the fields of spec.target; {error}.") from error
+    try:
+        return parse(PodSettings, given)
+    except ValidationError as error:
+        raise SettingsError(f"ASSAY_TASK_PODS: {'; '.join(problems(error))}.") from error
 
 
 def _namespaces(text: str) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ import pytest
 
 from assay_api import names
 from assay_api.plan import Task
-from assay_operator.audits.jobs import job_manifest, job_name, task_json
+from assay_operator.audits.jobs import job_manifest, job_name
 from assay_operator.audits.observed import Audit
+from assay_operator.audits.pods import task_json
 from assay_operator.audits.run import Run, largest_task, run_of
 from assay_operator.kinds import KINDS
 from assay_operator.objects.children import Job, is_gpu

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from assay_api.audit import AuditSpec
 from assay_api.names import ExitCode, Reason
+from assay_api.plan import Task
 from assay_operator.audits.facts import Facts
 from assay_operator.audits.troubles import (
     Trouble,
@@ -37,7 +37,7 @@ def tried_again(facts: Facts) -> Trouble | None:
     if not facts.failed:
         return None
     runs = facts.pod is not None and facts.pod.phase == "Running"
-    return again_trouble(facts.failed, facts.retries, facts.task.spec, runs=runs)
+    return again_trouble(facts.failed, facts.retries, facts.task, runs=runs)
 
 
 def mending_left(facts: Facts) -> float | None:
@@ -63,12 +63,12 @@ def failure(facts: Facts) -> Trouble:
     if error and error.reason == "InvalidInput":
         return Trouble(Reason.INVALID_INPUT, error.message)
     if job.failure == "DeadlineExceeded":
-        seconds = facts.task.spec.active_deadline_seconds
+        seconds, field = facts.task.deadline_seconds, facts.task.deadline_field
         if error and error.again:
-            return Trouble(Reason.ERROR, f"{error.message} (tried for {seconds} s, spec.activeDeadlineSeconds)")
+            return Trouble(Reason.ERROR, f"{error.message} (tried for {seconds} s, {field})")
         return Trouble(
             Reason.DEADLINE_EXCEEDED,
-            f"not done within {seconds} s: raise spec.activeDeadlineSeconds, or give it less to do",
+            f"not done within {seconds} s: raise {field}, or give it less to do",
         )
     if last is None:
         return Trouble(Reason.ERROR, job.failure_message or f"Job {job.name} failed ({job.failure})")
@@ -80,13 +80,13 @@ def failure(facts: Facts) -> Trouble:
     return Trouble(Reason.ERROR, f"{tries}{how_it_ended(last)}")
 
 
-def again_trouble(failed: Sequence[Pod], tries: int, spec: AuditSpec, *, runs: bool) -> Trouble:
+def again_trouble(failed: Sequence[Pod], tries: int, task: Task, *, runs: bool) -> Trouble:
     """Why a task is tried again, and until when.
 
     Args:
         failed: its Pods that failed, of which there is one.
         tries: how many there were.
-        spec: the audit's.
+        task: what it is.
         runs: another one is at work, and may find everything mended.
     """
     last = newest(failed)
@@ -98,8 +98,8 @@ def again_trouble(failed: Sequence[Pod], tries: int, spec: AuditSpec, *, runs: b
         return Trouble(Reason.RETRYING, f"runs again after: {words}")
     again = f"{words}; once that is mended it goes on by itself: it is tried again, with pauses of at most 10 minutes,"
     if error.again == "Outage":
-        return Trouble(Reason.RETRYING, f"{again} for {spec.active_deadline_seconds} s (spec.activeDeadlineSeconds)")
-    until = timestamp(since_outside(failed) + timedelta(seconds=spec.pending_deadline_seconds))
+        return Trouble(Reason.RETRYING, f"{again} for {task.deadline_seconds} s ({task.deadline_field})")
+    until = timestamp(since_outside(failed) + timedelta(seconds=task.spec.pending_deadline_seconds))
     return Trouble(Reason.CONFIG_ERROR, f"{again} until {until} (spec.pendingDeadlineSeconds)")
 
 

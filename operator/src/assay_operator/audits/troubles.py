@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from assay_api.names import LABEL_GPU_PRODUCT, Reason
 from assay_api.plan import Task
 from assay_api.result import TaskError, TaskResult, shorten
-from assay_operator.audits.jobs import gpu_request
 from assay_operator.audits.observed import Observed
+from assay_operator.audits.pods import gpu_request
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.refusals import Refusal
 
