@@ -66,7 +66,7 @@ STORIES = {
 MORE = [
     (
         "AssayStorageTrouble",
-        Story(counted('assay_task_pods_total{kind="golden",ended="Unavailable"}'), 30, 40, (15, 22)),
+        Story(counted('assay_task_pods_total{kind="golden",ended="Outage"}'), 30, 40, (15, 22)),
     ),
     ("AssayAuditsStalled", Story(counted('assay_runs_ended_total{reason="Other"}'), 30, 90, (15,))),
 ]
@@ -79,6 +79,7 @@ CALM = {
     'assay_oldest_audit_seconds{phase="Pending"}': "30x200",
     'assay_task_pods_total{kind="candidate",ended="Disrupted"}': "0+1x200",
     'assay_task_pods_total{kind="candidate",ended="Succeeded"}': "0+1x200",
+    'assay_task_pods_total{kind="golden",ended="Setup"}': "0+1x200",
     'assay_tasks_waiting_for_storage': "0x30 3x1 0x170",
     'assay_operator_leader{pod="a"}': "1x200",
     'assay_operator_leader{pod="b"}': "0x200",

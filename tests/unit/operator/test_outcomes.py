@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from assay_api.result import Progress
+from assay_api.result import Progress, TaskError, TaskResult, to_termination_message
 from assay_operator.audits.observed import Audit
 from assay_operator.cluster.cache import Cache
 from assay_operator.kinds import KINDS
@@ -35,6 +35,11 @@ def audit(name: str = "digits", namespace: str = "team", version: int = 1, **sta
     ready = {"type": "Ready", "status": "False", "reason": status.pop("reason", "")}
     complete = {"type": "Complete", "status": str(status.pop("complete", False))}
     return Audit.of({"metadata": meta, "status": {"conditions": [ready, complete], **status}})
+
+
+def told(again: Literal["Outage", "Setup"] | None) -> str:
+    error = TaskError(reason="Unavailable", message="cannot connect to s3", again=again)
+    return to_termination_message(TaskResult(task="t", error=error))
 
 
 class Witnessed:
@@ -75,6 +80,11 @@ def seen() -> Witnessed:
         ({"exit_code": 137}, "OutOfMemory"),
         ({"exit_code": 137, "disrupted": "EvictionByEvictionAPI"}, "Disrupted"),
         ({"exit_code": 69}, "Unavailable"),
+        ({"exit_code": 75, "message": told("Outage")}, "Outage"),
+        ({"exit_code": 75, "message": told("Setup")}, "Setup"),
+        ({"exit_code": 75, "message": told(None)}, "Unavailable"),
+        ({"exit_code": 75, "message": '{"task": "t", "error": {"again": "Later"}}'}, "Unavailable"),
+        ({"exit_code": 75, "message": "\ud83d garbage"}, "Unavailable"),
         ({"exit_code": 64}, "InvalidInput"),
         ({"exit_code": 70}, "Failed"),
         ({"exit_code": 139}, "Failed"),

@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import Final, TypeGuard
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from pydantic import ValidationError
 
 from assay_api.names import ExitCode, Reason
 from assay_api.plan import KINDS
+from assay_api.result import TaskResult
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.refusals import REFUSALS
 from assay_operator.objects.seen import Parent, Versioned
 
-ENDS: Final = ("Succeeded", "OutOfMemory", "Unavailable", "InvalidInput", "Disrupted", "Failed")
+ENDS: Final = ("Succeeded", "OutOfMemory", "Outage", "Setup", "Unavailable", "InvalidInput", "Disrupted", "Failed")
 # What a run can end with, as the reason of Ready.
 REASONS: Final = (
     Reason.PASSED, Reason.BREACHED, Reason.INCONCLUSIVE, Reason.INVALID_INPUT, Reason.ERROR, Reason.OUT_OF_MEMORY,
@@ -35,8 +37,19 @@ def pod_end(pod: Pod) -> str:
         return "Disrupted"
     if pod.out_of_memory:
         return "OutOfMemory"
+    if pod.exit_code == ExitCode.TRY_LATER:
+        return _told(pod.message)
     known = {ExitCode.UNAVAILABLE: "Unavailable", ExitCode.INVALID_INPUT: "InvalidInput"}
     return known.get(ExitCode(pod.exit_code), "Failed") if pod.exit_code in set(ExitCode) else "Failed"
+
+
+def _told(message: str) -> str:
+    """What has to be mended outside, as the task told it: storage that does not answer, or what an audit names."""
+    try:
+        error = TaskResult.model_validate_json(message).error
+    except ValidationError:
+        return "Unavailable"
+    return (error.again if error else None) or "Unavailable"
 
 
 def known_reason(reason: str) -> str:
