@@ -246,6 +246,7 @@ SPEC = fields(
         "onBreach": mostly(st.sampled_from(["Fail", "Report"]), "Ignore"),
         "suspend": BOOL,
         "maxParallel": COUNT,
+        "priority": mostly(st.sampled_from([0, -1000, 1000]), -1001, 1001, "1", 1.5),
         "deadlines": mostly(
             st.sampled_from([{}, {"golden": 60}, {"repair": 1, "summary": 2}]), {"golden": 0}, {"x": 1}, 5
         ),

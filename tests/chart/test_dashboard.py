@@ -14,6 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from assay_operator.audits.observed import Audit
 from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.kind import Item
+from assay_operator.objects.resources import JOBS
 from assay_operator.process.metrics import Metrics
 from tests.chart.alerts import OF
 from tests.chart.conftest import Chart, kinds, named
@@ -49,9 +51,10 @@ def served() -> str:
     pod = Pod("p", "p", "1", job="j", task="t", created=THEN, kind="golden", phase="Running")
     job = Job("j", "j", "1", owner="u", run="r", task="t", created=THEN, kind="golden", started=THEN)
     metrics.watch({"audit": lambda: [audit]}, lambda: [(pod, False)], lambda: 0.0)
-    metrics.outcomes.saw(pod, replace(pod, phase="Failed"))
-    metrics.outcomes.saw(job, replace(job, succeeded=True, ended=THEN + timedelta(seconds=20)))
-    metrics.outcomes.saw(audit, replace(audit, complete=True, until=audit.since + 30, reason="Passed"))
+    item = Item(JOBS, audit.key.group, job)
+    metrics.outcomes.saw(item, pod, replace(pod, phase="Failed"))
+    metrics.outcomes.saw(item, job, replace(job, succeeded=True, ended=THEN + timedelta(seconds=20)))
+    metrics.outcomes.saw(item, audit, replace(audit, complete=True, until=audit.since + 30, reason="Passed"))
     metrics.reconciles.labels("ok").inc()
     metrics.seconds.observe(0.01)
     metrics.jobs.labels("golden").inc()

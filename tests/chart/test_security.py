@@ -50,6 +50,7 @@ def test_the_table_asks_for_just_this() -> None:
         ("batch", "jobs"): {"get", "list", "watch", "create", "patch", "delete"},
         ("", "pods"): {"get", "list", "watch"},
         ("", "events"): {"list", "create"},
+        ("kueue.x-k8s.io", "workloads"): {"list"},
     }
 
 

@@ -28,6 +28,7 @@ from assay_operator.audits.reconcile import reconcile
 from assay_operator.audits.run import Refused, run_of
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.decision import Decision
+from assay_operator.objects.queued import Queued
 from assay_operator.objects.raw import compact, condition, time
 from assay_operator.objects.refusals import Refusal
 from assay_operator.settings import Settings
@@ -146,8 +147,16 @@ def observed(raw_audit: Raw, seen: Raw) -> Observed:
         },
         hints=seen.get("hints") or {},
         crowded=frozenset(seen.get("crowded") or ()),
+        queued={
+            f"job-{job_name(audit.name, next(t for t in tasks(audit) if t.key == key))}": queued_of(entry)
+            for key, entry in (seen.get("queued") or {}).items()
+        },
         refused={name: refusal_of(entry) for name, entry in (seen.get("refused") or {}).items()},
     )
+
+
+def queued_of(entry: Raw) -> Queued:
+    return Queued(entry["message"], entry["stuck"], time(str(entry.get("since", CREATED))))
 
 
 def refusal_of(entry: Raw) -> Refusal:

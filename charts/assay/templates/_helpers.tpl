@@ -60,6 +60,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [""]
   resources: [events]
   verbs: [list, create]
+# Why Jobs wait in Kueue's queues, where there is a Kueue.
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [list]
 {{- end }}
 
 {{- define "assay.subject" -}}
@@ -75,6 +79,8 @@ subjects:
 - {name: ASSAY_RUNNER_PULL_POLICY, value: {{ .Values.runner.image.pullPolicy | quote }}}
 - {name: ASSAY_RUNNER_SERVICE_ACCOUNT, value: {{ .Values.runner.serviceAccount | quote }}}
 - {name: ASSAY_TASK_PODS, value: {{ include "assay.taskPods" . | quote }}}
+- {name: ASSAY_TASKS_AT_ONCE, value: {{ .Values.tasks.atOnce | int64 | quote }}}
+- {name: ASSAY_TASKS_AT_ONCE_PER_NAMESPACE, value: {{ .Values.tasks.atOncePerNamespace | int64 | quote }}}
 - {name: ASSAY_STORAGE_RETRY_SECONDS, value: {{ if kindIs "invalid" .Values.runner.storageRetrySeconds }}""{{ else }}{{ .Values.runner.storageRetrySeconds | quote }}{{ end }}}
 - {name: ASSAY_NAMESPACES, value: {{ join "," .Values.namespaces | quote }}}
 - {name: ASSAY_WORKERS, value: {{ .Values.workers | quote }}}

@@ -172,6 +172,9 @@ class AuditSpec(Model):
     """True holds the audit: no new task starts, running Jobs are suspended. Changing it is no new run."""
     max_parallel: int = Field(default=4, ge=1, le=256)
     """At most so many Jobs of this audit at once. Default 4."""
+    priority: int = Field(default=0, ge=-1000, le=1000)
+    """Where the operator holds tasks back, because as many run as it may run at once: among the audits of a namespace
+    those with a higher number go first. Changing it is no new run. Default 0."""
     backoff_limit: int = Field(default=3, ge=0, le=20)
     """Retries of a task after a failure that a retry can mend. Default 3."""
     active_deadline_seconds: int = Field(default=86_400, ge=1, le=31_536_000)

@@ -29,7 +29,7 @@ REPAIR: Final = "repair"
 SUMMARY: Final = "summary"
 
 # Fields that steer how a run is carried out and what becomes of it, not what it measures.
-OPERATIONAL = ("suspend", "maxParallel", "onBreach", "ttlSecondsAfterFinished")
+OPERATIONAL = ("suspend", "maxParallel", "priority", "onBreach", "ttlSecondsAfterFinished")
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,12 @@ from assay_operator.cluster.hints import Hints
 from assay_operator.cluster.poster import Poster
 from assay_operator.cluster.progress import Poller
 from assay_operator.cluster.queue import WorkQueue
+from assay_operator.cluster.queues import Queues
 from assay_operator.cluster.resync import Resync
+from assay_operator.cluster.turns import Turns
 from assay_operator.objects.keys import Key
 from assay_operator.objects.kind import Kinds
+from assay_operator.objects.line import Limits
 from assay_operator.objects.seen import Seen
 from assay_operator.process.health import Health
 from assay_operator.process.metrics import Metrics
@@ -54,28 +57,36 @@ class Controller:
         self._configuration, self._kinds, self._settings = configuration, kinds, settings
         self._metrics, self._health = metrics, health
         self.cache = Cache(kinds)
+        limits = Limits(settings.tasks_at_once, settings.tasks_at_once_per_namespace)
+        self.turns = Turns(limits)
+        if limits:
+            self.cache.witnesses.append(self.turns.saw)
         self.queue: WorkQueue[Key] = WorkQueue(time.monotonic, random.random)
         self._poster = Poster(api, kinds, metrics, lambda: self.queue.idle)
         self._applier = Applier(api, kinds, self.cache, metrics, self._poster.post)
         self._hints = Hints(api, time.monotonic, self.queue.add, lambda key: self.cache.seen(key) is not None)
         self._feed = Feed(kinds, self.cache, self.queue)
         self._resync = Resync(api, kinds, self.cache, self._feed, settings.namespaces)
+        self._queues = Queues(api, self.cache, self.queue.add, settings.progress_seconds)
         self._poller = Poller(self.cache, self.queue, settings.progress_seconds)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is begun, in a second or two: another replica waits."""
         objects = {kind.custom.word: partial(self.cache.parents, kind.custom.kind) for kind in self._kinds}
         self._metrics.watch(objects, self.cache.pods_at_work, lambda: self.queue.depth)
+        self._metrics.turns.set_function(lambda: self.turns.waiting)
         self._health.stuck = lambda: self.queue.stuck_seconds
         if not await unless_stopped(self._fill(), stop):
             return
         # What ended before this process came is in nobody's counters twice.
-        self.cache.witness = self._metrics.outcomes.saw
+        self.cache.witnesses.append(self._metrics.outcomes.saw)
         jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [
             self._poster.work,
             self._poller.work,
             self._hints.work,
+            self._queues.work,
             self._heal,
+            lambda: self.turns.work(self.queue.add),
             *[lambda: self.queue.work(self._process)] * self._settings.workers,
             # Last, for kopf ends every task that began after it.
             lambda: watch(self._settings, self._configuration, self._kinds, self._feed, stop),
@@ -145,6 +156,7 @@ class Controller:
         except Exception:
             # Ours: the queue tells it with its traceback and has it tried again.
             self._metrics.reconciles.labels("exception").inc()
+            self.turns.leave(key)
             raise
         else:
             self._metrics.reconciles.labels("ok").inc()
@@ -155,11 +167,13 @@ class Controller:
     async def _pass(self, key: Key, seen: Seen) -> None:
         now, kind = datetime.now(UTC), self._kinds[key.kind]
         seen = self._with_hints(key, seen, kind.silent(seen, now))
+        seen = replace(seen, turn=self.turns.turn(seen.parent))
         decision = kind.reconcile(seen, now, self._settings)
         if decision.requeue_after is not None:
             # Before anything is tried: whatever fails is tried again, and then perhaps too late.
             self.queue.add(key, decision.requeue_after)
-        await self._applier.apply(seen, decision, now)
+        with self.turns.taken(seen.parent, decision):
+            await self._applier.apply(seen, decision, now)
         if seen.refused and not self.cache.memory(key.group).refused:
             self.queue.add(key)
 

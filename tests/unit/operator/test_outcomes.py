@@ -47,7 +47,7 @@ class Witnessed:
 
     def __init__(self) -> None:
         self.metrics, self.cache = Metrics(), Cache(KINDS)
-        self.cache.witness = self.metrics.outcomes.saw
+        self.cache.witnesses.append(self.metrics.outcomes.saw)
         parents = {"audit": lambda: self.cache.parents()}
         self.metrics.watch(parents, self.cache.pods_at_work, lambda: 0.0)
 

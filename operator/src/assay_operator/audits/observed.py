@@ -13,6 +13,8 @@ from assay_api.names import ANNOTATION_RERUN, KIND, LABEL_QUEUE, Condition
 from assay_api.result import Progress
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.keys import Key
+from assay_operator.objects.line import Turn
+from assay_operator.objects.queued import Queued
 from assay_operator.objects.raw import Raw, condition, packed, seconds
 from assay_operator.objects.refusals import Refusal
 from assay_operator.objects.resources import JOBS, PODS
@@ -92,7 +94,9 @@ class Observed:
         progress: what running tasks do, by their Job's UID.
         hints: what events say of a Job or Pod that does not come up, by the object's UID.
         refused: what the API server answered to the creation of a Job, by its name.
+        queued: what Kueue says of Jobs in its queues, by their UID.
         crowded: what nodes keep for tasks of other audits, of cpu and gpu.
+        turn: how many of its tasks the operator lets start now; None: all that want to.
     """
 
     audit: Audit
@@ -102,7 +106,9 @@ class Observed:
     progress: Mapping[str, Progress] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, Refusal] = field(default_factory=dict)
+    queued: Mapping[str, Queued] = field(default_factory=dict)
     crowded: frozenset[str] = frozenset()
+    turn: Turn | None = None
 
     def __post_init__(self) -> None:
         """Leave out the Pods that no Job of the audit controls: labels can be had by anyone who may create a Pod."""
@@ -122,5 +128,7 @@ class Observed:
             progress=seen.progress,
             hints=seen.hints,
             refused={ref.name: refusal for ref, refusal in seen.refused.items()},
+            queued=seen.queued,
             crowded=seen.crowded,
+            turn=None if audit.queue else seen.turn,
         )

@@ -24,6 +24,7 @@ from assay_operator.audits.run import Refused, Run, meaning_of, run_of
 from assay_operator.audits.states import RunStates, run_states
 from assay_operator.audits.status import ended_status, invalid_status, run_status
 from assay_operator.audits.tasks import TaskState
+from assay_operator.audits.turn import in_turn
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.decision import Decision
 from assay_operator.objects.raw import Manifest, unpacked
@@ -64,8 +65,10 @@ def _run_decision(
     states = held_against_candidates(run_states(run, observed, recorded, now))
     wanted = [] if run.spec.suspend else [s for s in _next(states) if _name(audit, s) not in foreign]
     reports = report_digests(states)
+    started = in_turn(states, wanted, _suspensions(run, observed.jobs, audit), observed.turn)
+    wanted = started.tasks
     manifests = tuple(job_manifest(audit, s.task, settings, recovery=s.recover, reports=reports) for s in wanted)
-    states = _with_created(states, {state.task.key for state in wanted}, observed)
+    states = _with_created(started.states, {state.task.key for state in wanted}, observed)
     new = run_status(states, observed, old, now)
     created = [_created_words(state, m["metadata"]["name"]) for state, m in zip(wanted, manifests, strict=True)]
     events = run_events(states, old, new, created, superseded)
@@ -76,8 +79,10 @@ def _run_decision(
         announce=audit.complete,
         create=manifests,
         delete=_jobs(superseded, foreign, (state.job.name for state in states.all if state.stop and state.job)),
-        patch=_suspensions(run, observed.jobs, audit),
+        patch=started.patches,
         events=events,
+        waits=started.waits,
+        priority=run.spec.priority,
         requeue_after=min([*waits, *([FOREIGN_SECONDS] if foreign else [])], default=None),
     )
 

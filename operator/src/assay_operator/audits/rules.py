@@ -18,6 +18,7 @@ from assay_api.status import Entry
 from assay_operator.audits.causes import failure, kept_by, last_of, mending_left, tried_again
 from assay_operator.audits.facts import Facts
 from assay_operator.audits.observed import Observed
+from assay_operator.audits.queueing import queued
 from assay_operator.audits.tasks import TaskState
 from assay_operator.audits.troubles import (
     SILENCE_SECONDS,
@@ -113,14 +114,6 @@ def out_of_memory_again(facts: Facts) -> TaskState | None:
         return None
     trouble = Trouble(Reason.OUT_OF_MEMORY, f"{len(kills)} times {out_of_memory(newest(kills))}")
     return TaskState(facts.task, "Failed", trouble=trouble, job=facts.job, stop=True, retries=len(kills) - 1)
-
-
-def queued(facts: Facts) -> TaskState | None:
-    """Its Job waits in a queue of Kueue's."""
-    if not (facts.job.suspended and facts.job.queue) or facts.observed.audit.deleting:
-        return None
-    trouble = Trouble(Reason.PENDING, f"queued in {facts.job.queue}: Kueue starts it when there is room")
-    return TaskState(facts.task, "Pending", job=facts.job, retries=facts.retries, trouble=trouble)
 
 
 def suspended(facts: Facts) -> TaskState | None:

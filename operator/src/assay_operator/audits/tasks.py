@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from assay_api.plan import Task
@@ -42,6 +42,10 @@ class TaskState:
     recover: bool = False
     stop: bool = False
     check_after: float | None = None
+
+    def with_trouble(self, trouble: Trouble, check_after: float | None = None) -> TaskState:
+        """The same, kept by something that may change without anything being seen to happen."""
+        return replace(self, trouble=trouble, check_after=check_after)
 
     @property
     def over(self) -> bool:

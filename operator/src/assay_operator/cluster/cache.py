@@ -16,11 +16,7 @@ from assay_operator.objects.kind import Item, Kinds, Place
 from assay_operator.objects.resources import JOBS, PODS, Resource
 from assay_operator.objects.seen import Memory, Parent, Seen, Versioned
 
-Witness = Callable[[Versioned | None, Versioned], None]
-
-
-def _nobody(before: Versioned | None, now: Versioned) -> None:
-    """Nobody is told."""
+Witness = Callable[[Item, Versioned | None, Versioned | None], None]
 
 
 def newer(version: str, known: Versioned | None) -> bool:
@@ -42,13 +38,13 @@ class Cache:
         kinds: what there is.
 
     Attributes:
-        witness: told of every object of ours, and of every child that one of ours owns, as it was known before (None:
-            not at all) and as it is now.
+        witnesses: told of every object of ours, and of every child that one of ours owns, as it was known before (None:
+            not at all) and as it is now (None: gone).
     """
 
     def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
-        self.witness: Witness = _nobody
+        self.witnesses: list[Witness] = []
         self._parents: dict[Key, Parent] = {}
         self._keys: dict[Group, Key] = {}
         self._children: dict[Resource, dict[Group, dict[str, Any]]] = {r: defaultdict(dict) for r in kinds.children}
@@ -74,7 +70,7 @@ class Cache:
         group[item.value.name] = item.value
         self._count(item, known, item.value)
         if self._owned(item):
-            self.witness(known, item.value)
+            self._tell(item, known, item.value)
         return True
 
     def drop(self, item: Item) -> bool:
@@ -92,6 +88,7 @@ class Cache:
             del groups[item.group][item.value.name]
             if not groups[item.group]:
                 del groups[item.group]
+        self._tell(item, known, None)
         return True
 
     def known(self, resource: Resource, group: Group, name: str, key: Key | None) -> Versioned | None:
@@ -127,6 +124,13 @@ class Cache:
             for child in list(children.values()):
                 yield group, child
 
+    def own_jobs(self) -> Iterator[tuple[Group, Any]]:
+        """The Jobs that an object of ours owns, with what they belong to."""
+        for group, job in self.children(JOBS):
+            key = self._keys.get(group)
+            if key and job.owner == self._parents[key].uid:
+                yield group, job
+
     def pods_of_jobs(self) -> Iterator[tuple[Group, Any]]:
         """The Pods that a Job controls which an object of ours owns, with what they belong to."""
         jobs = {job.uid: job.owner for _, job in self.children(JOBS)}
@@ -134,6 +138,10 @@ class Cache:
             key = self._keys.get(group)
             if key and jobs.get(pod.job) == self._parents[key].uid:
                 yield group, pod
+
+    def _tell(self, item: Item, before: Versioned | None, now: Versioned | None) -> None:
+        for witness in self.witnesses:
+            witness(item, before, now)
 
     def _owned(self, item: Item) -> bool:
         """Whether an object of ours owns a child, or the Job that owns it: labels are anybody's to write."""
@@ -169,6 +177,7 @@ class Cache:
             results=memory.results,
             progress=memory.progress,
             refused=memory.refused,
+            queued=memory.queued,
             crowded=frozenset(what for what, n in self._all_rooms.items() if n > self._rooms.get((group, what), 0)),
         )
 
@@ -192,7 +201,7 @@ class Cache:
             parent = keep(parent, known)
         self._parents[key] = parent
         self._keys[item.group] = key
-        self.witness(known if known and known.uid == parent.uid else None, parent)
+        self._tell(item, known if known and known.uid == parent.uid else None, parent)
         if parent.complete:
             self._memory.pop(item.group, None)
         elif parent.phase == Phase.SUSPENDED and item.group in self._memory:

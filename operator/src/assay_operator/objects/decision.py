@@ -25,6 +25,8 @@ class Decision(Generic[S]):
         replace: what stands in the status now is none of ours, and goes before it is written.
         announce: write the status before anything else: until then, what is on record tells of an end that was.
         events: events to post, once everything else is done.
+        waits: how many tasks would start besides, had there been room for them.
+        priority: those with more go first where there is not room for all.
         requeue_after: seconds after which to look again even if nothing is seen to happen.
     """
 
@@ -35,4 +37,12 @@ class Decision(Generic[S]):
     replace: bool = False
     announce: bool = False
     events: tuple[Event, ...] = ()
+    waits: int = 0
+    priority: int = 0
     requeue_after: float | None = None
+
+    @property
+    def starts(self) -> int:
+        """How many children begin to run by it: those created, and those no longer suspended."""
+        resumed = sum(change.get("spec", {}).get("suspend") is False for _, change in self.patch)
+        return len(self.create) + resumed

@@ -13,7 +13,7 @@ from assay_api.resources import CustomResource
 from assay_operator.objects.decision import Decision
 from assay_operator.objects.keys import Group, Key
 from assay_operator.objects.raw import Manifest, Raw
-from assay_operator.objects.resources import EVENTS, Resource
+from assay_operator.objects.resources import EVENTS, WORKLOADS, Resource
 from assay_operator.objects.seen import Memory, Parent, Seen, Versioned
 from assay_operator.settings import Settings
 
@@ -180,7 +180,10 @@ class Kinds:
 
     def rights(self) -> dict[tuple[str, str], set[str]]:
         """The verbs that an operator of these kinds needs where it watches, by API group and resource."""
-        needed: dict[tuple[str, str], set[str]] = {(EVENTS.group, EVENTS.plural): {"list", "create"}}
+        needed: dict[tuple[str, str], set[str]] = {
+            (EVENTS.group, EVENTS.plural): {"list", "create"},
+            (WORKLOADS.group, WORKLOADS.plural): {"list"},
+        }
         for kind in self._kinds:
             group, plural = kind.resource.group, kind.resource.plural
             needed |= {(group, plural): set(WATCH), (group, f"{plural}/status"): {"patch"}}

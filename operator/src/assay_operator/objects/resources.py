@@ -41,4 +41,5 @@ class Ref:
 JOBS: Final = Resource("batch/v1", "Job", "jobs")
 PODS: Final = Resource("v1", "Pod", "pods")
 EVENTS: Final = Resource("v1", "Event", "events")
+WORKLOADS: Final = Resource("kueue.x-k8s.io/v1beta1", "Workload", "workloads")
 LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")

@@ -9,6 +9,8 @@ from typing import Any, Final, Protocol
 from assay_api.names import API_VERSION
 from assay_api.result import Progress
 from assay_operator.objects.keys import Key
+from assay_operator.objects.line import Turn
+from assay_operator.objects.queued import Queued
 from assay_operator.objects.raw import Manifest
 from assay_operator.objects.refusals import Refusal
 from assay_operator.objects.resources import Ref, Resource
@@ -77,11 +79,13 @@ class Memory:
         results: termination messages of Pods that succeeded, by their Job's UID; they outlive the Pod.
         progress: what running tasks do, by their Job's UID.
         refused: what the API server answered to the creation of a child. Replaced, never changed.
+        queued: what Kueue says of Jobs in its queues, by their UID. Replaced, never changed.
     """
 
     results: dict[str, str] = field(default_factory=dict)
     progress: dict[str, Progress] = field(default_factory=dict)
     refused: Mapping[Ref, Refusal] = field(default_factory=dict)
+    queued: Mapping[str, Queued] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,9 @@ class Seen:
     Attributes:
         parent: the object.
         children: what bears its label, by resource.
-        results: as in `Memory`, like `progress` and `refused`.
+        results: as in `Memory`, like `progress`, `refused` and `queued`.
         hints: what events say of a Job or Pod that does not come up, by the object's UID.
+        turn: how many of its tasks may start now; None: all that want to.
         crowded: what nodes keep for children of other objects of ours.
     """
 
@@ -102,7 +107,9 @@ class Seen:
     progress: Mapping[str, Progress] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[Ref, Refusal] = field(default_factory=dict)
+    queued: Mapping[str, Queued] = field(default_factory=dict)
     crowded: frozenset[str] = frozenset()
+    turn: Turn | None = None
 
     def uid_of(self, ref: Ref) -> str | None:
         """UID of a child, where it is there."""

@@ -14,6 +14,7 @@ from assay_api.names import ExitCode, Reason
 from assay_api.plan import KINDS
 from assay_api.result import TaskResult
 from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.kind import Item
 from assay_operator.objects.refusals import REFUSALS
 from assay_operator.objects.seen import Parent, Versioned
 
@@ -91,8 +92,8 @@ class Outcomes:
         for code in REFUSALS:
             self.refused.labels(str(code))
 
-    def saw(self, before: Versioned | None, now: Versioned) -> None:
-        """Count what came to its end between two states of an object; None: it was not known before."""
+    def saw(self, item: Item, before: Versioned | None, now: Versioned | None) -> None:
+        """Count what came to its end between two states of an object; None: it was not there before, or is gone."""
         if isinstance(now, Pod):
             if now.over and not (isinstance(before, Pod) and before.over) and now.kind in KINDS:
                 self.pods.labels(now.kind, pod_end(now)).inc()
