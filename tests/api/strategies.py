@@ -254,5 +254,6 @@ SPEC = fields(
         "activeDeadlineSeconds": COUNT,
         "pendingDeadlineSeconds": COUNT,
         "ttlSecondsAfterFinished": COUNT,
+        "deleteSecondsAfterFinished": mostly(st.sampled_from([0, 86400]), -1, "1d"),
     },
 )

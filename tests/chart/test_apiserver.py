@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.chart.conftest import NAMESPACE, Chart, named
+from tests.chart.conftest import NAMESPACE, ROOT, Chart, named
 from tests.lab.apiserver import ApiServer
+from tests.lab.processes import wait_until
 
 FOREIGN = {"ServiceMonitor", "PrometheusRule"}
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
@@ -57,7 +59,8 @@ def test_pod_is_admitted_where_restricted_is_enforced(default: list[dict[str, An
     [
         ("patch", "accuracyaudits.assay.dev/status", "team-a", True),
         ("patch", "accuracyaudits.assay.dev", "team-a", False),
-        ("delete", "accuracyaudits.assay.dev", "team-a", False),
+        ("delete", "accuracyaudits.assay.dev", "team-a", True),
+        ("deletecollection", "accuracyaudits.assay.dev", "team-a", False),
         ("create", "jobs.batch", "team-b", True),
         ("update", "jobs.batch", "team-b", False),
         ("deletecollection", "jobs.batch", "team-b", False),
@@ -85,3 +88,35 @@ def installed(default: list[dict[str, Any]], server: ApiServer) -> ApiServer:
     server.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(default))
     server.kubectl("wait", "--for=condition=Established", "crd/accuracyaudits.assay.dev")
     return server
+
+
+AUDIT: dict[str, Any] = {
+    "apiVersion": "assay.dev/v1alpha1",
+    "kind": "AccuracyAudit",
+    "metadata": {"name": "digits", "namespace": "team-a"},
+    "spec": {
+        "model": {"uri": "s3://models/digits.onnx"},
+        "dataset": {"uri": "s3://datasets/digits/"},
+        "candidates": [{"name": "fp16", "backend": "onnxruntime", "precision": "fp16"}],
+        "artifacts": {"uri": "s3://audits/"},
+    },
+}
+GOOD = {"target": {"image": "registry.example/ml/runner:1"}, "storage": {"secretRef": {"name": "assay-s3"}}}
+
+
+def test_the_documented_policy_holds_audits_to_what_it_names(installed: ApiServer) -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (policy,) = [block for block in blocks if "audits-name-only-these" in block]
+    installed.kubectl("apply", "-f", "-", stdin=policy)
+
+    def refusal(**spec: Any) -> str:
+        audit = {**AUDIT, "spec": {**AUDIT["spec"], **spec}}
+        done = installed.kubectl.attempt("create", "--dry-run=server", "-f", "-", stdin=json.dumps(audit))
+        return done.stderr if done.returncode else ""
+
+    wait_until(lambda: "spec.target.image must be" in refusal(target={"image": "evil:1"}), "the policy to hold", 60)
+    assert "secretRef must be assay-s3" in refusal(storage={"secretRef": {"name": "root"}})
+    assert "serviceAccountName must be assay-tasks" in refusal(storage={"serviceAccountName": "admin"})
+    assert refusal() == ""
+    assert refusal(**GOOD) == ""

@@ -45,7 +45,7 @@ def pod_templates(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def test_the_table_asks_for_just_this() -> None:
     """What an operator may do is read by people who decide whether to let it in."""
     assert KINDS.rights() == {
-        ("assay.dev", "accuracyaudits"): {"get", "list", "watch"},
+        ("assay.dev", "accuracyaudits"): {"get", "list", "watch", "delete"},
         ("assay.dev", "accuracyaudits/status"): {"patch"},
         ("batch", "jobs"): {"get", "list", "watch", "create", "patch", "delete"},
         ("", "pods"): {"get", "list", "watch"},

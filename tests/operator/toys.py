@@ -77,6 +77,7 @@ class Toy:
     reason: str = ""
     since: float = 0.0
     until: float | None = None
+    managed: str = ""
 
     @property
     def name(self) -> str:

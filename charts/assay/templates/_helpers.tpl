@@ -47,7 +47,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "assay.rules" -}}
 - apiGroups: [assay.dev]
   resources: [accuracyaudits]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, delete]
 - apiGroups: [assay.dev]
   resources: [accuracyaudits/status]
   verbs: [patch]
@@ -79,6 +79,7 @@ subjects:
 - {name: ASSAY_RUNNER_PULL_POLICY, value: {{ .Values.runner.image.pullPolicy | quote }}}
 - {name: ASSAY_RUNNER_SERVICE_ACCOUNT, value: {{ .Values.runner.serviceAccount | quote }}}
 - {name: ASSAY_TASK_PODS, value: {{ include "assay.taskPods" . | quote }}}
+- {name: ASSAY_AUDITS_PER_NAMESPACE, value: {{ .Values.audits.keepPerNamespace | int64 | quote }}}
 - {name: ASSAY_TASKS_AT_ONCE, value: {{ .Values.tasks.atOnce | int64 | quote }}}
 - {name: ASSAY_TASKS_AT_ONCE_PER_NAMESPACE, value: {{ .Values.tasks.atOncePerNamespace | int64 | quote }}}
 - {name: ASSAY_STORAGE_RETRY_SECONDS, value: {{ if kindIs "invalid" .Values.runner.storageRetrySeconds }}""{{ else }}{{ .Values.runner.storageRetrySeconds | quote }}{{ end }}}

@@ -189,6 +189,9 @@ class AuditSpec(Model):
     told in the findings. Default 1800."""
     ttl_seconds_after_finished: int = Field(default=86_400, ge=0, le=31_536_000)
     """How long finished Jobs and their Pods are kept; the audit itself stays. Default 86400."""
+    delete_seconds_after_finished: int | None = Field(default=None, ge=0, le=315_360_000)
+    """Delete the audit itself so long after its run ended; what it stored stays. Not done to one that Argo CD, Flux or
+    Helm manages, which would make it again and have it run again. Changing it is no new run. Default: never."""
 
     @model_validator(mode="after")
     def _each_check_once(self) -> Self:

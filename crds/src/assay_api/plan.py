@@ -29,7 +29,14 @@ REPAIR: Final = "repair"
 SUMMARY: Final = "summary"
 
 # Fields that steer how a run is carried out and what becomes of it, not what it measures.
-OPERATIONAL = ("suspend", "maxParallel", "priority", "onBreach", "ttlSecondsAfterFinished")
+OPERATIONAL = (
+    "suspend",
+    "maxParallel",
+    "priority",
+    "onBreach",
+    "ttlSecondsAfterFinished",
+    "deleteSecondsAfterFinished",
+)
 
 
 @dataclass(frozen=True)

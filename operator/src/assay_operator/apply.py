@@ -15,7 +15,7 @@ from assay_api.model import Model, to_wire
 from assay_api.names import LABEL_KIND
 from assay_operator.cluster.api import Api, ApiError
 from assay_operator.cluster.cache import Cache
-from assay_operator.objects.decision import Decision
+from assay_operator.objects.decision import Decision, Why
 from assay_operator.objects.events import Event
 from assay_operator.objects.kind import Kind, Kinds
 from assay_operator.objects.raw import Manifest, Raw
@@ -71,6 +71,8 @@ class Applier:
         if announced or not untold:
             events = tuple(event for event in decision.events if not (event.of_creation and any(fresh)))
             self._post(parent, events, now)
+        if decision.retire:
+            await self._retire(parent, decision.retire)
         if any(fresh):
             raise ChildRefused("; ".join(sorted({refusal.message for refusal in refused.values()})))
 
@@ -151,6 +153,18 @@ class Applier:
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
+
+    async def _retire(self, parent: Parent, why: Why) -> None:
+        """Delete the object itself, unless it was changed since it was looked at."""
+        key, kind = parent.key, self._kinds[parent.key.kind]
+        try:
+            await self._api.delete(kind.resource, key.namespace, key.name, parent.uid, parent.version)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return
+        log.info("deleted, for it is done", extra={kind.custom.word: str(key), "why": why})
+        self._metrics.retired.labels(why).inc()
 
     def _take(self, resource: Resource, raw: Raw) -> None:
         """See at once what was written."""

@@ -27,6 +27,7 @@ from assay_operator.cluster.turns import Turns
 from assay_operator.objects.keys import Key
 from assay_operator.objects.kind import Kinds
 from assay_operator.objects.line import Limits
+from assay_operator.objects.retention import surplus
 from assay_operator.objects.seen import Seen
 from assay_operator.process.health import Health
 from assay_operator.process.metrics import Metrics
@@ -67,6 +68,7 @@ class Controller:
         self._hints = Hints(api, time.monotonic, self.queue.add, lambda key: self.cache.seen(key) is not None)
         self._feed = Feed(kinds, self.cache, self.queue)
         self._resync = Resync(api, kinds, self.cache, self._feed, settings.namespaces)
+        self._surplus: frozenset[Key] = frozenset()
         self._queues = Queues(api, self.cache, self.queue.add, settings.progress_seconds)
         self._poller = Poller(self.cache, self.queue, settings.progress_seconds)
 
@@ -133,8 +135,9 @@ class Controller:
             self._metrics.got_on()
             if healed:
                 log.warning("a listing brought what the watch had missed", extra={"objects": healed})
+            self._surplus = surplus(self.cache.parents(), self._settings.audits_per_namespace)
             for parent in self.cache.parents():
-                if not parent.complete:
+                if not parent.complete or parent.key in self._surplus:
                     self.queue.add(parent.key)
 
     async def _process(self, key: Key) -> None:
@@ -167,7 +170,7 @@ class Controller:
     async def _pass(self, key: Key, seen: Seen) -> None:
         now, kind = datetime.now(UTC), self._kinds[key.kind]
         seen = self._with_hints(key, seen, kind.silent(seen, now))
-        seen = replace(seen, turn=self.turns.turn(seen.parent))
+        seen = replace(seen, turn=self.turns.turn(seen.parent), surplus=key in self._surplus)
         decision = kind.reconcile(seen, now, self._settings)
         if decision.requeue_after is not None:
             # Before anything is tried: whatever fails is tried again, and then perhaps too late.

@@ -52,4 +52,5 @@ AUDITS: Final = Kind(
     unwritable=unwritable,
     silent=silent,
     keep=keep,
+    verbs=("delete",),
 )

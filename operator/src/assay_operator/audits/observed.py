@@ -18,6 +18,7 @@ from assay_operator.objects.queued import Queued
 from assay_operator.objects.raw import Raw, condition, packed, seconds
 from assay_operator.objects.refusals import Refusal
 from assay_operator.objects.resources import JOBS, PODS
+from assay_operator.objects.retention import managed_by
 from assay_operator.objects.seen import Seen
 
 
@@ -50,6 +51,7 @@ class Audit:
     reason: str = ""
     since: float = 0.0
     until: float | None = None
+    managed: str = ""
 
     @property
     def key(self) -> Key:
@@ -79,6 +81,7 @@ class Audit:
             reason=intern(condition(status, Condition.READY).get("reason") or ""),
             since=seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
             until=seconds(status.get("completionTime")),
+            managed=managed_by(meta),
         )
 
 
@@ -97,6 +100,7 @@ class Observed:
         queued: what Kueue says of Jobs in its queues, by their UID.
         crowded: what nodes keep for tasks of other audits, of cpu and gpu.
         turn: how many of its tasks the operator lets start now; None: all that want to.
+        surplus: it is done, and its namespace keeps more such audits than it should.
     """
 
     audit: Audit
@@ -109,6 +113,7 @@ class Observed:
     queued: Mapping[str, Queued] = field(default_factory=dict)
     crowded: frozenset[str] = frozenset()
     turn: Turn | None = None
+    surplus: bool = False
 
     def __post_init__(self) -> None:
         """Leave out the Pods that no Job of the audit controls: labels can be had by anyone who may create a Pod."""
@@ -131,4 +136,5 @@ class Observed:
             queued=seen.queued,
             crowded=seen.crowded,
             turn=None if audit.queue else seen.turn,
+            surplus=seen.surplus,
         )

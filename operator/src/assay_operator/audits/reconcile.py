@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
+from assay_api.audit import AuditSpec
 from assay_api.model import to_wire
 from assay_api.status import AuditStatus, Entry
 from assay_operator.audits.events import end_events, run_events, superseded_events
@@ -20,6 +21,7 @@ from assay_operator.audits.jobs import job_manifest, job_name
 from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.outcome import held_against_candidates, report_digests
 from assay_operator.audits.record import read_status
+from assay_operator.audits.retirement import SOON, retirement
 from assay_operator.audits.run import Refused, Run, meaning_of, run_of
 from assay_operator.audits.states import RunStates, run_states
 from assay_operator.audits.status import ended_status, invalid_status, run_status
@@ -44,14 +46,15 @@ def reconcile(observed: Observed, now: datetime, settings: Settings) -> Decision
         spec, digest = meaning
         if ended := ended_status(spec, observed, old, now):
             delete = _jobs((j.name for j in mine if j.run != digest), _left_over(digest, mine, observed.pods))
-            return _decision(audit, ended, delete=delete, events=end_events(old, ended))
+            decision = _decision(audit, ended, delete=delete, events=end_events(old, ended))
+            return _retiring(decision, spec, ended, observed, now)
     run = run_of(audit)
     superseded = tuple(j.name for j in mine if isinstance(run, Refused) or j.run != run.digest)
     if isinstance(run, Refused):
         new = invalid_status(run.sentences, observed, old, now)
         given_up = superseded_events(superseded, "The spec as it is now cannot be run")
         events = (*given_up, *end_events(old, new))
-        return _decision(audit, new, delete=_jobs(superseded), events=events)
+        return _retiring(_decision(audit, new, delete=_jobs(superseded), events=events), None, new, observed, now)
     return _run_decision(run, observed, old, superseded, now, settings)
 
 
@@ -73,6 +76,8 @@ def _run_decision(
     created = [_created_words(state, m["metadata"]["name"]) for state, m in zip(wanted, manifests, strict=True)]
     events = run_events(states, old, new, created, superseded)
     waits = [state.check_after for state in states.all if state.check_after is not None and not run.spec.suspend]
+    retires = retirement(run.spec, new, observed, now)
+    waits += [each for each in (retires.wait, SOON if retires.why else None) if each is not None]
     return _decision(
         audit,
         new,
@@ -137,6 +142,16 @@ def _left_over(run: str, jobs: Iterable[Job], pods: Iterable[Pod]) -> tuple[str,
 
 def _created_words(state: TaskState, name: str) -> str:
     return f"Job {name} for {state.task.key}{', to read its stored report' if state.recover else ''}"
+
+
+def _retiring(
+    decision: Decision[AuditStatus], spec: AuditSpec | None, status: AuditStatus, observed: Observed, now: datetime
+) -> Decision[AuditStatus]:
+    """The decision about an audit that is done, with its own end; nothing of it is left to be told by then."""
+    retires = retirement(spec, status, observed, now)
+    if decision.status is not None or decision.delete:
+        return replace(decision, requeue_after=SOON if retires.why else retires.wait)
+    return replace(decision, retire=retires.why, requeue_after=retires.wait, events=(*decision.events, *retires.events))
 
 
 def _decision(audit: Audit, status: AuditStatus, **rest: Any) -> Decision[AuditStatus]:

@@ -126,9 +126,10 @@ class Api:
         body = {"metadata": {"resourceVersion": version}, "status": None}
         return await self._write("PATCH", path, MANAGER, body, MERGE_PATCH)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        """Delete an object, and what it owns in the background."""
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, version: str | None = None) -> None:
+        """Delete an object, in this version where one is given, and what it owns in the background."""
+        same = {"uid": uid} | ({"resourceVersion": version} if version else {})
+        body = {"propagationPolicy": "Background", "preconditions": same}
         await self._write("DELETE", _path(resource, namespace, name), {}, body, JSON)
 
     async def _write(

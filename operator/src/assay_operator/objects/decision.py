@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from assay_api.model import Model
 from assay_operator.objects.events import Event
 from assay_operator.objects.raw import Manifest
 from assay_operator.objects.resources import Ref
 
+Why = Literal["ttl", "history"]
 S = TypeVar("S", bound=Model, covariant=True)
 
 
@@ -25,6 +26,7 @@ class Decision(Generic[S]):
         replace: what stands in the status now is none of ours, and goes before it is written.
         announce: write the status before anything else: until then, what is on record tells of an end that was.
         events: events to post, once everything else is done.
+        retire: why the object itself is deleted, once everything else is done, if it is as it was seen; None: it stays.
         waits: how many tasks would start besides, had there been room for them.
         priority: those with more go first where there is not room for all.
         requeue_after: seconds after which to look again even if nothing is seen to happen.
@@ -37,6 +39,7 @@ class Decision(Generic[S]):
     replace: bool = False
     announce: bool = False
     events: tuple[Event, ...] = ()
+    retire: Why | None = None
     waits: int = 0
     priority: int = 0
     requeue_after: float | None = None

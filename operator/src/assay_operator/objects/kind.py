@@ -57,6 +57,7 @@ class Kind:
             None: it is tried again.
         keep: one as a watch brings it, beside what is known of it: what is to be known from now on.
         silent: UIDs of children that do not come up and do not say why: events are asked for.
+        verbs: what the operator does with one besides watching it and writing its status.
     """
 
     custom: CustomResource
@@ -67,6 +68,7 @@ class Kind:
     unwritable: Callable[[Seen, Decision[Model], str, datetime], Decision[Model]] | None = None
     keep: Callable[[Any, Any], Any] | None = None
     silent: Callable[[Seen, datetime], tuple[str, ...]] = _never
+    verbs: tuple[str, ...] = ()
 
     @property
     def resource(self) -> Resource:
@@ -186,7 +188,7 @@ class Kinds:
         }
         for kind in self._kinds:
             group, plural = kind.resource.group, kind.resource.plural
-            needed |= {(group, plural): set(WATCH), (group, f"{plural}/status"): {"patch"}}
+            needed |= {(group, plural): {*WATCH, *kind.verbs}, (group, f"{plural}/status"): {"patch"}}
         for child in self._children.values():
             needed[child.resource.group, child.resource.plural] = {*WATCH, *child.verbs}
         return needed

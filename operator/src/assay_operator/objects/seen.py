@@ -70,6 +70,10 @@ class Parent(Versioned, Protocol):
     def until(self) -> float | None:
         """When its run ended, where it has."""
 
+    @property
+    def managed(self) -> str:
+        """The tool that would make it again where it was deleted, or nothing."""
+
 
 @dataclass(slots=True)
 class Memory:
@@ -98,6 +102,7 @@ class Seen:
         results: as in `Memory`, like `progress`, `refused` and `queued`.
         hints: what events say of a Job or Pod that does not come up, by the object's UID.
         turn: how many of its tasks may start now; None: all that want to.
+        surplus: it is done, and more like it are kept than there should be.
         crowded: what nodes keep for children of other objects of ours.
     """
 
@@ -110,6 +115,7 @@ class Seen:
     queued: Mapping[str, Queued] = field(default_factory=dict)
     crowded: frozenset[str] = frozenset()
     turn: Turn | None = None
+    surplus: bool = False
 
     def uid_of(self, ref: Ref) -> str | None:
         """UID of a child, where it is there."""

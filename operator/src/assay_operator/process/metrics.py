@@ -34,6 +34,7 @@ class Metrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         )
         self.depth = Gauge("assay_queue_depth", "Audits that are due and wait for a pass.", registry=registry)
+        self.retired = Counter("assay_audits_deleted_total", "Audits deleted once done.", ["why"], registry=registry)
         self.turns = Gauge(
             "assay_tasks_waiting_for_turn", "Tasks held back, for as many run as may at once.", registry=registry
         )
