@@ -177,6 +177,7 @@ TARGET = fields(
         "podAnnotations": mostly(
             st.just({"sidecar.istio.io/inject": "false", "a": "x" * 1024}),
             {"assay.dev/rerun": "1"},
+            {"container.apparmor.security.beta.kubernetes.io/task": "unconfined"},
             {"a": True},
             {"a": "x" * 1025},
             {f"a{index}": "" for index in range(33)},

@@ -11,6 +11,8 @@ from assay_api.model import LIST_MAP_KEYS, Model, Rule
 
 OURS = ("assay.dev/", "kueue.x-k8s.io/", "batch.kubernetes.io/")
 """What labels and annotations of a Pod begin with that are not the user's to set."""
+LOOSENING = ("container.apparmor.security.beta.kubernetes.io/", "seccomp.security.alpha.kubernetes.io/")
+"""What annotations begin with that take a Pod's confinement away."""
 THEIRS = ("job-name", "controller-uid")
 """What the Job controller called its own labels before they had a prefix."""
 
@@ -37,13 +39,13 @@ class Toleration(Model):
     """For NoExecute: how long the Pod stays."""
 
 
-def _none_of_ours(field: str, name: str) -> Rule:
-    cel = " && ".join([*(f"!k.startsWith('{prefix}')" for prefix in OURS), *(f"k != '{key}'" for key in THEIRS)])
-    words = f"{', '.join(THEIRS)} and keys that begin with {', '.join(OURS)}"
+def _not_to_set(field: str, name: str, prefixes: tuple[str, ...]) -> Rule:
+    cel = " && ".join([*(f"!k.startsWith('{prefix}')" for prefix in prefixes), *(f"k != '{key}'" for key in THEIRS)])
+    words = f"{', '.join(THEIRS)} and keys that begin with {', '.join(prefixes)}"
     return Rule(
         f"!has(self.{name}) || self.{name}.all(k, {cel})",
-        lambda s: not any(key.startswith(OURS) or key in THEIRS for key in getattr(s, field)),
-        f"{name} cannot hold {words}: Kubernetes and the operator know Pods by them",
+        lambda s: not any(key.startswith(prefixes) or key in THEIRS for key in getattr(s, field)),
+        f"{name} cannot hold {words}: Pods are known, or held, by them",
     )
 
 
@@ -51,8 +53,8 @@ class PodSettings(Model):
     """What a task's Pod looks like: of one audit, or of an installation for all audits that do not say."""
 
     RULES: ClassVar = (
-        _none_of_ours("pod_labels", "podLabels"),
-        _none_of_ours("pod_annotations", "podAnnotations"),
+        _not_to_set("pod_labels", "podLabels", OURS),
+        _not_to_set("pod_annotations", "podAnnotations", (*OURS, *LOOSENING)),
         Rule(
             "!has(self.requests) || self.requests.all(k, !k.startsWith('nvidia.com/') && !k.endsWith('/gpu'))",
             lambda s: not any(key.startswith("nvidia.com/") or key.endswith("/gpu") for key in s.requests),

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from assay_api.model import Model
 from assay_api.names import KIND
+from assay_operator.apply import ChildRefused
 from assay_operator.audits.kind import AUDITS
 from assay_operator.audits.observed import Audit
+from assay_operator.cluster.api import ApiError
 from assay_operator.cluster.turns import Turns
 from assay_operator.objects.children import Job
 from assay_operator.objects.decision import Decision
@@ -202,6 +204,24 @@ def test_a_job_that_is_resumed_takes_a_place() -> None:
     resume = Decision[Model](patch=((Ref(JOBS, "j"), {"spec": {"suspend": False}}),))
     hold = Decision[Model](patch=((Ref(JOBS, "j"), {"spec": {"suspend": True}}),))
     assert (resume.starts, hold.starts, created(3).starts) == (1, 0, 3)
+
+
+@pytest.mark.parametrize(("error", "told"), [(ApiError(0, "away"), False), (ChildRefused("quota"), True)])
+def test_an_api_server_that_is_away_is_not_asked_again_at_once(error: Exception, told: bool) -> None:
+    async def story() -> tuple[list[Key], int]:
+        seen, looked = Watched(Limits(1)), list[Key]()
+        with seen.turns.taken(audit("waits", 1), created(0, waits=1)):
+            pass
+        task = asyncio.create_task(seen.turns.work(looked.append))
+        await asyncio.sleep(0.15)
+        looked.clear()
+        with pytest.raises(type(error)), seen.turns.taken(audit("fails", 2), created(1)):
+            raise error
+        await asyncio.sleep(0.25)
+        task.cancel()
+        return looked, seen.free(audit("waits", 1))
+
+    assert asyncio.run(story()) == ([key("waits")] if told else [], 1)
 
 
 def test_those_whose_turn_it_has_become_are_looked_at() -> None:

@@ -16,6 +16,7 @@ from typing import Final
 
 from assay_api.model import Model
 from assay_api.names import Phase
+from assay_operator.cluster.api import ApiError
 from assay_operator.objects.children import Job
 from assay_operator.objects.decision import Decision
 from assay_operator.objects.keys import Key
@@ -24,6 +25,7 @@ from assay_operator.objects.line import Claim, Limits, Turn, shares
 from assay_operator.objects.seen import Parent, Versioned
 
 BETWEEN_SECONDS: Final = 0.1
+AWAY_SECONDS: Final = 5.0
 
 
 class Turns:
@@ -83,8 +85,15 @@ class Turns:
         self._busy[key.namespace] += decision.starts
         try:
             yield
-        finally:
+        except ApiError:
+            # The API server is away, or somebody was faster: to try at once would be to try for ever.
+            asyncio.get_running_loop().call_later(AWAY_SECONDS, self._changed.set)
+            self._give(key.namespace, decision.starts)
+            raise
+        except BaseException:
             self._free(key.namespace, decision.starts)
+            raise
+        self._free(key.namespace, decision.starts)
 
     def leave(self, key: Key) -> None:
         """It wants nothing more, or cannot be asked."""
@@ -108,7 +117,12 @@ class Turns:
             self._claims[key] = Claim(key, 1, since=parent.since)
 
     def _free(self, namespace: str, places: int) -> None:
+        """Give places back, and have those looked at who wait for them."""
+        self._give(namespace, places)
+        if places:
+            self._changed.set()
+
+    def _give(self, namespace: str, places: int) -> None:
         self._busy[namespace] -= places
         if not self._busy[namespace]:
             del self._busy[namespace]
-        self._changed.set()
