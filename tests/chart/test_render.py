@@ -111,6 +111,8 @@ def test_names_fit_and_do_not_clash_between_releases(chart: Chart, release: str)
         ("image.digest=latest", "at '/image/digest': 'latest' does not match pattern"),
         ("tasks.podLabel.a=b", "at '/tasks': additional properties 'podLabel' not allowed"),
         ("tasks.affinity=near", "at '/tasks/affinity': got string, want object"),
+        ("tasks.atOnce=-1", "at '/tasks/atOnce': minimum: got -1, want 0"),
+        ("audits.keepPerNamespace=ten", "at '/audits/keepPerNamespace': got string, want integer"),
         ("namespaces={Team_A}", "at '/namespaces/0': 'Team_A' does not match pattern"),
     ],
 )
