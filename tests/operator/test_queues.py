@@ -83,6 +83,14 @@ def test_an_audit_in_a_queue_says_what_kueue_says_and_goes_on_when_kueue_starts_
     assert namespace.audit("digits")["status"]["phase"] == "Pending"
     assert namespace.condition("digits", "Ready")["reason"] == "Pending"
     say(namespace, job, "True", "QuotaReserved", "Quota reserved in ClusterQueue all")
+    # As the Job controller has it until it sees that Kueue has started the Job.
+    held = {
+        "type": "Suspended",
+        "status": "True",
+        "reason": "JobSuspended",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    kubelet.set_job(job["metadata"]["name"], conditions=[held])
     namespace("patch", "job", job["metadata"]["name"], "--type=merge", "-p", '{"spec":{"suspend":false}}')
     kubelet.finish(namespace.jobs()["golden"], report=report("golden"))
     namespace.until(lambda: {"fp16", "bf16"} <= set(namespace.jobs()), "the candidates' Jobs")

@@ -144,7 +144,8 @@ class Facts:
     def _waits_since(self) -> datetime:
         pod = self.pod
         if pod is None:
-            return self.job.started or self.job.created
+            # What was suspended, by the spec or in a queue, has not waited for a Pod meanwhile.
+            return self.now if self.job.held else self.job.started or self.job.resumed or self.job.created
         if "Insufficient" not in (pod.unscheduled or ""):
             return pod.created
         others = [p for p in self.observed.pods if p.job != self.job.uid and (p.gpu or not self.task.gpus)]

@@ -24,7 +24,12 @@ def is_gpu(resource: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A child Job."""
+    """A child Job.
+
+    Attributes:
+        held: the Job controller still has it as suspended, whatever its spec says by now.
+        resumed: when the Job controller went on with it, where it was suspended before.
+    """
 
     name: str
     uid: str
@@ -44,6 +49,8 @@ class Job:
     succeeded: bool = False
     failure: str | None = None
     failure_message: str = ""
+    held: bool = False
+    resumed: datetime | None = None
 
     @property
     def finished(self) -> bool:
@@ -56,6 +63,7 @@ class Job:
         meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
         labels = meta.get("labels") or {}
         complete, failed = condition(status, "Complete"), condition(status, "Failed")
+        held = condition(status, "Suspended")
         has_failed = failed.get("status") == "True"
         return Job(
             name=meta["name"],
@@ -76,6 +84,8 @@ class Job:
             succeeded=complete.get("status") == "True",
             failure=(failed.get("reason") or "Failed") if has_failed else None,
             failure_message=failed.get("message", "") if has_failed else "",
+            held=held.get("status") == "True",
+            resumed=time_or_none(held.get("lastTransitionTime")) if held.get("status") == "False" else None,
         )
 
 
