@@ -52,13 +52,17 @@ class Queues:
         self._known: tuple[datetime, Resource] | None = None
 
     async def work(self) -> None:
-        """Ask, for ever."""
+        """Ask, for ever; what keeps it from asking is told once."""
+        told = ""
         while True:
             await asyncio.sleep(self._seconds)
             try:
                 await self.ask_all()
+                told = ""
             except ApiError as error:
-                log.info("Kueue could not be asked about the Jobs in its queues", extra={"error": error.message})
+                if error.message != told:
+                    log.info("Kueue could not be asked about the Jobs in its queues", extra={"error": error.message})
+                told = error.message
 
     async def ask_all(self) -> None:
         """Ask once about every Job that waits, and have those looked at of which something new is told.
