@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# What make prints is evaluated (make env), also where another make runs it.
+MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -124,14 +126,20 @@ mutants: .venv/.dev ## Break the code on purpose and see what no test notices (A
 	  awk -F ': ' '{ n[$$2]++ } $$2 !~ /killed|not checked/ { print } END { for (s in n) print s ": " n[s] }'
 
 .PHONY: image
-image: .venv/.dev ## Build both images with buildah (BASE_IMAGE=… for another base) and print where they lie
+image: .venv/.dev ## Build both images with buildah (BASE_IMAGE=… for another base), for that cluster too; prints where they lie
 	@.venv/bin/python -m tests.lab image
 
-.PHONY: cluster down
-cluster: .venv/.dev ## Leave a one-node cluster running; the last line is its kubeconfig
+.PHONY: cluster env down
+cluster: .venv/.dev ## Leave a one-node cluster running, with the images of make image; the last line is its kubeconfig
 	@.venv/bin/python -m tests.lab cluster
+env: .venv/.dev ## Print what a shell needs to work with that cluster: eval "$(make env)"
+	@.venv/bin/python -m tests.lab env
 down: .venv/.dev ## Stop that cluster
 	@.venv/bin/python -m tests.lab down
+
+.PHONY: example-data
+example-data: .venv/.dev ## Put the digits models and data into the S3 store that AWS_ENDPOINT_URL_S3 names
+	@.venv/bin/python -m examples.upload
 
 .PHONY: clean
 clean: ## Remove what make created in this tree (the cache outside of it stays)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -194,3 +196,19 @@ def test_what_task_pods_look_like_is_told(chart: Chart) -> None:
     settings = from_environment({v["name"]: v["value"] for v in container["env"] if "value" in v})
     assert settings.pods == parse(PodSettings, tasks)
     assert set(tasks) == {wire_name(PodSettings, field) for field in PodSettings.model_fields}
+
+
+def helm_lines() -> Iterator[Any]:
+    """The words behind the chart of every `helm install` and `helm upgrade` on a page; every `--set` in its prose."""
+    for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), CHART / "README.md"):
+        text = page.read_text()
+        joined = text.replace("\\\n", " ")
+        found = re.findall(r"^(?:\$ )?helm (?:install|upgrade .*)(?: assay)? charts/assay (.*)$", joined, re.MULTILINE)
+        for words in [*found, *re.findall(r"`(--set [^`]+)`", text)]:
+            yield pytest.param(words, id=f"{page.name}: {words[:50]}")
+
+
+@pytest.mark.parametrize("words", list(helm_lines()))
+def test_the_chart_takes_what_pages_tell_it(chart: Chart, words: str) -> None:
+    only_installing = {"--create-namespace", "--wait", "--reuse-values", "--install"}
+    assert chart.text(*(word for word in shlex.split(words) if word not in only_installing))

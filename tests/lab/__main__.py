@@ -1,7 +1,8 @@
-"""`python -m tests.lab cluster | down | image | prepare`: the lab from the command line.
+"""`python -m tests.lab cluster | env | down | image | prepare`: the lab from the command line.
 
-`cluster` leaves a one-node cluster running and prints its kubeconfig's path as the last line, `down` stops it, `image`
-builds both images and prints where their archives lie, `prepare` only builds and installs what the lab runs.
+`cluster` leaves a one-node cluster running, loads what `image` built, and prints its kubeconfig's path as the last
+line; `env` prints what a shell evaluates to work with it; `down` stops it. `image` builds both images, prints where
+their archives lie, and loads them into the cluster that runs. `prepare` only builds and installs what the lab runs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.lab import LabError, Unavailable, cache_dir, images, say, toolchain
+from tests.lab import LabError, Unavailable, cache_dir, desk, images, say, step, toolchain
 from tests.lab.cluster import Cluster
 
 UNAVAILABLE = 69
@@ -28,16 +29,32 @@ def running() -> Cluster | None:
 
 
 def cluster() -> None:
-    """Leave a cluster running, the one there is or a new one."""
+    """Leave a cluster running, the one there is or a new one, with the images that this tree built."""
     with toolchain.locked("cluster"):
         found = running()
         if not found:
-            found = Cluster(detached=True).start()
+            with step("starting a one-node cluster"):
+                found = Cluster(detached=True).start()
             link().unlink(missing_ok=True)
             link().symlink_to(found.folder)
-    say(f"S3 from here {found.s3.endpoint}, from pods {found.s3_inside.endpoint}; keys and logs in {found.folder}")
+    programs = desk.programs(found)
+    loaded = ", ".join(desk.load(found))
+    say(f"{desk.versions(programs)} are in {programs}")
+    say(f"S3 from here {found.s3.endpoint}, from pods {found.s3_inside.endpoint}; logs in {found.folder}")
+    say(f"images: {loaded}" if loaded else "images: none of ours yet; build and load them with: make image")
+    say('Take all of this into your shell with: eval "$(make env)"')
     say("Stop it with: make down")
     print(found.kubeconfig)
+
+
+def env() -> None:
+    """Print what a shell evaluates to work with the cluster; what fails there too, where none runs."""
+    found = running()
+    if not found:
+        # Or the commands that follow would go to whatever cluster the shell knew before.
+        print("false")
+        raise Unavailable("No cluster is running: start one with make cluster")
+    print(desk.exports(found))
 
 
 def down() -> None:
@@ -50,12 +67,15 @@ def down() -> None:
 
 
 def image() -> None:
-    """Build the operator's and the runner's image."""
+    """Build the operator's and the runner's image, and load them into the cluster that runs."""
     for name, dockerfile in images.OURS.items():
-        print(f"{name} {images.build(Path(dockerfile), name)}")
+        desk.record(name, images.build(Path(dockerfile), name))
+        print(f"{name} {desk.archive(name)}")
+    if found := running():
+        say(f"loaded into the cluster that runs: {', '.join(desk.load(found))}")
 
 
-COMMANDS = {"cluster": cluster, "down": down, "image": image, "prepare": toolchain.prepare}
+COMMANDS = {"cluster": cluster, "env": env, "down": down, "image": image, "prepare": toolchain.prepare}
 
 
 def main(arguments: list[str]) -> int:

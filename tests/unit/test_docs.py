@@ -13,10 +13,11 @@ import yaml
 
 from assay_api.audit import AccuracyAudit
 from assay_api.model import parse
-from assay_api.names import KIND
+from assay_api.names import KIND, Reason
 from assay_runner.checks import CHECKS, parse_checks
 from assay_runner.cli import parser
 from assay_runner.cli.documents import read_audits
+from tests.walk import section, steps
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -76,12 +77,10 @@ def test_every_example_is_valid(path: Path) -> None:
 def command_lines() -> Iterator[Any]:
     for page in PAGES:
         text = page.read_text()
-        lines = [
-            line.strip()
-            for language in ("console", "sh", "bash")
-            for b in blocks(page, language)
-            for line in b.splitlines()
-        ]
+        shells = [b for language in ("shell", "sh", "bash") for b in blocks(page, language)]
+        lines = [line.strip() for b in shells for line in b.splitlines()]
+        # In a console what does not stand behind a prompt is an output, or goes on from the line before.
+        lines += [line.strip() for b in blocks(page, "console") for line in b.splitlines() if line.strip()[:2] == "$ "]
         lines += [span for span in re.findall(r"`([^`\n]+)`", FENCE.sub("", text)) if " -f " in span]
         for line in lines:
             found = re.match(r"(?:\$ )?(?:\S*/)?assay (.*)", line)
@@ -97,6 +96,32 @@ def test_every_command_line_is_one(words: str) -> None:
 def test_the_readme_names_every_check() -> None:
     table = (ROOT / "README.md").read_text().partition("\n## Checks\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(CHECKS)
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    """The audits of a YAML text."""
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def test_the_readme_s_audit_is_the_example_that_passes() -> None:
+    """So that whoever copies it gets what getting-started.md shows of the example."""
+    (shown,) = (document for block in blocks(ROOT / "README.md", "yaml") for document in documents(block))
+    assert [shown] == documents((ROOT / "examples" / "cluster" / "digits-cpu.yaml").read_text())
+
+
+def test_the_readme_s_way_into_a_cluster_is_the_one_that_is_walked() -> None:
+    """tests/e2e walks getting-started.md; the README has some of its commands, in their order."""
+    page = ROOT / "docs" / "getting-started.md"
+    walked = iter([step.command for step in steps(section(page, "## In a cluster"), "page")])
+    shown = [step.command for step in steps(section(ROOT / "README.md", "## In a cluster"), "README.md")]
+    assert len(shown) > 5
+    assert [command for command in shown if command not in walked] == []
+
+
+def test_the_page_says_what_every_reason_means() -> None:
+    table = section(ROOT / "docs" / "getting-started.md", "### When it does not go on")
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| ")]
+    assert set(Reason) - {word for row in rows for word in re.findall(r"`(\w+)`", row)} == set()
 
 
 def test_there_is_something_to_hold_them_to() -> None:

@@ -20,10 +20,12 @@ from assay_api.output_details import LabelAccuracyDetails, OutputDriftDetails, S
 from assay_api.report import Finding, Report, Verdict, to_json
 from assay_api.status import CandidateStatus
 from assay_api.tensor_details import FiniteDetails
+from assay_operator.audits.jobs import TASK_BYTES
+from assay_operator.audits.run import MOST_CANDIDATES
 from assay_runner.checks import CHECKS
 from tests.described import SCHEMA, check_described, undescribed
 from tests.unit.report import engines, samples
-from tools.generate import generated
+from tools.generate import REFERENCE, generated
 
 BUILDERS = (
     samples.passed, samples.failed, samples.inconclusive, samples.emulated, engines.fleet, engines.crowd,
@@ -42,6 +44,15 @@ def drift(**more: Any) -> Finding:
 @pytest.mark.parametrize("path", GENERATED, ids=lambda path: path.name)
 def test_what_is_generated_is_what_the_types_say(path: Any) -> None:
     assert path.read_text() == GENERATED[path], "run make generate"
+
+
+def test_the_reference_says_how_much_there_may_be() -> None:
+    page = GENERATED[REFERENCE]
+    assert "| `candidates[]` | required; list of object (1 to 32) |" in page
+    assert "| `candidates[].build.profile[].min[]` | required; list of integer ≥ 0, ≤ 2147483647 (1 to 8) |" in page
+    assert "| `target.resources` | map of quantity ≥ 0 (at most 16) |" in page
+    assert f"\n- At most {MOST_CANDIDATES} candidates" in page
+    assert f"\n- At most {TASK_BYTES // 1024} KiB" in page
 
 
 def test_every_check_has_details_of_its_own_type() -> None:
