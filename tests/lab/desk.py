@@ -54,8 +54,8 @@ def programs(cluster: Cluster) -> Path:
 def versions(folder: Path) -> str:
     """Name kubectl and helm of a folder and their versions in a few words."""
     kubectl = run([folder / "kubectl", "version", "--client"]).splitlines()[0].rpartition(" ")[2]
-    helm = run([folder / "helm", "version", "--template", "{{.Version}}"])
-    return f"kubectl {kubectl} and helm {helm.strip()}"
+    # Built from its module, helm itself knows only the first two numbers.
+    return f"kubectl {kubectl} and helm {toolchain.MODULES['helm'][0].rpartition('@')[2]}"
 
 
 def exports(cluster: Cluster) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab import bases, cache_dir, images
+from tests.lab import bases, cache_dir, desk, images
 from tests.lab.bases import BASE_TAG
 from tests.lab.cluster import Cluster, sweep
 from tests.lab.processes import wait_until
@@ -141,7 +141,14 @@ def test_a_cluster_left_running_is_found_again_and_leaves_nothing(
     left = Cluster.attach(folder)
     assert left is not None
     assert left.kubectl.json("get", "nodes")["items"][0]["metadata"]["name"] == left.node
+    # A shell that takes in what `env` prints asks this cluster, by its own kubectl and helm.
+    ask = 'eval "$("$0" -m tests.lab env)" && kubectl get nodes -o name && helm list -q && echo "$S3_FROM_PODS"'
+    told = subprocess.run(["bash", "-c", ask, sys.executable], capture_output=True, text=True, check=True).stdout
+    assert told == f"node/{left.node}\n{left.s3_inside.endpoint}\n"
     subprocess.run([*run, "down"], check=True)
+    asked = subprocess.run(["bash", "-c", ask, sys.executable], capture_output=True, text=True, check=False)
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert "No cluster is running: start one with make cluster" in asked.stderr
     assert not left.running()
     assert not folder.exists()
     assert Path("/proc/mounts").read_text() == mounts
@@ -172,6 +179,18 @@ def test_a_cluster_dies_with_a_killed_test_run_and_the_next_clears_its_folder(
     sweep()
     assert not folder.exists()
     assert cgroups(folder) == []
+
+
+def test_images_that_were_built_are_loaded_and_no_others(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "BUILT", tmp_path)
+    monkeypatch.setattr(images, "OURS", {BASE_TAG: "", "localhost/never:built": "", "localhost/since:gone": ""})
+    desk.record("localhost/since:gone", tmp_path / "evicted.tar")
+    assert desk.load(cluster) == []
+    for _ in "12":
+        desk.record(BASE_TAG, bases.base())
+        assert desk.load(cluster) == [BASE_TAG]
 
 
 def test_images_of_a_build_run_in_the_cluster(based: Cluster, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from assay_api.names import KIND, Reason
 from assay_runner.checks import CHECKS, parse_checks
 from assay_runner.cli import parser
 from assay_runner.cli.documents import read_audits
+from tests.lab.toolchain import MODULES
 from tests.walk import section, steps
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +117,11 @@ def test_the_readme_s_way_into_a_cluster_is_the_one_that_is_walked() -> None:
     shown = [step.command for step in steps(section(ROOT / "README.md", "## In a cluster"), "README.md")]
     assert len(shown) > 5
     assert [command for command in shown if command not in walked] == []
+
+
+def test_the_page_names_the_helm_that_the_lab_has() -> None:
+    at, _ = MODULES["helm"]
+    assert f"helm {at.partition('@v')[2]} and" in (ROOT / "docs" / "getting-started.md").read_text()
 
 
 def test_the_page_says_what_every_reason_means() -> None:
