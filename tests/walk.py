@@ -99,8 +99,8 @@ class Shell:
 
     def run(self, command: str, seconds: float = 900) -> tuple[int, str]:
         """Run a command and return its exit code and what it printed, errors in their place."""
-        # As pasted: a command that fails ends nothing.
-        script = f"source {self.state}\n{command}\nstatus=$?\nexport -p > {self.state}\nexit $status\n"
+        # As pasted: a command that fails ends nothing, and a variable that is set stays.
+        script = f"source {self.state}\nset -a\n{command}\nstatus=$?\nexport -p > {self.state}\nexit $status\n"
         done = subprocess.run(
             ["/bin/bash", "-c", script], cwd=self.folder, env={}, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=seconds,

@@ -11,6 +11,7 @@ from tests.lab.processes import run
 
 __all__ = ["archive", "exports", "load", "programs", "record", "versions"]
 
+HERE = "127.0.0.1"
 BUILT = ROOT / "build" / "images"
 
 
@@ -73,5 +74,7 @@ def exports(cluster: Cluster) -> str:
         "S3_FROM_PODS": cluster.s3_inside.endpoint,
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in set_to.items()]
+    # Whatever leads out of here by a proxy does not lead to what listens here.
+    lines += [f'export NO_PROXY="{HERE},${{no_proxy:-${{NO_PROXY:-}}}}"', 'export no_proxy="$NO_PROXY"']
     lines += [f'export PATH={shlex.quote(str(programs(cluster)))}:"$PATH"', "unset AWS_PROFILE AWS_SESSION_TOKEN"]
     return "\n".join(lines)

@@ -141,10 +141,14 @@ def test_a_cluster_left_running_is_found_again_and_leaves_nothing(
     left = Cluster.attach(folder)
     assert left is not None
     assert left.kubectl.json("get", "nodes")["items"][0]["metadata"]["name"] == left.node
-    # A shell that takes in what `env` prints asks this cluster, by its own kubectl and helm.
-    ask = 'eval "$("$0" -m tests.lab env)" && kubectl get nodes -o name && helm list -q && echo "$S3_FROM_PODS"'
-    told = subprocess.run(["bash", "-c", ask, sys.executable], capture_output=True, text=True, check=True).stdout
-    assert told == f"node/{left.node}\n{left.s3_inside.endpoint}\n"
+    # A shell that takes in what `env` prints asks this cluster, by its own kubectl and helm, past any proxy.
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    ask = 'set -eu; eval "$("$0" -m tests.lab env)"; kubectl get nodes -o name; helm list -q; echo "$S3_FROM_PODS"'
+    put = '; "$0" -m examples.upload | tail -n 1'
+    told = subprocess.run(["bash", "-c", ask + put, sys.executable], capture_output=True, text=True, check=True).stdout
+    assert told.splitlines()[:2] == [f"node/{left.node}", left.s3_inside.endpoint]
+    assert told.splitlines()[2].startswith("s3://datasets/digits-calib-poor/: 2 files")
     subprocess.run([*run, "down"], check=True)
     asked = subprocess.run(["bash", "-c", ask, sys.executable], capture_output=True, text=True, check=False)
     assert (asked.returncode, asked.stdout) == (1, "")

@@ -18,7 +18,7 @@ $ echo before
 ## Walked
 
 ```console
-$ export WORD=one \\
+$ WORD=one \\
     OTHER=two   # both
 $ echo "$WORD  $OTHER"
 one two
@@ -54,7 +54,7 @@ def test_a_section_ends_at_the_next_heading_that_is_no_deeper(tmp_path: Path) ->
     assert "before" not in text
     assert "Deeper" in text
     assert "after" not in text
-    assert text.splitlines()[9] == PAGE.splitlines()[9] == "$ export WORD=one \\"
+    assert text.splitlines()[9] == PAGE.splitlines()[9] == "$ WORD=one \\"
 
 
 def test_an_output_without_a_command_is_none_to_walk(tmp_path: Path) -> None:
