@@ -33,8 +33,10 @@ SHARED = ("bin", "containers", "images", "locks")
 
 
 def page(name: str, title: str) -> list[Step]:
-    """The commands that a page has below a heading."""
-    return list(steps(section(ROOT / name, title), name))
+    """The commands that a page has below a heading; some, or there would be nothing to hold it to."""
+    found = list(steps(section(ROOT / name, title), name))
+    assert found, f"{name} has no command below {title!r}"
+    return found
 
 
 @pytest.fixture(scope="module")
