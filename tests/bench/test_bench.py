@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from assay_runner.backends.cores import cores
+from assay_runner.cores import cores
 from tests.bench.bare import batches, tapped_model, threads
 from tests.bench.figures import Figure, median_ratio, percentile, report
 from tests.bench.files import DATA, INPUT, MODEL

@@ -12,13 +12,14 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from assay_runner.graphs.documents import load_graph, load_outline, localise, save, weight
+from assay_runner.graphs.documents import load_graph, load_outline, save
 from assay_runner.graphs.fed import fed_in_fp32, typed_outputs
 from assay_runner.graphs.segments import cut
 from assay_runner.graphs.shapes import shape_tensors
 from assay_runner.graphs.sparse import dense
 from assay_runner.graphs.taps import sites, tapped, uses
 from assay_runner.graphs.upstream import fed, upstream
+from assay_runner.graphs.weights import localise, weight
 from tests.models import constant, model, node, value
 
 MODELS = sorted((Path(onnx.backend.test.__file__).parent / "data").rglob("*.onnx"))
@@ -183,3 +184,35 @@ def test_external_weights_of_less_than_a_byte_are_read(kind: str, stated: bool, 
     entries = {"offset": 3} | ({"length": len(data)} if stated else {})
     found = weight(outside("w", inside.data_type, [5], **entries), tmp_path)
     assert found.astype(np.float32).tolist() == [1, 0, 1, 1, 0]
+
+
+def test_weights_in_a_file_of_their_own_stay_there(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "to").mkdir()
+    data = np.arange(4096, dtype=np.float32)
+    file = tmp_path / "from" / "data.bin"
+    file.write_bytes(b"-" * 8 + data.tobytes() + b"-" + data.tobytes())
+    weights = [
+        outside("even", TensorProto.FLOAT, [64, 64], offset=8),
+        outside("odd", TensorProto.FLOAT, [64, 64], offset=8 + data.nbytes + 1),
+        outside("small", TensorProto.FLOAT, [4], offset=8, length=16),
+    ]
+    made = model([node("Identity", "x", "y")], [X], [Y], weights)
+    localise(made, tmp_path / "from", tmp_path / "to", lambda name, array: array)
+    # Elements that do not lie at a multiple of their size are moved to one; the rest is not copied.
+    own, linked = sorted((tmp_path / "to").iterdir(), key=lambda path: path.stat().st_nlink)
+    assert (own.stat().st_size, own.name) == (data.nbytes, "weights.bin")
+    assert linked.samefile(file)
+    for tensor in made.graph.initializer:
+        assert np.array_equal(weight(tensor, tmp_path / "to").reshape(-1), data[: weight(tensor, tmp_path / "to").size])
+
+
+def test_a_link_to_somebodys_file_is_never_written_to(tmp_path: Path) -> None:
+    (tmp_path / "to").mkdir()
+    file = tmp_path / "theirs"
+    file.write_bytes(b"theirs")
+    (tmp_path / "to" / "weights.bin").hardlink_to(file)
+    inside = constant("w", np.ones((64, 64), np.float32))
+    localise(model([node("Identity", "x", "y")], [X], [Y], [inside]), tmp_path, tmp_path / "to")
+    assert file.read_bytes() == b"theirs"
+    assert (tmp_path / "to" / "weights.bin").stat().st_size == 64 * 64 * 4

@@ -12,7 +12,6 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from assay_runner.backends import quantisation
 from assay_runner.backends.schemes import own_pairs
 from assay_runner.errors import InvalidInput
 from assay_runner.graphs.documents import opset
@@ -239,7 +238,7 @@ def test_fp8_of_old_and_new_operator_sets(version: int, tmp_path: Path) -> None:
 def test_weights_too_large_for_one_file_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x = random(32, 4, 9, 9)
     inside = build(loaded(convolutions(), tmp_path / "a"), asked("int8"), tmp_path / "a", Samples({"x": x}))
-    monkeypatch.setattr(quantisation, "INSIDE_LIMIT", 0)
+    monkeypatch.setattr("assay_runner.graphs.weights.INSIDE_LIMIT", 0)
     beside = build(loaded(wide(), tmp_path / "b"), asked("fp8"), tmp_path / "b", Samples({"x": random(8, 64)}))
     assert [path.name for path in inside.path.parent.glob("weights*")] == []
     assert (beside.path.parent / "weights.bin").stat().st_size >= 64 * 64

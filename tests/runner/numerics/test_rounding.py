@@ -106,6 +106,20 @@ def test_weights_that_overflow_are_named(tmp_path: Path) -> None:
     assert any("overflow" in note and "mask" in note for note in built.notes)
 
 
+@pytest.mark.parametrize("precision", DTYPES)
+def test_rounding_is_a_conversion_there_and_back(precision: str) -> None:
+    """Every FP16 number, what lies right between two of them, both neighbours of each, and any bits whatever."""
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    numbers = np.sort(halves[np.isfinite(halves)].astype(np.float64))
+    exact = np.concatenate([numbers, (numbers[1:] + numbers[:-1]) / 2, [65519.996, 65520, 1e38]]).astype(np.float32)
+    near = [exact, *(np.nextafter(exact, np.float32(end)) for end in (-np.inf, np.inf))]
+    any_bits = np.random.default_rng(0).integers(0, 1 << 32, 5_000_000, dtype=np.uint32).view(np.float32)
+    for given_ in (*near, any_bits, any_bits.reshape(1000, -1)[::2, ::3], np.array(0.1, np.float32)):
+        with np.errstate(all="ignore"):
+            wanted = given_.astype(DTYPES[precision]).astype(np.float32)
+        assert bits_equal(rounder(precision)(given_), wanted)
+
+
 @given(st.floats(2.0**-120, 2.0**110, width=32), st.sampled_from([1, -1]))
 def test_tf32_keeps_eleven_bits_to_nearest(size: float, sign: int) -> None:
     x = np.float32(sign * size)

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import pytest
 
-from assay_runner.backends.cores import cores
 from assay_runner.backends.sessions import OrtSession, Purpose, sentence, translated
+from assay_runner.cores import cores
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.tensors import Array
 from tests.models import mlp, model, node, random, value

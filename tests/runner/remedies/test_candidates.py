@@ -191,7 +191,7 @@ def test_what_fails_on_unseen_samples_alone_is_no_case_for_a_search(tmp_path: Pa
 def test_weights_too_large_for_one_file_are_deployed_beside_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assay_runner.backends.quantisation.INSIDE_LIMIT", 1 << 16)
+    monkeypatch.setattr("assay_runner.graphs.weights.INSIDE_LIMIT", 1 << 16)
     weight = random(256, 256) / np.float32(16)
     nodes = [node("MatMul", "x w", "a"), node("Mul", "a far", "b"), node("Mul", "b near", "y")]
     numbers = [constant("far", np.float32(1e5)), constant("near", np.float32(1e-5))]

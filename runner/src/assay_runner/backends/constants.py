@@ -9,7 +9,8 @@ import onnx
 
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.graphs.constants import Upstream, constants, static_shape
-from assay_runner.graphs.documents import save, weight
+from assay_runner.graphs.documents import save
+from assay_runner.graphs.weights import weight
 from assay_runner.tensors import Array
 
 

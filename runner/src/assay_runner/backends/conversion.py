@@ -19,10 +19,11 @@ from onnx import TensorProto
 
 from assay_runner.backends.inspection import inspect
 from assay_runner.errors import CannotBuild
-from assay_runner.graphs.documents import load_graph, load_outline, localise, opset, save
+from assay_runner.graphs.documents import load_graph, load_outline, opset, save
 from assay_runner.graphs.element_types import written
 from assay_runner.graphs.operators import in_full_precision
 from assay_runner.graphs.retype import Retyped, converter, retype
+from assay_runner.graphs.weights import localise
 from assay_runner.tensors import Array, Site
 
 # The oldest operator sets that have the operators used here.

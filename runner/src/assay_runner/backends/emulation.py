@@ -16,11 +16,12 @@ from assay_runner.backends.inspection import inspect
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Guard, Overflow
 from assay_runner.graphs.control_flow import control_flow
-from assay_runner.graphs.documents import load_outline, localise, save
+from assay_runner.graphs.documents import load_outline, save
 from assay_runner.graphs.endings import Downstream
 from assay_runner.graphs.formats import Formats
 from assay_runner.graphs.rounding import CASTS, emulate, rounder
 from assay_runner.graphs.taps import name_of, uses
+from assay_runner.graphs.weights import localise
 from assay_runner.tensors import Array, Site
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -119,6 +120,9 @@ def _check_held(model: onnx.ModelProto, held: Mapping[str, str], name: str) -> N
 
 def overflow(array: Array, rounded: Array) -> float | None:
     """The largest finite value that rounding made infinite; None where there is none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(rounded.sum()):
+            return None  # One pass over what is almost always so.
     gone = np.isinf(rounded) & np.isfinite(array)
     return float(array[gone][np.argmax(np.abs(array[gone]))]) if gone.any() else None
 

@@ -161,7 +161,9 @@ def _quantised(
         own = fp32_model(model.path, folder, DOUBLE)
         told = (f"{kind}: Q/DQ as in the candidate's own model", how, *own.notes)
         return Quantised(own.path, (*told, *paired(model.path, order.held)), None)
-    made = quantised_model(model.path, order.quantisation, calibration, workdir, progress, kind, order.held, model.axes)
+    made = quantised_model(
+        model.path, order.quantisation, calibration, workdir, progress, kind, order.held, model.axes, zeros=False
+    )
     return replace(made, notes=(*made.notes, how))
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import onnx
 
@@ -28,15 +29,17 @@ from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Cut
 from assay_runner.graphs.batch_shapes import FIRST
 from assay_runner.graphs.control_flow import containing
-from assay_runner.graphs.documents import localise, save
+from assay_runner.graphs.documents import save
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.pairs import insert
 from assay_runner.graphs.sample_axes import declared_axes
 from assay_runner.graphs.slots import Chosen, choose
 from assay_runner.graphs.taps import name_of, sites, tapped
+from assay_runner.graphs.weights import localise, packed
 from assay_runner.tensors import Batches, InputAxes, Progress, Site
 
-INSIDE_LIMIT = 1 << 30
+INSIDE: Final = 64 << 20
+"""Bytes of weights that stand inside a model that is built: one with more in it takes memory for every copy."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def quantised_model(
     kind: EightBit = "int8",
     held: Mapping[str, str] = NOTHING,
     inputs: InputAxes = FIRST,
+    zeros: bool = True,
 ) -> Quantised:
     """Write the model with Q/DQ pairs into `folder`.
 
@@ -135,11 +139,12 @@ def quantised_model(
         path: the ONNX model.
         calibration: how ranges are found, or what they are.
         batches: calibration inputs; None where none need to be read.
-        folder: where the model is written: one file, or two where its weights exceed 1 GiB.
+        folder: where the model is written: one file, or more where its weights exceed 64 MiB.
         progress: told how far it is.
         kind: the 8-bit format.
         held: precision by name of the nodes that get no pairs.
         inputs: where the samples of its inputs are.
+        zeros: whether the zero points of large weights are written out.
 
     Raises:
         InvalidInput: nothing in it can be quantised, or all of that is held, the calibration set is empty, a tensor or
@@ -149,9 +154,9 @@ def quantised_model(
         found = _ranges(it, calibration, batches, progress, kind, inputs)
         largest = {name: found[name].end for name in it.wanted}
         cut = cut_of({name: found[name] for name in it.wanted}, calibration.called, it.readers)
-        convert = insert(it.model, it.chosen.slots, largest, kind, it.fixed)
+        convert = insert(it.model, it.chosen.slots, largest, kind, it.fixed, zeros)
         localise(it.model, it.place, _made(it.place / "quantised"), convert)
-        target = packed(save(it.model, it.place / "quantised" / "model.onnx"), folder)
+        target = packed(save(it.model, it.place / "quantised" / "model.onnx"), folder, limit=INSIDE, links=True)
     samples = calibration.found.samples if calibration.found else batches.samples if batches else 0
     notes = quantisation_notes(kind, calibration, samples, largest, it.chosen, it.inside)
     return Quantised(target, (*it.notes, *notes, *cuts(kind, cut), *held_note(kind, it.chosen.held)), cut)
@@ -192,18 +197,6 @@ def quantised_nodes(path: Path, calibration: Quantisation, kind: EightBit, folde
     fixed, floats = Constants(model, folder / "own"), inspect(model, folder / "own").floats
     chosen = choose(model, floats, kind, calibration.per_channel, fixed)
     return frozenset(name_of(model.graph.node[slot.node]) for slot in chosen.slots)
-
-
-def packed(path: Path, folder: Path) -> Path:
-    """The model moved into `folder`, with its weights inside where they are not too large for one file."""
-    target = folder / path.name
-    files = list(path.parent.iterdir())
-    if sum(file.stat().st_size for file in files) <= INSIDE_LIMIT:
-        onnx.save(onnx.load(str(path)), str(target))
-    else:
-        for file in files:
-            file.replace(folder / file.name)
-    return target
 
 
 def _made(folder: Path) -> Path:

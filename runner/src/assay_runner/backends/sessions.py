@@ -15,7 +15,8 @@ import ml_dtypes
 import numpy as np
 import onnxruntime as ort
 
-from assay_runner.backends.cores import cores
+from assay_runner.backends.shared_weights import Shared
+from assay_runner.cores import cores
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
 from assay_runner.tensors import Array, Arrays
 
@@ -79,17 +80,23 @@ def options(purpose: Purpose) -> ort.SessionOptions:
     return chosen
 
 
-def _opened(path: Path, purpose: Purpose) -> ort.InferenceSession:
-    """A session of the model; without optimisation where an optimisation makes what does not run."""
+def _opened(path: Path, purpose: Purpose) -> tuple[ort.InferenceSession, Shared]:
+    """A session of the model; without optimisation where an optimisation makes what does not run.
+
+    With its large weights, which must be kept as long as it is open.
+    """
     chosen = options(purpose)
+    kept = Shared(path, chosen)
+    if kept and purpose is Purpose.PLAIN:
+        chosen.add_session_config_entry("session.disable_prepacking", "1")
     try:
-        return ort.InferenceSession(str(path), chosen, providers=[PROVIDER], disabled_optimizers=INEXACT)
+        return ort.InferenceSession(str(path), chosen, providers=[PROVIDER], disabled_optimizers=INEXACT), kept
     except Exception:  # The runtime's own exception classes have no common base.
         if purpose is Purpose.EXACT:
             raise
         # Some fusions look past a Cast, and give an operator types that it does not have.
         chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        return ort.InferenceSession(str(path), chosen, providers=[PROVIDER])
+        return ort.InferenceSession(str(path), chosen, providers=[PROVIDER]), kept
 
 
 class Refused(InvalidInput):
@@ -127,7 +134,7 @@ class OrtSession:
             Unavailable: it does not fit into memory.
         """
         with translated("the model", path.parent):
-            self._session = _opened(path, purpose)
+            self._session, self._weights = _opened(path, purpose)
         self.types: dict[str, str] = {o.name: o.type for o in self._session.get_outputs()}
         self.ranks: dict[str, int] = {o.name: len(o.shape) for o in self._session.get_outputs() if o.shape}
         self.inputs: dict[str, str] = {i.name: i.type for i in self._session.get_inputs()}
@@ -143,6 +150,7 @@ class OrtSession:
         if not self._outputs:
             # ONNX Runtime takes an empty list of outputs for all of them.
             return {}
+        self._weights.wake()
         with translated("the model"):
             feeds = {name: _fed(inputs[name], kind) for name, kind in self.inputs.items() if name in inputs}
             values = self._session.run_with_ort_values(self._outputs, feeds)

@@ -1,8 +1,9 @@
 """Dear builds kept in the artifact store, addressed by everything they depend on.
 
-ONNX Runtime's calibrated builds are one file each; those without calibration take less time than fetching them would. A
-backend whose builds are always dear keeps two folders of files: what this very build can take again (engines, ranges),
-and what every build on the same device can use (the timing cache: a layer that was timed once is not timed again).
+ONNX Runtime's calibrated builds are a model and, where it is large, a file of weights; those without calibration take
+less time than fetching them would. A backend whose builds are always dear keeps two folders of files: what this very
+build can take again (engines, ranges), and what every build on the same device can use (the timing cache: a layer that
+was timed once is not timed again).
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from assay_runner.digests import cache_key
 from assay_runner.evidence import Cut
 from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.weights import WEIGHTS
 from assay_runner.models.files import external_tensors
+from assay_runner.models.outline import read_outline
+from assay_runner.models.witness import unchanged
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged, EntryRecord, get_file, put_file, put_record, read_record
 from assay_runner.tensors import Extents, Progress
@@ -37,7 +41,7 @@ TIMINGS: Final = "timing"
 
 
 class BuildRecord(EntryRecord):
-    """What was built; its one file is the model."""
+    """What was built; its first file is the model."""
 
     backend: str
     """What built it."""
@@ -146,9 +150,10 @@ def _one_file(request: BuildRequest, workdir: Path, progress: Progress, store: S
 def _made(request: BuildRequest, workdir: Path, progress: Progress, store: Store, folder: str) -> Built:
     built = request.build(workdir, progress)
     told = built.unrounded or built.overflows or built.vanished or built.literal  # Of which a record says nothing.
-    if not told and built.path != request.model.path and _self_contained(built.path):
+    unchanged(request.model.files)
+    if not told and built.path != request.model.path and (files := _own_files(built.path)):
         record = BuildRecord(
-            files=(put_file(store, folder, built.path),),
+            files=tuple(put_file(store, folder, file) for file in files),
             backend=built.backend,
             precision=built.precision,
             emulated=built.emulated,
@@ -164,9 +169,10 @@ def _take(store: Store, folder: str, model: LoadedModel, workdir: Path) -> Built
     record = read_record(store, join(folder, RECORD), BuildRecord, WHAT)
     if record is None:
         return None
-    (file,) = record.files
-    path = workdir / "cached" / file.name
-    get_file(store, folder, file, WHAT, path)
+    home = workdir / "cached"
+    for file in record.files:
+        get_file(store, folder, file, WHAT, home / file.name)
+    path = home / record.files[0].name
     return Built(
         backend=record.backend,
         precision=record.precision,
@@ -182,7 +188,9 @@ def _take(store: Store, folder: str, model: LoadedModel, workdir: Path) -> Built
     )
 
 
-def _self_contained(path: Path) -> bool:
-    import onnx
-
-    return path.suffix == ".onnx" and not any(external_tensors(onnx.load(str(path), load_external_data=False)))
+def _own_files(path: Path) -> tuple[Path, ...]:
+    """The model, and the file with its weights; nothing where some of them lie where no build put them."""
+    if path.suffix != ".onnx":
+        return ()
+    outside = {location for location, _end in external_tensors(read_outline(path))}
+    return (path, *(path.parent / name for name in outside)) if outside <= {WEIGHTS} else ()

@@ -1,40 +1,25 @@
-"""Models of any size: the graph in memory, the weights in one file beside it.
+"""Graphs: read, prepared for whoever looks at them or rewrites them, and written.
 
-A serialised ONNX model ends at 2 GB and a session copies what is inside it. So the first thing done to a model that is
-to be rewritten is to move its weights into `weights.bin`, converted one by one where asked for; everything after that
-handles a few kilobytes.
+Their weights are another matter (`graphs/weights.py`): what is handled here takes kilobytes.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
 import onnx
 import onnx.inliner
-from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from assay_runner.errors import InvalidInput
 from assay_runner.models.outline import read_outline
-from assay_runner.tensors import Array
 
-WEIGHTS = "weights.bin"
-ALIGNMENT = 4096
-INSIDE_BYTES = 1024
 OUTLINES = 8
 DEFAULT_DOMAINS = ("", "ai.onnx")
 FIRST_IMPORTED = 17
-
-# Types of which a byte holds several elements, though numpy gives each one of its own.
-PACKED_BITS: Mapping[str, int] = MappingProxyType({"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "float4_e2m1fn": 4})
-
-Convert = Callable[[str, Array], Array]
 
 
 def load_graph(path: Path) -> onnx.ModelProto:
@@ -105,42 +90,10 @@ def _weights_are_no_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def localise(model: onnx.ModelProto, source: Path, folder: Path, convert: Convert | None = None) -> onnx.ModelProto:
-    """Move the weights of the model into `folder/weights.bin`, in place; returns the model.
-
-    Args:
-        model: as `load_graph` gives it.
-        source: folder in which its external data lie.
-        folder: where derived models will be saved.
-        convert: what becomes of a weight: name and array to array (the same array: unchanged). Applied to the weights
-            of the outer graph; those of subgraphs stay as they are.
-    """
-    _inline_attributes(model.graph, source)
-    outer = {tensor.name for tensor in model.graph.initializer}
-    with (folder / WEIGHTS).open("wb") as file:
-        for tensor in _tensors(model.graph):
-            if convert is not None and tensor.name in outer:
-                _converted(tensor, source, convert)
-            _move(tensor, source, file)
-    return model
-
-
 def save(model: onnx.ModelProto, path: Path) -> Path:
-    """Write a localised model; weights stay in `weights.bin` of the same folder."""
+    """Write a localised model; its weights stay beside it."""
     path.write_bytes(model.SerializeToString())
     return path
-
-
-def weight(tensor: onnx.TensorProto, source: Path) -> Array:
-    """The value of an initialiser; external data are mapped, not read."""
-    if tensor.data_location != onnx.TensorProto.EXTERNAL:
-        return np.asarray(numpy_helper.to_array(tensor))
-    dtype, shape = helper.tensor_dtype_to_np_dtype(tensor.data_type), tuple(tensor.dims)
-    data = _mapped(tensor, source, _size(tensor))
-    if dtype.name in PACKED_BITS:
-        packed = onnx.TensorProto(data_type=tensor.data_type, dims=shape, raw_data=data.tobytes())
-        return np.asarray(numpy_helper.to_array(packed))
-    return np.asarray(data).view(dtype).reshape(shape)
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -231,71 +184,3 @@ def _constants_as_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         del model.graph.node[:]
         model.graph.node.extend(kept)
     return model
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for node in graph.node:
-        for inner in subgraphs(node):
-            yield from _tensors(inner)
-
-
-def _inline_attributes(graph: onnx.GraphProto, source: Path) -> None:
-    """ONNX Runtime reads no external data inside attributes of subgraphs; they are small."""
-    for node in all_nodes(graph):
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_location == onnx.TensorProto.EXTERNAL:
-                attribute.t.CopyFrom(numpy_helper.from_array(weight(attribute.t, source), attribute.t.name))
-
-
-def _converted(tensor: onnx.TensorProto, source: Path, convert: Convert) -> None:
-    if tensor.data_type == onnx.TensorProto.STRING:
-        return
-    old = weight(tensor, source)
-    new = convert(tensor.name, old)
-    if new is not old:
-        tensor.CopyFrom(numpy_helper.from_array(np.asarray(new, order="C"), tensor.name))
-
-
-def _move(tensor: onnx.TensorProto, source: Path, file: BinaryIO) -> None:
-    external = tensor.data_location == onnx.TensorProto.EXTERNAL
-    if tensor.data_type == onnx.TensorProto.STRING or (not external and tensor.ByteSize() < INSIDE_BYTES):
-        return
-    data = _raw(tensor, source)
-    if len(data) < INSIDE_BYTES:
-        del tensor.external_data[:]
-        tensor.data_location = onnx.TensorProto.DEFAULT
-        tensor.raw_data = bytes(data)
-        return
-    file.seek(-(-file.tell() // ALIGNMENT) * ALIGNMENT)
-    offset = file.tell()
-    file.write(data)
-    for field in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "external_data"):
-        tensor.ClearField(field)
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", WEIGHTS), ("offset", str(offset)), ("length", str(len(data)))):
-        tensor.external_data.add(key=key, value=value)
-
-
-def _raw(tensor: onnx.TensorProto, source: Path) -> Any:
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        stated = next((int(entry.value) for entry in tensor.external_data if entry.key == "length"), 0)
-        return _mapped(tensor, source, stated or _size(tensor))
-    if not tensor.raw_data:
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
-    return tensor.raw_data
-
-
-def _mapped(tensor: onnx.TensorProto, source: Path, length: int) -> NDArray[np.uint8]:
-    """The first bytes of external data."""
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    if length == 0:
-        return np.empty(0, np.uint8)
-    return np.memmap(source / entries["location"], np.uint8, "r", int(entries.get("offset", 0)), length)
-
-
-def _size(tensor: onnx.TensorProto) -> int:
-    """Bytes that its elements take: external data need not say, and their file may go on with another tensor."""
-    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    bits = int(math.prod(tensor.dims)) * PACKED_BITS.get(dtype.name, 8 * int(dtype.itemsize))
-    return -(-bits // 8)

@@ -15,6 +15,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from assay_runner.graphs.piecewise import Part, piecewise
 from assay_runner.tensors import Array
 
 EightBit = Literal["int8", "fp8"]
@@ -51,8 +52,21 @@ class Format:
 
     def quantised(self, values: Array, scale: Array | float) -> Array:
         """The stored 8-bit values of float values; `scale` broadcasts against them."""
-        ratio = np.clip(np.asarray(values, np.float32) / np.asarray(scale, np.float32), -self.largest, self.largest)
-        return (ratio if self.dtype.kind != "i" else np.rint(ratio)).astype(self.dtype)
+        found, step = np.empty(values.shape, self.dtype), np.asarray(scale, np.float32)
+        step = step.reshape((1,) * (values.ndim - step.ndim) + step.shape)
+
+        def work(part: Part) -> None:
+            ratio = np.asarray(np.asarray(values[part], np.float32) / _along(step, part))
+            np.clip(ratio, -self.largest, self.largest, out=ratio)
+            found[part] = (ratio if self.dtype.kind != "i" else np.rint(ratio, out=ratio)).astype(self.dtype)
+
+        piecewise(values.shape, work)
+        return found
+
+
+def _along(scale: Array, part: Part) -> Array:
+    """What of a scale belongs to a block of what it broadcasts against, of as many axes."""
+    return scale[part] if scale.ndim and scale.shape[0] > 1 else scale
 
 
 # FP8: TensorRT fuses products whose two scales are scalars, and has no FP8 transposed convolution.

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from assay_runner.graphs.documents import subgraphs, weight
+from assay_runner.graphs.documents import subgraphs
+from assay_runner.graphs.weights import weight
 from assay_runner.tensors import Array
 
 FLOAT_TYPES: Final = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)

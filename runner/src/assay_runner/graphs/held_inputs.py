@@ -10,7 +10,8 @@ import hashlib
 from dataclasses import replace
 
 from assay_runner.graphs.branches import deciding
-from assay_runner.graphs.documents import load_graph, load_outline, localise, save
+from assay_runner.graphs.documents import load_graph, load_outline, save
+from assay_runner.graphs.weights import localise
 from assay_runner.models.feeding import constant_values
 from assay_runner.models.loading import LoadedModel
 from assay_runner.models.outline import FEW

@@ -16,8 +16,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from assay_runner.graphs.documents import attributes, captured, fresh, weight
+from assay_runner.graphs.documents import attributes, captured, fresh
 from assay_runner.graphs.taps import name_of
+from assay_runner.graphs.weights import weight
 
 FIRST_OPSET: Final = 17
 

@@ -22,12 +22,13 @@ from assay_runner.graphs.convolution import (
     global_average,
     shapes_of,
 )
-from assay_runner.graphs.documents import Convert, captured, fresh, opset, rename_uses, subgraphs
+from assay_runner.graphs.documents import captured, fresh, opset, rename_uses, subgraphs
 from assay_runner.graphs.element_types import FLOAT_TYPES, cast, declare, inside_with_type, says_type, with_type
 from assay_runner.graphs.kernels import Kernels
 from assay_runner.graphs.operators import HOLDERS
 from assay_runner.graphs.shapes import shape_tensors
 from assay_runner.graphs.taps import name_of, site
+from assay_runner.graphs.weights import Convert
 from assay_runner.tensors import Array, Site
 
 

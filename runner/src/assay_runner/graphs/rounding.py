@@ -26,10 +26,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from assay_runner.graphs.control_flow import FLOATS, element_types, learn_types
-from assay_runner.graphs.documents import captured, fresh, rename_uses, subgraphs, weight
+from assay_runner.graphs.documents import captured, fresh, rename_uses, subgraphs
 from assay_runner.graphs.formats import Formats, is_operand
 from assay_runner.graphs.operators import MOVES
+from assay_runner.graphs.piecewise import Part, piecewise
 from assay_runner.graphs.shapes import shape_tensors
+from assay_runner.graphs.weights import weight
 from assay_runner.tensors import Array
 
 CASTS: Mapping[str, int] = MappingProxyType({"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16})
@@ -37,6 +39,9 @@ CASTS: Mapping[str, int] = MappingProxyType({"fp16": TensorProto.FLOAT16, "bf16"
 # From here on a value becomes infinite: the largest number and half a unit in its last place (round to nearest, even).
 LARGEST: Mapping[str, float] = MappingProxyType({"fp16": 65520.0, "bf16": (2 - 2**-8) * 2.0**127})
 
+NORMAL = np.uint32(0x38800000)
+SPAN = np.uint32(0x477FEFFF - 0x38800000)
+"""Bits of FP16's least normal number, and from there to the last FP32 number that is not rounded to infinity."""
 SPLIT = float(2**13 + 1)
 SPLIT_LIMIT = 1e34
 
@@ -45,13 +50,43 @@ def rounder(precision: str) -> Callable[[Array], Array]:
     """What fp16, bf16 or tf32 makes of a value: float32 array to float32 array, values beyond the range to infinity."""
     if precision == "tf32":
         return _split
-    dtype = np.dtype(np.float16 if precision == "fp16" else ml_dtypes.bfloat16)
+    rounding = _half if precision == "fp16" else _brain
 
     def through(array: Array) -> Array:
-        with np.errstate(over="ignore"):
-            return array.astype(dtype).astype(np.float32)
+        found = np.empty(array.shape, np.float32)
+
+        def work(part: Part) -> None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                rounding(np.asarray(array[part]), found[part])
+
+        piecewise(array.shape, work)
+        return found
 
     return through
+
+
+def _half(given: Array, found: Array) -> None:
+    """FP16's value of each FP32 number, by its bits: what is behind the tenth of its mantissa is rounded, ties to even.
+
+    A conversion there and back takes three times as long. It is left with what has fewer digits there, or none: values
+    near zero, those beyond the range, NaN.
+    """
+    bits = np.ascontiguousarray(given, np.float32).reshape(-1).view(np.uint32)
+    rounded = bits >> np.uint32(13)
+    rounded &= np.uint32(1)
+    rounded += np.uint32(0xFFF)
+    rounded += bits
+    rounded &= np.uint32(0xFFFFE000)
+    magnitude = bits & np.uint32(0x7FFFFFFF)
+    magnitude -= NORMAL
+    others = np.flatnonzero(magnitude > SPAN)
+    if others.size:
+        rounded[others] = bits[others].view(np.float32).astype(np.float16).astype(np.float32).view(np.uint32)
+    found[...] = rounded.view(np.float32).reshape(found.shape)
+
+
+def _brain(given: Array, found: Array) -> None:
+    found[...] = given.astype(ml_dtypes.bfloat16)
 
 
 def _split(array: Array) -> Array:

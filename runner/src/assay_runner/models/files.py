@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +11,7 @@ from assay_api.audit import ModelRef
 from assay_runner.digests import file_sha256
 from assay_runner.errors import InvalidInput, NotYet
 from assay_runner.models.outline import read_outline, tensors
+from assay_runner.models.witness import Witness, unchanged
 from assay_runner.stores import basename, beside
 from assay_runner.stores.files import human
 
@@ -112,8 +113,8 @@ def read_proto(path: Path, uri: str) -> Any:
     return proto
 
 
-def fetch_external(store: Store, proto: Any, uri: str, folder: Path) -> tuple[str, ...]:
-    """Fetch the external data of a model beside it; returns name and SHA-256 of each file.
+def fetch_external(store: Store, proto: Any, uri: str, folder: Path) -> tuple[Witness, ...]:
+    """Fetch the external data of a model beside it; their names, and what they are now.
 
     Raises:
         InvalidInput: a file is missing, too short, or not really below the model's folder.
@@ -121,7 +122,7 @@ def fetch_external(store: Store, proto: Any, uri: str, folder: Path) -> tuple[st
     needed: dict[str, int] = {}
     for location, end in external_tensors(proto):
         needed[location] = max(end, needed.get(location, 0))
-    parts = []
+    fetched = []
     for location, end in sorted(needed.items()):
         path = folder / _safe(location, uri)
         source = beside(uri, location)
@@ -136,12 +137,23 @@ def fetch_external(store: Store, proto: Any, uri: str, folder: Path) -> tuple[st
                 f"but the model's tensors need {end}; store the file again"
             )
         store.get(source, path, named_by=uri)
-        parts.append(f"\0{location}\0{file_sha256(path)}")
-    return tuple(parts)
+        fetched.append(Witness.of(path, source))
+    return tuple(fetched)
+
+
+def external_digests(files: Collection[Witness], folder: Path) -> tuple[str, ...]:
+    """Name and SHA-256 of each file below the folder.
+
+    Raises:
+        InvalidInput: one was written to meanwhile.
+    """
+    digests = tuple(f"\0{file.path.relative_to(folder)}\0{file_sha256(file.path)}" for file in files)
+    unchanged(files)
+    return digests
 
 
 def identity_of(sha256: str, external: tuple[str, ...]) -> str:
-    """Digest of an ONNX file and its external data, as `fetch_external` names them."""
+    """Digest of an ONNX file and its external data, as `external_digests` names them."""
     return hashlib.sha256("".join((sha256, *external)).encode()).hexdigest() if external else sha256
 
 

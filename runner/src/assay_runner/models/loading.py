@@ -15,8 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 from assay_api.audit import ModelRef
 from assay_runner.errors import InvalidInput
 from assay_runner.models.feeding import AS_EVER, Feeding, fixed_batch, input_axes
-from assay_runner.models.files import fetch_external, fetch_model, identity_of, pinned_sha256, read_proto
+from assay_runner.models.files import (
+    external_digests,
+    fetch_external,
+    fetch_model,
+    identity_of,
+    pinned_sha256,
+    read_proto,
+)
 from assay_runner.models.rules import check_graph, check_runs
+from assay_runner.models.witness import Witness
 from assay_runner.tensors import InputAxes, TensorSpec
 
 if TYPE_CHECKING:
@@ -45,6 +53,7 @@ class LoadedModel:
         feeding: what the spec says of how it is fed.
         axes: where the samples of its inputs are; along the first axis of one that is not named.
         notes: what became of it on the way.
+        files: its external data, to be looked at once more before anything is stored or told of it.
     """
 
     path: Path
@@ -57,6 +66,7 @@ class LoadedModel:
     feeding: Feeding = AS_EVER
     axes: InputAxes = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    files: tuple[Witness, ...] = ()
 
 
 def load_model(store: Store, ref: ModelRef, scratch: Path, feeding: Feeding = AS_EVER) -> LoadedModel:
@@ -81,16 +91,18 @@ def load_model(store: Store, ref: ModelRef, scratch: Path, feeding: Feeding = AS
         if ref.sha256:
             digest.result()  # What is not the file that was meant need not be looked at.
         proto = read_proto(path, ref.uri)
-        external = fetch_external(store, proto, ref.uri, folder)
+        files = fetch_external(store, proto, ref.uri, folder)
+        others = beside.submit(external_digests, files, folder)
         shown = beside.submit(check_runs, path, ref.uri)
         check_graph(path, proto, ref.uri)
-        shapes, sha256 = shown.result(), digest.result()
+        shapes, sha256, external = shown.result(), digest.result(), others.result()
     inputs = _inputs(proto, ref.uri)
     opsets = {o.domain: int(o.version) for o in proto.opset_import}
     loaded = LoadedModel(
         path=path,
         sha256=sha256,
         identity=identity_of(sha256, external),
+        files=files,
         inputs=inputs,
         outputs=tuple(_output(o, shapes.get(o.name)) for o in proto.graph.output),
         opset=opsets.get("", opsets.get("ai.onnx", 1)),

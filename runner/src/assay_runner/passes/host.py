@@ -13,8 +13,8 @@ from functools import partial
 
 from assay_runner.backends import Backend, Built, Capability, Segment, Session
 from assay_runner.backends.conversion import listed
-from assay_runner.backends.cores import cores
 from assay_runner.backends.seams import Comparing, Comparison
+from assay_runner.cores import cores
 from assay_runner.data.rows import affordable, is_float
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed

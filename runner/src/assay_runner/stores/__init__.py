@@ -54,7 +54,8 @@ class Gets(Protocol):
     def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
         """Stream the object into a file, which appears whole or not at all. Raises InvalidInput where there is none.
 
-        Where another object names it (`named_by`), it must belong to that object, links followed to their end.
+        Where another object names it (`named_by`), it must belong to that object, links followed to their end. A large
+        one may then be a second name of the object, if it lies on this disk: such a file is only ever read.
         """
         ...
 

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.stores import Opening, Stat
@@ -15,6 +16,8 @@ from assay_runner.stores.files import CHUNK, TEMPORARY, whole_file
 from assay_runner.stores.regular import open_regular, refuse_irregular
 
 SCHEME = "file://"
+LINKED = 256 << 20
+"""Bytes from which on a companion of another object is not copied where it can be linked: weights of gigabytes."""
 
 
 def open_local(opening: Opening) -> LocalStore:
@@ -80,8 +83,12 @@ class LocalStore:
             reader = open_regular(path_read, uri, links=named_by is None)
         except OSError as error:
             raise _read_error(uri, error) from error
-        with reader, whole_file(path, os.fstat(reader.fileno()).st_size) as file:
-            shutil.copyfileobj(reader, file, CHUNK)
+        with reader:
+            size = os.fstat(reader.fileno()).st_size
+            if named_by is not None and size >= LINKED and _linked(reader, path):
+                return
+            with whole_file(path, size) as file:
+                shutil.copyfileobj(reader, file, CHUNK)
 
     def read(self, uri: str) -> bytes:
         """See `Gets`."""
@@ -113,6 +120,18 @@ class LocalStore:
             else:
                 with source.open("rb") as reader:
                     shutil.copyfileobj(reader, file, CHUNK)
+
+
+def _linked(reader: BinaryIO, path: Path) -> bool:
+    """Give the open file, whatever its name leads to by now, a second name; False where the disk has none for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        # Of a name alone, link(2) would not follow it; with a folder given, Python takes linkat(2), which does.
+        os.link(f"/proc/self/fd/{reader.fileno()}", path, src_dir_fd=reader.fileno(), follow_symlinks=True)
+    except OSError:  # Another disk, one that cannot, or a file that this user may not link.
+        return False
+    return True
 
 
 def _stat(uri: str, path: Path) -> Stat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from assay_runner.errors import CannotBuild, InvalidInput, Unsupported
 from assay_runner.journal import step
 from assay_runner.models.files import fetch_pinned
 from assay_runner.models.loading import LoadedModel
+from assay_runner.models.witness import unchanged
 from assay_runner.passes.setting import Setting
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
@@ -61,6 +63,9 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
         if candidate_of(task).model or task.spec.golden.uri:
             raise
         raise CannotBuild(str(error)) from error
+    finally:
+        # The next candidate needs the room: rounded weights take as much of it as the model.
+        shutil.rmtree(context.workdir(task), ignore_errors=True)
 
 
 def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
@@ -77,6 +82,7 @@ def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
     try:
         measured = measure(setting, parse_checks(task.spec), MADE_UP if task.spec.dataset.synthetic else "")
         context.progress.stage("publish")
+        unchanged((*model.files, *setting.subject.model.files))
         for shelf in shelves:
             shelf.keep()
     finally:

@@ -20,6 +20,7 @@ from assay_runner.golden.cache import (
     read_index,
 )
 from assay_runner.models.loading import LoadedModel
+from assay_runner.models.witness import unchanged
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged, put_record
 from assay_runner.tasks.context import Context
@@ -112,5 +113,6 @@ class GoldenEntry:
         writer = GoldenWriter(self.context.store, self.folder, self.workdir, self.shard_bytes)
         for batch, outputs in golden:
             writer.add(batch.count, outputs)
+        unchanged(self.model.files)
         told = golden.judged
         return writer.finish(tuple(golden.notes), dict(golden.details), axes.kept, told.floors, told.doubled)

@@ -18,11 +18,12 @@ from assay_runner.backends.schemes import no_pairs, own_pairs, paired
 from assay_runner.backends.tensorrt.configuration import Settings
 from assay_runner.errors import InvalidInput, Unsupported
 from assay_runner.graphs.dimension_names import forget_names
-from assay_runner.graphs.documents import localise, save
+from assay_runner.graphs.documents import save
 from assay_runner.graphs.element_types import FLOAT_TYPES
 from assay_runner.graphs.retype import converter
 from assay_runner.graphs.strong import HALVES, followed_types, joined, other_half, strong
 from assay_runner.graphs.taps import name_of
+from assay_runner.graphs.weights import localise
 from assay_runner.models.loading import LoadedModel
 from assay_runner.models.outline import read_outline
 from assay_runner.tensors import Batches, Extents, Progress, Site, TensorSpec

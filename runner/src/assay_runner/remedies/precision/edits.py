@@ -19,11 +19,11 @@ import onnx.version_converter
 
 from assay_runner.backends.conversion import localised
 from assay_runner.backends.inspection import inspect
-from assay_runner.backends.quantisation import packed
 from assay_runner.digests import file_sha256
 from assay_runner.errors import InvalidInput
-from assay_runner.graphs.documents import load_outline, opset, save, weight
+from assay_runner.graphs.documents import load_outline, opset, save
 from assay_runner.graphs.layer_norms import FIRST_OPSET, fuse, spelt_out
+from assay_runner.graphs.weights import packed, weight
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Array
 
