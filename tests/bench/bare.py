@@ -1,6 +1,7 @@
 """The least that anybody would write with ONNX Runtime alone: what the audits are measured against.
 
 python -m tests.bench.bare outputs FOLDER --batch 8     two passes over the data, outputs dropped
+python -m tests.bench.bare one FOLDER --batch 4         as many passes as --runs, one session after the other
 python -m tests.bench.bare tapped FOLDER --batch 4      two sessions with every tensor as an output, both sets held
 """
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from tests.bench.files import DATA, MODEL
 
-__all__ = ["batches", "outputs", "session", "tapped", "tapped_model", "threads"]
+__all__ = ["batches", "one", "outputs", "session", "tapped", "tapped_model", "threads"]
 
 
 def batches(folder: Path, size: int) -> Iterator[dict[str, NDArray[np.float32]]]:
@@ -52,6 +53,15 @@ def outputs(folder: Path, batch: int) -> None:
             opened.run(None, feeds)
 
 
+def one(folder: Path, batch: int, runs: int) -> None:
+    """So many runs, each in a session of its own, which is closed before the next is opened."""
+    for _ in range(runs):
+        opened = session(str(folder / MODEL))
+        for feeds in batches(folder, batch):
+            opened.run(None, feeds)
+        del opened
+
+
 def tapped_model(path: Path) -> bytes:
     """The model with every tensor that a node makes as an output."""
     import onnx
@@ -78,11 +88,15 @@ def tapped(folder: Path, batch: int) -> None:
 def main() -> None:
     """Run one of the bare programs."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("program", choices=("outputs", "tapped"))
+    parser.add_argument("program", choices=("outputs", "one", "tapped"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--runs", type=int, default=1)
     asked = parser.parse_args()
-    (outputs if asked.program == "outputs" else tapped)(asked.folder, asked.batch)
+    if asked.program == "one":
+        one(asked.folder, asked.batch, asked.runs)
+    else:
+        (outputs if asked.program == "outputs" else tapped)(asked.folder, asked.batch)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from tests.bench import held
+from tests.bench import far_ends, held
 from tests.bench.audits import DRIFT, LAYERS, audit, run_audit
 from tests.bench.figures import Figure, median_ratio, report, say
 from tests.bench.programs import Usage, python, run_program
@@ -35,6 +35,7 @@ class Size:
         tensors: height and width of the tensors of the 60-convolution network.
         trials: candidates that are tried one after another.
         real: samples of real models, by model.
+        ends: a large model, a deep one, many samples.
         repeats: times that each program runs.
     """
 
@@ -44,11 +45,19 @@ class Size:
     tensors: int = 56
     trials: int = 20
     real: tuple[tuple[str, int], ...] = (("nudenet", 96), ("pp-ocr-det", 16))
+    ends: far_ends.FarEnds = far_ends.FULL
     repeats: int = 3
 
 
 QUICK = Size(
-    image=96, samples=64, growth=(128, 512), tensors=28, trials=4, real=(("nudenet", 8), ("pp-ocr-det", 2)), repeats=1
+    image=96,
+    samples=64,
+    growth=(128, 512),
+    tensors=28,
+    trials=4,
+    real=(("nudenet", 8), ("pp-ocr-det", 2)),
+    ends=far_ends.QUICK,
+    repeats=1,
 )
 LAYER_SAMPLES = (16, 64)
 LAYER_BATCH = 4
@@ -203,6 +212,9 @@ BENCHMARKS: dict[str, Callable[[Size], Iterator[Figure]]] = {
     "calibration": calibration,
     "statistics": statistics,
     "real": lambda size: real_models(size.real, size.repeats),
+    "large": lambda size: far_ends.large(size.ends, size.repeats),
+    "deep": lambda size: far_ends.deep(size.ends, size.repeats),
+    "many": lambda size: far_ends.many(size.ends, size.repeats),
 }
 
 

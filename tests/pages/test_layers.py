@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,46 @@ def test_five_thousand_layers_are_ready_at_once(browser: Browser, pages: Pages) 
         return performance.now() - begin;"""
     )
     assert spent < 2_000, "milliseconds for two sorts and a hundred moves"
+
+
+def test_a_deep_network_is_drawn_in_columns_and_any_part_of_it_node_by_node(browser: Browser, pages: Pages) -> None:
+    browser.open(pages["deep"])
+    figure = "#candidate-0 .chart.depth "
+    whole = browser.all(figure + ".drawing path[d]")
+    drawn = {str(path.get_attribute("class")): str(path.get_attribute("d")) for path in whole}
+    assert drawn["accumulated"].count("L") < 250
+    assert drawn["band"].startswith("M")
+    nearer, wider, earlier, later, all_of_it = browser.all(figure + ".zoom button")
+    assert [button.is_enabled() for button in (nearer, wider, earlier, later, all_of_it)] == [True, *[False] * 4]
+    for _ in range(2):
+        nearer.click()
+    said = figure + ".zoom [role=status]"
+    assert browser.one(said).text == "tensors 2345 to 2657 of 5000"
+    nearer.click()
+    assert browser.one(said).text == "tensors 2463 to 2540 of 5000"
+    assert str(browser.one(figure + ".drawing .accumulated").get_attribute("d")).count("L") == 77
+    assert browser.one(figure + ".drawing .band").get_attribute("d") == ""
+    assert browser.texts(figure + ".axis span")[::2] == ["tensor 2463", "tensor 2540"]
+    later.click()
+    assert browser.one(said).text == "tensors 2502 to 2579 of 5000"
+    slider = browser.one(figure + "[role=slider]")
+    slider.send_keys(Keys.END)
+    assert browser.one(said).text == "tensors 4923 to 5000 of 5000"
+    assert "tensor 5000 of 5000" in str(slider.get_attribute("aria-valuetext"))
+    all_of_it.click()
+    assert browser.one(said).text == "tensors 1 to 5000 of 5000"
+    again = {
+        name: browser.one(f"{figure}.drawing .{name.replace(' ', '.')}").get_attribute("d")
+        for name in drawn
+        if name != "grid"
+    }
+    for name in ("accumulated", "local dense", "band"):
+        first, second = (re.findall(r"[\d.]+", path) for path in (drawn[name], str(again[name])))
+        # The page carries five digits of a value.
+        assert [float(v) for v in second] == pytest.approx([float(v) for v in first], abs=0.2), name
+
+
+def test_a_small_network_needs_no_zoom(browser: Browser, pages: Pages) -> None:
+    browser.open(pages["failed"])
+    assert browser.all(SECTION + ".chart.depth")
+    assert not browser.all(".zoom, .band")

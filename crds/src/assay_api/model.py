@@ -120,8 +120,12 @@ def parse(cls: type[M], data: Any) -> M:
         pydantic.ValidationError: the data break the schema or a rule, or hold a number that JSON cannot carry;
             `problems` puts it into sentences.
     """
-    refuse_non_finite(cls.__name__, data)
-    return cls.model_validate_json(json.dumps(_without_nulls(data), default=str))
+    try:
+        text = json.dumps(_without_nulls(data), default=str, allow_nan=False)
+    except (ValueError, RecursionError):
+        refuse_non_finite(cls.__name__, data)
+        raise
+    return cls.model_validate_json(text)
 
 
 def _without_nulls(data: Any) -> Any:

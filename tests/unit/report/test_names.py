@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import assay_runner.report
-from assay_runner.report.page import _SCRIPTS
+from assay_runner.report.page import _scripts
+from tests.unit.report import samples
 from tools.generate import page_names
 
 FOLDER = Path(assay_runner.report.__file__).parent
@@ -17,7 +18,9 @@ NAMES = {name: set(re.findall(r'^  (\w+): "\1",$', body, re.MULTILINE)) for name
 FIELDS = set.union(*NAMES.values())
 WORDS = {"overflow", "words", "at"}
 """Names of fields that the scripts have for words too: what a person reads, and a collator."""
-READERS = [name for name in _SCRIPTS if name not in ("page.js", "names.js")]
+SCRIPTS = _scripts(samples.deep())
+"""All that a page may have."""
+READERS = [name for name in SCRIPTS if name not in ("page.js", "names.js")]
 
 
 def script(name: str) -> str:
@@ -29,7 +32,7 @@ def test_the_names_are_those_of_the_types() -> None:
     assert NAMES.keys() == {"PAGE", "NETWORK", "CANDIDATE", "WORDS", "TENSOR", "LAYER"}
     assert {"localSnr", "accumulatedSnr", "startsHere", "largest"} <= NAMES["TENSOR"]
     assert all((FOLDER / name).suffix == ".js" for name in READERS)
-    assert _SCRIPTS.index("names.js") < min(map(_SCRIPTS.index, READERS))
+    assert SCRIPTS.index("names.js") < min(map(SCRIPTS.index, READERS))
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -23,7 +23,7 @@ from assay_runner.evidence.reruns import Condition
 from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline, save
 from assay_runner.graphs.eight_bit import EightBit
-from assay_runner.graphs.taps import random_sites, sites, tapped
+from assay_runner.graphs.taps import random_sites, sites_in, tapped
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress, Site
 
@@ -103,8 +103,8 @@ class OnnxRuntime:
 
     def sites(self, built: Built) -> tuple[Site, ...]:
         """Tensors of the source model that the built one still has, in topological order."""
-        there = {site.tensor for site in sites(load_outline(built.path))}
-        return tuple(site for site in sites(load_outline(built.source)) if site.tensor in there)
+        there = {site.tensor for site in sites_in(built.path)}
+        return tuple(site for site in sites_in(built.source) if site.tensor in there)
 
     def random(self, built: Built) -> tuple[Site, ...]:
         """Nodes that draw random numbers, in subgraphs too."""

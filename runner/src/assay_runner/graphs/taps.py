@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 
 import onnx
 import onnx.defs
 
-from assay_runner.graphs.documents import all_nodes, captured
+from assay_runner.graphs.documents import all_nodes, captured, load_outline
 from assay_runner.tensors import Site
 
 FLOATS: Mapping[str, int] = MappingProxyType(
@@ -38,6 +40,21 @@ def site(node: onnx.NodeProto, tensor: str = "") -> Site:
 def sites(model: onnx.ModelProto) -> tuple[Site, ...]:
     """Every tensor that a node of the outer graph makes, in topological order, with the node by `name_of`."""
     return tuple(site(node, output) for node in model.graph.node for output in node.output if output)
+
+
+def sites_in(path: Path) -> tuple[Site, ...]:
+    """`sites` of the model of a file; looked for once.
+
+    Raises:
+        InvalidInput: the file is no ONNX model.
+    """
+    status = path.stat()
+    return _sites_in(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(8)
+def _sites_in(path: Path, _size: int, _changed: int) -> tuple[Site, ...]:
+    return sites(load_outline(path))
 
 
 def uses(model: onnx.ModelProto) -> dict[str, tuple[Site, ...]]:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from assay_api.report import TensorEntry
-from assay_runner.report.drawing import COLUMNS as DENSE
 from assay_runner.report.drawing import (
     HEIGHT,
     WIDTH,
     Values,
+    band,
     buckets,
     drawing,
     grid,
@@ -24,6 +24,8 @@ from assay_runner.report.figures import percent
 from assay_runner.report.markup import Html, code, el
 
 BARS = 60.0
+DENSE = 250
+"""Columns of the drawing of a network that has more tensors; a line through each of them would be a solid block."""
 _TOPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -45,16 +47,19 @@ def chart(layers: Sequence[TensorEntry], identity: str, fused: int = 0) -> Html 
     if not finite and not broken and not _top(starts):
         return None
     low, high, ticks, labels = decibel_axis(finite, exact=math.inf in accumulated or math.inf in local)
-    dense = len(layers) > DENSE
+    dense, top = len(layers) > DENSE, _top(starts)
     lines = [
         grid(ticks, low, high),
         el("path", {"class": "broken", "d": strokes(broken, len(layers))}) if broken else None,
-        el("path", {"class": "local dense" if dense else "local", "d": line(local, low, high, lowest=dense)}),
-        el("path", {"class": "accumulated", "d": line(accumulated, low, high)}),
+        el("path", {"class": "band", "d": band(accumulated, low, high, DENSE)}) if dense else None,
+        el("path", {"class": "local dense" if dense else "local", "d": line(local, low, high, DENSE, lowest=True)}),
+        el("path", {"class": "accumulated", "d": line(accumulated, low, high, DENSE, lowest=True)}),
     ]
+    # By these the scripts draw a part of it.
+    axes = {"data-low": f"{low:g}", "data-high": f"{high:g}", "data-top": f"{top:g}"} if dense else {}
     return el(
         "figure",
-        {"class": "chart depth", "id": identity},
+        {"class": "chart depth", "id": identity, **axes},
         el("figcaption", None, _caption(layers, accumulated, local, broken, fused), _keys(bool(broken), dense)),
         plot("SNR, dB", labels, drawing(lines), "snr"),
         _shares(starts),
@@ -95,7 +100,7 @@ def _shares(starts: Values) -> Html | None:
 def _bars(shares: Values, top: float) -> str:
     """A filled bar per column, as high as the largest share in it."""
     path = []
-    columns = buckets(len(shares)) if shares else []
+    columns = buckets(len(shares), DENSE) if shares else []
     for position, column in enumerate(columns):
         share = max((s for i in column if (s := shares[i]) is not None and math.isfinite(s)), default=0.0)
         if share > 0:
@@ -108,6 +113,7 @@ def _bars(shares: Values, top: float) -> str:
 def _keys(broken: bool, dense: bool) -> Html:
     local = "local dense" if dense else "local"
     entries = [("accumulated", "accumulated: all error up to this tensor"), (local, "local: what this node adds")]
+    entries += [("band", "what neighbouring tensors span; lines are their lowest")] if dense else []
     entries += [("broken", "NaN or Inf")] if broken else []
     return el("ul", {"class": "keys"}, [el("li", {"class": kind}, text) for kind, text in entries])
 

@@ -6,6 +6,10 @@ class Probe {
     this.count = count;
     this.describe = describe;
     this.index = 0;
+    this.from = 0;
+    this.size = count;
+    this.seen = false;
+    this.follow = () => {};
     this.areas = [...figure.querySelectorAll(".area")];
     this.cursors = this.areas.map((area) => area.appendChild(make("div", { className: "cursor", hidden: true })));
     this.tip = this.areas[0].appendChild(make("div", { className: "tip", hidden: true, "aria-hidden": "true" }));
@@ -26,7 +30,7 @@ class Probe {
 
   at(area, x) {
     const box = area.getBoundingClientRect();
-    return Math.floor(((x - box.left) / box.width) * this.count);
+    return this.from + Math.floor(((x - box.left) / box.width) * this.size);
   }
 
   key(event, chosen) {
@@ -44,7 +48,9 @@ class Probe {
 
   show(wanted) {
     this.index = Math.min(Math.max(wanted, 0), this.count - 1);
-    const at = (this.index + 0.5) / this.count;
+    this.follow(this.index);
+    this.seen = true;
+    const at = (this.index - this.from + 0.5) / this.size;
     for (const cursor of this.cursors) {
       cursor.style.left = `${at * 100}%`;
       cursor.hidden = false;
@@ -184,7 +190,10 @@ function enliven(section) {
     ["depth", "Tensor along the network", errorOf], ["range", "Range of a tensor along the network", rangeOf],
   ]) {
     const figure = section.querySelector(`.chart.${kind}`);
-    if (figure) probes.push(new Probe(figure, label, tensors.count, (index) => describe(tensors, index), (index) => table.reveal(index)));
+    if (!figure) continue;
+    const probe = new Probe(figure, label, tensors.count, (index) => describe(tensors, index), (index) => table.reveal(index));
+    if (figure.dataset.low) new Zoom(figure, tensors, probe);
+    probes.push(probe);
   }
 }
 

@@ -66,6 +66,30 @@ def line(values: Values, low: float, high: float, columns: int = COLUMNS, *, low
     return "".join(_run(run, reach) for run in _runs(points))
 
 
+def band(values: Values, low: float, high: float, columns: int) -> str:
+    """Path around what the values of each column span, in as many pieces as there are runs of values.
+
+    Args:
+        values: one per tensor, more than there are columns; what `line` does not draw is left out.
+        low: lower end of the axis.
+        high: upper end of the axis.
+        columns: that the values are dealt to.
+    """
+    tops: list[Point | None] = []
+    bottoms: list[Point | None] = []
+    for number, column in enumerate(buckets(len(values), columns)):
+        given = [v for i in column if (v := values[i]) is not None and not math.isnan(v) and v != -math.inf]
+        x = across(number, columns)
+        tops.append((x, height(max(given), low, high)) if given else None)
+        bottoms.append((x, height(min(given), low, high)) if given else None)
+    runs = zip(_runs(tops), _runs(bottoms), strict=True)
+    return "".join(
+        "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in (*above, *reversed(below))) + "z"
+        for above, below in runs
+        if len(above) > 1
+    )
+
+
 def _runs(points: Sequence[Point | None]) -> list[list[Point]]:
     """The points in unbroken runs."""
     runs: list[list[Point]] = [[]]

@@ -136,6 +136,8 @@ def _texts(values: Sequence[str]) -> Texts:
 
 
 def _short(value: float | None) -> Figure:
+    if value is None:
+        return None
     given = rounded(value)
     if given is None:
         return None

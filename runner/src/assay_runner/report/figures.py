@@ -95,7 +95,7 @@ def number(value: Any) -> float | None:
 
 def rounded(value: Any, digits: int = 5) -> float | None:
     """The value as the page carries it: to `digits` significant digits, so that text and scripts start from one."""
-    given = number(value)
+    given = value if type(value) is float else number(value)
     return given if given is None or not math.isfinite(given) else float(f"{given:.{digits}g}")
 
 

@@ -66,7 +66,9 @@ COLUMNS = (
 
 def columns_of(layers: Sequence[TensorEntry]) -> list[Column]:
     """The columns of which anything was measured."""
-    return [column for column in COLUMNS if any(column.value(layer) is not None for layer in layers)]
+    # There may be thousands, and most columns have nothing or something in the first.
+    values = [vars(layer) for layer in layers]
+    return [column for column in COLUMNS if any(value[column.field] is not None for value in values)]
 
 
 def worst_first(layers: Sequence[TensorEntry]) -> list[int]:

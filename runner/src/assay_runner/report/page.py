@@ -14,6 +14,7 @@ import yaml
 from assay_api.model import to_wire
 from assay_api.report import DatasetEntry, GoldenEntry, Report
 from assay_runner.report.candidate import candidate_section, candidate_sheets, parts_of
+from assay_runner.report.chart import DENSE
 from assay_runner.report.embedded import carries, embedded
 from assay_runner.report.engine import machines
 from assay_runner.report.frame import framed
@@ -42,11 +43,18 @@ def render_html(report: Report) -> bytes:
         links=_links(report),
         main=_main(report, whole),
         data=data_block(embedded(report, whole=whole)),
-        scripts=_SCRIPTS,
+        scripts=_scripts(report),
     )
 
 
 _SCRIPTS = ("page.js", "names.js", "data.js", "tables.js", "charts.js")
+_ZOOM = "zoom.js"
+
+
+def _scripts(report: Report) -> tuple[str, ...]:
+    """The page's scripts; only a deep network is looked at in parts."""
+    deep = any(len(candidate.layers) > DENSE for candidate in report.candidates)
+    return (*_SCRIPTS[:-1], _ZOOM, _SCRIPTS[-1]) if deep else _SCRIPTS
 
 
 def is_summary(report: Report) -> bool:

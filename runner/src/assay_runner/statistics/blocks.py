@@ -9,6 +9,7 @@ does not have makes the pair bad: nothing that follows from it may pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -98,15 +99,25 @@ class Sums:
     @property
     def snr(self) -> float:
         """Golden power over the power of the difference, in dB."""
-        return float(snr(np.array(self.signal), np.array(self.noise), np.array(self.bad)))
+        # As `snr` has it; of one tensor after the other, arrays of one element would take ten times as long.
+        if self.bad or self.noise == 0:
+            return -math.inf if self.bad else math.inf
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = float(10 * (np.log10(self.signal) - np.log10(self.noise)))
+        return -math.inf if math.isnan(value) else value
 
     @property
     def cosine(self) -> float:
         """Cosine similarity; 0 for a candidate a million times smaller than golden, which the sums cannot resolve."""
         power = self.signal + 2 * self.cross + self.noise
         power = power if self.noise == 0 or power > RESOLVED * self.signal else 0.0
-        sums = (np.array(v) for v in (self.signal, power, self.signal + self.cross, self.bad))
-        return float(cosine(*sums))
+        if self.bad:
+            return math.nan
+        if self.signal <= 0 or power <= 0:
+            return float(self.signal == 0 and power == 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = float((self.signal + self.cross) / (np.sqrt(self.signal) * np.sqrt(power)))
+        return value if math.isnan(value) else min(1.0, max(-1.0, value))
 
 
 def dot(first: Floats, second: Floats) -> float:

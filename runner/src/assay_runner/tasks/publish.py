@@ -63,14 +63,25 @@ def published(task: Task, store: Store, told: str | None = None) -> tuple[Report
     if found is None:
         return None
     content, sha256 = found
-    try:
-        report = parse(Report, json.loads(content))
-    except (ValidationError, ValueError):
+    report = _read(content)
+    if report is None:
         return None
     if (report.audit, report.run, report.task) != (task.audit, task.run, task.key):
         return None
     uri, page = join(task.folder, REPORT_JSON), join(task.folder, REPORT_HTML)
     return report, StoredReport(uri=uri, sha256=sha256, page=page)
+
+
+def _read(content: bytes) -> Report | None:
+    """The report that was written so; one of another version is read with care, and None where that does not help."""
+    try:
+        return Report.model_validate_json(content)
+    except ValidationError:
+        pass
+    try:
+        return parse(Report, json.loads(content))
+    except (ValidationError, ValueError):
+        return None
 
 
 def resumed(task: Task, context: Context, notes: list[str]) -> tuple[Report, StoredReport] | None:
