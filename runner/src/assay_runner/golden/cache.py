@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-import numpy as np
-from numpy.lib import format as npy
-
 from assay_api.entries import FloorEntry
 from assay_runner.data.shards import ShardFiles, ShardSession
 from assay_runner.errors import InvalidInput
 from assay_runner.golden.kept_axes import KeptAxes
+from assay_runner.golden.members import members, write_member
 from assay_runner.stores import join
 from assay_runner.stores.files import disk_error
 from assay_runner.stores.sealed import (
@@ -114,7 +112,7 @@ class GoldenWriter:
                 # No time of writing: equal outputs make equal files, so that one made again replaces the old.
                 entry = zipfile.ZipInfo(f"{self._batches}.{position}.npy")
                 with self._archive.open(entry, "w", force_zip64=True) as member:
-                    npy.write_array(member, np.asarray(outputs[name], order="C"), allow_pickle=False)
+                    write_member(member, outputs[name])
         except OSError as error:
             raise disk_error(error, self._path) from error
         self._samples += count
@@ -181,10 +179,11 @@ class CachedOutputs:
         """
         with self.files.session() as session:
             for number, batches in enumerate(self.index.shards):
-                with self._opened(session, number) as file, np.load(file, allow_pickle=False) as archive:
+                with self._opened(session, number) as file, zipfile.ZipFile(file) as archive:
+                    read = members(file, archive)
                     for batch in range(batches):
                         yield {
-                            name: _typed(archive[f"{batch}.{position}"], dtype)
+                            name: _typed(read(f"{batch}.{position}.npy"), dtype)
                             for position, (name, dtype) in enumerate(
                                 zip(self.index.outputs, self.index.dtypes, strict=True)
                             )

@@ -62,7 +62,8 @@ class SampleAxes:
             return array[None]
         axis = self.of(name, array.shape, batch.fed)
         if axis is not None:
-            return np.moveaxis(array, axis, 0)[: batch.count]
+            # Most often they are along the first axis already.
+            return (np.moveaxis(array, axis, 0) if axis else array)[: batch.count]
         return whole(array, batch.fed) if batch.fed == 1 or self.shared(name) else None
 
     def as_declared(self) -> SampleAxes:

@@ -8,6 +8,7 @@ import struct
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 PATIENCE: Final = 1800.0
@@ -61,10 +62,8 @@ class Journal:
 
     def write(self, seen: Seen) -> None:
         """What is open now; the patience and what else there is to know."""
-        steps = [[len(step.path), step.path[-1], step.words[:_WORDS]] for step in seen.steps]
-        text = json.dumps([steps, seen.patience, seen.code, seen.scratch], ensure_ascii=False)
         # Within one page, so that no death leaves half of it.
-        os.pwrite(self._now, text.encode(errors="replace").ljust(_PAGE, b" ")[:_PAGE], 0)
+        os.pwrite(self._now, _page(seen.steps, seen.patience, seen.code, seen.scratch), 0)
 
     def beat(self) -> None:
         """The process lives."""
@@ -87,6 +86,14 @@ class Journal:
         """What was added, in order; a last one that was cut by a death is left out."""
         content = os.pread(self._done, os.fstat(self._done).st_size, 0)
         return [json.loads(line) for line in content.split(b"\n")[:-1]]
+
+
+@lru_cache(64)
+def _page(steps: tuple[Step, ...], patience: float, code: int | None, scratch: str) -> bytes:
+    """What is written; the same few steps are entered and left again with every batch."""
+    told = [[len(step.path), step.path[-1], step.words[:_WORDS]] for step in steps]
+    text = json.dumps([told, patience, code, scratch], ensure_ascii=False)
+    return text.encode(errors="replace").ljust(_PAGE, b" ")[:_PAGE]
 
 
 def _paths(steps: list[tuple[int, str, str]]) -> tuple[Step, ...]:
