@@ -23,6 +23,9 @@ PATHS: Final = os.pathsep.join(filter(None, (ROOT, os.environ.get("PYTHONPATH", 
 CRASH: Final = "import ctypes; ctypes.string_at(0)"
 KILLED: Final = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 ABORTED: Final = "import os; os.abort()"
+CUT: Final = (
+    "import mmap, os; f = os.memfd_create('m'); os.ftruncate(f, 4096); m = mmap.mmap(f, 4096); os.ftruncate(f, 0); m[0]"
+)
 LEFT: Final = "import os; os._exit(3)"
 ENDLESS: Final = "import time; time.sleep(1e6)"
 
@@ -82,6 +85,10 @@ WAYS = [
     (CRASH, "ended the process by SIGSEGV, a crash in a library's own code"),
     (ABORTED, "ended the process by SIGABRT, a crash in a library's own code"),
     (KILLED, "was ended by SIGKILL, as where memory runs out: give it more (spec.target.resources)"),
+    (
+        CUT,
+        "was ended by SIGBUS, as where a file that is read was cut short meanwhile: leave the files of model and data",
+    ),
     (LEFT, "ended the process with status 3"),
 ]
 

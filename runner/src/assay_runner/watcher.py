@@ -135,6 +135,11 @@ def _ended(status: int, patience: float | None) -> str:
             "was ended by SIGKILL, as where memory runs out: give it more (spec.target.resources), or a smaller "
             "dataset.batch"
         )
+    if os.WTERMSIG(status) == signal.SIGBUS:
+        return (
+            "was ended by SIGBUS, as where a file that is read was cut short meanwhile: leave the files of model and "
+            "data alone, and run the audit again"
+        )
     return f"ended the process by {_name(os.WTERMSIG(status))}, a crash in a library's own code"
 
 
