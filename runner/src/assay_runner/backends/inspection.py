@@ -55,6 +55,11 @@ def inspect(model: onnx.ModelProto, folder: Path) -> Inspection:
         session = OrtSession(path, Purpose.EXACT)
     finally:
         path.unlink()
+    return inspection_of(session, model)
+
+
+def inspection_of(session: OrtSession, model: onnx.ModelProto) -> Inspection:
+    """What a session tells of the tensors that it shows, and the model of its weights."""
     found = {**session.types, **session.inputs}
     types = {name: ELEMENT_TYPES[kind] for name, kind in found.items() if kind in ELEMENT_TYPES}
     types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}

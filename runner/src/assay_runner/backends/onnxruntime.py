@@ -12,6 +12,7 @@ from typing import ClassVar
 from assay_runner.backends.backend import NOTHING, Built, Capability, Segment, Session
 from assay_runner.backends.conversion import DOUBLE, InFp32, fp32_model, localised
 from assay_runner.backends.emulation import rounded_model
+from assay_runner.backends.inspection import Inspection, inspection_of
 from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.quantisation import Quantised, quantised_model
 from assay_runner.backends.schemes import own_pairs, paired, scheme_notes
@@ -28,6 +29,9 @@ from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress, Site
 
 OPTIMISED = ("fp32", "fp64")
+SHOWN = 4
+"""Models of whose tensors is remembered what a session that showed them told: to open another for it takes as long."""
+_SHOWN: dict[tuple[Path, int, int], Inspection] = {}
 
 
 class OnnxRuntime:
@@ -125,7 +129,11 @@ class OnnxRuntime:
             # Named apart: golden's and a candidate's may lie in one folder and be open at once.
             path = save(tapped(model, shown), folder / f"{Path(scratch).name}.onnx")
             outputs = {output.name for output in model.graph.output}
-            yield OrtSession(path, Purpose.EXACT, shown | outputs)
+            session = OrtSession(path, Purpose.EXACT, shown | outputs)
+            _SHOWN[_state(built)] = inspection_of(session, model)
+            while len(_SHOWN) > SHOWN:
+                del _SHOWN[next(iter(_SHOWN))]
+            yield session
             path.unlink()
 
     @contextmanager
@@ -146,7 +154,15 @@ class OnnxRuntime:
         """The model as built, cut at the shared tensors."""
         with TemporaryDirectory(dir=built.folder) as scratch:
             folder = _home(built, Path(scratch))
-            yield open_segments(localised(built.path, folder), folder, shared, limit)
+            found = _SHOWN.get(_state(built))
+            known = found if found and shared.keys() <= found.types.keys() else None
+            yield open_segments(localised(built.path, folder), folder, shared, limit, known)
+
+
+def _state(built: Built) -> tuple[Path, int, int]:
+    """What tells a build from one that took its place."""
+    status = built.path.stat()
+    return built.path, status.st_size, status.st_mtime_ns
 
 
 def _quantised(
