@@ -121,6 +121,8 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 def captured(node: onnx.NodeProto) -> set[str]:
     """Names of outer tensors that the node's subgraphs use."""
     names: set[str] = set()
+    if not node.attribute:
+        return names
     for graph in subgraphs(node):
         made = {i.name for i in graph.input} | {t.name for t in graph.initializer}
         used: set[str] = {o.name for o in graph.output}
