@@ -120,6 +120,12 @@ def test_rounding_is_a_conversion_there_and_back(precision: str) -> None:
         assert bits_equal(rounder(precision)(given_), wanted)
 
 
+def test_what_is_no_fp32_is_rounded_once() -> None:
+    """To FP32 first, it would be right between two FP16 numbers, and then go the other way."""
+    given_ = np.array([1 + 2.0**-11 + 2.0**-40])
+    assert rounder("fp16")(given_) == np.float32(1 + 2.0**-10)
+
+
 @given(st.floats(2.0**-120, 2.0**110, width=32), st.sampled_from([1, -1]))
 def test_tf32_keeps_eleven_bits_to_nearest(size: float, sign: int) -> None:
     x = np.float32(sign * size)

@@ -10,11 +10,12 @@ import numpy as np
 import onnx
 import pytest
 
+from assay_runner.backends import shared_weights
 from assay_runner.backends.sessions import OrtSession, Purpose, sentence, translated
 from assay_runner.cores import cores
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.tensors import Array
-from tests.models import mlp, model, node, random, value
+from tests.models import constant, mlp, model, node, random, value
 
 SENTENCES = {
     "kernel": (
@@ -109,3 +110,38 @@ def test_threads_follow_the_quota_of_the_container(quota: str, expected: int | N
     (tmp_path / "cpu.max").write_text(quota)
     free = cores(tmp_path / "nothing")
     assert cores(tmp_path / "cpu.max") == (free if expected is None else min(free, expected))
+
+
+def large(folder: Path, name: str, *, fed: bool = False) -> Path:
+    """A product with a weight in a file of its own; `fed`: which is listed among the inputs too."""
+    folder.mkdir(exist_ok=True)
+    weight = constant("w", random(16, 16, seed=3))
+    inputs = [value("x", "N", 16), *([value("w", 16, 16)] if fed else [])]
+    proto = model([node("MatMul", "x w", "y")], inputs, [value("y", "N", 16)], [weight])
+    onnx.save(proto, str(folder / "m.onnx"), save_as_external_data=True, location=name, size_threshold=16)
+    return folder / "m.onnx"
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_large_weights_are_mapped_once_for_all_sessions(
+    purpose: Purpose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = large(tmp_path / "a", "weights"), large(tmp_path / "b", "w.bin")
+    x = random(3, 16, seed=4)
+    wanted = OrtSession(path, purpose).run({"x": x})["y"]
+    monkeypatch.setattr(shared_weights, "LARGE", 0)
+    monkeypatch.setattr(shared_weights, "LEAST", 0)
+    sessions = [OrtSession(each, purpose) for each in (path, path, other)]
+    assert len(shared_weights._MAPPED) == 2
+    for session in (*sessions, *sessions):  # Each time what the others have mapped is left to the page cache.
+        assert np.allclose(session.run({"x": x})["y"], wanted, atol=1e-5)
+    del session, sessions[0], sessions[0]
+    gc.collect()
+    assert len(shared_weights._MAPPED) == 1
+
+
+def test_a_weight_that_may_be_fed_is_left_to_onnx_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_weights, "LARGE", 0)
+    monkeypatch.setattr(shared_weights, "LEAST", 0)
+    session = OrtSession(large(tmp_path / "a", "weights", fed=True), Purpose.PLAIN)
+    assert session.run({"x": random(3, 16)})["y"].shape == (3, 16)

@@ -54,7 +54,7 @@ class Shared:
         """Give a session to be opened, of the model at `path`, its large weights; `options` are its own, changed."""
         self._files: dict[tuple[int, ...], _File] = {}
         self._values: list[ort.OrtValue] = []
-        if not any(file.stat().st_size >= LARGE for file in path.parent.rglob("*.*") if file.is_file()):
+        if not any(file.stat().st_size >= LARGE for file in path.parent.rglob("*") if file.is_file()):
             return
         for tensor, array in self._large(path):
             self._values.append(ort.OrtValue.ortvalue_from_numpy(array))
@@ -72,8 +72,10 @@ class Shared:
                     file.rest()
 
     def _large(self, path: Path) -> Iterator[tuple[onnx.TensorProto, NDArray[Any]]]:
-        for tensor in read_outline(path).graph.initializer:
-            if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        graph = read_outline(path).graph
+        fed = {given.name for given in graph.input}  # In old formats weights are inputs too, with a default.
+        for tensor in graph.initializer:
+            if tensor.data_location != onnx.TensorProto.EXTERNAL or tensor.name in fed:
                 continue
             dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
             size = math.prod(tensor.dims) * dtype.itemsize

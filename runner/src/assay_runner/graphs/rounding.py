@@ -71,7 +71,10 @@ def _half(given: Array, found: Array) -> None:
     A conversion there and back takes three times as long. It is left with what has fewer digits there, or none: values
     near zero, those beyond the range, NaN.
     """
-    bits = np.ascontiguousarray(given, np.float32).reshape(-1).view(np.uint32)
+    if given.dtype != np.float32:
+        found[...] = given.astype(np.float16)
+        return
+    bits = np.ascontiguousarray(given).reshape(-1).view(np.uint32)
     rounded = bits >> np.uint32(13)
     rounded &= np.uint32(1)
     rounded += np.uint32(0xFFF)
