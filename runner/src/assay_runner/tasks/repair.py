@@ -23,6 +23,7 @@ from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
 from assay_runner.golden.reference import Reference
 from assay_runner.journal import step
 from assay_runner.models.loading import LoadedModel
+from assay_runner.models.witness import unchanged
 from assay_runner.remedies import REMEDIES, remedy_of
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.deploy import UNFOUNDED, UNJUDGED, deployed
@@ -85,6 +86,7 @@ class _Repair:
             for name in REMEDIES:
                 if self.asked.asked(name):
                     self._remedied(case, name)
+        unchanged((*self.model.files, *(file for case in self.cases for file in case.design.model.files)))
         cured = {entry.candidate for entry in self.remedies if entry.outcome == "Cured"}
         failed = {entry.candidate for entry in self.remedies}
         return Report(
