@@ -25,12 +25,13 @@ class PrecisionRemedy(Model):
         max_length=3,
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
-    """What a node may be kept in. The set is found with the widest of them; where it also passes in a narrower one,
-    that one is taken. Formats that are no wider than the candidate's own are left out; of int8, fp8 and bf16 candidates
-    nodes can be kept in fp32 alone. Default: bf16, fp16, fp32."""
+    """What a node may be kept in. The set is found with fp32; where it also passes in the narrower one that is wider
+    than the candidate's own (bf16 of fp16 candidates, fp16 of int8 and fp8), that one is taken. Others are left out.
+    Default: bf16, fp16, fp32."""
     rewrite: bool = True
     """Whether the model may first be written otherwise, so that nothing need run wider: a LayerNorm that is spelt out
-    as one operator, a constant beyond the format as its largest number. Default true."""
+    as one operator, a constant beyond the format as its largest number. Attention whose queries, keys and values alone
+    are in a wider type is tried in any case. Default true."""
     most_nodes: int | None = Field(default=None, ge=1, le=100_000)
     """Most nodes that may be kept wide; a cure that needs more is none. Default: any number."""
 

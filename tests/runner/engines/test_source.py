@@ -17,7 +17,7 @@ from assay_runner.backends.order import BuildOrder, Quantisation
 from assay_runner.backends.sweep import activations
 from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.source import source_model
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, Unsupported
 from tests.models import Heard, Samples, load, mlp, random
 from tests.orders import ordered
 from tests.runner.engines.versions import TEN
@@ -35,6 +35,12 @@ CALIBRATION = {"uri": "file:///calibration/", "quantization": "explicit"}
         {"precision": "int8", "calibration": CALIBRATION},
         {"precision": "int8", "calibration": CALIBRATION | {"quantization": "implicit"}},
         {"precision": "int8", "typing": "strong", "calibration": CALIBRATION},
+        {
+            "precision": "int8",
+            "typing": "strong",
+            "calibration": CALIBRATION,
+            "layers": [{"nodes": "h3.node", "precision": "fp16"}, {"nodes": "h1.node", "precision": "fp16"}],
+        },
         {"precision": "fp8", "calibration": CALIBRATION},
     ],
     ids=lambda asked: "-".join(map(str, (asked["precision"], asked.get("typing", "weak"), len(asked)))),
@@ -106,3 +112,21 @@ def test_the_builders_own_calibrator_is_not_given_what_was_trained_for_8_bits(tm
         InvalidInput, match="has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing"
     ):
         source_model(given, order, implicit, Samples({"image": random(4, 1, 8, 8)}), tmp_path / "out", Heard())
+
+
+@pytest.mark.parametrize("kind", ["int8", "fp8"])
+def test_a_half_beside_8_bits_is_written_as_types(kind: str, tmp_path: Path) -> None:
+    x, file = random(16, 8), saved(tmp_path)
+    layers = [{"nodes": "h1.node", "precision": "fp16"}]
+    order = ordered(kind, file, typing="strong", layers=layers, calibration=CALIBRATION)
+    path, notes = source_model(
+        load(file, tmp_path), order, settings(order, TEN), Samples({"x": x}), tmp_path / "o", Heard()
+    )
+    graph = onnx.shape_inference.infer_shapes(onnx.load(str(path)), strict_mode=True, data_prop=True).graph
+    types = {each.name: each.type.tensor_type.elem_type for each in graph.value_info}
+    products = {each.name: types.get(each.input[0]) for each in graph.node if each.op_type == "MatMul"}
+    assert products == {"h1.node": onnx.TensorProto.FLOAT16, "logits.node": onnx.TensorProto.FLOAT}
+    assert any("held in FP16 as asked: h1.node" in note for note in notes)
+    both = replace(order, held={"h1.node": "fp16", "logits.node": "bf16"})
+    with pytest.raises(Unsupported, match="fp32 and one of bf16, fp16, not both"):
+        source_model(load(file, tmp_path), both, settings(both, TEN), Samples({"x": x}), tmp_path / "p", Heard())

@@ -31,7 +31,9 @@ def case(folder: Path, candidate: dict[str, Any], snr: float, to: Sequence[str])
         (FP16, 55, ["bf16"], "NotCured", set()),
         (FP16, 30, ["fp16"], "DoesNotApply", set()),
         (BF16, 55, ["bf16", "fp16"], "DoesNotApply", set()),
-        (INT8, 60, ["bf16", "fp16"], "DoesNotApply", set()),
+        (INT8, 60, ["bf16"], "DoesNotApply", set()),
+        (INT8, 60, ["fp16"], "NotCured", set()),
+        (INT8, 60, ["fp16", "fp32"], "Cured", {"fp32"}),
     ],
 )
 def test_nodes_are_kept_in_formats_that_are_asked_for(

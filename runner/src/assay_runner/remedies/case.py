@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from assay_api.audit import Candidate
 from assay_api.report import CandidateReport, Finding, Verdict
@@ -37,12 +38,24 @@ class Design:
     def holding(self, held: Mapping[str, str], words: str) -> Design:
         """The same, with nodes held to a precision beside those that it holds already."""
         order = replace(self.order, held={**self.order.held, **held})
+        if order.precision in ("int8", "fp8") and {"fp16", "bf16"} & {*held.values()}:
+            order = replace(order, typing=self._strong)  # Weakly typed, all that is not in 8 bits might become a half.
         return replace(self, order=order, words=words)
 
     def in_fp32(self, words: str) -> Design:
         """The same model with nothing of it narrow."""
         order = replace(self.order, precision="fp32", held={}, quantisation=None, typing=None)
         return replace(self, order=order, calibration=None, words=words)
+
+    def in_fp16(self, words: str) -> Design:
+        """The same model with all of it in FP16, by its types."""
+        order = replace(self.order, precision="fp16", held={}, quantisation=None, typing=self._strong)
+        return replace(self, order=order, calibration=None, words=words)
+
+    @property
+    def _strong(self) -> Literal["weak", "strong"] | None:
+        """What says that types stand in the model, where a builder would choose them else."""
+        return "strong" if self.order.backend == "tensorrt" else self.order.typing
 
 
 @dataclass(frozen=True)

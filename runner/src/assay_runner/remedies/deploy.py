@@ -19,10 +19,11 @@ from assay_runner.backends.conversion import fp32_model
 from assay_runner.backends.quantisation import quantised_model
 from assay_runner.backends.seams import SHARED
 from assay_runner.backends.subject import Subject
-from assay_runner.backends.tensorrt.source import strong_model
+from assay_runner.backends.tensorrt.source import half_inside, strong_model
 from assay_runner.graphs.eight_bit import EightBit
 from assay_runner.graphs.weights import packed
 from assay_runner.models.files import external_tensors
+from assay_runner.remedies.aside import Aside
 from assay_runner.remedies.case import Design
 from assay_runner.stores import Store, join
 from assay_runner.tensors import Extents, Progress
@@ -106,11 +107,12 @@ def explicit_model(design: Design, folder: Path, workshop: Bench) -> Path:
         return packed(strong_model(model.path, order.precision, order.held, _made(folder / "typed"))[0], folder)
     if order.precision in ("int8", "fp8") and order.quantisation is not None:
         kind: EightBit = "fp8" if order.precision == "fp8" else "int8"
-        typed = _made(folder / "typed")
-        made = quantised_model(
-            model.path, order.quantisation, design.calibration, typed, workshop.progress, kind, order.held, model.axes
-        ).path
-        return packed(made, folder)
+        halves = {name: held for name, held in order.held.items() if held != "fp32"}
+        path = quantised_model(
+            model.path, order.quantisation, design.calibration, _made(folder / "quantised"), Aside(workshop.progress),
+            kind, order.held, model.axes,
+        ).path  # fmt: skip
+        return packed(half_inside(path, halves, _made(folder / "typed")) if halves else path, folder)
     if order.precision in ("fp32", "tf32"):
         # As it was audited: the file itself may be stored in a half type, and would compute in that.
         made = fp32_model(model.path, _made(folder / "typed")).path

@@ -50,7 +50,8 @@ def source_model(
         case "int8" | "fp8" as kind:
             if order.quantisation is None:
                 own_pairs(model.path, kind)
-                return model.path, (f"{kind}: Q/DQ as in the candidate's own model", *paired(model.path, order.held))
+                own = (f"{kind}: Q/DQ as in the candidate's own model", *paired(model.path, order.held))
+                return _with_halves(model.path, order, settings, own, folder)
             if calibration is None and order.quantisation.reads:
                 raise InvalidInput("the candidate needs its calibration inputs to be built")
             if settings.implicit:
@@ -59,7 +60,7 @@ def source_model(
             quantised = quantised_model(
                 model.path, order.quantisation, calibration, folder, progress, kind, order.held, model.axes
             )
-            return quantised.path, (*quantised.notes, *_bodies(model.path))
+            return _with_halves(quantised.path, order, settings, (*quantised.notes, *_bodies(model.path)), folder)
         case "fp16" | "bf16" as half if settings.typing == "strong":
             path, notes = strong_model(model.path, half, order.held, folder)
             return path, (*notes, *_bodies(model.path))
@@ -110,10 +111,55 @@ def _check_strong(order: BuildOrder) -> None:
             f"layers hold nodes wider than the candidate; with precision {kind} and typing strong there is nothing "
             "wider: set typing: weak, or remove layers"
         )
-    if kind in ("int8", "fp8") and (other := set(order.held.values()) - {"fp32"}):
+    if kind in ("int8", "fp8") and len(other := set(order.held.values()) - {"fp32"}) > 1:
         raise Unsupported(
-            f"with typing strong, layers of a {kind} candidate may be fp32, not {', '.join(sorted(other))}"
+            f"with typing strong, layers of a {kind} candidate may be fp32 and one of {', '.join(sorted(other))}, not "
+            "both of them"
         )
+
+
+def _with_halves(
+    path: Path, order: BuildOrder, settings: Settings, notes: tuple[str, ...], folder: Path
+) -> tuple[Path, tuple[str, ...]]:
+    """A model with Q/DQ pairs and, where types are to stand in it, what it holds in a half between casts."""
+    halves = {name: kind for name, kind in order.held.items() if kind in HALVES}
+    if settings.typing != "strong" or not halves:
+        return path, notes
+    told = [f"held in {kind.upper()} as asked: {listed(_of(halves, kind))}" for kind in sorted({*halves.values()})]
+    made = half_inside(path, halves, _made(folder / "halves"))
+    return made, (*notes, *told)
+
+
+def _of(held: Mapping[str, str], kind: str) -> list[str]:
+    return sorted(name for name in held if held[name] == kind)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def half_inside(path: Path, held: Mapping[str, str], folder: Path) -> Path:
+    """The model with some nodes in a half type between casts; all else stays as it is.
+
+    Args:
+        path: of the model.
+        held: fp16 or bf16 by node, the same for all.
+        folder: where it is written; empty.
+
+    Raises:
+        InvalidInput: ONNX Runtime refuses the model.
+        CannotBuild: its operator set is too old to say the type, and cannot be upgraded.
+    """
+    (kind,) = set(held.values())
+    with TemporaryDirectory(dir=folder) as scratch:
+        newer = upgraded(path, kind, Path(scratch), path.name)
+        home = _made(Path(scratch) / "own")
+        model = localised(newer, home)
+        found = inspect(model, home)
+        made = other_half(model, kind, found.types, found.ranks, held.keys())
+        localise(model, home, folder, converter(HALVES[kind], made.wide))
+    return save(model, folder / "model.onnx")
 
 
 def strong_model(path: Path, kind: str, held: Mapping[str, str], folder: Path) -> tuple[Path, tuple[str, ...]]:

@@ -17,7 +17,8 @@ def node_names(path: Path) -> frozenset[str]:
 
 def formats(precision: str) -> tuple[str, ...]:
     """What nodes of a candidate of this precision can be kept in: wider, and sayable in its model; the widest last."""
-    return ("bf16", "fp32") if precision == "fp16" else ("fp32",)
+    narrower = {"fp16": ("bf16",), "int8": ("fp16",), "fp8": ("fp16",)}
+    return (*narrower.get(precision, ()), "fp32")
 
 
 def explicit(case: Case) -> Design:

@@ -37,7 +37,7 @@ def better(found: Cure, edited: Edited | None, latency: Mapping[frozenset[str], 
         latency: milliseconds of a batch by set of nodes.
         nodes: how many could run wider.
     """
-    if edited is None or found.why == "DoesNotApply":
+    if edited is None or found.why == "DoesNotApply" or found.wide == edited.cure.wide != {}:
         return found
     if found.design is None:
         return edited.cure

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from typing import Final
 
 from assay_api.report import Verdict
-from assay_runner.remedies.judged import BUILD, Judged, Said, clear, margin
-from assay_runner.search import FAILED, PASSED, UNCLEAR, Answer
+from assay_runner.remedies.judged import BUILD, HIGHER_IS_BETTER, Judged, Said, clear, margin
+from assay_runner.search import FAILED, PASSED, UNCLEAR, Answer, Purpose, Stage, Trial
 from assay_runner.search import Verdict as Told
 
 WRONG: Final = 0.03
 """Chance that a build near its limit comes out on the wrong side."""
-
+ALIKE: Final = 3
+"""Builds that confirm a design with the same figures to the last bit, after which no others are waited for."""
 
 RESERVE: Final = 1 / 30
 """Margin, 1 dB, by which outputs must pass while they are searched with: samples that were not seen have a worst one of
@@ -38,3 +40,30 @@ def answer_of(found: Judged) -> Answer:
 def _scarce(said: Said) -> bool:
     """Whether an output passes by so little that other samples would not."""
     return said.check == "outputDrift" and margin(said) < RESERVE
+
+
+class Repeats:
+    """Answers to questions that were asked before: what comes out the same each time, to the last bit, has no noise.
+
+    The trial that made a set interesting does not count: of many sets that fail some pass by luck.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[Stage, frozenset[str]], list[tuple[object, ...]]] = defaultdict(list)
+        self._fresh: Counter[tuple[Stage, frozenset[str]]] = Counter()
+
+    def answer(self, trial: Trial[str], found: Judged) -> Answer:
+        """What a search is told of one more build."""
+        key = trial.stage, trial.kept
+        told, figures, seen = answer_of(found), _exact(found), self._seen[key]
+        seen.append(figures)
+        self._fresh[key] += trial.purpose is not Purpose.NARROW
+        if told in (PASSED, FAILED) and figures and self._fresh[key] >= ALIKE and len(set(seen)) == 1:
+            return Answer(told.verdict, math.inf if told is PASSED else -math.inf)
+        return told
+
+
+def _exact(found: Judged) -> tuple[object, ...]:
+    """Figures that only equal outputs have in common; nothing where there are none: counts may be equal by chance."""
+    told = tuple((said.check, said.metric, said.value) for said in found.said if said.metric in HIGHER_IS_BETTER)
+    return tuple(each for each in told if each[2] is not None and math.isfinite(each[2]))

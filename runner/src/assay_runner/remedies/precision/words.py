@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Final, Literal
 
-from assay_api.report import Verdict
-from assay_runner.remedies.judged import Judged
 from assay_runner.remedies.remedy import Cure, does_not_apply
 from assay_runner.search import Minimal, Outcome, Why
 
@@ -25,7 +23,7 @@ def needed(outcome: Outcome[str]) -> Needed:
 
 
 def must_run_wider(
-    outcome: Outcome[str], named: Callable[[frozenset[str]], str], nodes: int, kind: str, precision: str
+    outcome: Outcome[str], named: Callable[[frozenset[str]], str], nodes: int, kinds: str, precision: str
 ) -> str:
     """Which nodes must run wider, which beside them spare casts, and how sure that is.
 
@@ -33,7 +31,7 @@ def must_run_wider(
         outcome: of the search, which found some.
         named: names the first few of a set.
         nodes: how many could run wider.
-        kind: what they run in.
+        kinds: what they run in, for people.
         precision: of all else.
     """
     best = outcome.best or frozenset()
@@ -45,13 +43,7 @@ def must_run_wider(
     }.get(outcome.why, "; answers near a limit left doubts: see the trials")
     harm = "; a larger set fails, so that more is not safer" if outcome.violation else ""
     left = f"all else stays {precision.upper()}" if len(best) < nodes else "none is left that need not"
-    return f"{len(core)} of {nodes} nodes must run in {kind.upper()}: {named(core)}{beside}; {left}{how}{harm}"
-
-
-def fails_alike(found: Judged, failing: Collection[str]) -> Cure | None:
-    """That everything in FP32 fails the checks that the candidate fails, where it does."""
-    said = next((each for each in found.said if each.verdict is Verdict.FAILED and each.check in failing), None)
-    return Cure(None, f"it fails with every node in FP32 too: {said.message}", "NotCured") if said else None
+    return f"{len(core)} of {nodes} nodes must run in {kinds}: {named(core)}{beside}; {left}{how}{harm}"
 
 
 def nothing(outcome: Outcome[str], most: int | None, left: str = "") -> Cure:
