@@ -152,3 +152,16 @@ def test_constants_are_brought_to_what_fp16_holds(tmp_path: Path) -> None:
     assert held["mask"].reshape(-1).tolist() == [0, -65504, -65504]
     assert held["epsilon"] == np.float32(2**-14)
     assert held["weight"][0, 0] == np.float32(1e-9)
+
+
+def test_a_layer_norm_that_cannot_be_put_in_one_operator_is_not_counted(tmp_path: Path) -> None:
+    """One without a scale, along an axis of which nobody knows the length, beside one that has a scale."""
+    steps, weights = scaled()
+    free, more = decomposed("z", "free.")
+    nodes = [*steps, *free, node("Add", "moved moved", "y"), node("Relu", "free.normal", "v")]
+    inputs = [value("x", "N", 3, WIDTH), value("z", "N", 3, "wide")]
+    outputs_ = [value("y", "N", 3, WIDTH), value("v", "N", 3, "wide")]
+    given = loaded(model(nodes, inputs, outputs_, [*weights, *more]), tmp_path)
+    [edit, *_] = edits_of(given, tmp_path / "edits")
+    assert edit.words == "1 LayerNorm in one operator each"
+    assert operators(edit.model.path)["LayerNormalization"] == 1

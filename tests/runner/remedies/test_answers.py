@@ -9,8 +9,8 @@ import pytest
 
 from assay_api.report import Verdict
 from assay_runner.remedies.judged import BUILD, Judged, Said, clear, margin
-from assay_runner.remedies.precision.oracle import answer_of
-from assay_runner.search import FAILED, PASSED, UNCLEAR, Answer
+from assay_runner.remedies.precision.oracle import Repeats, answer_of
+from assay_runner.search import FAILED, PASSED, UNCLEAR, Answer, Purpose, Stage, Trial
 from assay_runner.search import Verdict as Told
 
 SURELY = {True: Answer(Told.PASSED, math.inf), False: Answer(Told.FAILED, -math.inf)}
@@ -86,3 +86,35 @@ def test_what_cannot_be_told_is_asked_again_where_that_may_help() -> None:
     assert answer_of(judged(few)) == UNCLEAR
     assert answer_of(judged(few, noise="none")) == SURELY[False]
     assert answer_of(judged(refused)) == SURELY[False]
+
+
+def built(passed: bool, value: float, purpose: Purpose = Purpose.CONFIRM) -> tuple[Trial[str], Judged]:
+    """A build of one set that comes out so near its limit that the next may not."""
+    return Trial(frozenset("a"), Stage.DECIDE, purpose), judged(said("snr", value, 30, passed))
+
+
+def test_builds_that_confirm_a_set_with_the_same_bits_are_sure_after_the_third() -> None:
+    repeats = Repeats()
+    assert [repeats.answer(*built(True, 32.125)) for _ in range(3)] == [PASSED, PASSED, SURELY[True]]
+    repeats = Repeats()
+    assert [repeats.answer(*built(False, 29.5)) for _ in range(3)] == [FAILED, FAILED, SURELY[False]]
+
+
+def test_what_made_a_set_interesting_does_not_count_among_them() -> None:
+    """Of many sets that fail, one that passes by luck is the one that is looked at."""
+    repeats = Repeats()
+    assert repeats.answer(*built(True, 32.125, Purpose.NARROW)) == PASSED
+    assert [repeats.answer(*built(True, 32.125)) for _ in range(3)] == [PASSED, PASSED, SURELY[True]]
+
+
+def test_builds_that_differ_once_have_noise_for_good() -> None:
+    repeats = Repeats()
+    values = [32.125, 32.25, 32.125, 32.125, 32.125, 32.125]
+    assert [repeats.answer(*built(True, value)) for value in values] == [PASSED] * 6
+
+
+def test_shares_that_are_counted_may_be_equal_by_chance() -> None:
+    repeats = Repeats()
+    trial, _ = built(True, 0)
+    counted = judged(said("top1Kept", 0.992, 0.99, True, "labelAccuracy"))
+    assert [repeats.answer(trial, counted) for _ in range(5)] == [PASSED] * 5

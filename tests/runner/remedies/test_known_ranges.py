@@ -26,9 +26,9 @@ def test_a_precision_search_reads_the_calibration_set_once(tmp_path: Path, capsy
     ended = assay(capsys, "run", "-f", write(tmp_path, spec), "--out", str(tmp_path / "out"))
     found = entry(report_of(tmp_path), "precision")
     assert found.outcome == "Cured", found.message
-    assert found.wide == {"h.node": "fp32"}
+    assert found.wide == {"h.node": "fp16"}
     assert len(repair_of(report_of(tmp_path)).trials) > 3
-    assert sum("repair: calibrate" in line for line in ended.err.splitlines()) == 1
+    assert sum("finding the ranges of 8-bit tensors" in line for line in ended.err.splitlines()) == 1
 
 
 def test_where_all_products_must_run_wider_nothing_is_refused(

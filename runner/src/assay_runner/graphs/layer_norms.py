@@ -57,15 +57,15 @@ def spelt_out(model: onnx.ModelProto, source: Path, ranks: Mapping[str, int]) ->
     return tuple(_Reading(model, source, ranks).found())
 
 
-def fuse(model: onnx.ModelProto, found: tuple[Spelt, ...], widths: Mapping[str, int]) -> frozenset[str]:
-    """Put the operator in place of each, in place; names of the nodes that are gone.
+def fuse(model: onnx.ModelProto, found: tuple[Spelt, ...], widths: Mapping[str, int]) -> tuple[Spelt, ...]:
+    """Put the operator in place of each, in place; those where it could be put.
 
     Args:
         model: of opset 17 or later.
         found: as `spelt_out` has them.
         widths: length of the last axis by tensor, where known: a LayerNorm without a scale needs one of ones.
     """
-    gone: set[str] = set()
+    fused: list[Spelt] = []
     name = fresh(model)
     for each in found:
         scale = each.scale
@@ -76,8 +76,8 @@ def fuse(model: onnx.ModelProto, found: tuple[Spelt, ...], widths: Mapping[str, 
             ones = np.ones(widths[each.source], np.float32)
             model.graph.initializer.append(numpy_helper.from_array(ones, scale))
         _put(model, each, [each.source, scale, *([each.shift] if each.shift else [])])
-        gone |= each.steps
-    return frozenset(gone - {name_of(node) for node in model.graph.node})
+        fused.append(each)
+    return tuple(fused)
 
 
 def _put(model: onnx.ModelProto, each: Spelt, inputs: list[str]) -> None:

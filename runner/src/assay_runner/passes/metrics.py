@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from inspect import getsourcefile, isfunction, unwrap
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from assay_runner.data.entry_points import loaded, said
+from assay_runner.digests import file_sha256
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Scores, ScoresWanted
 from assay_runner.passes.setting import Pass, Setting, Step
@@ -27,6 +30,25 @@ def load_metric(name: str) -> Score:
     Raises:
         InvalidInput: there is none, several have the name, or it cannot be imported.
     """
+    score: Score = loaded(_entry(name), "metric")
+    return score
+
+
+def metric_version(name: str) -> str:
+    """What tells the metric of this name from another one, and from itself after a change: for keys.
+
+    Where its package is worked on in place its version stays, so its source file counts as well.
+
+    Raises:
+        InvalidInput: as of `load_metric`.
+    """
+    entry = _entry(name)
+    source = getsourcefile(unwrap(code)) if (code := loaded(entry, "metric")) and isfunction(unwrap(code)) else None
+    digest = file_sha256(Path(source))[:16] if source and Path(source).is_file() else ""
+    return f"{entry.value} {entry.dist.version if entry.dist else ''} {digest}"
+
+
+def _entry(name: str) -> EntryPoint:
     there = entry_points(group=GROUP)
     found = [entry for entry in there if entry.name == name]
     if not found:
@@ -36,8 +58,7 @@ def load_metric(name: str) -> Score:
     if len({entry.value for entry in found}) > 1:
         values = " and ".join(sorted({entry.value for entry in found}))
         raise InvalidInput(f"metric {name!r} is installed more than once ({values}): remove one of them")
-    score: Score = loaded(found[0], "metric")
-    return score
+    return found[0]
 
 
 class MetricsPass(Pass[ScoresWanted]):

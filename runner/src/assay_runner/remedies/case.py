@@ -70,6 +70,7 @@ class Case:
         report: what was measured of it.
         findings: what the checks found.
         whole: all of its calibration set, also where it was calibrated with the first samples only; None: it has none.
+        ranged: the same with other ranges, which come nearer to passing; None: none are known.
     """
 
     key: str
@@ -79,6 +80,7 @@ class Case:
     report: CandidateReport
     findings: tuple[Finding, ...]
     whole: Dataset | None = None
+    ranged: Design | None = None
 
     @property
     def failed(self) -> tuple[Finding, ...]:

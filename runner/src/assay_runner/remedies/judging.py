@@ -13,7 +13,8 @@ from assay_runner.backends.tensorrt.hold_layers import slips
 from assay_runner.checks import Check
 from assay_runner.checks.latency import latency_of
 from assay_runner.checks.layer_constraints import LayerConstraints
-from assay_runner.evidence import TimingWanted
+from assay_runner.evidence import ScoresWanted, TimingWanted
+from assay_runner.passes.metrics import metric_version
 from assay_runner.passes.setting import Setting
 from assay_runner.remedies.case import Design
 from assay_runner.remedies.judged import Judged, Said
@@ -84,3 +85,13 @@ def entry_of(
         seconds=found.seconds,
         known=known,
     )
+
+
+def metrics_of(checks: Sequence[Check]) -> str:
+    """Which code the user's own metrics are, of those that these checks ask for.
+
+    Raises:
+        InvalidInput: one cannot be found.
+    """
+    names = {need.metric for check in checks for need in check.needs if isinstance(need, ScoresWanted)}
+    return " ".join(metric_version(name) for name in sorted(names))

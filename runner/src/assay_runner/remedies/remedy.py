@@ -28,6 +28,7 @@ class Cure:
         tactics: what was seen of tactics.
         calibrations: ways to calibrate that were tried, the best first.
         coverage: how well the candidate's calibration set stands for the dataset.
+        nearest: what comes nearer to passing than the candidate does, for the remedies after this one to begin with.
     """
 
     design: Design | None
@@ -38,6 +39,7 @@ class Cure:
     tactics: TacticsEntry | None = None
     calibrations: tuple[CalibrationEntry, ...] = ()
     coverage: CoverageEntry | None = None
+    nearest: Design | None = None
 
 
 Remedy = Callable[[Case, Remedies, "Workshop"], Cure]

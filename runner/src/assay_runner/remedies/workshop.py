@@ -7,24 +7,18 @@ budget was raised, finds what it has tried before and goes on from there.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from assay_api.entries import TensorEntry
 from assay_api.repair import TrialEntry
-from assay_api.report import Finding, Verdict
+from assay_api.report import Verdict
 from assay_runner.backends import BACKENDS, Backend, Capability
 from assay_runner.backends.seams import Keeping
-from assay_runner.backends.subject import Subject
 from assay_runner.builds.brief import briefly_built
 from assay_runner.builds.cache import BuildRequest
 from assay_runner.checks import Check
-from assay_runner.checks.finite import Finite
-from assay_runner.checks.fp16_range import Fp16Range
-from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.data.datasets import Dataset
 from assay_runner.digests import cache_key
 from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
@@ -33,15 +27,14 @@ from assay_runner.journal import passed_over, step
 from assay_runner.passes.setting import Setting
 from assay_runner.remedies.aside import Aside
 from assay_runner.remedies.case import Case, Design
-from assay_runner.remedies.judged import BUILD, WHAT, Judged, Said, TrialRecord, clear
-from assay_runner.remedies.judging import OF_PRECISION, entry_of, failed_by_slips, judged_in_turn, kept_wide
+from assay_runner.remedies.judged import BUILD, WHAT, Judged, Said, TrialRecord
+from assay_runner.remedies.judging import OF_PRECISION, entry_of, judged_in_turn, kept_wide, metrics_of
 from assay_runner.remedies.kernels import kernels
 from assay_runner.remedies.spending import Oracle, Spending
 from assay_runner.remedies.splits import Part
 from assay_runner.stores import Store, join
 from assay_runner.stores.sealed import Damaged, put_record, read_record
 from assay_runner.tensors import Progress
-from assay_runner.trial.measure import Measured, measure
 
 TRIALS: Final = "trials"
 """Folder of the cache with one record per trial."""
@@ -111,117 +104,46 @@ class Workshop:
         """
         backend = self._backend(oracle)
         checks = [check for check in self.checks if check.name in names]
-        request = self._request(backend, design)
+        request = self.request(backend, design)
         key = cache_key(
             build=request.key(),
             data=self.data,
             checks=repr([(check.name, check) for check in checks]),
             attempt=str(attempt),
+            metrics=metrics_of(checks),
             **({"sessions": str(sessions)} if sessions else {}),
         )
         uri = join(self.cache, TRIALS, f"{key}.json")
+        again = uri in self.spending.paid
+        if not again:
+            # Known or not: a budget comes to the same end whatever an earlier run has tried.
+            self.spending.check(oracle)
         known = self._known(uri)
         if known is None:
-            self.spending.check(oracle)
-            self._tell(design, oracle)
+            self.tell(design, oracle)
             known, lasting = self._tried(request, checks, key, sessions)
             if lasting:
                 put_record(self.store, uri, known)
             taken = False
         else:
             taken = True
-            # What this run has tried itself, for another remedy perhaps, took its own time.
-            self.spending.before += 0.0 if uri in self.spending.paid else known.seconds
-        self.spending.paid.add(uri)
-        self.spending.count(oracle, known.builds)
+            self.spending.before += 0.0 if again else known.seconds
+        if not again:
+            # What this run has tried itself, for another remedy perhaps, has taken its time and its build.
+            self.spending.paid.add(uri)
+            self.spending.count(oracle, known.builds)
         noisy = isinstance(backend, Keeping)
         found = Judged(
             said=known.said, slips=known.slips, latency_ms=known.latency_ms, seconds=known.seconds,
             noise="some" if noisy else "none", kernels=known.kernels,
         )  # fmt: skip
-        self._note(design, remedy, oracle, found, known=taken)
+        self.note(design, remedy, oracle, found, known=taken)
         if oracle == self.oracle and found.verdict is Verdict.PASSED:
             self.keep(design)
         return found
 
-    def survey(self, design: Design) -> tuple[tuple[TensorEntry, ...], tuple[Finding, ...]]:
-        """Every tensor of an emulation of it, with errors and ranges, and what is not finite or leaves its range.
-
-        On the samples that are searched with. Nothing where that cannot be had: a search does without.
-
-        Raises:
-            OutOfBudget: the budget is spent.
-        """
-        self.spending.check("emulation")
-        self.progress.note("looking at every tensor of the candidate by emulation")
-        checks = [Finite(), LayerDrift(), *([Fp16Range()] if design.order.precision == "fp16" else [])]
-        request = self._request(BACKENDS["onnxruntime"], design)
-        try:
-            with (
-                step(f"survey-{self.case.key}", "looking at every tensor of what is to be repaired"),
-                briefly_built(request, self.case.key, self.scratch, self._aside) as subject,
-            ):
-                measured = measure(Setting(subject, self.references["search"], self._aside), checks)
-        except (CannotBuild, Died, InvalidInput, Unsupported) as error:
-            self.progress.note(f"tensors could not be looked at beforehand: {error}")
-            return (), ()
-        self.spending.count("emulation")
-        return measured.report.layers, measured.findings
-
-    @contextmanager
-    def audited(self, design: Design, remedy: str, key: str) -> Iterator[tuple[Measured, Subject]]:
-        """Build it by the case's own backend and audit it by all checks on the samples that no search has seen.
-
-        One engine that fails by a little says nothing of the next: then two of three decide, and the last is given.
-
-        Args:
-            design: what is audited.
-            remedy: whose.
-            key: what to call the candidate.
-
-        It is done whatever is left of the budget, for without it all that was spent is lost.
-
-        Raises:
-            CannotBuild: it cannot be built.
-            Unavailable: memory or the device gave out.
-        """
-        tally: list[bool] = []
-        while True:
-            with self._audited(design, remedy, key) as (measured, subject, found):
-                tally.append(found.verdict is not Verdict.FAILED)
-                if not self._undecided(tally, found):
-                    yield measured, subject
-                    return
-
-    def _undecided(self, tally: Sequence[bool], found: Judged) -> bool:
-        """Whether another engine is to be audited."""
-        if tally[0] or sum(tally) > 1 or tally.count(False) > 1 or not isinstance(self.case.backend, Keeping):
-            return False
-        if len(tally) == 1 and clear(found):
-            return False
-        return self.spending.allows(self.oracle, 3 - len(tally))
-
-    @contextmanager
-    def _audited(self, design: Design, remedy: str, key: str) -> Iterator[tuple[Measured, Subject, Judged]]:
-        self._tell(design, self.oracle, key)
-        started = self.spending.clock()
-        request = self._request(self.case.backend, design)
-        with (
-            step(f"audit-{key}", f"auditing {key}"),
-            briefly_built(request, key, self.scratch, self._aside) as subject,
-        ):
-            measured = measure(Setting(subject, self.references["unseen"], self._aside), self.checks)
-            kept = kept_wide(subject, request.order.held)
-            measured = failed_by_slips(measured, kept, key)
-            self.spending.count(self.oracle)
-            latency = measured.report.latency.median_ms if measured.report.latency else None
-            said = tuple(map(Said.of, measured.findings))
-            found = Judged(said=said, slips=kept, latency_ms=latency, seconds=self.spending.clock() - started)
-            self._note(design, remedy, self.oracle, found, split="unseen")
-            yield measured, subject, found
-
     @property
-    def _aside(self) -> Aside:
+    def aside(self) -> Aside:
         """For what is done in a trial: what is told is how far the repair is."""
         return Aside(self.progress)
 
@@ -239,7 +161,8 @@ class Workshop:
     def _backend(self, oracle: Oracle) -> Backend:
         return BACKENDS["onnxruntime"] if oracle == "emulation" else self.case.backend
 
-    def _request(self, backend: Backend, design: Design) -> BuildRequest:
+    def request(self, backend: Backend, design: Design) -> BuildRequest:
+        """How a backend is asked for it."""
         order = design.order if backend is self.case.backend else self.emulating(design).order
         if not backend.can(Capability.TACTICS):
             order = replace(order, tactics=None, forbidden={})
@@ -260,13 +183,13 @@ class Workshop:
         try:
             with (
                 step(f"trial-{key}", "trying a repair"),
-                briefly_built(request, self.case.key, self.scratch, self._aside, bool(sessions)) as subject,
+                briefly_built(request, self.case.key, self.scratch, self.aside, bool(sessions)) as subject,
             ):
-                setting = Setting(subject, self.references["search"], self._aside)
+                setting = Setting(subject, self.references["search"], self.aside)
                 said, latency = judged_in_turn(setting, checks)
                 kept = kept_wide(subject, request.order.held)
                 if sessions:
-                    looked = kernels(subject, setting.reference.dataset, sessions, self._aside)
+                    looked = kernels(subject, setting.reference.dataset, sessions, self.aside)
         except (CannotBuild, Died, InvalidInput, Unsupported) as error:
             # Of a design, not of the user's model: the candidate that failed was built of it.
             said = (Said(check=BUILD, verdict=Verdict.INCONCLUSIVE, message=str(error)),)
@@ -281,7 +204,13 @@ class Workshop:
         """What the case's own backend is."""
         return "emulation" if self.case.emulates else "build"
 
-    def _tell(self, design: Design, oracle: Oracle, key: str = "") -> None:
+    def tell(self, design: Design, oracle: Oracle, key: str = "") -> None:
+        """How far it is, and what is tried next; with a key, what is audited."""
+        what = f"auditing {key}" if key else f"trying {design.words.partition(':')[0]} by {oracle}"
+        self.doing(what)
+
+    def doing(self, what: str) -> None:
+        """How far it is, and what comes next."""
         best = [entry for entry in self.entries if entry.oracle == self.oracle and entry.verdict is Verdict.PASSED]
         so_far = f", best so far {best[-1].words.partition(':')[0]}" if best else ""
         builds = self.oracle == "build"
@@ -292,10 +221,9 @@ class Workshop:
         done = self.spending.builds if builds else self.spending.proposals
         self.progress.advance(done - (self._told or 0))
         self._told = done
-        what = f"auditing {key}" if key else f"trying {design.words.partition(':')[0]} by {oracle}"
         self.progress.note(f"{self.spending.left()}{so_far}; {what}")
 
-    def _note(
+    def note(
         self,
         design: Design,
         remedy: str,
@@ -304,5 +232,6 @@ class Workshop:
         split: Part = "search",
         known: bool = False,
     ) -> None:
+        """One more trial, for the report."""
         number = len(self.entries) + 1
         self.entries.append(entry_of(number, design, found, remedy=remedy, oracle=oracle, split=split, known=known))

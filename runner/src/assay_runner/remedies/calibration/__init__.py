@@ -92,8 +92,9 @@ class _Sweep:
         # Where a model takes whole batches, what was given ends with one.
         self.given = min(size for size in swept if size >= min(self.given, max(swept)))
         validation = self.workshop.references["search"].dataset
+        self.workshop.doing("looking at what the calibration set covers")
         with step(f"coverage-{self.case.key}", "looking at what the calibration set covers"):
-            covered = coverage(self.shown, validation, swept[self.given][self.mine], self.workshop.progress)
+            covered = coverage(self.shown, validation, swept[self.given][self.mine], self.workshop.aside)
         self._try(swept, ways, "calibration", self.workshop)
         best = self._confirmed(self.workshop)
         if best is None and not self.spent:
@@ -185,9 +186,11 @@ class _Sweep:
             found = f"{called(best)}, the best of {len(ranked)} calibrations: {against(best, first, self._telling())}"
             return Cure(best.design, sentence((found, apart, *facts)))
         nearest = f"the nearest is {called(ranked[0])}: {against(ranked[0], first, self._telling())}"
+        left = ranked[0].design if first is not None and ranked[0].score > first.score else None
         if self.spent:
-            return Cure(None, sentence((f"{self.spent}; {nearest}", *facts)), "OutOfBudget")
-        return Cure(None, sentence((f"none of {len(ranked)} calibrations passes; {nearest}", *facts)), "NotCured")
+            return Cure(None, sentence((f"{self.spent}; {nearest}", *facts)), "OutOfBudget", nearest=left)
+        none = f"none of {len(ranked)} calibrations passes; {nearest}"
+        return Cure(None, sentence((none, *facts)), "NotCured", nearest=left)
 
     def _telling(self) -> frozenset[str]:
         """Of the checks that failed those by which all can be compared: the dearer are asked only of some."""

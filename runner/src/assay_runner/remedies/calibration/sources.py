@@ -69,8 +69,9 @@ def found_ranges(
         workshop.progress.note(error.note)
         record = None
     if record is None:
+        workshop.doing("finding the ranges of 8-bit tensors")
         with step(f"ranges-{key}", "finding the ranges of 8-bit tensors"):
-            swept = shown.ranges(batches, ways, sizes, workshop.progress)
+            swept = shown.ranges(batches, ways, sizes, workshop.aside)
         every = [
             _Ranges(samples=size, way=way, ranges={name: (each.end, each.peak) for name, each in found.ranges})
             for size, by_way in swept.items()

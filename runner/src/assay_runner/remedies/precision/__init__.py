@@ -26,6 +26,7 @@ from assay_runner.remedies.precision.tries import NAME, Tries
 from assay_runner.remedies.precision.upcast import with_upcast_attention
 from assay_runner.remedies.remedy import Cure, does_not_apply
 from assay_runner.remedies.spending import OutOfBudget
+from assay_runner.remedies.survey import survey
 from assay_runner.remedies.workshop import Workshop
 
 
@@ -80,7 +81,7 @@ class _Precision:
 
     def _look(self) -> tuple[frozenset[str], dict[str, float]]:
         """Nodes that could run wider, and how suspicious each is."""
-        layers, findings = self.workshop.survey(self.base)
+        layers, findings = survey(self.workshop, self.base)
         readers = {name: [site.node or "" for site in sites] for name, sites in uses(self.tries.outline).items()}
         floats = frozenset(layer.name for layer in layers)
         chosen = may_run_wider(self.base, floats, self.workshop.folder("chosen"))

@@ -22,10 +22,16 @@ def formats(precision: str) -> tuple[str, ...]:
 
 
 def explicit(case: Case) -> Design:
-    """The candidate as a model says it whose types are explicit, so that what is kept wide stays so."""
+    """The candidate as a model says it whose types are explicit, so that what is kept wide stays so.
+
+    With the ranges that come nearest to passing, where others than its own were tried.
+    """
     order = case.design.order
     if order.backend == "tensorrt":
         order = replace(order, typing="strong" if order.precision in ("fp16", "bf16") else order.typing)
     if order.quantisation is not None and order.quantisation.quantization == "implicit":
         order = replace(order, quantisation=replace(order.quantisation, quantization="explicit"))
-    return replace(case.design, order=order)
+    design = replace(case.design, order=order)
+    if case.ranged is None or case.ranged.order.quantisation is None:
+        return design
+    return replace(design, order=replace(order, quantisation=case.ranged.order.quantisation), calibration=None)

@@ -86,9 +86,8 @@ def one_operator(graph: onnx.ModelProto, home: Path) -> str:
         return ""
     ranks = {given.name: len(given.type.tensor_type.shape.dim) for given in graph.graph.input}
     found = spelt_out(graph, home, {**ranks, **inspect(graph, home).ranks})
-    if not found or not fuse(graph, found, _widths(graph)):
-        return ""
-    return f"{len(found)} LayerNorm{'s' if found[1:] else ''} in one operator each"
+    fused = fuse(graph, found, _widths(graph))
+    return f"{len(fused)} LayerNorm{'s' if fused[1:] else ''} in one operator each" if fused else ""
 
 
 def within_the_format(graph: onnx.ModelProto, home: Path) -> str:

@@ -144,6 +144,8 @@ class Nodes:
         kinds = self.tries.kinds(outcome.best)
         said = in_words(kinds.values())
         message = must_run_wider(outcome, self.tries.named, len(self.chosen), said, self.tries.precision)
+        if ranged := self.tries.case.ranged:
+            message = f"{message}; its ranges are those by {ranged.words}"
         if not {*kinds.values()} <= {*asked.to}:
             return Cure(None, f"{message}; remedies.precision.to leaves that format out", "NotCured")
         return Cure(self.tries.holding(kinds), message, "Found", dict(sorted(kinds.items())), needed(outcome))

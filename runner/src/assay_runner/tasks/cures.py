@@ -1,0 +1,124 @@
+"""What becomes of what remedies find: kept as the best so far, audited on unseen samples, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from assay_api.plan import Task
+from assay_api.repair import RemedyEntry, TrialEntry
+from assay_api.report import CandidateReport, Finding, Verdict
+from assay_runner.errors import Died
+from assay_runner.journal import step
+from assay_runner.remedies.auditing import audited
+from assay_runner.remedies.case import Case, Design
+from assay_runner.remedies.deploy import UNFOUNDED, UNJUDGED, deployed
+from assay_runner.remedies.remedy import Cure
+from assay_runner.remedies.splits import Split
+from assay_runner.remedies.workshop import Workshop
+from assay_runner.stores import join
+from assay_runner.tasks.candidate import MADE_UP
+from assay_runner.tasks.context import Context
+
+
+class Cures:
+    """What remedies of one repair have come to.
+
+    Attributes:
+        remedies: each, in the order in which they were tried.
+        candidates: repaired ones that were audited.
+        findings: of these.
+    """
+
+    def __init__(self, task: Task, context: Context, split: Split, trials: Sequence[TrialEntry]) -> None:
+        """Nothing yet; `trials` are those of the whole repair, as they come."""
+        self.remedies: list[RemedyEntry] = []
+        self.candidates: list[CandidateReport] = []
+        self.findings: list[Finding] = []
+        self._task, self._context, self._split, self._trials = task, context, split, trials
+
+    def keeping(self, case: Case, name: str, workshop: Workshop) -> Callable[[Design], None]:
+        """Store the best so far where the confirmed one will lie: a repair that is stopped leaves something of use."""
+        least: list[tuple[bool, int]] = []
+
+        def keep(design: Design) -> None:
+            wide = (design.order.precision != case.candidate.precision, len(design.order.held))
+            if least and wide >= least[0]:
+                return
+            least[:] = [wide]
+            said = replace(design, words=f"{UNJUDGED}: {design.words}")
+            try:
+                with step(f"keep-{case.key}-{name}-{wide[1]}", "storing the best so far of a repair"):
+                    deployed(said, None, self._folder(self._key(case, name)), self._context.store, workshop)
+            except Died as error:
+                self._context.progress.note(str(error))
+
+        return keep
+
+    def _folder(self, key: str) -> str:
+        return join(self._task.folder, key.replace("@", "."))
+
+    def confirmed(self, case: Case, name: str, cure: Cure, workshop: Workshop) -> None:
+        """Audit what a remedy found on what no search has seen, and keep what is to be deployed."""
+        assert cure.design is not None
+        key = self._key(case, name)
+        if self._split.whole:
+            said = "all samples were needed to search, so none is left to confirm it: give the dataset more"
+            return self.say(case.key, name, f"{cure.message}; {said}", "SearchOnly", cure)
+        before = len(self._trials)
+        with audited(workshop, cure.design, name, key) as (measured, subject):
+            verdict = measured.report.verdict
+            if self._task.spec.dataset.synthetic and verdict is Verdict.PASSED:
+                verdict = Verdict.INCONCLUSIVE
+            words = cure.design.words if verdict is Verdict.PASSED else f"{UNFOUNDED}: {cure.design.words}"
+            laid_out = replace(cure.design, words=words)
+            deploy = deployed(laid_out, subject, self._folder(key), self._context.store, workshop)
+            short = key.removesuffix(f"@{self._task.gpu_product}")
+            named = {"name": key, "candidate": short, "gpu_product": self._task.gpu_product, "repaired": case.key}
+            notes = (*measured.report.notes, f"repaired: {cure.message}")
+            made = {"verdict": verdict, "notes": notes, "weights_only": cure.design.weights_only}
+            self.candidates.append(measured.report.model_copy(update={**named, **made}))
+            self.findings += measured.findings
+        outcome = {Verdict.PASSED: "Cured", Verdict.FAILED: "SearchOnly"}.get(verdict, "Inconclusive")
+        samples = self._split.samples("unseen")
+        said = {
+            "Cured": f"passes on {samples} samples that no search has seen",
+            "SearchOnly": f"passes on the samples it was searched with, and fails on {samples} that it had not seen",
+        }.get(outcome, f"could not be judged on {samples} samples that no search has seen{_why(measured.findings)}")
+        if len(engines := [trial.verdict for trial in self._trials[before:]]) > 1:
+            said = f"{said}: {engines.count(Verdict.PASSED)} of {len(engines)} engines of it pass"
+        if self._task.spec.dataset.synthetic:
+            said = f"{said}; {MADE_UP}"
+        self.say(case.key, name, f"{cure.message}; it {said}", outcome, cure, key)
+        self.remedies[-1] = self.remedies[-1].model_copy(update={"deploy": deploy})
+
+    def _key(self, case: Case, name: str) -> str:
+        """Key of a repaired candidate: no other candidate's."""
+        base = f"{case.candidate.name}-{name.lower()}"
+        taken = {candidate.name for candidate in self._task.spec.candidates} | {c.candidate for c in self.candidates}
+        key = next(each for each in (base, *(f"{base}-{n}" for n in range(2, 99))) if each not in taken)
+        return key if self._task.gpu_product is None else f"{key}@{self._task.gpu_product}"
+
+    def said(self, case: Case, name: str, cure: Cure) -> None:
+        """Tell that a remedy found nothing."""
+        outcome = "NotCured" if cure.why == "Found" else cure.why
+        self.say(case.key, name, cure.message, outcome, cure)
+
+    def say(
+        self, key: str, name: str, message: str, outcome: str = "DoesNotApply", cure: Cure | None = None, made: str = ""
+    ) -> None:
+        """Tell what came of a remedy."""
+        self._context.progress.note(f"{name}: {message}")
+        entry = RemedyEntry.model_validate(
+            {"candidate": key, "remedy": name, "outcome": outcome, "message": message, "repaired": made or None}
+        )
+        if cure:
+            told = {name: getattr(cure, name) for name in ("minimal", "tactics", "calibrations", "coverage")}
+            entry = entry.model_copy(update={"wide": dict(cure.wide), **told})
+        self.remedies.append(entry)
+
+
+def _why(findings: Sequence[Finding]) -> str:
+    """What of them is not decided."""
+    told = next((each.message for each in findings if each.verdict is Verdict.INCONCLUSIVE), "")
+    return f" ({told})" if told else ""
