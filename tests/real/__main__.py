@@ -2,6 +2,7 @@
 
 python -m tests.real cpu   [--only NAMES] [--precisions P]     every candidate, emulated by ONNX Runtime
 python -m tests.real stage DIR [--only NAMES]                  models and inputs for a machine without network
+python -m tests.real repair [--only NAMES] [--precisions P]    `assay repair` of every candidate that fails
 python -m tests.real gpu   DIR [--only NAMES] [--precisions P] engines of what was staged, by TensorRT
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from tests.bench.programs import ProgramFailed
 from tests.lab import Unavailable, say
+from tests.real import repairs
 from tests.real.engines import engine_opinion
 from tests.real.models import MODELS
 from tests.real.runs import audited, disagreements, second_opinion
@@ -35,16 +37,16 @@ def names(text: str, known: Sequence[str]) -> list[str]:
 def arguments() -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("cpu", "stage", "gpu"))
+    parser.add_argument("command", choices=("cpu", "stage", "repair", "gpu"))
     parser.add_argument("folder", nargs="?", type=Path, help="where models are staged")
     parser.add_argument("--only", type=lambda text: names(text, tuple(MODELS)), default=list(MODELS), metavar="NAMES")
     parser.add_argument("--precisions", type=lambda text: names(text, PRECISIONS), default=list(PRECISIONS))
     parser.add_argument("--level", type=int, help="optimisation level of engines (default TensorRT's)")
     parser.add_argument("--samples", type=int, help="stage so many of each model, not as many as are audited")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "real", help="where reports are left")
-    parser.add_argument("--page", type=Path, default=PAGE, help="whose table is written")
+    parser.add_argument("--page", type=Path, help="whose table is written")
     asked = parser.parse_args()
-    if asked.command != "cpu" and asked.folder is None:
+    if asked.command in ("stage", "gpu") and asked.folder is None:
         parser.error(f"{asked.command} needs the folder of the staged models")
     return asked
 
@@ -86,16 +88,27 @@ def auditing(asked: argparse.Namespace) -> int:
         for precision in asked.precisions:
             line, good = one(asked, name, precision)
             print(line, flush=True)
-            write([line], asked.command, asked.page)
+            write([line], asked.command, asked.page or PAGE)
             bad = bad or not good
     return int(bad)
+
+
+def repairing(asked: argparse.Namespace) -> int:
+    """Repair, print and write; no outcome is a fault, but a command that ends in an error is."""
+    for name, precision in repairs.FAILING:
+        if name in asked.only and precision in asked.precisions:
+            line = repairs.repair_row(repairs.repaired(name, precision, staged(name), asked.out.absolute()))
+            print(line, flush=True)
+            write([line], "repair", asked.page or repairs.PAGE, repairs.HEAD)
+    return 0
 
 
 def main() -> int:
     """Do what is asked for."""
     asked = arguments()
+    does = {"stage": staging, "repair": repairing}
     try:
-        return staging(asked) if asked.command == "stage" else auditing(asked)
+        return does.get(asked.command, auditing)(asked)
     except (Unavailable, ProgramFailed) as error:
         print(f"tests.real: {error}", file=sys.stderr)
         return 69 if isinstance(error, Unavailable) else 70

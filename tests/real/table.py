@@ -74,7 +74,7 @@ def rows_of(text: str, mark: str) -> dict[tuple[str, str], str]:
     return dict(zip(lines, whole, strict=True))
 
 
-def write(rows: Iterable[Row], mark: str, page: Path = PAGE) -> None:
+def write(rows: Iterable[Row], mark: str, page: Path = PAGE, head: Sequence[str] = HEAD) -> None:
     """Put rows into the page's table; those of models that were not run stay as they are."""
     text = page.read_text()
     known = rows_of(text, mark)
@@ -82,7 +82,7 @@ def write(rows: Iterable[Row], mark: str, page: Path = PAGE) -> None:
     places = {name: place for place, name in enumerate(MODELS)}
     kept = [pair for pair in known if pair[0] in places]
     ordered = sorted(kept, key=lambda pair: (places[pair[0]], ("fp32", "fp16", "bf16", "int8").index(pair[1])))
-    table = "\n".join([str(Row(HEAD)), str(Row(("---",) * len(HEAD))), *(known[pair] for pair in ordered)])
+    table = "\n".join([str(Row(tuple(head))), str(Row(("---",) * len(head))), *(known[pair] for pair in ordered)])
     # With its marks: two tables may hold the same, or nothing.
     old, new = (f"<!-- {mark} -->{held}<!-- /{mark} -->" for held in (_between(text, mark), f"\n{table}\n"))
     page.write_text(text.replace(old, new))

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.real import opinion
 from tests.real.models import MODELS, QUICK
-from tests.real.runs import audited, disagreements, second_opinion
+from tests.real.opinion import Opinion
+from tests.real.repairs import FAILING, repaired
+from tests.real.repairs import PAGE as REPAIRS
+from tests.real.runs import CLOSE, LIMIT, audited, disagreements, second_opinion
 from tests.real.staging import PRECISIONS, staged
 from tests.real.table import PAGE, Row, rows_of, write
 
@@ -27,6 +31,27 @@ def test_a_report_on_a_real_model_says_what_a_second_opinion_says(name: str, pre
     undecided = {ran.verdict, *(finding["verdict"] for finding in ran.findings)}
     assert other is not None or "Inconclusive" in undecided
     assert other is None or list(disagreements(ran, other)) == []
+
+
+@pytest.mark.parametrize(("name", "precision"), [("akiki-vad", "int8"), ("silero-vad", "int8")])
+def test_what_a_repair_recommends_of_a_real_model_is_right_by_a_second_opinion(
+    name: str, precision: str, tmp_path: Path
+) -> None:
+    found = repaired(name, precision, staged(name), tmp_path)
+    assert found.remedies, "something applies"
+    for each in found.remedies:
+        assert each["outcome"] == "Cured" or each["message"], "what was not cured says why"
+    assert found.cured == (found.to_ship is not None)
+    if found.to_ship:
+        model, folder = MODELS[name], staged(name)
+        fed = opinion.batches(folder / "data", model.batch, model.dataset.get("inputs"))
+        reference = opinion.golden(folder / "model.onnx")
+        other = opinion.of_file(Opinion(parts=model.parts), reference, found.to_ship, fed)
+        assert min(other.snr.values()) > LIMIT - CLOSE
+
+
+def test_the_page_of_repairs_has_every_candidate_that_fails() -> None:
+    assert list(rows_of(REPAIRS.read_text(), "repair")) == list(FAILING)
 
 
 def test_the_table_has_every_candidate_of_every_model() -> None:

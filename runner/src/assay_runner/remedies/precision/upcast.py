@@ -114,5 +114,5 @@ class _Upcast:
         plural = "s" if self.total > 1 else ""
         count = f"{len(kept)}{of} attention{plural}"
         words = f"Q, K and V of {count} in {kind.upper()}"
-        design = way(self.tries.base.holding(dict.fromkeys(sorted(self._nodes(kept)), kind), words))
+        design = way(replace(self.tries.holding(dict.fromkeys(self._nodes(kept), kind)), words=words))
         return replace(design, words=f"{design.words}: {self.tries.named(kept)}") if design else None
