@@ -1,4 +1,7 @@
-"""Real models that fail, repaired: the table of docs/repair-real.md."""
+"""Real models that fail, repaired: the table of docs/repair-real.md.
+
+Processor time is told, for what else runs beside it does not change that; it holds the audit and the start, too.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from tests.real.table import Row, shortened
 __all__ = ["BUDGET", "FAILING", "PAGE", "Repair", "repair_row", "repaired"]
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "repair-real.md"
-HEAD: Final = ("model", "candidate", "what became of it", "nodes kept wider", "emulations", "seconds")
-BUDGET: Final[Mapping[str, int]] = {"proposals": 300, "minutes": 10}
+HEAD: Final = ("model", "candidate", "what became of it", "nodes kept wider", "emulations", "processor time")
+BUDGET: Final[Mapping[str, int]] = {"proposals": 300, "minutes": 60}
 FAILING: Final = (
     ("pp-ocr-det", "fp16"),
     ("pp-ocr-det", "int8"),
@@ -105,4 +108,4 @@ def repair_row(found: Repair) -> Row:
     wide = ", ".join(f"{count} in {kind.upper()}" for kind, count in sorted(kinds.items())) or "–"
     what = f"{shortened(said)} ({others})" if others else shortened(said)
     cells = (found.name, found.precision, what, wide, str(found.entry.get("proposals", 0)))
-    return Row((*cells, f"{found.entry.get('seconds', 0):.0f} s"))
+    return Row((*cells, f"{found.used.cpu_seconds:.0f} s"))

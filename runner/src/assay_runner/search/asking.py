@@ -43,6 +43,13 @@ class Asking(Generic[T]):
         self._limit = limit
         self._answers: dict[frozenset[T], list[Answer]] = {}
         self._settled: dict[frozenset[T], bool] = {}
+        self._row: tuple[frozenset[T], int] = frozenset(), 0
+
+    def in_a_row(self, wide: frozenset[T]) -> int:
+        """Trials with less than a set that failed since it passed, this one counted."""
+        last, fails = self._row
+        self._row = wide, fails + 1 if wide == last else 1
+        return self._row[1]
 
     def note(self, kept: frozenset[T], answer: Answer) -> None:
         """Take an answer for known."""

@@ -107,7 +107,8 @@ def _one_level(
         state.fails = 0 if passes else state.fails + 1
         _learn(state, beliefs, out, passes)
         if not passes:
-            yield from _doubt(asking, frozenset([*keep, *state.wide()]), state.fails)
+            wide = frozenset([*keep, *state.wide()])
+            yield from _doubt(asking, wide, state.fails, asking.in_a_row(wide))
     return [state.items[at] for at in sorted(state.found)]
 
 
@@ -131,13 +132,19 @@ def _learn(state: _State[T], beliefs: Beliefs, out: list[int], passes: bool) -> 
     state.tainted = out
 
 
-def _doubt(asking: Asking[T], wide: frozenset[T], fails: int) -> Steps[T, None]:
+def _doubt(asking: Asking[T], wide: frozenset[T], fails: int, in_all: int) -> Steps[T, None]:
     """Ask again whether what is wide passes, where more trials failed in a row than luck explains.
 
     Each of them is as likely to pass as to fail, if the wide set passes; if it does not, all fail. Certain answers are
     doubted too, where the chance of so many is one in thousands: one answer more costs little against hundreds.
+
+    Args:
+        asking: the oracle.
+        wide: the smallest set that passed.
+        fails: trials that failed in a row, of the blocks that are looked at.
+        in_all: those of all blocks since it passed.
     """
-    while fails * math.log(2) >= min(asking.belief(wide), _CERTAIN * asking.answers(wide)):
+    while in_all * math.log(2) >= asking.belief(wide) or fails * math.log(2) >= _CERTAIN * asking.answers(wide):
         if asking.answers(wide) >= asking.settings.repeats:
             return
         yield from asking.ask(wide, Purpose.CONFIRM)

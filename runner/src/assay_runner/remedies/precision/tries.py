@@ -13,7 +13,7 @@ from assay_runner.backends.conversion import listed
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import name_of
 from assay_runner.remedies.case import Case, Design
-from assay_runner.remedies.judged import Judged
+from assay_runner.remedies.judged import Judged, clear
 from assay_runner.remedies.judging import OF_PRECISION
 from assay_runner.remedies.precision.designs import formats
 from assay_runner.remedies.precision.oracle import answer_of
@@ -127,16 +127,17 @@ class Tries:
     def narrowest(self, kept: frozenset[str]) -> Mapping[str, str]:
         """The narrowest formats asked for in which the set passes too, by node; at last the widest, it was found with.
 
-        Of products that are kept out of 8 bits a half may be beyond the range of a few: those alone are wider then.
-        Elsewhere two formats in one set would take more casts than they spare.
+        Of products that are kept out of 8 bits a half may be beyond the range of a few, which then fail by far: those
+        alone are wider. Elsewhere two formats in one set would take more casts than they spare.
         """
         others = [kind for kind in formats(self.precision)[:-1] if kind in self.asked.to and kind not in self.unfit]
         widest = dict.fromkeys(kept, WIDEST)
         try:
             for kind in others if kept else ():
-                if passed(self.tried(self.holding(dict.fromkeys(kept, kind)), "emulation")):
+                found = self.tried(self.holding(dict.fromkeys(kept, kind)), "emulation")
+                if passed(found):
                     return dict.fromkeys(kept, kind)
-                if self.eight_bit and len(kept) > 1 and WIDEST in self.asked.to:
+                if self.eight_bit and len(kept) > 1 and clear(found) and WIDEST in self.asked.to:
                     return self._apart(kept, kind)
         except OutOfBudget:
             pass
