@@ -35,7 +35,7 @@ from assay_runner.backends.tensorrt.pinned import by_first_kernels, pinned
 from assay_runner.backends.tensorrt.segments import SegmentsSession
 from assay_runner.backends.tensorrt.session import EngineSession
 from assay_runner.digests import file_sha256
-from assay_runner.errors import AuditError, CannotBuild
+from assay_runner.errors import AuditError, CannotBuild, Died
 from assay_runner.evidence import EngineLayer, FusedLayer
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes
@@ -189,13 +189,13 @@ class Probes:
         return (pinned(recipe, self.layers, self._nodes) if not self._free else None) or recipe
 
     def _typed_plan(self, path: Path, recipe: Recipe, what: str) -> Path:
-        """In the engine's own types; where TensorRT builds it only in others, in those."""
+        """In the engine's own types; where TensorRT refuses that or dies of it, as the builder chooses anew."""
         typed = self._typed(recipe)
+        if typed == recipe:
+            return self._plan(path, recipe, what)
         try:
-            return self._plan(path, typed, what)
-        except CannotBuild as error:
-            if typed == recipe:
-                raise
+            return self._plan(path, typed, what, step=f"{path.stem}-typed")
+        except (CannotBuild, Died) as error:
             plan = self._plan(path, recipe, what)
             self._free.append(f"{what} is built in types that the builder chooses anew: {error}")
             self.progress.note(self._free[-1])
@@ -212,18 +212,18 @@ class Probes:
                 if not slipped:
                     return plan
                 self.progress.note(f"{what} are built again, as the builder chooses: {slipped[0]}")
-            except CannotBuild as error:
+            except (CannotBuild, Died) as error:
                 self.progress.note(f"{what} are built again, as the builder chooses: {error}")
         return self._plan(self.folder / KEPT / f"segments-{digest}.plan", recipe, what)
 
-    def _plan(self, path: Path, recipe: Recipe, what: str) -> Path:
+    def _plan(self, path: Path, recipe: Recipe, what: str, step: str = "") -> Path:
         entry = BuildEntry(what=what, checks=tuple(filter(None, journal.purpose().split(", "))))
         if path.is_file():
             if path not in self._taken:
                 self.made.append(entry.model_copy(update={"cached": True}))
                 self._taken.add(path)
             return path
-        with journal.step(path.stem, f"building {what}"):
+        with journal.step(step or path.stem, f"building {what}"):
             plan = self._built(recipe, entry)
         self._taken.add(path)
         # Whole or not at all: who comes after a death takes what is there.
