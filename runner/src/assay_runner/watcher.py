@@ -8,13 +8,13 @@ and what never ends reach the child only: what it was doing stands in the `journ
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from assay_runner import interruption, journal
@@ -31,6 +31,7 @@ _ASLEEP_SECONDS: Final = 10.0
 _STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BY_KERNEL: Final = 0x80
 _UNAVAILABLE: Final = 69
+_VERDICTS: Final = (0, 1, 2)
 
 
 def watched(work: Callable[[], int]) -> int:
@@ -56,7 +57,7 @@ def watched(work: Callable[[], int]) -> int:
             _leave(seen.code)
         if stopped or (os.WIFEXITED(status) and not seen.steps):
             _clear(seen)
-            _leave(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+            _leave(_code_of(status))
         told = blame.of(seen, _ended(status, seen.patience if stalled else None))
         if told is None:
             _clear(seen)
@@ -124,6 +125,17 @@ def _wait(child: int, book: Journal, stops: set[signal.Signals]) -> tuple[int, b
             _send(child, signal.SIGKILL)
 
 
+def _code_of(status: int) -> int:
+    """The exit code of a child that wrote none down: no verdict, for each of those is written down."""
+    if os.WIFSIGNALED(status):
+        return 128 + os.WTERMSIG(status)
+    code = os.WEXITSTATUS(status)
+    if code not in _VERDICTS:
+        return code
+    print(f"assay: a library ended the process with status {code}: give it more memory (ulimit -v)", file=sys.stderr)
+    return _UNAVAILABLE
+
+
 def _ended(status: int, patience: float | None) -> str:
     """How a process ended, as the end of a sentence."""
     if patience is not None:
@@ -162,7 +174,9 @@ def _done(work: Callable[[], int]) -> int:
 
 def _clear(seen: Seen) -> None:
     if seen.scratch:
-        shutil.rmtree(seen.scratch, ignore_errors=True)
+        from assay_runner.stores.claims import remove_folder
+
+        remove_folder(Path(seen.scratch))
 
 
 def _leave(code: int) -> None:

@@ -244,6 +244,14 @@ def audited(folder: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(limited, capture_output=True, text=True, timeout=40)
 
 
+def test_a_shard_whose_name_is_no_text_is_named(tmp_path: Path) -> None:
+    good(tmp_path)
+    os.rename(tmp_path / "data" / "part-1.npz", os.fsencode(tmp_path / "data") + b"/p\xff.npz")
+    ended = audited(tmp_path)
+    assert ended.returncode == 64
+    assert "data/p\\udcff.npz, whose name is no UTF-8: name the file otherwise" in ended.stderr
+
+
 def test_external_data_that_are_a_pipe_are_refused(tmp_path: Path) -> None:
     path = external(tmp_path / "m.onnx")
     (tmp_path / "weights.bin").unlink()

@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 
 from assay_runner.graphs.documents import load_graph, load_outline
 from assay_runner.graphs.taps import sites
+from assay_runner.models.files import external_tensors
 from assay_runner.models.outline import FEW, read_outline, tensors
 from tests.runner.io.made import info, save
 
@@ -54,3 +55,37 @@ def test_an_outline_is_parsed_once_and_anew_when_the_file_changes(tmp_path: Path
     path.write_bytes(b"\xff no model")
     with pytest.raises(DecodeError):
         read_outline(path)
+
+
+def test_external_data_are_found_wherever_a_tensor_can_stand(tmp_path: Path) -> None:
+    def outside(name: str) -> onnx.TensorProto:
+        tensor = onnx.TensorProto(name=name, data_type=1, dims=[2], data_location=onnx.TensorProto.EXTERNAL)
+        tensor.external_data.add(key="location", value=name)
+        return tensor
+
+    def sparse(name: str) -> onnx.SparseTensorProto:
+        return onnx.SparseTensorProto(values=outside(name), indices=outside(f"{name} indices"), dims=[9])
+
+    inner = onnx.GraphProto(initializer=[outside("in a graph")], sparse_initializer=[sparse("sparse in a graph")])
+    attributes = [
+        onnx.AttributeProto(name="a", type=onnx.AttributeProto.TENSOR, t=outside("attribute")),
+        onnx.AttributeProto(name="b", type=onnx.AttributeProto.TENSORS, tensors=[outside("attributes")]),
+        onnx.AttributeProto(name="c", type=onnx.AttributeProto.SPARSE_TENSOR, sparse_tensor=sparse("sparse")),
+        onnx.AttributeProto(name="d", type=onnx.AttributeProto.SPARSE_TENSORS, sparse_tensors=[sparse("sparses")]),
+        onnx.AttributeProto(name="e", type=onnx.AttributeProto.GRAPH, g=inner),
+        onnx.AttributeProto(name="f", type=onnx.AttributeProto.GRAPHS, graphs=[inner]),
+    ]
+    node = onnx.NodeProto(attribute=attributes)
+    default = onnx.AttributeProto(name="d", type=onnx.AttributeProto.TENSOR, t=outside("default"))
+    training = onnx.TrainingInfoProto(algorithm=onnx.GraphProto(initializer=[outside("training")]))
+    training.initialization.initializer.append(outside("before training"))
+    names = {
+        "attribute", "attributes", "sparse", "sparse indices", "sparses", "sparses indices", "in a graph",
+        "sparse in a graph", "sparse in a graph indices",
+    }  # fmt: skip
+    in_graph = onnx.ModelProto(graph=onnx.GraphProto(node=[node]))
+    in_function = onnx.ModelProto(functions=[onnx.FunctionProto(node=[node], attribute_proto=[default])])
+    assert {location for location, _ in external_tensors(in_graph)} == names
+    assert {location for location, _ in external_tensors(in_function)} == names | {"default"}
+    in_training = onnx.ModelProto(training_info=[training])
+    assert {location for location, _ in external_tensors(in_training)} == {"training", "before training"}

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from assay_api.names import ExitCode
-from assay_runner import interruption
+from assay_runner import interruption, streams
 
 COMMANDS: Final[dict[str, str]] = {
     "run": "assay_runner.cli.run",
@@ -36,7 +35,8 @@ _EPILOG: Final = """exit codes:
   64  the input is wrong (audit, model, dataset, labels, credentials)
   69  something outside is unavailable (storage, memory, disk, a GPU)
   70  a bug in Assay
-  128 + the signal's number where it was stopped: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP
+  128 + the signal's number where it was stopped: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP,
+  141 where whoever read its output has gone
   `assay run` with several candidates ends with the first of 70, 64, 1, 69, 2, 0 that holds for any of them;
   `assay repair` with 0 exactly where there is something to ship
 
@@ -192,20 +192,38 @@ def _file(command: argparse.ArgumentParser) -> None:
 
 def run_command(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors become one sentence on standard error."""
-    arguments = parser().parse_args(argv)
     try:
-        code = importlib.import_module(COMMANDS[arguments.command]).command(arguments)
-        sys.stdout.flush()
-        return int(code)
+        return _ended(argv)
     except KeyboardInterrupt:
         return interruption.told()
     except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has gone.
+        streams.give_up_output()
         return 141
     except Exception as error:
         if interruption.came():
             return interruption.told()
-        from assay_runner.cli.failures import complain
+        from assay_runner.cli.failures import complain, lost
 
+        if isinstance(error, streams.OutputLost):
+            streams.give_up_output()
+            return lost(error)
         return complain(error)
+
+
+def _ended(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = parser().parse_args(argv)
+        code = _done(arguments)
+    finally:
+        # Help ends by an exception too, and must be told like all else.
+        sys.stdout.flush()
+    return code
+
+
+def _done(arguments: argparse.Namespace) -> int:
+    try:
+        return int(importlib.import_module(COMMANDS[arguments.command]).command(arguments))
+    except SystemExit as ended:
+        # No command ends so but by Rich, whose consoles end the process with 1 where their reader has gone.
+        raise BrokenPipeError from ended

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from assay_api.names import ExitCode
 from assay_api.report import Report
+from assay_runner.cli.places import absolute
 from assay_runner.cli.reports import read_report
 from assay_runner.report.difference_page import render_differences
 from assay_runner.report.difference_words import (
@@ -48,7 +48,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def _write(file: str, content: bytes) -> None:
-    path = Path(file).absolute()
+    path = absolute(file, "the file for the comparison")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

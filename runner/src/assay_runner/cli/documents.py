@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from assay_api.audit import AccuracyAudit
 from assay_api.model import parse, problems
 from assay_api.names import API_VERSION, KIND
 from assay_runner import journal
+from assay_runner.cli.places import absolute
 from assay_runner.cli.strict_yaml import load_all
 from assay_runner.errors import InvalidInput
 from assay_runner.stores.files import human
+from assay_runner.stores.regular import Irregular, open_regular
 
 STANDARD_INPUT: Final = "standard input"
 MOST_BYTES: Final = 1 << 20
@@ -26,7 +29,11 @@ MOST_BYTES: Final = 1 << 20
 _LONG: Final = re.compile(r"([^\s\x00-\x1f]{80})\S{20,}")
 """A word that no sentence of ours has."""
 _LONGEST_SENTENCE: Final = 800
+_MOST_TOLD: Final = 8
+"""Problems that one sentence tells."""
 _LONGEST_NAME: Final = 253
+_HANDED_ON: Final = ("/dev/fd/", "/dev/std", "/proc/")
+"""Where a shell's `<(…)` is found: a pipe that somebody writes to."""
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -47,7 +54,7 @@ class Document:
 
 def base_folder(filename: str) -> Path:
     """Folder that file://./path in the audit is relative to."""
-    return Path.cwd() if filename == "-" else Path(filename).absolute().parent
+    return absolute("." if filename == "-" else Path(filename).parent, "the folder of the audit")
 
 
 def read_documents(filename: str) -> tuple[Document, ...]:
@@ -79,6 +86,9 @@ def read_audits(filename: str) -> tuple[AccuracyAudit, ...]:
     """
     documents = read_documents(filename)
     found = [f"{filename}: {problem}" for document in documents for problem in document.problems]
+    if len(found) > _MOST_TOLD:
+        more = len(found) - _MOST_TOLD
+        found[_MOST_TOLD:] = [f"and {more} more, which `assay validate` lists"]
     if found:
         raise InvalidInput("; ".join(found))
     return tuple(d.audit for d in documents if d.audit is not None)
@@ -102,10 +112,12 @@ def read_audit(filename: str, command: str = "run") -> AccuracyAudit:
 def _text(filename: str) -> str:
     try:
         content = _content(filename)
+    except Irregular:
+        if os.path.isdir(filename):
+            raise InvalidInput(f"{filename} is a folder: name the audit's YAML file in it") from None
+        raise
     except FileNotFoundError:
         raise InvalidInput(f"{filename} does not exist: name the audit's YAML file") from None
-    except IsADirectoryError:
-        raise InvalidInput(f"{filename} is a folder: name the audit's YAML file in it") from None
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise InvalidInput(f"{filename} cannot be read ({reason}): name the audit's YAML file") from error
@@ -118,9 +130,12 @@ def _text(filename: str) -> str:
 
 
 def _content(filename: str) -> bytes:
-    """A file's bytes, and one more than are allowed at most; a shell's `<(…)` is a pipe, so that anything is read."""
+    """A file's bytes, and one more than are allowed at most; of pipes and devices those that a shell hands on."""
     if filename == "-":
         return _standard_input()
+    if not os.path.normpath(filename).startswith(_HANDED_ON):
+        with open_regular(Path(filename), filename) as file:
+            return file.read(MOST_BYTES + 1)
     with Path(filename).open("rb") as file:
         return file.read(MOST_BYTES + 1)
 

@@ -14,6 +14,9 @@ from assay_runner.errors import AuditError, CannotBuild, Died, Internal, Invalid
 
 ENV_DEBUG: Final = "ASSAY_DEBUG"
 
+_LONGEST: Final = 1200
+"""Characters of a sentence; whatever is longer quotes something without end."""
+
 _VERDICTS: Final = {
     Verdict.PASSED: ExitCode.PASSED,
     Verdict.FAILED: ExitCode.BREACHED,
@@ -29,9 +32,24 @@ def complain(error: BaseException) -> int:
     return int(failure.exit_code)
 
 
+def lost(error: OSError) -> int:
+    """Say that the answer could not be printed, and return the exit code."""
+    reason = (error.strerror or type(error).__name__).lower()
+    say(f"standard output cannot be written ({reason}): send it elsewhere; what was stored is whole")
+    return int(ExitCode.UNAVAILABLE)
+
+
 def say(message: str) -> None:
-    """One line on standard error."""
-    print(f"assay: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    """One line on standard error, in which nothing steers a terminal, and whose end can be seen."""
+    line = " ".join(message.split())
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST - 300]}… {line[-300:]}"
+    print(f"assay: {printable(line)}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """The text with an escape for every character that shows nothing or turns the direction of what follows."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def debug(error: BaseException) -> None:

@@ -16,6 +16,7 @@ from assay_api.audit import ModelRef, Storage
 from assay_api.names import ExitCode
 from assay_runner.cli.documents import read_audit
 from assay_runner.cli.failures import say
+from assay_runner.cli.places import absolute
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.errors import InvalidInput
 from assay_runner.stores import open_store
@@ -29,7 +30,9 @@ _LONGEST: Final = 40
 def command(arguments: argparse.Namespace) -> int:
     """Write the audit and say how to run it; 64 where the model or the data cannot be used."""
     file = Path(arguments.output)
-    if file.exists() and not arguments.force:
+    if file.is_dir():
+        raise InvalidInput(f"{file} is a folder: name a file in it with --output")
+    if os.path.lexists(file) and not arguments.force:
         raise InvalidInput(f"{file} is there already: name another file with --output, or replace it with --force")
     from assay_runner.drafting.draft import draft
     from assay_runner.drafting.facts import facts_of
@@ -37,7 +40,7 @@ def command(arguments: argparse.Namespace) -> int:
     from assay_runner.models.feeding import Feeding
     from assay_runner.models.loading import load_model
 
-    base = file.absolute().parent
+    base = absolute(file, "the audit").parent
     uri, name = _uri(arguments.model, base), _name(arguments.model)
     store = open_store(Storage(), base, say)
     with scratch_folder() as scratch:
@@ -59,7 +62,7 @@ def _uri(given: str, base: Path, folder: bool = False) -> str:
     """A path as a URI: relative to the audit's folder where it lies below, else absolute."""
     if given.startswith(_SCHEMES):
         return given
-    path = Path(given).absolute()
+    path = absolute(given, "the file")
     below = path.is_relative_to(base)
     end = "/" if folder and path.is_dir() else ""
     return f"file://./{path.relative_to(base)}{end}" if below else f"file://{path}{end}"

@@ -23,20 +23,24 @@ from assay_api.plan import Task, cache_folder, concluding, plan
 from assay_api.report import Report, Verdict
 from assay_runner import errors, interruption, journal
 from assay_runner.cli.documents import base_folder
-from assay_runner.cli.failures import debug, exit_code, say
+from assay_runner.cli.failures import debug, exit_code, printable, say
 from assay_runner.cli.leftovers import remove_reports
+from assay_runner.cli.places import absolute, check_results
 from assay_runner.cli.preload import loading
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.errors import AuditError, Internal, as_audit_error
 from assay_runner.progress.tracker import Tracker
 from assay_runner.progress.views import shown_on
 from assay_runner.stores import open_store
+from assay_runner.stores.claims import remove_left_parts
 from assay_runner.stores.files import disk_error
 from assay_runner.tasks import Context, run_task
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+KEPT: Final = ("golden", "build", "engines")
+"""Folders of the cache."""
 OVER: Final = "over"
 """What the journal calls a task that is over."""
 SUMMARY_WIDTH = 120
@@ -79,8 +83,9 @@ def run_audit(audit: AccuracyAudit, arguments: argparse.Namespace, ending: Calla
         ending: does what is left once there is a report, and gives the exit code.
     """
     out = _out(arguments.out, audit)
+    tasks = _tasks(audit, out, arguments.backend)
+    check_results(out, _folders(tasks))
     with scratch_folder() as scratch, shown_on(sys.stderr) as tracker:
-        tasks = _tasks(audit, out, arguments.backend)
         context = _context(arguments, audit.spec, scratch, tracker, sum(task.candidate is not None for task in tasks))
         failures = run_all(tasks, context)
         # Pages and tables, loaded ahead by now: see `loading`.
@@ -141,7 +146,7 @@ def _before() -> tuple[dict[str, AuditError], dict[str, Outcome]]:
 
 def folder_of(wanted: str | None, audit: AccuracyAudit) -> Path:
     """The folder of a run: what is wanted, or one beside the shell's."""
-    return Path(wanted or Path("assay-out", str(audit.metadata["name"]))).absolute()
+    return absolute(wanted or Path("assay-out", str(audit.metadata["name"])), "the folder for reports")
 
 
 def _out(wanted: str | None, audit: AccuracyAudit) -> Path:
@@ -154,6 +159,7 @@ def _out(wanted: str | None, audit: AccuracyAudit) -> Path:
         raise disk_error(error, out) from error
     if not journal.again():
         remove_reports(out)
+        remove_left_parts(out)
     return out
 
 
@@ -169,7 +175,7 @@ def _context(
         progress=tracker,
         backend=arguments.backend,
         resume=False,
-        reproduce=shlex.join(words),
+        reproduce=printable(shlex.join(words)),
         keep=_kept(scratch) if candidates > 1 else 0,
     )
 
@@ -187,6 +193,12 @@ def _tasks(audit: AccuracyAudit, out: Path, backend: str | None) -> tuple[Task, 
         spec = spec.model_copy(update={"target": target})
     folder = f"file://{out}"
     return plan(spec, str(audit.metadata["name"]), output=folder, cache=cache_folder(folder))
+
+
+def _folders(tasks: Iterable[Task]) -> list[Path]:
+    """Where results go, those that are kept for later runs too."""
+    found = {uri for task in tasks for uri in (task.folder, task.cache, *(f"{task.cache}/{name}" for name in KEPT))}
+    return sorted(Path(uri.removeprefix("file://")) for uri in found)
 
 
 def _sentences(failures: dict[str, AuditError], tasks: Iterable[Task]) -> list[str]:

@@ -1,14 +1,28 @@
-"""`assay plan`: what a run would do, and the GPUs that takes."""
+"""`assay plan`: what a run would do, and the GPUs, memory and scratch that takes."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
 
 from assay_api.audit import AccuracyAudit, AuditSpec
-from assay_api.names import ANNOTATION_RERUN, ExitCode
+from assay_api.names import ANNOTATION_RERUN, ENV_RETRY_SECONDS, ENV_SCRATCH, ExitCode
 from assay_api.plan import Task, cache_folder, plan, run_digest, run_folder
 from assay_api.remedies import REMEDIES
-from assay_runner.cli.documents import read_audits
+from assay_runner.cli.documents import base_folder, read_audits
+from assay_runner.cli.failures import printable
+from assay_runner.errors import InvalidInput, Unavailable
+
+PATIENCE: Final = "5"
+"""Seconds that storage is waited for, unless the environment says otherwise: an estimate is worth no more."""
+_CREDENTIALS: Final = (
+    "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)  # fmt: skip
+"""Where none is set there is nobody to ask s3:// as, and finding that out would take seconds."""
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -25,7 +39,8 @@ def command(arguments: argparse.Namespace) -> int:
         most = max(sum(sorted(group, reverse=True)[: audit.spec.max_parallel]) for group in groups)
         at_once = f", at most {most} at once (maxParallel: {audit.spec.max_parallel})" if gpus else ""
         print(f"{len(tasks)} tasks, {sum(gpus)} GPUs in all{at_once}")
-        print("".join(f"{line}\n" for line in (*_builds(audit.spec), *_repair(audit.spec))), end="")
+        told = (*_builds(audit.spec), *_repair(audit.spec), *_needs(audit.spec, arguments.filename))
+        print("".join(f"{line}\n" for line in told), end="")
     return ExitCode.PASSED
 
 
@@ -56,6 +71,21 @@ def _repair(spec: AuditSpec) -> list[str]:
         f"emulations and {budget.minutes} min; searched with {spec.remedies.search_share:.0%} of the samples, judged "
         "on the others"
     ]
+
+
+def _needs(spec: AuditSpec, filename: str) -> list[str]:
+    """Memory and scratch that each task needs at least, and what there is of both on this machine."""
+    if "s3://" in spec.model.uri + spec.dataset.uri and not any(os.environ.get(name) for name in _CREDENTIALS):
+        return ["memory and scratch are not estimated: there are no AWS credentials here to look at s3:// with"]
+    from assay_runner.stores import open_store
+    from assay_runner.tasks.estimates import estimated
+
+    os.environ.setdefault(ENV_RETRY_SECONDS, PATIENCE)
+    scratch = Path(os.environ.get(ENV_SCRATCH) or tempfile.gettempdir())
+    try:
+        return estimated(spec, open_store(spec.storage, base_folder(filename)), scratch).told(scratch)
+    except (InvalidInput, Unavailable) as error:
+        return [f"memory and scratch are not estimated: {printable(str(error))}"]
 
 
 def _rerun(audit: AccuracyAudit) -> str:

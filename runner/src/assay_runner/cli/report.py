@@ -25,6 +25,7 @@ from assay_api.model import parse
 from assay_api.names import ANNOTATION_RERUN, ENV_RETRY_SECONDS, REPORT_HTML, REPORT_JSON, ExitCode, Phase
 from assay_runner.cli.failures import say
 from assay_runner.cli.kubectl import Place, read_audit
+from assay_runner.cli.places import absolute
 from assay_runner.errors import AuditError, InvalidInput, NotYet, Unavailable, Unreachable
 from assay_runner.stores import beside, open_store
 from assay_runner.stores.files import disk_error
@@ -143,7 +144,7 @@ def _storage(audit: Mapping[str, Any]) -> Storage:
 def _target(out: str | None, place: Place) -> Iterator[Path]:
     """Where the page goes: the file asked for, or one in a new folder, which goes again where nothing came into it."""
     if out:
-        yield Path(out).absolute()
+        yield absolute(out, "the file for the page")
         return
     try:
         folder = Path(tempfile.mkdtemp(prefix=f"assay-{place.name[:80]}-"))

@@ -6,12 +6,12 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 from assay_api.audit import Storage
 from assay_api.names import REPORT_JSON, ExitCode
 from assay_runner.backends.chosen import unlike
+from assay_runner.cli.places import absolute
 from assay_runner.errors import InvalidInput
 from assay_runner.stores import Store, join, open_store
 
@@ -182,7 +182,7 @@ def _of_repairs(repairs: Any) -> Iterator[Build]:
 
 
 def _content(store: Store, place: str) -> bytes:
-    uri = place if "://" in place else f"file://{Path(place).absolute()}"
+    uri = place if "://" in place else f"file://{absolute(place, 'the build')}"
     for each in (uri, join(uri, RECORD), join(uri, REPORT_JSON)):
         if store.stat(each) is not None:
             return store.read(each)

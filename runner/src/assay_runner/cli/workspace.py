@@ -11,6 +11,10 @@ from pathlib import Path
 
 from assay_api.names import ENV_SCRATCH
 from assay_runner import interruption, journal
+from assay_runner.cli.failures import say
+from assay_runner.cli.places import absolute
+from assay_runner.errors import InvalidInput
+from assay_runner.stores.claims import MARK, PREFIX, claim, release, remove_folder, remove_left_folders
 from assay_runner.stores.files import disk_error
 
 
@@ -22,35 +26,59 @@ def scratch_folder() -> Iterator[Path]:
         InvalidInput: no folder can be made there.
         Unavailable: the disk is full.
     """
-    parent = os.environ.get(ENV_SCRATCH) or tempfile.gettempdir()
+    parent = absolute(os.environ.get(ENV_SCRATCH) or tempfile.gettempdir(), "the folder for scratch files")
     try:
-        Path(parent).mkdir(parents=True, exist_ok=True)
-        folder = _taken_over() or Path(tempfile.mkdtemp(prefix="assay-", dir=parent))
+        parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise InvalidInput(f"{ENV_SCRATCH} names {parent}, which is no folder: name one, or unset it") from error
     except OSError as error:
-        raise disk_error(error, Path(parent, "scratch")) from error
+        raise disk_error(error, parent / "scratch") from error
+    for left in remove_left_folders(parent):
+        say(f"removed the scratch files of a run that was killed: {left}")
+    folder, claimed = _taken_over() or _fresh(parent)
     journal.scratch(folder)
     try:
         yield folder
     finally:
         # Two Ctrl-C are as common as one, and the second must not leave half of the folder behind.
         with interruption.deferred():
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
+            release(claimed)
+            if folder.exists():  # For want of the descriptor that the claim took.
+                remove_folder(folder)
             journal.scratch(None)
 
 
-def _taken_over() -> Path | None:
+def _fresh(parent: Path) -> tuple[Path, int | None]:
+    """A new folder, and what holds the claim on it."""
+    folder: Path | None = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        claimed = claim(folder)
+        (folder / MARK).touch()
+        return folder, claimed
+    except OSError as error:
+        if folder is not None:
+            remove_folder(folder)
+        raise disk_error(error, parent / "scratch") from error
+
+
+def _taken_over() -> tuple[Path, int | None] | None:
     """The folder of the process before this one, which died: what it had built is there, and nothing else of it."""
     folder = journal.inherited_scratch()
-    if folder is None:
+    claimed = None if folder is None else claim(folder)
+    # Another run may have found it before this one, and be removing it.
+    if folder is None or not (folder / MARK).is_file():
+        release(claimed)
         return None
     from assay_runner.backends.seams import KEPT, SHARED
     from assay_runner.tasks.context import WORK
 
-    others = [path for path in folder.iterdir() if path.name != WORK]
+    others = [path for path in folder.iterdir() if path.name not in (WORK, MARK)]
     others += [path for path in folder.glob(f"{WORK}/*/*") if path.name not in (KEPT, SHARED)]
     for path in others:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
-    return folder
+    return folder, claimed

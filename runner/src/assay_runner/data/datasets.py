@@ -22,9 +22,10 @@ from assay_runner.data.finding import Part, find
 from assay_runner.data.readers.reader import Wanted
 from assay_runner.data.rules import check_numbers, checked_labels, wanted
 from assay_runner.data.shards import KEEP_BYTES, ShardFiles
-from assay_runner.data.streams import Shard, batch_counts, open_stream
+from assay_runner.data.streams import Shard, batch_bytes, batch_counts, open_stream
 from assay_runner.errors import InvalidInput
 from assay_runner.models.feeding import Feeding, constant_values
+from assay_runner.models.room import check_batch
 from assay_runner.stores import basename
 from assay_runner.tensors import Array, Batch, Extents, InputAxes, TensorSpec, names
 
@@ -232,12 +233,15 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
     if not used:
         raise InvalidInput(f"the {source.what} {source.uri} is empty: its shards hold no samples; store some")
     batch = model.batch or source.batch
+    fixed = model.batch is not None and not model.feeding.feeds
+    fed = batch if fixed else min(batch, used)
+    check_batch(batch_bytes(shards, fed), fed, fixed, source.uri)
     return Dataset(
         source=source,
         shards=tuple(shards),
         inputs=model.inputs,
         batch=batch,
-        fixed=model.batch is not None and not model.feeding.feeds,
+        fixed=fixed,
         ignored=tuple(seen),
         identity=_identity(parts, source, used, batch, model.feeding),
         axes=model.axes,

@@ -111,8 +111,19 @@ def find(store: Store, uri: str, what: str, wanted: Wanted) -> Found:
         kinds = ", ".join(f"{len(stats)} of {reader.name}" for reader, stats in chosen.items())
         raise InvalidInput(f"the {what} {uri} holds files of several kinds ({kinds}): keep those of one kind below it")
     for reader, stats in chosen.items():
+        _check_named(stats, what)
         return Found(reader, _groups(reader, prefix, stats))
     raise _nothing(store, uri, what, objects)
+
+
+def _check_named(stats: Sequence[Stat], what: str) -> None:
+    """Digests and reports name files as text."""
+    for stat in stats:
+        try:
+            stat.uri.encode()
+        except UnicodeEncodeError:
+            shown = stat.uri.encode("utf-8", "backslashreplace").decode()
+            raise InvalidInput(f"the {what} holds {shown}, whose name is no UTF-8: name the file otherwise") from None
 
 
 def _groups(reader: Reader, prefix: str, stats: Sequence[Stat]) -> tuple[tuple[str, tuple[Stat, ...]], ...]:

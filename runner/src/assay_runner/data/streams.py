@@ -6,7 +6,7 @@ rows, from as many shards as that needs, and keeps one shard open at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from assay_runner.data.arrays import ArrayHeader, Format, corruption
 from assay_runner.data.readers.npz import NPZ
 from assay_runner.data.shards import ShardFiles, ShardSession
 from assay_runner.errors import InvalidInput
+from assay_runner.models.room import batch_memory
 from assay_runner.tensors import Array
 
 Inspect = Callable[[int, int, Mapping[str, Array]], None]
@@ -66,6 +67,15 @@ def batch_counts(shards: tuple[Shard, ...], batch: int) -> Iterator[int]:
             waiting -= batch
     if waiting:
         yield waiting
+
+
+def batch_bytes(shards: Sequence[Shard], batch: int) -> int:
+    """Bytes of memory that a batch of the largest samples needs at least."""
+    largest: dict[str, int] = {}
+    for header in (header for shard in shards if shard.rows for header in shard.headers.values()):
+        size = batch_memory([((batch, *header.row), header.dtype.itemsize)])
+        largest[header.name] = max(size, largest.get(header.name, 0))
+    return sum(largest.values())
 
 
 class RowStream:

@@ -51,7 +51,7 @@ def shape_values(model: onnx.ModelProto, asked: Collection[str]) -> dict[str, Ar
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
     shapes = by_operators(bare)
-    weights = {tensor.name: tensor for tensor in model.graph.initializer if math.prod(tensor.dims) <= FEW}
+    weights = {tensor.name: tensor for tensor in model.graph.initializer if _inside(tensor)}
     found: dict[str, _Either] = {}
     made: set[str] = set()
     for node in nodes:
@@ -89,6 +89,11 @@ def _of_shape(node: onnx.NodeProto, shapes: Mapping[str, tuple[int | str | None,
         for unknown in STANDS_FOR
     ]
     return _Either(*either)
+
+
+def _inside(tensor: onnx.TensorProto) -> bool:
+    """Whether its values are few, and stand in the model's file."""
+    return math.prod(tensor.dims) <= FEW and tensor.data_location != onnx.TensorProto.EXTERNAL
 
 
 def _moved(

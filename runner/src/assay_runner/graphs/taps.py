@@ -105,4 +105,6 @@ def _trains(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> 
     if node.op_type != "Dropout" or len(node.input) < 3 or not node.input[2]:
         return False
     flag = constants.get(node.input[2])
-    return flag is None or bool(onnx.numpy_helper.to_array(flag).any())
+    if flag is None or flag.data_location == onnx.TensorProto.EXTERNAL:
+        return True
+    return bool(onnx.numpy_helper.to_array(flag).any())

@@ -10,12 +10,10 @@ A file here may so be one that its user wrote: nothing of a folder is ever opene
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from assay_runner.graphs.documents import all_nodes, subgraphs
+from assay_runner.models.outline import PACKED_BITS, stored_bytes
 from assay_runner.tensors import Array
 
 WEIGHTS: Final = "weights.bin"
@@ -34,10 +33,6 @@ WIDEST: Final = 8
 INSIDE_LIMIT: Final = 1 << 30
 """Bytes of weights up to which a model is one file."""
 
-PACKED_BITS: Final[Mapping[str, int]] = MappingProxyType(
-    {"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "float4_e2m1fn": 4}
-)
-"""Types of which a byte holds several elements, though numpy gives each one of its own."""
 _FIELDS: Final = (
     "raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "external_data",
 )  # fmt: skip
@@ -100,7 +95,7 @@ def weight(tensor: onnx.TensorProto, source: Path) -> Array:
     if not is_outside(tensor):
         return np.asarray(numpy_helper.to_array(tensor))
     dtype, shape = helper.tensor_dtype_to_np_dtype(tensor.data_type), tuple(tensor.dims)
-    data = _mapped(tensor, source, _size(tensor))
+    data = _mapped(tensor, source, stored_bytes(tensor))
     if dtype.name in PACKED_BITS:
         packed_ = onnx.TensorProto(data_type=tensor.data_type, dims=shape, raw_data=data.tobytes())
         return np.asarray(numpy_helper.to_array(packed_))
@@ -240,7 +235,7 @@ def _offset(tensor: onnx.TensorProto) -> int:
 
 def _stated(tensor: onnx.TensorProto) -> int:
     """Bytes of external data."""
-    return int(_entries(tensor).get("length") or 0) or _size(tensor)
+    return int(_entries(tensor).get("length") or 0) or stored_bytes(tensor)
 
 
 def _mapped(tensor: onnx.TensorProto, source: Path, length: int) -> NDArray[np.uint8]:
@@ -248,10 +243,3 @@ def _mapped(tensor: onnx.TensorProto, source: Path, length: int) -> NDArray[np.u
     if length == 0:
         return np.empty(0, np.uint8)
     return np.memmap(source / _entries(tensor)["location"], np.uint8, "r", _offset(tensor), length)
-
-
-def _size(tensor: onnx.TensorProto) -> int:
-    """Bytes that its elements take: external data need not say, and their file may go on with another tensor."""
-    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    bits = int(math.prod(tensor.dims)) * PACKED_BITS.get(dtype.name, 8 * int(dtype.itemsize))
-    return -(-bits // 8)

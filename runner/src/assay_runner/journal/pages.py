@@ -71,7 +71,8 @@ class Journal:
 
     def read(self) -> Seen:
         """What it says now."""
-        (beat,) = _BEAT.unpack(os.pread(self._now, _BEAT.size, _PAGE))
+        # Short where a limit on the size of files (ulimit -f) holds for memory too.
+        (beat,) = _BEAT.unpack(os.pread(self._now, _BEAT.size, _PAGE).ljust(_BEAT.size, b"\0"))
         try:
             steps, patience, code, scratch = json.loads(os.pread(self._now, _PAGE, 0).rstrip(b"\0") or b"x")
         except ValueError:

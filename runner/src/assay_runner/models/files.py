@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from assay_api.audit import ModelRef
 from assay_runner.digests import file_sha256
 from assay_runner.errors import InvalidInput, NotYet
-from assay_runner.models.outline import read_outline, tensors
+from assay_runner.models.bounds import MOST_NAME, check_bounds, number_of
+from assay_runner.models.outline import read_outline, stored_bytes, tensors
+from assay_runner.models.room import Weights, check_weights
 from assay_runner.models.witness import Witness, unchanged
 from assay_runner.stores import basename, beside
 from assay_runner.stores.files import human
@@ -110,6 +112,7 @@ def read_proto(path: Path, uri: str) -> Any:
     if not proto.opset_import or not proto.ir_version or not (proto.graph.node or proto.graph.output):
         what = f"but {known}" if known else "or truncated: check its size and store it again"
         raise InvalidInput(f"the model {uri} is not ONNX, {what}")
+    check_bounds(proto, uri)
     return proto
 
 
@@ -120,9 +123,10 @@ def fetch_external(store: Store, proto: Any, uri: str, folder: Path) -> tuple[Wi
         InvalidInput: a file is missing, too short, or not really below the model's folder.
     """
     needed: dict[str, int] = {}
-    for location, end in external_tensors(proto):
+    for location, end in external_tensors(proto, uri):
         needed[location] = max(end, needed.get(location, 0))
     fetched = []
+    check_weights(Weights((folder / basename(uri)).stat().st_size, sum(needed.values())), uri)
     for location, end in sorted(needed.items()):
         path = folder / _safe(location, uri)
         source = beside(uri, location)
@@ -169,11 +173,20 @@ def _safe(location: str, uri: str) -> str:
     return str(path)
 
 
-def external_tensors(proto: Any) -> Iterator[tuple[str, int]]:
-    """Location and the first byte after each tensor that lies outside the model's file."""
+def external_tensors(proto: Any, uri: str = "") -> Iterator[tuple[str, int]]:
+    """Location and the first byte after each tensor that lies outside the model's file.
+
+    Raises:
+        InvalidInput: an offset or a length is no number.
+    """
     for tensor in tensors(proto):
         if tensor.data_location == tensor.EXTERNAL:
             entries = {e.key: e.value for e in tensor.external_data}
-            numbers = [entries.get(key) or "0" for key in ("offset", "length")]
-            end = sum(int(n) for n in numbers) if all(n.isdigit() for n in numbers) else 0
-            yield entries.get("location", ""), end
+            location = entries.get("location", "")
+            if len(location) > MOST_NAME:
+                raise InvalidInput(
+                    f"the model {uri} names external data in {len(location)} characters ({location[:40]!r}…), and "
+                    f"{MOST_NAME} are the most that are taken: save them under a shorter name"
+                )
+            offset, length = (number_of(entries.get(key) or "0", key, location, uri) for key in ("offset", "length"))
+            yield location, offset + (length or stored_bytes(tensor))

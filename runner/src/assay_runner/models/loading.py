@@ -23,6 +23,7 @@ from assay_runner.models.files import (
     pinned_sha256,
     read_proto,
 )
+from assay_runner.models.room import check_declared
 from assay_runner.models.rules import check_graph, check_runs
 from assay_runner.models.witness import Witness
 from assay_runner.tensors import InputAxes, TensorSpec
@@ -122,6 +123,7 @@ def as_fed(model: LoadedModel, feeding: Feeding, uri: str) -> LoadedModel:
     Raises:
         InvalidInput: it cannot be fed so.
     """
+    check_declared(model.inputs, uri)
     axes = input_axes(model.inputs, feeding, uri)
     batch = 1 if feeding.feeds else fixed_batch(model.inputs, axes, uri)
     return replace(model, feeding=feeding, axes=axes, batch=batch)

@@ -7,16 +7,21 @@ copy of the file without its weights answers those, takes kilobytes, and so can 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import onnx
 
 FEW: Final = 256
 """A tensor of no more elements is kept whole: a shape, an axis, a flag."""
+PACKED_BITS: Final[Mapping[str, int]] = MappingProxyType(
+    {"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "float4_e2m1fn": 4}
+)
+"""Types of which a byte holds several elements, though NumPy gives each one of its own."""
 _KEPT: Final = 8
 _VALUES: Final = (
     "raw_data", "float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data",
@@ -51,10 +56,14 @@ def _read(path: Path, _size: int, _changed: int) -> onnx.ModelProto:
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor that stands in a model: weights, constants, those of subgraphs and functions."""
+    """Every tensor that stands in a model, wherever: weights, constants, those of subgraphs, functions and training."""
     yield from _of_graph(model.graph)
     for function in model.functions:
+        yield from _of_attributes(function.attribute_proto)
         yield from _of_nodes(function.node)
+    for training in model.training_info:
+        yield from _of_graph(training.initialization)
+        yield from _of_graph(training.algorithm)
 
 
 def _of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
@@ -66,9 +75,33 @@ def _of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 def _of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
     for node in nodes:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
-                yield from _of_graph(graph)
+        yield from _of_attributes(node.attribute)
+
+
+def _of_attributes(attributes: Iterable[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
+    for attribute in attributes:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        sparse = (*attribute.sparse_tensors, *_where(attribute, "sparse_tensor"))
+        for each in sparse:
+            yield from (each.values, each.indices)
+        for graph in (*attribute.graphs, *_where(attribute, "g")):
+            yield from _of_graph(graph)
+
+
+def _where(attribute: onnx.AttributeProto, field: str) -> tuple[Any, ...]:
+    """What a field holds, if it holds anything."""
+    return (getattr(attribute, field),) if attribute.HasField(field) else ()
+
+
+def stored_bytes(tensor: onnx.TensorProto) -> int:
+    """Bytes that a tensor's elements take in a file, by its type and shape; 0 for a type that nobody knows."""
+    from onnx import helper
+
+    try:
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    except KeyError:
+        return 0
+    bits: int = math.prod(tensor.dims) * PACKED_BITS.get(dtype.name, 8 * int(dtype.itemsize))
+    return max(0, -(-bits // 8))

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from assay_runner.data.rows import by_sample, is_float
 from assay_runner.evidence.ranges import Accumulation, InnerDivisor
 from assay_runner.graphs.documents import attributes, opset
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.graphs.taps import site
+from assay_runner.graphs.weights import weight
 from assay_runner.passes.fused_sums import SUMMING
 from assay_runner.passes.totals import Operator, Ran, Total
 from assay_runner.statistics.blocks import plain
@@ -44,7 +44,7 @@ class AccumulationsPass:
         self._nodes = [node for node in model.graph.node if node.op_type in SUMMING.get(node.domain, {})]
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self._read: dict[str, Array] = {}
-        self._attributes = [_attributes(node, self._weights) for node in self._nodes]
+        self._attributes = [_attributes(node, self._weights, folder) for node in self._nodes]
         self._found: list[dict[tuple[str, str], _Found]] = [{} for _ in self._nodes]
         self._summed: set[int] = set()
 
@@ -67,7 +67,7 @@ class AccumulationsPass:
         if name in tensors:
             return plain(tensors[name])
         if name in self._weights and name not in self._read:
-            self._read[name] = np.asarray(numpy_helper.to_array(self._weights[name], base_dir=str(self._folder)))
+            self._read[name] = weight(self._weights[name], self._folder)
         return self._read.get(name)
 
     @property
@@ -117,10 +117,10 @@ def _operator(node: onnx.NodeProto) -> Operator:
     return SUMMING[node.domain][node.op_type]
 
 
-def _attributes(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> dict[str, Any]:
+def _attributes(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto], folder: Path) -> dict[str, Any]:
     """Those of the node, and its axes where a weight holds them."""
     found = attributes(node)
     if node.op_type.startswith("Reduce") and len(node.input) > 1 and node.input[1] in weights:
-        axes = numpy_helper.to_array(weights[node.input[1]]).reshape(-1).tolist()
+        axes = weight(weights[node.input[1]], folder).reshape(-1).tolist()
         found |= {"axes": axes} if axes else {}
     return found

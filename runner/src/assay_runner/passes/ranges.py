@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from assay_runner.data.rows import by_sample, is_float
 from assay_runner.evidence import RangesWanted
@@ -18,6 +18,7 @@ from assay_runner.evidence.ranges import Kind, Ranges, TensorRange
 from assay_runner.graphs.documents import load_graph, subgraphs
 from assay_runner.graphs.endings import Downstream
 from assay_runner.graphs.taps import uses
+from assay_runner.graphs.weights import weight
 from assay_runner.passes.accumulations import AccumulationsPass
 from assay_runner.passes.divisors import Divisors
 from assay_runner.passes.setting import Pass, Setting, Step
@@ -105,7 +106,7 @@ class RangesPass(Pass[RangesWanted]):
         for tensor in self._graph.graph.initializer:
             if tensor.data_type in FLOATS and tensor.name in self._users:
                 counts = RangeCounts()
-                array = numpy_helper.to_array(tensor, base_dir=str(self._path.parent))
+                array = weight(tensor, self._path.parent)
                 if array.size:
                     counts.add(np.asarray(array))
                 site = self._users[tensor.name][0]

@@ -19,9 +19,14 @@ from assay_runner.errors import InvalidInput, Unavailable
 
 TEMPORARY = ".assay-part-"
 CHUNK = 1 << 20
+MOST_UNASKED = 1 << 20
+"""Bytes that are written without asking for room first."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG)
+_FORBIDDEN = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP,
+    errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO,
+)  # fmt: skip
 
 
 @contextmanager
@@ -37,10 +42,12 @@ def whole_file(path: Path, size: int | None = None) -> Iterator[BinaryIO]:
         InvalidInput: the folder may not be written.
     """
     name: str | None = None
+    check_room(path, size or 0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
         with open(descriptor, "wb") as file:
+            hold(descriptor)
             os.fchmod(descriptor, 0o644)
             yield file
         os.replace(name, path)
@@ -51,6 +58,28 @@ def whole_file(path: Path, size: int | None = None) -> Iterator[BinaryIO]:
         if name:
             with suppress(OSError):
                 os.unlink(name)
+
+
+def check_room(path: Path, size: int) -> None:
+    """Do nothing where the disk has room for a file of so many bytes at `path`.
+
+    Raises:
+        Unavailable: it has not. Said before the first byte is written, and not behind the last that had room.
+    """
+    # Where nothing is known of the disk, or nothing is free, the first write tells.
+    if size > MOST_UNASKED and 0 < free_bytes(path.parent) < size:
+        raise disk_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), path, size)
+
+
+def hold(descriptor: int) -> bool:
+    """Lock an open file for as long as it is open, so that others see that it is worked with; whether it is ours."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):  # Held by another, or a file system without locks.
+        return False
+    return True
 
 
 def disk_error(error: OSError, path: Path, size: int | None = None) -> InvalidInput | Unavailable:

@@ -44,8 +44,9 @@ def open_s3(opening: Opening) -> S3Store:
 
 def _client(storage: Storage, seconds: float) -> Any:
     bundle = os.environ.get("AWS_CA_BUNDLE")
-    if bundle and not os.path.exists(bundle):
-        raise InvalidInput(f"AWS_CA_BUNDLE names {bundle}, which does not exist: correct it or unset it")
+    if bundle and not (os.path.isfile(bundle) or os.path.isdir(bundle)):
+        what = "is no file" if os.path.exists(bundle) else "does not exist"
+        raise InvalidInput(f"AWS_CA_BUNDLE names {bundle}, which {what}: correct it or unset it")
     environ = os.environ.get
     endpoint = storage.endpoint or environ("AWS_ENDPOINT_URL_S3") or environ("AWS_ENDPOINT_URL") or None
     # A server that hangs must not outlast the budget by much.
@@ -215,6 +216,9 @@ def split(uri: str) -> tuple[str, str]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket:
         raise InvalidInput(f"{uri} is not an s3://bucket/key URI: correct it")
+    if any(part in (".", "..") for part in key.split("/")) or "\0" in uri:
+        # A key is a name and no path, and yet what is stored below it here is one.
+        raise InvalidInput(f"{uri!r} has a key with '.', '..' or NUL between slashes: store the object under another")
     return bucket, key
 
 

@@ -31,7 +31,7 @@ from assay_runner.stores.regular import open_regular
 SUFFIX: Final = ".npy"
 _MOST_PER_BYTE: Final = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
 """Bytes that one byte of a member can stand for, at most."""
-_MOST_HEADER: Final = 1 << 16
+MOST_HEADER: Final = 1 << 16
 """Bytes of an .npy header and its preamble that are read; NumPy takes headers of 10,000 characters."""
 
 _UNNAMED: Final = re.compile(r"not a valid dtype descriptor: '([^']{1,40})'")
@@ -110,7 +110,7 @@ class _Head:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._left = _MOST_HEADER
+        self._left = MOST_HEADER
 
     def read(self, size: int = -1, /) -> bytes:
         if not 0 <= size <= self._left:

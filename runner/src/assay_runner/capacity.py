@@ -1,0 +1,32 @@
+"""How much memory this process can ever have: of the machine, its container or a limit of its own, the least."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+CGROUP: Final = Path("/sys/fs/cgroup")
+_LIMITS: Final = ("memory.max", "memory/memory.limit_in_bytes")
+"""Of a container, as version 2 and version 1 of control groups tell it."""
+
+
+def memory_limit(cgroup: Path = CGROUP) -> int:
+    """Bytes that this process cannot go beyond, whatever else runs here; `sys.maxsize` where nothing is known."""
+    return min((found for found in _limits(cgroup) if found > 0), default=sys.maxsize)
+
+
+def _limits(cgroup: Path) -> Iterator[int]:
+    with suppress(OSError, ValueError):
+        yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for name in _LIMITS:
+        with suppress(OSError, ValueError):  # "max", or no control group.
+            yield int((cgroup / name).read_text())
+    with suppress(ImportError, OSError):
+        import resource
+
+        for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+            yield resource.getrlimit(kind)[0]
