@@ -17,6 +17,8 @@ from numpy.lib import format as npy
 from onnx import helper, numpy_helper
 
 from assay_runner.capacity import memory_limit
+from assay_runner.errors import Unavailable
+from assay_runner.models import room
 from tests.cli.audits import assay, document, good, run, spec, write
 from tests.cli.test_full_disk import with_small_disk
 from tests.runner.io.made import info, linear, pooled, rows, save, shard
@@ -107,6 +109,13 @@ def test_weights_beyond_memory_are_told_before_they_are_fetched(tmp_path: Path) 
     code, said = limited(tmp_path, "run", "-f", write(tmp_path, document(spec())), "--out", "out")
     assert code == 69, said
     assert "model.onnx needs at least 4.1 GiB of memory, and 1.5 GiB is all there is" in said
+
+
+def test_external_weights_are_mapped_and_need_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "memory_limit", lambda: 1 << 30)
+    room.check_weights(room.Weights(inside=1 << 20, outside=8 << 30), "big.onnx")
+    with pytest.raises(Unavailable, match=r"big.onnx needs at least 2\.1 GiB of memory, and 1\.0 GiB is all there is"):
+        room.check_weights(room.Weights(inside=1 << 30), "big.onnx")
 
 
 def test_weights_beyond_the_scratch_disk_are_told_before_they_are_fetched(tmp_path: Path) -> None:

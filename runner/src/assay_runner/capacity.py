@@ -19,6 +19,16 @@ def memory_limit(cgroup: Path = CGROUP) -> int:
     return min((found for found in _limits(cgroup) if found > 0), default=sys.maxsize)
 
 
+def address_limit() -> int:
+    """Bytes that this process may map, files too, whether or not they are in memory; `sys.maxsize` without a limit."""
+    try:
+        import resource
+    except ImportError:
+        return sys.maxsize
+    found = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return found if found > 0 else sys.maxsize
+
+
 def _limits(cgroup: Path) -> Iterator[int]:
     with suppress(OSError, ValueError):
         yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from assay_runner.capacity import memory_limit
+from assay_runner.capacity import address_limit, memory_limit
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.stores.files import human
 
@@ -40,8 +40,13 @@ class Weights:
 
     @property
     def memory(self) -> int:
-        """Bytes of memory that are needed to run it."""
-        return BASE + _COPIES_INSIDE * self.inside + self.outside
+        """Bytes of memory that are needed to run it; external data are mapped, and read again where memory is short."""
+        return BASE + _COPIES_INSIDE * self.inside
+
+    @property
+    def mapped(self) -> int:
+        """Bytes that a process must be able to map to run it."""
+        return self.memory + self.outside
 
 
 def check_weights(weights: Weights, uri: str) -> None:
@@ -50,12 +55,12 @@ def check_weights(weights: Weights, uri: str) -> None:
     Raises:
         Unavailable: it cannot.
     """
-    limit = memory_limit()
-    if weights.memory > limit:
-        raise Unavailable(
-            f"the model {uri} needs at least {human(weights.memory)} of memory, and {human(limit)} is all there is: "
-            "give the task more (spec.target.resources)"
-        )
+    for needed, limit in ((weights.memory, memory_limit()), (weights.mapped, address_limit())):
+        if needed > limit:
+            raise Unavailable(
+                f"the model {uri} needs at least {human(needed)} of memory, and {human(limit)} is all there is: "
+                "give the task more (spec.target.resources)"
+            )
 
 
 def batch_memory(shapes: Iterable[tuple[tuple[int | str | None, ...], int]]) -> int:
