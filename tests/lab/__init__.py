@@ -25,6 +25,11 @@ class Unavailable(Exception):
 class LabError(RuntimeError):
     """A part of the lab should have worked and did not; the message carries the end of its log."""
 
+    @property
+    def last(self) -> str:
+        """The last line of the message."""
+        return str(self).strip().splitlines()[-1]
+
 
 def cache_dir(*parts: str) -> Path:
     """Return (and create) a folder under `$ASSAY_CACHE`, by default `~/.cache/assay`.

@@ -24,6 +24,7 @@ from typing import Any
 
 from tests.lab import LabError, Unavailable, bases, toolchain
 from tests.lab.credentials import Credentials, write_kubeconfig
+from tests.lab.gpus import RESOURCE, Gpus, specification, stand_in
 from tests.lab.kubectl import Kubectl
 from tests.lab.node_files import API_ADDRESS, NODE, NODE_ADDRESS, S3_PORT
 from tests.lab.processes import run, tail, wait_until
@@ -62,6 +63,13 @@ def is_removed(group: Path) -> bool:
     return not group.exists()
 
 
+def replace(path: Path, content: Any) -> None:
+    """Write JSON in one go: whoever reads it meanwhile reads the old or the new."""
+    fresh = path.with_suffix(".fresh")
+    fresh.write_text(json.dumps(content, indent=1))
+    fresh.replace(path)
+
+
 def sweep() -> None:
     """Remove the folders of clusters that were killed together with the tests that had started them."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
@@ -95,7 +103,7 @@ class Cluster:
         """Start it and wait until its node is ready; `LabError` with the logs' ends, or `Unavailable`."""
         require_namespaces()
         sweep()
-        for prepare in (toolchain.kubernetes, toolchain.containerd, toolchain.versitygw):
+        for prepare in (toolchain.kubernetes, toolchain.containerd, toolchain.device_plugin, toolchain.versitygw):
             prepare()
         pause = bases.pause()
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
@@ -154,6 +162,8 @@ class Cluster:
     def _wait_ready(self) -> None:
         def ready() -> bool:
             if self.process.poll() is not None:
+                if (said := self.folder / "unavailable").exists():
+                    raise Unavailable(said.read_text())
                 raise LabError(f"the cluster did not start:\n{tail(self.folder / 'node.log', 40)}")
             return (self.folder / "ready").exists()
 
@@ -204,16 +214,24 @@ class Cluster:
         ctr = toolchain.containerd() / "ctr"
         run([ctr, "--address", self.folder / "containerd.sock", "--namespace", "k8s.io", "images", "import", archive])
 
-    def advertise_gpu(self, count: int, product: str) -> None:
-        """Have the node offer `count` GPUs of a product, labelled as GPU feature discovery would.
+    def offer(self, gpus: Gpus) -> None:
+        """Have the node offer these GPUs and no others, labelled as GPU feature discovery would."""
+        specifications = self.folder / "cdi"
+        specifications.mkdir(exist_ok=True)
+        if gpus.devices:
+            replace(specifications / "gpus.json", specification(gpus))
+        replace(self.folder / "gpus.json", gpus.offered)
+        self.kubectl("label", "node", NODE, "--overwrite", *(f"{k}={v}" for k, v in gpus.labels.items()))
 
-        The scheduler and the kubelet treat them as real; no device appears in the pods.
-        """
-        labels = {"present": str(count > 0).lower(), "product": product, "count": str(count)}
-        self.kubectl("label", "node", NODE, "--overwrite", *(f"nvidia.com/gpu.{k}={v}" for k, v in labels.items()))
-        amount = {"nvidia.com/gpu": str(count)}
-        patch = {"status": {"capacity": amount, "allocatable": amount}}
-        self.kubectl("patch", "node", NODE, "--subresource=status", "--type=merge", "--patch", json.dumps(patch))
+        def offered() -> bool:
+            allocatable: dict[str, str] = self.kubectl.json("get", "node", NODE)["status"]["allocatable"]
+            return allocatable.get(RESOURCE, "0") == str(len(gpus.devices))
+
+        wait_until(offered, f"{len(gpus.devices)} of {RESOURCE} on the node", 30, every=0.3)
+
+    def advertise_gpu(self, count: int, product: str) -> None:
+        """Have the node offer `count` stand-ins for GPUs of a product."""
+        self.offer(stand_in(count, product))
 
     def __enter__(self) -> Cluster:
         return self.start()

@@ -16,10 +16,11 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.lab import LabError, toolchain
+from tests.lab import LabError, Unavailable, host, toolchain
 from tests.lab.apiserver import answers, start_controller_manager, start_etcd
 from tests.lab.credentials import Credentials, write_kubeconfig
 from tests.lab.forwarder import forward
+from tests.lab.gpus import RESOURCE
 from tests.lab.kubectl import Kubectl
 from tests.lab.node_files import (
     API_ADDRESS,
@@ -35,6 +36,8 @@ from tests.lab.s3 import start_versitygw
 
 __all__ = ["main"]
 
+UNAVAILABLE = 69
+
 
 class Node:
     """All servers of the cluster, started one after the other in `folder`."""
@@ -48,8 +51,8 @@ class Node:
 
     def isolate(self) -> None:
         """Hide the host's folders that the components write to, and give the node its addresses."""
-        run(["mount", "-t", "tmpfs", "tmpfs", "/run"])
-        for path in ("/var/log", "/var/lib/cni"):
+        print(host.prepare(), flush=True)
+        for path in ("/var/log", "/var/lib/cni", "/var/lib/kubelet"):
             private = self.folder / "hidden" / path.strip("/").replace("/", "-")
             private.mkdir(parents=True)
             Path(path).mkdir(parents=True, exist_ok=True)
@@ -138,6 +141,17 @@ class Node:
             )
         )
 
+    def start_device_plugin(self) -> None:
+        """Start what offers GPUs to the kubelet: those that `Cluster.offer` names."""
+        argv: list[str | Path] = [
+            toolchain.device_plugin(),
+            "-resource",
+            RESOURCE,
+            "-devices",
+            self.folder / "gpus.json",
+        ]
+        self.servers.append(Server(argv, self.folder / "device-plugin.log"))
+
     def start_s3(self) -> None:
         """Start the S3 server on the node's address, where pods reach it."""
         keys = (self.state["s3"]["access_key"], self.state["s3"]["secret_key"])
@@ -180,6 +194,7 @@ def main(folder: Path, api: int, s3: int) -> int:
         node.start_control_plane()
         node.start_containerd()
         node.start_kubelet()
+        node.start_device_plugin()
         node.start_s3()
         forward({api: (NODE_ADDRESS, 443), s3: (NODE_ADDRESS, S3_PORT)})
         node.wait_ready()
@@ -187,6 +202,9 @@ def main(folder: Path, api: int, s3: int) -> int:
         while not stopping.wait(1):
             node.reap()
             node.check()
+    except Unavailable as error:
+        (folder / "unavailable").write_text(str(error))
+        return UNAVAILABLE
     except LabError as error:
         print(error, file=sys.stderr, flush=True)
         return 1

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.lab import toolchain
+from tests.lab import host, toolchain
 from tests.lab.bases import PAUSE_TAG
-from tests.lab.processes import on_overlay
 
 __all__ = [
     "API_ADDRESS",
@@ -45,8 +44,9 @@ state = "{folder}/containerd/state"
 [plugins."io.containerd.cri.v1.runtime"]
   # Lowering a score takes CAP_SYS_RESOURCE, without which runc would refuse the whole container.
   restrict_oom_score_adj = true
+  cdi_spec_dirs = ["{folder}/cdi"]
   [plugins."io.containerd.cri.v1.runtime".cni]
-    bin_dirs = ["/usr/lib/cni", "/opt/cni/bin"]
+    bin_dirs = {plugins}
     conf_dir = "{folder}/cni"
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
@@ -59,8 +59,12 @@ state = "{folder}/containerd/state"
 def write_containerd_files(folder: Path) -> Path:
     """Write containerd's configuration and its pod network's into `folder`, and return the path of the first."""
     runc = toolchain.find("runc")
-    snapshotter = "native" if on_overlay(folder) else "overlayfs"
-    text = CONTAINERD.format(folder=folder, pause=PAUSE_TAG, runc=runc, snapshotter=snapshotter)
+    (folder / "containerd").mkdir(exist_ok=True)
+    snapshotter = host.snapshotter(folder / "containerd")
+    plugins = ["/usr/lib/cni", "/opt/cni/bin", *map(str, filter(None, [toolchain.staged("programs")]))]
+    text = CONTAINERD.format(
+        folder=folder, pause=PAUSE_TAG, runc=runc, snapshotter=snapshotter, plugins=json.dumps(plugins)
+    )
     network = {
         "cniVersion": "1.0.0",
         "name": "lab",
@@ -78,7 +82,8 @@ def write_containerd_files(folder: Path) -> Path:
             }
         ],
     }
-    (folder / "cni").mkdir()
+    for name in ("cni", "cdi"):
+        (folder / name).mkdir(exist_ok=True)
     (folder / "cni" / "10-lab.conflist").write_text(json.dumps(network))
     path = folder / "containerd.toml"
     path.write_text(text)

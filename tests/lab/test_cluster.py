@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.lab import bases, cache_dir, desk, images
 from tests.lab.bases import BASE_TAG
 from tests.lab.cluster import Cluster, sweep
+from tests.lab.gpus import stand_in
 from tests.lab.processes import wait_until
 
 
@@ -101,19 +103,61 @@ def test_s3_inside_is_the_one_the_host_sees(cluster: Cluster) -> None:
     )
 
 
-def test_advertised_gpus_are_scheduled_and_no_others(based: Cluster) -> None:
+SEES = """
+import glob, os, stat
+for path in glob.glob("/dev/nvidia*"):
+    found = os.stat(path)
+    print(path, stat.S_ISCHR(found.st_mode), os.major(found.st_rdev), os.minor(found.st_rdev), open(path, "rb").read(2))
+"""
+GPU = {"nvidia.com/gpu": "1"}
+
+
+def waits_for_a_gpu(cluster: Cluster, name: str) -> bool:
+    (pod,) = cluster.kubectl.json("get", "pods", "--selector", f"job-name={name}")["items"]
+    conditions = pod["status"].get("conditions", [])
+    return any("Insufficient nvidia.com/gpu" in each.get("message", "") for each in conditions)
+
+
+def test_gpus_are_scheduled_and_seen_in_pods_and_no_others(based: Cluster) -> None:
     kubectl = based.kubectl
-    kubectl.apply(job("gpu", "print('ran')", {"nvidia.com/gpu": "1"}))
-
-    def waits() -> bool:
-        conditions = kubectl.json("get", "pods", "--selector", "job-name=gpu")["items"][0]["status"].get("conditions")
-        return any("Insufficient nvidia.com/gpu" in c.get("message", "") for c in conditions or [])
-
-    wait_until(waits, "a pod waits for a GPU", 20)
-    based.advertise_gpu(1, "NVIDIA-H200")
+    kubectl.apply(job("gpu", SEES, GPU), job("none", SEES))
+    wait_until(lambda: waits_for_a_gpu(based, "gpu"), "a pod waits for a GPU", 20)
+    based.advertise_gpu(1, "NVIDIA H200")
     assert finished_pod(based, "gpu")["exitCode"] == 0
+    assert kubectl("logs", "job/gpu") == "/dev/nvidia0 True 1 5 b'\\x00\\x00'\n"
+    assert finished_pod(based, "none")["exitCode"] == 0
+    assert kubectl("logs", "job/none") == ""
     labels = kubectl.json("get", "node", based.node)["metadata"]["labels"]
     assert labels["nvidia.com/gpu.product"] == "NVIDIA-H200"
+    based.advertise_gpu(0, "none")
+
+
+def test_each_pod_gets_a_gpu_of_its_own_and_the_next_one_waits(based: Cluster) -> None:
+    based.advertise_gpu(2, "NVIDIA H200")
+    lasts = SEES.replace("import glob", "import time, glob") + "time.sleep(8)\n"
+    names = ["first", "second", "third"]
+    for name in names:
+        based.kubectl.apply(job(name, lasts, GPU))
+    wait_until(lambda: any(waits_for_a_gpu(based, name) for name in names), "a pod waits for a GPU", 20)
+    assert [finished_pod(based, name)["exitCode"] for name in names] == [0, 0, 0]
+    seen = [based.kubectl("logs", f"job/{name}").split()[0] for name in names]
+    assert set(seen) == {"/dev/nvidia0", "/dev/nvidia1"}
+    based.advertise_gpu(0, "none")
+
+
+def test_a_gpu_whose_device_is_gone_is_offered_no_more(based: Cluster) -> None:
+    gpus = stand_in(1)
+    device = based.folder / "device"
+    device.touch()
+    based.offer(replace(gpus, devices=(replace(gpus.devices[0], source=str(device)),)))
+    device.unlink()
+
+    def counts(where: str) -> str:
+        status: dict[str, Any] = based.kubectl.json("get", "node", based.node)["status"]
+        return str(status[where]["nvidia.com/gpu"])
+
+    wait_until(lambda: counts("allocatable") == "0", "no GPU to be had", 20, every=0.3)
+    assert counts("capacity") == "1"
     based.advertise_gpu(0, "none")
 
 

@@ -25,12 +25,14 @@ __all__ = [
     "containerd",
     "control_plane",
     "debian",
+    "device_plugin",
     "find",
     "helm",
     "kubectl",
     "kubernetes",
     "prepare",
     "promtool",
+    "staged",
     "versitygw",
 ]
 
@@ -38,6 +40,8 @@ KUBE_SOURCE = Path(__file__).parent / "kube"
 # Prometheus' own module says `exclude`, so `go install` will not have it; as a tool of another module it is built.
 PROMTOOL_SOURCE = Path(__file__).parent / "promtool"
 PROMTOOL = "github.com/prometheus/prometheus/cmd/promtool"
+PLUGIN_SOURCE = Path(__file__).parent / "device_plugin"
+STAGED = "ASSAY_STAGED"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
 MODULES = {
     "versitygw": ("github.com/versity/versitygw@v1.8.0", ("cmd/versitygw",)),
@@ -60,18 +64,28 @@ DEBIAN_PROOF = {
     "openssl": "openssl",
     "runc": "runc",
     "util-linux": "unshare",
+    "xz-utils": "xz",
 }
 
 
+def staged(*parts: str) -> Path | None:
+    """Return what was brought along for a machine without network, if it was: a path below `$ASSAY_STAGED`."""
+    root = os.environ.get(STAGED)
+    found = Path(root).absolute().joinpath(*parts) if root else None
+    return found if found and found.exists() else None
+
+
 def find(program: str) -> Path | None:
-    """Return where a program is, also looking in the system folders that a user's PATH leaves out."""
+    """Return where a program is: in the PATH, in the system's folders that a user's leaves out, or brought along."""
     found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin")
-    return Path(found) if found else None
+    return Path(found) if found else staged("programs", program)
 
 
 def is_there(proof: str) -> bool:
-    """Tell whether a program (by its name) or a file (by its path) exists."""
-    return Path(proof).exists() if proof.startswith("/") else find(proof) is not None
+    """Tell whether a program (by its name) or a file (by its path) exists, here or brought along."""
+    if proof.startswith("/"):
+        return Path(proof).exists() or staged("programs", Path(proof).name) is not None
+    return find(proof) is not None
 
 
 def debian(*packages: str) -> None:
@@ -156,6 +170,8 @@ def go(what: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, st
 @functools.cache
 def kubernetes() -> Path:
     """Return a folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and kubectl."""
+    if brought := staged("bin", "kubernetes"):
+        return brought
     version = re.search(r"k8s\.io/kubernetes (v1\.(\d+)\.\d+)", (KUBE_SOURCE / "go.mod").read_text())
     if not version:
         raise LabError("tests/lab/kube/go.mod requires no k8s.io/kubernetes")
@@ -178,6 +194,8 @@ def kubernetes() -> Path:
 @functools.cache
 def module(name: str) -> Path:
     """Return a folder with the programs of one row of `MODULES`."""
+    if brought := staged("bin", name):
+        return brought
     at, commands = MODULES[name]
     path, version = at.split("@")
     flags = ("-trimpath", "-ldflags", "-s -w")
@@ -192,6 +210,19 @@ def module(name: str) -> Path:
 def containerd() -> Path:
     """Return a folder with containerd, containerd-shim-runc-v2 and ctr."""
     return module("containerd")
+
+
+@functools.cache
+def device_plugin() -> Path:
+    """Return the device plugin's program."""
+    if brought := staged("bin", "device-plugin"):
+        return brought / "device-plugin"
+    flags = ("-buildvcs=false", "-trimpath", "-ldflags", "-s -w")
+
+    def make(folder: Path) -> None:
+        go("the device plugin", "build", *flags, "-o", str(folder / "device-plugin"), ".", cwd=PLUGIN_SOURCE)
+
+    return cached("bin", "device-plugin", digest_of([PLUGIN_SOURCE, *flags]), make) / "device-plugin"
 
 
 def versitygw() -> Path:
@@ -234,5 +265,6 @@ def prepare() -> None:
     """Build and install everything, saying what takes how long; a second call takes no time."""
     kubernetes()
     promtool()
+    device_plugin()
     for name in MODULES:
         module(name)
