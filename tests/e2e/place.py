@@ -180,7 +180,8 @@ class Room:
 
     def wait(self, name: str, condition: str, seconds: int = 120) -> Manifest:
         """`kubectl wait` until the condition is true, and return the audit."""
-        self.kubectl("wait", f"--for=condition={condition}", f"--timeout={seconds}s", f"audit/{name}")
+        words = ("wait", f"--for=condition={condition}", f"--timeout={seconds}s", f"audit/{name}")
+        self.place.kubectl(*words, "--namespace", self.name, seconds=seconds + 30)
         return self.audit(name)
 
     def running_pod(self, selector: str, seconds: float = 60) -> str:
