@@ -1,8 +1,9 @@
-"""`python -m tests.lab cluster | env | down | image | prepare`: the lab from the command line.
+"""`python -m tests.lab cluster | env | down | image | prepare | stage DIR`: the lab from the command line.
 
 `cluster` leaves a one-node cluster running, loads what `image` built, and prints its kubeconfig's path as the last
 line; `env` prints what a shell evaluates to work with it; `down` stops it. `image` builds both images, prints where
-their archives lie, and loads them into the cluster that runs. `prepare` only builds and installs what the lab runs.
+their archives lie, and loads them into the cluster that runs. `prepare` only builds and installs what the lab runs,
+`stage` packs all of it into a folder for a machine without network.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.lab import LabError, Unavailable, cache_dir, desk, images, say, step, toolchain
+from tests.lab import LabError, Unavailable, cache_dir, desk, images, say, staging, step, toolchain
 from tests.lab.cluster import Cluster
 
 UNAVAILABLE = 69
@@ -78,12 +79,25 @@ def image() -> None:
 COMMANDS = {"cluster": cluster, "env": env, "down": down, "image": image, "prepare": toolchain.prepare}
 
 
+def stage(folder: Path) -> None:
+    """Pack what a machine without network needs, and say how large each part is."""
+    staging.stage(folder)
+    print("\n".join(staging.summary(folder)))
+
+
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
-    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("command", choices=(*COMMANDS, "stage"))
+    parser.add_argument("folder", nargs="?", type=Path, help="where to stage; it must be empty, or not be there")
+    asked = parser.parse_args(arguments)
+    if (asked.command == "stage") is not bool(asked.folder):
+        parser.error("stage takes a folder, and nothing else does: python -m tests.lab stage DIR")
     try:
-        COMMANDS[parser.parse_args(arguments).command]()
+        if asked.command == "stage":
+            stage(asked.folder)
+        else:
+            COMMANDS[asked.command]()
     except Unavailable as error:
         say(str(error))
         return UNAVAILABLE
