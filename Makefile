@@ -119,6 +119,21 @@ gpu-real: gpu-env ## The same list as engines: ARGS=DIR, where real-models stage
 gpu-bench: gpu-env ## The tensorrt backend against bare TensorRT and Polygraphy
 	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m tests.bench.gpu $(ARGS)
 
+# The cluster runs as root, in namespaces of its own; what a machine without network lacks lies in ASSAY_STAGED.
+E2E_ENV = PYTHONPATH="$(CURDIR):$(CURDIR)/crds/src:$(CURDIR)/runner/src$${ASSAY_STAGED:+:$$ASSAY_STAGED/site}$${PYTHONPATH:+:$$PYTHONPATH}"
+E2E_PYTHON = $$([ -n "$${ASSAY_STAGED:-}" ] && command -v $(PYTHON) || echo .venv/bin/python)
+
+.PHONY: gpu-e2e gpu-stage gpu-host
+gpu-e2e: ## A cluster on this machine's GPU, from apply to engines; a stand-in where there is none (docs/gpu-cluster.md)
+	@[ -n "$${ASSAY_STAGED:-}" ] || $(MAKE) --no-print-directory .venv/.dev
+	@python=$(E2E_PYTHON); $(E2E_ENV) "$$python" -m pytest -W default --durations=15 tests/gpu_e2e $(ARGS)
+gpu-host: ## Say whether such a cluster can run on this machine
+	@[ -n "$${ASSAY_STAGED:-}" ] || $(MAKE) --no-print-directory .venv/.dev
+	@python=$(E2E_PYTHON); $(E2E_ENV) unshare --net --mount --pid --fork --kill-child --mount-proc --propagation slave \
+	  "$$python" -m tests.lab.host
+gpu-stage: .venv/.dev ## Pack all of it into DIR=… for a GPU machine without network
+	@.venv/bin/python -m tests.lab stage $(DIR)
+
 # mutmut takes one `src` beside `tests`; ours are three, so they are laid out as it expects them.
 MUTANTS := build/mutants
 .PHONY: mutants

@@ -14,6 +14,7 @@ import pytest
 # What runs beside each other though it lies in one folder, or together though it does not; the longest first.
 LANES = {
     "a cluster": ("tests/e2e/",),
+    "a cluster with GPUs": ("tests/gpu_e2e/",),
     "an operator": ("tests/operator/",),
     "clusters of the lab": ("tests/e2e/test_getting_started.py", "tests/lab/test_cluster.py"),
     "an API server": ("tests/api/", "tests/chart/", "tests/lab/test_servers.py"),

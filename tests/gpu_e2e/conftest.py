@@ -1,0 +1,112 @@
+"""One cluster with GPUs for these tests, and the audit that most of them look at."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.conftest import shown
+from tests.e2e.conftest import named_after, pytest_runtest_makereport
+from tests.e2e.data import upload
+from tests.e2e.place import Manifest, Place, Room
+from tests.gpu_e2e.audits import engines
+from tests.gpu_e2e.evidence import Evidence
+from tests.gpu_e2e.place import gpu_place
+from tests.gpu_e2e.watching import Watch, steps, watching
+from tests.lab import Unavailable, gpus, step
+from tests.lab.gpus import Gpus
+
+__all__ = ["Audited", "pytest_runtest_makereport"]
+
+STAND_IN = "ASSAY_GPU_STAND_IN"
+SECONDS = 420
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The audit of the digits as engines, from `kubectl apply` to its end.
+
+    Attributes:
+        room: its namespace.
+        found: the resource as it ended.
+        watch: its pods.
+        seconds: from apply to Complete.
+    """
+
+    room: Room
+    found: Manifest
+    watch: Watch
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def node_gpus() -> Gpus:
+    """The GPUs of this machine; where it has none, or is told to take none, one stand-in."""
+    if os.environ.get(STAND_IN):
+        return gpus.stand_in(1)
+    try:
+        return gpus.here()
+    except Unavailable:
+        return gpus.stand_in(1)
+
+
+@pytest.fixture(scope="session")
+def evidence(node_gpus: Gpus) -> Evidence:
+    """Where what was seen is kept."""
+    kept = Evidence()
+    told = {"product": node_gpus.product, "label": node_gpus.label, "count": len(node_gpus.devices)}
+    told |= {"driver": node_gpus.driver, "memory": str(node_gpus.memory), "libraries": sorted(node_gpus.libraries)}
+    kept.fact("machine", {**told, "kernel": platform.release(), "processors": os.cpu_count()})
+    return kept
+
+
+@pytest.fixture(scope="session")
+def place(
+    node_gpus: Gpus, evidence: Evidence, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    """The cluster with the chart installed."""
+    begin = time.monotonic()
+    scratch = tmp_path_factory.mktemp("gpu-images")
+    with shown(request):
+        made = gpu_place(node_gpus, scratch)
+        place = made.__enter__()
+    try:
+        upload(place.s3)
+        with shown(request), step("installing the chart"):
+            place.install()
+        evidence.fact("seconds until the operator was ready", round(time.monotonic() - begin, 1))
+        yield place
+        evidence.text("operator.log", "operator", place.operator_log())
+    finally:
+        made.__exit__(None, None, None)
+
+
+@pytest.fixture
+def room(place: Place, request: pytest.FixtureRequest) -> Iterator[Room]:
+    """A namespace of the test's own."""
+    made = Room.make(place, named_after(request))
+    yield made
+    place.kubectl("delete", "namespace", made.name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def audited(place: Place, node_gpus: Gpus, evidence: Evidence) -> Audited:
+    """`examples/digits/engines.yaml` on the node, waited for."""
+    room = Room.make(place, "gpu-digits")
+    with watching(room) as watch:
+        room.apply(engines("digits", place.inside, node_gpus))
+        found = room.wait("digits", "Complete", SECONDS)
+        seconds = time.monotonic() - watch.begin
+    evidence.fact("audit of the digits", {"seconds": round(seconds, 1), "pods": watch.told()})
+    evidence.fact("status of the digits", found["status"])
+    for words in (("get", "audit", "-o", "wide"), ("describe", "audit", "digits"), ("get", "jobs,pods", "-o", "wide")):
+        evidence.text("kubectl.txt", f"kubectl {' '.join(words)}", room.kubectl(*words))
+    evidence.text("kubectl.txt", "kubectl describe node", place.kubectl("describe", "node"))
+    for pod in watch.pods:
+        evidence.text("pods.log", pod, "\n".join(steps(room, pod)))
+    return Audited(room, found, watch, seconds)

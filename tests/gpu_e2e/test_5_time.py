@@ -1,0 +1,55 @@
+"""Where the time goes on a node, against `assay run` of the same audit in one container on the same machine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.place import Place, Room
+from tests.gpu_e2e.audits import engines
+from tests.gpu_e2e.conftest import Audited
+from tests.gpu_e2e.evidence import Evidence
+from tests.gpu_e2e.place import needs_real
+from tests.gpu_e2e.pods import ended, start
+from tests.lab.gpus import Gpus
+
+ALLOWED_SECONDS, ALLOWED_SHARE = 20.0, 0.05
+RUN = """\
+begin=$(date +%s%N)
+assay run -f /script/audit.yaml --out /scratch/out
+code=$?
+echo "{\\"seconds\\": $(( ($(date +%s%N) - begin) / 1000000 ))e-3, \\"code\\": $code}" > /dev/termination-log
+"""
+
+
+@pytest.fixture(scope="module")
+def bare(place: Place, node_gpus: Gpus, audited: Audited, evidence: Evidence) -> dict[str, Any]:
+    """How long `assay run` takes, in seconds, and how it ended."""
+    room = Room.make(place, "gpu-bare")
+    manifest = engines("digits", place.inside, node_gpus, store="bare")
+    start(room, "bare", {"audit.yaml": yaml.safe_dump(manifest)}, ["sh", "-c", RUN], 1)
+    end = ended(room, "bare", 420)
+    evidence.text("pods.log", "assay run", room.kubectl("logs", "bare", "--timestamps"))
+    assert end["exitCode"] == 0, end
+    told: dict[str, Any] = json.loads(end["message"])
+    evidence.fact("assay run of the same audit", told)
+    return told
+
+
+def test_the_same_audit_runs_in_one_container(bare: dict[str, Any], audited: Audited) -> None:
+    # What the resource says too; 69 says besides that nothing could be measured for want of a GPU.
+    verdicts = {0: "Passed", 1: "Failed", 2: "Inconclusive", 69: "Inconclusive"}
+    assert verdicts[bare["code"]] == audited.found["status"]["verdict"]
+
+
+def test_a_cluster_costs_little_more_than_one_container(
+    bare: dict[str, Any], audited: Audited, node_gpus: Gpus, evidence: Evidence
+) -> None:
+    more = audited.seconds - bare["seconds"]
+    allowed = ALLOWED_SECONDS + ALLOWED_SHARE * bare["seconds"]
+    evidence.fact("overhead", {"seconds": round(more, 1), "allowed": round(allowed, 1)})
+    needs_real(node_gpus, "what a cluster costs")
+    assert more <= allowed
