@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import struct
+import threading
+import time
 import urllib.error
 import urllib.request
 
 import pytest
 
 from assay_runner.progress.server import served
-from assay_runner.progress.tracker import Tracker
+from assay_runner.progress.tracker import Snapshot, Tracker
 from assay_runner.progress.views import INTERVAL, PlainView, shown_on
 
 
@@ -108,3 +112,43 @@ def test_waiting_for_storage_is_told_until_work_goes_on_or_nobody_says_so_again(
     with served(tracker, "0123456789ab", 0) as port:
         tracker.waits("again")
         assert json.loads(get(port, "/progress")[1])["waiting"] is True
+
+
+class Held(Tracker):
+    """A tracker whose numbers are had only once `go` is set, as where a build holds the interpreter."""
+
+    def __init__(self) -> None:
+        super().__init__(PlainView(io.StringIO()))
+        self.asked, self.go, self.broken = threading.Event(), threading.Event(), False
+
+    @property
+    def now(self) -> Snapshot:
+        self.asked.set()
+        self.go.wait(10)
+        if self.broken:
+            raise LookupError("a fault of our own")
+        return super().now
+
+
+def asked_and_left(tracker: Held) -> None:
+    """Ask for progress, and be gone with a reset before there is an answer."""
+    with served(tracker, "0123456789ab", 0) as port:
+        with socket.create_connection(("127.0.0.1", port)) as asking:
+            asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            asking.sendall(b"GET /progress HTTP/1.0\r\n\r\n")
+            assert tracker.asked.wait(5)
+        time.sleep(0.1)
+        tracker.go.set()
+        time.sleep(0.3)
+
+
+def test_one_who_did_not_wait_for_the_answer_leaves_nothing_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    asked_and_left(Held())
+    assert capfd.readouterr().err == ""
+
+
+def test_a_fault_of_our_own_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    tracker = Held()
+    tracker.broken = True
+    asked_and_left(tracker)
+    assert "LookupError: a fault of our own" in capfd.readouterr().err

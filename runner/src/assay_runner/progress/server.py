@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,11 @@ def served(tracker: Tracker, task: str, port: int) -> Iterator[int]:
         address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
         allow_reuse_address = True
         daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Say nothing of one who was gone before the answer: TensorRT may hold the interpreter for seconds."""
+            if not isinstance(sys.exception(), ConnectionError):
+                super().handle_error(request, client_address)  # type: ignore[arg-type]
 
         def server_bind(self) -> None:
             if self.address_family == socket.AF_INET6:
