@@ -11,13 +11,19 @@ from tests.e2e.place import Manifest
 from tests.lab.gpus import Gpus
 from tests.lab.s3 import S3Access
 
-__all__ = ["engines", "on_node", "repair"]
+__all__ = ["engines", "existing", "on_node", "repair"]
 
 PLACES = {"file://./data/": f"s3://{DATASETS}/digits/", "file://./calib/": f"s3://{DATASETS}/calib/"}
 # No limit of processors: a build that is throttled takes longer than one at a desk.
 RESOURCES = {"memory": "12Gi"}
 # What stands in for a GPU is refused by every candidate alike: two say as much as seven.
 FEW = 2
+# A plan shows its inputs and outputs: what asks for its other tensors (finite, layerDrift) would be Inconclusive.
+OF_A_PLAN: tuple[Manifest, ...] = (
+    {"outputDrift": {"cosine": 0.9}},
+    {"labelAccuracy": {"metric": "top1", "keep": 0.98}},
+    {"latency": {}},
+)
 
 
 def in_s3(value: Any) -> Any:
@@ -73,4 +79,12 @@ def repair(name: str, s3: S3Access, gpus: Gpus) -> Manifest:
     spec = shipped("repair.yaml")
     for candidate in spec["candidates"]:
         candidate["build"] = {"optimizationLevel": 1}
+    return on_node(name, s3, gpus, spec)
+
+
+def existing(name: str, s3: S3Access, gpus: Gpus, uri: str) -> Manifest:
+    """A plan at `uri`, as it is, held against the golden outputs of the digits."""
+    spec = shipped("engines.yaml")
+    spec["candidates"] = [{"name": "served", "backend": "tensorrt", "engine": {"uri": uri}}]
+    spec["checks"] = list(OF_A_PLAN)
     return on_node(name, s3, gpus, spec)

@@ -15,8 +15,9 @@ from tests.e2e.conftest import named_after, pytest_runtest_makereport
 from tests.e2e.data import upload
 from tests.e2e.place import Manifest, Place, Room
 from tests.gpu_e2e.audits import engines
-from tests.gpu_e2e.evidence import Evidence
+from tests.gpu_e2e.evidence import Evidence, figures
 from tests.gpu_e2e.place import gpu_place
+from tests.gpu_e2e.times import budget
 from tests.gpu_e2e.watching import Watch, steps, watching
 from tests.lab import Unavailable, gpus, step
 from tests.lab.gpus import Gpus
@@ -25,6 +26,12 @@ __all__ = ["Audited", "pytest_runtest_makereport"]
 
 STAND_IN = "ASSAY_GPU_STAND_IN"
 SECONDS = 420
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was measured, beside its goal; a goal that is missed fails nothing."""
+    for line in figures(report for reports in terminalreporter.stats.values() for report in reports):
+        terminalreporter.write_line(line)
 
 
 @dataclass(frozen=True)
@@ -102,11 +109,13 @@ def audited(place: Place, node_gpus: Gpus, evidence: Evidence) -> Audited:
         room.apply(engines("digits", place.inside, node_gpus))
         found = room.wait("digits", "Complete", SECONDS)
         seconds = time.monotonic() - watch.begin
-    evidence.fact("audit of the digits", {"seconds": round(seconds, 1), "pods": watch.told()})
+    evidence.fact("audit of the digits", {"seconds": round(seconds, 1), "began": watch.began, "pods": watch.told()})
     evidence.fact("status of the digits", found["status"])
     for words in (("get", "audit", "-o", "wide"), ("describe", "audit", "digits"), ("get", "jobs,pods", "-o", "wide")):
         evidence.text("kubectl.txt", f"kubectl {' '.join(words)}", room.kubectl(*words))
     evidence.text("kubectl.txt", "kubectl describe node", place.kubectl("describe", "node"))
-    for pod in watch.pods:
-        evidence.text("pods.log", pod, "\n".join(steps(room, pod)))
+    logs = {pod: steps(room, pod) for pod in watch.pods}
+    for pod, log in logs.items():
+        evidence.text("pods.log", pod, "\n".join(log))
+    evidence.fact("where the time goes", budget(watch.told(), logs, watch.began))
     return Audited(room, found, watch, seconds)

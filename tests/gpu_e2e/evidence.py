@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["Evidence"]
+__all__ = ["FIGURE", "Evidence", "figures"]
 
 KEEP: Final = "ASSAY_GPU_OUT"
+FIGURE: Final = "figure"
+"""Property of a test's report: a line to print beneath the run, `name value goal ok|MISS`."""
 
 
 class Evidence:
@@ -42,3 +45,9 @@ class Evidence:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / file).write_bytes(body if isinstance(body, bytes) else body.encode())
+
+
+def figures(reports: Iterable[object]) -> list[str]:
+    """Lines that tests recorded under `FIGURE`, each once: a test has a report for its setup, its call and its end."""
+    found = (line for report in reports for what, line in getattr(report, "user_properties", ()) if what == FIGURE)
+    return list(dict.fromkeys(str(line) for line in found))

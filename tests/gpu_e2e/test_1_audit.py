@@ -14,6 +14,7 @@ from tests.e2e.test_audits import fetch, reports
 from tests.gpu_e2e.conftest import Audited
 from tests.gpu_e2e.evidence import Evidence
 from tests.gpu_e2e.place import allocations
+from tests.gpu_e2e.watching import ending
 from tests.lab import toolchain
 from tests.lab.gpus import Gpus
 
@@ -81,7 +82,7 @@ def test_get_describe_and_wait_tell_of_it(audited: Audited) -> None:
     room, verdict = audited.room, audited.found["status"]["verdict"]
     assert verdict in room.kubectl("get", "audit", "digits")
     story = room.kubectl("describe", "audit", "digits").partition("Events:")[2]
-    assert verdict in story
+    assert ending(audited.found) in story
     assert "Traceback" not in story
     assert "met" in room.kubectl("wait", "--for=condition=Complete", "audit/digits", "--timeout=10s")
 

@@ -10,7 +10,7 @@ from tests.e2e.data import AUDITS
 from tests.e2e.place import Place, Room, condition
 from tests.e2e.test_audits import fetch
 from tests.gpu.plans import plans_in
-from tests.gpu_e2e.audits import engines, on_node, shipped
+from tests.gpu_e2e.audits import engines, existing
 from tests.gpu_e2e.conftest import SECONDS, Audited
 from tests.gpu_e2e.evidence import Evidence
 from tests.gpu_e2e.place import needs_real
@@ -56,10 +56,7 @@ def test_a_plan_is_audited_as_it_is(
     assert place.lab
     data = place.lab.folder / "s3"
     uri = f"s3://{served(data / AUDITS / 'digits').relative_to(data)}"
-    spec = shipped("engines.yaml")
-    spec["candidates"] = [{"name": "served", "backend": "tensorrt", "engine": {"uri": uri}}]
-    spec["checks"] = [{"finite": {}}, {"labelAccuracy": {"metric": "top1", "keep": 0.98}}, {"latency": {}}]
-    room.apply(on_node("plan", place.inside, node_gpus, spec))
+    room.apply(existing("plan", place.inside, node_gpus, uri))
     found = room.wait("plan", "Complete", SECONDS)
     evidence.fact("an existing plan", {"uri": uri, "status": found["status"]})
     (candidate,) = found["status"]["candidates"]

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.e2e.place import Manifest, Room
+from tests.e2e.place import Manifest, Room, condition
 from tests.lab import LabError
 
-__all__ = ["Seen", "Watch", "steps", "watching"]
+__all__ = ["Seen", "Watch", "ending", "steps", "watching"]
 
 LOOK = 0.2
 STAMPED = re.compile(r"\d\d\d\d-\d\d-\d\dT\S+Z ")
@@ -39,10 +39,13 @@ class Seen:
 
 
 class Watch:
-    """Looks at the pods of a namespace until it is told to stop; `pods` are by name, times from `begin` on."""
+    """Looks at the pods of a namespace until it is told to stop; `pods` are by name, times from `begin` on.
+
+    `began` is the same moment as a time of day, in seconds of the epoch, to hold logs against.
+    """
 
     def __init__(self, room: Room) -> None:
-        self.room, self.begin = room, time.monotonic()
+        self.room, self.begin, self.began = room, time.monotonic(), time.time()
         self.pods: dict[str, Seen] = {}
         self.most_on_gpus = 0
         self._over = threading.Event()
@@ -114,3 +117,8 @@ def steps(room: Room, pod: str) -> list[str]:
     """What a pod's log says, each line with its time."""
     text = room.place.kubectl.attempt("logs", pod, "--timestamps", "--namespace", room.name).stdout
     return [line for line in text.splitlines() if STAMPED.match(line)]
+
+
+def ending(audit: Manifest) -> str:
+    """How the last event of an audit begins: with the condition's reason (Breached), not the verdict (Failed)."""
+    return f"{condition(audit, 'Complete')['reason']}: "
