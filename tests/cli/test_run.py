@@ -127,7 +127,7 @@ def test_a_candidate_is_named_once_where_it_cannot_be_built(
         [info("z", ["b", 3])],
     )
     asked = {**UNBUILT[case], "name": "zebra"}
-    ended = run(tmp_path, capsys, "--backend", "onnxruntime", candidates=[asked])
+    ended = run(tmp_path, capsys, "--backend", "onnxruntime", "--strict", candidates=[asked])
     [complaint] = ended.complaints
     assert complaint.startswith("assay: candidate zebra: ")
     assert complaint.count("zebra") == 1

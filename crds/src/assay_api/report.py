@@ -19,6 +19,7 @@ from assay_api.entries import (
     TensorEntry,
 )
 from assay_api.finding import Finding, Verdict, worst
+from assay_api.left import LeftForGpu
 from assay_api.model import Model, to_wire
 from assay_api.names import REPORT_VERSION
 from assay_api.numbers import NON_FINITE, Number
@@ -37,6 +38,7 @@ __all__ = [
     "GoldenEntry",
     "HistogramEntry",
     "Latency",
+    "LeftForGpu",
     "Number",
     "OutputEntry",
     "Provenance",
@@ -105,6 +107,9 @@ class CandidateReport(Model):
     """What was built, in order: what is served first, then what checks needed beside it."""
     notes: tuple[str, ...] = ()
     """What a reader must know: ignored arrays, emulation, what was not looked at."""
+    left: tuple[LeftForGpu, ...] = ()
+    """What was asked for and only an engine can answer, where an emulation stood in for it: the verdict is of the
+    rest."""
     error: str | None = None
     """Why there is no measurement, where there is none."""
 

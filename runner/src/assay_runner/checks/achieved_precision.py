@@ -45,6 +45,11 @@ class AchievedPrecision(Check):
         """Nothing: what an engine is made of its builder tells."""
         return ()
 
+    @property
+    def engine_only(self) -> str:
+        """All of it."""
+        return "the precision in which each layer runs"
+
     share: float = Field(default=0, ge=0, le=1)
     """Smallest share of the layers that compute which must have run in it. Default 0: one layer is enough, and below
     half of them the finding passes with a remark."""

@@ -42,6 +42,11 @@ class Check(Model):
         """Names of outputs that its parameters name: each must be one of the model's."""
         return ()
 
+    @property
+    def engine_only(self) -> str:
+        """What of it only an engine can answer, as the subject of a sentence; empty: an emulation answers it."""
+        return ""
+
     def limits_on(self, output: str) -> Mapping[str, float]:
         """Limits that it holds the figures of an output against, by metric, for the report to show beside them."""
         return {}

@@ -25,7 +25,7 @@ class LatencyCheck(Check):
 
     Times the dataset's first batch again and again, by the device's clock without copies where the backend has one,
     else by the wall clock. Without a limit it only reports; an emulation's time says nothing about an engine's, so a
-    limit is Inconclusive there.
+    limit is left for the GPU there, or Inconclusive.
     """
 
     name: ClassVar[str] = "latency"
@@ -60,6 +60,12 @@ class LatencyCheck(Check):
             "deviceMemoryMB": self.device_memory_mb,
         }
         return {name: limit for name, limit in given.items() if limit is not None}
+
+    @property
+    def engine_only(self) -> str:
+        """Its limits; without any it only reports."""
+        limits = ", ".join(self.limits())
+        return f"what is limited ({limits})" if limits else ""
 
     def judge(self, evidence: Evidence) -> tuple[Finding, ...]:
         """One finding: the first limit that is breached, or all figures."""

@@ -95,7 +95,9 @@ def parser() -> argparse.ArgumentParser:
     _run(repair)
     _init(commands)
     _file(commands.add_parser("validate", help="check audit files by the same rules as the API server"))
-    _file(commands.add_parser("plan", help="show the tasks of an audit and the GPUs they need"))
+    plan = commands.add_parser("plan", help="show the tasks of an audit and the GPUs they need")
+    _file(plan)
+    _selection(plan)
     _report(commands)
     _diff(commands)
     schema = commands.add_parser("schema", help="print the JSON schema of an audit, for editors, or of report.json")
@@ -110,11 +112,29 @@ def _run(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--out", metavar="DIR", help="folder for reports, in place of spec.artifacts (default ./assay-out/NAME)"
     )
+    _selection(command)
+    command.add_argument(
+        "--strict",
+        action="store_true",
+        help="with --backend: what only an engine can answer is Inconclusive, in place of being left for the GPU",
+    )
+
+
+def _selection(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--backend",
         choices=("onnxruntime",),
-        help="put ONNX Runtime on CPU in the place of TensorRT: an emulation, and every page says so",
+        help="put ONNX Runtime on CPU in the place of TensorRT: an emulation, and every page says so; what only an "
+        "engine can answer is left for the GPU and listed, and the rest decides",
     )
+    for option, what in (("candidate", "candidate"), ("check", "check")):
+        command.add_argument(
+            f"--{option}",
+            metavar="NAME",
+            action="append",
+            default=[],
+            help=f"only this {what} of the audit; may be given again (default: every one)",
+        )
 
 
 def _init(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -27,6 +27,7 @@ from assay_runner.cli.failures import debug, exit_code, printable, say
 from assay_runner.cli.leftovers import remove_reports
 from assay_runner.cli.places import absolute, check_results
 from assay_runner.cli.preload import loading
+from assay_runner.cli.selection import for_backend, words_of
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.errors import AuditError, Internal, as_audit_error
 from assay_runner.progress.tracker import Tracker
@@ -168,12 +169,13 @@ def _context(
 ) -> Context:
     base = base_folder(arguments.filename)
     words = ["assay", arguments.command, "-f", arguments.filename]
-    words += ["--backend", arguments.backend] if arguments.backend else []
+    words += words_of(arguments)
     return Context(
         store=open_store(spec.storage, base, tracker.note),
         scratch=scratch,
         progress=tracker,
         backend=arguments.backend,
+        strict=arguments.strict,
         resume=False,
         reproduce=printable(shlex.join(words)),
         keep=_kept(scratch) if candidates > 1 else 0,
@@ -186,11 +188,7 @@ def _kept(scratch: Path) -> int:
 
 
 def _tasks(audit: AccuracyAudit, out: Path, backend: str | None) -> tuple[Task, ...]:
-    spec = audit.spec
-    if backend:
-        # One CPU stands for every GPU product: the same emulation need not run for each.
-        target = spec.target.model_copy(update={"gpu_products": ()})
-        spec = spec.model_copy(update={"target": target})
+    spec = for_backend(audit.spec, backend)
     folder = f"file://{out}"
     return plan(spec, str(audit.metadata["name"]), output=folder, cache=cache_folder(folder))
 

@@ -14,6 +14,7 @@ from assay_api.plan import Task, cache_folder, plan, run_digest, run_folder
 from assay_api.remedies import REMEDIES
 from assay_runner.cli.documents import base_folder, read_audits
 from assay_runner.cli.failures import printable
+from assay_runner.cli.selection import for_backend, selected
 from assay_runner.errors import InvalidInput, Unavailable
 
 PATIENCE: Final = "5"
@@ -27,9 +28,13 @@ _CREDENTIALS: Final = (
 
 def command(arguments: argparse.Namespace) -> int:
     """Print a table per audit of the file."""
-    for audit in read_audits(arguments.filename):
+    for written in read_audits(arguments.filename):
+        audit = selected(written, arguments)
+        audit = audit.model_copy(update={"spec": for_backend(audit.spec, arguments.backend)})
         run = run_digest(audit.spec, _rerun(audit))
         tasks = _tasks(audit, run)
+        if arguments.backend:
+            tasks = tuple(task.model_copy(update={"gpus": 0}) for task in tasks)
         name = audit.metadata["name"]
         print(f"{name}, run {run}")
         print("\n".join(_table(tasks)))
@@ -39,9 +44,24 @@ def command(arguments: argparse.Namespace) -> int:
         most = max(sum(sorted(group, reverse=True)[: audit.spec.max_parallel]) for group in groups)
         at_once = f", at most {most} at once (maxParallel: {audit.spec.max_parallel})" if gpus else ""
         print(f"{len(tasks)} tasks, {sum(gpus)} GPUs in all{at_once}")
-        told = (*_builds(audit.spec), *_repair(audit.spec), *_needs(audit.spec, arguments.filename))
+        more = _left(audit.spec, arguments.backend) if arguments.backend else _builds(audit.spec)
+        told = (*more, *_repair(audit.spec), *_needs(audit.spec, arguments.filename))
         print("".join(f"{line}\n" for line in told), end="")
     return ExitCode.PASSED
+
+
+def _left(spec: AuditSpec, backend: str) -> list[str]:
+    """What an emulation does not answer, so that it is left for the GPU."""
+    from assay_runner.checks import parse_checks
+    from assay_runner.tasks.for_gpu import split
+
+    checks = parse_checks(spec)
+    stood_for = [candidate for candidate in spec.candidates if candidate.backend != backend]
+    left: dict[str, list[str]] = {}
+    for candidate in stood_for:
+        for entry in split(candidate, checks)[1]:
+            left.setdefault(f"{entry.check or 'all'}: {entry.message}", []).append(candidate.name)
+    return [f"left for the GPU, of {', '.join(names)}: {what}" for what, names in left.items()]
 
 
 def _builds(spec: AuditSpec) -> list[str]:

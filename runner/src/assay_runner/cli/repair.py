@@ -17,6 +17,7 @@ from assay_runner import interruption, journal
 from assay_runner.cli.documents import read_audit
 from assay_runner.cli.failures import say
 from assay_runner.cli.leftovers import RECOMMENDED, check_free, remove_reports
+from assay_runner.cli.selection import selected
 from assay_runner.errors import CannotBuild, Died, InvalidInput
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def command(arguments: argparse.Namespace) -> int:
     """Run the only audit of the file, remedies and all."""
     if arguments.out and not journal.again():
         remove_reports(Path(arguments.out))
-    audit = _with_remedies(read_audit(arguments.filename, "repair"))
+    audit = _with_remedies(selected(read_audit(arguments.filename, "repair"), arguments))
     if any(candidate.name == RECOMMENDED for candidate in audit.spec.candidates):
         raise InvalidInput(f"`assay repair` lays out what to ship in {RECOMMENDED}/: give that candidate another name")
     from assay_runner.cli.local import folder_of, run_audit

@@ -11,13 +11,14 @@ from pathlib import Path
 from assay_runner import journal
 from assay_runner.cli.documents import read_audit
 from assay_runner.cli.leftovers import remove_reports
+from assay_runner.cli.selection import selected
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the only audit of the file."""
     if arguments.out and not journal.again():
         remove_reports(Path(arguments.out))
-    audit = read_audit(arguments.filename)
+    audit = selected(read_audit(arguments.filename), arguments)
     from assay_runner.cli.local import run_audit
 
     return run_audit(audit, arguments)

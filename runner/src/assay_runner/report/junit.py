@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from assay_api.report import CandidateReport, Finding, Report, Verdict, worst
 from assay_runner.report.figures import NOT_MEASURED, milliseconds
+from assay_runner.report.left import LEFT, judged, left_whole
 from assay_runner.report.wording import (
     EMULATED,
     accuracy,
@@ -43,9 +44,10 @@ def render_junit(report: Report) -> bytes:
     root = Element("testsuites", name=one_line(f"assay {report.audit}"))
     for candidate in report.candidates:
         _suite(root, report, candidate)
-    shown = worst([candidate_verdict(report, c) for c in report.candidates])
+    shown = worst([candidate_verdict(report, c) for c in judged(report.candidates) if not left_whole(c)])
     strangers = [f for f in report.findings if f.candidate not in {c.name for c in report.candidates}]
-    if strangers or overall(report) is not shown or not report.candidates:
+    nothing = report.recommendation is not None and all(map(left_whole, report.candidates))
+    if strangers or overall(report) is not shown or not report.candidates or nothing:
         _audit_suite(root, report, strangers)
     for suite in root:
         _count(suite)
@@ -61,8 +63,14 @@ def _suite(root: Element, report: Report, candidate: CandidateReport) -> None:
     found = findings_of(report, candidate.name)
     for check in dict.fromkeys(f.check for f in report.findings if f.candidate == candidate.name):
         _case(suite, check, [f for f in found if f.check == check])
+    for entry in candidate.left:
+        if entry.check is not None:
+            SubElement(_new_case(suite, entry.check), "skipped", message=one_line(f"{LEFT}: {entry.message}"))
     verdict = candidate_verdict(report, candidate)
-    if candidate.error is not None or verdict is not worst(f.verdict for f in found) or not found:
+    if left_whole(candidate) and candidate.error is None and not found:
+        why = next(entry.message for entry in candidate.left if entry.check is None)
+        SubElement(_new_case(suite, "verdict"), "skipped", message=one_line(f"{LEFT}: {why}"))
+    elif candidate.error is not None or verdict is not worst(f.verdict for f in found) or not found:
         reason = candidate.error or f"{candidate.name} is {verdict}, and no finding says why."
         _unexplained(suite, verdict, reason)
     out = "\n".join(([EMULATED] if candidate.emulated else []) + [*candidate.notes, *built_beside(candidate)])
@@ -106,6 +114,7 @@ def _properties(report: Report, candidate: CandidateReport) -> list[tuple[str, s
         "emulated": "true" if candidate.emulated or report.emulated else "false",
         "samples": str(candidate.samples),
         "accuracy": accuracy(candidate),
+        "leftForTheGpu": ", ".join(entry.check or "all" for entry in candidate.left) or None,
         "latencyMedian": milliseconds(latency.median_ms) if latency else NOT_MEASURED,
         "recommendation": recommendation(report) or None,
         "reproduce": report.reproduce or None,
@@ -152,5 +161,5 @@ def _count(suite: Element) -> None:
     suite.set("tests", str(len(cases)))
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
     suite.set("errors", str(sum(case.find("error") is not None for case in cases)))
-    suite.set("skipped", "0")
+    suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
     suite.set("time", "0")

@@ -30,7 +30,9 @@ def findings_list(report: Report, anchors: Mapping[str, str]) -> Html:
     told = [*unhappy, *remarked]
     body: list[Child] = []
     if not unhappy and ordered:
-        text = f"Nothing failed and nothing was left open: all {len(ordered)} findings passed."
+        left = any(candidate.left for candidate in report.candidates)
+        also = "what is left for the GPU is listed above" if left else "nothing was left open"
+        text = f"Nothing failed, and {also}: all {len(ordered)} findings passed."
         body.append(el("p", None, text))
     if told:
         items = [_findings(group, anchors) for group in _alike(told[:SHOWN])]

@@ -24,6 +24,7 @@ from assay_runner.report.figures import (
     rate,
     size,
 )
+from assay_runner.report.left import LEFT, left_whole, told_left
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, icon, tone
 from assay_runner.report.tradeoff import tradeoff, worst_snr
 from assay_runner.report.wording import (
@@ -57,9 +58,19 @@ def hero(report: Report) -> Html:
         el("p", {"class": "headline"}, headline(report)),
         _leading(report),
         el("p", {"class": "emulated", "role": "note"}, EMULATED) if report.emulated else None,
+        _left(report),
         _recommendation(report),
         _facts(report),
     )
+
+
+def _left(report: Report) -> Html | None:
+    """What no verdict here says anything of, with the reason."""
+    told = told_left(report)
+    if not told:
+        return None
+    rows = [el("li", None, el("b", None, what), f" of {', '.join(names)}: {why}") for what, names, why in told]
+    return el("div", {"class": "left", "role": "note"}, el("h2", None, "Left for the GPU"), el("ul", None, rows))
 
 
 _CAUSES = ("finite", "fp16Range", "layerDrift")
@@ -192,7 +203,7 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
     little = any(remarkable(f) and f.check == "achievedPrecision" for f in findings_of(report, candidate.name))
     return [
         ([link, _small(f"repair of {candidate.repaired}") if candidate.repaired else None], candidate.name),
-        ([badge(verdict), el("span", {"class": "tag ship"}, "ship") if shipped else None], SEVERITY[verdict]),
+        ([badge(verdict), _tag_left(candidate), _ship(shipped)], SEVERITY[verdict]),
         ([precision, _small([how, emulated])], precision),
         (_accuracy(candidate), metrics[0][1] if metrics else None),
         (NOT_MEASURED if noise is None else "NaN or Inf" if noise == -math.inf else figure("snr", noise), noise),
@@ -203,6 +214,18 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
         _optional(size, candidate.memory),
         (el("span", {"class": "trouble"}, achieved) if little else achieved or NOT_MEASURED, achieved or None),
     ]
+
+
+def _ship(shipped: bool) -> Html | None:
+    return el("span", {"class": "tag ship"}, "ship") if shipped else None
+
+
+def _tag_left(candidate: CandidateReport) -> Html | None:
+    """Beside a verdict, what it says nothing of."""
+    if not candidate.left:
+        return None
+    what = "" if left_whole(candidate) else ", ".join(entry.check or "" for entry in candidate.left) + " "
+    return _small(f"{what}{LEFT}")
 
 
 def _optional(written: Callable[[Any], str], value: float | None) -> tuple[Child, float | None]:

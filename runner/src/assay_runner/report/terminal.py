@@ -18,6 +18,7 @@ from rich.text import Text
 from assay_api.report import CandidateReport, Finding, Report, Verdict
 from assay_runner.report.cures import OUTCOMES, budget_words, verdict_of
 from assay_runner.report.figures import NOT_MEASURED, bound, figure, milliseconds
+from assay_runner.report.left import LEFT, left_whole, told_left
 from assay_runner.report.wording import (
     EMULATED,
     MARKS,
@@ -61,6 +62,8 @@ def print_verdicts(report: Report, console: Console) -> None:
         _findings(console, group)
     if left := sum(map(len, told[SENTENCES:])):
         _sentence(console, Text(f"... and {left} more findings, in the report."))
+    for what, whose, why in told_left(report):
+        _sentence(console, Text(_safe(console, f"- {', '.join(whose)}: {what}: {LEFT}: {why}"), style="yellow"))
     _repairs(report, console)
     messages = {finding.message for finding in report.findings}
     for error in dict.fromkeys(c.error for c in report.candidates if c.error and c.error not in messages):
@@ -127,7 +130,7 @@ def _row(report: Report, candidate: CandidateReport, console: Console) -> tuple[
     latency = milliseconds(candidate.latency.median_ms) if candidate.latency else NOT_MEASURED
     return (
         Text(_safe(console, candidate.name)),
-        _marked(console, verdict, str(verdict), whole=True),
+        _marked(console, verdict, "For the GPU" if left_whole(candidate) else str(verdict), whole=True),
         Text(_safe(console, _brief(accuracy(candidate)))),
         Text(_safe(console, _worst(worst_finding(report, candidate.name), verdict))),
         Text(_safe(console, _brief(latency))),

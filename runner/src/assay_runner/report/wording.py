@@ -13,6 +13,7 @@ from typing import Protocol
 
 from assay_api.report import BuildEntry, CandidateReport, Finding, Report, Verdict, worst
 from assay_runner.report.figures import NOT_MEASURED, bound, breaches, figure, metric_of, number, percent
+from assay_runner.report.left import judged, left_in_short, left_whole
 
 EMULATED = (
     "Emulated on CPU: ONNX Runtime stood in for the engine. This shows what the precision does to the model, "
@@ -69,7 +70,7 @@ def told_once(findings: Iterable[Finding]) -> list[tuple[Finding, ...]]:
 
 def overall(report: Report) -> Verdict:
     """The verdict to show: the report's own, or a worse one that stands in it, never a better one."""
-    of_candidates = [candidate_verdict(report, c) for c in report.candidates] or [Verdict.INCONCLUSIVE]
+    of_candidates = [candidate_verdict(report, c) for c in judged(report.candidates)] or [Verdict.INCONCLUSIVE]
     return worst([report.verdict, *of_candidates, *(f.verdict for f in report.findings)])
 
 
@@ -92,10 +93,21 @@ def headline(report: Report) -> str:
         passed = verdicts.count(Verdict.PASSED)
         several = f"Of {len(repaired)} repairs {passed} {'stays' if passed == 1 else 'stay'} within every limit."
         said.append(_REPAIR[verdicts[0]] if len(repaired) == 1 else several)
-    return " ".join(said)
+    left = left_in_short(report)
+    return f"{_of_judged(' '.join(said))} {left}" if left else " ".join(said)
+
+
+def _of_judged(said: str) -> str:
+    """The sentence where not every limit was held against something."""
+    for limits in ("every limit", "their limits", "all limits"):
+        said = said.replace(f"{limits}.", f"{limits} that {'is' if limits[-1] == 't' else 'are'} judged here.")
+    return said
 
 
 def _headline(report: Report, candidates: Sequence[CandidateReport]) -> str:
+    if all(map(left_whole, candidates)):
+        return "Nothing could be judged here."
+    candidates = judged(candidates)
     total = len(candidates)
     by = {v: sum(candidate_verdict(report, c) is v for c in candidates) for v in Verdict}
     if total == 1:

@@ -28,11 +28,12 @@ from assay_runner.models.witness import unchanged
 from assay_runner.passes.setting import Setting
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
+from assay_runner.tasks.for_gpu import judged_here
 from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.provenance import provenance_of
 from assay_runner.tasks.publish import candidate_of, publish, resumed, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
-from assay_runner.tasks.sections import single_report
+from assay_runner.tasks.sections import publish_left, single_report
 from assay_runner.trial.measure import measure
 
 MADE_UP = (
@@ -70,6 +71,9 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
 
 def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
     candidate = candidate_of(task)
+    checks, left = judged_here(candidate, parse_checks(task.spec), context)
+    if not checks:
+        return publish_left(task, context, left)
     backend = BACKENDS[context.backend or candidate.backend]
     with step("Load", f"loading backend {backend.name}"):
         backend.available()
@@ -80,7 +84,7 @@ def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
     setting, shelves = _setting(task, context, backend, record, model, dataset, notes)
     served = _served(setting.subject.built, time.monotonic() - start)
     try:
-        measured = measure(setting, parse_checks(task.spec), MADE_UP if task.spec.dataset.synthetic else "")
+        measured = measure(setting, checks, MADE_UP if task.spec.dataset.synthetic else "")
         context.progress.stage("publish")
         unchanged((*model.files, *setting.subject.model.files))
         for shelf in shelves:
@@ -91,7 +95,12 @@ def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
     notes = [*measured.report.notes, *own, *dataset.notes, *notes]
     whose = {"candidate": candidate.name, "gpu_product": task.gpu_product}
     builds = (*served, *measured.report.builds)
-    made = {"provenance": provenance_of(setting.subject, dataset), "notes": tuple(notes), "builds": builds}
+    made = {
+        "provenance": provenance_of(setting.subject, dataset),
+        "notes": tuple(notes),
+        "builds": builds,
+        "left": left,
+    }
     noted = measured.report.model_copy(update={**whose, **made})
     report = single_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
@@ -120,7 +129,6 @@ def _setting(
 
     To `notes` comes what the calibration set has to say, and, while they are read, the golden outputs.
     """
-    parse_checks(task.spec)  # Before anything is built for them.
     candidate = candidate_of(task)
     own = context.load(candidate.model, task.spec.dataset) if candidate.model else None
     if own:

@@ -41,6 +41,7 @@ class Context:
         scratch: folder for this process, emptied by whoever made it.
         progress: told how far the work is.
         backend: takes the place of every candidate's backend, or None.
+        strict: what only an engine can answer is Inconclusive where another backend stands in for it; else it is left.
         resume: take what this very task has already stored instead of doing it again.
         reproduce: command that runs the same audit again.
         keep: bytes of golden's tensors kept on the scratch disk, for candidates to come in this process.
@@ -52,6 +53,7 @@ class Context:
     scratch: Path
     progress: Tracker
     backend: str | None = None
+    strict: bool = False
     resume: bool = True
     reproduce: str = ""
     keep: int = 0

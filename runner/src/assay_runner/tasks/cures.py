@@ -8,6 +8,7 @@ from dataclasses import replace
 from assay_api.plan import Task
 from assay_api.repair import RemedyEntry, TrialEntry
 from assay_api.report import CandidateReport, Finding, Verdict
+from assay_runner.checks import parse_checks
 from assay_runner.errors import Died
 from assay_runner.journal import step
 from assay_runner.remedies.auditing import audited
@@ -19,6 +20,7 @@ from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import join
 from assay_runner.tasks.candidate import MADE_UP
 from assay_runner.tasks.context import Context
+from assay_runner.tasks.for_gpu import judged_here
 
 
 class Cures:
@@ -75,8 +77,9 @@ class Cures:
             deploy = deployed(laid_out, subject, self._folder(key), self._context.store, workshop)
             short = key.removesuffix(f"@{self._task.gpu_product}")
             named = {"name": key, "candidate": short, "gpu_product": self._task.gpu_product, "repaired": case.key}
+            left = judged_here(case.candidate, parse_checks(self._task.spec), self._context)[1]
             notes = (*measured.report.notes, f"repaired: {cure.message}")
-            made = {"verdict": verdict, "notes": notes, "weights_only": cure.design.weights_only}
+            made = {"verdict": verdict, "notes": notes, "weights_only": cure.design.weights_only, "left": left}
             self.candidates.append(measured.report.model_copy(update={**named, **made}))
             self.findings += measured.findings
         outcome = {Verdict.PASSED: "Cured", Verdict.FAILED: "SearchOnly"}.get(verdict, "Inconclusive")

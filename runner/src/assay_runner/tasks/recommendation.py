@@ -58,7 +58,8 @@ def recommend(
     found = _fastest(by_name)
     chosen = [c for c in candidates if found.candidate in (c.name, _name(c))]
     little = next((said for c in chosen if (said := _little(c))), None)
-    clauses = [*repair_clause(chosen, repairs), *([little] if little else []), *trained_or_not(by_name, asked)]
+    untold = next((said for c in chosen if (said := _left(c))), None)
+    clauses = [*repair_clause(chosen, repairs), *filter(None, (little, untold)), *trained_or_not(by_name, asked)]
     message = "; ".join([found.message, *clauses])
     return found.model_copy(update={"message": message, "deploy": deploy_of(chosen, repairs)})
 
@@ -107,6 +108,12 @@ def _little(candidate: CandidateReport) -> str | None:
     if asked in ("", "tf32", "fp32") or 2 * found >= total:
         return None
     return f"only {found} of the {total} layers of {candidate.name} ran in {asked}"
+
+
+def _left(candidate: CandidateReport) -> str | None:
+    """What nothing here says of it."""
+    left = ", ".join(dict.fromkeys(entry.check for entry in candidate.left if entry.check))
+    return f"{left} left for the GPU: nothing here says whether {candidate.name} passes there" if left else None
 
 
 def _timed(passed: Groups) -> Recommendation:

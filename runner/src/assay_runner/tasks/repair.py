@@ -35,6 +35,7 @@ from assay_runner.tasks.context import Context
 from assay_runner.tasks.cures import Cures
 from assay_runner.tasks.earlier_repairs import without_earlier
 from assay_runner.tasks.environment import environment, versions
+from assay_runner.tasks.for_gpu import judged_here
 from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.publish import by_severity, publish, published, resumed, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
@@ -191,7 +192,7 @@ class _Repair:
             references=self.references,
             dataset=self.dataset,
             data=self._data,
-            checks=parse_checks(self.task.spec),
+            checks=judged_here(case.candidate, parse_checks(self.task.spec), self.context)[0],
             spending=self.spending,
             store=self.context.store,
             cache=self.task.cache,

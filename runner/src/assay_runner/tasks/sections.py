@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from assay_api.model import parse
 from assay_api.plan import Task
-from assay_api.report import CandidateReport, DatasetEntry, Finding, GoldenEntry, Report
+from assay_api.report import CandidateReport, DatasetEntry, Finding, GoldenEntry, LeftForGpu, Report
 from assay_api.result import TaskResult
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
@@ -42,6 +42,13 @@ def publish_unmeasured(task: Task, context: Context, error: Exception) -> TaskRe
     """Store the report of a candidate that could not be measured, which is Inconclusive, and say why."""
     emulated = context.backend is not None and candidate_of(task).backend != context.backend
     report = single_report(task, context, unmeasured(task, str(error), emulated=emulated))
+    return task_result(task, report, publish(report, task.folder, context.store))
+
+
+def publish_left(task: Task, context: Context, left: tuple[LeftForGpu, ...]) -> TaskResult:
+    """Store the report of a candidate of which an emulation can judge nothing, and say what is left for the GPU."""
+    candidate = unmeasured(task, "", emulated=True).model_copy(update={"left": left, "error": None})
+    report = single_report(task, context, candidate)
     return task_result(task, report, publish(report, task.folder, context.store))
 
 

@@ -11,6 +11,7 @@ from assay_api.plan import Task, siblings
 from assay_api.report import CandidateReport, DatasetEntry, GoldenEntry, Report, to_json, worst
 from assay_api.result import TaskResult
 from assay_runner.errors import Unavailable
+from assay_runner.report.left import judged
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged
 from assay_runner.tasks.context import Context
@@ -41,7 +42,7 @@ def run_summary(task: Task, context: Context) -> TaskResult:
         run=task.run,
         task=task.key,
         created=done[0].created if done else context.created(),
-        verdict=worst(c.verdict for c in candidates),
+        verdict=worst(c.verdict for c in judged(candidates)),
         emulated=any(c.emulated for c in (*candidates, *repaired)),
         recommendation=recommend((*candidates, *repaired), task.spec.candidates, repair),
         candidates=(*candidates, *repaired),

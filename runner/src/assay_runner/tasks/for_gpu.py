@@ -1,0 +1,39 @@
+"""What of a candidate is judged here, and what is left for the GPU, where an emulation stands in for its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assay_api.audit import Candidate
+from assay_api.left import LeftForGpu
+from assay_runner.checks import Check
+from assay_runner.tasks.context import Context
+
+WHOLE = "an existing plan is run by TensorRT alone, and nothing stands in for it: judge it on a GPU"
+
+
+def judged_here(
+    candidate: Candidate, checks: Sequence[Check], context: Context
+) -> tuple[tuple[Check, ...], tuple[LeftForGpu, ...]]:
+    """The checks that are judged, and what is left; none is judged where the candidate as a whole is left.
+
+    Nothing is left where the candidate's own backend runs it, or where `context.strict` asks for every answer.
+    """
+    if context.strict or context.backend in (None, candidate.backend):
+        return tuple(checks), ()
+    return split(candidate, checks)
+
+
+def split(candidate: Candidate, checks: Sequence[Check]) -> tuple[tuple[Check, ...], tuple[LeftForGpu, ...]]:
+    """What an emulation of a candidate answers, and what it leaves."""
+    if candidate.engine:
+        return (), (LeftForGpu(message=WHOLE),)
+    left = tuple(LeftForGpu(check=c.name, message=_left(c)) for c in checks if c.engine_only)
+    judged = tuple(check for check in checks if not check.engine_only)
+    if judged:
+        return judged, left
+    return (), (LeftForGpu(message="every check that it is asked is one that only an engine can answer"), *left)
+
+
+def _left(check: Check) -> str:
+    return f"{check.engine_only} is an engine's to tell, and an emulation is none: judge it on a GPU"
