@@ -97,7 +97,7 @@ def test_an_existing_plan_is_left_whole_and_the_others_decide(
     check_described(report)
     assert [(c.name, str(c.verdict)) for c in report.candidates] == [("served", "Inconclusive"), ("trt", "Passed")]
     assert [entry.check for entry in report.candidates[0].left] == [None]
-    assert "all of it of served" in ended.out
+    assert "all of served" in ended.out
     assert report.recommendation is not None
     assert report.recommendation.candidate == "trt"
     suites = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()

@@ -21,7 +21,8 @@ def test_candidates_stand_side_by_side(browser: Browser, pages: Pages) -> None:
     browser.open(pages["fleet"])
     heads = [head.removesuffix(" ↕") for head in browser.texts(".cards thead th")]
     assert heads == [
-        "Candidate", "Verdict", "Precision", "Accuracy", "Worst SNR", "Worst figure", "Latency", "Throughput", "Size",
+        "Candidate", "Verdict", "Precision", "Accuracy", "SNR, worst sample",
+        "Worst figure", "Latency", "Throughput", "Size",
         "Memory", "Layers ran in",
     ]  # fmt: skip
     row = browser.all(".cards tbody tr")[5]

@@ -286,7 +286,7 @@ def test_the_audit_of_every_way_to_8_bits_passes_and_names_the_more_accurate(
     assert all(c.emulated and c.accuracy["top1"] > 0.96 for c in report.candidates)
     assert report.recommendation
     assert "in int8, " in report.recommendation.message
-    assert all(word in report.recommendation.message for word in ("qat (QAT)", "(PTQ, the best of 4)", "accurate"))
+    assert all(word in report.recommendation.message for word in ("qat (own Q/DQ)", "(PTQ, the best of 4)", "accurate"))
 
 
 def test_without_a_gpu_the_engines_are_emulated_and_only_their_layers_are_not_judged(

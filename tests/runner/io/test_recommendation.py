@@ -83,45 +83,45 @@ def judged(name: str, top1: float | None = None, snr: float | None = None, **mor
         (
             [judged("p", 0.97), judged("q", 0.98)],
             [asked("p", PTQ), asked("q", QAT)],
-            "; in int8, q (QAT) is more accurate than p (PTQ): top1 98.00 % against 97.00 %",
+            "; in int8, q (own Q/DQ) is more accurate than p (PTQ): top1 98.00 % against 97.00 %",
         ),
         (
             [judged("p", 0.99), judged("q", 0.98)],
             [asked("p", PTQ), asked("q", QAT)],
-            "; in int8, p (PTQ) is more accurate than q (QAT): top1 99.00 % against 98.00 %",
+            "; in int8, p (PTQ) is more accurate than q (own Q/DQ): top1 99.00 % against 98.00 %",
         ),
         (
             [judged("p", 0.98), judged("q", 0.98)],
             [asked("p", PTQ), asked("q", QAT)],
-            "; in int8, q (QAT) and p (PTQ) are equally accurate: top1 98.00 %",
+            "; in int8, q (own Q/DQ) and p (PTQ) are equally accurate: top1 98.00 %",
         ),
         (
             [judged("p1", 0.97), judged("p2", 0.975), judged("q", 0.98)],
             [asked("p1", PTQ), asked("p2", PTQ), asked("q", QAT)],
-            "q (QAT) is more accurate than p2 (PTQ, the best of 2): top1 98.00 % against 97.50 %",
+            "q (own Q/DQ) is more accurate than p2 (PTQ, the best of 2): top1 98.00 % against 97.50 %",
         ),
         # Without labels, by the worst output; also where one of them alone has no label metric.
         (
             [judged("p", snr=20.04), judged("q", snr=18)],
             [asked("p", PTQ), asked("q", QAT)],
-            "p (PTQ) is more accurate than q (QAT): worst output SNR 20.0 dB against 18.0 dB",
+            "p (PTQ) is more accurate than q (own Q/DQ): worst output SNR 20.0 dB against 18.0 dB",
         ),
         (
             [judged("p", 0.9, snr=math.inf), judged("q", snr=18)],
             [asked("p", PTQ), asked("q", QAT)],
-            "p (PTQ) is more accurate than q (QAT): worst output SNR inf dB against 18.0 dB",
+            "p (PTQ) is more accurate than q (own Q/DQ): worst output SNR inf dB against 18.0 dB",
         ),
         # The worst GPU product counts.
         (
             [judged("p@x", 0.99), judged("p@y", 0.9), judged("q@x", 0.95), judged("q@y", 0.96)],
             [asked("p", PTQ), asked("q", QAT)],
-            "q (QAT) is more accurate than p (PTQ): top1 95.00 % against 90.00 %",
+            "q (own Q/DQ) is more accurate than p (PTQ): top1 95.00 % against 90.00 %",
         ),
         # Accuracy is told of those that did not pass, too; speed stays what is recommended.
         (
             [judged("p", 0.9, verdict=FAILED), judged("q", 0.98)],
             [asked("p", PTQ), asked("q", QAT)],
-            "q is the only candidate that passed; in int8, q (QAT) is more accurate",
+            "q is the only candidate that passed; in int8, q (own Q/DQ) is more accurate",
         ),
         (
             [judged("p", 0.9), judged("q", 0.95), judged("e", 0.95), judged("f", 0.9)],
@@ -131,8 +131,8 @@ def judged(name: str, top1: float | None = None, snr: float | None = None, **mor
                 asked("e", PTQ, backend="onnxruntime"),
                 asked("f", QAT, backend="onnxruntime"),
             ],
-            "; in int8 on tensorrt, q (QAT) is more accurate than p (PTQ): top1 95.00 % against 90.00 %"
-            "; in int8 on onnxruntime, e (PTQ) is more accurate than f (QAT): top1 95.00 % against 90.00 %",
+            "; in int8 on tensorrt, q (own Q/DQ) is more accurate than p (PTQ): top1 95.00 % against 90.00 %"
+            "; in int8 on onnxruntime, e (PTQ) is more accurate than f (own Q/DQ): top1 95.00 % against 90.00 %",
         ),
     ],
 )
@@ -155,19 +155,20 @@ def repaired(name: str, of: str, top1: float, golden: float = 1.0, **more: Any) 
         (
             [judged("p", 0.5, verdict=FAILED, samples=800), judged("q", 0.98, samples=800),
              repaired("p-calibration", "p", 0.96, 0.96)],
-            "in int8, p-calibration (PTQ, repaired, the best of 2) is more accurate than q (QAT): "
+            "in int8, p-calibration (PTQ, repaired, the best of 2) is more accurate than q (own Q/DQ): "
             "top1 kept of golden's 100.00 % against 98.00 %",
         ),
         (
             [judged("p", 0.5, verdict=FAILED, samples=800), judged("q", 0.98, samples=800),
              repaired("p-calibration", "p@x", 0.97), repaired("p-weightonly", "p", 0.99, weights_only=True)],
-            "in int8, p-weightonly (weights alone, repaired) is more accurate than q (QAT) and p-calibration (PTQ, "
-            "repaired, the best of 2): top1 kept of golden's 99.00 % against 98.00 % and 97.00 %",
+            "in int8, p-weightonly (weights alone, repaired) and q (own Q/DQ) cannot be ranked, top1 kept of golden's "
+            "99.00 % and 98.00 % being within their 95 % interval; p-calibration (PTQ, repaired, the best of 2) less "
+            "so",
         ),
         (
             [judged("p", 0.97, samples=400), judged("q", 0.99, samples=400),
              repaired("p-weightonly", "p", 0.99, weights_only=True)],
-            "in int8, q (QAT) and p-weightonly (weights alone, repaired) are equally accurate, and more so than p "
+            "in int8, q (own Q/DQ) and p-weightonly (weights alone, repaired) are equally accurate, and more so than p "
             "(PTQ): top1 99.00 % against 97.00 %",
         ),
     ],
@@ -201,8 +202,24 @@ def test_nothing_is_said_of_what_was_not_measured_both_ways(
     candidates: list[CandidateReport], specs: list[Candidate]
 ) -> None:
     message = recommend(tuple(candidates), tuple(specs)).message
-    assert "QAT" not in message
+    assert "Q/DQ" not in message
     assert "PTQ" not in message
+
+
+@pytest.mark.parametrize(("samples", "ranked"), [(800, False), (800_000, True), (0, True)])
+def test_nothing_is_ranked_within_what_the_samples_can_tell(samples: int, ranked: bool) -> None:
+    found = [judged("p", 0.9762, samples=samples), judged("q", 0.9775, samples=samples)]
+    message = recommend(tuple(found), (asked("p", PTQ), asked("q", QAT))).message
+    assert ("q (own Q/DQ) is more accurate" in message) is ranked
+    assert ("q (own Q/DQ) and p (PTQ) cannot be ranked, top1 97.75 % and 97.62 % being" in message) is not ranked
+
+
+def test_what_labels_cannot_tell_apart_the_next_figure_does() -> None:
+    common = {"emulated": True, "samples": 800}
+    noisy, clean = judged("noisy", 0.9775, -1.79, **common), judged("clean", 0.9762, 12.0, **common)
+    assert recommend((noisy, clean)).candidate == "clean"
+    worse = judged("clean", 0.9, 12.0, **common)
+    assert recommend((noisy, worse)).candidate == "noisy"
 
 
 def test_without_latencies_the_most_accurate_of_the_narrowest_is_recommended() -> None:
@@ -217,7 +234,7 @@ def test_the_fastest_is_recommended_whichever_is_more_accurate() -> None:
     slow = judged("q", 0.99).model_copy(update={"latency": Latency(median_ms=3, p99_ms=3, batch=8, runs=9)})
     found = recommend((judged("p", 0.9), slow), (asked("p", PTQ), asked("q", QAT)))
     assert found.candidate == "p"
-    assert "q (QAT) is more accurate" in found.message
+    assert "q (own Q/DQ) is more accurate" in found.message
 
 
 def timed(name: str, median: float, p99: float, top1: float, runs: int = 100) -> CandidateReport:

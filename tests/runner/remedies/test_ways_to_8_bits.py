@@ -50,7 +50,7 @@ def test_trained_for_it_beats_a_poor_calibration(tmp_path: Path, capsys: pytest.
     assert report.recommendation.candidate == "qat"
     asked = [each for each in report.candidates if each.repaired is None]
     told = recommend(tuple(asked), report.spec.candidates).message
-    assert "in int8, qat (QAT) is more accurate than ptq (PTQ): top1 98.87 % against 10.66 %" in told
+    assert "in int8, qat (own Q/DQ) is more accurate than ptq (PTQ): top1 98.87 % against 10.66 %" in told
     # Its repairs pass, too, and are compared by what each keeps of golden's on its own samples.
     every = (*asked, *report_of(tmp_path).candidates)
     told = recommend(every, report.spec.candidates).message
@@ -63,4 +63,4 @@ def test_a_good_calibration_beats_what_was_trained_badly(tmp_path: Path, capsys:
     told = summary(tmp_path, capsys, untrained(tmp_path / "bad.onnx"), "calib").recommendation
     assert told is not None
     assert told.candidate == "ptq"
-    assert "in int8, ptq (PTQ) is more accurate than qat (QAT): top1 98." in told.message
+    assert "in int8, ptq (PTQ) is more accurate than qat (own Q/DQ): top1 98." in told.message

@@ -71,7 +71,7 @@ def test_emulation_is_said_exactly_where_it_happened(build: Build) -> None:
 def test_candidates_table_has_every_column_without_scripts() -> None:
     table = main(samples.failed()).one("table", class_="cards")
     assert [h.text for h in table.one("thead").all("th")] == [
-        "Candidate", "Verdict", "Precision", "Accuracy", "Worst SNR", "Worst figure", "Latency", "Size",
+        "Candidate", "Verdict", "Precision", "Accuracy", "SNR, worst sample", "Worst figure", "Latency", "Size",
     ]  # fmt: skip
     texts = [[c.text for c in row.children if isinstance(c, Node)] for row in table.one("tbody").all("tr")]
     assert texts[0][:2] == ["fp16", "Passed ship"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from assay_api.output_details import ChannelGroupEntry, SpreadEntry
 from assay_api.report import Verdict
 from assay_runner.checks.check import decibels, spoken
+from assay_runner.checks.drift_told import breaching
 from assay_runner.evidence import OutputDrifts
 from assay_runner.statistics.quantiles import bad_end, worst_index
 from assay_runner.statistics.scales import Group, elements, figures, groups
@@ -62,6 +63,8 @@ def judged_groups(drifts: OutputDrifts, limits: Mapping[str, float]) -> Iterator
             if metric in limits and not (single and metric == "cosine"):
                 verdict, fields = worst_of(metric, getattr(values, metric), sound, limits[metric], True)
                 named = f"{group.channels(drifts.parts)}, {_beside(group, apart)}, for themselves: {fields['message']}"
+                if verdict is Verdict.FAILED:
+                    named += breaching(getattr(values, metric), sound, limits[metric], True)
                 found.append((verdict, fields | {"message": named}))
     yield from sorted(found, key=lambda judged: float(judged[1]["value"]))
 

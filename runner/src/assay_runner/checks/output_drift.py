@@ -14,6 +14,7 @@ from assay_api.report import Finding, Verdict
 from assay_runner.checks.channel_groups import Judged, judged_groups, said, told_apart, worst_of
 from assay_runner.checks.check import Check
 from assay_runner.checks.drift_metrics import METRICS, Metric, details_of
+from assay_runner.checks.drift_told import breaching, meaning, next_step
 from assay_runner.checks.golden_floor import Noise, golden_noise
 from assay_runner.evidence import Evidence, OutputDrifts, OutputsWanted
 from assay_runner.evidence.outputs import Resized
@@ -142,7 +143,11 @@ class OutputDrift(Check):
         else:
             verdict, fields = Verdict.PASSED, judged[0][1]
         apart = told_apart(drifts, self.limits()) if verdict is Verdict.PASSED else ""
-        message = f"output {drifts.site.tensor!r}: {fields.pop('message')}{apart}{_left_out(drifts)}"
+        if verdict is Verdict.FAILED and drifts.equal is None:
+            # Agreement that is judged is told already.
+            known = "" if fields["metric"] == "topKAgreement" else meaning(evidence, drifts)
+            apart = f"{known}{next_step(evidence, drifts)}"
+        message = f"output {drifts.site.tensor!r}: {fields.pop('message')}{_left_out(drifts)}{apart}"
         return self.finding(evidence, verdict, message, drifts.site, **fields, details=details_of(drifts))
 
     def _judged(self, drifts: OutputDrifts) -> Iterator[Judged]:
@@ -196,6 +201,9 @@ class OutputDrift(Check):
                     verdict = Verdict.INCONCLUSIVE
                     told = f"{told}, so it says nothing of the candidate: {noise.way_out}"
                 fields = fields | {"message": told}
+            if verdict is Verdict.FAILED:
+                more = breaching(values, drifts.measured, limit, metric.more_is_better)
+                fields = fields | {"message": f"{fields['message']}{more}"}
             yield verdict, fields
 
     def _top_k(self, drifts: OutputDrifts) -> Iterator[Judged]:

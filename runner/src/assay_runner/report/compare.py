@@ -129,7 +129,7 @@ def _words(report: Report, chosen: Sequence[int]) -> str:
         unlike_served = "" if candidate.layers_served else ", in a run that does not give the served outputs"
         if lowest is not None:
             told.append(f"{candidate.name} {lowest:.1f} dB{until}{unlike_served}")
-    return f"Lowest: {'; '.join(told)}." if told else ""
+    return f"Lowest over the whole dataset, not by sample: {'; '.join(told)}." if told else ""
 
 
 def _lowest(values: Values) -> float | None:

@@ -24,7 +24,7 @@ def told_left(report: Report) -> list[tuple[str, tuple[str, ...], str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for candidate in report.candidates:
         for entry in _worth(candidate):
-            found.setdefault((entry.check or "all of it", entry.message), []).append(candidate.name)
+            found.setdefault((entry.check or "all", entry.message), []).append(candidate.name)
     return [(what, tuple(names), why) for (what, why), names in found.items()]
 
 
@@ -37,6 +37,13 @@ def left_in_short(report: Report) -> str:
         return ""
     said = "; ".join(f"{what} of {_names(list(dict.fromkeys(names)), report)}" for what, names in parts.items())
     return f"Not judged here, left for the GPU: {said}."
+
+
+def of_judged(said: str) -> str:
+    """The sentence where not every limit was held against something."""
+    for limits in ("every limit", "their limits", "all limits"):
+        said = said.replace(f"{limits}.", f"{limits} that {'is' if limits[-1] == 't' else 'are'} judged here.")
+    return said
 
 
 def _worth(candidate: CandidateReport) -> tuple[LeftForGpu, ...]:

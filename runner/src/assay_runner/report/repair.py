@@ -82,7 +82,7 @@ def _candidate(report: Report, key: str, remedies: list[RemedyEntry], anchors: d
     names = [key, *repaired]
     known = [c for name in names for c in report.candidates if c.name == name]
     rows = [_side(report, c, "after" if c.name != key else "before", anchors) for c in known]
-    heads = ("", "Candidate", "Verdict", "Worst figure", "Accuracy", "Worst SNR", "Latency")
+    heads = ("", "Candidate", "Verdict", "Worst figure", "Accuracy", "SNR, worst sample", "Latency")
     table = _table("Before and after", heads, rows) if any(c.name != key for c in known) else None
     items = [_remedy(remedy) for remedy in remedies]
     return el("div", {"class": "mended"}, el("h3", None, key), table, el("ul", {"class": "findings"}, items))

@@ -24,7 +24,7 @@ from assay_runner.report.figures import (
     rate,
     size,
 )
-from assay_runner.report.left import LEFT, left_whole, told_left
+from assay_runner.report.left_page import left_section, left_tag
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, icon, tone
 from assay_runner.report.tradeoff import tradeoff, worst_snr
 from assay_runner.report.wording import (
@@ -58,19 +58,10 @@ def hero(report: Report) -> Html:
         el("p", {"class": "headline"}, headline(report)),
         _leading(report),
         el("p", {"class": "emulated", "role": "note"}, EMULATED) if report.emulated else None,
-        _left(report),
+        left_section(report),
         _recommendation(report),
         _facts(report),
     )
-
-
-def _left(report: Report) -> Html | None:
-    """What no verdict here says anything of, with the reason."""
-    told = told_left(report)
-    if not told:
-        return None
-    rows = [el("li", None, el("b", None, what), f" of {', '.join(names)}: {why}") for what, names, why in told]
-    return el("div", {"class": "left", "role": "note"}, el("h2", None, "Left for the GPU"), el("ul", None, rows))
 
 
 _CAUSES = ("finite", "fp16Range", "layerDrift")
@@ -82,7 +73,7 @@ def _leading(report: Report) -> Html | None:
     unhappy = [f for c in report.candidates if (f := worst_finding(report, c.name)) and SEVERITY[f.verdict] < 2]
     if not unhappy:
         return None
-    first = min(unhappy, key=lambda f: SEVERITY[f.verdict])
+    first = min(unhappy, key=lambda f: (SEVERITY[f.verdict], f.value is None, -strain(f)))
     same = [f for f in findings_of(report, first.candidate) if f.verdict is first.verdict]
     causes = (f for check in _CAUSES for f in same if f.check == check)
     first = next(causes, first)
@@ -162,13 +153,13 @@ def candidates_table(report: Report) -> Html:
     )
 
 
-_OPTIONAL = ("Worst SNR", "Throughput", "Size", "Memory", "Layers ran in")
+_OPTIONAL = ("SNR, worst sample", "Throughput", "Size", "Memory", "Layers ran in")
 _HEADERS = (
     "Candidate",
     "Verdict",
     "Precision",
     "Accuracy",
-    "Worst SNR",
+    "SNR, worst sample",
     "Worst figure",
     "Latency",
     "Throughput",
@@ -203,7 +194,7 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
     little = any(remarkable(f) and f.check == "achievedPrecision" for f in findings_of(report, candidate.name))
     return [
         ([link, _small(f"repair of {candidate.repaired}") if candidate.repaired else None], candidate.name),
-        ([badge(verdict), _tag_left(candidate), _ship(shipped)], SEVERITY[verdict]),
+        ([badge(verdict), left_tag(candidate), _ship(shipped)], SEVERITY[verdict]),
         ([precision, _small([how, emulated])], precision),
         (_accuracy(candidate), metrics[0][1] if metrics else None),
         (NOT_MEASURED if noise is None else "NaN or Inf" if noise == -math.inf else figure("snr", noise), noise),
@@ -218,14 +209,6 @@ def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[C
 
 def _ship(shipped: bool) -> Html | None:
     return el("span", {"class": "tag ship"}, "ship") if shipped else None
-
-
-def _tag_left(candidate: CandidateReport) -> Html | None:
-    """Beside a verdict, what it says nothing of."""
-    if not candidate.left:
-        return None
-    what = "" if left_whole(candidate) else ", ".join(entry.check or "" for entry in candidate.left) + " "
-    return _small(f"{what}{LEFT}")
 
 
 def _optional(written: Callable[[Any], str], value: float | None) -> tuple[Child, float | None]:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from assay_api.report import BuildEntry, CandidateReport, Finding, Report, Verdict, worst
 from assay_runner.report.figures import NOT_MEASURED, bound, breaches, figure, metric_of, number, percent
-from assay_runner.report.left import judged, left_in_short, left_whole
+from assay_runner.report.left import judged, left_in_short, left_whole, of_judged
 
 EMULATED = (
     "Emulated on CPU: ONNX Runtime stood in for the engine. This shows what the precision does to the model, "
@@ -94,14 +94,7 @@ def headline(report: Report) -> str:
         several = f"Of {len(repaired)} repairs {passed} {'stays' if passed == 1 else 'stay'} within every limit."
         said.append(_REPAIR[verdicts[0]] if len(repaired) == 1 else several)
     left = left_in_short(report)
-    return f"{_of_judged(' '.join(said))} {left}" if left else " ".join(said)
-
-
-def _of_judged(said: str) -> str:
-    """The sentence where not every limit was held against something."""
-    for limits in ("every limit", "their limits", "all limits"):
-        said = said.replace(f"{limits}.", f"{limits} that {'is' if limits[-1] == 't' else 'are'} judged here.")
-    return said
+    return f"{of_judged(' '.join(said))} {left}" if left else " ".join(said)
 
 
 def _headline(report: Report, candidates: Sequence[CandidateReport]) -> str:
@@ -187,6 +180,9 @@ def strain(finding: Limited) -> float:
         return 0.0
     if math.isnan(value):
         return math.inf
+    if metric_of(finding.metric).unit == "dB":
+        # A ratio of amplitudes, so that one of -20 dB is told from one of -2 dB.
+        return 10 ** min((limit - value) / 20, 300.0) if value < math.inf else 0.0
     if metric_of(finding.metric).more_is_better:
         value, limit = limit, value
     if limit <= 0:

@@ -28,7 +28,7 @@ from assay_runner.models.witness import unchanged
 from assay_runner.passes.setting import Setting
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
-from assay_runner.tasks.for_gpu import judged_here
+from assay_runner.tasks.for_gpu import judged_here, zero_points
 from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.provenance import provenance_of
 from assay_runner.tasks.publish import candidate_of, publish, resumed, task_result
@@ -133,6 +133,8 @@ def _setting(
     own = context.load(candidate.model, task.spec.dataset) if candidate.model else None
     if own:
         _same_inputs(candidate, own, model, dataset)
+    if said := zero_points(candidate, own or model, context):
+        notes.append(said)
     golden = open_golden(record, task, model, dataset, context, notes)
     calibration = calibration_of(candidate, own or model, context)
     notes.extend(calibration.notes if calibration else ())

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from assay_api.audit import Candidate
 from assay_api.left import LeftForGpu
 from assay_runner.checks import Check
+from assay_runner.errors import CannotBuild
+from assay_runner.graphs.zero_points import shifted
+from assay_runner.models.loading import LoadedModel
 from assay_runner.tasks.context import Context
 
 WHOLE = "an existing plan is run by TensorRT alone, and nothing stands in for it: judge it on a GPU"
@@ -37,3 +40,16 @@ def split(candidate: Candidate, checks: Sequence[Check]) -> tuple[tuple[Check, .
 
 def _left(check: Check) -> str:
     return f"{check.engine_only} is an engine's to tell, and an emulation is none: judge it on a GPU"
+
+
+def zero_points(candidate: Candidate, model: LoadedModel, context: Context) -> str:
+    """A note on zero points that TensorRT refuses; empty where there are none, or TensorRT itself judges the model.
+
+    Raises:
+        CannotBuild: an engine is asked for and emulated: a pass would be of what nobody can build.
+    """
+    backend = context.backend or candidate.backend
+    found = shifted(model.path) if backend != "tensorrt" else None
+    if found and candidate.backend == "tensorrt":
+        raise CannotBuild(f"no engine can be built of {model.path.name}: {found.told}")
+    return found.told if found else ""

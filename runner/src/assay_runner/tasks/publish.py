@@ -134,7 +134,8 @@ def _message(report: Report) -> str:
     if report.repair and report.recommendation is None:
         return told(report.repair) or "no candidate could be repaired"
     failed = next(((c.name, c.error) for c in report.candidates if c.error), None)
-    bad = next(((f.candidate, f.message) for f in by_severity(report.findings) if f.verdict != Verdict.PASSED), None)
+    worst = first(f for f in report.findings if f.verdict != Verdict.PASSED)
+    bad = (worst.candidate, worst.message) if worst else None
     if report.recommendation and report.verdict == Verdict.PASSED:
         return report.recommendation.message
     key, message = bad or failed or (report.task, f"{len(report.findings)} findings, all passed")

@@ -47,7 +47,7 @@ def publish_unmeasured(task: Task, context: Context, error: Exception) -> TaskRe
 
 def publish_left(task: Task, context: Context, left: tuple[LeftForGpu, ...]) -> TaskResult:
     """Store the report of a candidate of which an emulation can judge nothing, and say what is left for the GPU."""
-    candidate = unmeasured(task, "", emulated=True).model_copy(update={"left": left, "error": None})
+    candidate = unmeasured(task, "").model_copy(update={"left": left, "error": None})
     report = single_report(task, context, candidate)
     return task_result(task, report, publish(report, task.folder, context.store))
 

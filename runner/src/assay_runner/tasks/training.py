@@ -1,10 +1,11 @@
-"""Which way to 8 bits is the more accurate: quantised after training, trained for it, or weights alone.
+"""Which way to 8 bits is the more accurate: calibrated here, by Q/DQ pairs of the model's own, or weights alone.
 
-A team that has both a post-training candidate (PTQ: with calibration) and a candidate trained for it (QAT: with a model
-of its own) in one precision wants to know what the training bought; where a repair has tried 8-bit weights alone, that
-too. So the best of each are compared, repaired candidates among them: by the label metric where all have one, else by
-the signal-to-noise ratio of the worst sample's worst output. Those that were judged on different samples, as repaired
-ones are, are compared by what they keep of golden's metric on their own.
+A team that has both a post-training candidate (PTQ: with calibration) and a model that brings its own Q/DQ pairs
+(trained for it or not, which no graph tells) in one precision wants to know what that bought; where a repair has tried
+8-bit weights alone, that too. So the best of each are compared, repaired candidates among them: by the label metric
+where all have one, else by the signal-to-noise ratio of the worst sample's worst output. Those that were judged on
+different samples, as repaired ones are, are compared by what they keep of golden's metric on their own. A share is no
+more exact than its samples make it: within the 95 % interval of a difference nothing is ranked.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from assay_api.audit import Candidate
 from assay_api.report import CandidateReport
 
 Groups = Mapping[str, Sequence[CandidateReport]]
-Kind = Literal["QAT", "PTQ", "weights alone"]
-KINDS: Final[tuple[Kind, ...]] = ("QAT", "PTQ", "weights alone")
+Kind = Literal["own Q/DQ", "PTQ", "weights alone"]
+KINDS: Final[tuple[Kind, ...]] = ("own Q/DQ", "PTQ", "weights alone")
 METRICS: Final = ("top1", "top5")
 KEPT: Final = "Kept"
+_SURE: Final = 1.96
+"""Standard errors that a difference must have to be one, with 95 % confidence."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class _Best:
     of: int
     repaired: bool = False
     kind: Kind = "PTQ"
+    samples: int = 0
 
     @property
     def told(self) -> str:
@@ -65,11 +69,19 @@ def trained_or_not(groups: Groups, asked: Iterable[Candidate]) -> tuple[str, ...
 
 
 def most_accurate(groups: Groups, names: Sequence[str]) -> str | None:
-    """The one with the best accuracy; the first of equals; None where they cannot be compared."""
+    """The one with the best accuracy; of those that a metric cannot tell apart the best by the next one.
+
+    None where they cannot be compared; the first where nothing tells them apart.
+    """
+    left, compared = list(names), False
     for metric in _metrics(groups, names):
-        if best := _best(groups, names, metric):
-            return best.name
-    return None
+        best = _best(groups, left, metric)
+        if best is None:
+            continue
+        compared = True
+        each = [found for name in left if (found := _best(groups, [name], metric))]
+        left = [found.name for found in each if found.figure == best.figure or _alike(best, found, metric)]
+    return left[0] if compared else None
 
 
 def _asked(name: str, groups: Groups) -> str:
@@ -81,7 +93,7 @@ def _asked(name: str, groups: Groups) -> str:
 def _kind(spec: Candidate, group: Sequence[CandidateReport]) -> Kind:
     if any(each.weights_only for each in group):
         return "weights alone"
-    return "QAT" if spec.calibration is None and spec.model is not None else "PTQ"
+    return "own Q/DQ" if spec.calibration is None and spec.model is not None else "PTQ"
 
 
 def _metrics(groups: Groups, names: Iterable[str]) -> tuple[str, ...]:
@@ -96,11 +108,17 @@ def _clause(what: str, groups: Groups, ways: Mapping[Kind, Sequence[str]]) -> st
         bests = [best for kind in KINDS if (best := _best(groups, ways[kind], metric, kind))]
         if len(bests) < 2:
             continue
-        first = _said(max(best.figure for best in bests), metric)
+        top = max(bests, key=lambda best: best.figure)
+        first = _said(top.figure, metric)
         equal = [best for best in bests if _said(best.figure, metric) == first]
+        equal += [best for best in bests if best not in equal and _alike(top, best, metric)]
         others = sorted((best for best in bests if best not in equal), key=lambda best: -best.figure)
         names = _all(best.told for best in equal)
         label = {"snr": "worst output SNR"}.get(metric, metric.replace(KEPT, " kept of golden's"))
+        if {_said(best.figure, metric) for best in equal} != {first}:
+            told = _all(_said(best.figure, metric) for best in equal)
+            worse = f"; {_all(best.told for best in others)} less so" if others else ""
+            return f"in {what}, {names} cannot be ranked, {label} {told} being within their 95 % interval{worse}"
         if not others:
             return f"in {what}, {names} are equally accurate: {label} {first}"
         less = f"{_all(best.told for best in others)}: {label} {first} against "
@@ -111,14 +129,30 @@ def _clause(what: str, groups: Groups, ways: Mapping[Kind, Sequence[str]]) -> st
     return None
 
 
+def _alike(best: _Best, other: _Best, metric: str) -> bool:
+    """Whether a difference of two shares lies within its 95 % interval, as if the samples were not the same ones.
+
+    Shares of the same samples differ by less than that, so nothing is ranked that is not sure.
+    """
+    if metric == "snr" or not (best.samples and other.samples):
+        return False
+    spread = sum(min(max(b.figure * (1 - b.figure), 0.0), 0.25) / b.samples for b in (best, other))
+    return best.figure - other.figure <= _SURE * math.sqrt(spread)
+
+
 def _best(groups: Groups, names: Sequence[str], metric: str, kind: Kind = "PTQ") -> _Best | None:
     """The most accurate; None where one that was measured at all lacks this metric, or none was."""
     measured = [name for name in names if all(c.error is None for c in groups[name])]
     figures = {name: min(_figure(c, metric) for c in groups[name]) for name in measured}
     if not figures or any(math.isnan(figure) for figure in figures.values()):
         return None
-    name = max(figures, key=lambda n: figures[n])
-    return _Best(name, figures[name], len(figures), any(each.repaired for each in groups[name]), kind)
+    found = [_one(groups, name, figures[name], len(figures), kind) for name in figures]
+    return max(found, key=lambda best: best.figure)
+
+
+def _one(groups: Groups, name: str, figure: float, of: int, kind: Kind) -> _Best:
+    group = groups[name]
+    return _Best(name, figure, of, any(each.repaired for each in group), kind, min(each.samples for each in group))
 
 
 def _figure(candidate: CandidateReport, metric: str) -> float:
