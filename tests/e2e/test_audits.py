@@ -93,7 +93,7 @@ def test_get_shows_the_verdict(shared: Room, digits: Manifest, poisoned: Manifes
     lines = shared.kubectl("get", "audit").splitlines()
     header, rows = lines[0].split(), {line.split()[0]: line for line in lines[1:]}
     assert header[:3] == ["NAME", "VERDICT", "PHASE"]
-    assert header[-1] == "AGE"
+    assert header[-1] == "MESSAGE"
     assert rows["digits"].split()[1:3] == ["Passed", "Complete"]
     assert rows["poisoned"].split()[1:3] == ["Failed", "Stalled"]
     assert "bn2.out" in rows["poisoned"]
