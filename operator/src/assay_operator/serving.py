@@ -7,6 +7,8 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from kubernetes.aio.client import Configuration
@@ -67,12 +69,20 @@ async def run(settings: Settings, kinds: Kinds) -> int:
     log.info("started", extra={"identity": settings.identity, **{k: str(v) for k, v in ports.items()}})
     lag = asyncio.create_task(measure_lag(metrics), name="lag")
     try:
-        configuration = await load_configuration()
-        async with ApiClient(configuration) as client:
+        client = ApiClient(await load_configuration())
+        try:
             return await _lead(client, kinds, settings, metrics, health, stop)
+        finally:
+            await _closed(client.close())
     finally:
         lag.cancel()
-        await endpoints.stop()
+        await _closed(endpoints.stop())
+
+
+async def _closed(closing: Coroutine[Any, Any, None]) -> None:
+    """Close it, as far as kopf lets it: it ends beside, and cancels every task that began after its own."""
+    with suppress(asyncio.CancelledError):
+        await closing
 
 
 async def load_configuration() -> Configuration:
