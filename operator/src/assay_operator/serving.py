@@ -69,7 +69,7 @@ async def run(settings: Settings, kinds: Kinds) -> int:
     log.info("started", extra={"identity": settings.identity, **{k: str(v) for k, v in ports.items()}})
     lag = asyncio.create_task(measure_lag(metrics), name="lag")
     try:
-        client = ApiClient(await load_configuration())
+        client: Any = ApiClient(await load_configuration())
         try:
             return await _lead(client, kinds, settings, metrics, health, stop)
         finally:
