@@ -258,3 +258,62 @@ SPEC = fields(
         "deleteSecondsAfterFinished": mostly(st.sampled_from([0, 86400]), -1, "1d"),
     },
 )
+
+PLACED = mostly(st.sampled_from(["s3://data/{model}/", "s3://data/d/"]), "", "s3://{model}/x", 3)
+TEMPLATE = st.one_of(
+    SPEC.map(lambda spec: {key: value for key, value in spec.items() if key != "model"}),
+    *[
+        fields(
+            {
+                "dataset": fields({"uri": PLACED}, {"labels": st.just("label")}),
+                "candidates": st.lists(GOOD_CANDIDATE, min_size=1, max_size=2, unique_by=lambda c: str(c["name"])),
+                "artifacts": fields({"uri": URI}, {}),
+            },
+            {"target": TARGET, "onBreach": mostly(st.sampled_from(["Fail", "Report"]), "Ignore")},
+        )
+    ]
+    * 3,
+)
+SCHEDULE = fields(
+    {"cron": mostly(st.sampled_from(["30 2 * * *", "*/5 * * * MON-FRI", "0 0 1,15 * *"]), "@daily", "0 2 * *", "", 5)},
+    {
+        "timeZone": mostly(st.sampled_from(["Europe/Berlin", "Etc/UTC", "Etc/GMT+5"]), "", "Europe Berlin", 1),
+        "missedRuns": mostly(st.sampled_from(["RunLatest", "Skip"]), "All"),
+        "startingDeadlineSeconds": mostly(st.sampled_from([10, 600]), 9, -1, "600"),
+    },
+)
+MODEL_NAME = mostly(st.sampled_from(["bert", "a/b.v2", "A_1", "x" * 128]), "/a", "a/", "a b", "", ".a", "x" * 129, 1)
+MODELS = mostly(
+    st.lists(fields({"name": MODEL_NAME, "uri": URI}, {"sha256": SHA}), min_size=1, max_size=3),
+    [], "bert", [{"name": "a", "uri": "s3://models/a"}] * 2,
+)  # fmt: skip
+PREFIX = fields({"uri": URI}, {"match": mostly(st.just("*.onnx"), 1)})
+
+
+def which(spec: dict[str, Any], models: Any, prefix: Any, die: int) -> dict[str, Any]:
+    """A sweep of listed models or of those below a prefix, rarely of both or of neither."""
+    named = {} if die % 2 else {"models": models}
+    return {**spec, **named, **({"modelPrefix": prefix} if bool(die % 2) != (die % RARELY == 11) else {})}
+
+
+SWEEP = st.builds(
+    which,
+    fields(
+        {"template": TEMPLATE},
+        {
+            "fleet": BOOL,
+            "images": mostly(st.sampled_from([["r:1"], ["r:1", "r:2"]]), [], ["r", "r"]),
+            "schedule": SCHEDULE,
+            "budget": fields(
+                {"gpuHours": mostly(st.sampled_from([1, 0.5, 1e6]), 0, -1, "1", 1e7)},
+                {"whenOver": mostly(st.sampled_from(["Refuse", "Halt"]), "Stop")},
+            ),
+            "suspend": BOOL,
+            "maxParallel": COUNT,
+            "historyLimit": mostly(st.sampled_from([0, 1, 10]), -1, 11, "1"),
+        },
+    ),
+    MODELS,
+    PREFIX,
+    DIE,
+)

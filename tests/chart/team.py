@@ -119,7 +119,9 @@ def working(chart: Chart) -> Iterator[Team]:
         for name in (NAMESPACE, TEAM):
             api.kubectl("create", "namespace", name)
         api.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(chart.render("--set", "admissionPolicy.enabled=true")))
-        api.kubectl("wait", "--for=condition=Established", "crd/accuracyaudits.assay.dev")
+        api.kubectl(
+            "wait", "--for=condition=Established", "crd/accuracyaudits.assay.dev", "crd/accuracysweeps.assay.dev"
+        )
         everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
         role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
                 "metadata": {"name": "everything", "namespace": TEAM}, "rules": [everything]}  # fmt: skip

@@ -190,7 +190,7 @@ def test_an_editor_may_what_the_security_page_says(team: Team, verb: str, resour
     assert team.api.kubectl.attempt(*question).stdout.strip() == allowed
 
 
-@pytest.mark.parametrize("policy", ["assay-jobs", "assay-pods"])
+@pytest.mark.parametrize("policy", ["assay-jobs", "assay-pods", "assay-audits"])
 def test_expressions_fit_the_types_that_they_read(team: Team, policy: str) -> None:
     def status() -> Raw:
         found: Raw = team.api.kubectl.json("get", "validatingadmissionpolicy", policy).get("status") or {}
@@ -208,6 +208,32 @@ def test_the_operator_suspends_and_deletes(team: Team) -> None:
     mine = team.pod_of(work[4:])
     assert team.said(OPERATOR, "delete", work, "--wait=false") == ""
     team.gone(mine)
+
+
+SWEEP_OWNER: Raw = {"apiVersion": "assay.dev/v1alpha1", "kind": "AccuracySweep", "name": "nightly", "uid": UID}
+
+
+@pytest.mark.parametrize(
+    ("meta", "words"),
+    [
+        ({"labels": {"assay.dev/sweep": "nightly"}}, "that an audit answers for a sweep"),
+        ({"labels": {"assay.dev/managed": "true"}}, "that an audit answers for a sweep"),
+        ({"annotations": {"assay.dev/cells": "{}"}}, "that an audit answers for a sweep"),
+        ({"ownerReferences": [SWEEP_OWNER]}, "the owner of a sweep's audit"),
+    ],
+)
+def test_nobody_says_that_an_audit_answers_for_a_sweep_but_the_operator(team: Team, meta: Raw, words: str) -> None:
+    mine = team.audit()
+    name = f"accuracyaudit/{mine['metadata']['name']}"
+    assert words in team.patch(OWNER, name, {"metadata": meta})
+    forged = {**mine, "metadata": {"name": "forged", **meta}}
+    forged.pop("status", None)
+    for who in (OWNER, ADMINISTRATOR):
+        assert words in team.create(who, forged, "--dry-run=server")
+    assert team.create(OPERATOR, forged, "--dry-run=server") == ""
+    # What people write of their own audits stays theirs.
+    assert team.said(OWNER, "annotate", name, "assay.dev/rerun=1", "--overwrite") == ""
+    assert team.said(OWNER, "label", name, "team=vision", "--overwrite") == ""
 
 
 def test_kueue_starts_and_stops_a_task(team: Team) -> None:

@@ -58,9 +58,15 @@ def test_pod_is_admitted_where_restricted_is_enforced(default: list[dict[str, An
     ("verb", "resource", "namespace", "allowed"),
     [
         ("patch", "accuracyaudits.assay.dev/status", "team-a", True),
-        ("patch", "accuracyaudits.assay.dev", "team-a", False),
+        ("patch", "accuracyaudits.assay.dev", "team-a", True),
+        ("update", "accuracyaudits.assay.dev", "team-a", False),
         ("delete", "accuracyaudits.assay.dev", "team-a", True),
         ("deletecollection", "accuracyaudits.assay.dev", "team-a", False),
+        ("patch", "accuracysweeps.assay.dev/status", "team-a", True),
+        ("patch", "accuracysweeps.assay.dev", "team-a", False),
+        ("delete", "accuracysweeps.assay.dev", "team-a", False),
+        ("list", "nodes", "team-a", True),
+        ("get", "nodes", "team-a", False),
         ("create", "jobs.batch", "team-b", True),
         ("update", "jobs.batch", "team-b", False),
         ("deletecollection", "jobs.batch", "team-b", False),
@@ -86,7 +92,9 @@ def test_api_server_agrees_on_what_the_operator_may_do(
 def installed(default: list[dict[str, Any]], server: ApiServer) -> ApiServer:
     """The server with the chart's objects really made."""
     server.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(default))
-    server.kubectl("wait", "--for=condition=Established", "crd/accuracyaudits.assay.dev")
+    server.kubectl(
+        "wait", "--for=condition=Established", "crd/accuracyaudits.assay.dev", "crd/accuracysweeps.assay.dev"
+    )
     return server
 
 

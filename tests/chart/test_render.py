@@ -22,8 +22,8 @@ from tests.chart.conftest import CHART, NAMESPACE, ROOT, Chart, kinds, named
 from tests.lab import images
 
 DEFAULT = [
-    "ClusterRole", "ClusterRole", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Deployment",
-    "Role", "RoleBinding", "Service", "ServiceAccount",
+    "ClusterRole", "ClusterRole", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition",
+    "CustomResourceDefinition", "Deployment", "Role", "RoleBinding", "Service", "ServiceAccount",
 ]  # fmt: skip
 # Values that are a map as a whole.
 LEAVES = ("requests", "limits", "labels")
@@ -43,7 +43,7 @@ def test_default_render(default: list[dict[str, Any]]) -> None:
 
 def test_every_crd_of_the_table_is_the_generated_one(default: list[dict[str, Any]]) -> None:
     rendered = [made for made in default if made["kind"] == "CustomResourceDefinition"]
-    assert [made["metadata"].pop("annotations") for made in rendered] == [{"helm.sh/resource-policy": "keep"}]
+    assert all(made["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"} for made in rendered)
     names = sorted(resource.plural for resource in RESOURCES.values())
     assert rendered == [yaml.safe_load((ROOT / "crds" / f"{name}.yaml").read_text()) for name in names]
 
@@ -54,15 +54,18 @@ def test_every_file_of_the_chart_is_rendered(chart: Chart, tmp_path: Path) -> No
     text = (copy / "files" / "accuracyaudits.yaml").read_text()
     (copy / "files" / "dolls.yaml").write_text(text.replace("accuracyaudits.assay.dev", "dolls.assay.dev"))
     made = [item for item in replace(chart, folder=copy).render() if item["kind"] == "CustomResourceDefinition"]
-    assert [item["metadata"]["name"] for item in made] == ["accuracyaudits.assay.dev", "dolls.assay.dev"]
+    assert [item["metadata"]["name"] for item in made] == [
+        "accuracyaudits.assay.dev", "accuracysweeps.assay.dev", "dolls.assay.dev",
+    ]  # fmt: skip
     assert all(item["metadata"]["annotations"] for item in made)
 
 
 def test_crd_stands_among_the_templates_so_that_upgrades_reach_it(chart: Chart) -> None:
     assert not (CHART / "crds").exists()
     assert "CustomResourceDefinition" not in kinds(chart.render("--set", "crds.install=false"))
-    loose = named(chart.render("--set", "crds.keep=false"), "CustomResourceDefinition")
-    assert "helm.sh/resource-policy" not in loose["metadata"].get("annotations", {})
+    loose = [made for made in chart.render("--set", "crds.keep=false") if made["kind"] == "CustomResourceDefinition"]
+    assert len(loose) == len(RESOURCES)
+    assert not any("helm.sh/resource-policy" in made["metadata"].get("annotations", {}) for made in loose)
 
 
 def test_one_replica_needs_no_disruption_budget_and_two_do(chart: Chart, default: list[dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from tests.chart.conftest import NAMESPACE, Chart, kinds, named
 # (API group, resource, resource name or "*") -> verbs. Whatever the chart grants beyond this is a defect.
 WATCHED = {(group, resource, "*"): verbs for (group, resource), verbs in KINDS.rights().items()}
 CLUSTER = {("apiextensions.k8s.io", "customresourcedefinitions", kind.custom.definition): {"get"} for kind in KINDS}
+CLUSTER |= {(group, resource, "*"): verbs for (group, resource), verbs in KINDS.cluster_rights().items()}
 LEASE = {
     ("coordination.k8s.io", "leases", "*"): {"create"},
     ("coordination.k8s.io", "leases", "assay"): {"get", "update"},
@@ -45,13 +46,16 @@ def pod_templates(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def test_the_table_asks_for_just_this() -> None:
     """What an operator may do is read by people who decide whether to let it in."""
     assert KINDS.rights() == {
-        ("assay.dev", "accuracyaudits"): {"get", "list", "watch", "delete"},
+        ("assay.dev", "accuracyaudits"): {"get", "list", "watch", "create", "patch", "delete"},
         ("assay.dev", "accuracyaudits/status"): {"patch"},
+        ("assay.dev", "accuracysweeps"): {"get", "list", "watch"},
+        ("assay.dev", "accuracysweeps/status"): {"patch"},
         ("batch", "jobs"): {"get", "list", "watch", "create", "patch", "delete"},
         ("", "pods"): {"get", "list", "watch"},
         ("", "events"): {"list", "create"},
         ("kueue.x-k8s.io", "workloads"): {"list"},
     }
+    assert KINDS.cluster_rights() == {("", "nodes"): {"list"}}
 
 
 def test_operator_may_do_just_this(default: list[dict[str, Any]]) -> None:

@@ -154,8 +154,16 @@ def test_what_is_no_yaml_is_named_by_line(
 BAD_DOCUMENTS: list[tuple[str, str, str]] = [
     ("list", "- a\n- b\n", "document 1: document 1: not a mapping, but a list"),
     ("text", "hello", "not a mapping, but text"),
-    ("kind", GOOD.replace("kind: AccuracyAudit", "kind: Audit"), "kind: must be AccuracyAudit, not 'Audit'"),
-    ("no kind", GOOD.replace("kind: AccuracyAudit\n", ""), "kind: must be AccuracyAudit, and it is missing"),
+    (
+        "kind",
+        GOOD.replace("kind: AccuracyAudit", "kind: Audit"),
+        "kind: must be AccuracyAudit or AccuracySweep, not 'Audit'",
+    ),
+    (
+        "no kind",
+        GOOD.replace("kind: AccuracyAudit\n", ""),
+        "kind: must be AccuracyAudit or AccuracySweep, and it is missing",
+    ),
     ("version", GOOD.replace("v1alpha1", "v1"), "apiVersion: must be assay.dev/v1alpha1, not 'assay.dev/v1'"),
     ("no name", GOOD.replace("name: an-audit", "labels: {}"), "metadata.name: required, but missing"),
     ("number as name", GOOD.replace("name: an-audit", "name: 42"), "must be a string, and YAML reads 42 otherwise"),

@@ -22,9 +22,10 @@ from tests.lab.kubectl import Kubectl
 from tests.lab.processes import free_port, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
-CRD = REPOSITORY / "crds" / "accuracyaudits.yaml"
+CRDS = REPOSITORY / "crds"
 PATHS = {
     "accuracyaudits": "/apis/assay.dev/v1alpha1",
+    "accuracysweeps": "/apis/assay.dev/v1alpha1",
     "jobs": "/apis/batch/v1",
     "pods": "/api/v1",
     "events": "/api/v1",
@@ -149,9 +150,10 @@ def running(api: ApiServer, folder: Path, **env: str) -> Iterator[Operator]:
 
 
 def install(api: ApiServer) -> None:
-    """Install the definition of AccuracyAudit."""
-    api.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
-    api.kubectl("wait", "--for=condition=Established", "crd/accuracyaudits.assay.dev")
+    """Install the definitions of our resources."""
+    files = [f"--filename={path}" for path in sorted(CRDS.glob("*.yaml"))]
+    api.kubectl("apply", "--server-side", "--force-conflicts", *files)
+    api.kubectl("wait", "--for=condition=Established", *files)
 
 
 class Namespace:

@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from assay_api.audit import AccuracyAudit
-from assay_api.model import parse
-from assay_api.names import KIND, Reason
-from assay_runner.checks import CHECKS, parse_checks
+from assay_api.names import Reason
+from assay_runner.checks import CHECKS
 from assay_runner.cli import parser
-from assay_runner.cli.documents import read_audits
+from assay_runner.cli.documents import TYPES, read_resources
 from tests.lab.toolchain import MODULES
 from tests.walk import section, steps
 
@@ -57,22 +55,24 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert not lost
 
 
-def audits_on_pages() -> Iterator[Any]:
+def resources_on_pages() -> Iterator[Any]:
     for page in PAGES:
         for number, block in enumerate(blocks(page, "yaml")):
             for document in yaml.safe_load_all(block):
-                if isinstance(document, dict) and document.get("kind") == KIND and "spec" in document:
+                if isinstance(document, dict) and document.get("kind") in TYPES and "spec" in document:
                     yield pytest.param(document, id=f"{named(page)}-{number}")
 
 
-@pytest.mark.parametrize("document", list(audits_on_pages()))
-def test_every_audit_on_a_page_is_valid(document: dict[str, Any]) -> None:
-    assert parse_checks(parse(AccuracyAudit, document).spec)
+@pytest.mark.parametrize("document", list(resources_on_pages()))
+def test_every_resource_on_a_page_is_valid(document: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "document.yaml"
+    file.write_text(yaml.safe_dump(document))
+    assert read_resources(str(file))
 
 
 @pytest.mark.parametrize("path", AUDITS, ids=named)
 def test_every_example_is_valid(path: Path) -> None:
-    assert read_audits(str(path))
+    assert read_resources(str(path))
 
 
 def command_lines() -> Iterator[Any]:
@@ -131,6 +131,6 @@ def test_the_page_says_what_every_reason_means() -> None:
 
 
 def test_there_is_something_to_hold_them_to() -> None:
-    assert len(list(audits_on_pages())) >= 1
+    assert len(list(resources_on_pages())) >= 2
     assert len(list(command_lines())) >= 6
     assert len(AUDITS) >= 5

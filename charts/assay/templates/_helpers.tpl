@@ -45,11 +45,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* What the operator may do in the namespaces it watches. One list, for the ClusterRole and for every Role. */}}
 {{- define "assay.rules" -}}
+# A sweep makes, suspends and deletes audits of its own.
 - apiGroups: [assay.dev]
   resources: [accuracyaudits]
-  verbs: [get, list, watch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [assay.dev]
-  resources: [accuracyaudits/status]
+  resources: [accuracysweeps]
+  verbs: [get, list, watch]
+- apiGroups: [assay.dev]
+  resources: [accuracyaudits/status, accuracysweeps/status]
   verbs: [patch]
 - apiGroups: [batch]
   resources: [jobs]

@@ -30,6 +30,7 @@ __all__ = [
     "AccuracyAudit",
     "Artifacts",
     "AuditSpec",
+    "AuditTemplate",
     "Backend",
     "BuildOptions",
     "Calibration",
@@ -121,7 +122,7 @@ def once_rules(checks: Iterable[str]) -> tuple[Rule, ...]:
 
 
 def _once(check: str) -> Rule:
-    def holds(spec: AuditSpec) -> bool:
+    def holds(spec: AuditTemplate) -> bool:
         return sum(check in entry for entry in spec.checks) <= 1
 
     cel = f"!has(self.checks) || self.checks.filter(c, has(c.{check})).size() <= 1"
@@ -134,8 +135,15 @@ def _one_key(check: Iterable[str]) -> str:
     return f"a check has exactly one key, its name; {way}"
 
 
-class AuditSpec(Model):
-    """What to audit, against what, how strictly and where."""
+class OfModel(Model):
+    """What is of one model."""
+
+    model: ModelRef
+    """The model as it was trained: the reference every candidate must agree with."""
+
+
+class AuditTemplate(Model):
+    """What to audit of any model, against what, how strictly and where."""
 
     RULES: ClassVar = (
         Rule(
@@ -144,8 +152,6 @@ class AuditSpec(Model):
             "labelAccuracy needs labels: name the labels array in dataset.labels",
         ),
     )
-    model: ModelRef
-    """The model as it was trained: the reference every candidate must agree with."""
     dataset: Dataset
     """Inputs on which it is judged."""
     golden: Golden = Golden(precision="fp32")
@@ -202,6 +208,10 @@ class AuditSpec(Model):
             if not rule.holds(self):
                 raise ValueError(rule.message)
         return self
+
+
+class AuditSpec(AuditTemplate, OfModel):
+    """What to audit, against what, how strictly and where."""
 
 
 class AccuracyAudit(Model):

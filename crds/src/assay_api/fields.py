@@ -74,6 +74,18 @@ IMAGE_PATH_PATTERN: Final = r"^/[^/].*$"
 ImagePath = Annotated[str, StringConstraints(pattern=IMAGE_PATH_PATTERN, max_length=253)]
 """Absolute path of a file in the runner's image."""
 
+MODEL_PATTERN: Final = r"^[A-Za-z0-9_]([-A-Za-z0-9_./]*[-A-Za-z0-9_])?$"
+ModelName = Annotated[str, StringConstraints(pattern=MODEL_PATTERN, max_length=128)]
+"""Name of a model in a sweep; it may be a path."""
+
+CRON_PATTERN: Final = r"^[-0-9A-Za-z*/,#?]+( +[-0-9A-Za-z*/,#?]+){4}$"
+Cron = Annotated[str, StringConstraints(pattern=CRON_PATTERN, max_length=128)]
+"""Five fields, as cron has them."""
+
+ZONE_PATTERN: Final = r"^[A-Za-z][-+A-Za-z0-9_/]*$"
+Zone = Annotated[str, StringConstraints(pattern=ZONE_PATTERN, max_length=64)]
+"""A time zone by its name in the IANA database."""
+
 Share = Annotated[float, Field(gt=0, le=1)]
 """A share in (0, 1]."""
 
@@ -87,6 +99,9 @@ PATTERNS: Final = {
     LABEL_TEXT_PATTERN: "must be the value of a label: letters, digits, dashes, dots and underscores, at most 63",
     FLAG_PATTERN: "must be the name of a flag in capitals, for example STRICT_NANS",
     IMAGE_PATH_PATTERN: "must be an absolute path in the runner's image",
+    MODEL_PATTERN: "must be letters, digits, dashes, dots, underscores and slashes, with no slash or dot at either end",
+    CRON_PATTERN: "must be the five fields of cron: minute, hour, day of the month, month, day of the week",
+    ZONE_PATTERN: "must be a time zone by its name, for example Europe/Berlin or Etc/UTC",
     QUANTITY_PATTERN: "must be a Kubernetes quantity: a number with a unit or without one, for example 20Gi or 500m",
 }
 """What each pattern asks for, in words."""

@@ -21,9 +21,17 @@ CATEGORIES: Final = ("assay", "all")
 FIELD_MANAGER: Final = "assay-operator"
 REPORT_VERSION: Final = "assay.dev/report/v1"
 
+SWEEP_KIND: Final = "AccuracySweep"
+SWEEP_PLURAL: Final = "accuracysweeps"
+SWEEP_SINGULAR: Final = "accuracysweep"
+SWEEP_SHORT_NAMES: Final = ("sweep", "sweeps")
+
 # Labels on every child Job and Pod. The operator watches nothing that lacks LABEL_MANAGED.
 LABEL_MANAGED: Final = f"{GROUP}/managed"
 LABEL_AUDIT: Final = f"{GROUP}/audit"
+# On the audits of a sweep, and on the Jobs that look at its models; the run is the one that made them.
+LABEL_SWEEP: Final = f"{GROUP}/sweep"
+LABEL_SWEEP_RUN: Final = f"{GROUP}/sweep-run"
 LABEL_RUN: Final = f"{GROUP}/run"
 LABEL_TASK: Final = f"{GROUP}/task"
 LABEL_KIND: Final = f"{GROUP}/kind"
@@ -33,6 +41,10 @@ LABEL_GPU_PRODUCT: Final = "nvidia.com/gpu.product"
 
 # A new value of this annotation on an audit asks for a new run of an unchanged spec.
 ANNOTATION_RERUN: Final = f"{GROUP}/rerun"
+# On a sweep: a new value asks for all cells to be audited again, or for those that did not pass.
+ANNOTATION_RERUN_FAILED: Final = f"{GROUP}/rerun-failed"
+# On a sweep's audit: what the operator made it for, as JSON; an audit that was changed since answers for nothing.
+ANNOTATION_CELLS: Final = f"{GROUP}/cells"
 
 # The environment of a task's container.
 ENV_TASK: Final = "ASSAY_TASK"
@@ -83,6 +95,8 @@ class Reason(StrEnum):
     RETRYING = "Retrying"
     NODE_LOST = "NodeLost"
     SUPERSEDED = "Superseded"
+    SCHEDULED = "Scheduled"
+    OVER_BUDGET = "OverBudget"
 
 
 class Phase(StrEnum):

@@ -22,11 +22,13 @@ from pydantic import model_validator
 
 from assay_api.audit import AuditSpec, Candidate
 from assay_api.model import Model, to_wire
+from assay_api.resolved import ResolveOrder
 
 GOLDEN: Final = "golden"
 CANDIDATE: Final = "candidate"
 REPAIR: Final = "repair"
 SUMMARY: Final = "summary"
+RESOLVE: Final = "resolve"
 
 # Fields that steer how a run is carried out and what becomes of it, not what it measures.
 OPERATIONAL = (
@@ -67,6 +69,7 @@ KINDS: Final[dict[str, TaskKind]] = {
     CANDIDATE: TaskKind("candidate", "Auditing", "the candidate", candidate=True),
     REPAIR: TaskKind("the repair", "Repairing", "what failed", beside=True),
     SUMMARY: TaskKind("the summary", "Writing", "the audit's report", concludes=True),
+    RESOLVE: TaskKind("the models", "Looking at", "the models of the sweep"),
 }
 """Every kind of task. What does it is in the runner's table of tasks."""
 
@@ -107,6 +110,8 @@ class Task(Model):
     """The tasks that it comes after."""
     condition: Literal["always", "aCandidateFailed"] = "always"
     """What must have become of the tasks that it comes after; where it did not, the task is skipped."""
+    resolve: ResolveOrder | None = None
+    """Models of a sweep to look at, where that is the task; no audit has it in its plan."""
 
     @model_validator(mode="after")
     def _of_a_kind(self) -> Self:

@@ -12,6 +12,8 @@ from assay_api import names
 from assay_api.audit import AccuracyAudit, AuditSpec
 from assay_api.model import Model
 from assay_api.status import AuditStatus
+from assay_api.sweep import AccuracySweep, SweepSpec
+from assay_api.sweep_status import SweepStatus
 
 
 @dataclass(frozen=True)
@@ -90,5 +92,31 @@ AUDIT: Final = CustomResource(
     selectable=(".status.verdict", ".status.phase"),
 )
 
-RESOURCES: Final[dict[str, CustomResource]] = {AUDIT.kind: AUDIT}
+SWEEP: Final = CustomResource(
+    kind=names.SWEEP_KIND,
+    plural=names.SWEEP_PLURAL,
+    singular=names.SWEEP_SINGULAR,
+    short_names=names.SWEEP_SHORT_NAMES,
+    description=(
+        "An AccuracySweep audits many models on many GPU products and images in the same way, now and again: "
+        "what has not changed since it was audited is not audited again."
+    ),
+    model=AccuracySweep,
+    spec=SweepSpec,
+    status=SweepStatus,
+    columns=(
+        Column("Verdict", "string", ".status.verdict", "Worst cell's verdict"),
+        Column("Phase", "string", ".status.phase", "Where the run stands"),
+        Column("Cells", "string", ".status.finished", "Cells with an answer of all"),
+        Column("Failed", "integer", ".status.counts.failed", "Cells that failed"),
+        Column("Regressed", "integer", ".status.counts.regressed", "Cells that failed and passed before"),
+        Column("Unchanged", "integer", ".status.counts.unchanged", "Cells answered by an earlier run", 1),
+        Column("Run", "string", ".status.run", "Name of the run", 1),
+        Column("Next", "string", ".status.nextScheduleTime", "When the next run begins", 1),
+        Column("Age", "date", ".metadata.creationTimestamp", "Time since creation"),
+    ),
+    selectable=(".status.verdict", ".status.phase"),
+)
+
+RESOURCES: Final[dict[str, CustomResource]] = {each.kind: each for each in (AUDIT, SWEEP)}
 """Every resource by its kind."""

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from assay_api.finding import Verdict, WorstFigure
 from assay_api.names import TERMINATION_MESSAGE_BYTES
 from assay_api.repair import Deployable
+from assay_api.resolved import Resolved
 from assay_api.told import Told
 
 
@@ -105,6 +106,8 @@ class TaskResult(Told):
     """What to deploy of it, where it was repaired; from the summary."""
     cures: tuple[CureTold, ...] = ()
     """What came of each candidate that failed; from a repair."""
+    resolved: Resolved | None = None
+    """Models of a sweep; from the task that looks at them."""
     message: str = ""
     """One sentence."""
     error: TaskError | None = None

@@ -53,13 +53,19 @@ def checks_schema(checks: Mapping[str, type[Model]]) -> Schema:
 
 
 def spec_schema(spec: type[Model], checks: Mapping[str, type[Model]]) -> Schema:
-    """Schema of a `spec`; its checks, where it has some, are filled in from the runner's table."""
+    """Schema of a `spec`; its checks, or those of its template, are filled in from the runner's table."""
     schema = structural(spec)
     if "checks" in spec.model_fields:
-        schema["properties"]["checks"]["items"] = checks_schema(checks)
-        schema["properties"]["checks"]["x-kubernetes-list-type"] = "atomic"
-        schema["x-kubernetes-validations"] += [{"rule": r.cel, "message": r.message} for r in once_rules(checks)]
+        _fill_checks(schema, checks)
+    if "template" in spec.model_fields:
+        _fill_checks(schema["properties"]["template"], checks)
     return schema
+
+
+def _fill_checks(schema: Schema, checks: Mapping[str, type[Model]]) -> None:
+    schema["properties"]["checks"]["items"] = checks_schema(checks)
+    schema["properties"]["checks"]["x-kubernetes-list-type"] = "atomic"
+    schema["x-kubernetes-validations"] += [{"rule": r.cel, "message": r.message} for r in once_rules(checks)]
 
 
 def crd(resource: CustomResource, checks: Mapping[str, type[Model]]) -> Schema:

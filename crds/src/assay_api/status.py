@@ -57,6 +57,8 @@ class CandidateStatus(Model):
     """SHA-256 of its report.json."""
     retries: int | None = None
     """Pods that failed before."""
+    gpu_seconds: int | None = None
+    """GPU seconds that it took: GPUs times the time from its first Pod to its last one's end."""
 
 
 class CureStatus(Model):
@@ -89,6 +91,8 @@ class RepairStatus(Model):
     """SHA-256 of its report.json."""
     retries: int | None = None
     """Pods that failed before."""
+    gpu_seconds: int | None = None
+    """GPU seconds that it took: GPUs times the time from its first Pod to its last one's end."""
 
 
 Entry = CandidateStatus | RepairStatus

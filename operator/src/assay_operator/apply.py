@@ -99,7 +99,7 @@ class Applier:
                 return False
             else:
                 raise
-        self._take(ref.resource, raw)
+        self._take(parent, ref.resource, raw)
         if ref in memory.refused:
             memory.refused = {other: refusal for other, refusal in memory.refused.items() if other != ref}
         return True
@@ -111,7 +111,7 @@ class Applier:
             if error.status != 404:
                 raise
             return
-        self._take(ref.resource, raw)
+        self._take(parent, ref.resource, raw)
 
     async def _write_status(
         self, seen: Seen, decision: Decision[Model], status: Model, now: datetime
@@ -142,7 +142,7 @@ class Applier:
         key = parent.key
         raw = await self._api.apply_status(kind.resource, key.namespace, key.name, parent.version, to_wire(status))
         self._metrics.statuses.labels(result).inc()
-        self._take(kind.resource, raw)
+        self._take(parent, kind.resource, raw)
 
     async def _delete(self, seen: Seen, ref: Ref) -> None:
         uid = seen.uid_of(ref)
@@ -166,7 +166,8 @@ class Applier:
         log.info("deleted, for it is done", extra={kind.custom.word: str(key), "why": why})
         self._metrics.retired.labels(why).inc()
 
-    def _take(self, resource: Resource, raw: Raw) -> None:
-        """See at once what was written."""
-        if item := self._kinds.item(resource, raw):
-            self._cache.put(item, own=True)
+    def _take(self, parent: Parent, resource: Resource, raw: Raw) -> None:
+        """See at once what was written, as far as it is the parent's: to whom else it is news, the watch tells it."""
+        for place in self._kinds.places(resource, raw["metadata"]):
+            if place.group == parent.key.group:
+                self._cache.put(self._kinds.item(place, raw), own=True)

@@ -18,6 +18,7 @@ from assay_operator.cluster.cache import Cache
 from assay_operator.cluster.feed import Feed
 from assay_operator.cluster.handlers import watch
 from assay_operator.cluster.hints import Hints
+from assay_operator.cluster.nodes import Nodes
 from assay_operator.cluster.poster import Poster
 from assay_operator.cluster.progress import Poller
 from assay_operator.cluster.queue import WorkQueue
@@ -66,6 +67,7 @@ class Controller:
         self._poster = Poster(api, kinds, metrics, lambda: self.queue.idle)
         self._applier = Applier(api, kinds, self.cache, metrics, self._poster.post)
         self._hints = Hints(api, time.monotonic, self.queue.add, lambda key: self.cache.seen(key) is not None)
+        self._nodes = Nodes(api, time.monotonic)
         self._feed = Feed(kinds, self.cache, self.queue)
         self._resync = Resync(api, kinds, self.cache, self._feed, settings.namespaces)
         self._surplus: frozenset[Key] = frozenset()
@@ -171,6 +173,8 @@ class Controller:
         now, kind = datetime.now(UTC), self._kinds[key.kind]
         seen = self._with_hints(key, seen, kind.silent(seen, now))
         seen = replace(seen, turn=self.turns.turn(seen.parent), surplus=key in self._surplus)
+        if kind.nodes(seen, now):
+            seen = replace(seen, nodes=await self._nodes.gpus())
         decision = kind.reconcile(seen, now, self._settings)
         if decision.requeue_after is not None:
             # Before anything is tried: whatever fails is tried again, and then perhaps too late.

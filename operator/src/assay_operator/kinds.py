@@ -10,5 +10,6 @@ from typing import Final
 
 from assay_operator.audits.kind import AUDITS
 from assay_operator.objects.kind import Kinds
+from assay_operator.sweeps.kind import SWEEPS
 
-KINDS: Final = Kinds((AUDITS,))
+KINDS: Final = Kinds((AUDITS, SWEEPS))

@@ -226,8 +226,7 @@ def test_a_job_is_read_back_as_it_was_made() -> None:
     raw["metadata"] |= {"uid": "j", "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z"}
     job = Job.of(json.loads(json.dumps(raw)))
     assert (job.owner, job.queue, job.suspended) == ("u", "gpus", True)
-    item = KINDS.item(JOBS, raw)
-    assert item is not None
+    (item,) = KINDS.items(JOBS, raw)
     assert item.group == audit().key.group
     assert job.task == task(audit(), "golden").digest
 

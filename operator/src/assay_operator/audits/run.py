@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from pydantic import ValidationError
 
-from assay_api.audit import AuditSpec
+from assay_api.audit import AuditSpec, AuditTemplate
 from assay_api.model import problems, to_wire
 from assay_api.names import ANNOTATION_RERUN
 from assay_api.plan import Task, cache_folder, run_digest, run_folder, tasks_of
@@ -65,7 +65,7 @@ def _meaning_of(packed: bytes, rerun: str) -> tuple[AuditSpec, str]:
 def _run_of(namespace: str, name: str, uid: str, rerun: str, packed: bytes) -> Run | Refused:
     try:
         spec, digest = _meaning_of(packed, rerun)
-        if sentences := tuple(_not_in_a_cluster(spec)):
+        if sentences := tuple(not_in_a_cluster(spec)):
             return Refused(sentences)
         uri = spec.artifacts.uri
         output = run_folder(uri, namespace, name, digest, uid)
@@ -93,7 +93,8 @@ def largest_task(spec: AuditSpec, tasks: Iterable[Task]) -> int:
     return len(compact(to_wire(spec))) + max(map(len, own))
 
 
-def _not_in_a_cluster(spec: AuditSpec) -> Iterator[str]:
+def not_in_a_cluster(spec: AuditTemplate) -> Iterator[str]:
+    """What of a spec means nothing in a cluster, in sentences led by the field."""
     for path, uri in _uris(spec):
         if uri.startswith("file://") and not uri.startswith("file:///"):
             yield (
@@ -109,8 +110,9 @@ def _not_in_a_cluster(spec: AuditSpec) -> Iterator[str]:
         yield "target.resources: nvidia.com/gpu is 0 and a tensorrt candidate needs one: leave it out, or say how many"
 
 
-def _uris(spec: AuditSpec) -> Iterator[tuple[str, str]]:
-    yield "model.uri", spec.model.uri
+def _uris(spec: AuditTemplate) -> Iterator[tuple[str, str]]:
+    if isinstance(spec, AuditSpec):
+        yield "model.uri", spec.model.uri
     yield "dataset.uri", spec.dataset.uri
     yield "artifacts.uri", spec.artifacts.uri
     if spec.golden.uri:

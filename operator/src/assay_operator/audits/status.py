@@ -19,6 +19,7 @@ from assay_api.status import (
 from assay_api.told import legible
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
 from assay_operator.audits.doing import doing, progress_of, task_status, told
+from assay_operator.audits.gpu_time import timed
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.outcome import Outcome, figure, outcome
 from assay_operator.audits.repairs import repair_entry
@@ -36,7 +37,10 @@ def run_status(states: RunStates, observed: Observed, old: AuditStatus, now: dat
     setting = Setting(observed.audit.generation, timestamp(now), old.conditions)
     spec, same = states.run.spec, old.run == states.run.digest
     end = outcome(states)
-    candidates = tuple(candidate_status(state, observed, _why_never(state, states)) for state in states.candidates)
+    candidates = tuple(
+        timed(candidate_status(state, observed, _why_never(state, states)), state, observed)
+        for state in states.candidates
+    )
     return fitted(
         AuditStatus(
             observed_generation=observed.audit.generation,
@@ -54,7 +58,7 @@ def run_status(states: RunStates, observed: Observed, old: AuditStatus, now: dat
             progress=None if end else progress_of(states, observed),
             candidates=candidates,
             tasks=tuple(task_status(s, observed) for s in states.others if s.exists or s.trouble if not s.finished),
-            repairs=tuple(repair_entry(s, doing(s, observed)) for s in states.repairs if s.exists),
+            repairs=tuple(timed(repair_entry(s, doing(s, observed)), s, observed) for s in states.repairs if s.exists),
         )
     )
 

@@ -76,7 +76,7 @@ class Api:
         *,
         metadata_only: bool = False,
     ) -> AsyncIterator[Raw]:
-        """All objects of a kind, a page at a time."""
+        """All objects of a kind, a page at a time; without specs and statuses where those are not asked for."""
         asked = {"limit": str(CHUNK), **(query or {})}
         accept = METADATA if metadata_only else JSON
         while True:

@@ -25,19 +25,16 @@ class Feed:
     def take(self, resource: Resource, raw: Raw) -> bool:
         """Take an object as it stands; whether it said anything new."""
         meta = raw["metadata"]
-        place = self._kinds.place(resource, meta)
         # To read one costs more than all else, and at the start each comes twice: by a listing, then by its watch.
-        if place is None or self._cache.told(place, meta["resourceVersion"]):
-            return False
-        item = self._kinds.item(resource, raw)
-        return item is not None and self.put(item)
+        news = [p for p in self._kinds.places(resource, meta) if not self._cache.told(p, meta["resourceVersion"])]
+        return sum(self.put(self._kinds.item(place, raw)) for place in news) > 0
 
     def lose(self, resource: Resource, raw: Raw) -> bool:
         """Take the last state of an object that is gone; whether it was known."""
-        item = self._kinds.item(resource, raw)
-        if item is None:
-            return False
-        if item.key is None and self._kinds.children[resource].note:
+        return sum(map(self._lose, self._kinds.items(resource, raw))) > 0
+
+    def _lose(self, item: Item) -> bool:
+        if item.key is None and self._kinds.children[item.resource].note:
             self._cache.put(item)
         return self.drop(item)
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from assay_operator.cluster.api import Api, ApiError
 from assay_operator.cluster.cache import Cache
 from assay_operator.cluster.feed import Feed
+from assay_operator.objects.keys import Group
 from assay_operator.objects.kind import Kinds, Place
 from assay_operator.objects.raw import Raw
 from assay_operator.objects.resources import Resource
@@ -50,16 +51,15 @@ class Resync:
         """
         before = list(self._cache.items())
         missed: list[tuple[Place, str]] = []
-        seen: set[str] = set()
+        # An object may be one of ours and the child of another.
+        seen: set[tuple[Group, str]] = set()
         async for resource, raw in self._listed(metadata_only=True):
             meta = raw["metadata"]
-            place = self._kinds.place(resource, meta)
-            if place is None:
-                continue
-            seen.add(meta["uid"])
-            if not self._cache.told(place, meta["resourceVersion"]):
-                missed.append((place, meta["resourceVersion"]))
-        lost = [item for item in before if item.value.uid not in seen]
+            for place in self._kinds.places(resource, meta):
+                seen.add((place.group, meta["uid"]))
+                if not self._cache.told(place, meta["resourceVersion"]):
+                    missed.append((place, meta["resourceVersion"]))
+        lost = [item for item in before if (item.group, item.value.uid) not in seen]
         if not (missed or lost):
             return 0
         await asyncio.sleep(catch_up)

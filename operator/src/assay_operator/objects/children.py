@@ -121,6 +121,7 @@ class Pod:
     exit_code: int | None = None
     exit_reason: str = ""
     message: str = ""
+    started: datetime | None = None
     ended: datetime | None = None
     kind: str = ""
 
@@ -178,6 +179,7 @@ class Pod:
             exit_code=ended.get("exitCode"),
             exit_reason=ended.get("reason", ""),
             message=ended.get("message", ""),
+            started=time_or_none(status.get("startTime")),
             ended=time_or_none(ended.get("finishedAt")),
             kind=sys.intern(labels.get(LABEL_KIND, "")),
         )

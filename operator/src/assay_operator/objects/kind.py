@@ -13,7 +13,7 @@ from assay_api.resources import CustomResource
 from assay_operator.objects.decision import Decision
 from assay_operator.objects.keys import Group, Key
 from assay_operator.objects.raw import Manifest, Raw
-from assay_operator.objects.resources import EVENTS, WORKLOADS, Resource
+from assay_operator.objects.resources import EVENTS, NODES, WORKLOADS, Resource
 from assay_operator.objects.seen import Memory, Parent, Seen, Versioned
 from assay_operator.settings import Settings
 
@@ -43,6 +43,10 @@ def _never(seen: Seen, now: datetime) -> tuple[str, ...]:
     return ()
 
 
+def _no(seen: Seen, now: datetime) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of resource of ours.
@@ -58,6 +62,7 @@ class Kind:
         keep: one as a watch brings it, beside what is known of it: what is to be known from now on.
         silent: UIDs of children that do not come up and do not say why: events are asked for.
         verbs: what the operator does with one besides watching it and writing its status.
+        nodes: whether the next decision wants to know the GPUs of the cluster's nodes: they are asked for.
     """
 
     custom: CustomResource
@@ -69,6 +74,7 @@ class Kind:
     keep: Callable[[Any, Any], Any] | None = None
     silent: Callable[[Seen, datetime], tuple[str, ...]] = _never
     verbs: tuple[str, ...] = ()
+    nodes: Callable[[Seen, datetime], bool] = _no
 
     @property
     def resource(self) -> Resource:
@@ -145,28 +151,30 @@ class Kinds:
     @property
     def watched(self) -> dict[Resource, str]:
         """Every resource that is watched, with the label that is asked for; none for our own."""
-        return dict.fromkeys(self._own, "") | dict.fromkeys(self._children, LABEL_MANAGED)
+        return dict.fromkeys(self._children, LABEL_MANAGED) | dict.fromkeys(self._own, "")
 
-    def place(self, resource: Resource, meta: Raw) -> Place | None:
-        """Where an object belongs, by its metadata; None where it belongs to nothing of ours."""
-        if kind := self._own.get(resource):
-            key = Key(kind.custom.kind, meta["namespace"], meta["name"])
-            return Place(resource, key.group, meta["name"], key)
+    def places(self, resource: Resource, meta: Raw) -> tuple[Place, ...]:
+        """Where an object belongs, by its metadata: it may be one of ours, a child of one of ours, both or nothing."""
+        found = []
+        if own := self._own.get(resource):
+            key = Key(own.custom.kind, meta["namespace"], meta["name"])
+            found.append(Place(resource, key.group, meta["name"], key))
         labels = meta.get("labels") or {}
-        for kind in self._owners[resource]:
+        for kind in self._owners.get(resource, ()):
             if kind.label in labels:
                 group = Group(kind.custom.kind, meta["namespace"], labels[kind.label])
-                return Place(resource, group, meta["name"])
-        return None
+                found.append(Place(resource, group, meta["name"]))
+                break
+        return tuple(found)
 
-    def item(self, resource: Resource, raw: Raw) -> Item | None:
-        """An object from its raw form; None where it belongs to nothing of ours."""
-        place = self.place(resource, raw["metadata"])
-        if place is None:
-            return None
-        kind = self._own.get(resource)
-        value: Versioned = kind.read(raw) if kind else self._children[resource].read(raw)
-        return Item(resource, place.group, value, place.key)
+    def item(self, place: Place, raw: Raw) -> Item:
+        """What is kept of an object in one of its places, from its raw form."""
+        read = self._by_name[place.key.kind].read if place.key else self._children[place.resource].read
+        return Item(place.resource, place.group, read(raw), place.key)
+
+    def items(self, resource: Resource, raw: Raw) -> tuple[Item, ...]:
+        """The same of an object in all of its places."""
+        return tuple(self.item(place, raw) for place in self.places(resource, raw["metadata"]))
 
     def resource_of(self, manifest: Manifest) -> Resource:
         """What a manifest of a child is.
@@ -190,5 +198,10 @@ class Kinds:
             group, plural = kind.resource.group, kind.resource.plural
             needed |= {(group, plural): {*WATCH, *kind.verbs}, (group, f"{plural}/status"): {"patch"}}
         for child in self._children.values():
-            needed[child.resource.group, child.resource.plural] = {*WATCH, *child.verbs}
+            needed.setdefault((child.resource.group, child.resource.plural), set()).update({*WATCH, *child.verbs})
         return needed
+
+    def cluster_rights(self) -> dict[tuple[str, str], set[str]]:
+        """The verbs that it may use beside those where the whole cluster is watched; it goes without them elsewhere."""
+        asked = any(kind.nodes is not _no for kind in self._kinds)
+        return {(NODES.group, NODES.plural): {"list"}} if asked else {}

@@ -10,6 +10,7 @@ from assay_api.names import API_VERSION
 from assay_api.result import Progress
 from assay_operator.objects.keys import Key
 from assay_operator.objects.line import Turn
+from assay_operator.objects.nodes import Gpus
 from assay_operator.objects.queued import Queued
 from assay_operator.objects.raw import Manifest
 from assay_operator.objects.refusals import Refusal
@@ -104,6 +105,7 @@ class Seen:
         turn: how many of its tasks may start now; None: all that want to.
         surplus: it is done, and more like it are kept than there should be.
         crowded: what nodes keep for children of other objects of ours.
+        nodes: the GPUs of the cluster's nodes, where they were asked for.
     """
 
     parent: Parent
@@ -116,6 +118,7 @@ class Seen:
     crowded: frozenset[str] = frozenset()
     turn: Turn | None = None
     surplus: bool = False
+    nodes: Gpus | None = None
 
     def uid_of(self, ref: Ref) -> str | None:
         """UID of a child, where it is there."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from assay_api.audit import AuditSpec
+from assay_api.audit import AuditTemplate
 from assay_api.model import parse, problems
 from assay_runner.checks.achieved_precision import AchievedPrecision
 from assay_runner.checks.batch_invariance import BatchInvariance
@@ -45,7 +45,7 @@ CHECKS: dict[str, type[Check]] = {
 }
 
 
-def parse_checks(spec: AuditSpec) -> tuple[Check, ...]:
+def parse_checks(spec: AuditTemplate) -> tuple[Check, ...]:
     """The checks of a spec, in its order; the default set where it names none.
 
     Raises:

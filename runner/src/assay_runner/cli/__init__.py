@@ -94,17 +94,32 @@ def parser() -> argparse.ArgumentParser:
     )
     _run(repair)
     _init(commands)
-    _file(commands.add_parser("validate", help="check audit files by the same rules as the API server"))
-    plan = commands.add_parser("plan", help="show the tasks of an audit and the GPUs they need")
-    _file(plan)
-    _selection(plan)
+    _file(commands.add_parser("validate", help="check files of audits and sweeps by the same rules as the API server"))
+    planned = commands.add_parser(
+        "plan", help="show the tasks of an audit and the GPUs they need, the cells of a sweep"
+    )
+    _file(planned)
+    _selection(planned)
+    planned.add_argument(
+        "--cell-seconds", metavar="SECONDS", type=_seconds, help="GPU seconds of a cell, to price a sweep by"
+    )
     _report(commands)
     _diff(commands)
-    schema = commands.add_parser("schema", help="print the JSON schema of an audit, for editors, or of report.json")
-    schema.add_argument("what", nargs="?", choices=("audit", "report"), default="audit", help="default audit")
+    schema = commands.add_parser("schema", help="print the JSON schema of an audit or a sweep, or of report.json")
+    schema.add_argument("what", nargs="?", choices=("audit", "sweep", "report"), default="audit", help="default audit")
     _tactics(commands)
     commands.add_parser("task", help="run one task inside a Pod (used by the operator)")
     return top
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"takes a number of seconds, got {text!r}")
+    return seconds
 
 
 def _run(command: argparse.ArgumentParser) -> None:

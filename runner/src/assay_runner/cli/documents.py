@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from assay_api.audit import AccuracyAudit
 from assay_api.model import parse, problems
-from assay_api.names import API_VERSION, KIND
+from assay_api.names import API_VERSION, KIND, SWEEP_KIND
+from assay_api.sweep import AccuracySweep
 from assay_runner import journal
 from assay_runner.cli.places import absolute
 from assay_runner.cli.strict_yaml import load_all
@@ -34,6 +35,8 @@ _MOST_TOLD: Final = 8
 _LONGEST_NAME: Final = 253
 _HANDED_ON: Final = ("/dev/fd/", "/dev/std", "/proc/")
 """Where a shell's `<(…)` is found: a pipe that somebody writes to."""
+TYPES: Final[dict[str, type[AccuracyAudit] | type[AccuracySweep]]] = {KIND: AccuracyAudit, SWEEP_KIND: AccuracySweep}
+"""What a document may be, by its kind."""
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -43,12 +46,12 @@ class Document:
 
     Attributes:
         label: its name, or its place in the file where it has none.
-        audit: the audit, or None where there are problems.
+        resource: the audit or the sweep, or None where there are problems.
         problems: one sentence each, led by the field's path.
     """
 
     label: str
-    audit: AccuracyAudit | None
+    resource: AccuracyAudit | AccuracySweep | None
     problems: tuple[str, ...]
 
 
@@ -78,12 +81,32 @@ def read_documents(filename: str) -> tuple[Document, ...]:
     return tuple(_document(value, index) for index, value in enumerate(values))
 
 
-def read_audits(filename: str) -> tuple[AccuracyAudit, ...]:
-    """Every audit of a file.
+def read_resources(filename: str) -> tuple[AccuracyAudit | AccuracySweep, ...]:
+    """Every audit and every sweep of a file.
 
     Raises:
         InvalidInput: a document has problems; one sentence each.
     """
+    return tuple(d.resource for d in _without_problems(filename) if d.resource is not None)
+
+
+def read_audits(filename: str) -> tuple[AccuracyAudit, ...]:
+    """Every audit of a file.
+
+    Raises:
+        InvalidInput: a document has problems, or is a sweep; one sentence each.
+    """
+    documents = _without_problems(filename)
+    for document in documents:
+        if isinstance(document.resource, AccuracySweep):
+            raise InvalidInput(
+                f"{filename}: {document.label} is an {SWEEP_KIND}, which runs in a cluster: kubectl apply it there, or "
+                f"give an {KIND}"
+            )
+    return tuple(d.resource for d in documents if isinstance(d.resource, AccuracyAudit))
+
+
+def _without_problems(filename: str) -> tuple[Document, ...]:
     documents = read_documents(filename)
     found = [f"{filename}: {problem}" for document in documents for problem in document.problems]
     if len(found) > _MOST_TOLD:
@@ -91,7 +114,7 @@ def read_audits(filename: str) -> tuple[AccuracyAudit, ...]:
         found[_MOST_TOLD:] = [f"and {more} more, which `assay validate` lists"]
     if found:
         raise InvalidInput("; ".join(found))
-    return tuple(d.audit for d in documents if d.audit is not None)
+    return documents
 
 
 def read_audit(filename: str, command: str = "run") -> AccuracyAudit:
@@ -159,29 +182,35 @@ def _document(value: Any, index: int) -> Document:
     if found:
         return Document(label, None, tuple(found))
     try:
-        # What the cluster wrote about an audit is no part of what its user wrote.
-        audit = parse(AccuracyAudit, {key: v for key, v in value.items() if key != "status"})
+        # What the cluster wrote about it is no part of what its user wrote.
+        resource = parse(TYPES[value["kind"]], {key: v for key, v in value.items() if key != "status"})
     except ValidationError as error:
         return Document(label, None, tuple(_bounded(problem) for problem in problems(error)))
     except (ValueError, TypeError) as error:
         return Document(label, None, (f"document: {_first_line(error)}; correct the value",))
-    return Document(label, audit, tuple(_checks(audit)))
+    return Document(label, resource, tuple(_bounded(problem) for problem in _beyond_schema(resource)))
 
 
-def _checks(audit: AccuracyAudit) -> Iterator[str]:
+def _beyond_schema(resource: AccuracyAudit | AccuracySweep) -> Iterator[str]:
     from assay_runner.checks import parse_checks
 
+    sweep = resource.spec if isinstance(resource, AccuracySweep) else None
     try:
-        parse_checks(audit.spec)
+        parse_checks(resource.spec.template if isinstance(resource, AccuracySweep) else resource.spec)
     except InvalidInput as error:
-        yield _bounded(str(error))
+        yield str(error).replace("spec.checks", "spec.template.checks") if sweep else str(error)
+    if sweep:
+        # Time zones take a while to import, and an audit has none.
+        from assay_api.sweep_rules import sweep_problems
+
+        yield from (f"spec.{problem}" for problem in sweep_problems(sweep))
 
 
 def _head(value: dict[Any, Any]) -> Iterator[str]:
-    for field, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
-        if value.get(field) != expected:
+    for field, expected in (("apiVersion", (API_VERSION,)), ("kind", tuple(TYPES))):
+        if value.get(field) not in expected:
             given = f"not {_shown(value[field])}" if field in value else "and it is missing"
-            yield f"{field}: must be {expected}, {given}"
+            yield f"{field}: must be {' or '.join(expected)}, {given}"
     metadata = value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if isinstance(name, bool | int | float):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,8 @@ from assay_api.audit import AccuracyAudit, AuditSpec
 from assay_api.names import ANNOTATION_RERUN, ENV_RETRY_SECONDS, ENV_SCRATCH, ExitCode
 from assay_api.plan import Task, cache_folder, plan, run_digest, run_folder
 from assay_api.remedies import REMEDIES
-from assay_runner.cli.documents import base_folder, read_audits
+from assay_api.sweep import AccuracySweep
+from assay_runner.cli.documents import base_folder, read_resources
 from assay_runner.cli.failures import printable
 from assay_runner.cli.selection import for_backend, selected
 from assay_runner.errors import InvalidInput, Unavailable
@@ -27,8 +29,14 @@ _CREDENTIALS: Final = (
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Print a table per audit of the file."""
-    for written in read_audits(arguments.filename):
+    """Print a table per audit of the file, and what each sweep comes to."""
+    for written in read_resources(arguments.filename):
+        if isinstance(written, AccuracySweep):
+            # Time zones take a while to import, and an audit has none.
+            from assay_runner.cli.plan_sweep import sweep_lines
+
+            print("\n".join(sweep_lines(written, arguments.cell_seconds, datetime.now(UTC))))
+            continue
         audit = selected(written, arguments)
         audit = audit.model_copy(update={"spec": for_backend(audit.spec, arguments.backend)})
         run = run_digest(audit.spec, _rerun(audit))

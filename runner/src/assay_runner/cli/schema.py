@@ -1,4 +1,4 @@
-"""`assay schema`: the JSON schema of an audit or of a report, for editors and other tools."""
+"""`assay schema`: the JSON schema of an audit, a sweep or a report, for editors and other tools."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import json
 
 from assay_api.names import ExitCode
 from assay_api.report_schema import report_schema
-from assay_api.resources import AUDIT
+from assay_api.resources import AUDIT, SWEEP
 from assay_api.schema import json_schema
 from assay_runner.checks import CHECKS
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Print the schema."""
-    schema = report_schema(CHECKS) if arguments.what == "report" else json_schema(AUDIT, CHECKS)
+    resources = {"audit": AUDIT, "sweep": SWEEP}
+    what = arguments.what
+    schema = report_schema(CHECKS) if what == "report" else json_schema(resources[what], CHECKS)
     print(json.dumps(schema, indent=2))
     return ExitCode.PASSED

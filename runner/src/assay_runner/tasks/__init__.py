@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Final, cast
 
-from assay_api.plan import CANDIDATE, GOLDEN, REPAIR, SUMMARY, Task
+from assay_api.plan import CANDIDATE, GOLDEN, REPAIR, RESOLVE, SUMMARY, Task
 from assay_api.result import TaskResult
 from assay_runner import journal
 from assay_runner.tasks.context import Context
@@ -18,6 +18,7 @@ TASKS: Final[dict[str, str]] = {
     CANDIDATE: "assay_runner.tasks.candidate:run_candidate",
     REPAIR: "assay_runner.tasks.repair:run_repair",
     SUMMARY: "assay_runner.tasks.summary:run_summary",
+    RESOLVE: "assay_runner.tasks.resolve:run_resolve",
 }
 """Every kind of task that can be planned → "module:function"; imported when first run, for a summary needs no ONNX
 Runtime."""

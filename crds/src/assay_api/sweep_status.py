@@ -1,0 +1,139 @@
+"""`AccuracySweep.status`: counts, the worst few and a short history, below 16 KiB however many cells there are."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from assay_api.model import LIST_MAP_KEYS, Model
+from assay_api.status import ConditionStatus
+
+WORST: int = 10
+"""Cells that a status names."""
+RUNS: int = 5
+"""Runs that a status remembers."""
+TARGETS: int = 32
+"""Targets that a run has at most."""
+
+
+class SweepCounts(Model):
+    """Cells by where they stand. All but `unchanged` and `regressed` add up to `cells`."""
+
+    cells: int = 0
+    """Cells in all: models times candidates times GPU products times images."""
+    waiting: int = 0
+    """Not begun."""
+    running: int = 0
+    """Being audited."""
+    passed: int = 0
+    """Passed."""
+    failed: int = 0
+    """Failed."""
+    inconclusive: int = 0
+    """Could not be judged."""
+    errors: int = 0
+    """Have no answer, for their audit failed; the next run tries again."""
+    over_budget: int = 0
+    """Not audited, for the budget is spent."""
+    unchanged: int = 0
+    """Answered by an audit of an earlier run, for nothing that they depend on has changed."""
+    regressed: int = 0
+    """Failed, and passed when they were audited before."""
+
+
+class CellStatus(Model):
+    """One cell that did not pass."""
+
+    model: str
+    """Name of the model."""
+    candidate: str
+    """Name of the candidate."""
+    gpu_product: str | None = None
+    """GPU product."""
+    image: str | None = None
+    """Runner image, where the sweep has several."""
+    verdict: Literal["Failed", "Inconclusive"] | None = None
+    """Its verdict; absent where there is none."""
+    regressed: bool = False
+    """True where it passed when it was audited before. Default false."""
+    message: str | None = None
+    """Its worst figure, or why there is none."""
+    audit: str
+    """Its AccuracyAudit."""
+
+
+class SweepTarget(Model):
+    """A GPU product and the driver that it runs with."""
+
+    gpu_product: str
+    """As in the node label nvidia.com/gpu.product."""
+    driver: str | None = None
+    """Version of the driver; several where nodes differ; absent where nodes may not be listed or do not tell."""
+    nodes: int | None = None
+    """Nodes that have it; absent where nodes may not be listed."""
+
+
+class SweepRunRecord(Model):
+    """A run that ended."""
+
+    name: str
+    """Name of the run."""
+    start_time: str
+    """When it began."""
+    completion_time: str
+    """When it ended."""
+    verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
+    """The worst cell's verdict."""
+    counts: SweepCounts
+    """Cells by where they stood at its end."""
+    gpu_seconds: int = 0
+    """GPU seconds that it took."""
+
+
+class SweepStatus(Model):
+    """What the operator observed."""
+
+    observed_generation: int = -1
+    """Generation of the spec this status speaks of; -1 before the operator saw the sweep."""
+    phase: Literal["Pending", "Running", "Suspended", "Complete", "Stalled"] | None = None
+    """One word for people."""
+    verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
+    """The worst cell's verdict, once a run ended; Inconclusive at best where cells have no answer."""
+    conditions: tuple[ConditionStatus, ...] = Field(
+        default=(), max_length=8, json_schema_extra={"x-kubernetes-list-type": "map", LIST_MAP_KEYS: ["type"]}
+    )
+    """Ready, Reconciling and Stalled as kstatus reads them; Complete and Passed for kubectl wait."""
+    run: str | None = None
+    """Name of the run this status speaks of: the UTC time for which it was scheduled, or a digest."""
+    asked: str | None = None
+    """Digest of the annotations that asked for cells to be audited again, when the run began."""
+    start_time: str | None = None
+    """When the run began."""
+    completion_time: str | None = None
+    """When the run ended."""
+    last_schedule_time: str | None = None
+    """The scheduled time that was dealt with last, by a run or by dropping it."""
+    next_schedule_time: str | None = None
+    """When the schedule has its next run."""
+    missed_runs: int | None = None
+    """Scheduled times that were dropped so far."""
+    models: int | None = None
+    """Models of the run."""
+    targets: tuple[SweepTarget, ...] = Field(default=(), max_length=TARGETS)
+    """GPU products of the run, as they were when it began."""
+    counts: SweepCounts = SweepCounts()
+    """Cells by where they stand."""
+    finished: str | None = None
+    """Cells with an answer of all, for example 9990/10000."""
+    gpu_seconds: int | None = None
+    """GPU seconds of this run so far."""
+    estimated_gpu_seconds: int | None = None
+    """GPU seconds that this run was reckoned to take when it began, by medians of earlier audits; absent where none
+    was measured."""
+    worst: tuple[CellStatus, ...] = Field(default=(), max_length=WORST)
+    """The worst few cells: regressed ones first, then failed, then those that could not be judged or have no answer."""
+    history: tuple[SweepRunRecord, ...] = Field(default=(), max_length=RUNS)
+    """The last few runs that ended, the latest first."""
+    update_time: str | None = None
+    """When this status was written; while only counts change, it is written every few seconds at most."""

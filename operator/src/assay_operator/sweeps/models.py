@@ -1,0 +1,127 @@
+"""The Jobs that look at a sweep's models, one after another, each beginning where the one before left off.
+
+They are tasks like an audit's, so whatever keeps one from starting or ends it is told in the same words
+(`audits/rules.py`). What they answered stays with their Pods until the run ends; where one is gone, it is asked again.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from assay_api.audit import AuditSpec
+from assay_api.candidate import ModelRef
+from assay_api.names import LABEL_AUDIT, LABEL_SWEEP
+from assay_api.plan import RESOLVE, Task, cache_folder
+from assay_api.resolved import MOST_ASKED, ModelFound, ResolveOrder
+from assay_api.sweep import SweepSpec
+from assay_operator.audits.jobs import job_manifest
+from assay_operator.audits.observed import Audit, Observed
+from assay_operator.audits.rules import task_state
+from assay_operator.audits.tasks import TaskState
+from assay_operator.objects.keys import label_value
+from assay_operator.objects.raw import Manifest
+from assay_operator.objects.resources import JOBS, PODS
+from assay_operator.objects.seen import Seen, owner_reference
+from assay_operator.settings import Settings
+from assay_operator.sweeps.observed import Sweep
+from assay_operator.sweeps.run import meaning
+
+MOST_PAGES = 1000
+MOST_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Looked:
+    """How far the looking is.
+
+    Attributes:
+        models: what was found so far, in order of names.
+        done: whether that is all.
+        states: of the tasks that have a Job, or are to get one, in their order; the last one is the one at work.
+    """
+
+    models: tuple[ModelFound, ...]
+    done: bool
+    states: tuple[TaskState, ...]
+
+    @property
+    def wanted(self) -> TaskState | None:
+        """The task that is to get a Job now."""
+        last = self.states[-1] if self.states else None
+        if self.done or last is None:
+            return None
+        return last if last.state == "Waiting" or last.recover else None
+
+
+def look(sweep: Sweep, spec: SweepSpec, run: str, seen: Seen, now: datetime) -> Looked:
+    """How far the looking at the models of a run is."""
+    observed = _observed(sweep, seen)
+    models: list[ModelFound] = []
+    states: list[TaskState] = []
+    for page in range(MOST_PAGES):
+        task = task_of(sweep, spec, run, page, models[-1].name if models else "")
+        state = task_state(task, observed, None, now)
+        states.append(state)
+        found = state.result.resolved if state.state == "Finished" and state.result else None
+        if found is None or not found.models:
+            return Looked(tuple(models), done=False, states=tuple(states))
+        models += found.models
+        if not found.more:
+            return Looked(tuple(models), done=True, states=tuple(states))
+    return Looked(tuple(models), done=True, states=tuple(states))
+
+
+def task_of(sweep: Sweep, spec: SweepSpec, run: str, page: int, after: str) -> Task:
+    """The task that looks at the models behind one, the `page`th of its run."""
+    named = sorted((model for model in spec.models if model.name > after), key=lambda model: model.name)
+    sizes = itertools.accumulate(len(model.uri) + len(model.name) for model in named)
+    few = tuple(model for model, size in zip(named[:MOST_ASKED], sizes, strict=False) if size <= MOST_BYTES)
+    template = {name: getattr(spec.template, name) for name in spec.template.model_fields_set}
+    artifacts = spec.template.artifacts.uri
+    return Task(
+        kind=RESOLVE,
+        key="models" if page == 0 else f"models-{page + 1}",
+        audit=f"{sweep.namespace}/{sweep.name}",
+        run=f"{run}-{meaning(spec, after)[:6]}",
+        output=f"{artifacts.rstrip('/')}/{sweep.namespace}/{sweep.name}/{run}",
+        cache=cache_folder(artifacts),
+        spec=AuditSpec(model=ModelRef(uri=spec.model_prefix.uri if spec.model_prefix else few[0].uri), **template),
+        resolve=ResolveOrder(models=few, prefix=spec.model_prefix, after=after, more=len(few) < len(named)),
+    )
+
+
+def look_manifest(sweep: Sweep, state: TaskState, settings: Settings) -> Manifest:
+    """The Job of such a task: an audit's, but for whose it is, and that its answer is kept until the run ends."""
+    manifest: dict[str, Any] = job_manifest(_as_audit(sweep), state.task, settings, recovery=state.recover)
+    for labels in (manifest["metadata"]["labels"], manifest["spec"]["template"]["metadata"]["labels"]):
+        del labels[LABEL_AUDIT]
+        labels[LABEL_SWEEP] = label_value(sweep.name)
+    manifest["metadata"]["ownerReferences"] = [owner_reference(sweep)]
+    del manifest["spec"]["ttlSecondsAfterFinished"]
+    return manifest
+
+
+def observed_of(sweep: Sweep, seen: Seen) -> Observed:
+    """The Jobs and Pods of a sweep, as an audit's are looked at."""
+    return _observed(sweep, seen)
+
+
+def _observed(sweep: Sweep, seen: Seen) -> Observed:
+    refused: Mapping[str, Any] = {ref.name: r for ref, r in seen.refused.items() if ref.resource == JOBS}
+    return Observed(
+        audit=_as_audit(sweep), jobs=seen.children[JOBS], pods=seen.children[PODS], results=seen.results,
+        progress=seen.progress, hints=seen.hints, refused=refused,
+    )  # fmt: skip
+
+
+def _as_audit(sweep: Sweep) -> Audit:
+    """What the rules of tasks ask of the object that owns them."""
+    return Audit(
+        namespace=sweep.namespace, name=sweep.name, uid=sweep.uid, generation=sweep.generation, version=sweep.version,
+        deleting=sweep.deleting, queue=sweep.queue, rerun="", spec=b"{}", status=b"{}", phase="", verdict="",
+        complete=False,
+    )  # fmt: skip

@@ -1,0 +1,203 @@
+"""The one decision about a sweep: from what is there to the audits that are to be made and one status.
+
+Everything follows from what is there now: the run from the clock or the spec, the cells from what Jobs found of the
+models, the answers from the audits. Run it twice and the second time there is nothing left to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from assay_api.names import Reason
+from assay_api.sweep import SweepSpec
+from assay_api.sweep_status import TARGETS, SweepStatus, SweepTarget
+from assay_operator.audits.outcome import Outcome
+from assay_operator.objects.decision import Decision
+from assay_operator.objects.nodes import Gpus
+from assay_operator.objects.raw import Manifest
+from assay_operator.objects.resources import JOBS, Ref
+from assay_operator.objects.seen import Seen
+from assay_operator.settings import Settings
+from assay_operator.sweeps import status as words
+from assay_operator.sweeps.answers import Answers, Wish, left_over, worst
+from assay_operator.sweeps.costs import spent
+from assay_operator.sweeps.manifests import suspended
+from assay_operator.sweeps.models import Looked, look, look_manifest
+from assay_operator.sweeps.observed import AUDITS, Sweep, SweepAudit, own_audits
+from assay_operator.sweeps.outcome import outcome, said
+from assay_operator.sweeps.planning import Plan, begun, cells_of, plan_of
+from assay_operator.sweeps.run import Now, Refused, now_of, spec_of
+from assay_operator.sweeps.writing import written
+
+
+def reconcile(seen: Seen, now: datetime, settings: Settings) -> Decision[SweepStatus]:
+    """Decide what is to be done about a sweep."""
+    sweep = seen.parent
+    assert isinstance(sweep, Sweep), f"{sweep.key.kind} is no sweep"
+    if sweep.deleting:
+        return Decision()
+    old, spec = read_status(sweep), spec_of(sweep)
+    if isinstance(spec, Refused):
+        return written(sweep, old, words.invalid_status(sweep, spec.sentences, old, now), now)
+    at = now_of(sweep, spec, old, now)
+    if at.ended or not at.run:
+        new = words.resting_status(sweep, at, old, now, spec.template.on_breach)
+        return written(sweep, old, new, now, due=at, delete=_jobs(seen))
+    return _Pass(sweep, spec, at, old, seen, now, settings).decide()
+
+
+def wants_nodes(seen: Seen, now: datetime) -> bool:
+    """Whether the next decision begins a run that is audited on GPUs: it notes which there are."""
+    sweep = seen.parent
+    assert isinstance(sweep, Sweep), f"{sweep.key.kind} is no sweep"
+    spec = spec_of(sweep)
+    if sweep.deleting or isinstance(spec, Refused):
+        return False
+    return now_of(sweep, spec, read_status(sweep), now).begins and _on_gpus(spec)
+
+
+def read_status(sweep: Sweep) -> SweepStatus:
+    """The status on record; an empty one where it is none of ours."""
+    try:
+        return SweepStatus.model_validate_json(sweep.status)
+    except ValidationError:
+        return SweepStatus()
+
+
+def targets_of(spec: SweepSpec, gpus: Gpus | None) -> tuple[SweepTarget, ...]:
+    """GPU products of a run, with what is known of them."""
+    known = {gpu.product: gpu for gpu in (gpus.products if gpus else ())}
+    if not _on_gpus(spec):
+        return ()
+    names = list(known) if spec.fleet else list(spec.template.target.gpu_products)
+    return tuple(
+        SweepTarget(gpu_product=name, driver=known[name].driver or None, nodes=known[name].nodes)
+        if name in known
+        else SweepTarget(gpu_product=name, nodes=None if gpus is None or gpus.refused else 0)
+        for name in names
+    )
+
+
+def _on_gpus(spec: SweepSpec) -> bool:
+    return any(candidate.backend == "tensorrt" for candidate in spec.template.candidates)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass over a run that goes on."""
+
+    sweep: Sweep
+    spec: SweepSpec
+    at: Now
+    old: SweepStatus
+    seen: Seen
+    now: datetime
+    settings: Settings
+
+    @property
+    def several(self) -> bool:
+        return len(self.spec.images) > 1
+
+    def decide(self) -> Decision[SweepStatus]:
+        targets = targets_of(self.spec, self.seen.nodes) if self.at.begins else self.old.targets
+        if trouble := self._no_targets(targets):
+            return self._end(words.Told(), Outcome(Reason.INVALID_INPUT, Reason.INVALID_INPUT, trouble, None))
+        looked = look(self.sweep, self.spec, self.at.run, self.seen, self.now)
+        told = words.Told(targets=targets)
+        if not looked.done:
+            return self._looking(looked, told)
+        audits = own_audits(self.seen)
+        answers = Answers(audits)
+        cells = cells_of(self.sweep, looked.models, targets, self._images())
+        wish = Wish(self.at.run, self.sweep.rerun, self.sweep.rerun_failed)
+        plan = plan_of(self.sweep, self.spec, cells, looked.models, wish, self.seen, audits, answers)
+        going = [audit for audit in audits if audit.active]
+        told = replace(
+            told, counts=plan.counts(self.at.run), worst=worst(plan.states, self.several), models=len(looked.models),
+            gpu_seconds=spent(audits, self.at.run),
+            estimated=self.old.estimated_gpu_seconds if begun(audits, self.at.run) else plan.estimated,
+        )  # fmt: skip
+        useless = left_over(audits, plan.states, answers, self.spec.history_limit, self.several)
+        if plan.refused or not (plan.make or going or told.counts.waiting):
+            return self._end(told, outcome(self.spec, plan, told.counts), delete=_refs(useless))
+        delete = _refs(audit for audit in useless if audit.active or audit.made is None)
+        return self._going(told, plan, going, delete)
+
+    def _no_targets(self, targets: Sequence[SweepTarget]) -> str | None:
+        gpus = self.seen.nodes
+        if self.spec.fleet and _on_gpus(self.spec) and not targets:
+            if gpus and gpus.refused:
+                return (
+                    "fleet needs the right to list nodes, which an operator of single namespaces does not have "
+                    f"({gpus.refused}): name products in spec.template.target.gpuProducts"
+                )
+            return (
+                "no node has the label nvidia.com/gpu.product, which GPU feature discovery sets: "
+                "install it, or name products in spec.template.target.gpuProducts"
+            )
+        if len(targets) > TARGETS:
+            return f"the nodes show {len(targets)} GPU products, more than {TARGETS}: name them in gpuProducts"
+        return None
+
+    def _images(self) -> tuple[str, ...]:
+        return self.spec.images or (self.spec.template.target.image or self.settings.runner_image,)
+
+    def _looking(self, looked: Looked, told: words.Told) -> Decision[SweepStatus]:
+        """The pass while models are looked at."""
+        state = looked.states[-1]
+        if state.state == "Failed" and state.trouble:
+            why = state.trouble
+            reason = Reason.INVALID_INPUT if why.reason == Reason.INVALID_INPUT else Reason.ERROR
+            return self._end(told, Outcome(reason, why.reason, f"{state.task.key}: {why.message}", None))
+        wanted = None if self.spec.suspend else looked.wanted
+        create = (look_manifest(self.sweep, wanted, self.settings),) if wanted else ()
+        reason, message = Reason.PENDING, f"Looking at the models: {len(looked.models)} so far."
+        if self.spec.suspend:
+            reason, message = Reason.SUSPENDED, "Suspended by spec.suspend: nothing starts."
+        elif state.trouble:
+            reason, message = state.trouble.reason, f"{state.task.key}: {state.trouble.message}"
+        new = words.going_status(self.sweep, self.at, told, self.old, self.now, reason, message, begun=False)
+        return self._decision(new, create=create, wait=state.check_after)
+
+    def _going(
+        self, told: words.Told, plan: Plan, going: Sequence[SweepAudit], delete: tuple[Ref, ...]
+    ) -> Decision[SweepStatus]:
+        held = suspended(self.spec.suspend, self.spec)
+        patch = tuple((Ref(AUDITS, a.name), {"spec": {"suspend": held}}) for a in going if a.suspended != held)
+        found = told.counts
+        reason, message = Reason.RUNNING, f"{said(found)}, {found.running} running of {found.cells} cells."
+        if self.spec.suspend:
+            reason, message = Reason.SUSPENDED, f"Suspended by spec.suspend: {said(found)} of {found.cells} cells."
+        elif refusals := [r.message for ref, r in self.seen.refused.items() if ref.resource == AUDITS]:
+            reason, message = Reason.CONFIG_ERROR, f"an audit was refused: {refusals[0]}"
+        new = words.going_status(self.sweep, self.at, told, self.old, self.now, reason, message, begun=True)
+        return self._decision(new, create=plan.make, delete=delete, patch=patch)
+
+    def _end(self, told: words.Told, end: Outcome, delete: tuple[Ref, ...] = ()) -> Decision[SweepStatus]:
+        on_breach = self.spec.template.on_breach
+        new = words.ended_status(self.sweep, self.at, told, self.old, self.now, end, on_breach)
+        return self._decision(new, delete=(*delete, *_jobs(self.seen)))
+
+    def _decision(
+        self,
+        new: SweepStatus,
+        create: tuple[Manifest, ...] = (),
+        delete: tuple[Ref, ...] = (),
+        patch: tuple[tuple[Ref, Manifest], ...] = (),
+        wait: float | None = None,
+    ) -> Decision[SweepStatus]:
+        decision = written(self.sweep, self.old, new, self.now, due=self.at, delete=delete, wait=wait)
+        return replace(decision, create=create, patch=patch)
+
+
+def _jobs(seen: Seen) -> tuple[Ref, ...]:
+    """The Jobs that looked at models: what they told is used up."""
+    return tuple(Ref(JOBS, j.name) for j in seen.children[JOBS] if j.owner == seen.parent.uid and not j.deleting)
+
+
+def _refs(audits: Iterable[SweepAudit]) -> tuple[Ref, ...]:
+    return tuple(Ref(AUDITS, audit.name) for audit in audits)

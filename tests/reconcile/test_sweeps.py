@@ -1,0 +1,331 @@
+"""What is decided about sweeps, run by run: what is audited, what is not, what is told of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from assay_api.names import STATUS_BYTES
+from assay_operator.objects.nodes import Gpu, Gpus, gpus_of
+from assay_operator.sweeps.kind import SWEEPS
+from tests.reconcile.cases import SETTINGS
+from tests.reconcile.sweeps import World
+from tests.unit.api.sweeps import TEMPLATE, found
+
+# Two models; fp16 and int8 on two products, cpu on none: 10 cells in 6 audits.
+CELLS, AUDITS = 10, 6
+
+
+def condition(world: World, kind: str) -> dict[str, Any]:
+    (one,) = [c for c in world.raw["status"]["conditions"] if c["type"] == kind]
+    return dict(one)
+
+
+def test_a_run_audits_every_cell_and_tells_of_them() -> None:
+    world = World.of()
+    assert world.run({"vit/int8@NVIDIA-L4": "Failed", "bert/cpu": "Inconclusive"}) == AUDITS
+    told = world.status
+    assert (told.counts.cells, told.counts.passed, told.counts.failed, told.counts.inconclusive) == (CELLS, 8, 1, 1)
+    assert [(w.model, w.candidate, w.verdict) for w in told.worst] == [
+        ("vit", "int8", "Failed"),
+        ("bert", "cpu", "Inconclusive"),
+    ]
+    assert told.gpu_seconds == 8 * 100
+    assert condition(world, "Complete")["message"] == "8 passed, 1 failed, 1 inconclusive of 10 cells"
+    assert condition(world, "Stalled")["status"] == "True"
+    assert world.jobs == {}
+
+
+def test_at_rest_nothing_is_decided_or_written() -> None:
+    world = World.of()
+    world.run()
+    writes = world.writes
+    world.settle()
+    assert world.writes == writes
+    assert world.step().requeue_after is None
+
+
+@pytest.mark.parametrize("changed", [0, 1, 5])
+def test_only_cells_whose_content_has_changed_cost_anything(changed: int) -> None:
+    models = tuple(found(f"m{n:03}", f"{n:016x}") for n in range(500))
+    world = World.of(models=None, modelPrefix={"uri": "s3://models/"}, maxParallel=256, schedule={"cron": "0 2 * * *"})
+    world.models, world.now = models, datetime(2026, 3, 1, 2, tzinfo=UTC)
+    first = world.run()
+    assert (first, world.status.counts.cells) == (1500, 2500)
+    spent = world.status.gpu_seconds
+    # The night after, one in a hundred models has changed.
+    world.models = tuple(found(m.name, "f" * 15 + str(n)) if n < changed else m for n, m in enumerate(models))
+    world.now = datetime(2026, 3, 2, 2, tzinfo=UTC)
+    assert world.run() == 3 * changed
+    assert world.status.run == "20260302T0200Z"
+    assert world.status.counts.unchanged == 2500 - 5 * changed
+    assert world.status.gpu_seconds == (spent or 0) * changed // 500
+
+
+def test_ten_thousand_cells_leave_a_small_status() -> None:
+    names = [f"{n:04}-{'ü' * 100}" for n in range(1000)]
+    template = [{**TEMPLATE["candidates"][0], "name": f"{'x' * 36}-{n}"} for n in range(5)]
+    world = World.of(
+        models=None, modelPrefix={"uri": "s3://models/"}, maxParallel=256, images=["r:1" * 60, "r:2" * 60],
+        template__candidates=template, template__target={},
+    )  # fmt: skip
+    world.models = tuple(found(name, f"{n:016x}") for n, name in enumerate(names))
+    failed = {f"{name}\n{image}/{c['name']}": "Failed" for name in names[:900] for image in ("r:1" * 60, "r:2" * 60)
+              for c in template}  # fmt: skip
+    world.run(failed)
+    assert world.status.counts.cells == 10_000
+    assert world.status.counts.failed == 9_000
+    assert len(json.dumps(world.raw["status"]).encode()) <= STATUS_BYTES
+    assert len(world.status.worst) == 10
+    seen = world.seen()
+    began = time.process_time()
+    SWEEPS.reconcile(seen, world.now, SETTINGS)
+    assert time.process_time() - began < 2
+
+
+def test_a_leader_that_dies_between_any_two_writes_makes_nothing_twice() -> None:
+    world = World.of(maxParallel=2)
+    for _ in range(200):
+        world.now += timedelta(seconds=1)
+        world.step(write=False)
+        world.step(write=False)
+        world.now += timedelta(seconds=11)
+        world.step()
+        world.end(world.going[:1])
+        if world.status.completion_time:
+            break
+    assert len(world.made) == len(set(world.made)) == AUDITS
+
+
+def test_a_cell_that_failed_and_passed_before_has_regressed() -> None:
+    world = World.of()
+    world.run({"vit/cpu": "Failed"})
+    world.models = tuple(replace_inputs(world, "c"))
+    world.annotate(rerun_failed="1")
+    world.run({"bert/fp16@NVIDIA-L4": "Failed", "vit/cpu": "Failed"})
+    assert (world.status.counts.failed, world.status.counts.regressed) == (2, 1)
+    assert [(w.model, w.candidate, w.regressed) for w in world.status.worst] == [
+        ("bert", "fp16", True),
+        ("vit", "cpu", False),
+    ]
+
+
+def replace_inputs(world: World, digit: str) -> list[Any]:
+    return [model.model_copy(update={"inputs": digit * 15 + str(n)}) for n, model in enumerate(world.models)]
+
+
+def test_no_answer_is_asked_for_again_once_a_run() -> None:
+    world = World.of(schedule={"cron": "0 2 * * *"})
+    world.now = datetime(2026, 3, 1, 2, tzinfo=UTC)
+    assert world.run({"bert/cpu": "Error"}) == AUDITS
+    assert condition(world, "Complete")["reason"] == "Error"
+    assert world.status.counts.errors == 1
+    world.now = datetime(2026, 3, 2, 2, tzinfo=UTC)
+    assert world.run({"bert/cpu": "Error"}) == 1
+    world.now = datetime(2026, 3, 3, 2, tzinfo=UTC)
+    assert world.run() == 1
+    assert world.status.verdict == "Passed"
+    assert [run.name for run in world.status.history] == ["20260303T0200Z", "20260302T0200Z", "20260301T0200Z"]
+
+
+def test_annotations_ask_for_what_did_not_pass_or_for_everything() -> None:
+    world = World.of()
+    world.run({"bert/cpu": "Failed"})
+    world.annotate(rerun_failed="1")
+    assert world.run({"bert/cpu": "Failed"}) == 1
+    world.settle()
+    world.annotate(rerun_failed="2")
+    assert world.run() == 1
+    world.annotate(rerun_failed="3")
+    assert world.run() == 0
+    world.annotate(rerun="1")
+    assert world.run() == AUDITS
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(0, 6), (1, 12), (2, 18)])
+def test_earlier_audits_are_kept_as_far_as_asked(limit: int, kept: int) -> None:
+    world = World.of(historyLimit=limit)
+    for number, digit in enumerate("cdef"):
+        world.models = tuple(replace_inputs(world, digit))
+        world.annotate(rerun_failed=str(number))
+        world.run()
+    assert len(world.audits) == kept
+
+
+def test_audits_of_models_that_have_gone_go() -> None:
+    world = World.of(models=None, modelPrefix={"uri": "s3://models/"})
+    world.run()
+    world.models = world.models[:1]
+    world.annotate(rerun_failed="1")
+    world.run()
+    assert len(world.audits) == AUDITS // 2
+    assert world.status.models == 1
+
+
+def test_a_new_spec_gives_up_what_nobody_asks_for_any_more() -> None:
+    world = World.of(maxParallel=100)
+    for _ in range(3):
+        world.now += timedelta(seconds=11)
+        world.step()
+    assert len(world.going) == AUDITS
+    world.change(template__checks=[{"finite": {}}], maxParallel=100)
+    assert world.run() == AUDITS
+    assert world.status.counts.passed == CELLS
+
+
+def test_a_run_goes_by_the_drivers_it_began_with_and_the_next_one_by_new_ones() -> None:
+    world = World.of(schedule={"cron": "0 2 * * *"}, maxParallel=1)
+    world.now = datetime(2026, 3, 1, 2, tzinfo=UTC)
+    world.step()
+    assert [(t.gpu_product, t.driver, t.nodes) for t in world.status.targets] == [
+        ("NVIDIA-H200", "570.1", 4), ("NVIDIA-L4", "570.1", 8),
+    ]  # fmt: skip
+    world.gpus = Gpus((Gpu("NVIDIA-H200", "580.2", 4), Gpu("NVIDIA-L4", "570.1", 8)))
+    assert world.run() == AUDITS
+    world.now = datetime(2026, 3, 2, 2, tzinfo=UTC)
+    assert world.run() == 2
+
+
+def test_where_nodes_may_not_be_listed_products_that_are_named_will_do() -> None:
+    world = World.of()
+    world.gpus = Gpus(refused="nodes is forbidden")
+    assert world.run() == AUDITS
+    assert [(t.driver, t.nodes) for t in world.status.targets] == [(None, None)] * 2
+    world = World.of(fleet=True, template__target=None)
+    world.gpus = Gpus(refused="nodes is forbidden")
+    world.settle()
+    assert condition(world, "Stalled")["message"].startswith("fleet needs the right to list nodes")
+
+
+def test_a_fleet_larger_than_a_status_holds_is_refused() -> None:
+    world = World.of(fleet=True, template__target=None)
+    world.gpus = Gpus(tuple(Gpu(f"GPU-{n}") for n in range(33)))
+    world.settle()
+    assert "33 GPU products, more than 32" in condition(world, "Stalled")["message"]
+
+
+LABELS = {"nvidia.com/gpu.product": "L4"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "driver"),
+    [
+        ([LABELS], ""),
+        ([LABELS | {"nvidia.com/cuda.driver-version.full": "570.86"}], "570.86"),
+        ([LABELS | {"nvidia.com/cuda.driver.major": "570", "nvidia.com/cuda.driver.minor": "86"}], "570.86"),
+        ([LABELS | {"nvidia.com/cuda.driver-version.full": v} for v in ("580.1", "570.86", "580.1")], "570.86,580.1"),
+    ],
+)
+def test_drivers_are_told_by_the_labels_of_nodes(labels: list[dict[str, str]], driver: str) -> None:
+    assert gpus_of([*labels, {"other": "x"}]) == (Gpu("L4", driver, len(labels)),)
+
+
+def test_a_budget_begins_what_it_pays_for_and_goes_on_with_the_next_run() -> None:
+    halt = {"gpuHours": 450 / 3600, "whenOver": "Halt"}
+    world = World.of(budget=halt, maxParallel=1, schedule={"cron": "0 2 * * *"})
+    world.now = datetime(2026, 3, 1, 2, tzinfo=UTC)
+    # 200 GPU seconds an audit on a GPU, nothing on a CPU; bert's three come first, then one of vit's does not fit.
+    world.run()
+    told = world.status
+    assert (told.gpu_seconds, told.counts.over_budget) == (400, 5)
+    assert condition(world, "Complete")["reason"] == "OverBudget"
+    assert told.verdict == "Inconclusive"
+    world.now = datetime(2026, 3, 2, 2, tzinfo=UTC)
+    world.run()
+    assert (world.status.verdict, world.status.gpu_seconds, world.status.counts.unchanged) == ("Passed", 400, 5)
+
+
+def test_what_runs_is_reckoned_with_before_more_is_begun() -> None:
+    world = World.of(budget={"gpuHours": 450 / 3600, "whenOver": "Halt"}, maxParallel=100)
+    world.run()
+    world.annotate(rerun="1")
+    for _ in range(4):
+        world.now += timedelta(seconds=11)
+        world.step()
+    on_gpus = [a for a in world.going if world.audits[a]["spec"]["target"].get("gpuProducts")]
+    assert len(on_gpus) == 2
+
+
+def test_too_dear_a_run_is_not_begun_and_a_larger_budget_lets_it() -> None:
+    world = World.of()
+    world.run()
+    world.change(budget={"gpuHours": 0.1})
+    world.annotate(rerun="1")
+    assert world.run() == 0
+    assert "10 cells have changed and would take 0.222 GPU hours" in condition(world, "Complete")["message"]
+    assert world.status.counts.over_budget == CELLS
+    world.change(budget={"gpuHours": 1})
+    assert world.run() == AUDITS
+    assert world.status.verdict == "Passed"
+
+
+def test_a_suspended_sweep_makes_nothing_and_holds_what_there_is() -> None:
+    world = World.of(suspend=True)
+    world.settle()
+    assert (world.jobs, world.audits, world.status.phase) == ({}, {}, "Suspended")
+    world.change(maxParallel=2)
+    for _ in range(3):
+        world.now += timedelta(seconds=11)
+        world.step()
+    assert len(world.going) == 2
+    world.change(suspend=True, maxParallel=2)
+    world.settle()
+    assert all(audit["spec"]["suspend"] for audit in world.audits.values())
+    world.change(maxParallel=2)
+    assert world.run() == AUDITS - 2
+    assert not any(audit["spec"].get("suspend") for audit in world.audits.values())
+
+
+def test_while_only_counts_change_the_status_is_written_now_and_then() -> None:
+    world = World.of(maxParallel=1)
+    for _ in range(3):
+        world.now += timedelta(seconds=11)
+        world.step()
+    writes = world.writes
+    for _ in range(3):
+        world.now += timedelta(seconds=1)
+        world.end(world.going)
+        decision = world.step()
+        assert decision.status is not None or 0 < (decision.requeue_after or 0) <= 10
+    assert world.writes <= writes + 1
+
+
+def test_a_schedule_waits_ready_and_looks_again_in_time() -> None:
+    world = World.of(schedule={"cron": "0 2 * * *"})
+    decision = world.step()
+    assert (condition(world, "Ready")["status"], condition(world, "Reconciling")["status"]) == ("True", "False")
+    assert condition(world, "Ready")["message"] == "The next run begins at 2026-03-01T02:00:00Z."
+    assert decision.requeue_after == 3600
+    world.now = datetime(2026, 3, 1, 1, 59, tzinfo=UTC)
+    assert world.step().requeue_after == pytest.approx(60.5)
+    world.now = datetime(2026, 3, 1, 2, 0, 1, tzinfo=UTC)
+    world.run()
+    assert (world.status.run, world.status.last_schedule_time) == ("20260301T0200Z", "2026-03-01T02:00:00Z")
+
+
+def test_a_run_that_is_still_going_is_followed_by_the_latest_that_was_missed() -> None:
+    world = World.of(schedule={"cron": "0 * * * *"}, maxParallel=1)
+    world.now = datetime(2026, 3, 1, 2, tzinfo=UTC)
+    world.step()
+    world.now = datetime(2026, 3, 1, 5, 30, tzinfo=UTC)
+    world.run()
+    world.run()
+    assert world.status.run == "20260301T0500Z"
+    # 01:00 was before anybody looked, 03:00 and 04:00 while the run of 02:00 went on.
+    assert world.status.missed_runs == 3
+    assert len(world.made) == AUDITS
+
+
+def test_a_spec_that_cannot_be_run_is_told_and_mended() -> None:
+    world = World.of()
+    world.run({"bert/cpu": "Failed"})
+    world.change(schedule={"cron": "61 * * * *"})
+    world.settle()
+    assert condition(world, "Stalled")["reason"] == "InvalidInput"
+    world.change()
+    assert world.run() == 0
+    assert world.status.counts.failed == 1
