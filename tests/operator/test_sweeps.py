@@ -102,6 +102,41 @@ def test_an_audit_that_somebody_changed_answers_for_nothing(
     assert "checks" not in made["spec"]
 
 
+def test_numbers_that_the_api_server_writes_otherwise_are_no_change(
+    operator: Operator, namespace: Namespace, kubelet: Kubelet
+) -> None:
+    calibration = {"uri": "s3://datasets/calib/", "method": "percentile", "percentile": 100}
+    whole = [{"name": "int8", "backend": "onnxruntime", "precision": "int8", "calibration": calibration}]
+    apply(namespace, "whole", models=MODELS[:1], template__candidates=whole)
+    looked(namespace, kubelet, "whole", {"bert": "a" * 16})
+    namespace.until(lambda: len(going(namespace, "whole")) == 1, "the audit")
+    hold = json.dumps({"spec": {"suspend": True}})
+    namespace("patch", "sweep", "whole", "--type=merge", "-p", hold)
+    namespace.until(lambda: all(a["spec"].get("suspend") for a in going(namespace, "whole").values()), "held audits")
+    (audit,) = going(namespace, "whole").values()
+    namespace("patch", "sweep", "whole", "--type=merge", "-p", hold.replace("true", "false"))
+    namespace.until(lambda: not any(a["spec"].get("suspend") for a in going(namespace, "whole").values()), "going on")
+    concluded(namespace, "whole", count=1)
+    namespace.wait("Complete", "sweep/whole")
+    (again,) = audits(namespace, "whole").values()
+    assert again["metadata"]["uid"] == audit["metadata"]["uid"]
+    assert again["metadata"]["generation"] == 3
+
+
+def test_what_a_deleted_sweep_has_left_is_in_nobody_s_way(
+    operator: Operator, namespace: Namespace, kubelet: Kubelet
+) -> None:
+    for _ in range(2):
+        apply(namespace, "reborn", models=MODELS[:1], template__candidates=CANDIDATES[1:])
+        looked(namespace, kubelet, "reborn", {"bert": "a" * 16})
+        concluded(namespace, "reborn", count=1)
+        namespace.wait("Complete", "sweep/reborn")
+        assert status(namespace, "reborn")["counts"] == {"cells": 1, "passed": 1}
+        # Nothing collects garbage here: all that it had is there when the next one comes.
+        namespace("delete", "sweep", "reborn")
+    assert len(namespace.items("accuracyaudits")) == 2
+
+
 def test_suspending_holds_its_audits_and_resuming_goes_on(
     operator: Operator, namespace: Namespace, kubelet: Kubelet
 ) -> None:

@@ -54,7 +54,7 @@ def audit_manifest(sweep: Sweep, spec: SweepSpec, ask: Ask, wish: Wish) -> Manif
     if sweep.queue:
         labels[LABEL_QUEUE] = sweep.queue
     metadata = {
-        "name": audit_name(sweep.name, ask, made),
+        "name": audit_name(sweep, ask, made),
         "namespace": sweep.namespace,
         "labels": labels,
         "annotations": {ANNOTATION_CELLS: compact(to_wire(made)).decode()},
@@ -63,14 +63,15 @@ def audit_manifest(sweep: Sweep, spec: SweepSpec, ask: Ask, wish: Wish) -> Manif
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": wire}
 
 
-def audit_name(sweep: str, ask: Ask, made: MadeFor) -> str:
-    """Name of an audit: readable, unique by what it is made for, at most 63 characters.
+def audit_name(sweep: Sweep, ask: Ask, made: MadeFor) -> str:
+    """Name of an audit: readable, unique by what it is made for and by whom, at most 63 characters.
 
-    The run counts too: an audit of the same cells that failed without an answer is another one's predecessor.
+    The run counts too: an audit of the same cells that failed without an answer is another one's predecessor. So does
+    the sweep's UID: what a deleted sweep of the same name has left is none of this one's.
     """
-    text = json.dumps(to_wire(made), sort_keys=True)
+    text = json.dumps({**to_wire(made), "sweep": sweep.uid}, sort_keys=True)
     digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
-    parts = (_cut(sweep, 24), _cut(ask.model.name.rsplit("/", 1)[-1], 24), digest)
+    parts = (_cut(sweep.name, 24), _cut(ask.model.name.rsplit("/", 1)[-1], 24), digest)
     return "-".join(part for part in parts if part)
 
 

@@ -86,7 +86,8 @@ def task_of(sweep: Sweep, spec: SweepSpec, run: str, page: int, after: str) -> T
         kind=RESOLVE,
         key="models" if page == 0 else f"models-{page + 1}",
         audit=f"{sweep.namespace}/{sweep.name}",
-        run=f"{run}-{meaning(spec, after)[:6]}",
+        # A Job that a deleted sweep of the same name has left is none of this one's.
+        run=f"{run}-{meaning(spec, f'{sweep.uid}{after}')[:6]}",
         output=f"{artifacts.rstrip('/')}/{sweep.namespace}/{sweep.name}/{run}",
         cache=cache_folder(artifacts),
         spec=AuditSpec(model=ModelRef(uri=spec.model_prefix.uri if spec.model_prefix else few[0].uri), **template),

@@ -1,7 +1,7 @@
 """What the operator knows of one sweep at one moment: itself, its audits, and the Jobs that look at its models.
 
-An audit answers for a cell only where the sweep owns it, by UID, and its spec still is the one it was made with: the
-annotation that names its cells holds a digest of that spec too.
+An audit answers for a cell only where the sweep owns it, by UID, and its spec still is the one it was made with: it was
+never changed, or what it means has the digest that stands in the annotation which names its cells.
 """
 
 from __future__ import annotations
@@ -187,8 +187,8 @@ def own_audits(seen: Seen) -> tuple[SweepAudit, ...]:
 
 
 def spec_digest(spec: Raw) -> str:
-    """Digest of what a raw spec of an audit means."""
-    meant = {key: value for key, value in spec.items() if key not in OPERATIONAL}
+    """Digest of what a raw spec of an audit means; 1.0 is 1, for an API server writes numbers in its own way."""
+    meant = _plain({key: value for key, value in spec.items() if key not in OPERATIONAL})
     text = json.dumps(meant, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
 
@@ -200,7 +200,16 @@ def _made(meta: Raw, spec: Raw) -> MadeFor | None:
         made = MadeFor.model_validate_json(text)
     except ValidationError:
         return None
-    return made if made.spec == spec_digest(spec) else None
+    # The first generation is as the API server took it, where admission may have added something of its own.
+    return made if meta.get("generation", 1) == 1 or made.spec == spec_digest(spec) else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _answer(entry: Mapping[str, Any]) -> Answer:
