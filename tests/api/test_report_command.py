@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from assay_api.names import ANNOTATION_CELLS
 from assay_api.report import Report
 from assay_runner.report import render_html
 from tests.cli.audits import Ended, assay
@@ -17,6 +18,7 @@ from tests.lab.apiserver import ApiServer
 from tests.lab.s3 import REGION, S3Server
 from tests.lab.toolchain import kubectl
 from tests.unit.api.audits import audit
+from tests.unit.api.sweeps import sweep
 from tests.unit.report import samples
 
 CRD = Path(__file__).resolve().parents[2] / "crds" / "accuracyaudits.yaml"
@@ -262,3 +264,37 @@ def test_s3_that_refuses_or_cannot_be_reached(
     keys(s3, monkeypatch)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     assert HINT in said(69)
+
+
+def test_a_sweep_s_page_is_made_of_its_audits(cluster: Cluster, tmp_path: Path, capsys: Capture) -> None:
+    crd = CRD.with_name("accuracysweeps.yaml")
+    cluster.server.kubectl("apply", "-f", str(crd))
+    cluster.server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
+    cluster.server.kubectl.apply(sweep() | {"metadata": {"name": "nightly", "namespace": cluster.namespace}})
+    here = ("-n", cluster.namespace, "--sweep", "--no-open")
+    page = tmp_path / "page.html"
+    assert assay(capsys, "report", "nightly", *here, "--out", str(page)).code == 0
+    assert "No cell yet" in page.read_text()
+    found = cluster.server.kubectl.json("get", "sweep", "nightly", "-n", cluster.namespace)
+    made = {ANNOTATION_CELLS: json.dumps({"place": "bert", "cells": {"fp16": "0" * 16}})}
+    owner = {"apiVersion": "assay.dev/v1alpha1", "kind": "AccuracySweep", "name": "nightly"}
+    meta = {"name": "nightly-bert", "namespace": cluster.namespace, "labels": {"assay.dev/sweep": "nightly"}}
+    owners = [{**owner, "uid": found["metadata"]["uid"], "controller": True}]
+    cluster.server.kubectl.apply(audit() | {"metadata": {**meta, "annotations": made, "ownerReferences": owners}})
+    worst = {"check": "finite", "node": "/layer/Mul", "message": "/layer/Mul overflows"}
+    entry = {"name": "fp16", "state": "Finished", "verdict": "Failed", "worst": worst}
+    patch = json.dumps({"status": {"observedGeneration": 1, "candidates": [entry]}})
+    where = ("-n", cluster.namespace, "--subresource=status", "--type=merge", "--patch", patch)
+    cluster.server.kubectl("patch", "audit", "nightly-bert", *where)
+    ended = assay(capsys, "report", "nightly", *here, "--out", str(page))
+    assert (ended.code, ended.out) == (0, f"{page}\n")
+    assert "finite at /layer/Mul" in page.read_text()
+    assert f"assay report nightly-bert -n {cluster.namespace}" in page.read_text()
+
+
+def test_no_such_sweep_is_told_as_one(cluster: Cluster, capsys: Capture) -> None:
+    said = refused(assay(capsys, "report", "nobody", "--sweep", "-n", cluster.namespace), 64)
+    assert f"sweep nobody in namespace {cluster.namespace} does not exist: see `kubectl get sweeps" in said
+    assert "'../x' is no name of a sweep" in refused(assay(capsys, "report", "../x", "--sweep"), 64)
+    said = refused(assay(capsys, "report", "nobody", "--sweep", "--candidate", "x"), 64)
+    assert "leave out --sweep" in said

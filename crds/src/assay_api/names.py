@@ -6,6 +6,7 @@ in one file so that a change to one is seen for what it is.
 
 from __future__ import annotations
 
+import hashlib
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -64,6 +65,13 @@ STATUS_BYTES: Final = 16 * 1024
 REPORT_JSON: Final = "report.json"
 REPORT_HTML: Final = "report.html"
 REPORT_JUNIT: Final = "junit.xml"
+
+
+def label_value(name: str) -> str:
+    """A name as a label's value: itself, or cut and made unique where it is longer than 63 characters."""
+    if len(name) <= 63:
+        return name
+    return f"{name[:50].rstrip('-.')}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 class Condition(StrEnum):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import NamedTuple
+
+from assay_api.names import label_value
+
+__all__ = ["Group", "Key", "label_value"]
 
 
 class Key(NamedTuple):
@@ -28,10 +31,3 @@ class Group(NamedTuple):
     kind: str
     namespace: str
     label: str
-
-
-def label_value(name: str) -> str:
-    """The name as a label's value: itself, or cut and made unique where it is longer than 63 characters."""
-    if len(name) <= 63:
-        return name
-    return f"{name[:50].rstrip('-.')}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"

@@ -179,7 +179,8 @@ def _report(commands: argparse._SubParsersAction[_Parser]) -> None:
         "the page with your AWS environment; AWS_ENDPOINT_URL_S3 takes the place of the audit's endpoint. "
         "Ends with 0 whatever the verdict is.",
     )
-    report.add_argument("name", metavar="NAME", help="name of the audit")
+    report.add_argument("name", metavar="NAME", help="name of the audit, or of the sweep")
+    report.add_argument("--sweep", action="store_true", help="the page of a sweep: a map of its models and targets")
     report.add_argument("-n", "--namespace", metavar="NAMESPACE", help="its namespace (default: the context's)")
     report.add_argument("--candidate", metavar="CANDIDATE", help="the page of one candidate, not the audit's")
     report.add_argument("--out", metavar="FILE", help="write the page there (default: a new temporary folder)")

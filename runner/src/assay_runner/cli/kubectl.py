@@ -13,10 +13,11 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any, Final
 
-from assay_api.names import GROUP, PLURAL
+from assay_api.names import GROUP, LABEL_SWEEP, PLURAL, SWEEP_PLURAL, label_value
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
 
 SECONDS: Final = 60
+_PLURALS: Final = {"audit": PLURAL, "sweep": SWEEP_PLURAL}
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -28,15 +29,17 @@ class Place:
         name: its name.
         namespace: its namespace; None for the one of the context.
         context: context of the kubeconfig; None for the current one.
+        word: what it is, as kubectl calls one.
     """
 
     name: str
     namespace: str | None = None
     context: str | None = None
+    word: str = "audit"
 
     def __str__(self) -> str:
         """As a sentence names it."""
-        return f"audit {self.name}{f' in namespace {self.namespace}' if self.namespace else ''}"
+        return f"{self.word} {self.name}{f' in namespace {self.namespace}' if self.namespace else ''}"
 
     @property
     def options(self) -> list[str]:
@@ -52,10 +55,36 @@ def read_audit(place: Place) -> dict[str, Any]:
         InvalidInput: there is no such audit, or the user may not read it.
         Unavailable: kubectl or the cluster is not there.
     """
-    for what, text in (("an audit", place.name), ("a namespace", place.namespace)):
+    return _parsed(place, asked(place, f"{PLURAL}.{GROUP}", place.name), "metadata")
+
+
+def read_sweep(place: Place) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A sweep and its audits as the API server has them.
+
+    Raises:
+        InvalidInput: there is no such sweep, or the user may not read it.
+        Unavailable: kubectl or the cluster is not there.
+    """
+    sweep = _parsed(place, asked(place, f"{SWEEP_PLURAL}.{GROUP}", place.name), "metadata")
+    audits = asked(place, f"{PLURAL}.{GROUP}", f"--selector={LABEL_SWEEP}={label_value(place.name)}")
+    items = _parsed(place, audits, "items")["items"]
+    return sweep, [item for item in items if isinstance(item, dict)]
+
+
+def asked(place: Place, *what: str) -> bytes:
+    """What `kubectl get` prints as JSON.
+
+    Raises:
+        InvalidInput: there is no such object, or the user may not read it.
+        Unavailable: kubectl or the cluster is not there.
+    """
+    for which, text in (
+        (f"a{'n' if place.word[0] == 'a' else ''} {place.word}", place.name),
+        ("a namespace", place.namespace),
+    ):
         if text is not None and not _NAME.fullmatch(text):
-            raise InvalidInput(f"{text!r} is no name of {what}: use lower-case letters, digits, dashes and dots")
-    words = ["kubectl", "get", f"{PLURAL}.{GROUP}", place.name, "--output=json", f"--request-timeout={SECONDS // 2}s"]
+            raise InvalidInput(f"{text!r} is no name of {which}: use lower-case letters, digits, dashes and dots")
+    words = ["kubectl", "get", *what, "--output=json", f"--request-timeout={SECONDS // 2}s"]
     try:
         done = subprocess.run(
             [*words, *place.options],
@@ -78,15 +107,15 @@ def read_audit(place: Place) -> dict[str, Any]:
         ) from None
     if done.returncode:
         raise _failure(place, done.stderr.decode("utf-8", "replace"))
-    return _parsed(place, done.stdout)
+    return done.stdout
 
 
-def _parsed(place: Place, content: bytes) -> dict[str, Any]:
+def _parsed(place: Place, content: bytes, part: str) -> dict[str, Any]:
     try:
         found = json.loads(content)
     except ValueError:
         found = None
-    if not isinstance(found, dict) or not isinstance(found.get("metadata"), dict):
+    if not isinstance(found, dict) or not isinstance(found.get(part), dict | list):
         raise Unavailable(f"kubectl did not print {place} as JSON: check that `kubectl` is kubectl")
     return found
 
@@ -96,12 +125,16 @@ def _failure(place: Place, told: str) -> AuditError:
     where = f" of context {place.context}" if place.context else ""
     if "doesn't have a resource type" in told or "could not find the requested resource" in told:
         return InvalidInput(
-            f"the cluster{where} does not know audits: choose the cluster that Assay is installed in (--context)"
+            f"the cluster{where} does not know {place.word}s: choose the cluster that Assay is installed in (--context)"
         )
     if "(NotFound)" in told:
-        return InvalidInput(f"{place} does not exist: see `kubectl get audits --all-namespaces` and give -n NAMESPACE")
+        return InvalidInput(
+            f"{place} does not exist: see `kubectl get {place.word}s --all-namespaces` and give -n NAMESPACE"
+        )
     if "(Forbidden)" in told:
-        return InvalidInput(f"the cluster{where} does not allow you to read {place}: ask for `get` on {PLURAL}.{GROUP}")
+        return InvalidInput(
+            f"the cluster{where} does not allow you to read {place}: ask for `get` on {_PLURALS[place.word]}.{GROUP}"
+        )
     if "(Unauthorized)" in told or "must be logged in" in told:
         return InvalidInput(f"the cluster{where} does not accept the credentials of your kubeconfig: log in again")
     if place.context and "context" in told and ("does not exist" in told or "was not found" in told):

@@ -28,7 +28,7 @@ from assay_runner.cli.kubectl import Place, read_audit
 from assay_runner.cli.places import absolute
 from assay_runner.errors import AuditError, InvalidInput, NotYet, Unavailable, Unreachable
 from assay_runner.stores import beside, open_store
-from assay_runner.stores.files import disk_error
+from assay_runner.stores.files import disk_error, whole_file
 
 if TYPE_CHECKING:
     from assay_runner.stores import Store
@@ -39,7 +39,9 @@ ENV_ENDPOINT: Final = "AWS_ENDPOINT_URL_S3"
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Fetch the page, print its path and open it."""
+    """Fetch the page, or make that of a sweep, print its path and open it."""
+    if arguments.sweep:
+        return _sweep(arguments)
     place = Place(arguments.name, arguments.namespace, arguments.context)
     audit = read_audit(place)
     status = _mapping(audit.get("status"))
@@ -50,6 +52,23 @@ def command(arguments: argparse.Namespace) -> int:
         _fetch(store, page, target, place)
     if not arguments.out and not arguments.candidate:
         _fetch_candidates(store, page, status, target.parent)
+    return _shown(target, arguments)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from assay_runner.cli.sweep_report import page_of_sweep
+
+    if arguments.candidate:
+        raise InvalidInput("--candidate is of an audit, whose name its sweep's page tells: leave out --sweep")
+    place = Place(arguments.name, arguments.namespace, arguments.context, "sweep")
+    page = page_of_sweep(place)
+    with _target(arguments.out, place) as target, whole_file(target, len(page)) as file:
+        file.write(page)
+    return _shown(target, arguments)
+
+
+def _shown(target: Path, arguments: argparse.Namespace) -> int:
+    """Open the page where that is asked for and possible, and tell where it is."""
     if not arguments.no_open and not _opened(target):
         say("there is no display here, so open the page yourself:")
     print(target, flush=True)

@@ -22,7 +22,15 @@ _COLOURS = {Verdict.PASSED: "#0b6b3a", Verdict.FAILED: "#b3121d", Verdict.INCONC
 _STYLES = ("style.css", "charts.css", "media.css")
 
 
-def framed(title: Html, verdict: Verdict, links: Html, main: Html, data: Html, scripts: Sequence[str] = ()) -> bytes:
+def framed(
+    title: Html,
+    verdict: Verdict,
+    links: Html,
+    main: Html,
+    data: Html,
+    scripts: Sequence[str] = (),
+    source: str = "report.json",
+) -> bytes:
     """A whole page in UTF-8.
 
     Args:
@@ -32,6 +40,7 @@ def framed(title: Html, verdict: Verdict, links: Html, main: Html, data: Html, s
         main: what it shows.
         data: what its scripts read.
         scripts: names of the package's files that run in it.
+        source: what else all of it stands in.
     """
     style, script = "".join(map(_source, _STYLES)), "".join(map(_source, scripts))
     page = Template(_source("page.html")).substitute(
@@ -44,6 +53,7 @@ def framed(title: Html, verdict: Verdict, links: Html, main: Html, data: Html, s
         main=main,
         report=data,
         script=script,
+        source=source,
     )
     return page.encode("utf-8", "backslashreplace")
 

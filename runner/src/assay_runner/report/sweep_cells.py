@@ -1,0 +1,165 @@
+"""The cells of a sweep as its audits tell of them: the newest answer of each place, and what was said before.
+
+Read from resources as the API server has them, in which anything may be missing; whatever cannot be read is left out
+and counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from assay_api.names import ANNOTATION_CELLS
+from assay_api.report import Verdict
+
+UNJUDGED: Final = "no answer"
+Raw = Mapping[str, Any]
+
+
+class Column(NamedTuple):
+    """What a column of the map is about; `image` is empty where the sweep has one."""
+
+    candidate: str
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CellShown:
+    """One cell.
+
+    Attributes:
+        model: name of the model.
+        column: its candidate, with the GPU product, and image.
+        verdict: its verdict; None: it has none.
+        regressed: it failed, and passed when it was audited before.
+        message: its worst figure, or why there is none.
+        cause: what failed and where it starts, for cells to be grouped by.
+        audit: its audit.
+        going: its audit has not ended.
+    """
+
+    model: str
+    column: Column
+    verdict: Verdict | None
+    regressed: bool
+    message: str
+    cause: str
+    audit: str
+    going: bool = False
+
+
+@dataclass(frozen=True)
+class SweepShown:
+    """All that a page tells of a sweep.
+
+    Attributes:
+        name: `namespace/name`.
+        run: name of the run.
+        cells: the cells, by model and column.
+        unread: audits that could not be read.
+        status: the sweep's status.
+    """
+
+    name: str
+    run: str
+    cells: tuple[CellShown, ...]
+    unread: int
+    status: Raw
+
+    @property
+    def models(self) -> list[str]:
+        """Every model, by name."""
+        return sorted({cell.model for cell in self.cells})
+
+    @property
+    def columns(self) -> list[Column]:
+        """Every column, in its order."""
+        return sorted({cell.column for cell in self.cells})
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst cell's; a cell without one makes it Inconclusive at best."""
+        verdicts = {cell.verdict for cell in self.cells}
+        if Verdict.FAILED in verdicts:
+            return Verdict.FAILED
+        return Verdict.PASSED if verdicts == {Verdict.PASSED} else Verdict.INCONCLUSIVE
+
+    def by_cause(self) -> list[tuple[str, list[CellShown]]]:
+        """Cells that did not pass by their cause: causes of regressions first, then those of most cells."""
+        groups: dict[str, list[CellShown]] = {}
+        for cell in self.cells:
+            if cell.verdict is not Verdict.PASSED and not cell.going:
+                groups.setdefault(cell.cause, []).append(cell)
+        return sorted(groups.items(), key=lambda item: (-sum(c.regressed for c in item[1]), -len(item[1]), item[0]))
+
+
+def sweep_shown(sweep: Raw, audits: Iterable[Raw]) -> SweepShown:
+    """What a sweep and its audits tell."""
+    meta = _mapping(sweep.get("metadata"))
+    places: dict[tuple[str, Column], list[tuple[Raw, Raw]]] = {}
+    unread = 0
+    newest_first = sorted(audits, key=_made_at, reverse=True)
+    for audit in newest_first:
+        found = _said(audit, str(meta.get("uid", "")))
+        unread += found is None
+        for place, entry in (found or {}).items():
+            places.setdefault(place, []).append((audit, entry))
+    cells = tuple(_cell(place, said) for place, said in sorted(places.items()))
+    status = _mapping(sweep.get("status"))
+    name = f"{meta.get('namespace', 'default')}/{meta.get('name', '')}"
+    return SweepShown(name, str(status.get("run") or ""), cells, unread, status)
+
+
+def _said(audit: Raw, uid: str) -> dict[tuple[str, Column], Raw] | None:
+    """What an audit says of its cells; None where it cannot be read, or is another sweep's."""
+    meta = _mapping(audit.get("metadata"))
+    owners = [_mapping(owner) for owner in meta.get("ownerReferences") or ()]
+    try:
+        made = json.loads(_mapping(meta.get("annotations")).get(ANNOTATION_CELLS, ""))
+        place, keys = str(made["place"]), list(made["cells"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    if not any(owner.get("uid") == uid for owner in owners):
+        return None
+    model, _, image = place.partition("\n")
+    entries = {
+        entry.get("name"): entry for entry in map(_mapping, _mapping(audit.get("status")).get("candidates") or ())
+    }
+    return {(model, Column(str(key), image)): entries.get(key, {}) for key in keys}
+
+
+def _cell(place: tuple[str, Column], said: Sequence[tuple[Raw, Raw]]) -> CellShown:
+    (audit, entry), *earlier = said
+    verdict = _verdict(entry)
+    before = next((old for _, past in earlier if (old := _verdict(past))), None)
+    worst, status = _mapping(entry.get("worst")), _mapping(audit.get("status"))
+    ended = next((c for c in map(_mapping, status.get("conditions") or ()) if c.get("type") == "Complete"), {})
+    going = ended.get("status") != "True"
+    message = str(worst.get("message") or entry.get("message") or (ended.get("message") if not going else "") or "")
+    name = str(_mapping(audit.get("metadata")).get("name", ""))
+    regressed = verdict is Verdict.FAILED and before is Verdict.PASSED
+    return CellShown(*place, verdict, regressed, message, _cause(worst, message), name, going and verdict is None)
+
+
+def _cause(worst: Raw, message: str) -> str:
+    """What failed and where, as far as that is told; else the words that were said, without figures' digits."""
+    where = worst.get("node") or worst.get("tensor")
+    if worst.get("check"):
+        return f"{worst['check']}{f' at {where}' if where else ''}"
+    return message.split(":", 1)[0][:80] or UNJUDGED
+
+
+def _verdict(entry: Raw) -> Verdict | None:
+    told = entry.get("verdict")
+    return Verdict(told) if told in tuple(Verdict) else None
+
+
+def _made_at(audit: Raw) -> tuple[str, str]:
+    meta = _mapping(audit.get("metadata"))
+    return str(meta.get("creationTimestamp", "")), str(meta.get("name", ""))
+
+
+def _mapping(value: Any) -> Raw:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,173 @@
+"""The page of a sweep: a map of models and targets, what did not pass by its cause, the last runs.
+
+Ten thousand cells are one table without a script: a cell is a few bytes, and what did not pass is told once, below.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from assay_api.report import Verdict
+from assay_runner.report.frame import framed
+from assay_runner.report.markup import Html, badge, data_block, el, icon, join, tone
+from assay_runner.report.sweep_cells import UNJUDGED, CellShown, Column, SweepShown
+
+MOST_LISTED: Final = 200
+"""Cells of one cause that are listed; all of them are in the map."""
+_PARTS: Final = (("map", "Map"), ("causes", "What did not pass"), ("runs", "Runs"))
+_HEADS: Final = ("Model", "Candidate", "Image", "Verdict", "What was found", "Its page")
+_TITLES: Final = {Verdict.FAILED: "Failed", Verdict.INCONCLUSIVE: "Inconclusive", Verdict.PASSED: "Passed"}
+_MARKS: Final = {Verdict.PASSED: "✓", Verdict.FAILED: "✕", Verdict.INCONCLUSIVE: "?", None: "–"}
+
+
+def render_sweep(sweep: SweepShown) -> bytes:
+    """A sweep as one self-contained HTML page in UTF-8."""
+    return framed(
+        title=join([f"{_TITLES[sweep.verdict]}: {sweep.name} · Assay"]),
+        verdict=sweep.verdict,
+        links=join(el("a", {"href": f"#{target}"}, text) for target, text in _PARTS),
+        main=join([_hero(sweep), _map(sweep), _causes(sweep), _runs(sweep)]),
+        data=data_block({}),
+        source="the statuses of the sweep and its audits",
+    )
+
+
+def _hero(sweep: SweepShown) -> Html:
+    tally = Counter(cell.verdict for cell in sweep.cells)
+    regressed = sum(cell.regressed for cell in sweep.cells)
+    told = [f"{tally[verdict]} {verdict.lower()}" for verdict in _TITLES if tally[verdict]]
+    told += [f"{tally[None]} without an answer"] if tally[None] else []
+    lines = [f"{', '.join(told) or 'No cell yet'} of {len(sweep.cells)} cells; {regressed} regressed."]
+    lines += [f"Run {sweep.run}."] if sweep.run else []
+    lines += [f"Next run: {sweep.status['nextScheduleTime']}."] if sweep.status.get("nextScheduleTime") else []
+    if sweep.unread:
+        lines.append(f"{sweep.unread} audits with the sweep's label are not its own, or cannot be read: left out.")
+    return el(
+        "section",
+        {"class": f"hero {tone(sweep.verdict)}", "aria-label": "Verdict"},
+        el("p", {"class": "audit"}, f"{sweep.name}, a sweep"),
+        el("h1", None, icon(sweep.verdict), el("span", None, _TITLES[sweep.verdict])),
+        [el("p", None, line) for line in lines],
+    )
+
+
+def _map(sweep: SweepShown) -> Html:
+    columns, anchors = sweep.columns, _anchors(sweep)
+    by_place = {(cell.model, cell.column): cell for cell in sweep.cells}
+    heads = [el("th", {"scope": "col"}, "Model"), *(el("th", {"scope": "col"}, *_head(column)) for column in columns)]
+    rows = [
+        el(
+            "tr",
+            None,
+            el("th", {"scope": "row"}, model),
+            [_square(by_place.get((model, column)), anchors) for column in columns],
+        )
+        for model in sweep.models
+    ]
+    region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Map of models and targets"}
+    keys = "✓ passed, ✕ failed, ? inconclusive, – no answer, … being audited; ! marks what passed before"
+    caption = el("caption", {"class": "unseen"}, "Verdicts by model and target")
+    table = el("table", {"class": "heat"}, caption, el("thead", None, el("tr", None, heads)), el("tbody", None, rows))
+    return el(
+        "section",
+        {"aria-labelledby": "map"},
+        el("h2", {"id": "map"}, "Map"),
+        el("p", {"class": "quiet"}, keys),
+        el("div", region, table),
+    )
+
+
+def _head(column: Column) -> Iterator[Html | str]:
+    name, _, product = column.candidate.partition("@")
+    yield name
+    yield from (el("small", None, part) for part in (product, column.image) if part)
+
+
+def _square(cell: CellShown | None, anchors: Mapping[str, str]) -> Html:
+    if cell is None:
+        return el("td", None)
+    mark = "…" if cell.going else _MARKS[cell.verdict] + ("!" if cell.regressed else "")
+    shown = tone(cell.verdict) if cell.verdict else "unjudged"
+    if cell.verdict is Verdict.PASSED or cell.going:
+        return el("td", {"class": shown}, mark)
+    return el("td", {"class": shown}, el("a", {"href": f"#{anchors[cell.cause]}", "title": cell.message[:300]}, mark))
+
+
+def _anchors(sweep: SweepShown) -> dict[str, str]:
+    return {cause: f"cause-{number}" for number, (cause, _) in enumerate(sweep.by_cause(), 1)}
+
+
+def _causes(sweep: SweepShown) -> Html:
+    groups, anchors = sweep.by_cause(), _anchors(sweep)
+    namespace = sweep.name.partition("/")[0]
+    return el(
+        "section",
+        {"aria-labelledby": "causes"},
+        el("h2", {"id": "causes"}, "What did not pass"),
+        [_cause(cause, cells, anchors[cause], namespace) for cause, cells in groups]
+        or el("p", {"class": "quiet"}, "Nothing."),
+    )
+
+
+def _cause(cause: str, cells: list[CellShown], anchor: str, namespace: str) -> Html:
+    regressed = sum(cell.regressed for cell in cells)
+    models = len({cell.model for cell in cells})
+    count = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'} of {models} {'model' if models == 1 else 'models'}"
+    more = len(cells) - MOST_LISTED
+    listed = sorted(cells, key=lambda cell: (not cell.regressed, cell.model, cell.column))[:MOST_LISTED]
+    return el(
+        "details",
+        {"open": len(cells) <= 10},
+        el("summary", None, el("b", None, cause), f": {count}", f", {regressed} regressed" if regressed else ""),
+        # Inside, for a browser unfolds what a link leads into.
+        el(
+            "div",
+            {"id": anchor},
+            _table(f"Cells that did not pass: {cause}", _HEADS, [_row(c, namespace) for c in listed]),
+        ),
+        el("p", {"class": "quiet"}, f"{more} more are in the map.") if more > 0 else None,
+    )
+
+
+def _row(cell: CellShown, namespace: str) -> Html:
+    verdict: Html | str = badge(cell.verdict) if cell.verdict else UNJUDGED
+    tag = el("span", {"class": "tag"}, "regressed") if cell.regressed else None
+    page = el("code", None, f"assay report {cell.audit} -n {namespace}")
+    cells = (cell.model, cell.column.candidate, cell.column.image or "-", [verdict, tag], cell.message, page)
+    return el("tr", None, [el("td", None, each) for each in cells])
+
+
+def _runs(sweep: SweepShown) -> Html:
+    history = [run for run in sweep.status.get("history") or () if isinstance(run, Mapping)]
+    heads = ("Run", "Ended", "Verdict", "Cells", "Unchanged", "Failed", "Regressed", "GPU hours")
+    return el(
+        "section",
+        {"aria-labelledby": "runs"},
+        el("h2", {"id": "runs"}, "Runs"),
+        _table("The last runs", heads, [_run(run) for run in history])
+        if history
+        else el("p", {"class": "quiet"}, "None has ended."),
+    )
+
+
+def _run(run: Mapping[str, Any]) -> Html:
+    counts = run.get("counts") or {}
+    verdict = run.get("verdict")
+    cells = (
+        str(run.get("name", "")),
+        str(run.get("completionTime", "")),
+        badge(Verdict(verdict)) if verdict in tuple(Verdict) else "-",
+        *(str(counts.get(name, 0)) for name in ("cells", "unchanged", "failed", "regressed")),
+        f"{(run.get('gpuSeconds') or 0) / 3600:.2f}",
+    )
+    return el("tr", None, [el("td", None, cell) for cell in cells])
+
+
+def _table(title: str, heads: tuple[str, ...], rows: list[Html]) -> Html:
+    head = el("thead", None, el("tr", None, [el("th", {"scope": "col"}, text) for text in heads]))
+    region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": title}
+    return el(
+        "div", region, el("table", None, el("caption", {"class": "unseen"}, title), head, el("tbody", None, rows))
+    )

@@ -1,0 +1,65 @@
+"""Sweeps and their audits as the API server has them, for pages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from assay_api.names import ANNOTATION_CELLS
+
+Raw = dict[str, Any]
+UID = "sweep-uid"
+OVERFLOW: Raw = {"check": "finite", "node": "/layer/Mul", "tensor": "x", "message": "/layer/Mul overflows FP16."}
+DRIFT: Raw = {"check": "outputDrift", "tensor": "logits", "message": "snr=12 (limit 17) at logits"}
+
+
+def sweep(**status: Any) -> Raw:
+    counts = {"cells": 4, "passed": 3, "failed": 1, "unchanged": 2}
+    run = {"name": "20260302T0200Z", "startTime": "2026-03-02T02:00:00Z", "completionTime": "2026-03-02T04:00:00Z",
+           "verdict": "Failed", "counts": counts, "gpuSeconds": 5400}  # fmt: skip
+    told = {"run": "20260302T0200Z", "nextScheduleTime": "2026-03-03T02:00:00Z", "history": [run], **status}
+    return {"metadata": {"name": "nightly", "namespace": "ml", "uid": UID}, "status": told}
+
+
+def audit(
+    model: str, verdicts: dict[str, str | None], made: str = "2026-03-02", worst: Raw | None = None, image: str = "",
+    ended: bool = True, uid: str = UID,
+) -> Raw:  # fmt: skip
+    """An audit of a model with a verdict per candidate; None: it has none."""
+    place = f"{model}\n{image}" if image else model
+    cells = {ANNOTATION_CELLS: json.dumps({"place": place, "cells": dict.fromkeys(verdicts, "0" * 16)})}
+    entries = [
+        {"name": name, "state": "Finished", "message": f"{name} told",
+         **({"verdict": verdict} if verdict else {}), **({"worst": worst} if worst and verdict != "Passed" else {})}
+        for name, verdict in verdicts.items()
+    ]  # fmt: skip
+    conditions = [{"type": "Complete", "status": "True" if ended else "False", "message": "ended so"}]
+    meta = {"name": f"nightly-{model}-{made}", "creationTimestamp": f"{made}T00:00:00Z", "annotations": cells,
+            "ownerReferences": [{"kind": "AccuracySweep", "uid": uid}]}  # fmt: skip
+    return {"metadata": meta, "status": {"candidates": entries, "conditions": conditions}}
+
+
+def some() -> tuple[Raw, list[Raw]]:
+    """Two models on two products: one regressed, one that nobody could judge, one being audited."""
+    return sweep(), [
+        audit("bert", {"fp16@L4": "Passed", "int8@L4": "Passed"}, made="2026-03-01"),
+        audit("bert", {"fp16@L4": "Failed", "int8@L4": "Failed"}, worst=OVERFLOW),
+        audit("bert", {"fp16@H200": "Passed", "int8@H200": "Failed"}, worst=OVERFLOW),
+        audit("vit", {"fp16@L4": "Inconclusive", "int8@L4": "Failed"}, worst=DRIFT),
+        audit("vit", {"fp16@H200": None, "int8@H200": None}, ended=False),
+    ]
+
+
+def many(models: int = 500, candidates: int = 5) -> tuple[Raw, list[Raw]]:
+    """Ten thousand cells on four products, a tenth of which failed for three causes."""
+    audits = []
+    for number in range(models):
+        for product in ("A100", "H100", "H200", "L4"):
+            bad = number % 10 == 0
+            worst = {**OVERFLOW, "node": f"/layer.{number % 3}/Mul"}
+            verdicts: dict[str, str | None] = {
+                f"c{each}@{product}": "Failed" if bad else "Passed" for each in range(candidates)
+            }
+            audits.append(audit(f"family-{number % 7}/model-{number:04}", verdicts, worst=worst))
+            audits[-1]["metadata"]["name"] += f"-{product.lower()}"
+    return sweep(), audits

@@ -1,0 +1,72 @@
+"""What is read of a sweep and its audits for a page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from assay_api.report import Verdict
+from assay_runner.report.sweep_cells import CellShown, Column, SweepShown, sweep_shown
+from assay_runner.report.sweep_page import render_sweep
+from tests.unit.report.sweeps import DRIFT, OVERFLOW, audit, some, sweep
+
+
+def cells(shown: SweepShown) -> dict[str, CellShown]:
+    return {f"{cell.model}/{cell.column.candidate}": cell for cell in shown.cells}
+
+
+def test_the_newest_answer_counts_and_the_one_before_tells_what_regressed() -> None:
+    shown = sweep_shown(*some())
+    found = cells(shown)
+    assert len(found) == 8
+    assert (found["bert/fp16@L4"].verdict, found["bert/fp16@L4"].regressed) == (Verdict.FAILED, True)
+    assert (found["bert/int8@H200"].verdict, found["bert/int8@H200"].regressed) == (Verdict.FAILED, False)
+    assert (found["vit/fp16@H200"].verdict, found["vit/fp16@H200"].going) == (None, True)
+    assert (shown.verdict, shown.models, len(shown.columns)) == (Verdict.FAILED, ["bert", "vit"], 4)
+
+
+def test_what_did_not_pass_stands_together_by_its_cause_regressions_first() -> None:
+    groups = [(cause, len(found)) for cause, found in sweep_shown(*some()).by_cause()]
+    assert groups == [("finite at /layer/Mul", 3), ("outputDrift at logits", 2)]
+
+
+def test_an_audit_that_ended_without_a_verdict_says_why() -> None:
+    ended = audit("bert", {"fp16": None})
+    ended["status"]["candidates"] = []
+    (cell,) = sweep_shown(sweep(), [ended]).cells
+    assert (cell.verdict, cell.message, cell.going) == (None, "ended so", False)
+    assert sweep_shown(sweep(), [ended]).verdict is Verdict.INCONCLUSIVE
+
+
+def test_images_are_columns_of_their_own() -> None:
+    shown = sweep_shown(sweep(), [audit("bert", {"fp16": "Passed"}, image=i) for i in ("r:10", "r:11")])
+    assert shown.columns == [Column("fp16", "r:10"), Column("fp16", "r:11")]
+
+
+ODD: list[Any] = [
+    {}, {"metadata": {}}, {"metadata": {"annotations": {"assay.dev/cells": "{"}}},
+    {"metadata": {"annotations": {"assay.dev/cells": "[]"}}}, audit("bert", {"fp16": "Passed"}, uid="another"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_is_no_audit_of_it_is_left_out_and_told(odd: Any) -> None:
+    shown = sweep_shown(sweep(), [audit("vit", {"fp16": "Passed"}), odd])
+    assert (len(shown.cells), shown.unread) == (1, 1)
+    assert b"1 audits with the sweep" in render_sweep(shown)
+
+
+def test_a_sweep_without_anything_has_a_page() -> None:
+    page = render_sweep(sweep_shown({"metadata": {"name": "new", "namespace": "ml"}}, [])).decode()
+    assert "No cell yet" in page
+    assert "None has ended." in page
+
+
+def test_names_break_no_page() -> None:
+    evil = "</script><img src=x onerror=alert(1)>"
+    worst = {**OVERFLOW, "node": evil, "message": evil}
+    shown = sweep_shown(sweep(), [audit(evil, {evil: "Failed"}, worst=worst), audit("x", {"y": "Failed"}, worst=DRIFT)])
+    page = render_sweep(shown).decode()
+    assert "<img" not in page
+    assert "&lt;img" in page
