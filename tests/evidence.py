@@ -10,6 +10,7 @@ from assay_runner.checks import Check
 from assay_runner.evidence import (
     DetectionsFound,
     DetectionsWanted,
+    DigestWanted,
     EightBitReads,
     EightBitWanted,
     Evidence,
@@ -18,6 +19,7 @@ from assay_runner.evidence import (
     LabelRanks,
     LabelsWanted,
     Need,
+    OutputsDigest,
     OutputsFound,
     OutputsWanted,
     Ranges,
@@ -33,6 +35,7 @@ from assay_runner.evidence.reruns import ExtraOutput, Invariance, Repeats, Timin
 
 ASKED: Final[Mapping[type, type[Need[Any]]]] = {
     OutputsFound: OutputsWanted,
+    OutputsDigest: DigestWanted,
     LabelRanks: LabelsWanted,
     Scores: ScoresWanted,
     DetectionsFound: DetectionsWanted,

@@ -156,6 +156,16 @@ def test_earlier_audits_are_kept_as_far_as_asked(limit: int, kept: int) -> None:
     assert len(world.audits) == kept
 
 
+def test_an_answer_stays_until_the_next_one_is_there() -> None:
+    world = World.of(historyLimit=0)
+    world.run()
+    world.change(historyLimit=0, budget={"gpuHours": 0.1})
+    world.annotate(rerun="1")
+    assert world.run() == 0
+    assert condition(world, "Complete")["reason"] == "OverBudget"
+    assert len(world.audits) == AUDITS
+
+
 def test_audits_of_models_that_have_gone_go() -> None:
     world = World.of(models=None, modelPrefix={"uri": "s3://models/"})
     world.run()

@@ -89,7 +89,9 @@ def expand(
     return tuple(
         Cell(
             Place(model.name, candidate.name, product, image),
-            cell_key(meanings[at], model.inputs, _own(model, owns, at), product, driver, image),
+            cell_key(
+                meanings[at], f"{model.inputs}{model.sha256 or ''}", _own(model, owns, at), product, driver, image
+            ),
         )
         for model in models
         for image in images

@@ -85,6 +85,11 @@ class CandidateReport(Model):
     """Label metrics, for example {"top1": 0.97, "goldenTop1": 0.98}."""
     outputs: tuple[OutputEntry, ...] = ()
     """The outputs, each against golden's."""
+    outputs_digest: str | None = None
+    """SHA-256 of all outputs of all samples: equal ones are equal to the last bit. Absent where none was compared."""
+    hits: str | None = None
+    """Which samples' labels are the candidate's largest score: a bit each, the first sample in the highest bit of the
+    first byte, as base64. Absent without labels, and beyond a million samples."""
     layers: tuple[TensorEntry, ...] = ()
     """The tensors in topological order; empty where layers were not looked at."""
     layers_served: bool = True

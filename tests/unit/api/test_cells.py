@@ -46,6 +46,7 @@ ALL = [*FP16, *INT8, *CPU]
 NEW_DRIVER = (H200.model_copy(update={"driver": "580.2"}), L4)
 CHANGES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("the model, its data, the dataset or golden outputs", {"models": (found("bert", inputs="2" * 16),)}, ALL),
+    ("the digest asked for", {"models": (found("bert").model_copy(update={"sha256": "f" * 64}),)}, ALL),
     ("a calibration", {"models": (found("bert", own="2" * 16),)}, INT8),
     ("a candidate", {"template__candidates": candidates(fp16={"typing": "strong"})}, FP16),
     ("how one is calibrated", {"template__candidates": candidates(

@@ -162,7 +162,9 @@ def left_over(
         current = state.said.audit if state.said else None
         needed |= {current.uid} if current else set()
         said = answers.at(place_of(state.cell, several), state.cell.place.key)
-        needed |= {s.audit.uid for s in [s for s in said if s.audit is not current and not s.audit.active][:limit]}
+        earlier = [s.audit.uid for s in said if s.audit is not current and not s.audit.active]
+        # Where the new answer is still to come, the one before is all there is.
+        needed |= set(earlier[: limit if current else limit + 1])
     return [audit for audit in audits if audit.uid not in needed and not audit.deleting]
 
 

@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "plan": "assay_runner.cli.plan",
     "report": "assay_runner.cli.report",
     "diff": "assay_runner.cli.diff",
+    "baseline": "assay_runner.cli.baseline",
     "schema": "assay_runner.cli.schema",
     "tactics": "assay_runner.cli.tactics",
     "task": "assay_runner.cli.task",
@@ -105,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _report(commands)
     _diff(commands)
+    _baseline(commands)
     schema = commands.add_parser("schema", help="print the JSON schema of an audit or a sweep, or of report.json")
     schema.add_argument("what", nargs="?", choices=("audit", "sweep", "report"), default="audit", help="default audit")
     _tactics(commands)
@@ -205,6 +207,27 @@ def _diff(commands: argparse._SubParsersAction[_Parser]) -> None:
     diff.add_argument("--json", metavar="FILE", help="write it as JSON")
     diff.add_argument("-n", "--namespace", metavar="NS", help="namespace of audits (default: the context's)")
     diff.add_argument("--context", metavar="CTX", help="context of the kubeconfig (default: the current one)")
+
+
+def _baseline(commands: argparse._SubParsersAction[_Parser]) -> None:
+    baseline = commands.add_parser(
+        "baseline",
+        help="accept what a report says, and see what another is beside it",
+        description="accept makes a report's candidates the baseline of their model, dataset and GPU product; show "
+        "tells what a report's candidates are beside it: New, Unchanged, Changed, Improved, Regressed or Inconclusive. "
+        "show ends with 1 where one has regressed, 2 where one is new or cannot be told, else 0.",
+    )
+    what = baseline.add_subparsers(dest="what", metavar="accept|show", required=True, parser_class=_Parser)
+    for name, help_text in (("accept", "make it the baseline"), ("show", "hold it against the baseline")):
+        command = what.add_parser(name, help=help_text)
+        command.add_argument("report", metavar="REPORT", help="report.json, a folder or URI of one, or audit/NAME")
+        command.add_argument("--candidate", metavar="NAME", help="this candidate only (default: all)")
+        command.add_argument("--store", metavar="URI", help="in place of the artifacts of the report's spec")
+        command.add_argument("-n", "--namespace", metavar="NAMESPACE", help="of audit/NAME (default: the context's)")
+        command.add_argument("--context", metavar="CTX", help="context of the kubeconfig, for audit/NAME")
+        if name == "accept":
+            command.add_argument("--why", metavar="TEXT", required=True, help="why it is accepted")
+            command.add_argument("--who", metavar="NAME", help="who accepts it (default: your user name)")
 
 
 def _tactics(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -19,6 +19,7 @@ from assay_runner.evidence.layers import (
 )
 from assay_runner.evidence.needs import (
     DetectionsWanted,
+    DigestWanted,
     EightBitWanted,
     ExtraOutputWanted,
     InvarianceWanted,
@@ -31,7 +32,7 @@ from assay_runner.evidence.needs import (
     TensorsWanted,
     TimingWanted,
 )
-from assay_runner.evidence.outputs import LabelRanks, OutputDrifts, OutputsFound, Scores
+from assay_runner.evidence.outputs import LabelRanks, OutputDrifts, OutputsDigest, OutputsFound, Scores
 from assay_runner.evidence.ranges import Histogram, Ranges
 from assay_runner.evidence.shown import ShownTensors
 
@@ -40,6 +41,7 @@ __all__ = [
     "Cut",
     "DetectionsFound",
     "DetectionsWanted",
+    "DigestWanted",
     "EightBitReads",
     "EightBitWanted",
     "Ending",
@@ -63,6 +65,7 @@ __all__ = [
     "Layout",
     "Need",
     "OutputDrifts",
+    "OutputsDigest",
     "OutputsFound",
     "OutputsWanted",
     "Overflow",

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from assay_runner.evidence.detections import DetectionsFound, Layout
 from assay_runner.evidence.eight_bit import EightBitReads
-from assay_runner.evidence.outputs import LabelRanks, OutputsFound, Scores
+from assay_runner.evidence.outputs import LabelRanks, OutputsDigest, OutputsFound, Scores
 from assay_runner.evidence.ranges import Ranges
 from assay_runner.evidence.reruns import Condition, ExtraOutput, Invariance, Repeats, Timing
 from assay_runner.evidence.shown import ShownTensors
@@ -42,6 +42,11 @@ class OutputsWanted(Need[OutputsFound]):
     """
 
     top_k: int = 0
+
+
+@dataclass(frozen=True)
+class DigestWanted(Need[OutputsDigest]):
+    """The digest of what the candidate answered."""
 
 
 @dataclass(frozen=True)

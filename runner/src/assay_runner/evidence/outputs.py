@@ -15,6 +15,13 @@ from assay_runner.tensors import Floats, Site
 
 
 @dataclass(frozen=True)
+class OutputsDigest:
+    """SHA-256 of all outputs of all samples, in hexadecimal: equal ones are equal to the last bit."""
+
+    value: str
+
+
+@dataclass(frozen=True)
 class Resized:
     """Samples that hold another number of rows than golden's.
 

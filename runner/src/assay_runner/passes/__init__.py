@@ -9,6 +9,7 @@ from typing import Any
 
 from assay_runner.evidence import (
     DetectionsWanted,
+    DigestWanted,
     EightBitWanted,
     ExtraOutputWanted,
     InvarianceWanted,
@@ -22,6 +23,7 @@ from assay_runner.evidence import (
     TimingWanted,
 )
 from assay_runner.passes.detections import DetectionsPass
+from assay_runner.passes.digests import DigestPass
 from assay_runner.passes.eight_bit import EightBitPass
 from assay_runner.passes.labels import LabelsPass
 from assay_runner.passes.metrics import MetricsPass
@@ -33,6 +35,7 @@ from assay_runner.passes.tapped import TappedPass
 
 PASSES: dict[type[Need[Any]], type[Pass[Any]]] = {
     OutputsWanted: OutputsPass,
+    DigestWanted: DigestPass,
     LabelsWanted: LabelsPass,
     ScoresWanted: MetricsPass,
     DetectionsWanted: DetectionsPass,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from assay_api.report import CandidateReport, Finding, Verdict
 from assay_runner.backends.seams import Accounting
@@ -13,6 +13,8 @@ from assay_runner.checks.builds import builds_of, spoken
 from assay_runner.checks.check import inconclusive_if
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.errors import InvalidInput
+from assay_runner.evidence import DigestWanted, Need
+from assay_runner.passes import PASSES
 from assay_runner.passes.setting import Setting
 from assay_runner.trial.report import candidate_report
 from assay_runner.trial.split_layers import split_layers
@@ -39,7 +41,10 @@ def measure(setting: Setting, checks: Sequence[Check], doubt: str = "") -> Measu
         Unavailable: memory or the device gave out.
     """
     _check_outputs(checks, tuple(setting.subject.outputs))
-    wanted = [need for check in checks for need in check.needs]
+    wanted: list[Need[Any]] = [need for check in checks for need in check.needs]
+    if any(PASSES[type(need)].reads_outputs for need in wanted if type(need) in PASSES):
+        # What is run anyway: so that a later audit can tell that nothing has changed.
+        wanted.append(DigestWanted())
     asking = {need: tuple(check.name for check in checks if need in check.needs) for need in wanted}
     setting = replace(located(setting, wanted), askers=asking)
     backend, built = setting.subject.backend, setting.subject.built

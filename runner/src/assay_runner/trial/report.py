@@ -27,6 +27,7 @@ from assay_runner.checks.golden_floor import floor_figures
 from assay_runner.checks.latency import latency_of
 from assay_runner.evidence import (
     BatchTimes,
+    DigestWanted,
     EngineFacts,
     EngineLayer,
     Evidence,
@@ -43,11 +44,14 @@ from assay_runner.evidence import (
 )
 from assay_runner.evidence.ranges import TensorRange
 from assay_runner.evidence.reruns import Timing
+from assay_runner.statistics.bits import packed
 from assay_runner.statistics.quantiles import bad_end, worst_index
 
 SAME_DB = 80.0
 """Outputs that agree so well differ by the rounding of FP32 alone: values rounded once to the 11 bits of FP16 and TF32
 agree with what they were to 74 dB, to the 24 bits of FP32 to 152 dB, and sums in another order lie between."""
+MOST_HITS = 1_000_000
+"""Samples beyond which a report does not say of each whether it was right."""
 ORDER = {Verdict.FAILED: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASSED: 2}
 
 
@@ -65,7 +69,7 @@ def candidate_report(
     built, shown = subject.built, evidence.any(TensorsWanted)
     reproduction, outputs = shown.reproduction if shown else None, evidence.any(OutputsWanted)
     ordered = tuple(sorted(findings, key=lambda finding: ORDER[finding.verdict]))
-    timing, engine = evidence.any(TimingWanted), evidence.engine
+    timing, engine, digest = evidence.any(TimingWanted), evidence.engine, evidence.any(DigestWanted)
     report = CandidateReport(
         name=subject.key,
         verdict=worst(finding.verdict for finding in ordered),
@@ -79,6 +83,8 @@ def candidate_report(
         size=None if built.emulated else built.path.stat().st_size,
         memory=_memory(engine, timing),
         accuracy=accuracy(evidence),
+        outputs_digest=digest.value if digest else None,
+        hits=hits(evidence),
         outputs=tuple(_output(drifts, checks) for drifts in (outputs.drifts if outputs else ())),
         layers=_layers(evidence, shown),
         layers_served=not probe_disagrees(reproduction),
@@ -121,6 +127,14 @@ def accuracy(evidence: Evidence) -> dict[str, float]:
                 found[name] = float((ranks.candidate < k).mean())
                 found[f"golden{name.capitalize()}"] = float((ranks.golden < k).mean())
     return found
+
+
+def hits(evidence: Evidence) -> str | None:
+    """Which samples' labels the candidate names rightly, as `CandidateReport.hits` has them."""
+    ranks = next(iter(evidence.each(LabelsWanted)), None)
+    if ranks is None or ranks.classes < 2 or ranks.candidate.size > MOST_HITS:
+        return None
+    return packed(ranks.candidate < 1)
 
 
 def _output(drifts: OutputDrifts, checks: Iterable[Check]) -> OutputEntry:
