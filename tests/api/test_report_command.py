@@ -292,6 +292,30 @@ def test_a_sweep_s_page_is_made_of_its_audits(cluster: Cluster, tmp_path: Path, 
     assert f"assay report nightly-bert -n {cluster.namespace}" in page.read_text()
 
 
+def test_a_plan_is_priced_by_what_was_measured(cluster: Cluster, tmp_path: Path, capsys: Capture) -> None:
+    crd = CRD.with_name("accuracysweeps.yaml")
+    cluster.server.kubectl("apply", "-f", str(crd))
+    cluster.server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
+    meta = {"name": "priced", "namespace": cluster.namespace}
+    cluster.server.kubectl.apply(sweep() | {"metadata": meta})
+    file = tmp_path / "sweep.yaml"
+    file.write_text(json.dumps(sweep() | {"metadata": meta}))
+    ended = assay(capsys, "plan", "-f", str(file), "--measured")
+    assert (ended.code, "has held a GPU to its end yet: give --cell-seconds" in ended.err) == (64, True)
+    labels = {"assay.dev/sweep": "priced"}
+    for number, seconds in enumerate((200, 400, 4000)):
+        name = f"priced-{number}"
+        cluster.server.kubectl.apply(audit() | {"metadata": {**meta, "name": name, "labels": labels}})
+        # Two of its three candidates need a GPU.
+        entries = [{"name": "fp16", "state": "Finished", "gpuSeconds": seconds}]
+        patch = json.dumps({"status": {"observedGeneration": 1, "candidates": entries}})
+        where = ("-n", cluster.namespace, "--subresource=status", "--type=merge", "--patch", patch)
+        cluster.server.kubectl("patch", "audit", name, *where)
+    ended = assay(capsys, "plan", "-f", str(file), "--measured")
+    # Two models, two candidates on a GPU, two products.
+    assert "at 200 GPU seconds a cell: 0.444 GPU hours where every cell has changed" in ended.out
+
+
 def test_no_such_sweep_is_told_as_one(cluster: Cluster, capsys: Capture) -> None:
     said = refused(assay(capsys, "report", "nobody", "--sweep", "-n", cluster.namespace), 64)
     assert f"sweep nobody in namespace {cluster.namespace} does not exist: see `kubectl get sweeps" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from assay_operator.kinds import KINDS
 from assay_operator.process.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
@@ -13,7 +14,7 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
 def test_every_metric_is_listed() -> None:
     metrics = Metrics()
-    metrics.watch({"audit": lambda: ()}, lambda: (), lambda: 0.0)
+    metrics.watch({kind.custom.word: lambda: () for kind in KINDS}, lambda: (), lambda: 0.0)
     families = re.findall(r"^# TYPE (assay_\w+) (\w+)$", metrics.text().decode(), re.MULTILINE)
     made = {name for name, kind in families if not name.endswith("_created") or kind == "counter"}
     assert set(re.findall(r"^\| `(assay_\w+)", OPERATIONS, re.MULTILINE)) == made

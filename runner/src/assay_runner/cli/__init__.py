@@ -101,8 +101,14 @@ def parser() -> argparse.ArgumentParser:
     )
     _file(planned)
     _selection(planned)
-    planned.add_argument(
+    price = planned.add_mutually_exclusive_group()
+    price.add_argument(
         "--cell-seconds", metavar="SECONDS", type=_seconds, help="GPU seconds of a cell, to price a sweep by"
+    )
+    price.add_argument(
+        "--measured",
+        action="store_true",
+        help="price a sweep by the median of what its audits in the cluster of your kubeconfig took",
     )
     _report(commands)
     _diff(commands)

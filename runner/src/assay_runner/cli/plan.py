@@ -33,9 +33,10 @@ def command(arguments: argparse.Namespace) -> int:
     for written in read_resources(arguments.filename):
         if isinstance(written, AccuracySweep):
             # Time zones take a while to import, and an audit has none.
-            from assay_runner.cli.plan_sweep import sweep_lines
+            from assay_runner.cli.plan_sweep import measured_seconds, sweep_lines
 
-            print("\n".join(sweep_lines(written, arguments.cell_seconds, datetime.now(UTC))))
+            seconds = measured_seconds(written) if arguments.measured else arguments.cell_seconds
+            print("\n".join(sweep_lines(written, seconds, datetime.now(UTC))))
             continue
         audit = selected(written, arguments)
         audit = audit.model_copy(update={"spec": for_backend(audit.spec, arguments.backend)})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from statistics import median
+from typing import Any, Final
 
 from assay_api.cells import expand
 from assay_api.resolved import ModelFound
 from assay_api.schedule import due, run_name
 from assay_api.sweep import AccuracySweep, SweepSpec
 from assay_api.sweep_status import SweepTarget
+from assay_runner.cli.kubectl import Place, read_sweep
+from assay_runner.errors import InvalidInput
 
 NEXT_RUNS: Final = 3
 HOUR: Final = 3_600.0
@@ -38,6 +41,31 @@ def sweep_lines(sweep: AccuracySweep, cell_seconds: float | None, now: datetime)
     yield from _price(spec, on_gpus, cell_seconds, each)
     if spec.schedule:
         yield f"next runs, in UTC: {', '.join(_next_runs(spec, now)) or 'none'}"
+
+
+def measured_seconds(sweep: AccuracySweep) -> float:
+    """The median of GPU seconds that a cell of the sweep's audits in the cluster took.
+
+    Raises:
+        InvalidInput: there is no such sweep, or none of its audits has held a GPU to its end.
+        Unavailable: the cluster does not answer.
+    """
+    namespace = sweep.metadata.get("namespace")
+    place = Place(str(sweep.metadata["name"]), str(namespace) if namespace else None, None, "sweep")
+    _, audits = read_sweep(place)
+    found = [seconds for audit in audits if (seconds := _seconds_of(audit)) is not None]
+    if not found:
+        raise InvalidInput(f"no audit of {place} has held a GPU to its end yet: give --cell-seconds instead")
+    return median(found)
+
+
+def _seconds_of(audit: Mapping[str, Any]) -> float | None:
+    """GPU seconds of a cell of an audit; None where none was measured."""
+    status = audit.get("status") or {}
+    taken = [entry.get("gpuSeconds") for part in ("candidates", "repairs") for entry in status.get(part) or ()]
+    cells = sum(c.get("backend") == "tensorrt" for c in (audit.get("spec") or {}).get("candidates") or ())
+    total = sum(seconds for seconds in taken if isinstance(seconds, int))
+    return total / cells if total and cells else None
 
 
 def _cells(spec: SweepSpec, targets: tuple[SweepTarget, ...]) -> tuple[int, int]:
