@@ -162,3 +162,8 @@ class World:
         told = Resolved(models=tuple(left[:300]), more=len(left) > 300)
         result = TaskResult(task=job["metadata"]["labels"]["assay.dev/task"], resolved=told)
         self.results[job["metadata"]["uid"]] = result.model_dump_json(by_alias=True)
+
+
+def condition(world: World, kind: str) -> dict[str, Any]:
+    (one,) = [c for c in world.raw["status"]["conditions"] if c["type"] == kind]
+    return dict(one)
