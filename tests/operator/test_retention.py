@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.apiserver import ApiServer
+from tests.operator import sweeps
 from tests.operator.kubelet import Kubelet
 from tests.operator.lab import Namespace, Raw, running
 
@@ -57,4 +58,29 @@ def test_a_namespace_keeps_the_newest(
             end(namespace, kubelet, name)
         start(namespace, "running")
         namespace.until(lambda: names(namespace) == ["b", "c", "running"], "the oldest to go")
+        assert operator.metric('assay_audits_deleted_total{why="history"}') == 1
+
+
+def test_what_a_sweep_s_audits_have_answered_stays(
+    bare_api: ApiServer, namespace: Namespace, kubelet: Kubelet, folder: Path
+) -> None:
+    env = {"ASSAY_AUDITS_PER_NAMESPACE": "1", "ASSAY_RESYNC_SECONDS": "1", "ASSAY_NAMESPACES": namespace.name}
+    with running(bare_api, folder, **env) as operator:
+        sweeps.apply(namespace, "nightly")
+        sweeps.looked(namespace, kubelet, "nightly", {"bert": "1" * 16, "vit": "2" * 16})
+        namespace.until(lambda: len(names(namespace)) == 4, "the sweep's audits")
+        swept = names(namespace)
+        for name in ("a", "b"):
+            start(namespace, name)
+            end(namespace, kubelet, name)
+        namespace.until(lambda: set(swept) <= set(owners(namespace)), "their Jobs")
+        for name in swept:
+            end(namespace, kubelet, name)
+        namespace.until(lambda: "a" not in names(namespace), "the older audit of nobody's to go")
+        namespace.wait("Complete", "sweep/nightly")
+        passes = operator.metric("assay_operator_last_progress_timestamp_seconds")
+        namespace.until(
+            lambda: operator.metric("assay_operator_last_progress_timestamp_seconds") > passes + 3, "more listings"
+        )
+        assert names(namespace) == sorted([*swept, "b"])
         assert operator.metric('assay_audits_deleted_total{why="history"}') == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.apiserver import ApiServer
+from tests.operator import sweeps
 from tests.operator.kubelet import Kubelet, report
 from tests.operator.lab import Namespace, Operator, running
 
@@ -122,3 +123,23 @@ def test_a_new_leader_keeps_to_the_limit(
         namespace.until(lambda: all(HERE in said(namespace, name) for name in waiting), "all others to say so")
         assert running_jobs(namespace) == first
         assert len(namespace.items("jobs")) == 1
+
+
+def test_a_sweep_s_look_at_its_models_waits_for_its_turn_too(
+    limited: Operator, namespace: Namespace, kubelet: Kubelet
+) -> None:
+    namespace.apply_audit("first")
+    namespace.until(lambda: running_jobs(namespace) == ["first"], "the audit's Job")
+    sweeps.apply(namespace, "nightly", maxParallel=4)
+
+    def told() -> str:
+        conditions = sweeps.status(namespace, "nightly").get("conditions", ())
+        return next((c["message"] for c in conditions if c["type"] == "Ready"), "")
+
+    namespace.until(lambda: told() == f"models: {HERE}", "the sweep to say what it waits for")
+    assert len(namespace.items("jobs")) == 1
+    delete(namespace, "first")
+    sweeps.looked(namespace, kubelet, "nightly", {"bert": "1" * 16, "vit": "2" * 16})
+    namespace.until(lambda: len(namespace.items("accuracyaudits")) == 4, "audits, which are no tasks")
+    namespace.until(lambda: len(running_jobs(namespace)) == 1, "one task of one audit")
+    assert limited.metric("assay_tasks_waiting_for_turn") >= 1

@@ -124,8 +124,10 @@ def test_the_page_names_the_helm_that_the_lab_has() -> None:
     assert f"helm {at.partition('@v')[2]} and" in (ROOT / "docs" / "getting-started.md").read_text()
 
 
-def test_the_page_says_what_every_reason_means() -> None:
+def test_the_pages_say_what_every_reason_means() -> None:
+    """Those of audits, and those that only sweeps have."""
     table = section(ROOT / "docs" / "getting-started.md", "### When it does not go on")
+    table += section(ROOT / "docs" / "sweeps.md", "## When it does not go on")
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| ")]
     assert set(Reason) - {word for row in rows for word in re.findall(r"`(\w+)`", row)} == set()
 

@@ -82,6 +82,12 @@ class SweepSpec(Model):
             lambda s: not s.has("images") or not s.template.has("target") or not s.template.target.has("image"),
             "images takes the place of template.target.image: remove one of them",
         ),
+        Rule(
+            "!has(self.template.deleteSecondsAfterFinished)",
+            lambda s: not s.template.has("delete_seconds_after_finished"),
+            "a sweep's audits hold its answers, and historyLimit says how many stay: remove "
+            "template.deleteSecondsAfterFinished",
+        ),
     )
     template: AuditTemplate
     """The audit of each model: everything but the model. {model} in the URI of the dataset, of golden outputs, of a

@@ -114,3 +114,5 @@ class Deadlines(Model):
     """Each repair."""
     summary: int | None = Field(default=None, ge=1, le=31_536_000)
     """The summary."""
+    resolve: int | None = Field(default=None, ge=1, le=31_536_000)
+    """In a sweep's template, the looking at its models. An audit has no such task."""

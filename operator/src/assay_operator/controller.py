@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from assay_api.names import KIND
 from assay_operator.apply import Applier, ChildRefused
 from assay_operator.cluster.api import Api, ApiError
 from assay_operator.cluster.cache import Cache
@@ -137,7 +138,8 @@ class Controller:
             self._metrics.got_on()
             if healed:
                 log.warning("a listing brought what the watch had missed", extra={"objects": healed})
-            self._surplus = surplus(self.cache.parents(), self._settings.audits_per_namespace)
+            audits = self.cache.parents(KIND)
+            self._surplus = surplus(audits, self._settings.audits_per_namespace)
             for parent in self.cache.parents():
                 if not parent.complete or parent.key in self._surplus:
                     self.queue.add(parent.key)

@@ -21,6 +21,7 @@ from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.process.census import MOST_NAMESPACES, Standing
 from assay_operator.process.metrics import Metrics
 from assay_operator.process.outcomes import pod_end
+from assay_operator.sweeps.observed import Sweep
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 JOB = Job("digits-golden", "j1", "2", owner="u1", run="r", task="t", created=THEN, kind="golden")
@@ -207,3 +208,32 @@ def test_a_raw_status_of_any_kind_can_be_counted() -> None:
     status = {"startTime": "yesterday", "completionTime": "", "conditions": [{"type": "Ready"}]}
     found = Audit.of({"metadata": meta, "status": status})
     assert (found.since, found.until, found.reason) == (0.0, None, "")
+
+
+def nightly(version: int, *, ended: bool, schedule: bool) -> Sweep:
+    meta = {
+        "namespace": "team", "name": "nightly", "uid": "s", "resourceVersion": str(version),
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    conditions = [
+        {"type": "Complete", "status": str(ended), "reason": "Breached"},
+        {"type": "Ready", "status": "False", "reason": "Breached" if ended else "Running"},
+    ]
+    status = {"phase": "Stalled" if ended else "Running", "conditions": conditions}
+    status |= {"startTime": "2026-01-01T00:00:00Z", **({"completionTime": "2026-01-01T01:00:00Z"} if ended else {})}
+    spec = {"schedule": {"cron": "0 2 * * *"}} if schedule else {}
+    return Sweep.of({"metadata": meta, "spec": spec, "status": status})
+
+
+@pytest.mark.parametrize("schedule", [False, True])
+def test_a_sweep_s_run_is_none_of_an_audit_s_and_one_that_rests_is_not_on_its_way(schedule: bool) -> None:
+    seen, kind = Witnessed(), KINDS["AccuracySweep"]
+    for version, ended in ((1, False), (2, True)):
+        sweep = nightly(version, ended=ended, schedule=schedule)
+        seen.cache.put(Item(kind.resource, sweep.key.group, sweep, sweep.key))
+    assert not re.search(r"assay_runs_ended_total{[^}]*} [1-9]", seen.metrics.text().decode())
+    registry = CollectorRegistry()
+    registry.register(Standing("sweep", lambda: seen.cache.parents("AccuracySweep"), lambda: 2e9))
+    assert registry.get_sample_value("assay_oldest_sweep_seconds", {"phase": "Pending"}) == 0
+    labels = {"audit_namespace": "team", "phase": "Stalled", "reason": "Breached"}
+    assert registry.get_sample_value("assay_sweeps_by_reason", labels) == 1

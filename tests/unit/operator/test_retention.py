@@ -125,3 +125,25 @@ def test_the_oldest_of_a_namespace_are_too_many() -> None:
 def test_audits_that_ended_at_once_go_by_name() -> None:
     same = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
     assert surplus([done("b", same), done("a", same)], 1) == {Key("AccuracyAudit", "a", "a")}
+
+
+SWEEP_S: Raw = {
+    "ownerReferences": [
+        {"apiVersion": "assay.dev/v1alpha1", "kind": "AccuracySweep", "name": "nightly", "uid": "s", "controller": True}
+    ]
+}
+
+
+def test_an_audit_of_a_sweep_is_the_sweep_s_to_delete() -> None:
+    _, later = passes(61, SWEEP_S, surplus=True, deleteSecondsAfterFinished=60)
+    assert later.retire is None
+    (event,) = later.events
+    assert "sweep nightly manages it, would make it again" in event.message
+
+
+def test_audits_of_a_sweep_count_for_nothing() -> None:
+    meta = {"namespace": "a", "uid": "u", "resourceVersion": "1"}
+    ended = {"conditions": [{"type": "Complete", "status": "True"}]}
+    own = [Audit.of({"metadata": {**meta, "name": f"a{n}"}, "status": ended}) for n in range(2)]
+    swept = [Audit.of({"metadata": {**meta, **SWEEP_S, "name": f"s{n}"}, "status": ended}) for n in range(5)]
+    assert surplus([*own, *swept], 1) == {own[0].key}

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from sys import intern
 
-from assay_api.names import ANNOTATION_RERUN, KIND, LABEL_QUEUE, Condition
+from assay_api.names import ANNOTATION_RERUN, KIND, LABEL_QUEUE, SWEEP_KIND, Condition
 from assay_api.result import Progress
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.keys import Key
 from assay_operator.objects.line import Turn
 from assay_operator.objects.queued import Queued
-from assay_operator.objects.raw import Raw, condition, packed, seconds
+from assay_operator.objects.raw import Raw, condition, owner, packed, seconds
 from assay_operator.objects.refusals import Refusal
 from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.objects.retention import managed_by
@@ -81,8 +81,13 @@ class Audit:
             reason=intern(condition(status, Condition.READY).get("reason") or ""),
             since=seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
             until=seconds(status.get("completionTime")),
-            managed=managed_by(meta),
+            managed=_kept_by(meta),
         )
+
+
+def _kept_by(meta: Raw) -> str:
+    """What would make it again where it was deleted: its sweep, which deletes it when nothing needs it, or a tool."""
+    return f"sweep {owner(meta, 'name')}" if owner(meta, "kind") == SWEEP_KIND else managed_by(meta)
 
 
 @dataclass(frozen=True)

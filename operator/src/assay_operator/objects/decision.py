@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeVar
 from assay_api.model import Model
 from assay_operator.objects.events import Event
 from assay_operator.objects.raw import Manifest
-from assay_operator.objects.resources import Ref
+from assay_operator.objects.resources import JOBS, Ref
 
 Why = Literal["ttl", "history"]
 S = TypeVar("S", bound=Model, covariant=True)
@@ -46,6 +46,7 @@ class Decision(Generic[S]):
 
     @property
     def starts(self) -> int:
-        """How many children begin to run by it: those created, and those no longer suspended."""
-        resumed = sum(change.get("spec", {}).get("suspend") is False for _, change in self.patch)
-        return len(self.create) + resumed
+        """How many Jobs begin to run by it: those created, and those no longer suspended. No other child runs."""
+        jobs = [change for ref, change in self.patch if ref.resource == JOBS]
+        resumed = sum(change.get("spec", {}).get("suspend") is False for change in jobs)
+        return sum(bool(manifest["kind"] == JOBS.kind) for manifest in self.create) + resumed

@@ -28,7 +28,7 @@ def managed_by(meta: Raw) -> str:
 
 
 def surplus(parents: Iterable[Parent], keep: int) -> frozenset[Key]:
-    """Those that are done and not among the newest of their kind and namespace; none that a tool would make again.
+    """Those that are done and not among the newest of their kind and namespace; none that would be made again.
 
     Args:
         parents: all of them.

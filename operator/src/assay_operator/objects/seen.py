@@ -73,7 +73,7 @@ class Parent(Versioned, Protocol):
 
     @property
     def managed(self) -> str:
-        """The tool that would make it again where it was deleted, or nothing."""
+        """What would make it again where it was deleted, a tool or another object of ours, or nothing."""
 
 
 @dataclass(slots=True)

@@ -80,7 +80,8 @@ class Standing(Collector):
         for item in objects:
             if item.phase == Phase.SUSPENDED:
                 held[item.uid] = now
-            elif not item.complete:
+            elif not item.complete and item.until is None:
+                # A sweep that waits for its next time has nothing to do.
                 since = item.since
                 if item.uid in self._held:
                     held[item.uid] = self._held[item.uid]

@@ -10,7 +10,7 @@ from typing import Final, TypeGuard
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic import ValidationError
 
-from assay_api.names import ExitCode, Reason
+from assay_api.names import KIND, ExitCode, Reason
 from assay_api.plan import KINDS
 from assay_api.result import TaskResult
 from assay_operator.objects.children import Job, Pod
@@ -100,7 +100,7 @@ class Outcomes:
         elif isinstance(now, Job):
             if now.finished and not (isinstance(before, Job) and before.finished) and now.kind in KINDS:
                 self._job_ended(now)
-        elif _is_parent(now) and now.complete and _is_parent(before) and not before.complete:
+        elif _is_audit(now) and now.complete and _is_audit(before) and not before.complete:
             self._run_ended(now)
 
     def _job_ended(self, job: Job) -> None:
@@ -115,6 +115,7 @@ class Outcomes:
             self.run_seconds.labels(verdict).observe(max(parent.until - parent.since, 0.0))
 
 
-def _is_parent(item: Versioned | None) -> TypeGuard[Parent]:
-    """Whether it is an object of a kind of ours: no child has a verdict."""
-    return hasattr(item, "verdict")
+def _is_audit(item: Versioned | None) -> TypeGuard[Parent]:
+    """Whether it is an audit: no child has a key, and what a sweep's run comes to its audits have told."""
+    key = getattr(item, "key", None)
+    return key is not None and key.kind == KIND

@@ -115,7 +115,8 @@ def _observed(sweep: Sweep, seen: Seen) -> Observed:
     refused: Mapping[str, Any] = {ref.name: r for ref, r in seen.refused.items() if ref.resource == JOBS}
     return Observed(
         audit=_as_audit(sweep), jobs=seen.children[JOBS], pods=seen.children[PODS], results=seen.results,
-        progress=seen.progress, hints=seen.hints, refused=refused,
+        progress=seen.progress, hints=seen.hints, refused=refused, queued=seen.queued, crowded=seen.crowded,
+        turn=None if sweep.queue else seen.turn,
     )  # fmt: skip
 
 

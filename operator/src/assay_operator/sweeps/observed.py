@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,12 +31,14 @@ from assay_api.names import (
 from assay_api.plan import OPERATIONAL
 from assay_api.result import shorten
 from assay_operator.objects.keys import Key
-from assay_operator.objects.raw import Raw, compact, condition, owner, time
+from assay_operator.objects.raw import Raw, compact, condition, owner, seconds, time
 from assay_operator.objects.resources import Resource
+from assay_operator.objects.retention import managed_by
 from assay_operator.objects.seen import Seen
 
 AUDITS: Final = Resource(API_VERSION, KIND, PLURAL)
 MESSAGE: Final = 240
+_ASKED: Final = re.compile("(?P<r>r[0-9a-f]{8})?(?P<n>n[0-9a-f]{8})?")
 
 
 class MadeFor(Model):
@@ -143,17 +146,32 @@ class Sweep:
     phase: str
     verdict: str
     complete: bool
+    reason: str = ""
+    since: float = 0.0
+    until: float | None = None
+    managed: str = ""
 
     @property
     def key(self) -> Key:
         """Kind, namespace and name."""
         return Key(SWEEP_KIND, self.namespace, self.name)
 
-    @property
-    def asked(self) -> str:
-        """Digest of what annotations ask for; nothing where they ask for nothing."""
-        both = f"{self.rerun}\0{self.rerun_failed}"
-        return hashlib.sha256(both.encode(errors="replace")).hexdigest()[:8] if both != "\0" else ""
+    def asked(self, handled: str | None) -> str:
+        """Digests of what annotations ask for, and of what was handled last of one that is not there any more.
+
+        To take an annotation away asks for nothing.
+
+        Args:
+            handled: the same when the run on record began.
+        """
+        known = _ASKED.fullmatch(handled or "")
+        before = known.groupdict("") if known else {}
+        return "".join(
+            f"{letter}{hashlib.sha256(token.encode(errors='replace')).hexdigest()[:8]}"
+            if token
+            else before.get(letter, "")
+            for letter, token in (("r", self.rerun), ("n", self.rerun_failed))
+        )
 
     @staticmethod
     def of(raw: Raw) -> Sweep:
@@ -170,13 +188,17 @@ class Sweep:
             created=time(meta["creationTimestamp"]),
             deleting="deletionTimestamp" in meta,
             queue=(meta.get("labels") or {}).get(LABEL_QUEUE) or None,
-            rerun=annotations.get(ANNOTATION_RERUN, ""),
-            rerun_failed=annotations.get(ANNOTATION_RERUN_FAILED, ""),
+            rerun=annotations.get(ANNOTATION_RERUN) or "",
+            rerun_failed=annotations.get(ANNOTATION_RERUN_FAILED) or "",
             spec=compact(spec),
             status=compact(status),
             phase=status.get("phase") or "",
             verdict=status.get("verdict") or "",
             complete=ended and not spec.get("schedule"),
+            reason=condition(status, Condition.READY).get("reason") or "",
+            since=seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
+            until=seconds(status.get("completionTime")),
+            managed=managed_by(meta),
         )
 
 

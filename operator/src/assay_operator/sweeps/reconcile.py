@@ -153,15 +153,19 @@ class _Pass:
             why = state.trouble
             reason = Reason.INVALID_INPUT if why.reason == Reason.INVALID_INPUT else Reason.ERROR
             return self._end(told, Outcome(reason, why.reason, f"{state.task.key}: {why.message}", None))
-        wanted = None if self.spec.suspend else looked.wanted
-        create = (look_manifest(self.sweep, wanted, self.settings),) if wanted else ()
+        wanted, turn = None if self.spec.suspend else looked.wanted, None if self.sweep.queue else self.seen.turn
+        waits = wanted is not None and turn is not None and not turn.free
+        create = (look_manifest(self.sweep, wanted, self.settings),) if wanted and not waits else ()
         reason, message = Reason.PENDING, f"Looking at the models: {len(looked.models)} so far."
         if self.spec.suspend:
             reason, message = Reason.SUSPENDED, "Suspended by spec.suspend: nothing starts."
+        elif waits and turn:
+            message = f"{state.task.key}: waits for its turn: {turn.why} (a limit of the operator's)"
         elif state.trouble:
             reason, message = state.trouble.reason, f"{state.task.key}: {state.trouble.message}"
         new = words.going_status(self.sweep, self.at, told, self.old, self.now, reason, message, begun=False)
-        return self._decision(new, create=create, wait=state.check_after)
+        decision = self._decision(new, create=create, wait=state.check_after)
+        return replace(decision, waits=int(waits), priority=self.spec.template.priority)
 
     def _going(
         self, told: words.Told, plan: Plan, going: Sequence[SweepAudit], delete: tuple[Ref, ...]

@@ -69,15 +69,16 @@ def now_of(sweep: Sweep, spec: SweepSpec, old: SweepStatus, now: datetime) -> No
         # The budget may have been raised: the run goes on where it was halted.
         ended = False
     if spec.schedule is None:
-        run = meaning(spec, sweep.asked)
+        run = meaning(spec, sweep.asked(old.asked))
         return Now(run, begins=old.run != run, ended=ended and old.run == run)
     going = old.run is not None and not ended
     since = time(old.last_schedule_time) if old.last_schedule_time else sweep.created
     told = due(spec.schedule, since, now, free=not (going or spec.suspend))
     if told.run is not None:
         return Now(run_name(told.run), begins=True, due=told)
-    if not going and not spec.suspend and sweep.asked and sweep.asked != (old.asked or ""):
-        return Now(f"asked-{sweep.asked}", begins=True, due=told)
+    asked = sweep.asked(old.asked)
+    if not going and not spec.suspend and asked != (old.asked or ""):
+        return Now(f"asked-{asked}", begins=True, due=told)
     return Now(old.run or "", ended=ended, due=told)
 
 

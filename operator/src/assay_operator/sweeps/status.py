@@ -157,7 +157,7 @@ def _status(
             phase=phase.value,
             conditions=conditions,
             run=at.run,
-            asked=(old.asked if same else sweep.asked) or None,
+            asked=(old.asked if same else sweep.asked(old.asked)) or None,
             start_time=(old.start_time if same else None) or timestamp(now),
             models=told.models,
             targets=told.targets,

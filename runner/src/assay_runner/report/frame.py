@@ -19,7 +19,7 @@ from assay_runner.report.markup import Html
 from assay_runner.report.zones import PATTERNS
 
 _COLOURS = {Verdict.PASSED: "#0b6b3a", Verdict.FAILED: "#b3121d", Verdict.INCONCLUSIVE: "#8a5a00"}
-_STYLES = ("style.css", "charts.css", "media.css")
+_STYLES, _MEDIA = ("style.css", "charts.css"), "media.css"
 
 
 def framed(
@@ -30,6 +30,7 @@ def framed(
     data: Html,
     scripts: Sequence[str] = (),
     source: str = "report.json",
+    styles: Sequence[str] = (),
 ) -> bytes:
     """A whole page in UTF-8.
 
@@ -41,8 +42,10 @@ def framed(
         data: what its scripts read.
         scripts: names of the package's files that run in it.
         source: what else all of it stands in.
+        styles: names of the package's files that style it, beside those of every page.
     """
-    style, script = "".join(map(_source, _STYLES)), "".join(map(_source, scripts))
+    style = "".join(map(_source, (*_STYLES, *styles, _MEDIA)))
+    script = "".join(map(_source, scripts))
     page = Template(_source("page.html")).substitute(
         policy=_policy(style, script),
         title=title,

@@ -31,6 +31,7 @@ def render_sweep(sweep: SweepShown) -> bytes:
         main=join([_hero(sweep), _map(sweep), _causes(sweep), _runs(sweep)]),
         data=data_block({}),
         source="the statuses of the sweep and its audits",
+        styles=("sweep.css",),
     )
 
 
