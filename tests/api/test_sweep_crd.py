@@ -19,6 +19,7 @@ from assay_runner.checks import parse_checks
 from assay_runner.errors import InvalidInput
 from tests.api.strategies import SWEEP
 from tests.lab.apiserver import ApiServer
+from tests.lab.processes import wait_until
 from tests.unit.api.sweeps import sweep
 
 CRD = Path(__file__).resolve().parents[2] / "crds" / "accuracysweeps.yaml"
@@ -64,7 +65,10 @@ def test_it_is_small_enough_for_plain_apply() -> None:
 def test_it_explains_itself_and_writes_nothing_into_a_spec(
     apiserver: ApiServer, sweeps: client.CustomObjectsApi
 ) -> None:
-    text = apiserver.kubectl("explain", "accuracysweep.spec", "--recursive")
+    explain = ("explain", "accuracysweep.spec", "--recursive")
+    # What a definition means is published a moment after it is established.
+    wait_until(lambda: apiserver.kubectl.attempt(*explain).returncode == 0, "the definition to be published", 30)
+    text = apiserver.kubectl(*explain)
     for field in ("modelPrefix", "fleet", "timeZone", "gpuHours", "outputDrift", "historyLimit"):
         assert field in text
     created: Any = sweeps.create_namespaced_custom_object(*WHERE, sweep())

@@ -18,6 +18,8 @@ class Kubelet:
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
         self.count = 0
+        self.seconds = 0
+        """For how long a Pod that ends has run."""
 
     def pod(self, job: Raw, owners: list[Raw] | None = None, **status: Any) -> str:
         """A Pod of the Job, with this status; its name. With `owners` it is theirs, and only looks like the Job's."""
@@ -52,16 +54,17 @@ class Kubelet:
         self.end(job, message, code)
 
     def end(self, job: Raw, message: str, code: int = 0, reason: str = "Completed") -> None:
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        end = time.time()
+        began, now = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(t)) for t in (end - self.seconds, end))
         ended = {
             "exitCode": code, "reason": reason if code == 0 else "Error", "message": message,
-            "startedAt": now, "finishedAt": now,
+            "startedAt": began, "finishedAt": now,
         }  # fmt: skip
         container = {
             "name": "task", "image": "x", "imageID": "", "ready": False, "restartCount": 0,
             "state": {"terminated": ended},
         }  # fmt: skip
-        self.pod(job, phase="Failed" if code else "Succeeded", containerStatuses=[container])
+        self.pod(job, phase="Failed" if code else "Succeeded", startTime=began, containerStatuses=[container])
         self.close(job, failed="PodFailurePolicy" if code == 64 else "BackoffLimitExceeded" if code else None)
 
     def close(self, job: Raw, failed: str | None = None) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
 from assay_api.names import ANNOTATION_CELLS
-from tests.operator.kubelet import Kubelet
+from tests.operator.kubelet import Kubelet, report
 from tests.operator.lab import Namespace, Raw
 
 CANDIDATES = [
@@ -67,34 +66,38 @@ def audits(namespace: Namespace, sweep: str) -> dict[str, Raw]:
     return dict(of_sweep(namespace, sweep))
 
 
-def conclude(namespace: Namespace, audit: Raw, verdict: str = "Passed", seconds: int = 100) -> None:
-    """Write into an audit's status what its run came to, as the operator does, which is kept from it by `suspend`."""
-    name, now = audit["metadata"]["name"], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    keys = json.loads(audit["metadata"]["annotations"][ANNOTATION_CELLS])["cells"]
-    reason = {"Passed": "Passed", "Failed": "Breached", "Error": "Error"}[verdict]
-    judged = {} if verdict == "Error" else {"verdict": verdict}
-    entries = [
-        {"name": key, "state": "Failed" if verdict == "Error" else "Finished", "message": f"{key}: {verdict}",
-         **judged, **({"gpuSeconds": seconds} if "@" in key else {})}
-        for key in keys
-    ]  # fmt: skip
-    conditions = [
-        {"type": kind, "status": value, "reason": reason, "message": "as the test has it", "lastTransitionTime": now,
-         "observedGeneration": 1}
-        for kind, value in (("Complete", "True"), ("Ready", "True"))
-    ]  # fmt: skip
-    path = f"{namespace.path('accuracyaudits', name)}/status"
-    run = namespace.audit(name)["status"]["run"]
-    body = {"conditions": conditions, "candidates": entries, "phase": "Complete", "run": run, **judged}
-    namespace.kube.request("PATCH", path, {"status": body}, "application/merge-patch+json")
+def conclude(namespace: Namespace, kubelet: Kubelet, name: str, verdict: str = "Passed", seconds: int = 100) -> None:
+    """Have an audit of one candidate end with a verdict, by the Jobs that it has made for it; Error for none.
+
+    A Pod of its candidate runs for so many seconds.
+    """
+
+    def at_work() -> list[Raw]:
+        own = [j for j in namespace.items("jobs") if j["metadata"]["labels"].get("assay.dev/audit") == name]
+        return [job for job in own if not (job.get("status") or {}).get("conditions")]
+
+    while not over(namespace.audit(name)):
+        namespace.until(lambda: over(namespace.audit(name)) or bool(at_work()), f"a Job of {name}")
+        for job in at_work():
+            kind = job["metadata"]["labels"]["assay.dev/kind"]
+            if verdict == "Error":
+                kubelet.finish(job, code=64, error={"reason": "InvalidInput", "message": "no ONNX model"})
+            elif kind == "candidate":
+                kubelet.seconds = seconds
+                kubelet.finish(job, verdict=verdict, report=report(kind), message=f"judged {verdict}")
+                kubelet.seconds = 0
+            else:
+                judged: Raw = {"verdict": verdict} if kind == "summary" else {}
+                kubelet.finish(job, report=report(kind), **judged)
 
 
-def concluded(namespace: Namespace, sweep: str, verdicts: Mapping[str, str] = {}, count: int = 4) -> None:
-    """Wait for some audits, and end each of them."""
+def concluded(
+    namespace: Namespace, kubelet: Kubelet, sweep: str, verdicts: Mapping[str, str] = ALL_PASS, count: int = 4
+) -> None:
+    """Wait for some audits, and have each of them end."""
     namespace.until(lambda: len(going(namespace, sweep)) == count, f"{count} audits of {sweep}")
     for key, audit in going(namespace, sweep).items():
-        namespace.run(audit["metadata"]["name"])
-        conclude(namespace, audit, verdicts.get(key, "Passed"))
+        conclude(namespace, kubelet, audit["metadata"]["name"], verdicts.get(key, "Passed"))
 
 
 def going(namespace: Namespace, sweep: str) -> dict[str, Raw]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +25,9 @@ from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.reconcile import reconcile
 from assay_operator.cluster.api import Api
 from assay_operator.cluster.cache import Cache
+from assay_operator.cluster.feed import Feed
 from assay_operator.cluster.poster import Poster
+from assay_operator.cluster.queue import WorkQueue
 from assay_operator.kinds import KINDS
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.events import Event
@@ -93,7 +97,9 @@ def test_any_text_reaches_the_status_and_is_written_once(
 
     async def act(requests: Api) -> Raw:
         poster = Poster(requests, KINDS, metrics, lambda: True)
-        applier = Applier(requests, KINDS, Cache(KINDS), metrics, poster.post)
+        cache = Cache(KINDS)
+        feed = Feed(KINDS, cache, WorkQueue(time.monotonic, random.random))
+        applier = Applier(requests, KINDS, cache, feed, metrics, poster.post)
         # As if it were new: what an earlier text made of it is no matter here.
         there = observed({**speech.audit("digits"), "status": {}}, messages, failed)
         decision = reconcile(there, NOW, SETTINGS)

@@ -26,7 +26,7 @@ def test_a_schedule_begins_each_run_once_whoever_leads(
         begun = status(namespace, "timed")["run"]
         first.kill()
     with running(bare_api, folder, ASSAY_NAMESPACES=namespace.name, ASSAY_LEASE_NAMESPACE=namespace.name):
-        concluded(namespace, "timed")
+        concluded(namespace, kubelet, "timed")
         namespace.until(lambda: begun in {r["name"] for r in status(namespace, "timed").get("history", ())}, "its end")
     made = {
         json.loads(a["metadata"]["annotations"][ANNOTATION_CELLS])["run"] for a in audits(namespace, "timed").values()

@@ -17,7 +17,7 @@ from tests.operator.sweeps import CANDIDATES, MODELS, SAME, apply, audits, concl
 def test_a_sweep_from_its_models_to_its_verdict(operator: Operator, namespace: Namespace, kubelet: Kubelet) -> None:
     apply(namespace, "nightly")
     looked(namespace, kubelet, "nightly", SAME)
-    concluded(namespace, "nightly", {"vit/fp16@NVIDIA-L4": "Failed"})
+    concluded(namespace, kubelet, "nightly", {"vit/fp16@NVIDIA-L4": "Failed"})
     namespace.wait("Complete", "sweep/nightly")
     said = status(namespace, "nightly")
     assert said["counts"] == {"cells": 4, "passed": 3, "failed": 1}
@@ -25,7 +25,7 @@ def test_a_sweep_from_its_models_to_its_verdict(operator: Operator, namespace: N
     assert said["gpuSeconds"] == 200
     (worst,) = said["worst"]
     assert (worst["model"], worst["candidate"], worst["gpuProduct"]) == ("vit", "fp16", "NVIDIA-L4")
-    assert worst["message"] == "fp16@NVIDIA-L4: Failed"
+    assert worst["message"] == "judged Failed"
     assert worst["audit"] == audits(namespace, "nightly")["vit/fp16@NVIDIA-L4"]["metadata"]["name"]
     assert [run["verdict"] for run in said["history"]] == ["Failed"]
     namespace.until(
@@ -43,7 +43,7 @@ def test_a_sweep_from_its_models_to_its_verdict(operator: Operator, namespace: N
 def test_what_has_not_changed_is_not_audited_again(operator: Operator, namespace: Namespace, kubelet: Kubelet) -> None:
     apply(namespace, "again")
     looked(namespace, kubelet, "again", SAME)
-    concluded(namespace, "again")
+    concluded(namespace, kubelet, "again")
     namespace.wait("Complete", "sweep/again")
     first = {a["metadata"]["uid"] for a in namespace.items("accuracyaudits")}
     # Another run of the same content makes nothing; one in which a model has changed makes that model's alone.
@@ -54,7 +54,7 @@ def test_what_has_not_changed_is_not_audited_again(operator: Operator, namespace
     assert status(namespace, "again").get("gpuSeconds", 0) == 0
     namespace("annotate", "sweep", "again", "--overwrite", "assay.dev/rerun-failed=2")
     looked(namespace, kubelet, "again", {**SAME, "vit": "c" * 16})
-    concluded(namespace, "again", {"vit/cpu": "Failed"}, count=2)
+    concluded(namespace, kubelet, "again", {"vit/cpu": "Failed"}, count=2)
     namespace.until(lambda: status(namespace, "again")["counts"].get("regressed") == 1, "the regression")
     said = status(namespace, "again")
     assert said["counts"] == {"cells": 4, "passed": 3, "failed": 1, "unchanged": 2, "regressed": 1}
@@ -66,19 +66,19 @@ def test_what_failed_is_audited_again_where_that_is_asked(
 ) -> None:
     apply(namespace, "retry")
     looked(namespace, kubelet, "retry", SAME)
-    concluded(namespace, "retry", {"vit/cpu": "Failed", "bert/cpu": "Error"})
+    concluded(namespace, kubelet, "retry", {"vit/cpu": "Failed", "bert/cpu": "Error"})
     namespace.wait("Complete", "sweep/retry")
     assert status(namespace, "retry")["counts"] == {"cells": 4, "passed": 2, "failed": 1, "errors": 1}
     namespace("annotate", "sweep", "retry", "assay.dev/rerun-failed=1")
     looked(namespace, kubelet, "retry", SAME)
     namespace.until(lambda: len(going(namespace, "retry")) == 2, "two audits anew")
     assert set(going(namespace, "retry")) == {"vit/cpu", "bert/cpu"}
-    concluded(namespace, "retry", count=2)
+    concluded(namespace, kubelet, "retry", count=2)
     namespace.until(lambda: status(namespace, "retry")["verdict"] == "Passed", "the verdict")
     assert status(namespace, "retry")["counts"]["passed"] == 4
     namespace("annotate", "sweep", "retry", "assay.dev/rerun=1")
     looked(namespace, kubelet, "retry", SAME)
-    concluded(namespace, "retry")
+    concluded(namespace, kubelet, "retry")
 
 
 def test_an_audit_that_somebody_changed_answers_for_nothing(
@@ -116,7 +116,7 @@ def test_numbers_that_the_api_server_writes_otherwise_are_no_change(
     (audit,) = going(namespace, "whole").values()
     namespace("patch", "sweep", "whole", "--type=merge", "-p", hold.replace("true", "false"))
     namespace.until(lambda: not any(a["spec"].get("suspend") for a in going(namespace, "whole").values()), "going on")
-    concluded(namespace, "whole", count=1)
+    concluded(namespace, kubelet, "whole", count=1)
     namespace.wait("Complete", "sweep/whole")
     (again,) = audits(namespace, "whole").values()
     assert again["metadata"]["uid"] == audit["metadata"]["uid"]
@@ -129,7 +129,7 @@ def test_what_a_deleted_sweep_has_left_is_in_nobody_s_way(
     for _ in range(2):
         apply(namespace, "reborn", models=MODELS[:1], template__candidates=CANDIDATES[1:])
         looked(namespace, kubelet, "reborn", {"bert": "a" * 16})
-        concluded(namespace, "reborn", count=1)
+        concluded(namespace, kubelet, "reborn", count=1)
         namespace.wait("Complete", "sweep/reborn")
         assert status(namespace, "reborn")["counts"] == {"cells": 1, "passed": 1}
         # Nothing collects garbage here: all that it had is there when the next one comes.
@@ -151,7 +151,7 @@ def test_suspending_holds_its_audits_and_resuming_goes_on(
     namespace.until(lambda: all(a["spec"].get("suspend") for a in going(namespace, "held").values()), "held audits")
     namespace("patch", "sweep", "held", "--type=merge", "-p", resume)
     namespace.until(lambda: not any(a["spec"].get("suspend") for a in going(namespace, "held").values()), "going on")
-    concluded(namespace, "held")
+    concluded(namespace, kubelet, "held")
     namespace.wait("Complete", "sweep/held")
 
 
@@ -159,7 +159,7 @@ def test_no_more_audits_at_once_than_asked(operator: Operator, namespace: Namesp
     apply(namespace, "few", maxParallel=1)
     looked(namespace, kubelet, "few", SAME)
     for _ in range(4):
-        concluded(namespace, "few", count=1)
+        concluded(namespace, kubelet, "few", count=1)
     namespace.wait("Complete", "sweep/few")
     assert len(audits(namespace, "few")) == 4
 
@@ -171,7 +171,7 @@ def test_a_budget_halts_a_run_and_a_larger_one_lets_it_go_on(
     budget = {"gpuHours": 150 / 3600, "whenOver": "Halt"}
     apply(namespace, "halt", maxParallel=1, budget=budget, template__candidates=CANDIDATES[:1])
     looked(namespace, kubelet, "halt", SAME)
-    concluded(namespace, "halt", count=1)
+    concluded(namespace, kubelet, "halt", count=1)
     namespace.wait("Complete", "sweep/halt")
     said = status(namespace, "halt")
     assert said["counts"] == {"cells": 2, "passed": 1, "overBudget": 1}
@@ -181,7 +181,7 @@ def test_a_budget_halts_a_run_and_a_larger_one_lets_it_go_on(
     assert "1 not audited" in complete["message"]
     namespace("patch", "sweep", "halt", "--type=merge", "-p", '{"spec": {"budget": {"gpuHours": 1}}}')
     looked(namespace, kubelet, "halt", SAME)
-    concluded(namespace, "halt", count=1)
+    concluded(namespace, kubelet, "halt", count=1)
     namespace.until(lambda: status(namespace, "halt")["verdict"] == "Passed", "the verdict")
     # All of it anew is reckoned to take 200 s: more than is allowed, so none of it begins.
     patch = {"spec": {"budget": {"gpuHours": 150 / 3600, "whenOver": "Refuse"}}}
@@ -212,7 +212,7 @@ def test_a_model_s_audit_that_cannot_be_is_an_error_and_holds_nobody_up(
     apply(namespace, "odd", models=None, modelPrefix={"uri": "s3://models/"}, template__candidates=CANDIDATES[1:])
     # A name that makes the dataset's URI longer than a URI may be.
     looked(namespace, kubelet, "odd", {"bert": "a" * 16, "x" * 1100: "b" * 16})
-    concluded(namespace, "odd", count=1)
+    concluded(namespace, kubelet, "odd", count=1)
     namespace.wait("Complete", "sweep/odd")
     said = status(namespace, "odd")
     assert said["counts"] == {"cells": 2, "passed": 1, "errors": 1}

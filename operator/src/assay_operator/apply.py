@@ -15,6 +15,7 @@ from assay_api.model import Model, to_wire
 from assay_api.names import LABEL_KIND
 from assay_operator.cluster.api import Api, ApiError
 from assay_operator.cluster.cache import Cache
+from assay_operator.cluster.feed import Feed
 from assay_operator.objects.decision import Decision, Why
 from assay_operator.objects.events import Event
 from assay_operator.objects.kind import Kind, Kinds
@@ -39,13 +40,15 @@ class Applier:
     Args:
         api: the API server.
         kinds: what there is.
-        cache: told of everything written.
+        cache: remembers what was refused.
+        feed: told of everything written.
         metrics: counts it.
         post: takes the events.
     """
 
-    def __init__(self, api: Api, kinds: Kinds, cache: Cache, metrics: Metrics, post: Post) -> None:
-        self._api, self._kinds, self._cache, self._metrics, self._post = api, kinds, cache, metrics, post
+    def __init__(self, api: Api, kinds: Kinds, cache: Cache, feed: Feed, metrics: Metrics, post: Post) -> None:
+        self._api, self._kinds, self._cache, self._feed = api, kinds, cache, feed
+        self._metrics, self._post = metrics, post
 
     async def apply(self, seen: Seen, decision: Decision[Model], now: datetime) -> None:
         """Carry out a decision.
@@ -167,7 +170,5 @@ class Applier:
         self._metrics.retired.labels(why).inc()
 
     def _take(self, parent: Parent, resource: Resource, raw: Raw) -> None:
-        """See at once what was written, as far as it is the parent's: to whom else it is news, the watch tells it."""
-        for place in self._kinds.places(resource, raw["metadata"]):
-            if place.group == parent.key.group:
-                self._cache.put(self._kinds.item(place, raw), own=True)
+        """See at once what was written."""
+        self._feed.wrote(parent.key, resource, raw)

@@ -14,7 +14,7 @@ from assay_operator.audits import troubles
 from assay_operator.audits.events import end_events
 from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.reconcile import reconcile
-from assay_operator.audits.record import keep, read_status
+from assay_operator.audits.record import genuine, keep, read_status
 from assay_operator.audits.status import unwritable_status
 from assay_operator.objects.children import JOB, POD
 from assay_operator.objects.decision import Decision
@@ -52,5 +52,6 @@ AUDITS: Final = Kind(
     unwritable=unwritable,
     silent=silent,
     keep=keep,
+    genuine=genuine,
     verbs=("delete",),
 )

@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from assay_api.finding import Verdict, worst
+from assay_api.model import to_wire
 from assay_api.status import AuditStatus
 from assay_operator.audits.observed import Audit
-from assay_operator.objects.raw import unpacked
+from assay_operator.objects.raw import Raw, unpacked
 
 
 def keep(new: Any, known: Any) -> Any:
@@ -35,6 +36,12 @@ def read_status(audit: Audit) -> AuditStatus:
     except ValidationError:
         return AuditStatus()
     return status if agrees(status) else AuditStatus()
+
+
+def genuine(audit: Any, raw: Raw) -> Raw:
+    """An audit's raw form with the status that is on record, whatever another hand has written meanwhile."""
+    assert isinstance(audit, Audit)
+    return {**raw, "status": to_wire(read_status(audit))}
 
 
 def agrees(status: AuditStatus) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from assay_api.names import Phase
 from assay_operator.objects.keys import Group, Key
 from assay_operator.objects.kind import Item, Kinds, Place
+from assay_operator.objects.raw import Raw
 from assay_operator.objects.resources import JOBS, PODS, Resource
 from assay_operator.objects.seen import Memory, Parent, Seen, Versioned
 
@@ -65,7 +66,8 @@ class Cache:
             note(self.memory(item.group), item.value)
         group = self._children[item.resource][item.group]
         known = group.get(item.value.name)
-        if not newer(item.value.version, known):
+        again = own and known is not None and known.version == item.value.version and known != item.value
+        if not (again or newer(item.value.version, known)):
             return False
         group[item.value.name] = item.value
         self._count(item, known, item.value)
@@ -101,6 +103,15 @@ class Cache:
     def told(self, place: Place, version: str) -> bool:
         """Whether an object is known in this version, or in a newer one."""
         return not newer(version, self.known(place.resource, place.group, place.name, place.key))
+
+    def read(self, place: Place, raw: Raw) -> Item:
+        """An object in one of its places; as the child of another, with no more in its status than is our own."""
+        kind = None if place.key else self._kinds.own(place.resource)
+        if kind and kind.genuine:
+            meta = raw["metadata"]
+            parent = self._parents.get(Key(kind.custom.kind, meta["namespace"], meta["name"]))
+            raw = kind.genuine(parent if parent and parent.uid == meta["uid"] else kind.read(raw), raw)
+        return self._kinds.item(place, raw)
 
     def key_of(self, group: Group) -> Key | None:
         """The object of ours that a group belongs to, where it is known."""

@@ -27,7 +27,20 @@ class Feed:
         meta = raw["metadata"]
         # To read one costs more than all else, and at the start each comes twice: by a listing, then by its watch.
         news = [p for p in self._kinds.places(resource, meta) if not self._cache.told(p, meta["resourceVersion"])]
-        return sum(self.put(self._kinds.item(place, raw)) for place in news) > 0
+        # Its own place comes first: what it is to its owner goes by what is known of it there.
+        return sum(self.put(self._cache.read(place, raw)) for place in news) > 0
+
+    def wrote(self, parent: Key, resource: Resource, raw: Raw) -> None:
+        """See at once what a pass has written; whomever else it is news to is looked at.
+
+        Where the watch was faster than the answer, it could not tell whose hand that was.
+        """
+        for place in self._kinds.places(resource, raw["metadata"]):
+            item = self._cache.read(place, raw)
+            mine = place.group == parent.group
+            # What stands in the status of another of ours may be anybody's.
+            if self._cache.put(item, own=mine or place.key is None) and not mine:
+                self._look(item)
 
     def lose(self, resource: Resource, raw: Raw) -> bool:
         """Take the last state of an object that is gone; whether it was known."""

@@ -61,6 +61,7 @@ class Kind:
             None: it is tried again.
         keep: one as a watch brings it, beside what is known of it: what is to be known from now on.
         silent: UIDs of children that do not come up and do not say why: events are asked for.
+        genuine: its raw form, with no more in its status than the operator itself put there: what owns it goes by that.
         verbs: what the operator does with one besides watching it and writing its status.
         nodes: whether the next decision wants to know the GPUs of the cluster's nodes: they are asked for.
     """
@@ -73,6 +74,7 @@ class Kind:
     unwritable: Callable[[Seen, Decision[Model], str, datetime], Decision[Model]] | None = None
     keep: Callable[[Any, Any], Any] | None = None
     silent: Callable[[Seen, datetime], tuple[str, ...]] = _never
+    genuine: Callable[[Any, Raw], Raw] | None = None
     verbs: tuple[str, ...] = ()
     nodes: Callable[[Seen, datetime], bool] = _no
 
@@ -171,6 +173,10 @@ class Kinds:
         """What is kept of an object in one of its places, from its raw form."""
         read = self._by_name[place.key.kind].read if place.key else self._children[place.resource].read
         return Item(place.resource, place.group, read(raw), place.key)
+
+    def own(self, resource: Resource) -> Kind | None:
+        """The kind of ours that a resource is, where it is one."""
+        return self._own.get(resource)
 
     def items(self, resource: Resource, raw: Raw) -> tuple[Item, ...]:
         """The same of an object in all of its places."""
