@@ -22,13 +22,13 @@ def start(namespace: Namespace, name: str, meta: Raw | None = None, **spec: Any)
 
 
 def owners(namespace: Namespace) -> list[str]:
-    return [job["metadata"]["labels"]["assay.dev/audit"] for job in namespace.items("jobs")]
+    return [job["metadata"]["labels"].get("assay.dev/audit", "") for job in namespace.items("jobs")]
 
 
 def end(namespace: Namespace, kubelet: Kubelet, name: str) -> None:
     """End the run of an audit, for its input is wrong."""
     for job in namespace.items("jobs"):
-        if job["metadata"]["labels"]["assay.dev/audit"] == name:
+        if job["metadata"]["labels"].get("assay.dev/audit") == name:
             kubelet.finish(job, code=64, error={"reason": "InvalidInput", "message": "no ONNX model"})
     namespace.wait("Complete", f"audit/{name}")
 

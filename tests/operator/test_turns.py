@@ -40,7 +40,7 @@ def running_jobs(namespace: Namespace) -> list[str]:
     for job in namespace.items("jobs"):
         ended = any(c["type"] in ("Complete", "Failed") for c in job["status"].get("conditions", ()))
         if not (ended or job["spec"].get("suspend")):
-            found.append(job["metadata"]["labels"]["assay.dev/audit"])
+            found.append(job["metadata"]["labels"].get("assay.dev/audit", "a sweep"))
     return sorted(found)
 
 

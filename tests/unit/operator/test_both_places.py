@@ -58,6 +58,12 @@ def told(cache: Cache) -> tuple[SweepAudit, ...]:
     return tuple(seen.children[AUDITS])
 
 
+def test_what_owns_is_listed_before_what_it_owns() -> None:
+    assert [(resource.kind, label) for resource, label in KINDS.watched.items()] == [
+        ("AccuracyAudit", ""), ("AccuracySweep", ""), ("Job", LABEL_MANAGED), ("Pod", LABEL_MANAGED),
+    ]  # fmt: skip
+
+
 def test_one_telling_is_news_to_both() -> None:
     feed, cache = fed()
     assert feed.take(AUDITS, audit(2, RUNNING))

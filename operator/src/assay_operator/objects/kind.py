@@ -152,8 +152,11 @@ class Kinds:
 
     @property
     def watched(self) -> dict[Resource, str]:
-        """Every resource that is watched, with the label that is asked for; none for our own."""
-        return dict.fromkeys(self._children, LABEL_MANAGED) | dict.fromkeys(self._own, "")
+        """Every resource that is watched, with the label that is asked for; none for our own.
+
+        Our own come first: a Job that is listed before what owns it would count as nobody's.
+        """
+        return dict.fromkeys(self._own, "") | {r: LABEL_MANAGED for r in self._children if r not in self._own}
 
     def places(self, resource: Resource, meta: Raw) -> tuple[Place, ...]:
         """Where an object belongs, by its metadata: it may be one of ours, a child of one of ours, both or nothing."""
