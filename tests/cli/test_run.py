@@ -216,7 +216,7 @@ def test_no_verdict_of_an_earlier_run_survives(tmp_path: Path, capsys: pytest.Ca
     golden = sorted((out / "cache").glob("**/*"))
     (tmp_path / "model.onnx").write_bytes(b"broken since")
     assert run(tmp_path, capsys).code == 64
-    assert sorted(p.name for p in out.iterdir()) == ["cache", "golden", "mine", "other"]
+    assert sorted(p.name for p in out.iterdir()) == ["cache", "golden", "junit.xml", "mine", "other"]
     assert sorted(p.name for p in (out / "other").iterdir()) == ["notes.txt"]
     assert (out / "mine" / "report.html").exists()
     assert sorted((out / "cache").glob("**/*")) == golden

@@ -81,11 +81,17 @@ class MetricCheck(Check):
         if mean >= bound:
             return (self.finding(evidence, Verdict.PASSED, message, scores.site, **fields, details=details),)
         worst = _worst(scores)
-        message, details = f"{message}; sample {worst} lost most", details.model_copy(update={"worst_sample": worst})
+        if worst is not None:
+            message, details = (
+                f"{message}; sample {worst} lost most",
+                details.model_copy(update={"worst_sample": worst}),
+            )
         return (self.finding(evidence, Verdict.FAILED, message, scores.site, **fields, details=details),)
 
 
-def _worst(scores: Scores) -> int:
-    """The sample that lost most against golden, NaN before all."""
+def _worst(scores: Scores) -> int | None:
+    """The sample that lost most against golden, NaN before all; None where none lost anything."""
+    lost = scores.golden - scores.candidate
     # Of several numbers the largest is NaN where one of them is.
-    return int(np.argmax(scores.golden - scores.candidate))
+    worst = int(np.argmax(lost))
+    return None if lost[worst] <= 0 else worst

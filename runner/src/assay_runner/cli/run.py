@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from assay_runner import journal
+from assay_runner.cli.broken_off import told_in_junit
 from assay_runner.cli.documents import read_audit
 from assay_runner.cli.leftovers import remove_reports
 from assay_runner.cli.selection import selected
@@ -18,7 +19,8 @@ def command(arguments: argparse.Namespace) -> int:
     """Run the only audit of the file."""
     if arguments.out and not journal.again():
         remove_reports(Path(arguments.out))
-    audit = selected(read_audit(arguments.filename), arguments)
-    from assay_runner.cli.local import run_audit
+    with told_in_junit(arguments.out, arguments.filename):
+        audit = selected(read_audit(arguments.filename), arguments)
+        from assay_runner.cli.local import run_audit
 
-    return run_audit(audit, arguments)
+        return run_audit(audit, arguments)

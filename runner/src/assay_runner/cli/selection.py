@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from assay_api.audit import AccuracyAudit, AuditSpec
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, did_you_mean
 
 
 def selected(audit: AccuracyAudit, arguments: argparse.Namespace) -> AccuracyAudit:
@@ -59,4 +59,6 @@ def _known(what: str, wanted: Iterable[str], known: Sequence[str]) -> None:
     strange = [name for name in wanted if name not in known]
     if strange:
         there = ", ".join(dict.fromkeys(known))
-        raise InvalidInput(f"the audit has no {what} {strange[0]!r}: --{what} names one of {there}")
+        raise InvalidInput(
+            f"the audit has no {what} {strange[0]!r}: --{what} names one of {there}{did_you_mean(strange[0], known)}"
+        )

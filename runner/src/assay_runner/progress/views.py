@@ -76,7 +76,9 @@ class BarView:
 
     def note(self, now: Snapshot) -> None:
         """A line above the bar."""
-        self._bars.console.print(f"{now.title}: {now.message}", markup=False, highlight=False)
+        self._bars.console.print(
+            f"{now.title}: {now.message}" if now.title else now.message, markup=False, highlight=False
+        )
 
     def close(self) -> None:
         """Take the bar away."""

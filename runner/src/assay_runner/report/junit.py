@@ -53,6 +53,26 @@ def render_junit(report: Report) -> bytes:
         _count(suite)
     for attribute in ("tests", "failures", "errors"):
         root.set(attribute, str(sum(int(suite.get(attribute, "0")) for suite in root)))
+    return _written(root)
+
+
+def broken_off(audit: str, kind: str, message: str) -> bytes:
+    """A run that has no report, as JUnit XML in UTF-8: one error.
+
+    Args:
+        audit: what was to be run.
+        kind: of error, for example InvalidInput.
+        message: its sentence.
+    """
+    root = Element("testsuites", name=one_line(f"assay {audit}"), tests="1", failures="0", errors="1")
+    suite = SubElement(root, "testsuite", name="audit", package=one_line(audit))
+    told = SubElement(_new_case(suite, "run"), "error", type=kind, message=one_line(message))
+    told.text = visible(message)
+    _count(suite)
+    return _written(root)
+
+
+def _written(root: Element) -> bytes:
     ElementTree.indent(root)
     written: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return written
