@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,20 @@ def test_wrong_input_is_an_error_in_junit(
     [error] = root.iter("error")
     assert error.get("type") == "InvalidInput"
     assert f"assay: {error.get('message')}" == ended.complaints[0]
+
+
+def test_each_check_has_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good(tmp_path)
+    checks: list[dict[str, Any]] = [{"outputDrift": {}}, {"latency": {"runs": 300}}, {"runToRun": {}}]
+    start = time.monotonic()
+    assert run(tmp_path, capsys, checks=checks).code == 0
+    took = time.monotonic() - start
+    root = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
+    times = {case.get("name"): float(case.get("time", "0")) for case in root.iter("testcase")}
+    assert times["runToRun"] > times["outputDrift"] > 0  # A new process is started for it.
+    assert times["latency"] > 0
+    assert sum(times.values()) <= took
+    assert float(root.get("time", "0")) == pytest.approx(sum(times.values()), abs=0.01)
 
 
 def test_it_goes_with_the_next_run_and_no_file_of_others_does(

@@ -77,6 +77,9 @@ class CandidateReport(Model):
     """Samples judged."""
     latency: Latency | None = None
     """Latency of a batch, where it was measured."""
+    seconds: dict[str, float] = {}
+    """Seconds spent by check, without building the candidate and running golden; what several checks asked for is
+    shared out equally among them."""
     size: int | None = None
     """Bytes of what was run: the engine, or the converted model."""
     memory: int | None = None

@@ -50,6 +50,7 @@ class Evidence:
         found: what was measured, by need.
         missing: why a need has no evidence, one sentence each.
         times: of the plain run.
+        seconds: that were spent on a need, those of a pass that provides several shared out equally.
         notes: what a reader must know of how it was measured.
     """
 
@@ -66,6 +67,7 @@ class Evidence:
     found: Mapping[Need[Any], Any] = field(default_factory=dict)
     missing: Mapping[Need[Any], str] = field(default_factory=dict)
     times: BatchTimes = BatchTimes()
+    seconds: Mapping[Need[Any], float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def of(self, need: Need[E]) -> E | None:

@@ -53,6 +53,7 @@ def render_junit(report: Report) -> bytes:
         _count(suite)
     for attribute in ("tests", "failures", "errors"):
         root.set(attribute, str(sum(int(suite.get(attribute, "0")) for suite in root)))
+    root.set("time", f"{sum(float(suite.get('time', '0')) for suite in root):.3f}")
     return _written(root)
 
 
@@ -82,7 +83,7 @@ def _suite(root: Element, report: Report, candidate: CandidateReport) -> None:
     suite = _new_suite(root, report, candidate.name, _properties(report, candidate))
     found = findings_of(report, candidate.name)
     for check in dict.fromkeys(f.check for f in report.findings if f.candidate == candidate.name):
-        _case(suite, check, [f for f in found if f.check == check])
+        _case(suite, check, [f for f in found if f.check == check], candidate.seconds.get(check, 0.0))
     for entry in candidate.left:
         if entry.check is not None:
             SubElement(_new_case(suite, entry.check), "skipped", message=one_line(f"{LEFT}: {entry.message}"))
@@ -142,9 +143,10 @@ def _properties(report: Report, candidate: CandidateReport) -> list[tuple[str, s
     return [(key, value) for key, value in properties.items() if value is not None]
 
 
-def _case(suite: Element, check: str, findings: list[Finding]) -> None:
+def _case(suite: Element, check: str, findings: list[Finding], seconds: float = 0.0) -> None:
     """One check on one candidate; its worst finding decides, all of them are told."""
     case = _new_case(suite, check)
+    case.set("time", f"{seconds:.3f}")
     leading = findings[0]
     text = visible("\n".join(_told(f) for f in findings))
     if leading.verdict in _UNHAPPY:
@@ -173,7 +175,7 @@ def _unexplained(suite: Element, verdict: Verdict, reason: str) -> None:
 
 def _new_case(suite: Element, check: str) -> Element:
     classname = f"{suite.get('package', '')}.{suite.get('name', '')}"
-    return SubElement(suite, "testcase", name=one_line(check), classname=classname, time="0")
+    return SubElement(suite, "testcase", name=one_line(check), classname=classname, time="0.000")
 
 
 def _count(suite: Element) -> None:
@@ -182,4 +184,4 @@ def _count(suite: Element) -> None:
     suite.set("failures", str(sum(case.find("failure") is not None for case in cases)))
     suite.set("errors", str(sum(case.find("error") is not None for case in cases)))
     suite.set("skipped", str(sum(case.find("skipped") is not None for case in cases)))
-    suite.set("time", "0")
+    suite.set("time", f"{sum(float(case.get('time', '0')) for case in cases):.3f}")

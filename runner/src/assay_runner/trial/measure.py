@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from assay_runner.checks.builds import builds_of, spoken
 from assay_runner.checks.check import inconclusive_if
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.errors import InvalidInput
-from assay_runner.evidence import DigestWanted, Need
+from assay_runner.evidence import DigestWanted, Evidence, Need
 from assay_runner.passes import PASSES
 from assay_runner.passes.setting import Setting
 from assay_runner.trial.report import candidate_report
@@ -57,7 +58,18 @@ def measure(setting: Setting, checks: Sequence[Check], doubt: str = "") -> Measu
         evidence, findings = closer, judge(checks, closer)
     report, ordered = candidate_report(setting.subject, checks, evidence, _doubted(doubt, findings))
     made = backend.made(built) if isinstance(backend, Accounting) else ()
-    return Measured(report.model_copy(update={"builds": made}), ordered)
+    return Measured(report.model_copy(update={"builds": made, "seconds": _seconds(checks, evidence)}), ordered)
+
+
+def _seconds(checks: Sequence[Check], evidence: Evidence) -> dict[str, float]:
+    """Seconds by check: what several asked for is shared out equally, and so is the plain run."""
+    asking = Counter(need for check in checks for need in set(check.needs))
+    served = sum(evidence.times.milliseconds) / 1000 / max(len(checks), 1)
+    found: dict[str, float] = {}
+    for check in checks:
+        own = sum(evidence.seconds.get(need, 0.0) / asking[need] for need in set(check.needs))
+        found[check.name] = round(found.get(check.name, 0.0) + served + own, 3)
+    return found
 
 
 def _doubted(doubt: str, findings: Sequence[Finding]) -> list[Finding]:

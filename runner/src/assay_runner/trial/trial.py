@@ -75,6 +75,7 @@ def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
         missing=_unprovided(asked)
         | {need: attempt.reason for attempt in attempts if attempt.reason for need in attempt.needs},
         times=run.times,
+        seconds={need: attempt.seconds / len(attempt.needs) for attempt in attempts for need in attempt.needs},
         notes=tuple(dict.fromkeys([note for attempt in attempts for note in attempt.notes] + told)),
     )
 
@@ -119,6 +120,7 @@ class _Attempt:
     def __init__(self, kind: type[Pass[Any]], needs: Sequence[Need[Any]], setting: Setting, stack: ExitStack) -> None:
         self.kind, self.needs, self.reason = kind, needs, ""
         self.notes: tuple[str, ...] = ()
+        self.seconds = 0.0
         self._reference = setting.reference
         asking = (name for need in needs for name in setting.askers.get(need, ()))
         self._purpose = ", ".join(dict.fromkeys(asking))
@@ -155,6 +157,7 @@ class _Attempt:
         self._stack.close()
 
     def _guarded(self, work: Callable[[], T]) -> T | None:
+        began = time.perf_counter()
         try:
             with step(self.kind.__name__, self.kind.doing, self._purpose):
                 return work()
@@ -164,6 +167,8 @@ class _Attempt:
                 raise
             self.break_off(str(error))
             return None
+        finally:
+            self.seconds += time.perf_counter() - began
 
 
 def _attempts(needs: Sequence[Need[Any]], setting: Setting, stack: ExitStack) -> list[_Attempt]:
