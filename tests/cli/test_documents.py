@@ -228,7 +228,7 @@ def test_what_is_no_audit_is_named_by_field(
     assert run.code == 64
     assert len(run.complaints) == 1
     assert sentence.removeprefix("document 1: ") in run.complaints[0]
-    assert not (tmp_path / "out").exists()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["junit.xml"]
 
 
 def test_every_document_and_every_problem_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -426,3 +426,18 @@ def test_quick_commands_load_nothing_heavy(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_one_round_tells_mistakes_that_hid_behind_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checks = [{"finite": {}}, {"outputDrift": {"topK": 0, "snr": "17"}}, {"finite": {}, "latency": {}}, {"latncy": {}}]
+    wrong = document(spec(checks=checks, model=None))
+    wrong["metadata"]["name"] = "Not A Name"
+    told = assay(capsys, "validate", "-f", write(tmp_path, wrong))
+    assert told.code == 64
+    for part in (
+        "metadata.name: 'Not A Name'", "spec.model: ", "spec.checks[1].outputDrift.topK: ",
+        "spec.checks[1].outputDrift.snr: ", "spec.checks[3].latncy: unknown check",
+    ):  # fmt: skip
+        assert told.out.count(part) == 1, part
+    null = assay(capsys, "validate", "-f", write(tmp_path, document(spec(checks=[{"finite": None}]))))
+    assert null.out.count("a check has exactly one key") == 1

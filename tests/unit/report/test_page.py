@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -81,10 +82,30 @@ def test_candidates_table_has_every_column_without_scripts() -> None:
     assert texts[1][6:] == ["0.207 ms batch 32", "80.0 KiB"]
 
 
+@pytest.mark.parametrize(
+    ("checks", "changes", "shown"),
+    [
+        ([{"finite": {}}], {"emulated": True}, False),
+        ([{"latency": {}}], {"emulated": True}, False),
+        ([{"finite": {}}], {"backend": "onnxruntime"}, False),
+        ([{"latency": {}}], {"backend": "onnxruntime"}, True),
+        ([{"finite": {}}], {}, True),
+    ],
+)
+def test_a_latency_is_shown_where_it_was_asked_for_or_decides(
+    checks: list[dict[str, Any]], changes: dict[str, Any], *, shown: bool
+) -> None:
+    candidate, found = samples.fp16()
+    spec = samples.SPEC.model_copy(update={"checks": tuple(checks)})
+    report = samples.report((candidate.model_copy(update=changes), found), spec=spec)
+    heads = [head.text for head in main(report).one("table", class_="cards").one("thead").all("th")]
+    assert ("Latency" in heads) is shown
+
+
 def test_missing_measurements_are_said_and_sizes_left_out() -> None:
     tree = main(samples.inconclusive())
     cells = [c.text for c in tree.one("table", class_="cards").one("tbody").all("td")]
-    assert cells == ["Inconclusive", "fp16 strong tensorrt", "not measured", "not measured finite", "not measured"]
+    assert cells == ["Inconclusive", "fp16 strong tensorrt", "not measured", "not measured finite"]
     assert "No measurement: No GPU here" in tree.text
 
 

@@ -6,6 +6,9 @@ CRD, `kubectl explain` and the reference, and the contract suite picks it up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
+
 from pydantic import ValidationError
 
 from assay_api.audit import AuditTemplate
@@ -26,7 +29,7 @@ from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.errors import InvalidInput
 
-__all__ = ["CHECKS", "Check", "parse_checks"]
+__all__ = ["CHECKS", "Check", "check_problems", "parse_checks"]
 
 CHECKS: dict[str, type[Check]] = {
     Finite.name: Finite,
@@ -53,20 +56,38 @@ def parse_checks(spec: AuditTemplate) -> tuple[Check, ...]:
     """
     if not spec.checks:
         return (Finite(), OutputDrift(), RunToRun(), *((LabelAccuracy(),) if spec.dataset.labels else ()))
-    checks: list[Check] = []
-    found: list[str] = []
-    for index, entry in enumerate(spec.checks):
-        path = f"spec.checks[{index}]"
-        [(name, parameters)] = entry.items()
-        if name not in CHECKS:
-            found.append(f"{path}.{name}: unknown check; there are {', '.join(CHECKS)}")
-            continue
-        try:
-            checks.append(parse(CHECKS[name], parameters))
-        except ValidationError as error:
-            # What is wrong with the parameters as a whole has no field to name.
-            told = (problem.removeprefix("document") for problem in problems(error))
-            found.extend(f"{path}.{name}{'' if each.startswith(':') else '.'}{each}" for each in told)
+    checks, found = _parsed(spec.checks)
     if found:
         raise InvalidInput("; ".join(found))
     return tuple(checks)
+
+
+def check_problems(entries: Sequence[object]) -> list[str]:
+    """What is wrong with the checks of an audit that has other problems; entries that are no check are passed over."""
+    return _parsed([entry if _is_check(entry) else {} for entry in entries])[1]
+
+
+def _is_check(entry: object) -> TypeGuard[dict[str, Any]]:
+    if not isinstance(entry, dict) or len(entry) != 1:
+        return False
+    [(name, parameters)] = entry.items()
+    return isinstance(name, str) and isinstance(parameters, dict)
+
+
+def _parsed(entries: Sequence[Mapping[str, Any]]) -> tuple[list[Check], list[str]]:
+    """The checks, and one sentence per problem, led by the path of the field."""
+    checks: list[Check] = []
+    found: list[str] = []
+    for index, entry in enumerate(entries):
+        path = f"spec.checks[{index}]"
+        for name, parameters in entry.items():
+            if name not in CHECKS:
+                found.append(f"{path}.{name}: unknown check; there are {', '.join(CHECKS)}")
+                continue
+            try:
+                checks.append(parse(CHECKS[name], parameters))
+            except ValidationError as error:
+                # What is wrong with the parameters as a whole has no field to name.
+                told = (problem.removeprefix("document") for problem in problems(error))
+                found.extend(f"{path}.{name}{'' if each.startswith(':') else '.'}{each}" for each in told)
+    return checks, found

@@ -12,6 +12,7 @@ from assay_runner.report.figures import NOT_MEASURED, bound, count, figure, mill
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, tone
 from assay_runner.report.repair_calibration import calibrations
 from assay_runner.report.repair_path import path
+from assay_runner.report.times import served_latency
 from assay_runner.report.tradeoff import worst_snr
 from assay_runner.report.wording import accuracy, candidate_verdict, shortened, worst_figure, worst_finding
 
@@ -90,11 +91,12 @@ def _candidate(report: Report, key: str, remedies: list[RemedyEntry], anchors: d
 
 def _side(report: Report, candidate: CandidateReport, side: str, anchors: dict[str, str]) -> list[Child]:
     noise, address = worst_snr(candidate), anchors.get(candidate.name)
+    timed = served_latency(report, candidate)
     name = el("a", {"href": f"#{address}"}, candidate.name) if address else candidate.name
     return [
         side, name, badge(candidate_verdict(report, candidate)), worst_figure(worst_finding(report, candidate.name)),
         accuracy(candidate), NOT_MEASURED if noise is None else figure("snr", noise),
-        milliseconds(candidate.latency.median_ms) if candidate.latency else NOT_MEASURED,
+        milliseconds(timed.median_ms) if timed else NOT_MEASURED,
     ]  # fmt: skip
 
 

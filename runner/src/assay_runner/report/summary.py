@@ -26,6 +26,7 @@ from assay_runner.report.figures import (
 )
 from assay_runner.report.left_page import left_section, left_tag
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, icon, tone
+from assay_runner.report.times import served_latency
 from assay_runner.report.tradeoff import tradeoff, worst_snr
 from assay_runner.report.wording import (
     EMULATED,
@@ -153,7 +154,7 @@ def candidates_table(report: Report) -> Html:
     )
 
 
-_OPTIONAL = ("SNR, worst sample", "Throughput", "Size", "Memory", "Layers ran in")
+_OPTIONAL = ("SNR, worst sample", "Latency", "Throughput", "Size", "Memory", "Layers ran in")
 _HEADERS = (
     "Candidate",
     "Verdict",
@@ -179,7 +180,7 @@ def _cell(header: str, content: Child, sort: str | float | None, *, head: bool) 
 def _row(report: Report, index: int, candidate: CandidateReport) -> list[tuple[Child, str | float | None]]:
     """(content, sort key) per column of `candidates_table`."""
     verdict = candidate_verdict(report, candidate)
-    latency = candidate.latency
+    latency = served_latency(report, candidate)
     precision = candidate.precision or "as built"
     how = " ".join(word for word in (candidate.typing, candidate.backend) if word)
     emulated = el("span", {"class": "tag"}, "emulated") if candidate.emulated else None

@@ -19,6 +19,7 @@ from assay_api.report import CandidateReport, Finding, Report, Verdict
 from assay_runner.report.cures import OUTCOMES, budget_words, verdict_of
 from assay_runner.report.figures import NOT_MEASURED, bound, figure, milliseconds
 from assay_runner.report.left import LEFT, left_whole, told_left
+from assay_runner.report.times import any_served, served_latency
 from assay_runner.report.wording import (
     EMULATED,
     MARKS,
@@ -103,7 +104,8 @@ def _table(report: Report, console: Console) -> Table:
     # A figure must not lose its unit; names and sentences give way.
     table.add_column("Accuracy", justify="right", no_wrap=True)
     table.add_column("Worst figure", overflow="fold", min_width=24)
-    table.add_column("Latency", justify="right", no_wrap=True)
+    if any_served(report):
+        table.add_column("Latency", justify="right", no_wrap=True)
     for candidate in report.candidates:
         table.add_row(*_row(report, candidate, console))
     # Without the last column's padding, a table that must shrink shrinks by too little, and cuts a unit.
@@ -119,7 +121,7 @@ def _list(report: Report, console: Console) -> Group:
         grid = Table.grid(padding=(0, 1))
         grid.add_column(no_wrap=True)
         grid.add_column(overflow="fold")
-        for head, cell in zip(("  Accuracy", "  Worst figure", "  Latency"), cells, strict=True):
+        for head, cell in zip(("  Accuracy", "  Worst figure", "  Latency"), cells, strict=False):
             grid.add_row(head, cell)
         parts += [Text.assemble(name, "  ", verdict, overflow="fold"), grid]
     return Group(*parts)
@@ -127,14 +129,16 @@ def _list(report: Report, console: Console) -> Group:
 
 def _row(report: Report, candidate: CandidateReport, console: Console) -> tuple[Text, ...]:
     verdict = candidate_verdict(report, candidate)
-    latency = milliseconds(candidate.latency.median_ms) if candidate.latency else NOT_MEASURED
-    return (
+    timed = served_latency(report, candidate)
+    latency = milliseconds(timed.median_ms) if timed else NOT_MEASURED
+    cells = (
         Text(_safe(console, candidate.name)),
         _marked(console, verdict, "For the GPU" if left_whole(candidate) else str(verdict), whole=True),
         Text(_safe(console, _brief(accuracy(candidate)))),
         Text(_safe(console, _worst(worst_finding(report, candidate.name), verdict))),
         Text(_safe(console, _brief(latency))),
     )
+    return cells if any_served(report) else cells[:-1]
 
 
 def _brief(text: str) -> str:
