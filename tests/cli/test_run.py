@@ -115,6 +115,14 @@ UNBUILT = {
 }
 
 
+def test_a_cause_that_some_share_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good(tmp_path)
+    absent = UNBUILT["no calibration inputs"]
+    asked = [{**absent, "name": "a"}, FP32, {**absent, "name": "b"}, {**UNBUILT["a plan"], "name": "served"}]
+    ended = run(tmp_path, capsys, "--backend", "onnxruntime", "--strict", candidates=asked)
+    assert [line.split(": ")[1] for line in ended.complaints] == ["candidates a, b", "candidate served"]
+
+
 @pytest.mark.parametrize("case", UNBUILT)
 def test_a_candidate_is_named_once_where_it_cannot_be_built(
     case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -110,6 +110,15 @@ def test_the_sample_that_lost_most_is_named(golden: list[float], candidate: list
     assert f"sample {worst} lost most" in found.message
 
 
+@pytest.mark.parametrize("candidate", [[0.9, 0.9], [0.95, 0.9]], ids=["golden's own", "better"])
+def test_where_nothing_was_lost_no_sample_lost_most(candidate: list[float]) -> None:
+    made = check(name="m", atLeast=0.99)
+    scores = Scores(Site("t", "n", "Op"), np.array([0.9, 0.9]), np.array(candidate))
+    [found] = made.judge(proof(scores, check=made, samples=2))
+    assert found.verdict is Verdict.FAILED
+    assert "lost most" not in found.message
+
+
 @pytest.mark.parametrize(("bound", "verdict"), [(1, Verdict.PASSED), (1.5, Verdict.FAILED)])
 def test_a_bound(bound: float, verdict: Verdict, tmp_path: Path) -> None:
     [found] = measured(mlp(), "fp32", DATA, tmp_path, check(name="hits", atLeast=bound)).findings

@@ -205,7 +205,15 @@ def _sentences(failures: dict[str, AuditError], tasks: Iterable[Task]) -> list[s
     if len(texts) == 1 and len(failures) > 1:
         return list(texts)
     candidates = {task.key for task in tasks if task.candidate}
-    return [f"{'candidate ' if key in candidates else ''}{key}: {failure}" for key, failure in failures.items()]
+    keys: dict[tuple[str, bool], list[str]] = {}
+    for key, failure in failures.items():
+        keys.setdefault((str(failure), key in candidates), []).append(key)
+    return [f"{_whose(named, candidate=candidate)}: {text}" for (text, candidate), named in keys.items()]
+
+
+def _whose(keys: Sequence[str], *, candidate: bool) -> str:
+    kind = f"candidate{'s' * (len(keys) > 1)} " if candidate else ""
+    return f"{kind}{', '.join(keys)}"
 
 
 def _console() -> Console:
