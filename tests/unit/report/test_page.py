@@ -83,6 +83,21 @@ def test_candidates_table_has_every_column_without_scripts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("top1Kept", "golden's top-1 accuracy kept 50.00 %"),
+        ("nodesIn8Bits", "nodes that read 8 bits and should not 0.5"),
+        ("snr", "snr 0.5 dB"),
+    ],
+)
+def test_the_worst_figure_is_named_in_words_that_a_reader_knows(metric: str, words: str) -> None:
+    candidate, found = samples.fp16()
+    worst = found[0].model_copy(update={"verdict": Verdict.FAILED, "metric": metric, "value": 0.5, "limit": None})
+    cells = main(samples.report((candidate, [worst]))).one("table", class_="cards").one("tbody").all("td")
+    assert any(cell.text.startswith(words) for cell in cells)
+
+
+@pytest.mark.parametrize(
     ("checks", "changes", "shown"),
     [
         ([{"finite": {}}], {"emulated": True}, False),

@@ -136,7 +136,7 @@ def _caption(
     lowest = _extreme(accumulated, min)
     if lowest is not None:
         value = f"{accumulated[lowest]:.1f} dB"
-        which = "lowest accumulated SNR that is finite" if broken else "lowest accumulated SNR"
+        which = f"lowest accumulated SNR over the whole dataset{' that is finite' if broken else ''}"
         said += [f"The {which} is {value}, at ", code(layers[lowest].name) or "", ". "]
     noisiest = _extreme(local, min)
     if noisiest is not None and not broken:

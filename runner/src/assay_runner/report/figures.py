@@ -83,6 +83,18 @@ def metric_of(key: str | None) -> Metric:
     return METRICS.get(key or "") or Metric(key or "value", key or "value")
 
 
+_PARAMETERS = frozenset(
+    {"maxAbs", "maxRel", "cosine", "psnr", "snr", "equal", "topKAgreement", "top1", "top5", "mean", "medianMs", "p99Ms"}
+)
+"""Metrics that a reader knows by the name under which an audit limits them."""
+
+
+def named(key: str | None) -> str:
+    """A metric in a table for people: as an audit spells it where it does, else in words."""
+    row = metric_of(key)
+    return row.key if row.key in _PARAMETERS else row.label
+
+
 def number(value: Any) -> float | None:
     """The value as a float, `None` where it is missing or no number; "NaN" and "Infinity" are numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):

@@ -19,6 +19,7 @@ from assay_runner.report.figures import (
     figure,
     milliseconds,
     moment,
+    named,
     percent,
     plain,
     rate,
@@ -49,13 +50,12 @@ from assay_runner.report.wording import (
 def hero(report: Report) -> Html:
     """Verdict, headline, emulation, recommendation and the facts of the run."""
     verdict = overall(report)
-    title = el("h1", None, icon(verdict), el("span", None, str(verdict)))
     of = "" if report.repair else "candidate "
     return el(
         "section",
         {"class": f"hero {tone(verdict)}", "aria-label": "Verdict"},
         el("p", {"class": "audit"}, report.audit, None if report.recommendation else f", {of}{report.task}"),
-        title,
+        el("h1", None, icon(verdict), el("span", None, str(verdict))),
         el("p", {"class": "headline"}, headline(report)),
         _leading(report),
         el("p", {"class": "emulated", "role": "note"}, EMULATED) if report.emulated else None,
@@ -241,7 +241,7 @@ def _worst(report: Report, candidate: CandidateReport) -> tuple[Child, float | N
     limit = _small(f"limit {bound(finding.metric, finding.limit)}") if finding.limit is not None else None
     beyond = excess(finding.metric, finding.value, finding.limit)
     shown = el("span", {"class": "whole"}, figure(finding.metric, finding.value))
-    value = el("span", None, f"{finding.metric or finding.check} ", shown)
+    value = el("span", None, f"{named(finding.metric) if finding.metric else finding.check} ", shown)
     open_ = _small(UNDECIDED) if candidate_verdict(report, candidate) is Verdict.INCONCLUSIVE else None
     return ([value, limit, _small(beyond) if beyond else None, open_, tensor], -strain(finding))
 
