@@ -55,6 +55,9 @@ def test_a_pass_says_everywhere_what_it_says_nothing_of(tmp_path: Path, capsys: 
     suite = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()[0]
     skipped = {case.get("name") for case in suite.iter("testcase") if case.find("skipped") is not None}
     assert skipped == {"achievedPrecision", "latency"}
+    told = {each.get("name"): each.get("value") for each in suite.iter("property")}
+    assert told["leftForTheGpu"] == "achievedPrecision, latency"
+    assert told["latencyMedian"] == "not measured"  # An emulation's time must not stand beside an engine's.
     assert (suite.get("skipped"), suite.get("errors"), suite.get("failures")) == ("2", "0", "0")
 
 

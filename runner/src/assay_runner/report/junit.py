@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, SubElement
 from assay_api.report import CandidateReport, Finding, Report, Verdict, worst
 from assay_runner.report.figures import NOT_MEASURED, milliseconds
 from assay_runner.report.left import LEFT, judged, left_whole
+from assay_runner.report.times import served_latency
 from assay_runner.report.wording import (
     EMULATED,
     accuracy,
@@ -126,7 +127,7 @@ def _new_suite(root: Element, report: Report, name: str, more: list[tuple[str, s
 
 def _properties(report: Report, candidate: CandidateReport) -> list[tuple[str, str]]:
     """What a dashboard may want to read off a suite, measured or "not measured"."""
-    latency = candidate.latency
+    latency = served_latency(report, candidate)
     properties = {
         "verdict": str(candidate_verdict(report, candidate)),
         "backend": candidate.backend,
