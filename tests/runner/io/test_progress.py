@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import struct
 import threading
@@ -152,3 +153,17 @@ def test_a_fault_of_our_own_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     tracker.broken = True
     asked_and_left(tracker)
     assert "LookupError: a fault of our own" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("subject", "line"), [("int8", "int8: taken"), ("", "taken")])
+def test_a_note_has_one_colon_after_what_there_is(subject: str, line: str) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stream in (io.StringIO(), Terminal()):
+        with shown_on(stream) as tracker:
+            tracker.subject(subject)
+            tracker.note("taken")
+        words = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue()).splitlines()
+        assert line in [each.strip() for each in words]
