@@ -441,3 +441,12 @@ def test_one_round_tells_mistakes_that_hid_behind_others(tmp_path: Path, capsys:
         assert told.out.count(part) == 1, part
     null = assay(capsys, "validate", "-f", write(tmp_path, document(spec(checks=[{"finite": None}]))))
     assert null.out.count("a check has exactly one key") == 1
+
+
+def test_the_checks_of_a_sweep_are_told_in_the_same_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    body = {"template": {**spec(checks=[{"outputDrift": {"topK": 0}}]), "dataset": 3}, "modle": 1}
+    sweep = document(body) | {"kind": "AccuracySweep"}
+    told = assay(capsys, "validate", "-f", write(tmp_path, sweep))
+    assert told.code == 64
+    assert told.out.count("spec.template.checks[0].outputDrift.topK: ") == 1
+    assert "spec.modle: " in told.out

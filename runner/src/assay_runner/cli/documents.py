@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from assay_api.model import parse, problems
 from assay_api.names import API_VERSION, KIND, SWEEP_KIND
 from assay_api.sweep import AccuracySweep
 from assay_runner import journal
+from assay_runner.cli.hidden_problems import hidden_problems
 from assay_runner.cli.places import absolute
 from assay_runner.cli.strict_yaml import load_all
 from assay_runner.errors import InvalidInput
@@ -186,23 +187,11 @@ def _document(value: Any, index: int) -> Document:
         resource = parse(TYPES[value["kind"]], {key: v for key, v in value.items() if key != "status"})
     except ValidationError as error:
         named = [problem for problem in problems(error) if not (found and problem.startswith("metadata"))]
-        return Document(label, None, tuple(_bounded(each) for each in (*found, *named, *_hidden(value, named))))
+        return Document(label, None, tuple(_bounded(each) for each in (*found, *named, *hidden_problems(value, named))))
     except (ValueError, TypeError) as error:
         return Document(label, None, (*found, f"document: {_first_line(error)}; correct the value"))
     beyond = tuple(_bounded(problem) for problem in _beyond_schema(resource))
     return Document(label, None if found else resource, (*found, *beyond))
-
-
-def _hidden(value: Mapping[Any, Any], named: Collection[str]) -> list[str]:
-    """What is wrong with checks, which are looked at only once all else is right: told in the same round."""
-    from assay_runner.checks import check_problems
-
-    place, spec = "spec", value.get("spec")
-    if isinstance(spec, Mapping) and "template" in spec:
-        place, spec = "spec.template", spec["template"]
-    entries = spec.get("checks") if isinstance(spec, Mapping) else None
-    found = check_problems(entries) if isinstance(entries, list) else []
-    return [told for each in found if (told := each.replace("spec.checks", f"{place}.checks", 1)) not in named]
 
 
 def _beyond_schema(resource: AccuracyAudit | AccuracySweep) -> Iterator[str]:
