@@ -35,6 +35,13 @@ $(UV):
 	@$(UV) sync --quiet --frozen --all-packages --inexact
 	@touch $@ .venv/.demo
 
+# From the sources alone: each wheel is built out of its sdist (docs/install.md).
+DIST ?= dist
+.PHONY: dist
+dist: $(UV) ## Build the wheels and sdists that pip, pipx and uvx install, into dist/
+	@$(UV) build --quiet --all-packages --clear --out-dir $(DIST)
+	@ls $(DIST)/*.whl $(DIST)/*.tar.gz
+
 .PHONY: demo
 demo: .venv/.demo ## Audit the shipped digits models on this machine; the last line is the path of the report page
 	@.venv/bin/assay run -f examples/digits/digits-cnn.yaml --out build/demo/digits-cnn

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from assay_api.candidate import (
     BACKENDS,
@@ -58,7 +59,7 @@ __all__ = [
 class Golden(Model):
     """What the candidates are held against: ONNX Runtime's outputs of the original model, or stored outputs."""
 
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.precision) != has(self.uri)",
             lambda s: s.has("precision") != s.has("uri"),
@@ -86,7 +87,7 @@ class KeyRef(Model):
 class Storage(Model):
     """How s3:// is reached. Credentials come from a Secret or the Pods' workload identity, never from this spec."""
 
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!(has(self.secretRef) && has(self.serviceAccountName))",
             lambda s: not (s.has("secret_ref") and s.has("service_account_name")),
@@ -145,7 +146,7 @@ class OfModel(Model):
 class AuditTemplate(Model):
     """What to audit of any model, against what, how strictly and where."""
 
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.checks) || !self.checks.exists(c, has(c.labelAccuracy)) || has(self.dataset.labels)",
             lambda s: not any("labelAccuracy" in c for c in s.checks) or s.dataset.has("labels"),

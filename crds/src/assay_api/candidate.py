@@ -30,7 +30,7 @@ class ModelRef(Model):
 class Calibration(Model):
     """How the ranges of 8-bit tensors are found."""
 
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.percentile) || (has(self.method) && self.method == 'percentile')",
             lambda s: not s.has("percentile") or s.method == "percentile",
@@ -77,7 +77,7 @@ class EngineRef(Model):
 class ShapeProfile(Model):
     """The shapes of one input that an engine is built for."""
 
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "self.min.size() == self.opt.size() && self.opt.size() == self.max.size()",
             lambda s: len(s.min) == len(s.opt) == len(s.max),
@@ -141,7 +141,7 @@ class LayerPrecision(Model):
 class Candidate(Model):
     """One way to build the model; each is built and audited."""
 
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!(self.name in ['golden', 'repair', 'summary'])",
             lambda s: s.name not in ("golden", "repair", "summary"),

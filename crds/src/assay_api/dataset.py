@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from typing_extensions import Self
 
 from assay_api.candidate import AXES
 from assay_api.fields import ArrayName, Uri
@@ -64,7 +65,7 @@ class InputFeed(Model):
 class Dataset(Model):
     """Inputs, and labels where there are any: a file, or a prefix of files read in name order."""
 
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.layout) || self.layout != 'feeds' || !has(self.batch)",
             lambda s: s.layout != "feeds" or not s.has("batch"),

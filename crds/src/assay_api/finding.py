@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, SerializeAsAny, ValidationInfo, field_validator
+from typing_extensions import Self
 
 from assay_api.details import DETAILS, Details
 from assay_api.model import Model
 from assay_api.numbers import Number
+from assay_api.text_enum import StrEnum
 from assay_api.told import Told
 
 

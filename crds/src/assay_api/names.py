@@ -7,8 +7,10 @@ in one file so that a change to one is seen for what it is.
 from __future__ import annotations
 
 import hashlib
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from typing import Final
+
+from assay_api.text_enum import StrEnum
 
 GROUP: Final = "assay.dev"
 VERSION: Final = "v1alpha1"

@@ -16,9 +16,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 from pydantic import model_validator
+from typing_extensions import Self
 
 from assay_api.audit import AuditSpec, Candidate
 from assay_api.model import Model, to_wire

@@ -79,7 +79,7 @@ class Budget(Model):
 class Remedies(Model):
     """What may be done about a candidate that fails. Absent: nothing. `auto: {}`: all that applies."""
 
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.auto) || " + " || ".join(f"has(self.{name})" for name in REMEDIES),
             lambda s: s.has("auto") or any(map(s.has, ("calibration", "precision", "weight_only", "tactics"))),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
+
+from typing_extensions import Self
 
 from assay_api.finding import Verdict, WorstFigure
 from assay_api.names import TERMINATION_MESSAGE_BYTES

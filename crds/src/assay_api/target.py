@@ -52,7 +52,7 @@ def _not_to_set(field: str, name: str, prefixes: tuple[str, ...]) -> Rule:
 class PodSettings(Model):
     """What a task's Pod looks like: of one audit, or of an installation for all audits that do not say."""
 
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         _not_to_set("pod_labels", "podLabels", OURS),
         _not_to_set("pod_annotations", "podAnnotations", (*OURS, *LOOSENING)),
         Rule(

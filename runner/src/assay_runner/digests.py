@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import BinaryIO, Final
+
+_PIECE: Final = 1 << 20
+"""Bytes read at a time."""
 
 
 def cache_key(**parts: str) -> str:
@@ -15,4 +19,12 @@ def cache_key(**parts: str) -> str:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return open_sha256(file)
+
+
+def open_sha256(file: BinaryIO) -> str:
+    """SHA-256 in hexadecimal of what an opened file holds from where it stands."""
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    return digest.hexdigest()

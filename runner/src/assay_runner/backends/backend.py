@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Protocol
 
+from assay_api.text_enum import StrEnum
 from assay_runner.backends.order import BuildOrder
 from assay_runner.evidence import Cut, EngineFacts, Guard, Overflow
 from assay_runner.graphs.sample_axes import SampleAxes, declared_axes

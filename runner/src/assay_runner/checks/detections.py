@@ -51,7 +51,7 @@ class DetectionsCheck(Check):
     """
 
     name: ClassVar[str] = "detections"
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.scores) || has(self.scoreColumn) || has(self.classScoresFrom)",
             lambda c: c.scores is not None or c.score_column is not None or c.class_scores_from is not None,

@@ -26,7 +26,7 @@ class MetricCheck(Check):
     """
 
     name: ClassVar[str] = "metric"
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!(has(self.keep) && has(self.atLeast))",
             lambda check: check.keep is None or check.at_least is None,

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NotRequired, TypedDict
+from typing import TypedDict
+
+from typing_extensions import NotRequired
 
 from assay_api.report import CandidateReport, Report
 from assay_runner.report.engine import COLUMNS as ENGINE_COLUMNS

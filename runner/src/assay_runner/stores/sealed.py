@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from pydantic import Field, ValidationError
 
 from assay_api.model import M, Model, parse
-from assay_runner.digests import file_sha256
+from assay_runner.digests import file_sha256, open_sha256
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.stores import Stat, join
 from assay_runner.stores.files import whole_file
@@ -221,7 +221,7 @@ def verified(path: Path, uri: str, file: StoredFile, what: str) -> BinaryIO:
         content = open_regular(path, str(path))
     except (OSError, InvalidInput) as error:
         raise Damaged(what, f"{file.name} cannot be read", uri) from error
-    if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
+    if open_sha256(content) != file.sha256:
         content.close()
         raise Damaged(what, f"{file.name} has other content", uri)
     content.seek(0)
