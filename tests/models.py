@@ -28,6 +28,7 @@ class Samples:
         arrays: one per input, first axis = samples.
         labels: one per sample.
         batch: samples per batch.
+        targets: what metrics are given beside labels.
         fixed: whether the last batch is padded to full length with its last sample.
     """
 
@@ -35,6 +36,7 @@ class Samples:
     labels: NDArray[np.int64] | None = None
     batch: int = 8
     fixed: bool = False
+    targets: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
@@ -45,7 +47,9 @@ class Samples:
             count = min(self.batch, self.samples - start)
             rows = np.arange(start, start + (self.batch if self.fixed else count)).clip(max=self.samples - 1)
             labels = None if self.labels is None else self.labels[start : start + count]
-            yield Batch(start, count, {name: array[rows] for name, array in self.arrays.items()}, labels)
+            targets = {name: array[start : start + count] for name, array in self.targets.items()}
+            inputs = {name: array[rows] for name, array in self.arrays.items()}
+            yield Batch(start, count, inputs, labels, targets=targets)
 
 
 @dataclass

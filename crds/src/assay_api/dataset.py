@@ -90,6 +90,9 @@ class Dataset(Model):
     """For layout samples, by name of the input: those that are constant, or whose samples lie along another axis."""
     labels: ArrayName | None = None
     """Name of the array of class labels (integers, one per sample). Needed by labelAccuracy."""
+    targets: tuple[ArrayName, ...] = Field(default=(), max_length=16)
+    """Names of arrays that metrics of your own are given beside labels: of any shape and element type, text too, one
+    row per sample (boxes, masks, transcripts)."""
     batch: int = Field(default=32, ge=1, le=4096)
     """Samples per inference. A model with a fixed batch is fed in its own; feeds are run one by one. Default 32."""
     samples: int | None = Field(default=None, ge=1, le=100_000_000)

@@ -122,10 +122,17 @@ class MetricDetails(Details):
     """Details of `metric`."""
 
     mean: Number
-    """The candidate's mean score."""
+    """The candidate's mean score; of a metric that reduces over the dataset, its figure there."""
     golden_mean: Number
-    """Golden's mean score."""
+    """Golden's."""
     samples: int
     """Samples scored."""
     worst_sample: int | None = None
     """Index of the sample that lost most."""
+    low: Number | None = None
+    """Of a metric that reduces over the dataset: lower end of the 95 % interval of what is judged, by a paired
+    bootstrap."""
+    high: Number | None = None
+    """Upper end of it."""
+    resamples: int | None = None
+    """Draws of that bootstrap."""

@@ -53,6 +53,7 @@ class Batch:
         inputs: one array per model input.
         labels: int64 of shape (count,), or None.
         axes: where the samples of the inputs are. Where none has any, the batch is a single feed, and that its sample.
+        targets: what metrics of the user's own are given beside labels, (count, ...) each.
     """
 
     start: int
@@ -60,6 +61,7 @@ class Batch:
     inputs: Arrays
     labels: NDArray[np.int64] | None = None
     axes: InputAxes = field(default_factory=dict)
+    targets: Arrays = field(default_factory=dict)
 
     @property
     def fed(self) -> int:
@@ -74,7 +76,8 @@ class Batch:
         """The samples from `first` to before `end` as a batch of their own, which starts where they do."""
         rows = slice(first, end)
         labels = None if self.labels is None else np.asarray(self.labels[rows])
-        return Batch(self.start + first, end - first, self.take(rows), labels, self.axes)
+        targets = {name: array[rows] for name, array in self.targets.items()}
+        return Batch(self.start + first, end - first, self.take(rows), labels, self.axes, targets)
 
     def row(self, name: str) -> tuple[int, ...]:
         """The shape of what an input holds of one sample."""

@@ -43,6 +43,7 @@ class Source:
         batch: samples per batch; a model's fixed batch takes its place, and feeds are run one by one.
         labels: name of the array of labels, or None.
         samples: use only the first so many, or None for all.
+        targets: names of the arrays that metrics are given beside labels.
         what: what to call it in a sentence.
     """
 
@@ -51,6 +52,7 @@ class Source:
     labels: str | None = None
     samples: int | None = None
     what: str = "dataset"
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Dataset:
         inputs: what is fed.
         batch: samples per batch.
         fixed: whether the model takes no other batch, so that the last one is padded.
-        ignored: arrays that match no input and are not the labels.
+        ignored: arrays that match no input and are neither labels nor targets.
         identity: digest of the shards' names, sizes and versions, of the limit, of the batch and of how they are fed.
         axes: where the samples of the inputs are.
         feeding: what the spec says of that.
@@ -197,7 +199,8 @@ class Dataset:
                 continue
             inputs[spec.name] = along(padded(typed(rows[spec.name], spec), fed), axis)
         labels = rows[self.source.labels].reshape(-1).astype(np.int64) if self.source.labels else None
-        return Batch(start, count, inputs, labels, self.axes)
+        targets = {name: rows[name] for name in self.source.targets}
+        return Batch(start, count, inputs, labels, self.axes, targets)
 
 
 def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path, keep: int = KEEP_BYTES) -> Dataset:
@@ -223,7 +226,7 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
     asked = Wanted("inputs", names(model.inputs))
     for part in find(store, source.uri, source.what, asked).parts(store, asked, scratch):
         headers = part.headers(store)
-        found = wanted(headers, stored, model.axes, source.labels, part.name)
+        found = wanted(headers, stored, model.axes, source.labels, part.name, source.targets)
         seen.update(dict.fromkeys(n for n in headers if n not in found))
         parts.append(part)
         shards.append(Shard(part.name, min(next(iter(found.values())).samples, most - used), found, part.format))
@@ -262,5 +265,5 @@ def _identity(parts: Sequence[Part], source: Source, samples: int, batch: int, f
     told = [f"{basename(part.stat.uri)}\0{part.stat.size}\0{part.stat.version}" for part in parts]
     told += [str(samples), str(batch), source.labels or ""]
     # Nothing is added where all is as ever, so that what was kept before is found.
-    told += filter(None, [feeding.meaning, parts[0].reader.version])
+    told += filter(None, [feeding.meaning, parts[0].reader.version, "\0".join(source.targets)])
     return hashlib.sha256("\n".join(told).encode()).hexdigest()

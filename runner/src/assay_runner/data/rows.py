@@ -36,8 +36,7 @@ def parts(batch: Batch, size: int | None) -> Iterator[Batch]:
     step = _even(batch.count, size)
     for start in range(0, batch.count, step):
         chosen = slice(start, min(start + step, batch.count))
-        labels = None if batch.labels is None else batch.labels[chosen]
-        yield Batch(batch.start + start, chosen.stop - start, batch.take(chosen), labels, batch.axes)
+        yield batch.part(chosen.start, chosen.stop)
 
 
 def affordable(run: Callable[[Arrays], Arrays], batch: Batch, limit: int) -> int:

@@ -13,13 +13,19 @@ from assay_runner.errors import InvalidInput, did_you_mean
 from assay_runner.tensors import Array, InputAxes, TensorSpec
 
 _LARGEST_LABEL: Final = np.iinfo(np.int64).max
+_FIELDS: Final = {"labels": "labels", "target": "targets"}
 WAY_OUT: Final = "; one that is the same for every sample can be given in dataset.inputs"
 
 
 def wanted(
-    headers: Mapping[str, ArrayHeader], inputs: Iterable[TensorSpec], axes: InputAxes, labels: str | None, shard: str
+    headers: Mapping[str, ArrayHeader],
+    inputs: Iterable[TensorSpec],
+    axes: InputAxes,
+    labels: str | None,
+    shard: str,
+    targets: Iterable[str] = (),
 ) -> dict[str, ArrayHeader]:
-    """The headers of a shard's inputs and labels, with their axes; labels last, unless they are an input too.
+    """The headers of a shard's inputs, labels and targets, with their axes, in that order; an input stays an input.
 
     Args:
         headers: of all its arrays.
@@ -27,6 +33,7 @@ def wanted(
         axes: where their samples are; of none: it is a feed.
         labels: name of the array of labels, or None.
         shard: what to call it.
+        targets: names of what metrics are given beside labels.
 
     Raises:
         InvalidInput: an array is missing, of another type or shape, or their numbers of samples differ.
@@ -35,11 +42,15 @@ def wanted(
     for spec in inputs:
         found[spec.name] = replace(_named(headers, spec.name, "input", shard), axis=axes.get(spec.name, 0))
         _check_input(found[spec.name], spec, shard)
+    feed = any(header.axis is None for header in found.values())
     if labels is not None:
-        feed = any(header.axis is None for header in found.values())
         header = replace(_named(headers, labels, "labels", shard), axis=None if feed else 0)
         _check_labels(header, shard)
         found.setdefault(labels, header)
+    for name in targets:
+        header = replace(_named(headers, name, "target", shard), axis=None if feed else 0)
+        _check_target(header, shard)
+        found.setdefault(name, header)
     rows = {name: header.samples for name, header in found.items()}
     if len(set(rows.values())) > 1:
         shown = ", ".join(f"{name}: {count}" for name, count in rows.items())
@@ -56,7 +67,7 @@ def _named(headers: Mapping[str, ArrayHeader], name: str, role: str, shard: str)
         return headers[name]
     hint = did_you_mean(name, headers)
     there = ", ".join(repr(n) for n in sorted(headers)[:12]) or "no arrays"
-    what = f"for the model's input {name!r}" if role == "input" else f"of labels {name!r} (dataset.labels)"
+    what = f"for the model's input {name!r}" if role == "input" else f"of {role} {name!r} (dataset.{_FIELDS[role]})"
     raise InvalidInput(f"{shard} has no array {what}: it holds {there}{hint}{WAY_OUT if role == 'input' else ''}")
 
 
@@ -100,6 +111,16 @@ def _check_labels(header: ArrayHeader, shard: str) -> None:
             f"the labels {header.name!r} of {shard} have shape {shown(header.shape)}, and there is one per sample: "
             "store them in the shape (samples,)"
         )
+
+
+def _check_target(header: ArrayHeader, shard: str) -> None:
+    if header.dtype.hasobject or header.unnamed:
+        raise InvalidInput(
+            f"the target {header.name!r} of {shard} holds Python objects, which are not unpickled: store an array of "
+            "numbers or text, and fill up what samples have fewer of (NaN, -1 or '')"
+        )
+    if header.axis is not None and not header.shape:
+        raise InvalidInput(f"the target {header.name!r} of {shard} is a single value: store one row per sample")
 
 
 def other_file(name: str, known: str) -> str:

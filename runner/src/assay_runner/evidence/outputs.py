@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay_api.entries import FloorEntry
+from assay_runner.statistics.bootstrap import Reduced
 from assay_runner.statistics.samples import Drift
 from assay_runner.statistics.scales import Part
 from assay_runner.tensors import Floats, Site
@@ -104,14 +105,19 @@ class Scores:
     """What a metric of the user's own gave, one number per sample.
 
     Attributes:
-        site: the output that was scored.
+        site: the output that was scored; of several, the first.
         golden: golden against itself.
         candidate: the candidate against golden.
+        whole: of a metric that reduces over the dataset, what it makes of all samples; the figures of single samples
+            then only tell which lost most, and are NaN where one sample has none.
+        several: whether more than one output was given.
     """
 
     site: Site
     golden: Floats
     candidate: Floats
+    whole: Reduced | None = None
+    several: bool = False
 
 
 @dataclass(frozen=True)

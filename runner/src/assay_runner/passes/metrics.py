@@ -1,64 +1,20 @@
-"""Metrics of the user's own: functions in the image, found by entry point, fed batch by batch."""
+"""What metrics of the user's own make of golden and candidate: batch by batch, and of the whole dataset."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from importlib.metadata import EntryPoint, entry_points
-from inspect import getsourcefile, isfunction, unwrap
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from assay_runner.data.entry_points import loaded, said
-from assay_runner.digests import file_sha256
+from assay_runner.data.entry_points import said
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Scores, ScoresWanted
+from assay_runner.passes.metric_code import MetricCode, load_metric
 from assay_runner.passes.setting import Pass, Setting, Step
-from assay_runner.tensors import Array, Arrays, Batch, Floats
-
-GROUP: Final = "assay.metrics"
-
-Score = Callable[[Array, Array, Array | None], Any]
-"""(golden, candidate, labels or None) of one batch to one float per sample."""
-
-
-def load_metric(name: str) -> Score:
-    """The function of this name.
-
-    Raises:
-        InvalidInput: there is none, several have the name, or it cannot be imported.
-    """
-    score: Score = loaded(_entry(name), "metric")
-    return score
-
-
-def metric_version(name: str) -> str:
-    """What tells the metric of this name from another one, and from itself after a change: for keys.
-
-    Where its package is worked on in place its version stays, so its source file counts as well.
-
-    Raises:
-        InvalidInput: as of `load_metric`.
-    """
-    entry = _entry(name)
-    source = getsourcefile(unwrap(code)) if (code := loaded(entry, "metric")) and isfunction(unwrap(code)) else None
-    digest = file_sha256(Path(source))[:16] if source and Path(source).is_file() else ""
-    return f"{entry.value} {entry.dist.version if entry.dist else ''} {digest}"
-
-
-def _entry(name: str) -> EntryPoint:
-    there = entry_points(group=GROUP)
-    found = [entry for entry in there if entry.name == name]
-    if not found:
-        names = ", ".join(sorted({entry.name for entry in there}))
-        listed = f"installed are {names}" if names else "none is installed"
-        raise InvalidInput(f"there is no metric {name!r} among the entry points of group {GROUP}: {listed}")
-    if len({entry.value for entry in found}) > 1:
-        values = " and ".join(sorted({entry.value for entry in found}))
-        raise InvalidInput(f"metric {name!r} is installed more than once ({values}): remove one of them")
-    return found[0]
+from assay_runner.statistics.bootstrap import Rows, reduced, single
+from assay_runner.tensors import Array, Arrays, Batch
 
 
 class MetricsPass(Pass[ScoresWanted]):
@@ -75,9 +31,9 @@ class MetricsPass(Pass[ScoresWanted]):
         """
         super().__init__(needs, setting, stack)
         self._sites, self._axes = setting.subject.outputs, setting.subject.built.axes
-        self._scores = {need: load_metric(need.metric) for need in needs}
-        self._golden: dict[ScoresWanted, list[Floats]] = {need: [] for need in needs}
-        self._candidate: dict[ScoresWanted, list[Floats]] = {need: [] for need in needs}
+        self._code = {need: load_metric(need.metric) for need in needs}
+        self._golden: dict[ScoresWanted, list[Rows]] = {need: [] for need in needs}
+        self._candidate: dict[ScoresWanted, list[Rows]] = {need: [] for need in needs}
 
     def add(self, step: Step) -> None:
         """Score a batch."""
@@ -88,34 +44,76 @@ class MetricsPass(Pass[ScoresWanted]):
         """Take a batch in.
 
         Raises:
-            InvalidInput: a metric fails, or does not give one number per sample; or the output has no samples.
+            InvalidInput: a metric fails, or does not give one entry per sample; or the output has no samples.
         """
-        for need, score in self._scores.items():
-            name, output = need.metric, self._output(need)
-            if name_missing := [
-                who for who, a in (("golden", golden), ("the candidate", candidate)) if output not in a
-            ]:
-                raise InvalidInput(f"metric {name!r} reads output {output!r}, which {name_missing[0]} does not have")
+        for need, code in self._code.items():
+            outputs = self._read(need, code, batch, golden, candidate)
+            wanted = {name: _locked(pair[0]) for name, pair in outputs.items()}
+            found = {name: _locked(pair[1]) for name, pair in outputs.items()}
+            labels = _told(batch)
+            scored = _numbers if code.reduce is None else _entries
+            for kept, side in ((self._golden, wanted), (self._candidate, found)):
+                if code.several:
+                    kept[need].append(scored(need.metric, code, wanted, side, labels, batch))
+                else:
+                    [output] = outputs
+                    rows = scored(need.metric, code, wanted[output], side[output], batch.labels, batch)
+                    kept[need].append(rows)
+
+    def _read(
+        self, need: ScoresWanted, code: MetricCode, batch: Batch, golden: Arrays, candidate: Arrays
+    ) -> dict[str, tuple[Array, Array]]:
+        """By output, golden's rows and the candidate's; of several, those that have samples.
+
+        Raises:
+            InvalidInput: the output that is asked for is not there, or has no axis of samples; or none has.
+        """
+        every = code.several and not need.output
+        pairs = {}
+        for output in self._sites if every else [self._output(need)]:
+            sides = (("golden", golden), ("the candidate", candidate))
+            if missing := [who for who, arrays in sides if output not in arrays]:
+                raise InvalidInput(f"metric {need.metric!r} reads output {output!r}, which {missing[0]} does not have")
             rows = self._axes.samples(output, candidate[output], batch)
-            if rows is None or len(rows) != batch.count or len(golden[output]) != batch.count:
+            if rows is not None and len(rows) == batch.count == len(golden[output]):
+                pairs[output] = golden[output], rows
+            elif not every:
                 raise InvalidInput(
-                    f"metric {name!r} reads output {output!r}, which has no sample axis: its shape is "
+                    f"metric {need.metric!r} reads output {output!r}, which has no sample axis: its shape is "
                     f"{list(candidate[output].shape)}"
                 )
-            wanted, found = _locked(golden[output]), _locked(rows)
-            self._golden[need].append(_scored(name, score, wanted, wanted, batch))
-            self._candidate[need].append(_scored(name, score, wanted, found, batch))
+        if not pairs:
+            raise InvalidInput(f"metric {need.metric!r} reads outputs by sample, and none has an axis of samples")
+        return pairs
 
     def result(self) -> Mapping[ScoresWanted, Scores]:
         """What was measured."""
-        return {
-            need: Scores(self._sites[self._output(need)], np.concatenate(parts), np.concatenate(self._candidate[need]))
-            for need, parts in self._golden.items()
-            if parts
-        }
+        return {need: self._scores(need, code) for need, code in self._code.items() if self._golden[need]}
+
+    def _scores(self, need: ScoresWanted, code: MetricCode) -> Scores:
+        golden, candidate = _joined(self._golden[need]), _joined(self._candidate[need])
+        site, several = self._sites[self._output(need)], code.several and not need.output
+        if code.reduce is None:
+            return Scores(site, np.asarray(golden), np.asarray(candidate), several=several)
+        with np.errstate(all="ignore"):
+            whole = reduced(golden, candidate, code.reduce, code.resamples)
+            return Scores(site, single(golden, code.reduce), single(candidate, code.reduce), whole, several)
 
     def _output(self, need: ScoresWanted) -> str:
         return need.output or next(iter(self._sites))
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
+    """Entries of all batches: one array where the metric gave arrays that fit together, else a list."""
+    if all(isinstance(part, np.ndarray) and part.shape[1:] == np.shape(parts[0])[1:] for part in parts):
+        return np.concatenate([np.asarray(part) for part in parts])
+    return [entry for part in parts for entry in part]
+
+
+def _told(batch: Batch) -> dict[str, Array]:
+    """Targets by name, and the class labels as `labels`, for metrics that take several."""
+    labels = {} if batch.labels is None else {"labels": batch.labels}
+    return {name: _locked(array) for name, array in (labels | dict(batch.targets)).items()}
 
 
 def _locked(array: Array) -> Array:
@@ -125,9 +123,34 @@ def _locked(array: Array) -> Array:
     return view
 
 
-def _scored(name: str, score: Score, golden: Array, candidate: Array, batch: Batch) -> Floats:
+def _entries(name: str, code: MetricCode, golden: Any, candidate: Any, labels: Any, batch: Batch) -> Rows:
+    """What the metric keeps of each sample of a batch, for its `reduce`.
+
+    Raises:
+        InvalidInput: it fails, or gives another number of entries.
+    """
     try:
-        scores = np.array(score(golden, candidate, batch.labels), np.float64)
+        entries = code.score(golden, candidate, labels)
+        count = len(entries)
+    except Exception as error:
+        given = f" (outputs {', '.join(golden)}; labels {', '.join(labels) or 'none'})" if code.several else ""
+        raise InvalidInput(
+            f"metric {name!r} failed on the batch from sample {batch.start}: {said(error)}{given}"
+        ) from error
+    if count != batch.count:
+        raise InvalidInput(f"metric {name!r} gave {count} entries for {batch.count} samples: it must give one each")
+    # The metric may go on using its own array.
+    return entries.copy() if isinstance(entries, np.ndarray) else list(entries)
+
+
+def _numbers(name: str, code: MetricCode, golden: Any, candidate: Any, labels: Any, batch: Batch) -> Array:
+    """One number per sample of a batch.
+
+    Raises:
+        InvalidInput: it fails, or gives something else.
+    """
+    try:
+        scores = np.array(code.score(golden, candidate, labels), np.float64)
     except Exception as error:
         raise InvalidInput(f"metric {name!r} failed on the batch from sample {batch.start}: {said(error)}") from error
     if scores.shape != (batch.count,):

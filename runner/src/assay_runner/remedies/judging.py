@@ -14,7 +14,7 @@ from assay_runner.checks import Check
 from assay_runner.checks.latency import latency_of
 from assay_runner.checks.layer_constraints import LayerConstraints
 from assay_runner.evidence import ScoresWanted, TimingWanted
-from assay_runner.passes.metrics import metric_version
+from assay_runner.passes.metric_code import metric_version
 from assay_runner.passes.setting import Setting
 from assay_runner.remedies.case import Design
 from assay_runner.remedies.judged import Judged, Said

@@ -31,7 +31,7 @@ from assay_runner.tensors import Array
 def dataset_of(task: Task, model: LoadedModel, context: Context) -> Dataset:
     """The audit's dataset."""
     spec = task.spec.dataset
-    source = Source(uri=spec.uri, batch=spec.batch, labels=spec.labels, samples=spec.samples)
+    source = Source(uri=spec.uri, batch=spec.batch, labels=spec.labels, samples=spec.samples, targets=spec.targets)
     return context.open(source, model)
 
 
