@@ -168,10 +168,15 @@ def test_wrong_input_ends_with_64(tmp_path: Path) -> None:
     ("candidate", "words"),
     [
         ({"backend": "tensorrt", "precision": "fp16"}, "emulates the candidate on CPU"),
+        (
+            {"backend": "tensorrt", "engine": {"uri": "file://./served.plan"}},
+            "finds neither; audit the plan on a GPU and a TensorRT like those it was built for; on a CPU, a second "
+            "candidate with precision in place of engine shows",
+        ),
     ],
 )
 def test_a_backend_that_cannot_do_it_here_is_inconclusive_and_not_retried(
-    tmp_path: Path, candidate: dict[str, str], words: str
+    tmp_path: Path, candidate: dict[str, Any], words: str
 ) -> None:
     good(tmp_path)
     plans = tasks(tmp_path, candidates=[{"name": "one", **candidate}])

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 from assay_api.text_enum import StrEnum
 from assay_runner.backends.order import BuildOrder
@@ -17,6 +17,8 @@ from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Array, Arrays, Batches, Extents, Progress, Site
 
 NOTHING: Mapping[str, Extents] = MappingProxyType({})
+EMULATED_INSTEAD: Final = "`assay run --backend onnxruntime` emulates the candidate on CPU"
+"""The way out where an engine that is to be built cannot be; nothing stands in for one that exists."""
 
 
 class Capability(StrEnum):

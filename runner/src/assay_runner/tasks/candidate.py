@@ -12,6 +12,7 @@ from assay_api.entries import BuildEntry
 from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.backends import BACKENDS, Backend, Built
+from assay_runner.backends.backend import EMULATED_INSTEAD
 from assay_runner.backends.order import order_of
 from assay_runner.backends.seams import Adopting
 from assay_runner.backends.sessions import Refused
@@ -28,7 +29,7 @@ from assay_runner.models.witness import unchanged
 from assay_runner.passes.setting import Setting
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
-from assay_runner.tasks.for_gpu import judged_here, zero_points
+from assay_runner.tasks.for_gpu import PLAN_ELSEWHERE, judged_here, zero_points
 from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.provenance import provenance_of
 from assay_runner.tasks.publish import candidate_of, publish, resumed, task_result
@@ -76,7 +77,7 @@ def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
         return publish_left(task, context, left)
     backend = BACKENDS[context.backend or candidate.backend]
     with step("Load", f"loading backend {backend.name}"):
-        backend.available()
+        _ready(backend, candidate)
     record = read_record(task, context)
     model = context.load(task.spec.model, task.spec.dataset)
     dataset = dataset_of(task, model, context)
@@ -104,6 +105,20 @@ def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
     noted = measured.report.model_copy(update={**whose, **made})
     report = single_report(task, context, noted, measured.findings, record, dataset.describe())
     return task_result(task, report, publish(report, task.folder, context.store))
+
+
+def _ready(backend: Backend, candidate: Candidate) -> None:
+    """Do nothing where the candidate can run here.
+
+    Raises:
+        Unsupported: it cannot; the way out is one that this candidate has.
+    """
+    try:
+        backend.available()
+    except Unsupported as error:
+        if candidate.engine is None or EMULATED_INSTEAD not in str(error):
+            raise
+        raise Unsupported(str(error).replace(EMULATED_INSTEAD, PLAN_ELSEWHERE)) from error
 
 
 def _served(built: Built, seconds: float) -> tuple[BuildEntry, ...]:
@@ -161,9 +176,7 @@ def _built(
 
 def _adopted(backend: Backend, ref: EngineRef, model: LoadedModel, workdir: Path, context: Context) -> Built:
     if not isinstance(backend, Adopting):
-        raise Unsupported(
-            f"a TensorRT plan cannot be run by backend {backend.name}: audit it on a GPU, or give it a precision"
-        )
+        raise Unsupported(f"a TensorRT plan cannot be run by backend {backend.name}: {PLAN_ELSEWHERE}")
     context.progress.stage("fetch", unit="plans")
     plan = workdir / "existing.plan"
     fetch_pinned(context.store, ref.uri, ref.sha256, plan, "plan")

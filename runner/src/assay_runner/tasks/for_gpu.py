@@ -12,6 +12,10 @@ from assay_runner.graphs.zero_points import shifted
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tasks.context import Context
 
+PLAN_ELSEWHERE = (
+    "audit the plan on a GPU and a TensorRT like those it was built for; on a CPU, a second candidate with precision "
+    "in place of engine shows what that precision does to the model"
+)
 WHOLE = "an existing plan is run by TensorRT alone, and nothing stands in for it: judge it on a GPU"
 
 

@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from assay_runner.backends.backend import EMULATED_INSTEAD
 from assay_runner.backends.tensorrt.sayings import Mark, Sayings
 from assay_runner.errors import InvalidInput, Unsupported
 
-WAY_OUT: Final = "`assay run --backend onnxruntime` emulates the candidate on CPU"
+WAY_OUT: Final = EMULATED_INSTEAD
 DRIVER: Final = Path("/dev/nvidiactl")
 LEAN: Final = "libnvinfer_lean"
 _MISSING: Final = re.compile(r"Unable to load library: (\S+?\.so[.\d]*)")
