@@ -78,6 +78,7 @@ generate: .venv/.dev ## Write the CRD, the report's schema, the reference and th
 lint: .venv/.dev ## Formatting, lint, types and import layers
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
+	@.venv/bin/vermin --quiet --no-tips --eval-annotations --violations --target=3.10- crds/src runner/src
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 

@@ -43,7 +43,7 @@ def served(tracker: Tracker, task: str, port: int) -> Iterator[int]:
 
         def handle_error(self, request: object, client_address: object) -> None:
             """Say nothing of one who was gone before the answer: TensorRT may hold the interpreter for seconds."""
-            if not isinstance(sys.exception(), ConnectionError):
+            if not isinstance(sys.exc_info()[1], ConnectionError):
                 super().handle_error(request, client_address)  # type: ignore[arg-type]
 
         def server_bind(self) -> None:
