@@ -66,3 +66,20 @@ def test_a_target_that_is_not_there_or_holds_objects_is_said(
     ended = assay(capsys, "run", "-f", str(file), "--out", str(tmp_path / "out"))
     assert ended.code == 64
     assert "'transcripts' of part-000.npz holds Python objects, which are not unpickled" in ended.err
+
+
+def test_what_fails_such_a_metric_is_repaired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(EXAMPLE, tmp_path / "audit")
+    file = tmp_path / "audit" / "reader.yaml"
+    document = yaml.safe_load(file.read_text())
+    calib = tmp_path / "audit" / "calib" / "part-000.npz"
+    np.savez(calib, line=np.load(calib)["line"] * np.float32(0.03))
+    spec = document["spec"]
+    spec["candidates"] = [one for one in spec["candidates"] if one["name"] == "int8"]
+    spec["checks"] = [{"metric": {"name": "word-accuracy", "keep": 0.95}}]
+    spec["remedies"] = {"calibration": {}}
+    file.write_text(json.dumps(document))
+    ended = assay(capsys, "repair", "-f", str(file), "--out", str(tmp_path / "out"))
+    assert ended.code == 0, ended.out + ended.err
+    assert "int8, calibration: cured" in ended.out
+    assert "kept 1" in ended.out or "kept 9" in ended.out

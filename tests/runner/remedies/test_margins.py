@@ -7,6 +7,7 @@ import math
 import pytest
 
 from assay_api.report import Verdict
+from assay_runner.remedies.figures import figure
 from assay_runner.remedies.judged import Judged, Said, margin
 from assay_runner.remedies.precision.oracle import answer_of
 from assay_runner.search import Verdict as Told
@@ -30,6 +31,11 @@ def said(metric: str | None, value: float | None, limit: float | None, check: st
         ("top1Kept", 0.99, 0.98, 0.2),
         # More than golden's is luck of the draw, and no better than all of it.
         ("top1Kept", 1.01, 0.98, 0.4),
+        # Of a metric of the user's own more is better, too.
+        ("kept", 0.99, 0.98, 0.2),
+        ("kept", 0.97, 0.98, -0.2),
+        ("mean", 0.9, 0.8, 0.125),
+        ("score", 0.6, 0.8, -0.25),
         # None allowed: none found is near no limit, and one is beyond it.
         ("nonFinite", 0.0, 0.0, math.inf),
         ("nonFinite", 3.0, 0.0, -3.0),
@@ -38,6 +44,14 @@ def said(metric: str | None, value: float | None, limit: float | None, check: st
 )
 def test_margins(metric: str | None, value: float | None, limit: float | None, wanted: float) -> None:
     assert margin(said(metric, value, limit)) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [("kept", 0.98, "98.00 %"), ("top1Kept", 0.98, "98.00 %"), ("score", 0.5, "0.5"), ("localSnr", 17.04, "17.0 dB")],
+)
+def test_a_figure_has_its_own_unit(metric: str, value: float, text: str) -> None:
+    assert figure(metric, value) == text
 
 
 def test_a_perfect_cosine_passes_however_near_1_its_limit_is() -> None:

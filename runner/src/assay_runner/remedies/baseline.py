@@ -78,7 +78,11 @@ def _untold(case: Case, found: Judged, ignored: frozenset[str], what: str) -> Cu
         return None
     if refused := next((said for said in found.said if said.check == BUILD), None):
         return Cure(None, f"even of every node in FP32 it cannot be told: {refused.message}", "Inconclusive")
-    if open_ := next((said for said in found.said if said.check in case.failing), None):
+    told = sorted(
+        (said for said in found.said if said.check in case.failing),
+        key=lambda said: said.verdict is not Verdict.INCONCLUSIVE,
+    )
+    if open_ := next(iter(told), None):
         why = f"it cannot be told on the samples that are searched with: {open_.message}"
         more = "raise remedies.searchShare, or give the dataset more samples"
         return Cure(None, f"even of every node in FP32 {why}: {more}", "Inconclusive")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay_runner.remedies.judged import HIGHER_IS_BETTER, Said
+from assay_runner.remedies.judged import Said
 
 
 def figures(said: Said | None) -> str:
@@ -16,6 +16,6 @@ def figure(metric: str | None, value: float | None) -> str:
     """A value of a metric, with its unit."""
     if value is None or metric is None:
         return "unknown"
-    if metric.endswith("Kept"):
+    if metric.lower().endswith("kept"):
         return f"{100 * value:.2f} %"
-    return f"{value:.1f} dB" if metric in HIGHER_IS_BETTER and metric != "cosine" else f"{value:.4g}"
+    return f"{value:.1f} dB" if metric.lower().endswith(("snr", "psnr")) else f"{value:.4g}"

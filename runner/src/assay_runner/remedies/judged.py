@@ -138,7 +138,7 @@ SMALLEST: Final = 1e-6
 """Least that a limit lets be lost, for shares of it."""
 CLEAR: Final = 0.1
 """Share of a limit beyond which no other build of the same design comes out on its other side; below it, one may."""
-HIGHER_IS_BETTER: Final = frozenset({"snr", "psnr", "cosine", "accumulatedSnr", "localSnr"})
+HIGHER_IS_BETTER: Final = frozenset({"snr", "psnr", "cosine", "accumulatedSnr", "localSnr", "mean", "score"})
 
 
 def clear(found: Judged) -> bool:
@@ -161,7 +161,7 @@ def margin(said: Said) -> float:
     if said.value is None or said.limit is None or said.metric is None:
         return float("inf")
     within = said.value - said.limit
-    if said.metric.endswith("Kept"):
+    if said.metric.lower().endswith("kept"):
         # More than golden's is luck of the draw, and no better than all of it.
         return min(within, max(1 - said.limit, 0.0)) / 0.05
     if said.metric == "cosine":
