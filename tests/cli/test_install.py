@@ -97,6 +97,13 @@ def test_python_3_10_does(dist: Path, tmp_path: Path) -> None:
     python = tmp_path / "old" / "bin" / "python"
     called(UV, "pip", "install", "-q", "--python", python, "--find-links", dist, "assay-runner", cwd=tmp_path)
     assert called(python, "--version", cwd=tmp_path).startswith("Python 3.10")
+    # Names in annotations are looked up when a type is made: every one of the contract is.
+    walk = (
+        "import importlib, pkgutil, assay_api as api\n"
+        "for found in pkgutil.iter_modules(api.__path__):\n"
+        "    importlib.import_module(f'assay_api.{found.name}')"
+    )
+    called(python, "-c", walk, cwd=tmp_path)
     audited(tmp_path / "old" / "bin" / "assay", tmp_path)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -85,7 +85,7 @@ def due(schedule: Schedule, since: datetime, now: datetime, *, free: bool) -> Du
 
 def run_name(scheduled: datetime) -> str:
     """The name of a run: its scheduled time in UTC, to the minute, as a label's value takes it."""
-    return scheduled.astimezone(UTC).strftime("%Y%m%dT%H%MZ")
+    return scheduled.astimezone(timezone.utc).strftime("%Y%m%dT%H%MZ")
 
 
 def _latest(schedule: Schedule, since: datetime, now: datetime) -> datetime | None:
@@ -119,9 +119,9 @@ def _times(cron: str, start: datetime) -> Iterator[datetime]:
     Raises:
         CronSimError: it is no schedule.
     """
-    last = start.astimezone(UTC)
+    last = start.astimezone(timezone.utc)
     for time in CronSim(cron, start):
-        utc = time.astimezone(UTC)
+        utc = time.astimezone(timezone.utc)
         if utc > last:
             last = utc
             yield utc

@@ -66,7 +66,7 @@ class GpuBudget(Model):
 class SweepSpec(Model):
     """Which models, on which targets, when, and for how much."""
 
-    RULES: ClassVar = (
+    RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.models) != has(self.modelPrefix)",
             lambda s: s.has("models") != s.has("model_prefix"),

@@ -11,7 +11,7 @@ import getpass
 import hashlib
 import os
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Final
 
 from rich.console import Console
@@ -71,7 +71,7 @@ def _accept(
         name = hashlib.sha256(record.model_dump_json(by_alias=True).encode()).hexdigest()
         put_record(store, join(folder, "records", f"{name}.json"), record)
         before = _pointer(report, candidate, store, folder)
-        when = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        when = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
         pointer = BaselinePointer(
             who=arguments.who or _user(), when=when, why=arguments.why, record=name,
             previous=before.record if before else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +36,7 @@ def command(arguments: argparse.Namespace) -> int:
             from assay_runner.cli.plan_sweep import measured_seconds, sweep_lines
 
             seconds = measured_seconds(written) if arguments.measured else arguments.cell_seconds
-            print("\n".join(sweep_lines(written, seconds, datetime.now(UTC))))
+            print("\n".join(sweep_lines(written, seconds, datetime.now(timezone.utc))))
             continue
         audit = selected(written, arguments)
         audit = audit.model_copy(update={"spec": for_backend(audit.spec, arguments.backend)})

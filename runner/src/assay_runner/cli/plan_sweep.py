@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from statistics import median
 from typing import Any, Final
 
@@ -96,7 +96,7 @@ def _next_runs(spec: SweepSpec, now: datetime) -> Iterator[str]:
         if found is None:
             return
         now = found
-        yield run_name(found.astimezone(UTC))
+        yield run_name(found.astimezone(timezone.utc))
 
 
 def _any(spec: SweepSpec) -> str:
