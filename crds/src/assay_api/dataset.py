@@ -90,7 +90,9 @@ class Dataset(Model):
     """For layout samples, by name of the input: those that are constant, or whose samples lie along another axis."""
     labels: ArrayName | None = None
     """Name of the array of class labels (integers, one per sample). Needed by labelAccuracy."""
-    targets: tuple[ArrayName, ...] = Field(default=(), max_length=16)
+    targets: tuple[ArrayName, ...] = Field(
+        default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}
+    )
     """Names of arrays that metrics of your own are given beside labels: of any shape and element type, text too, one
     row per sample (boxes, masks, transcripts)."""
     batch: int = Field(default=32, ge=1, le=4096)
