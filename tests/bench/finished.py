@@ -152,7 +152,7 @@ def finished(manifest: dict[str, Any], audits: int, window: float) -> Iterator[F
     """Memory, restart, rest and handover beside audits that have ended."""
     path = f"/apis/{names.API_VERSION}/namespaces/default/{names.PLURAL}"
     with ApiServer() as api:
-        api.kubectl("apply", "--server-side", "-f", str(ROOT / "crds" / f"{names.PLURAL}.yaml"))
+        api.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
         api.kubectl("wait", "--for=condition=Established", f"crd/{names.PLURAL}.{names.GROUP}")
         kube = Kube(api.kubeconfig)
         say(f"{audits} audits that have ended")

@@ -86,7 +86,7 @@ def audit(name: str, **changes: object) -> dict[str, Any]:
 def running(module: str, waiting: int = 1, **settings: object) -> Iterator[tuple[Kube, Server]]:
     """An operator that has created its first Job, on an API server of its own with `waiting` audits from before."""
     with ApiServer() as api:
-        api.kubectl("apply", "--server-side", "-f", str(ROOT / "crds" / f"{names.PLURAL}.yaml"))
+        api.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
         api.kubectl("wait", "--for=condition=Established", f"crd/{names.PLURAL}.{names.GROUP}")
         settled = {
             **environment(),
