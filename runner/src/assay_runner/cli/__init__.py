@@ -189,11 +189,16 @@ def _report(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     report.add_argument("name", metavar="NAME", help="name of the audit, or of the sweep")
     report.add_argument("--sweep", action="store_true", help="the page of a sweep: a map of its models and targets")
-    report.add_argument("-n", "--namespace", metavar="NAMESPACE", help="its namespace (default: the context's)")
+    _in_cluster(report, "its namespace")
     report.add_argument("--candidate", metavar="CANDIDATE", help="the page of one candidate, not the audit's")
     report.add_argument("--out", metavar="FILE", help="write the page there (default: a new temporary folder)")
     report.add_argument("--no-open", action="store_true", help="only fetch the page and print its path")
-    report.add_argument("--context", metavar="CTX", help="context of the kubeconfig (default: the current one)")
+
+
+def _in_cluster(command: argparse.ArgumentParser, namespace: str) -> None:
+    """Where an audit is that is read from the cluster; `namespace`: what it is, for the help."""
+    command.add_argument("-n", "--namespace", metavar="NAMESPACE", help=f"{namespace} (default: the context's)")
+    command.add_argument("--context", metavar="CTX", help="context of the kubeconfig (default: the current one)")
 
 
 def _diff(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -211,8 +216,7 @@ def _diff(commands: argparse._SubParsersAction[_Parser]) -> None:
     diff.add_argument("--all", action="store_true", help="list what stayed as it was too")
     diff.add_argument("--html", metavar="FILE", help="write a page of it")
     diff.add_argument("--json", metavar="FILE", help="write it as JSON")
-    diff.add_argument("-n", "--namespace", metavar="NS", help="namespace of audits (default: the context's)")
-    diff.add_argument("--context", metavar="CTX", help="context of the kubeconfig (default: the current one)")
+    _in_cluster(diff, "namespace of audits")
 
 
 def _baseline(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -229,8 +233,7 @@ def _baseline(commands: argparse._SubParsersAction[_Parser]) -> None:
         command.add_argument("report", metavar="REPORT", help="report.json, a folder or URI of one, or audit/NAME")
         command.add_argument("--candidate", metavar="NAME", help="this candidate only (default: all)")
         command.add_argument("--store", metavar="URI", help="in place of the artifacts of the report's spec")
-        command.add_argument("-n", "--namespace", metavar="NAMESPACE", help="of audit/NAME (default: the context's)")
-        command.add_argument("--context", metavar="CTX", help="context of the kubeconfig, for audit/NAME")
+        _in_cluster(command, "namespace of audit/NAME")
         if name == "accept":
             command.add_argument("--why", metavar="TEXT", required=True, help="why it is accepted")
             command.add_argument("--who", metavar="NAME", help="who accepts it (default: your user name)")
