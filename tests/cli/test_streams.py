@@ -77,8 +77,9 @@ def test_a_path_that_an_encoding_lacks_is_printed_in_escapes(place: Path) -> Non
         ("ASSAY run -f passes.yaml --out $'a\\xffb'", "a\\udcffb is no UTF-8 text"),
         ("cp -r . $'../c\\xff' && cd $'../c\\xff' && ASSAY run -f passes.yaml", "is no UTF-8 text"),
         ("mkdir gone && cd gone && rmdir ../gone && ASSAY run -f ../passes.yaml", "the current folder was removed"),
+        ("mkdir left && cd left && rmdir ../left && ASSAY diff a b", "the current folder was removed"),
     ],
-    ids=["out", "folder", "removed"],
+    ids=["out", "folder", "removed", "removed-diff"],
 )
 def test_a_folder_that_has_no_name_in_text_is_refused_at_once(place: Path, line: str, said: str) -> None:
     code, out = shell(place, line)

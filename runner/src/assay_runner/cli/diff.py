@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assay_api.names import ExitCode
 from assay_api.report import Report
+from assay_runner.cli.failures import VERDICT_CODES
 from assay_runner.cli.places import absolute
 from assay_runner.cli.reports import read_report
 from assay_runner.report.difference_page import render_differences
-from assay_runner.report.difference_words import (
-    HEADS_OF_FIGURES,
-    HEADS_OF_INPUTS,
-    HEADS_OF_VERDICTS,
-    conclusion,
-    figure_rows,
-    input_rows,
-    sides,
-    verdict_rows,
-    wire,
-)
+from assay_runner.report.difference_words import conclusion, sides, tables_of, wire
 from assay_runner.report.differences import Differences, differences
 from assay_runner.report.wording import visible
 from assay_runner.stores.files import disk_error
@@ -42,9 +32,7 @@ def command(arguments: argparse.Namespace) -> int:
             arguments.json, json.dumps(wire(found), indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace")
         )
     _print(old, new, found, Console(), everything=arguments.all)
-    if found.worse(figures=arguments.figures):
-        return ExitCode.BREACHED
-    return ExitCode.INCONCLUSIVE if found.lost else ExitCode.PASSED
+    return VERDICT_CODES[found.verdict(figures=arguments.figures)]
 
 
 def _write(file: str, content: bytes) -> None:
@@ -59,19 +47,13 @@ def _write(file: str, content: bytes) -> None:
 def _print(old: Report, new: Report, found: Differences, console: Console, *, everything: bool) -> None:
     for line in sides(old, new):
         _line(console, line)
-    for heads, rows in _tables(found, everything=everything):
+    for heads, rows in tables_of(found, everything=everything).values():
         if rows:
             console.print()
             console.print(_table(heads, rows))
     console.print()
     for line in conclusion(found):
         _line(console, line)
-
-
-def _tables(found: Differences, *, everything: bool) -> Iterator[tuple[Sequence[str], list[Sequence[str]]]]:
-    yield HEADS_OF_INPUTS, list(input_rows(found))
-    yield HEADS_OF_VERDICTS, list(verdict_rows(found, everything=everything))
-    yield HEADS_OF_FIGURES, list(figure_rows(found, everything=everything))
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

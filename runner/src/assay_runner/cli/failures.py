@@ -17,7 +17,7 @@ ENV_DEBUG: Final = "ASSAY_DEBUG"
 _LONGEST: Final = 1200
 """Characters of a sentence; whatever is longer quotes something without end."""
 
-_VERDICTS: Final = {
+VERDICT_CODES: Final = {
     Verdict.PASSED: ExitCode.PASSED,
     Verdict.FAILED: ExitCode.BREACHED,
     Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
@@ -71,4 +71,4 @@ def exit_code(verdict: Verdict, failures: Iterable[AuditError]) -> ExitCode:
             return kind.exit_code
     if verdict != Verdict.FAILED and failed:
         return ExitCode.UNAVAILABLE
-    return _VERDICTS[verdict]
+    return VERDICT_CODES[verdict]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from assay_api.model import parse, problems
 from assay_api.names import REPORT_JSON, REPORT_VERSION
 from assay_api.report import Report
 from assay_runner.cli.kubectl import Place
+from assay_runner.cli.places import absolute
 from assay_runner.errors import InvalidInput
 from assay_runner.stores import Store, join, open_store
 
@@ -31,18 +32,25 @@ def read_report(given: str, namespace: str | None = None, context: str | None = 
         from assay_runner.cli.report import stored_report
 
         return parsed(stored_report(Place(given.removeprefix(AUDIT), namespace, context)), given)
-    return parsed(_content(open_store(Storage()), given), given)
+    content = content_at(open_store(Storage()), given, "the report", (REPORT_JSON,))
+    if content is None:
+        raise InvalidInput(
+            f"there is no report {given}, nor a {REPORT_JSON} in a folder of that name: give one of `assay run`'s, "
+            f"or {AUDIT}NAME of one in the cluster"
+        )
+    return parsed(content, given)
 
 
-def _content(store: Store, given: str) -> bytes:
-    uri = given if "://" in given else f"file://{Path(given).absolute()}"
-    for each in (uri, join(uri, REPORT_JSON)):
-        if store.stat(each) is not None:
-            return store.read(each)
-    raise InvalidInput(
-        f"there is no report {given}, nor a {REPORT_JSON} in a folder of that name: give one of `assay run`'s, "
-        f"or {AUDIT}NAME of one in the cluster"
-    )
+def content_at(store: Store, given: str, what: str, names: Sequence[str]) -> bytes | None:
+    """What a user names: a file or URI, or the first of `names` in a folder; None where there is none of them.
+
+    Raises:
+        InvalidInput: `given` is relative, and the working folder is gone; `what` is meant by it.
+        Unavailable: the store does not answer.
+    """
+    uri = given if "://" in given else f"file://{absolute(given, what)}"
+    found = next((each for each in (uri, *(join(uri, name) for name in names)) if store.stat(each) is not None), None)
+    return None if found is None else store.read(found)
 
 
 def parsed(content: bytes, place: str) -> Report:

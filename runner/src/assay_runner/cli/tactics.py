@@ -11,9 +11,9 @@ from typing import Any, Final
 from assay_api.audit import Storage
 from assay_api.names import REPORT_JSON, ExitCode
 from assay_runner.backends.chosen import unlike
-from assay_runner.cli.places import absolute
+from assay_runner.cli.reports import content_at
 from assay_runner.errors import InvalidInput
-from assay_runner.stores import Store, join, open_store
+from assay_runner.stores import Store, open_store
 
 RECORD: Final = "tactics.json"
 MOST_NAMED: Final = 12
@@ -109,7 +109,10 @@ def read(given: str) -> Build:
     """
     place, _, wanted = given.partition("#")
     store = open_store(Storage())
-    builds = list(builds_in(_content(store, place), place))
+    content = content_at(store, place, "the build", (RECORD, REPORT_JSON))
+    if content is None:
+        raise InvalidInput(f"there is no {place}, nor a {RECORD} or {REPORT_JSON} in a folder of that name")
+    builds = list(builds_in(content, place))
     if not builds:
         raise InvalidInput(
             f"{place} tells no tactics: give a record ({RECORD}), or the report of a candidate whose engine was built"
@@ -179,14 +182,6 @@ def _of_repairs(repairs: Any) -> Iterator[Build]:
                     yield Build(
                         str(each.get("trial")), words, each["tactics"], source, int(each.get("layers") or 0), record
                     )
-
-
-def _content(store: Store, place: str) -> bytes:
-    uri = place if "://" in place else f"file://{absolute(place, 'the build')}"
-    for each in (uri, join(uri, RECORD), join(uri, REPORT_JSON)):
-        if store.stat(each) is not None:
-            return store.read(each)
-    raise InvalidInput(f"there is no {place}, nor a {RECORD} or {REPORT_JSON} in a folder of that name")
 
 
 def _is_tactics(value: Any) -> bool:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from assay_api.report import Report, Verdict
 from assay_runner.report.difference_words import (
-    HEADS_OF_FIGURES,
-    HEADS_OF_INPUTS,
-    HEADS_OF_VERDICTS,
+    Rows,
     conclusion,
-    figure_rows,
-    input_rows,
     sides,
-    verdict_rows,
+    tables_of,
 )
 from assay_runner.report.differences import Differences
 from assay_runner.report.frame import framed
@@ -25,7 +21,7 @@ _PARTS = (("verdicts", "Verdicts"), ("figures", "Figures"), ("inputs", "What dif
 
 def render_differences(old: Report, new: Report, found: Differences) -> bytes:
     """The differences as one self-contained HTML page in UTF-8; everything is in it, what stayed as it was as well."""
-    verdict = overall(found)
+    verdict, tables = found.verdict(), tables_of(found, everything=True)
     return framed(
         title=join([f"{_TITLES[verdict]}: {new.audit} · Assay"]),
         verdict=verdict,
@@ -33,9 +29,9 @@ def render_differences(old: Report, new: Report, found: Differences) -> bytes:
         main=join(
             [
                 _hero(old, new, found, verdict),
-                _part("verdicts", HEADS_OF_VERDICTS, verdict_rows(found, everything=True)),
-                _part("figures", HEADS_OF_FIGURES, figure_rows(found, everything=True), found.apart),
-                _part("inputs", HEADS_OF_INPUTS, input_rows(found), "Nothing that the reports tell differs."),
+                _part("verdicts", tables["verdicts"]),
+                _part("figures", tables["figures"], found.apart),
+                _part("inputs", tables["inputs"], "Nothing that the reports tell differs."),
             ]
         ),
         data=data_block({}),
@@ -49,13 +45,6 @@ _TITLES = {
 }
 
 
-def overall(found: Differences) -> Verdict:
-    """Failed where a verdict turned to it, Inconclusive where something is no longer judged, else Passed."""
-    if found.worse(figures=False):
-        return Verdict.FAILED
-    return Verdict.INCONCLUSIVE if found.lost else Verdict.PASSED
-
-
 def _hero(old: Report, new: Report, found: Differences, verdict: Verdict) -> Html:
     return el(
         "section",
@@ -67,9 +56,9 @@ def _hero(old: Report, new: Report, found: Differences, verdict: Verdict) -> Htm
     )
 
 
-def _part(key: str, heads: Sequence[str], rows: Iterable[Sequence[str]], nothing: str = "None.") -> Html:
+def _part(key: str, table: Rows, nothing: str = "None.") -> Html:
     """What changed, and behind it, folded, what stayed as it was: a row whose last cell is empty."""
-    title, told = dict(_PARTS)[key], list(rows)
+    title, (heads, told) = dict(_PARTS)[key], table
     changed, same = ([row for row in told if bool(row[-1]) is wanted] for wanted in (True, False))
     folded = el("summary", None, f"{len(same)} as before")
     return el(

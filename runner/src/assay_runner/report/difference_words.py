@@ -14,6 +14,8 @@ from assay_runner.report.wording import overall, shortened
 HEADS_OF_INPUTS: Final = ("what differs", "old", "new")
 HEADS_OF_VERDICTS: Final = ("candidate", "check", "old", "new", "")
 HEADS_OF_FIGURES: Final = ("candidate", "of", "figure", "old", "new", "noise", "")
+Rows = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
+"""Heads of columns, and rows under them."""
 _DIGEST: Final = 64
 _SHOWN: Final = 12
 _LONGEST: Final = 80
@@ -53,6 +55,15 @@ def figure_rows(found: Differences, *, everything: bool = False) -> Iterator[tup
             pair = (figure(each.metric, value) for value in (each.old, each.new))
             change = "" if each.change == "same" else each.change
             yield (each.candidate, each.what, metric_of(each.metric).label, *pair, _noise(each), change)
+
+
+def tables_of(found: Differences, *, everything: bool = False) -> dict[str, Rows]:
+    """Heads and rows of all three tables, in the order that they are read."""
+    return {
+        "inputs": (HEADS_OF_INPUTS, tuple(input_rows(found))),
+        "verdicts": (HEADS_OF_VERDICTS, tuple(verdict_rows(found, everything=everything))),
+        "figures": (HEADS_OF_FIGURES, tuple(figure_rows(found, everything=everything))),
+    }
 
 
 def _noise(each: Measured) -> str:

@@ -23,6 +23,7 @@ from typing import Any, Final, Literal, TypeGuard
 from assay_api.model import to_wire
 from assay_api.output_details import LabelAccuracyDetails
 from assay_api.report import CandidateReport, Report, Verdict
+from assay_runner.report.content import model_digest
 from assay_runner.report.figures import metric_of, number
 from assay_runner.report.wording import SEVERITY, candidate_verdict, findings_of
 
@@ -114,6 +115,12 @@ class Differences:
         """Whether something that was judged no longer is."""
         return any(each.change == "worse" and each.new is not Verdict.FAILED for each in self.verdicts)
 
+    def verdict(self, *, figures: bool = False) -> Verdict:
+        """Failed where it is `worse`, Inconclusive where something is `lost`, else Passed."""
+        if self.worse(figures=figures):
+            return Verdict.FAILED
+        return Verdict.INCONCLUSIVE if self.lost else Verdict.PASSED
+
 
 def differences(old: Report, new: Report) -> Differences:
     """What changed from one report to the other; candidates and checks are the same where their names are."""
@@ -137,8 +144,7 @@ def _apart(old: Report, new: Report) -> str:
 
 
 def _model(report: Report) -> str:
-    found = report.golden.provenance or next((c.provenance for c in report.candidates if c.provenance), None)
-    return (found.model if found else None) or ""
+    return model_digest(report) or ""
 
 
 def _data(report: Report) -> str:

@@ -5,7 +5,6 @@ The page, the JUnit file and the seal go first, report.json last: whoever sees r
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Final
@@ -20,6 +19,7 @@ from assay_api.plan import Task
 from assay_api.report import CandidateReport, Finding, Report, Verdict, to_json
 from assay_api.result import CureTold, DeployTold, StoredReport, TaskResult
 from assay_runner.report import first, render_html, render_junit
+from assay_runner.report.content import content_digest
 from assay_runner.report.cures import best_remedies, told
 from assay_runner.report.engine import achieved_text
 from assay_runner.stores import join
@@ -41,15 +41,6 @@ def publish(report: Report, folder: str, store: Store) -> StoredReport:
     store.put(join(folder, REPORT_JUNIT), render_junit(report), "application/xml")
     sha256 = put_report(store, folder, to_json(report))
     return StoredReport(uri=join(folder, REPORT_JSON), sha256=sha256, page=page)
-
-
-def content_digest(report: Report) -> str | None:
-    """16 hex digits of run, model and dataset; None where model or dataset are not known."""
-    told = (report.golden.provenance, *(candidate.provenance for candidate in report.candidates))
-    model = next((each.model for each in told if each and each.model), None)
-    if not model or not report.dataset.identity:
-        return None
-    return hashlib.sha256("\0".join((report.run, model, report.dataset.identity)).encode()).hexdigest()[:16]
 
 
 def published(task: Task, store: Store, told: str | None = None) -> tuple[Report, StoredReport] | None:
