@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
-from kubernetes import client, config
-from pydantic import ValidationError
+from kubernetes import client
 
 from assay_api.audit import AccuracyAudit
-from assay_api.model import parse, problems
-from assay_runner.checks import CHECKS, parse_checks
-from assay_runner.errors import InvalidInput
+from assay_api.model import parse
+from assay_runner.checks import CHECKS
+from tests.api.definitions import installed, server_refusal, types_refusal
 from tests.api.strategies import PARAMETERS, SPEC
 from tests.lab.apiserver import ApiServer
 from tests.unit.api.audits import audit
@@ -27,35 +26,18 @@ CRD = Path(__file__).resolve().parents[2] / "crds" / "accuracyaudits.yaml"
 @pytest.fixture(scope="module")
 def audits(apiserver: ApiServer) -> Iterator[client.CustomObjectsApi]:
     """Client of an API server that has the CRD, put there by a plain client-side `kubectl apply`."""
-    apiserver.kubectl("apply", "-f", str(CRD))
-    apiserver.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
-    with config.new_client_from_config(str(apiserver.kubeconfig)) as api:  # type: ignore[no-untyped-call]
-        yield client.CustomObjectsApi(api)
+    with installed(apiserver, CRD) as objects:
+        yield objects
 
 
 def refusal(audits: client.CustomObjectsApi, data: dict[str, Any]) -> str | None:
     """What the API server says against the audit, as `kubectl apply` would hear it; None where it takes it."""
-    body = json.loads(json.dumps(data))
-    try:
-        audits.create_namespaced_custom_object(
-            "assay.dev", "v1alpha1", "default", "accuracyaudits", body, dry_run="All", field_validation="Strict"
-        )
-    except client.ApiException as error:
-        if error.status not in (400, 422):
-            raise
-        return str(json.loads(error.body or "{}")["message"])
-    return None
+    return server_refusal(audits, "accuracyaudits", data)
 
 
 def python_refusal(data: dict[str, Any]) -> str | None:
     """What `assay validate` says against the audit; None where it takes it."""
-    try:
-        parse_checks(parse(AccuracyAudit, data).spec)
-    except ValidationError as error:
-        return "; ".join(problems(error))
-    except InvalidInput as error:
-        return str(error)
-    return None
+    return types_refusal(lambda: parse(AccuracyAudit, data).spec)
 
 
 def test_the_crd_is_small_enough_for_plain_apply() -> None:

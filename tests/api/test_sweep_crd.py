@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from kubernetes import client, config
-from pydantic import ValidationError
+from kubernetes import client
 
-from assay_api.model import parse, problems
+from assay_api.model import parse
 from assay_api.sweep import AccuracySweep
-from assay_runner.checks import parse_checks
-from assay_runner.errors import InvalidInput
+from tests.api.definitions import installed, server_refusal, types_refusal
 from tests.api.strategies import SWEEP
 from tests.lab.apiserver import ApiServer
 from tests.lab.processes import wait_until
@@ -29,33 +27,18 @@ WHERE = ("assay.dev", "v1alpha1", "default", "accuracysweeps")
 @pytest.fixture(scope="module")
 def sweeps(apiserver: ApiServer) -> Iterator[client.CustomObjectsApi]:
     """Client of an API server that has the definition, put there by a plain client-side `kubectl apply`."""
-    apiserver.kubectl("apply", "-f", str(CRD))
-    apiserver.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
-    with config.new_client_from_config(str(apiserver.kubeconfig)) as api:  # type: ignore[no-untyped-call]
-        yield client.CustomObjectsApi(api)
+    with installed(apiserver, CRD) as objects:
+        yield objects
 
 
 def refusal(sweeps: client.CustomObjectsApi, data: dict[str, Any]) -> str | None:
     """What the API server says against a sweep; None where it takes it."""
-    body = json.loads(json.dumps(data))
-    try:
-        sweeps.create_namespaced_custom_object(*WHERE, body, dry_run="All", field_validation="Strict")
-    except client.ApiException as error:
-        if error.status not in (400, 422):
-            raise
-        return str(json.loads(error.body or "{}")["message"])
-    return None
+    return server_refusal(sweeps, "accuracysweeps", data)
 
 
 def python_refusal(data: dict[str, Any]) -> str | None:
     """What our types say against it; None where they take it."""
-    try:
-        parse_checks(parse(AccuracySweep, data).spec.template)
-    except ValidationError as error:
-        return "; ".join(problems(error))
-    except InvalidInput as error:
-        return str(error)
-    return None
+    return types_refusal(lambda: parse(AccuracySweep, data).spec.template)
 
 
 def test_it_is_small_enough_for_plain_apply() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["plans_in"]
+__all__ = ["plans_in", "served"]
 
 MAGIC = b"ftrt"
 
@@ -17,3 +17,8 @@ def plans_in(folder: Path) -> list[Path]:
 def _begins(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(len(MAGIC))
+
+
+def served(folder: Path) -> Path:
+    """One that an audit built to judge it, not to look inside."""
+    return next(path for path in plans_in(folder) if path.name.startswith("engine"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.conftest import shown
-from tests.e2e.conftest import named_after, pytest_runtest_makereport
+from tests.e2e.conftest import pytest_runtest_makereport, room
 from tests.e2e.data import upload
 from tests.e2e.place import Manifest, Place, Room
 from tests.gpu_e2e.audits import engines
@@ -22,7 +22,7 @@ from tests.gpu_e2e.watching import Watch, steps, watching
 from tests.lab import Unavailable, gpus, step
 from tests.lab.gpus import Gpus
 
-__all__ = ["Audited", "pytest_runtest_makereport"]
+__all__ = ["Audited", "pytest_runtest_makereport", "room"]
 
 STAND_IN = "ASSAY_GPU_STAND_IN"
 SECONDS = 420
@@ -91,14 +91,6 @@ def place(
         evidence.text("operator.log", "operator", place.operator_log())
     finally:
         made.__exit__(None, None, None)
-
-
-@pytest.fixture
-def room(place: Place, request: pytest.FixtureRequest) -> Iterator[Room]:
-    """A namespace of the test's own."""
-    made = Room.make(place, named_after(request))
-    yield made
-    place.kubectl("delete", "namespace", made.name, "--wait=false")
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from assay_api.report import Report
 from tests.e2e.data import AUDITS
 from tests.e2e.place import Place, Room, condition
 from tests.e2e.test_audits import fetch
-from tests.gpu.plans import plans_in
+from tests.gpu.plans import plans_in, served
 from tests.gpu_e2e.audits import engines, existing
 from tests.gpu_e2e.conftest import SECONDS, Audited
 from tests.gpu_e2e.evidence import Evidence
@@ -42,11 +41,6 @@ def test_equal_inputs_build_no_engine(
         assert each.get("achieved") == first[each["name"]].get("achieved")
     assert cached >= LEAST
     assert set(plans_in(place.lab.folder / "s3") if place.lab else ()) == before
-
-
-def served(store: Path) -> Path:
-    """An engine that an audit built to judge it, not to look inside."""
-    return next(path for path in plans_in(store) if path.name.startswith("engine"))
 
 
 def test_a_plan_is_audited_as_it_is(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.data import AUDITS, DATASETS, DIGITS
 from tests.e2e.place import Place, Room
-from tests.gpu.plans import plans_in
+from tests.gpu.plans import served
 from tests.gpu_e2e.audits import engines
 from tests.gpu_e2e.conftest import SECONDS, Audited
 from tests.gpu_e2e.evidence import Evidence
@@ -60,7 +60,7 @@ def test_one_engine_gives_the_same_bits_on_both(
     assert place.lab
     data = place.lab.folder / "s3"
     assert audited.found["status"]["report"]
-    plan = next(path for path in plans_in(data / AUDITS / "digits") if path.name.startswith("engine"))
+    plan = served(data / AUDITS / "digits")
     part = sorted((DIGITS / "data").glob("*.npz"))[0].name
     uris = [f"s3://{plan.relative_to(data)}", f"s3://{DATASETS}/digits/{part}"]
     command = ["python3", f"{SCRIPT}/main.py", *uris, "64"]
