@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf.descriptor import FieldDescriptor
 
 from assay_runner.errors import InvalidInput
-from assay_runner.models.outline import tensors
+from assay_runner.models.outline import inner_graphs, tensors
 
 if TYPE_CHECKING:
     import onnx
@@ -101,7 +101,7 @@ def _check_references(node: onnx.NodeProto, uri: str) -> None:
                 f"the model {uri} is not valid ONNX: attribute {attribute.name!r} of node {node.name!r} refers to an "
                 "attribute of a function, and stands in none; export it again"
             )
-        for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
+        for graph in inner_graphs(attribute):
             for inner in graph.node:
                 _check_references(inner, uri)
 
@@ -124,7 +124,7 @@ def _size(nodes: Any, called: Callable[[Key], int]) -> int:
     for node in nodes:
         count += called((node.domain, node.op_type, node.overload))
         for attribute in node.attribute:
-            for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
+            for graph in inner_graphs(attribute):
                 count += _size(graph.node, called)
     return count
 

@@ -86,8 +86,13 @@ def _of_attributes(attributes: Iterable[onnx.AttributeProto]) -> Iterator[onnx.T
         sparse = (*attribute.sparse_tensors, *_where(attribute, "sparse_tensor"))
         for each in sparse:
             yield from (each.values, each.indices)
-        for graph in (*attribute.graphs, *_where(attribute, "g")):
+        for graph in inner_graphs(attribute):
             yield from _of_graph(graph)
+
+
+def inner_graphs(attribute: onnx.AttributeProto) -> tuple[onnx.GraphProto, ...]:
+    """All graphs that an attribute holds, whatever type it says it has."""
+    return (*attribute.graphs, *_where(attribute, "g"))
 
 
 def _where(attribute: onnx.AttributeProto, field: str) -> tuple[Any, ...]:

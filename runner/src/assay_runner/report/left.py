@@ -39,11 +39,9 @@ def left_in_short(report: Report) -> str:
     return f"Not judged here, left for the GPU: {said}."
 
 
-def of_judged(said: str) -> str:
-    """The sentence where not every limit was held against something."""
-    for limits in ("every limit", "their limits", "all limits"):
-        said = said.replace(f"{limits}.", f"{limits} that {'is' if limits[-1] == 't' else 'are'} judged here.")
-    return said
+def limits_held(words: str, *, left: bool) -> str:
+    """Words for limits that were held, and of which ones that is said where some are `left`."""
+    return f"{words} that {'is' if words.endswith('limit') else 'are'} judged here" if left else words
 
 
 def _worth(candidate: CandidateReport) -> tuple[LeftForGpu, ...]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 from assay_api.report import BuildEntry, CandidateReport, Finding, Report, Verdict, worst
 from assay_runner.report.figures import NOT_MEASURED, bound, breaches, figure, metric_of, number, percent
-from assay_runner.report.left import judged, left_in_short, left_whole, of_judged
+from assay_runner.report.left import judged, left_in_short, left_whole, limits_held
 
 EMULATED = (
     "Emulated on CPU: ONNX Runtime stood in for the engine. This shows what the precision does to the model, "
@@ -87,46 +88,39 @@ def headline(report: Report) -> str:
     repaired = [candidate for candidate in report.candidates if candidate.repaired is not None]
     if not report.candidates:
         return "No candidate could be repaired." if report.repair else "No candidate was measured."
-    said = [_headline(report, asked)] if asked else []
+    left = left_in_short(report)
+    limits = partial(limits_held, left=bool(left))
+    said = [_headline(report, asked, limits)] if asked else []
     if repaired:
         verdicts = [candidate_verdict(report, candidate) for candidate in repaired]
         passed = verdicts.count(Verdict.PASSED)
-        several = f"Of {len(repaired)} repairs {passed} {'stays' if passed == 1 else 'stay'} within every limit."
-        said.append(_REPAIR[verdicts[0]] if len(repaired) == 1 else several)
-    left = left_in_short(report)
-    return f"{of_judged(' '.join(said))} {left}" if left else " ".join(said)
+        stay = "stays" if passed == 1 else "stay"
+        several = f"Of {len(repaired)} repairs {passed} {stay} within {limits('every limit')}."
+        said.append(_alone("repair", verdicts[0], limits) if len(repaired) == 1 else several)
+    return " ".join((*said, left) if left else said)
 
 
-def _headline(report: Report, candidates: Sequence[CandidateReport]) -> str:
+def _headline(report: Report, candidates: Sequence[CandidateReport], limits: Callable[[str], str]) -> str:
     if all(map(left_whole, candidates)):
         return "Nothing could be judged here."
     candidates = judged(candidates)
     total = len(candidates)
     by = {v: sum(candidate_verdict(report, c) is v for c in candidates) for v in Verdict}
     if total == 1:
-        return _ALONE[candidate_verdict(report, candidates[0])]
+        return _alone("candidate", candidate_verdict(report, candidates[0]), limits)
     if by[Verdict.PASSED] == total:
-        return f"All {total} candidates stay within their limits."
+        return f"All {total} candidates stay within {limits('their limits')}."
     told = (
         (by[Verdict.FAILED], f"of {total} candidates outside a limit"),
         (by[Verdict.INCONCLUSIVE], "could not be judged"),
-        (by[Verdict.PASSED], "within all limits"),
+        (by[Verdict.PASSED], f"within {limits('all limits')}"),
     )
     return "; ".join(f"{count} {what}" for count, what in told if count) + "."
 
 
-_ALONE = {
-    Verdict.PASSED: "The candidate stays within every limit.",
-    Verdict.FAILED: "The candidate is outside a limit.",
-    Verdict.INCONCLUSIVE: "The candidate could not be judged.",
-}
-
-
-_REPAIR = {
-    Verdict.PASSED: "The repair stays within every limit.",
-    Verdict.FAILED: "The repair is outside a limit.",
-    Verdict.INCONCLUSIVE: "The repair could not be judged.",
-}
+def _alone(what: str, verdict: Verdict, limits: Callable[[str], str]) -> str:
+    told = {Verdict.PASSED: f"stays within {limits('every limit')}", Verdict.FAILED: "is outside a limit"}
+    return f"The {what} {told.get(verdict, 'could not be judged')}."
 
 
 def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
