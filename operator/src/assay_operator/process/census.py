@@ -39,7 +39,7 @@ class Standing(Collector):
 
     def __init__(self, word: str, objects: Callable[[], Iterable[Parent]], clock: Callable[[], float]) -> None:
         self._word, self._objects, self._clock = word, objects, clock
-        self._namespaces: dict[str, str] = {}
+        self._namespaces: set[str] = set()
         # When those that are not done were last seen held: being held is no waiting.
         self._held: dict[str, float] = {}
 
@@ -64,12 +64,12 @@ class Standing(Collector):
         yield oldest
 
     def _place(self, item: Parent) -> tuple[str, str, str]:
-        namespace = self._namespaces.get(item.key.namespace)
-        if namespace is None:
-            own = len(self._namespaces) < MOST_NAMESPACES
-            namespace = item.key.namespace if own else OTHER_NAMESPACES
-            if own:
-                self._namespaces[namespace] = namespace
+        namespace = item.key.namespace
+        if namespace not in self._namespaces:
+            if len(self._namespaces) < MOST_NAMESPACES:
+                self._namespaces.add(namespace)
+            else:
+                namespace = OTHER_NAMESPACES
         return namespace, item.phase or "New", known_reason(item.reason) if item.reason else "None"
 
     def _ages(self, objects: Iterable[Parent]) -> dict[str, float]:
