@@ -9,7 +9,6 @@ at no cost worth speaking of.
 
 from __future__ import annotations
 
-import math
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper
 
-from assay_runner.models.outline import read_outline
+from assay_runner.graphs.weights import external_entries, external_offset, is_outside
+from assay_runner.models.outline import read_outline, stored_bytes
 
 LARGE: Final = 256 << 20
 """Bytes of a file of weights from which on it is shared."""
@@ -75,15 +75,13 @@ class Shared:
         graph = read_outline(path).graph
         fed = {given.name for given in graph.input}  # In old formats weights are inputs too, with a default.
         for tensor in graph.initializer:
-            if tensor.data_location != onnx.TensorProto.EXTERNAL or tensor.name in fed:
+            if not is_outside(tensor) or tensor.name in fed:
                 continue
             dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-            size = math.prod(tensor.dims) * dtype.itemsize
-            entries = {entry.key: entry.value for entry in tensor.external_data}
-            offset = int(entries.get("offset") or 0)
+            size, offset = stored_bytes(tensor), external_offset(tensor)
             if dtype.name not in _KINDS or size < LEAST or offset % dtype.itemsize:
                 continue
-            whole = self._mapped(path.parent / entries["location"])
+            whole = self._mapped(path.parent / external_entries(tensor)["location"])
             if whole is not None:
                 yield tensor, whole.bytes[offset : offset + size].view(dtype).reshape(tuple(tensor.dims))
 

@@ -78,7 +78,7 @@ def packed(path: Path, folder: Path, *, limit: int | None = None, links: bool = 
     if sum(map(_stated, outside)) <= (INSIDE_LIMIT if limit is None else min(limit, INSIDE_LIMIT)):
         for tensor in outside:
             _put_inside(tensor, _mapped(tensor, path.parent, _stated(tensor)))
-    elif links or {_entries(tensor)["location"] for tensor in outside} == {WEIGHTS}:
+    elif links or {external_entries(tensor)["location"] for tensor in outside} == {WEIGHTS}:
         for file in path.parent.iterdir():
             file.replace(folder / file.name)
         return target
@@ -129,8 +129,8 @@ class _Laid:
             return
         size = _stated(tensor) if outside else 0
         # Elsewhere than at a multiple of their size, elements are moved to one.
-        if size >= INSIDE_BYTES and _offset(tensor) % WIDEST == 0 and (link := self._link(tensor)):
-            _point(tensor, link, _offset(tensor), size)
+        if size >= INSIDE_BYTES and external_offset(tensor) % WIDEST == 0 and (link := self._link(tensor)):
+            _point(tensor, link, external_offset(tensor), size)
             return
         data: Any = _mapped(tensor, self._source, size) if outside else _raw(tensor)
         if len(data) < INSIDE_BYTES:
@@ -168,7 +168,7 @@ class _Laid:
         """Name in the folder of the file it is in; None where there shall be none, or the disk has none."""
         if not self._links:
             return None
-        location = _entries(tensor)["location"]
+        location = external_entries(tensor)["location"]
         if location not in self._linked:
             self._linked[location] = linked(self._source / location, self._folder)
         return self._linked[location]
@@ -225,21 +225,23 @@ def _raw(tensor: onnx.TensorProto) -> Any:
     return tensor.raw_data
 
 
-def _entries(tensor: onnx.TensorProto) -> dict[str, str]:
+def external_entries(tensor: onnx.TensorProto) -> dict[str, str]:
+    """What a tensor says of its external data, by key: location, offset, length."""
     return {entry.key: entry.value for entry in tensor.external_data}
 
 
-def _offset(tensor: onnx.TensorProto) -> int:
-    return int(_entries(tensor).get("offset") or 0)
+def external_offset(tensor: onnx.TensorProto) -> int:
+    """Where in its file its values begin, in bytes."""
+    return int(external_entries(tensor).get("offset") or 0)
 
 
 def _stated(tensor: onnx.TensorProto) -> int:
     """Bytes of external data."""
-    return int(_entries(tensor).get("length") or 0) or stored_bytes(tensor)
+    return int(external_entries(tensor).get("length") or 0) or stored_bytes(tensor)
 
 
 def _mapped(tensor: onnx.TensorProto, source: Path, length: int) -> NDArray[np.uint8]:
     """The first bytes of external data."""
     if length == 0:
         return np.empty(0, np.uint8)
-    return np.memmap(source / _entries(tensor)["location"], np.uint8, "r", _offset(tensor), length)
+    return np.memmap(source / external_entries(tensor)["location"], np.uint8, "r", external_offset(tensor), length)

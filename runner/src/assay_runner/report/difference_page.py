@@ -13,7 +13,7 @@ from assay_runner.report.difference_words import (
 )
 from assay_runner.report.differences import Differences
 from assay_runner.report.frame import framed
-from assay_runner.report.markup import Html, badge, data_block, el, icon, join, tone
+from assay_runner.report.markup import Html, badge, data_block, el, icon, join, row, table, tone
 
 _WORDS = {"worse": Verdict.FAILED, "better": Verdict.PASSED}
 _PARTS = (("verdicts", "Verdicts"), ("figures", "Figures"), ("inputs", "What differs"))
@@ -56,26 +56,23 @@ def _hero(old: Report, new: Report, found: Differences, verdict: Verdict) -> Htm
     )
 
 
-def _part(key: str, table: Rows, nothing: str = "None.") -> Html:
+def _part(key: str, shown: Rows, nothing: str = "None.") -> Html:
     """What changed, and behind it, folded, what stayed as it was: a row whose last cell is empty."""
-    title, (heads, told) = dict(_PARTS)[key], table
+    title, (heads, told) = dict(_PARTS)[key], shown
     changed, same = ([row for row in told if bool(row[-1]) is wanted] for wanted in (True, False))
+    none = el("p", {"class": "quiet"}, "No change." if same else nothing)
     folded = el("summary", None, f"{len(same)} as before")
     return el(
         "section",
         {"aria-labelledby": key},
         el("h2", {"id": key}, title),
-        _table(title, heads, changed) if changed else el("p", {"class": "quiet"}, "No change." if same else nothing),
-        el("details", None, folded, _table(f"{title} as before", heads, same)) if same else None,
+        table(title, heads, map(_row, changed)) if changed else none,
+        el("details", None, folded, table(f"{title} as before", heads, map(_row, same))) if same else None,
     )
 
 
-def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
-    head = el("thead", None, el("tr", None, [el("th", {"scope": "col"}, text) for text in heads]))
-    body = el("tbody", None, [el("tr", None, [el("td", None, _cell(text)) for text in row]) for row in rows])
-    caption = el("caption", {"class": "unseen"}, title)
-    region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": title}
-    return el("div", region, el("table", None, caption, head, body))
+def _row(texts: Sequence[str]) -> Html:
+    return row(map(_cell, texts))
 
 
 def _cell(text: str) -> Html | str:

@@ -61,6 +61,20 @@ def _attribute(name: str, value: str | int | float | bool | None) -> str:
     return f" {name}" if value is True else f' {name}="{html.escape(visible(str(value)))}"'
 
 
+def table(title: str, heads: Iterable[Child], rows: Iterable[Html]) -> Html:
+    """A table that scrolls sideways in a region of its own; `title` is for who does not see it."""
+    head = el("thead", None, el("tr", None, [el("th", {"scope": "col"}, text) for text in heads]))
+    region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": title}
+    return el(
+        "div", region, el("table", None, el("caption", {"class": "unseen"}, title), head, el("tbody", None, rows))
+    )
+
+
+def row(cells: Iterable[Child]) -> Html:
+    """A row of a table, each of the cells in one of its own."""
+    return el("tr", None, [el("td", None, each) for each in cells])
+
+
 def icon(verdict: Verdict, place: Attributes | None = None) -> Html:
     """The verdict's shape: a circle, an octagon or a diamond, told apart without colour; `place` in a drawing."""
     shape = {"viewBox": "0 0 24 24", "class": "icon", "aria-hidden": "true", "focusable": "false", **(place or {})}

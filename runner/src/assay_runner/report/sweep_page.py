@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from assay_api.report import Verdict
 from assay_runner.report.frame import framed
-from assay_runner.report.markup import Html, badge, data_block, el, icon, join, tone
+from assay_runner.report.markup import Html, badge, data_block, el, icon, join, row, table, tone
 from assay_runner.report.sweep_cells import UNJUDGED, CellShown, Column, SweepShown
 
 MOST_LISTED: Final = 200
@@ -70,13 +70,13 @@ def _map(sweep: SweepShown) -> Html:
     region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Map of models and targets"}
     keys = "✓ passed, ✕ failed, ? inconclusive, – no answer, … being audited; ! marks what passed before"
     caption = el("caption", {"class": "unseen"}, "Verdicts by model and target")
-    table = el("table", {"class": "heat"}, caption, el("thead", None, el("tr", None, heads)), el("tbody", None, rows))
+    heat = el("table", {"class": "heat"}, caption, el("thead", None, el("tr", None, heads)), el("tbody", None, rows))
     return el(
         "section",
         {"aria-labelledby": "map"},
         el("h2", {"id": "map"}, "Map"),
         el("p", {"class": "quiet"}, keys),
-        el("div", region, table),
+        el("div", region, heat),
     )
 
 
@@ -126,7 +126,7 @@ def _cause(cause: str, cells: list[CellShown], anchor: str, namespace: str) -> H
         el(
             "div",
             {"id": anchor},
-            _table(f"Cells that did not pass: {cause}", _HEADS, [_row(c, namespace) for c in listed]),
+            table(f"Cells that did not pass: {cause}", _HEADS, [_row(c, namespace) for c in listed]),
         ),
         el("p", {"class": "quiet"}, f"{more} more are in the map.") if more > 0 else None,
     )
@@ -137,7 +137,7 @@ def _row(cell: CellShown, namespace: str) -> Html:
     tag = el("span", {"class": "tag"}, "regressed") if cell.regressed else None
     page = el("code", None, f"assay report {cell.audit} -n {namespace}")
     cells = (cell.model, cell.column.candidate, cell.column.image or "-", [verdict, tag], cell.message, page)
-    return el("tr", None, [el("td", None, each) for each in cells])
+    return row(cells)
 
 
 def _runs(sweep: SweepShown) -> Html:
@@ -147,7 +147,7 @@ def _runs(sweep: SweepShown) -> Html:
         "section",
         {"aria-labelledby": "runs"},
         el("h2", {"id": "runs"}, "Runs"),
-        _table("The last runs", heads, [_run(run) for run in history])
+        table("The last runs", heads, [_run(run) for run in history])
         if history
         else el("p", {"class": "quiet"}, "None has ended."),
     )
@@ -163,12 +163,4 @@ def _run(run: Mapping[str, Any]) -> Html:
         *(str(counts.get(name, 0)) for name in ("cells", "unchanged", "failed", "regressed")),
         f"{(run.get('gpuSeconds') or 0) / 3600:.2f}",
     )
-    return el("tr", None, [el("td", None, cell) for cell in cells])
-
-
-def _table(title: str, heads: tuple[str, ...], rows: list[Html]) -> Html:
-    head = el("thead", None, el("tr", None, [el("th", {"scope": "col"}, text) for text in heads]))
-    region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": title}
-    return el(
-        "div", region, el("table", None, el("caption", {"class": "unseen"}, title), head, el("tbody", None, rows))
-    )
+    return row(cells)
