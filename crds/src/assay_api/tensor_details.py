@@ -100,6 +100,30 @@ class UnequalEntry(SiteEntry):
     """Those that its own operation makes different of golden inputs; absent where it was not run alone."""
 
 
+class ShareEntry(SiteEntry):
+    """A node, by the noisiest of its tensors, and its part in an error."""
+
+    share: Number
+    """Share, in [0, 1], of the powers that nodes add on golden inputs, each against its tensor's own signal."""
+    local_snr: Number
+    """Signal-to-noise ratio in dB of its own operation on golden inputs."""
+
+
+class KeptWideEntry(Model):
+    """What came of keeping the node with the largest share in FP32, in one run more of the emulated candidate."""
+
+    tensor: str
+    """What was looked at."""
+    snr: Number
+    """Signal-to-noise ratio in dB in the candidate's own run."""
+    snr_kept_wide: Number | None = None
+    """The same with the node kept in FP32; absent where it was not tried."""
+    helps: bool | None = None
+    """Whether that takes at least half of the error's power away; absent where it was not tried."""
+    untried: str | None = None
+    """Why it was not tried."""
+
+
 class LayerDriftDetails(SplitDetails):
     """Details of `layerDrift`."""
 
@@ -117,6 +141,14 @@ class LayerDriftDetails(SplitDetails):
     """Those whose own node adds most noise, the noisiest first."""
     amplifiers: tuple[AmplifierEntry, ...] | None = None
     """Nodes that make an error at least 10 dB larger than what comes to them, the strongest first."""
+    shares_of: str | None = None
+    """Tensor whose error the shares are of; only where a limit is breached."""
+    shares: tuple[ShareEntry, ...] | None = None
+    """Nodes that it is computed from by their share in what all of them add, the largest first."""
+    spread_over: int | None = None
+    """The fewest nodes that together add nine tenths of it."""
+    kept_wide: KeptWideEntry | None = None
+    """What came of keeping the first of these nodes in FP32; only where its share is at least half."""
     unequal: tuple[UnequalEntry, ...] | None = None
     """Tensors of integers or booleans that are not golden's, in topological order, the first few."""
 

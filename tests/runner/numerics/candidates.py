@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import onnx
 
@@ -12,6 +12,7 @@ from assay_api.model import parse
 from assay_runner.backends import BACKENDS, Backend, Built
 from assay_runner.backends.order import order_of
 from assay_runner.backends.subject import Subject
+from assay_runner.builds.cache import BuildRequest
 from assay_runner.checks import CHECKS, Check
 from assay_runner.checks.run_to_run import RunToRun
 from assay_runner.golden.reference import Reference
@@ -19,6 +20,7 @@ from assay_runner.golden.run import golden_outputs
 from assay_runner.models.loading import LoadedModel
 from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.passes.setting import Setting
+from assay_runner.tasks.wider import wider_of
 from assay_runner.tensors import Array, Arrays
 from assay_runner.trial.measure import Measured, measure
 from tests.described import check_measured
@@ -69,7 +71,9 @@ def prepared(
     outputs = [kept for _, kept in golden_outputs(model, data, golden, folder / "golden", Heard())]
     subject = Subject(asked.name, backend, build(mine or model, asked, folder, calibration), mine or model)
     reference = Reference(model, data, outputs, golden, folder)
-    return Setting(subject, reference, Heard(), budgets), checks or USUAL
+    request = BuildRequest(ORT, mine or model, order_of(asked, model.path), cast(Any, calibration), "", {})
+    wider, narrow = wider_of(request if backend is ORT else None, subject, folder, Heard())
+    return Setting(subject, reference, Heard(), budgets, wider=wider, narrow=narrow), checks or USUAL
 
 
 def measured(

@@ -143,6 +143,20 @@ class ErrorFlow:
                 ahead += self.reads.get(there, ())
         return found
 
+    def worst_after(self, name: str) -> str:
+        """Of what is computed from a tensor the one that is farthest from golden: of the last ones, where they err.
+
+        An error that does not reach what nobody reads any more is looked for on the way there, and at last in itself.
+        """
+        found, read = {name}, set[str]()
+        for there, sources in self.reads.items():
+            read.update(sources)
+            if not found.isdisjoint(sources):
+                found.add(there)
+        wrong = [there for there in self.floats if there in found and self.decibels(there) < INF]
+        last = [there for there in wrong if there not in read]
+        return min(last or [there for there in wrong if there != name] or [name], key=self.decibels)
+
     def before_floats(self) -> set[str]:
         """Tensors that floating-point ones are computed from, which show what becomes of them."""
         found: set[str] = set()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from assay_runner.checks.check import place
 from assay_runner.checks.error_flow import AMPLIFIES_DB, GROWN_DB, ErrorFlow, Step
+from assay_runner.checks.own_shares import NAMED_SHARES, UNTRIED, Origin
 from assay_runner.evidence import Error, ExactError
 from assay_runner.tensors import Site
 
@@ -24,16 +25,17 @@ class Cause:
     tensor: str = ""
 
 
-def cause_of(flow: ErrorFlow, worst: str, first: str, snr: float, local_snr: float) -> Cause:
+def cause_of(flow: ErrorFlow, origin: Origin, first: str, snr: float, local_snr: float) -> Cause:
     """Where the error of a tensor comes from that no node starts below the limit of local errors.
 
     Args:
         flow: the errors.
-        worst: the tensor that is farthest from golden.
+        origin: of the tensor that is farthest from golden.
         first: the first tensor that is too far from it.
         snr: limit of accumulated errors, dB.
         local_snr: limit of local ones.
     """
+    worst = origin.target
     if step := flow.amplifier(worst, snr):
         source = flow.exact.get(step.source.tensor)
         # Other rows are kept since a mask or an index chose them.
@@ -44,7 +46,7 @@ def cause_of(flow: ErrorFlow, worst: str, first: str, snr: float, local_snr: flo
         return Cause(started(source), source.site.tensor)
     if entry := flow.wrong_by_itself(worst):
         return Cause(wrong_by_itself(entry), entry.site.tensor)
-    return Cause(_adding_up(flow, worst, first, local_snr))
+    return Cause(_adding_up(flow, origin, first, local_snr))
 
 
 def power(error: Error, reshaped: bool = False) -> str:
@@ -74,17 +76,62 @@ def amplified(flow: ErrorFlow, step: Step, named: Site | None = None) -> str:
 
 def started(entry: ExactError) -> str:
     """That integers are wrong, whatever made them so."""
-    return f"the error starts at {place(entry.site)}: {unequal(entry.different, entry.elements)}"
+    return f"{place(entry.site)} parts from golden's: {unequal(entry.different, entry.elements)}"
 
 
 def wrong_by_itself(entry: ExactError) -> str:
     """That integers are wrong whatever comes to their node."""
     told = unequal(entry.local or 0, entry.elements)
-    return f"the error starts at {place(entry.site)}: on golden inputs {told}"
+    return f"{place(entry.site)} parts from golden's by itself: on golden inputs {told}"
 
 
-def _adding_up(flow: ErrorFlow, worst: str, first: str, local_snr: float) -> str:
+def begun(origin: Origin, first: Site) -> str:
+    """Which node is to blame, or that none alone is; its figures follow behind a colon, and then `weighed`.
+
+    Args:
+        origin: what the error is made of.
+        first: the tensor of which figures follow.
+    """
+    top = origin.dominating
+    if top and top.site == first:
+        return f"the error starts at {place(first)}" if origin.helps else f"{place(first)} adds most error of its own"
+    told = f"{spread(origin)}; " if origin.shares and not top else ""
+    return f"{told}the first tensor whose own error is too large is {place(first)}"
+
+
+def weighed(origin: Origin) -> str:
+    """How much is the dominating node's own, and what keeping it wide brings; empty where none dominates."""
+    top = origin.dominating
+    if top is None:
+        return ""
+    who = "its node adds" if top.site.node is None else f"node {top.site.node!r} adds"
+    told = f"; {who} {100 * top.share:.0f} % of what all nodes before tensor {origin.target!r} add"
+    tried, helps = origin.tried, origin.helps
+    if tried is None or helps is None:
+        why = tried.untried if tried else UNTRIED
+        return f"{told}, and whether keeping it wider helps was not tried: {why}"
+    then = f"{_decibels(tried.after)} instead of {_decibels(tried.before)}"
+    if helps:
+        return f"{told}, and with it in FP32 that tensor has {then}"
+    return f"{told}, but keeping it in FP32 does not help: that tensor then has {then}"
+
+
+def spread(origin: Origin) -> str:
+    """That no node alone is to blame, and which add most."""
+    named = [f"{100 * each.share:.0f} % {place(each.site)}" for each in origin.shares[:NAMED_SHARES]]
+    nodes = "1 node" if origin.spread == 1 else f"{origin.spread} nodes"
+    return f"the error is spread over {nodes}, the largest own shares: {', '.join(named)}"
+
+
+def _decibels(value: float) -> str:
+    if math.isfinite(value):
+        return f"{value:.1f} dB"
+    return "no error at all" if value > 0 else "NaN or Inf"
+
+
+def _adding_up(flow: ErrorFlow, origin: Origin, first: str, local_snr: float) -> str:
     """Where an error comes from that no node amplifies either: many small ones, or one that is most of it."""
+    worst = origin.target
     behind = {name for name in flow.behind(worst) if name in flow.floats}
     if any(flow.local(name) is None for name in behind):
         return f"local errors were not measured, the first below the limit is {place(flow.site(first))}"
@@ -100,14 +147,11 @@ def _adding_up(flow: ErrorFlow, worst: str, first: str, local_snr: float) -> str
             f"no tensor starts an error below {local_snr:g} dB, and no node amplifies one by {AMPLIFIES_DB:g} dB: it "
             f"grows from node to node, most at {place(step.site)}, by {step.gain:.1f} dB"
         )
-    largest = max(noise, key=lambda name: noise[name], default=worst)
-    if noise and noise[largest] >= sum(noise.values()) / 2:
-        return (
-            f"most of it starts at {place(flow.site(largest))}, which on golden inputs has {flow.local(largest):.1f} dB"
-        )
+    if top := origin.dominating:
+        return f"{begun(origin, top.site)}: on golden inputs it has {top.local:.1f} dB{weighed(origin)}"
     if len(noise) > 1:
         return (
             f"no single tensor starts an error below {local_snr:g} dB, it adds up: those of {len(noise)} tensors come "
-            f"to {together:.1f} dB"
+            f"to {together:.1f} dB, and {spread(origin)}"
         )
     return f"no single tensor starts an error below {local_snr:g} dB, it adds up"

@@ -16,9 +16,10 @@ from assay_runner.checks.check import Check, place, unseen, why_not_served
 from assay_runner.checks.drift_coverage import nothing_compared, too_little
 from assay_runner.checks.drift_details import drift_details
 from assay_runner.checks.error_flow import ErrorFlow
-from assay_runner.checks.error_origin import amplified, cause_of, power, unequal, wrong_by_itself
+from assay_runner.checks.error_origin import amplified, begun, cause_of, power, unequal, weighed, wrong_by_itself
 from assay_runner.checks.fused_layer import explained, with_inner
 from assay_runner.checks.layer_floor import Doubted, doubted
+from assay_runner.checks.own_shares import Origin, origin_of
 from assay_runner.checks.vanishing import with_divisor
 from assay_runner.evidence import Evidence, ExactError, InnerTensor, LayerError, LayerErrors, TensorsWanted
 
@@ -86,6 +87,10 @@ class LayerDrift(Check):
     def _local_limit(self, evidence: Evidence) -> float:
         return EIGHT_BIT.get(evidence.precision, LOCAL_SNR) if self.local_snr is None else self.local_snr
 
+    def _origin(self, evidence: Evidence, flow: ErrorFlow, target: str) -> Origin:
+        shown = evidence.of(*self.needs)
+        return origin_of(flow, target, shown.kept_wide if shown else {})
+
     def _served(self, evidence: Evidence) -> bool:
         """Whether the run that showed the tensors gave the very outputs of the plain one, as far as that is known."""
         shown = evidence.of(*self.needs)
@@ -128,12 +133,17 @@ class LayerDrift(Check):
         details: LayerDriftDetails,
         breaches: int,
     ) -> Finding:
-        first, limit = local[0], self._local_limit(evidence)
+        limit = self._local_limit(evidence)
+        noisiest = min(local, key=lambda layer: layer.local.snr if layer.local else 0.0)
+        origin = self._origin(evidence, flow, flow.worst_after(noisiest.site.tensor))
+        top = origin.dominating
+        first = next((layer for layer in local if top and layer.site == top.site), local[0])
         error = first.local or first.accumulated
         message = (
-            f"the error starts at {place(first.site)}: on golden inputs it {power(error)}, must have at "
-            f"least {limit:g} dB; tensors that start such errors: {len(local)}, that breach a limit: {breaches}"
+            f"{begun(origin, first.site)}: on golden inputs it {power(error)}, must have at least {limit:g} dB"
+            f"{weighed(origin)}; tensors whose own error is too large: {len(local)}, that breach a limit: {breaches}"
         )
+        details = origin.added_to(details, self.worst)
         if rounding := flow.rounding(first.site.tensor):
             message += (
                 f"; it amplifies the rounding of graph input {rounding.source.tensor!r} to {evidence.precision}, which "
@@ -154,7 +164,9 @@ class LayerDrift(Check):
         details: LayerDriftDetails,
         breaches: int,
     ) -> Finding:
-        cause = cause_of(flow, worst.site.tensor, first.site.tensor, self.snr, self._local_limit(evidence))
+        origin = self._origin(evidence, flow, worst.site.tensor)
+        details = origin.added_to(details, self.worst)
+        cause = cause_of(flow, origin, first.site.tensor, self.snr, self._local_limit(evidence))
         bar = f"must have at least {self.snr:g} dB"
         farthest = f"farthest from golden is {place(worst.site)}: it {_power(worst)}"
         blamed, at = flow.floats.get(cause.tensor), worst

@@ -191,3 +191,20 @@ class SplitLayer:
     served: InnerTensor
     split: InnerTensor
     tensors: tuple[InnerTensor, ...]
+
+
+@dataclass(frozen=True)
+class KeptWide:
+    """What became of a tensor where the node that adds most error of its own was kept in FP32, in one run more.
+
+    Attributes:
+        tensor: what was looked at.
+        before: dB in the candidate's own run.
+        after: dB with the node kept wide; NaN where it was not tried.
+        untried: why it was not; empty where it was.
+    """
+
+    tensor: str
+    before: float
+    after: float = math.nan
+    untried: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from assay_runner.evidence.faults import Overflow, TensorFaults
-from assay_runner.evidence.layers import LayerErrors, Reproduction, SplitLayer
+from assay_runner.evidence.layers import KeptWide, LayerErrors, Reproduction, SplitLayer
 from assay_runner.evidence.ranges import Histogram
 
 
@@ -21,6 +21,7 @@ class ShownTensors:
         overflows: graph inputs that the candidate's precision cannot hold.
         histograms: of the worst tensors.
         split_layers: fused layers that were split since a tensor of theirs is the first to breach, by that tensor.
+        kept_wide: what came of keeping a node in FP32 that adds most error of its own, by node.
     """
 
     faults: TensorFaults
@@ -29,3 +30,4 @@ class ShownTensors:
     overflows: tuple[Overflow, ...] = ()
     histograms: tuple[Histogram, ...] = ()
     split_layers: Mapping[str, SplitLayer] = field(default_factory=dict)
+    kept_wide: Mapping[str, KeptWide] = field(default_factory=dict)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -16,6 +16,8 @@ from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.tensors import Array, Arrays, Batch, Progress
 
 N = TypeVar("N", bound=Need[Any])
+Wider = Callable[[Mapping[str, str]], AbstractContextManager[Subject]]
+"""Opens a candidate once more, with the nodes of these names in the formats given."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Setting:
         progress: told how far the work is.
         budgets: of memory.
         askers: names of the checks that want each need, where that is known.
+        wider: opens the candidate once more, with the nodes of these names in the formats given; None: it cannot be.
+        narrow: why it cannot be opened so.
     """
 
     subject: Subject
@@ -35,6 +39,8 @@ class Setting:
     progress: Progress
     budgets: Budgets = DEFAULT
     askers: Mapping[Need[Any], tuple[str, ...]] = field(default_factory=dict)
+    wider: Wider | None = None
+    narrow: str = "no emulation of the candidate was at hand"
 
     @property
     def splits(self) -> bool:

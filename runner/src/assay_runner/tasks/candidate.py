@@ -35,6 +35,7 @@ from assay_runner.tasks.provenance import provenance_of
 from assay_runner.tasks.publish import candidate_of, publish, resumed, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import publish_left, single_report
+from assay_runner.tasks.wider import wider_of
 from assay_runner.trial.measure import measure
 
 MADE_UP = (
@@ -153,25 +154,34 @@ def _setting(
     golden = open_golden(record, task, model, dataset, context, notes)
     calibration = calibration_of(candidate, own or model, context)
     notes.extend(calibration.notes if calibration else ())
-    built, shelves = _built(task, context, backend, own or model, calibration, dataset)
+    request = None if candidate.engine else _request(candidate, backend, own or model, calibration, dataset)
+    built, shelves = _built(task, context, backend, own or model, request)
     if built.emulated and record.literal:
         # An engine does not do what golden keeps ONNX Runtime from.
         built = replace(built, literal=True)
     subject = Subject(task.key, backend, built, own or model)
     reference = context.reference(model, dataset, golden, record.uri, record.precision, record.floors)
-    return Setting(subject, reference, context.progress), shelves
+    wider, narrow = wider_of(request, subject, context.workdir(task), context.progress)
+    return Setting(subject, reference, context.progress, wider=wider, narrow=narrow), shelves
+
+
+def _request(
+    candidate: Candidate, backend: Backend, model: LoadedModel, calibration: Dataset | None, dataset: Dataset
+) -> BuildRequest:
+    order = order_of(candidate, model.path)
+    return BuildRequest(backend, model, order, calibration, versions(), dataset.extents())
 
 
 def _built(
-    task: Task, context: Context, backend: Backend, model: LoadedModel, calibration: Dataset | None, dataset: Dataset
+    task: Task, context: Context, backend: Backend, model: LoadedModel, request: BuildRequest | None
 ) -> tuple[Built, Shelves]:
     candidate, workdir = candidate_of(task), context.workdir(task)
-    with step("Build", "building the candidate" if not candidate.engine else "loading the plan"):
+    with step("Build", "building the candidate" if request else "loading the plan"):
         if candidate.engine:
             return _adopted(backend, candidate.engine, model, workdir, context), ()
-        order = order_of(candidate, model.path)
-        wanted = BuildRequest(backend, model, order, calibration, versions(), dataset.extents())
-        return build_or_take(wanted, workdir, context.progress, context.store, task.cache)
+        if request is None:
+            raise Unsupported("a candidate without a precision is no build")
+        return build_or_take(request, workdir, context.progress, context.store, task.cache)
 
 
 def _adopted(backend: Backend, ref: EngineRef, model: LoadedModel, workdir: Path, context: Context) -> Built:

@@ -17,6 +17,7 @@ from assay_runner.errors import InvalidInput
 from assay_runner.evidence import DigestWanted, Evidence, Need
 from assay_runner.passes import PASSES
 from assay_runner.passes.setting import Setting
+from assay_runner.trial.kept_wide import keep_wide
 from assay_runner.trial.report import candidate_report
 from assay_runner.trial.split_layers import split_layers
 from assay_runner.trial.trial import judge, located, trial
@@ -54,6 +55,9 @@ def measure(setting: Setting, checks: Sequence[Check], doubt: str = "") -> Measu
     evidence = trial(setting, wanted)
     findings = judge(checks, evidence)
     closer = split_layers(setting, checks, evidence, findings)
+    if closer is not evidence:
+        evidence, findings = closer, judge(checks, closer)
+    closer = keep_wide(setting, evidence, findings)
     if closer is not evidence:
         evidence, findings = closer, judge(checks, closer)
     report, ordered = candidate_report(setting.subject, checks, evidence, _doubted(doubt, findings))

@@ -1,0 +1,100 @@
+"""That an error starts at a node is said only where most is its own, and a run with it in FP32 is better."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from assay_api.model import parse
+from assay_api.report import Finding, Verdict
+from assay_runner.checks.layer_drift import LayerDrift
+from assay_runner.trial.measure import measure
+from tests.models import Samples, constant, model, node, random, value
+from tests.runner.numerics.candidates import measured, prepared
+from tests.wire import details
+
+X = random(64, 16)
+WEIGHT = random(16, 16, seed=1, scale=0.3)
+SAYS = "the error starts at"
+
+
+def drift(proto: onnx.ModelProto, precision: Any, folder: Path, data: Samples | None = None, **more: Any) -> Finding:
+    limits = more.pop("limits", {})
+    result = measured(proto, precision, data or Samples({"x": X}), folder, parse(LayerDrift, limits), **more)
+    [found] = result.findings
+    return found
+
+
+def chain(*nodes: onnx.NodeProto, **constants: Any) -> onnx.ModelProto:
+    weights = [constant(name, np.asarray(array)) for name, array in constants.items()]
+    return model(nodes, [value("x", "N", 16)], [value("y", "N", 16)], weights)
+
+
+BRANCH = chain(
+    node("MatMul", "x w", "h"),
+    node("Mul", "h tiny", "t"),
+    node("Mul", "t back", "b"),
+    node("Add", "h b", "y"),
+    w=WEIGHT, tiny=np.float32(3e-8), back=np.float32(100),
+)  # fmt: skip
+"""A branch that falls below FP16's smallest numbers, and hardly counts in what it is added to."""
+
+
+def test_a_node_that_dominates_and_is_better_in_fp32_is_named(tmp_path: Path) -> None:
+    """Weights below FP16's normal numbers lose most of their digits; in FP32 they have all of them."""
+    proto = chain(
+        node("MatMul", "x w", "h"), node("Mul", "h up", "u"), node("MatMul", "u small", "s"), node("Mul", "s up", "y"),
+        w=WEIGHT, up=np.float32(3000), small=WEIGHT * np.float32(2e-7),
+    )  # fmt: skip
+    found = drift(proto, "fp16", tmp_path)
+    assert found.verdict is Verdict.FAILED
+    told = details(found)
+    assert told["shares"][0]["node"] == "s.node"
+    assert told["shares"][0]["share"] > 0.9
+    assert told["keptWide"]["helps"] is True
+    assert told["keptWide"]["snrKeptWide"] > told["keptWide"]["snr"] + 3
+    assert found.message.startswith(f"{SAYS} tensor 's' of node 's.node' (MatMul): on golden inputs it has")
+    assert "% of what all nodes before tensor" in found.message
+    assert "and with it in FP32 that tensor has" in found.message
+
+
+def test_a_node_that_dominates_and_is_no_better_in_fp32_is_not_where_it_starts(tmp_path: Path) -> None:
+    """The noisiest by far, of a branch that does not count: what comes out is no better without its error."""
+    found = drift(BRANCH, "fp16", tmp_path)
+    told = details(found)
+    assert (found.verdict, found.tensor, told["sharesOf"]) == (Verdict.FAILED, "t", "y")
+    assert told["shares"][0]["node"] == "t.node"
+    assert told["shares"][0]["share"] > 0.9
+    assert told["keptWide"]["helps"] is False
+    assert SAYS not in found.message
+    assert "but keeping it in FP32 does not help" in found.message
+
+
+def test_an_error_of_many_nodes_is_spread_and_the_largest_are_named(tmp_path: Path) -> None:
+    names = ["x", *(f"h{i}" for i in range(29)), "y"]
+    proto = chain(
+        *(node("MatMul", f"{a} w", b) for a, b in pairwise(names)),
+        w=np.eye(16)[::-1].astype(np.float32) * 0.77,
+    )
+    found = drift(proto, "bf16", tmp_path, limits={"localSnr": 60})
+    told = details(found)
+    assert found.verdict is Verdict.FAILED
+    assert SAYS not in found.message
+    assert "keptWide" not in told
+    assert 1 < told["spreadOver"] <= 30
+    assert found.message.startswith(f"the error is spread over {told['spreadOver']} nodes, the largest own shares: ")
+    assert found.message.count(" % tensor ") == 3
+
+
+def test_without_an_emulation_it_is_said_that_it_was_not_tried(tmp_path: Path) -> None:
+    setting, checks = prepared(BRANCH, "fp16", Samples({"x": X}), tmp_path, LayerDrift())
+    [found] = measure(replace(setting, wider=None, narrow="it is an engine"), checks).findings
+    assert SAYS not in found.message
+    assert "and whether keeping it wider helps was not tried: it is an engine" in found.message
+    assert details(found)["keptWide"]["untried"] == "it is an engine"
+    assert "helps" not in details(found)["keptWide"]
