@@ -110,8 +110,13 @@ class ShareEntry(SiteEntry):
 
 
 class KeptWideEntry(Model):
-    """What came of keeping the node with the largest share in FP32, in one run more of the emulated candidate."""
+    """What came of keeping the node with the largest share in FP32, in one run more of the emulated candidate.
 
+    In formats that round what a node gives out, those that read it are kept, too, until the values fit again.
+    """
+
+    nodes: tuple[str, ...]
+    """Nodes that were kept, that with the largest share first."""
     tensor: str
     """What was looked at."""
     snr: Number

@@ -15,7 +15,7 @@ from assay_api.report import Finding, Verdict
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.trial.measure import measure
 from tests.models import Samples, constant, model, node, random, value
-from tests.runner.numerics.candidates import measured, prepared
+from tests.runner.numerics.candidates import int8, measured, prepared
 from tests.wire import details
 
 X = random(64, 16)
@@ -60,7 +60,7 @@ def test_a_node_that_dominates_and_is_better_in_fp32_is_named(tmp_path: Path) ->
     assert told["keptWide"]["snrKeptWide"] > told["keptWide"]["snr"] + 3
     assert found.message.startswith(f"{SAYS} tensor 's' of node 's.node' (MatMul): on golden inputs it has")
     assert "% of what all nodes before tensor" in found.message
-    assert "and with it in FP32 that tensor has" in found.message
+    assert "and with it and the node that reads it in FP32 that tensor has" in found.message
 
 
 def test_a_node_that_dominates_and_is_no_better_in_fp32_is_not_where_it_starts(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_node_that_dominates_and_is_no_better_in_fp32_is_not_where_it_starts(t
     assert told["shares"][0]["share"] > 0.9
     assert told["keptWide"]["helps"] is False
     assert SAYS not in found.message
-    assert "but keeping it in FP32 does not help" in found.message
+    assert "but keeping it and the 2 nodes that read it in FP32 does not help" in found.message
 
 
 def test_an_error_of_many_nodes_is_spread_and_the_largest_are_named(tmp_path: Path) -> None:
@@ -98,3 +98,28 @@ def test_without_an_emulation_it_is_said_that_it_was_not_tried(tmp_path: Path) -
     assert "and whether keeping it wider helps was not tried: it is an engine" in found.message
     assert details(found)["keptWide"]["untried"] == "it is an engine"
     assert "helps" not in details(found)["keptWide"]
+
+
+def test_what_overflows_is_kept_until_its_values_fit_again(tmp_path: Path) -> None:
+    proto = chain(
+        node("MatMul", "x w", "h"), node("Mul", "h up", "u"), node("Relu", "u", "r"), node("Mul", "r down", "y"),
+        w=WEIGHT, up=np.float32(1e6), down=np.float32(1e-6),
+    )  # fmt: skip
+    found = drift(proto, "fp16", tmp_path)
+    told = details(found)
+    assert found.message.startswith(f"{SAYS} tensor 'u' of node 'u.node' (Mul): on golden inputs it holds NaN or Inf")
+    assert told["keptWide"]["nodes"] == ["u.node", "r.node", "y.node"]
+    assert "and with it and the 2 nodes that read it in FP32 that tensor has" in found.message
+    assert "dB instead of NaN or Inf" in found.message
+
+
+def test_of_8_bits_the_node_alone_is_kept_and_where_none_is_left_all_is_fp32(tmp_path: Path) -> None:
+    x = random(256, 16)
+    x[0, 0] = 4000
+    data = Samples({"x": x})
+    proto = chain(node("MatMul", "x w", "h"), node("Relu", "h", "y"), w=WEIGHT)
+    found = drift(proto, int8(method="minmax"), tmp_path, data, calibration=data, limits={"localSnr": 45})
+    told = details(found)
+    assert found.message.startswith(f"{SAYS} tensor 'h' of node 'h.node' (MatMul)")
+    assert told["keptWide"]["nodes"] == ["h.node"]
+    assert found.message.count("in FP32 that tensor has no error at all instead of") == 1

@@ -110,10 +110,13 @@ def weighed(origin: Origin) -> str:
     if tried is None or helps is None:
         why = tried.untried if tried else UNTRIED
         return f"{told}, and whether keeping it wider helps was not tried: {why}"
-    then = f"{_decibels(tried.after)} instead of {_decibels(tried.before)}"
+    others = len(tried.nodes) - 1
+    also = {0: "", 1: " and the node that reads it"}.get(others, f" and the {others} nodes that read it")
+    then, now = _decibels(tried.after), _decibels(tried.before)
     if helps:
-        return f"{told}, and with it in FP32 that tensor has {then}"
-    return f"{told}, but keeping it in FP32 does not help: that tensor then has {then}"
+        return f"{told}, and with it{also} in FP32 that tensor has {then} instead of {now}"
+    same = f"still has {then}" if then == now else f"then has {then} instead of {now}"
+    return f"{told}, but keeping it{also} in FP32 does not help: that tensor {same}"
 
 
 def spread(origin: Origin) -> str:

@@ -95,6 +95,7 @@ class Origin:
         if tried is None:
             return None
         return KeptWideEntry(
+            nodes=tried.nodes,
             tensor=tried.tensor,
             snr=tried.before,
             snr_kept_wide=None if tried.untried else tried.after,

@@ -202,9 +202,11 @@ class KeptWide:
         before: dB in the candidate's own run.
         after: dB with the node kept wide; NaN where it was not tried.
         untried: why it was not; empty where it was.
+        nodes: those that were kept wide, the node itself first, then what reads it.
     """
 
     tensor: str
     before: float
     after: float = math.nan
     untried: str = ""
+    nodes: tuple[str, ...] = ()

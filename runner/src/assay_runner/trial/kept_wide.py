@@ -1,27 +1,35 @@
 """A node adds most of the error: does it help to keep it wide? The candidate is run once more to see.
 
 A large error of a node's own need not reach the tensor that is far from golden: a branch that hardly counts may be the
-noisiest. Only a run with that node in FP32 tells.
+noisiest. Only a run with that node in FP32 tells. In formats that round what a node gives out, those that read it must
+be wide too, or they round it all the same; and so on where the values do not fit into the format.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from assay_api.report import Finding, Verdict
 from assay_api.tensor_details import LayerDriftDetails
+from assay_runner.backends.subject import Subject
 from assay_runner.checks.own_shares import DOMINATES
 from assay_runner.data.rows import is_float, parts
 from assay_runner.errors import CannotBuild, InvalidInput, Unavailable
-from assay_runner.evidence import Evidence, KeptWide, Need, TensorsWanted
+from assay_runner.evidence import Evidence, KeptWide, LayerError, Need, TensorsWanted
 from assay_runner.journal import step
 from assay_runner.passes.host import compared_here
-from assay_runner.passes.setting import Setting, Wider
+from assay_runner.passes.setting import Setting
 
 WIDE: Final = "fp32"
+EIGHT_BIT: Final = ("int8", "fp8")
+"""Formats to which inputs are rounded, in front of the nodes that read them."""
+FITS: Final[Mapping[str, tuple[float, float]]] = MappingProxyType({"fp16": (2.0**-14, 65504.0)})
+"""Between which magnitudes the largest number of a tensor must lie to fit, by format; others reach as far as FP32."""
 
 
 def keep_wide(setting: Setting, evidence: Evidence, findings: Iterable[Finding]) -> Evidence:
@@ -49,23 +57,46 @@ def keep_wide(setting: Setting, evidence: Evidence, findings: Iterable[Finding])
 
 def _tried(setting: Setting, evidence: Evidence, asking: str, node: str, target: str) -> KeptWide:
     shown = evidence.any(TensorsWanted)
-    layers = shown.layers.layers if shown and shown.layers else ()
-    before = next((layer.accumulated.snr for layer in layers if layer.site.tensor == target), math.nan)
+    errors = shown.layers if shown else None
+    layers = {layer.site.tensor: layer for layer in errors.layers} if errors else {}
+    before = layers[target].accumulated.snr if target in layers else math.nan
+    held = _held(node, layers, errors.reads if errors else {}, evidence.precision)
+    told = KeptWide(target, before, nodes=tuple(held))
     if setting.wider is None:
-        return KeptWide(target, before, untried=setting.narrow)
+        return replace(told, untried=setting.narrow)
     setting.progress.note(f"run once more with node {node} in FP32")
     try:
         with step(f"Keep {node}", f"running the candidate with node {node!r} kept in FP32", asking):
-            return KeptWide(target, before, _after(setting, setting.wider, node, target))
+            return replace(told, after=_after(setting, setting.wider(dict.fromkeys(held, WIDE)), target))
     except (InvalidInput, Unavailable) as error:
         # What was measured before stands without it.
-        return KeptWide(target, before, untried=str(error))
+        return replace(told, untried=str(error))
 
 
-def _after(setting: Setting, wider: Wider, node: str, target: str) -> float:
-    """A tensor's dB where a node is kept wide, over the whole dataset; -Inf where it has another shape."""
+def _held(
+    node: str, layers: Mapping[str, LayerError], reads: Mapping[str, tuple[str, ...]], precision: str
+) -> list[str]:
+    """The node, and what reads it until its values fit again; in formats that round inputs the node alone."""
+    held = [node]
+    if precision in EIGHT_BIT:
+        return held
+    least, most = FITS.get(precision, (0.0, math.inf))
+    wide = {name for name, layer in layers.items() if layer.site.node == node}
+    for name, sources in reads.items():
+        layer = layers.get(name)
+        if layer is None or layer.site.node is None or wide.isdisjoint(sources):
+            continue
+        if layer.site.node not in held:
+            held.append(layer.site.node)
+        if not least <= max(abs(layer.golden_low), abs(layer.golden_high)) <= most:
+            wide.add(name)
+    return held
+
+
+def _after(setting: Setting, opened: AbstractContextManager[Subject], target: str) -> float:
+    """A tensor's dB where nodes are kept wide, over the whole dataset; -Inf where it has another shape."""
     reference, budgets = setting.reference, setting.budgets
-    with wider({node: WIDE}) as subject:
+    with opened as subject:
         built = replace(subject.built, measured=setting.subject.built.measured)
         try:
             with compared_here(subject.backend, built, budgets, local=False, tensors={target}) as shown:
@@ -78,5 +109,5 @@ def _after(setting: Setting, wider: Wider, node: str, target: str) -> float:
         finally:
             reference.rest()
     if figures is None:
-        raise CannotBuild(f"tensor {target!r} is not made where node {node!r} is kept wide")
+        raise CannotBuild(f"tensor {target!r} is not made where those nodes are kept wide")
     return -math.inf if figures.reshaped else figures.sums.snr
