@@ -14,7 +14,8 @@ import yaml
 from assay_api.names import Reason
 from assay_runner.checks import CHECKS
 from assay_runner.cli import parser
-from assay_runner.cli.documents import TYPES, read_resources
+from assay_runner.cli.documents import read_resources
+from assay_runner.cli.heads import TYPES
 from tests.lab.toolchain import MODULES
 from tests.walk import section, steps
 

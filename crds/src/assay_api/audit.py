@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
-from typing_extensions import Self
+from pydantic import Field
 
 from assay_api.candidate import (
     BACKENDS,
@@ -200,15 +199,13 @@ class AuditTemplate(Model):
     """Delete the audit itself so long after its run ended; what it stored stays. Not done to one that Argo CD, Flux or
     Helm manages, which would make it again and have it run again. Changing it is no new run. Default: never."""
 
-    @model_validator(mode="after")
-    def _each_check_once(self) -> Self:
-        for check in self.checks:
-            if len(check) != 1:
-                raise ValueError(_one_key(check))
-        for rule in once_rules(sorted({name for check in self.checks for name in check})):
-            if not rule.holds(self):
-                raise ValueError(rule.message)
-        return self
+    @classmethod
+    def further_problems(cls, whole: Any) -> Iterator[str]:
+        """Checks with more than one key, or none; those that stand there twice."""
+        yield from (_one_key(check) for check in whole.checks if len(check) != 1)
+        for rule in once_rules(sorted({name for check in whole.checks for name in check})):
+            if not rule.holds(whole):
+                yield rule.message
 
 
 class AuditSpec(AuditTemplate, OfModel):

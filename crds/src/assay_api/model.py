@@ -9,9 +9,10 @@ they agree.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -63,12 +64,16 @@ class Model(BaseModel):
 
     @model_validator(mode="after")
     def _rules_hold(self) -> Self:
-        for name, alias, keys in _lists_without_duplicates(type(self)):
-            _refuse_duplicates(alias, getattr(self, name), keys)
-        for rule in type(self).RULES:
-            if not rule.holds(self):
-                raise ValueError(rule.message)
+        cls = type(self)
+        unheld = (rule.message for rule in cls.RULES if not rule.holds(self))
+        for message in chain(duplicates(cls, self), unheld, cls.further_problems(self)):
+            raise ValueError(message)
         return self
+
+    @classmethod
+    def further_problems(cls, whole: Any) -> Iterator[str]:
+        """What is wrong with an object of this type that no rule tells; `whole` has its fields."""
+        yield from ()
 
     def has(self, field: str) -> bool:
         """CEL's `has(self.field)`: whether the object gave the field."""
@@ -86,15 +91,16 @@ def _lists_without_duplicates(model: type[Model]) -> tuple[tuple[str, str, Any],
     return tuple(found)
 
 
-def _refuse_duplicates(field: str, items: Any, keys: Any) -> None:
-    """Lists of type `map` hold every key once, lists of type `set` every value."""
-    seen: set[Any] = set()
-    for item in items or ():
-        identity = tuple(getattr(item, k) for k in keys) if keys else item
-        if identity in seen:
-            named = ", ".join(f"{k} {v!r}" for k, v in zip(keys, identity, strict=True)) if keys else repr(item)
-            raise ValueError(f"duplicate {named} in {field}: each may stand there once")
-        seen.add(identity)
+def duplicates(cls: type[Model], whole: Any) -> Iterator[str]:
+    """What stands twice in lists of type `map`, which hold every key once, and of type `set`, every value."""
+    for name, alias, keys in _lists_without_duplicates(cls):
+        seen: set[Any] = set()
+        for item in getattr(whole, name) or ():
+            identity = tuple(getattr(item, k) for k in keys) if keys else item
+            if identity in seen:
+                named = ", ".join(f"{k} {v!r}" for k, v in zip(keys, identity, strict=True)) if keys else repr(item)
+                yield f"duplicate {named} in {alias}: each may stand there once"
+            seen.add(identity)
 
 
 def to_wire(model: Model) -> dict[str, Any]:

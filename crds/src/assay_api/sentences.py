@@ -15,11 +15,14 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from assay_api.fields import PATTERNS
 
+Place = tuple[int | str, ...]
+"""Fields and indices on the way to a value."""
+
 
 def problems(error: ValidationError) -> list[str]:
     """One sentence per problem, each led by the path of the field it is about."""
     found = error.errors(include_url=False)
-    return [f"{_path(e['loc'])}: {_sentence(e)}" for e in found if not _consequence(e, found)]
+    return [f"{path_of(e['loc'])}: {_sentence(e)}" for e in found if not _consequence(e, found)]
 
 
 def refuse_non_finite(title: str, data: Any) -> None:
@@ -53,7 +56,8 @@ def _consequence(error: Any, found: list[Any]) -> bool:
     return error["type"] == "too_short" and any(e["loc"][: len(place)] == place != e["loc"] for e in found)
 
 
-def _path(location: tuple[int | str, ...]) -> str:
+def path_of(location: Place) -> str:
+    """Where something stands, as people write it: spec.candidates[0].name."""
     path = ""
     for step in location:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)

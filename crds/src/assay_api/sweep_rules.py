@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from assay_api.schedule import schedule_problems
 from assay_api.sweep import MODEL_PLACE, SweepSpec
 
 
 def sweep_problems(spec: SweepSpec) -> tuple[str, ...]:
     """One sentence per problem, each led by the path of the field below `spec`."""
-    found = list(schedule_problems(spec.schedule)) if spec.schedule else []
+    return tuple(told for rule in SWEEP_RULES for told in rule(spec))
+
+
+def _schedule(spec: SweepSpec) -> Iterator[str]:
+    yield from schedule_problems(spec.schedule) if spec.schedule else ()
+
+
+def _shared_artifacts(spec: SweepSpec) -> Iterator[str]:
     if MODEL_PLACE in spec.template.artifacts.uri:
-        found.append(f"template.artifacts.uri: takes no {MODEL_PLACE}, for all audits of a sweep share what they reuse")
+        yield f"template.artifacts.uri: takes no {MODEL_PLACE}, for all audits of a sweep share what they reuse"
+
+
+def _engines(spec: SweepSpec) -> Iterator[str]:
     named = [candidate.engine.uri for candidate in spec.template.candidates if candidate.engine]
     if len(spec.models) != 1 and any(MODEL_PLACE not in uri for uri in named):
-        found.append(f"template.candidates: an engine is of one model: put {MODEL_PLACE} into its URI")
-    return tuple(found)
+        yield f"template.candidates: an engine is of one model: put {MODEL_PLACE} into its URI"
+
+
+SWEEP_RULES: Final = (_schedule, _shared_artifacts, _engines)
+"""Each reads as little of a sweep as it must, so that it can be asked of one with other mistakes."""

@@ -88,6 +88,9 @@ def _parsed(entries: Sequence[Mapping[str, Any]]) -> tuple[list[Check], list[str
                 checks.append(parse(CHECKS[name], parameters))
             except ValidationError as error:
                 # What is wrong with the parameters as a whole has no field to name.
-                told = (problem.removeprefix("document") for problem in problems(error))
+                from assay_api.partial import broken_rules
+
+                broken = broken_rules(CHECKS[name], parameters)
+                told = [each.removeprefix("document") for each in dict.fromkeys((*problems(error), *broken))]
                 found.extend(f"{path}.{name}{'' if each.startswith(':') else '.'}{each}" for each in told)
     return checks, found

@@ -18,6 +18,7 @@ from assay_api.model import parse, problems
 from assay_api.names import API_VERSION, KIND, SWEEP_KIND
 from assay_api.sweep import AccuracySweep
 from assay_runner import journal
+from assay_runner.cli.heads import head, label_of, meant
 from assay_runner.cli.hidden_problems import hidden_problems
 from assay_runner.cli.places import absolute
 from assay_runner.cli.strict_yaml import load_all
@@ -33,12 +34,8 @@ _LONG: Final = re.compile(r"([^\s\x00-\x1f]{80})\S{20,}")
 _LONGEST_SENTENCE: Final = 800
 _MOST_TOLD: Final = 8
 """Problems that one sentence tells."""
-_LONGEST_NAME: Final = 253
 _HANDED_ON: Final = ("/dev/fd/", "/dev/std", "/proc/")
 """Where a shell's `<(…)` is found: a pipe that somebody writes to."""
-TYPES: Final[dict[str, type[AccuracyAudit] | type[AccuracySweep]]] = {KIND: AccuracyAudit, SWEEP_KIND: AccuracySweep}
-"""What a document may be, by its kind."""
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -178,16 +175,20 @@ def _document(value: Any, index: int) -> Document:
     place = f"document {index + 1}"
     if not isinstance(value, dict):
         return Document(place, None, (f"{place}: not a mapping, but {_kind(value)}; an audit begins with apiVersion",))
-    label = _label(value, place)
-    found = list(_head(value))
-    if any(not problem.startswith("metadata.") for problem in found):
+    label = label_of(value, place)
+    found = list(head(value))
+    kind = meant(value)
+    if kind is None:
         return Document(label, None, tuple(found))  # It is something else, by other rules.
+    names = {"apiVersion": API_VERSION, "kind": kind.__name__}
+    # What the cluster wrote about it is no part of what its user wrote.
+    given = {key: each for key, each in value.items() if key != "status"} | names
     try:
-        # What the cluster wrote about it is no part of what its user wrote.
-        resource = parse(TYPES[value["kind"]], {key: v for key, v in value.items() if key != "status"})
+        resource = parse(kind, given)
     except ValidationError as error:
         named = [problem for problem in problems(error) if not (found and problem.startswith("metadata"))]
-        return Document(label, None, tuple(_bounded(each) for each in (*found, *named, *hidden_problems(value, named))))
+        more = [each for each in hidden_problems(kind, given, named) if not (found and each.startswith("metadata"))]
+        return Document(label, None, tuple(_bounded(each) for each in (*found, *named, *more)))
     except (ValueError, TypeError) as error:
         return Document(label, None, (*found, f"document: {_first_line(error)}; correct the value"))
     beyond = tuple(_bounded(problem) for problem in _beyond_schema(resource))
@@ -209,36 +210,10 @@ def _beyond_schema(resource: AccuracyAudit | AccuracySweep) -> Iterator[str]:
         yield from (f"spec.{problem}" for problem in sweep_problems(sweep))
 
 
-def _head(value: dict[Any, Any]) -> Iterator[str]:
-    for field, expected in (("apiVersion", (API_VERSION,)), ("kind", tuple(TYPES))):
-        if value.get(field) not in expected:
-            given = f"not {_shown(value[field])}" if field in value else "and it is missing"
-            yield f"{field}: must be {' or '.join(expected)}, {given}"
-    metadata = value.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    if isinstance(name, bool | int | float):
-        yield f'metadata.name: must be a string, and YAML reads {name} otherwise: write it in quotes, "{name}"'
-    elif not isinstance(name, str) or not name:
-        yield "metadata.name: required, but missing; give the audit a name"
-    elif not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
-        yield f"metadata.name: {_shown(name)} is no Kubernetes name; use lower-case letters, digits, dashes and dots"
-
-
-def _label(value: dict[Any, Any], place: str) -> str:
-    metadata = value.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    return name if isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable() else place
-
-
 def _bounded(sentence: str) -> str:
     """A sentence in which whatever it quotes of the file is quoted in part."""
     short = _LONG.sub(r"\1…", sentence)
     return short if len(short) <= _LONGEST_SENTENCE else f"{short[: _LONGEST_SENTENCE - 200]}… {short[-200:]}"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def _kind(value: Any) -> str:
