@@ -18,6 +18,7 @@ from assay_runner.report.drawing import (
     line,
     plot,
     scale,
+    spikes,
     strokes,
 )
 from assay_runner.report.figures import percent
@@ -52,8 +53,8 @@ def chart(layers: Sequence[TensorEntry], identity: str, fused: int = 0) -> Html 
         grid(ticks, low, high),
         el("path", {"class": "broken", "d": strokes(broken, len(layers))}) if broken else None,
         el("path", {"class": "band", "d": band(accumulated, low, high, DENSE)}) if dense else None,
-        el("path", {"class": "local dense" if dense else "local", "d": line(local, low, high, DENSE, lowest=True)}),
-        el("path", {"class": "accumulated", "d": line(accumulated, low, high, DENSE, lowest=True)}),
+        el("path", {"class": "local dense" if dense else "local", "d": line(local, low, high, DENSE, choose="median")}),
+        el("path", {"class": "accumulated", "d": line(accumulated, low, high, DENSE, choose="median")}),
     ]
     # By these the scripts draw a part of it.
     axes = {"data-low": f"{low:g}", "data-high": f"{high:g}", "data-top": f"{top:g}"} if dense else {}
@@ -113,7 +114,11 @@ def _bars(shares: Values, top: float) -> str:
 def _keys(broken: bool, dense: bool) -> Html:
     local = "local dense" if dense else "local"
     entries = [("accumulated", "accumulated: all error up to this tensor"), (local, "local: what this node adds")]
-    entries += [("band", "what neighbouring tensors span; lines are their lowest")] if dense else []
+    entries += (
+        [("band", "accumulated, from the worst to the best of neighbouring tensors; lines are their medians")]
+        if dense
+        else []
+    )
     entries += [("broken", "NaN or Inf")] if broken else []
     return el("ul", {"class": "keys"}, [el("li", {"class": kind}, text) for kind, text in entries])
 
@@ -126,6 +131,8 @@ def _caption(
     said: list[Html | str] = [f"Signal-to-noise ratio of every {which} against golden; higher is better. "]
     if fused:
         said.append(f"{inside_fused(fused)}, so {'it is' if fused == 1 else 'they are'} not drawn. ")
+    if exact := len(spikes(accumulated)):
+        said.append(f"Single tensors without any error are left out of the lines: {exact}. ")
     if broken:
         first = layers[broken[0]]
         said += [

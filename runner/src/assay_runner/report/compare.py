@@ -101,7 +101,7 @@ def _group(
                 "class": f"line-{order % STYLES}",
                 "data-line": index,
                 "hidden": index not in chosen,
-                "d": line(_fallen(values, low), low, high, COLUMNS, lowest=True),
+                "d": line(_fallen(values, low), low, high, COLUMNS, choose="lowest"),
             },
         )
         for order, (index, values) in enumerate(lines.items())

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
+from typing import Literal
 
 from assay_runner.report.markup import Child, Html, el
 
@@ -19,7 +20,10 @@ _TICKS = 5
 _FINE = tuple(s * unit for unit in (1e-4, 1e-3, 1e-2, 0.1) for s in (1.0, 2.0, 5.0))
 _STEPS = (1.0, 2.0, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0)
 
+FEW_EXACT = 2
+"""Tensors in a row that are passed over where they have no error; of a deep network one in a hundred."""
 Values = Sequence[float | None]
+Choice = Literal["both", "lowest", "median"]
 Point = tuple[float, float]
 
 
@@ -47,21 +51,40 @@ def height(value: float, low: float, high: float) -> float:
     return HEIGHT * (1 - (min(max(value, low), high) - low) / (high - low))
 
 
-def line(values: Values, low: float, high: float, columns: int = COLUMNS, *, lowest: bool = False) -> str:
-    """Path through the values, broken where none can be drawn; long ones column by column.
+def spikes(values: Values) -> frozenset[int]:
+    """Positions of single tensors, or very few in a row, without any error between others that have one.
+
+    A line that shot up to infinity at each of them would hide what the others have.
+    """
+    few = max(FEW_EXACT, len(values) // 100)
+    found = set[int]()
+    for exact, group in groupby(range(len(values)), key=lambda i: values[i] == math.inf):
+        places = list(group)
+        if exact and len(places) <= few:
+            found.update(places)
+    return frozenset(found) if len(found) < sum(v is not None for v in values) else frozenset()
+
+
+def line(values: Values, low: float, high: float, columns: int = COLUMNS, *, choose: Choice = "both") -> str:
+    """Path through the values, broken where none can be drawn, passing over spikes; long ones column by column.
 
     Args:
         values: one per tensor; None, NaN and -Inf are not drawn, Inf lies on the upper edge.
         low: lower end of the axis.
         high: upper end of the axis.
-        columns: columns of which a longer line keeps lowest and highest.
-        lowest: keep the lowest of a column only.
+        columns: columns to which a longer line is dealt.
+        choose: what it keeps of a column: lowest and highest, the lowest, or the median.
     """
-    drawn = [None if v is None or math.isnan(v) or v == -math.inf else v for v in values]
-    points = [None if v is None else (across(i, len(values)), height(v, low, high)) for i, v in enumerate(drawn)]
-    if len(points) > columns:
-        segments = ([points[i] for i in column] for column in buckets(len(points), columns))
-        points = [p for segment in segments for p in _envelope(segment, lowest)]
+    left_out = spikes(values)
+    points: list[Point | None] = []
+    for number, column in enumerate(buckets(len(values), columns)):
+        there = [i for i in column if i not in left_out]
+        given = _drawn(values, there)
+        x = across(number, min(len(values), columns))
+        if given:
+            points += [(x, height(v, low, high)) for v in _chosen(given, choose)]
+        elif there:
+            points.append(None)
     reach = 0.3 * WIDTH / max(len(values), 1)
     return "".join(_run(run, reach) for run in _runs(points))
 
@@ -75,19 +98,34 @@ def band(values: Values, low: float, high: float, columns: int) -> str:
         high: upper end of the axis.
         columns: that the values are dealt to.
     """
+    left_out = spikes(values)
     tops: list[Point | None] = []
     bottoms: list[Point | None] = []
     for number, column in enumerate(buckets(len(values), columns)):
-        given = [v for i in column if (v := values[i]) is not None and not math.isnan(v) and v != -math.inf]
-        x = across(number, columns)
-        tops.append((x, height(max(given), low, high)) if given else None)
-        bottoms.append((x, height(min(given), low, high)) if given else None)
+        there = [i for i in column if i not in left_out]
+        given = _drawn(values, there)
+        if there:
+            x = across(number, columns)
+            tops.append((x, height(max(given), low, high)) if given else None)
+            bottoms.append((x, height(min(given), low, high)) if given else None)
     runs = zip(_runs(tops), _runs(bottoms), strict=True)
     return "".join(
         "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in (*above, *reversed(below))) + "z"
         for above, below in runs
         if len(above) > 1
     )
+
+
+def _drawn(values: Values, places: Sequence[int]) -> list[float]:
+    return [v for i in places if (v := values[i]) is not None and not math.isnan(v) and v != -math.inf]
+
+
+def _chosen(given: Sequence[float], choose: Choice) -> list[float]:
+    """What stands for a column: first what lies higher on the page."""
+    if choose == "median":
+        return [sorted(given)[(len(given) - 1) // 2]]
+    lowest, highest = min(given), max(given)
+    return [lowest] if choose == "lowest" or lowest == highest else [highest, lowest]
 
 
 def _runs(points: Sequence[Point | None]) -> list[list[Point]]:
@@ -107,14 +145,6 @@ def _run(run: Sequence[Point], reach: float) -> str:
     if len(run) == 1:
         return f"M{x - reach:.1f} {y:.1f}h{2 * reach:.1f}"
     return f"M{x:.1f} {y:.1f}" + "".join(f"L{x:.1f} {y:.1f}" for x, y in run[1:])
-
-
-def _envelope(points: Sequence[Point | None], lowest: bool) -> list[Point | None]:
-    given = [p for p in points if p is not None]
-    if not given:
-        return [None]
-    bottom = max(given, key=lambda p: p[1])
-    return [bottom] if lowest else [min(given, key=lambda p: p[1]), bottom]
 
 
 def buckets(count: int, columns: int = COLUMNS) -> list[range]:

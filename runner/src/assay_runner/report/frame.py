@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from string import Template
+from typing import Final
 from urllib.parse import quote
 
 from assay_api.report import Verdict
@@ -20,6 +22,8 @@ from assay_runner.report.zones import PATTERNS
 
 _COLOURS = {Verdict.PASSED: "#0b6b3a", Verdict.FAILED: "#b3121d", Verdict.INCONCLUSIVE: "#8a5a00"}
 _STYLES, _MEDIA = ("style.css", "charts.css"), "media.css"
+_COMMENT: Final = re.compile(r"^[ \t]*(?://.*|/\*(?:(?!\*/)[\s\S])*\*/[ \t]*)\n", re.MULTILINE)
+"""Lines that are a comment alone, of scripts and styles: for who reads the source, not the page."""
 
 
 def framed(
@@ -63,7 +67,7 @@ def framed(
 
 @cache
 def _source(name: str) -> str:
-    return files("assay_runner.report").joinpath(name).read_text("utf-8")
+    return _COMMENT.sub("", files("assay_runner.report").joinpath(name).read_text("utf-8"))
 
 
 def _policy(style: str, script: str) -> str:

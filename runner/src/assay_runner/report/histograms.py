@@ -137,5 +137,7 @@ def _table(golden: Counts, candidate: Counts, low: int, name: str) -> Html:
     ]
     columns = [el("th", {"scope": "col", "class": "n"}, head) for head in heads]
     caption = el("caption", {"class": "unseen"}, "Elements of ", code(name), " by magnitude")
-    table = el("table", None, caption, el("thead", None, el("tr", None, columns)), el("tbody", None, body))
+    table = el(
+        "table", {"class": "narrow"}, caption, el("thead", None, el("tr", None, columns)), el("tbody", None, body)
+    )
     return el("details", None, el("summary", None, "Counts as a table"), table)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from assay_api.report import Verdict
+from assay_runner.report.stacked import stacked
 from assay_runner.report.wording import LONGEST_NAME, shortened, visible
 
 
@@ -36,8 +37,11 @@ _ICONS = {
 
 def el(tag: str, attributes: Attributes | None = None, *children: Child) -> Html:
     """An element; attributes that are None or False are left out, True ones stand without a value."""
+    inside: str = join(children)
+    if tag == "table":
+        attributes, inside = stacked(attributes or {}, inside)
     opened = f"<{tag}{''.join(_attribute(k, v) for k, v in (attributes or {}).items())}>"
-    return Html(opened if tag in _VOID else f"{opened}{join(children)}</{tag}>")
+    return Html(opened if tag in _VOID else f"{opened}{inside}</{tag}>")
 
 
 def join(children: Iterable[Child]) -> Html:

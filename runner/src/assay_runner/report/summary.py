@@ -138,7 +138,7 @@ def candidates_table(report: Report) -> Html:
         body.append(el("tr", {"role": "row"}, cells))
     table = el(
         "table",
-        {"class": "cards sortable", "role": "table"},
+        {"class": "cards stack sortable", "role": "table"},
         el("caption", {"class": "quiet"}, "The ways to build the model, each held against the golden outputs."),
         el("thead", {"role": "rowgroup"}, el("tr", {"role": "row"}, heads)),
         el("tbody", {"role": "rowgroup"}, body),

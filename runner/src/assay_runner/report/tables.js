@@ -11,6 +11,7 @@ class PagedTable {
     this.region = this.table.closest(".scroll");
     this.heads = [...this.table.tHead.rows[0].cells];
     this.keys = this.heads.map((head) => head.dataset.key);
+    this.labels = this.heads.map((head) => head.textContent);
     this.text = "";
     this.page = 0;
     this.compare = (a, b) => a - b;
@@ -21,6 +22,15 @@ class PagedTable {
     this.controls = make("div", { className: "controls" }, this.box, this.counted, this.back, this.forth);
     view.prepend(this.controls);
     sortableHeads(this.heads, (position, ascending) => this.sort(this.keys[position], ascending));
+  }
+
+  /** What the server gives the cells of its rows: a narrow screen shows each as a card. */
+  label(row) {
+    row.setAttribute("role", "row");
+    [...row.cells].forEach((cell, i) => {
+      cell.setAttribute("role", cell.tagName === "TH" ? "rowheader" : "cell");
+      if (cell.tagName === "TD") cell.dataset.label = this.labels[i];
+    });
   }
 
   stepper(label, step) {
@@ -69,7 +79,9 @@ class PagedTable {
 
   draw() {
     const total = this.ordered.length, first = this.page * ROWS, last = Math.min(first + ROWS, total);
-    this.table.tBodies[0].replaceChildren(...[...this.ordered.subarray(first, last)].map((index) => this.row(index)));
+    const rows = [...this.ordered.subarray(first, last)].map((index) => this.row(index));
+    for (const row of rows) this.label(row);
+    this.table.tBodies[0].replaceChildren(...rows);
     const range = total ? `${first + 1}–${last} of ${total} ${this.noun}s` : `No ${this.noun} matches`;
     this.counted.textContent = total < this.count && total ? `${range} (${this.count} in all)` : range;
     this.table.caption.textContent = this.caption;

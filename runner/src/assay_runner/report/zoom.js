@@ -1,6 +1,6 @@
 // A part of a deep network, drawn from what the page carries as the whole of it was drawn on the server.
 
-const WIDTH = 1000, HEIGHT = 240, BARS = 60, DENSE = 250, CLOSEST = 20;
+const WIDTH = 1000, HEIGHT = 240, BARS = 60, DENSE = 250, CLOSEST = 20, FEW_EXACT = 2;
 
 /** Where `count` positions from `from` on are cut into columns: pairs of first position and end. */
 function columnsOf(from, count) {
@@ -10,9 +10,26 @@ function columnsOf(from, count) {
 }
 
 /** The numbers of a column that can be drawn; what is NaN, negative infinity or not measured breaks a line. */
-function drawable(values, [first, end]) {
-  const given = values.slice(first, end).filter((raw) => raw !== null && raw !== undefined);
+function drawable(values, [first, end], leftOut = new Set()) {
+  const given = values.slice(first, end).filter((raw, i) => raw !== null && raw !== undefined && !leftOut.has(first + i));
   return given.map(Number).filter((value) => !Number.isNaN(value) && value !== -Infinity);
+}
+
+/** Positions of very few tensors in a row without any error between others that have one: lines pass them over. */
+function spikes(values) {
+  const few = Math.max(FEW_EXACT, Math.floor(values.length / 100)), found = new Set();
+  for (let i = 0; i < values.length; i += 1) {
+    const first = i;
+    while (i < values.length && values[i] !== null && Number(values[i]) === Infinity) i += 1;
+    if (i > first && i - first <= few) for (let k = first; k < i; k += 1) found.add(k);
+  }
+  const given = values.filter((raw) => raw !== null && raw !== undefined).length;
+  return found.size < given ? found : new Set();
+}
+
+/** The middle one of some numbers; of two the smaller. */
+function median(...given) {
+  return given.sort((a, b) => a - b)[Math.floor((given.length - 1) / 2)];
 }
 
 /** A path through points, in unbroken runs; null breaks it. */
@@ -37,6 +54,7 @@ class Zoom {
         key, Array.from({ length: tensors.count }, (_, i) => tensors.value(key, i)),
       ]),
     );
+    this.leftOut = Object.fromEntries(Object.entries(this.columns).map(([key, values]) => [key, spikes(values)]));
     this.said = make("span", { role: "status" });
     const button = (text, label, work) => {
       const made = make("button", { type: "button", className: "button", "aria-label": label }, text);
@@ -91,15 +109,17 @@ class Zoom {
     const low = Number(this.figure.dataset.low), high = Number(this.figure.dataset.high);
     const columns = columnsOf(this.from, this.size), wide = WIDTH / columns.length;
     const y = (value) => HEIGHT * (1 - (Math.min(Math.max(value, low), high) - low) / (high - low));
-    const points = (key, choose) => columns.map((column, i) => {
-      const given = drawable(this.columns[key], column);
-      return given.length ? [(i + 0.5) * wide, y(choose(...given))] : null;
+    const points = (key, choose) => columns.flatMap((column, i) => {
+      const given = drawable(this.columns[key], column, this.leftOut[key]);
+      if (given.length) return [[(i + 0.5) * wide, y(choose(...given))]];
+      for (let k = column[0]; k < column[1]; k += 1) if (!this.leftOut[key].has(k)) return [null];
+      return [];
     });
-    const lowest = points(TENSOR.accumulatedSnr, Math.min);
     const set = (kind, path) => this.figure.querySelector(`.drawing .${kind}`)?.setAttribute("d", path);
-    set("accumulated", through(lowest));
-    set("local", through(points(TENSOR.localSnr, Math.min)));
-    set("band", this.size > columns.length ? this.band(points(TENSOR.accumulatedSnr, Math.max), lowest) : "");
+    const accumulated = (choose) => points(TENSOR.accumulatedSnr, choose);
+    set("accumulated", through(accumulated(median)));
+    set("local", through(points(TENSOR.localSnr, median)));
+    set("band", this.size > columns.length ? this.band(accumulated(Math.max), accumulated(Math.min)) : "");
     set("starts", this.bars(columns, wide));
     const broken = columns.map((column, i) => (drawable(this.columns[TENSOR.nonFinite], column).some(Boolean) ? i : -1));
     const stroke = Math.max(wide, 2.5).toFixed(1);
