@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -15,6 +16,8 @@ from rich.console import Console
 
 from assay_api.report import Finding, Report, Verdict
 from assay_runner.report import print_verdicts, render_html
+from assay_runner.report.figures import METRICS
+from assay_runner.report.plain_words import plainly, short
 from tests.unit.report import engines, samples
 from tests.unit.report.test_page import HOSTILE, hostile
 
@@ -32,7 +35,7 @@ def printed(report: Report, *, width: int = 80, terminal: bool = False, encoding
 def test_table_names_figure_limit_accuracy_and_latency() -> None:
     lines = [" ".join(line.split()) for line in printed(samples.failed()).splitlines()]
     assert "fp16 ✔ Passed 97.50 % top1 97.50 % (≥ 96.53 %) 0.412 ms" in lines
-    assert "int8 ✘ Failed 96.11 % maxAbs 0.3127 (≤ 0.05) logits 0.207 ms" in lines
+    assert "int8 ✘ Failed 96.11 % max error 0.3127 (≤ 0.05) logits 0.207 ms" in lines
 
 
 def test_sentences_then_verdict_then_recommendation() -> None:
@@ -63,7 +66,7 @@ def test_a_narrow_terminal_crops_nothing(build: Build, width: int) -> None:
 
 def test_forty_columns_show_whole_figures() -> None:
     lines = [line.strip() for line in printed(samples.failed(), width=40, terminal=True).splitlines()]
-    assert "Worst figure maxAbs 0.3127 (≤ 0.05)" in lines
+    assert "Worst figure max error 0.3127 (≤ 0.05)" in lines
     assert "Latency      0.207 ms" in lines
 
 
@@ -127,7 +130,7 @@ def test_terminal_has_colour() -> None:
 def test_plain_encoding_loses_symbols_not_words() -> None:
     text = printed(samples.failed(), encoding="ascii")
     assert "x Failed" in text
-    assert "maxAbs 0.3127 (<= 0.05)" in " ".join(text.split())
+    assert "max error 0.3127 (<= 0.05)" in " ".join(text.split())
 
 
 def test_unmeasured_says_so_once() -> None:
@@ -180,3 +183,27 @@ def test_markup_in_names_is_text() -> None:
     text = printed(hostile("[red]x[/red][/]"))
     assert "[red]x[/red][/]" in text
     assert "\\u001b[31m" in printed(hostile(HOSTILE), width=400)
+
+
+def test_keys_of_metrics_are_words_and_what_is_to_be_written_is_not() -> None:
+    assert plainly("top1 10.66 % against golden's keeps 10 %") == "top-1 10.66 % against golden's keeps 10 %"
+    assert plainly("output 'snr': snr 3 dB, maxAbs 0.2; set outputDrift.snr, `maxAbs`, or snr: 10") == (
+        "output 'snr': SNR 3 dB, max error 0.2; set outputDrift.snr, `maxAbs`, or snr: 10"
+    )
+    for metric in METRICS:
+        assert re.fullmatch(r"[^_]*", short(metric))
+        assert not re.search(r"[a-z][A-Z]", short(metric).replace("NaN", "")), f"{metric} has no words"
+
+
+@pytest.mark.parametrize("build", [samples.passed, samples.failed, samples.inconclusive, samples.emulated])
+def test_no_key_is_printed_where_words_will_do(build: Build) -> None:
+    keys = [key for key in METRICS if re.search(r"[a-z][A-Z]", key)]
+    assert not [key for key in keys if re.search(rf"(?<![\w.'`]){key}(?![\w:'`])", printed(build()))]
+    failed = build() is not None and "golden" in " ".join(f.message for f in build().findings if f.verdict != "Passed")
+    assert ("golden: the model's own outputs" in printed(build(), width=200)) == failed
+
+
+def test_every_metric_has_its_word_beside_its_key_in_the_docs() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "words.md").read_text()
+    for metric in METRICS:
+        assert f"| `{metric}` | {short(metric)} |" in page

@@ -19,6 +19,7 @@ from assay_api.report import CandidateReport, Finding, Report, Verdict
 from assay_runner.report.cures import OUTCOMES, budget_words, verdict_of
 from assay_runner.report.figures import NOT_MEASURED, bound, figure, milliseconds
 from assay_runner.report.left import LEFT, left_whole, told_left
+from assay_runner.report.plain_words import LEGEND, plainly, short
 from assay_runner.report.times import any_served, served_latency
 from assay_runner.report.wording import (
     EMULATED,
@@ -73,7 +74,10 @@ def print_verdicts(report: Report, console: Console) -> None:
     console.print()
     _sentence(console, _marked(console, overall(report), f"{overall(report)}. {headline(report)}"))
     if recommendation(report):
-        _sentence(console, Text(_safe(console, f"Recommendation: {recommendation(report)}"), style="bold"))
+        advice = f"Recommendation: {plainly(recommendation(report))}"
+        _sentence(console, Text(_safe(console, advice), style="bold"))
+    if any("golden" in finding.message for group in told for finding in group):
+        _sentence(console, Text(_safe(console, LEGEND), style="dim"))
 
 
 def _repairs(report: Report, console: Console) -> None:
@@ -82,7 +86,7 @@ def _repairs(report: Report, console: Console) -> None:
         console.print()
         _sentence(console, Text(_safe(console, f"Repair: {len(entry.trials)} trials, {budget_words(report, entry)}")))
         for remedy in entry.remedies:
-            text = f"{remedy.candidate}, {remedy.remedy}: {OUTCOMES[remedy.outcome]}: {remedy.message}"
+            text = f"{remedy.candidate}, {remedy.remedy}: {OUTCOMES[remedy.outcome]}: {plainly(remedy.message)}"
             _sentence(console, _marked(console, verdict_of(remedy), text))
 
 
@@ -94,7 +98,7 @@ def _told(report: Report) -> list[Finding]:
 def _findings(console: Console, group: Sequence[Finding]) -> None:
     """What is said of all of them, once."""
     names = ", ".join(dict.fromkeys(finding.candidate for finding in group))
-    _sentence(console, _marked(console, group[0].verdict, f"{names}: {sentence(group[0])}"))
+    _sentence(console, _marked(console, group[0].verdict, f"{names}: {plainly(sentence(group[0]))}"))
 
 
 def _table(report: Report, console: Console) -> Table:
@@ -153,7 +157,7 @@ def _worst(finding: Finding | None, verdict: Verdict) -> str:
     if finding.value is None:
         return f"{finding.check} {place}".strip()
     limit = f" ({bound(finding.metric, finding.limit)})" if finding.limit is not None else ""
-    value = f"{finding.metric or ''} {figure(finding.metric, finding.value)}{limit}"
+    value = f"{short(finding.metric)} {figure(finding.metric, finding.value)}{limit}"
     value += f", {UNDECIDED}" if verdict is Verdict.INCONCLUSIVE else ""
     return f"{value} {place}".strip()
 
