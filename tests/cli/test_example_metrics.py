@@ -16,6 +16,7 @@ from tests.wire import details
 EXAMPLE = Path(__file__).parents[2] / "examples" / "metrics"
 POINTS = (
     "[assay.metrics]\nword-accuracy = assay_example_metrics:WordAccuracy\nmean-iou = assay_example_metrics:MeanIoU\n"
+    "mean-average-precision = assay_example_metrics:MeanAveragePrecision\n"
 )
 
 
@@ -36,7 +37,7 @@ def test_the_example_runs_and_its_figures_are_right(tmp_path: Path, capsys: pyte
     ended = assay(capsys, "run", "-f", str(EXAMPLE / "reader.yaml"), "--out", str(tmp_path / "out"))
     assert ended.code == 0, ended.err
     found = [f for f in report_of(tmp_path).findings if f.check == "metric"]
-    assert len(found) == 3 * 3
+    assert len(found) == 3 * 4
     assert all(f.verdict == "Passed" and details(f)["samples"] == 159 for f in found)
     [said] = [f for f in found if f.candidate == "fp16" and "word-accuracy" in f.message]
     # Of the 795 digits in 159 lines, those that the CNN of examples/digits reads wrongly: all of the same length.
