@@ -36,8 +36,8 @@ CASES = {"close": (1, 1.0), "apart": (2, 3.0), "few": (3, 1.5, True)}
 
 def opinion(detections: np.ndarray[Any, Any], boxes: np.ndarray[Any, Any]) -> float:
     """COCO's AP at 0.50:0.95 over all areas, 100 detections an image."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
+    from pycocotools.coco import COCO  # type: ignore[import-untyped]
+    from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped]
 
     truth, coco = [], COCO()
     for image, rows in enumerate(boxes, 1):

@@ -7,7 +7,7 @@ from typing import Any
 
 from assay_api.details import Details
 from assay_api.report import Finding, Report, Verdict
-from assay_runner.report.figures import bound, excess, figure, number
+from assay_runner.report.figures import bound, excess, figure, named, number
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, join, tone
 from assay_runner.report.values import cell, words
 from assay_runner.report.wording import remarkable, sentence, sorted_findings, told_once
@@ -145,7 +145,7 @@ def _passed(passed: list[Finding], anchors: Mapping[str, str], *, remarked: bool
             None,
             el("td", None, _link(f.candidate, anchors)),
             el("td", None, code(f.check)),
-            el("td", None, [f"{f.metric or 'value'} ", _value(f)] if f.value is not None else ""),
+            el("td", None, [f"{named(f.metric)} ", _value(f)] if f.value is not None else ""),
             el("td", None, sentence(f)),
         )
         for f in passed[:SHOWN]
