@@ -74,7 +74,8 @@ BUILD = fields(
     {
         "optimizationLevel": mostly(st.sampled_from([0, 3, 5]), 6, -1, "3"),
         "workspace": mostly(st.sampled_from(["4Gi", 1024]), "much", True),
-        "flags": mostly(st.just(["STRICT_NANS"]), ["strict"], ["REFIT", "REFIT"]),
+        "flags": mostly(st.sampled_from([["STRICT_NANS"], ["DISABLE_TIMING_CACHE"]]), ["strict"], ["REFIT", "REFIT"]),
+        "timingCache": fields({"uri": URI}, {"sha256": SHA}),
         "profile": st.lists(st.builds(shapes, st.lists(AXIS, min_size=1, max_size=3), DIE), max_size=2),
     },
 )

@@ -31,7 +31,7 @@ def made(seed: int, noise: float, few: bool = False) -> tuple[np.ndarray[Any, An
     return detections, boxes
 
 
-CASES = {"close": (1, 1.0), "apart": (2, 3.0), "few": (3, 1.5, True)}
+CASES: dict[str, tuple[int, float, bool]] = {"close": (1, 1.0, False), "apart": (2, 3.0, False), "few": (3, 1.5, True)}
 
 
 def opinion(detections: np.ndarray[Any, Any], boxes: np.ndarray[Any, Any]) -> float:
@@ -39,7 +39,8 @@ def opinion(detections: np.ndarray[Any, Any], boxes: np.ndarray[Any, Any]) -> fl
     from pycocotools.coco import COCO  # type: ignore[import-untyped]
     from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped]
 
-    truth, coco = [], COCO()
+    truth: list[dict[str, Any]] = []
+    coco = COCO()
     for image, rows in enumerate(boxes, 1):
         for x1, y1, x2, y2, kind in rows[~np.isnan(rows).any(axis=1)]:
             width, height = x2 - x1, y2 - y1

@@ -18,7 +18,7 @@ RECORDED = {"close": 0.444506637556839, "apart": 0.07622559382759127, "few": 0.2
 @pytest.fixture
 def metric(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "examples" / "metrics"))
-    import assay_example_metrics
+    import assay_example_metrics  # type: ignore[import-not-found]
 
     yield assay_example_metrics.MeanAveragePrecision()
     sys.modules.pop("assay_example_metrics")

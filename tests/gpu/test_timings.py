@@ -10,6 +10,7 @@ import pytest
 
 from assay_api.report import Verdict
 from assay_runner.backends.tensorrt.timing import NAME
+from assay_runner.stores.sealed import unsealed
 from tests.gpu.audits import Audited, audit, run, trt
 from tests.models import convolutions, random
 from tests.timings import STAYS
@@ -44,3 +45,33 @@ def test_audits_grow_one_timing_cache_and_replace_a_damaged_one(
     assert {told.verdict("outputDrift") for told in (first, second, third)} == {Verdict.PASSED}
     seconds = [told.candidate("fp16").engine.build_seconds for told in (first, second, third)]
     print(f"built in {seconds[0]:.1f} s, {seconds[1]:.1f} s with its timings, {seconds[2]:.1f} s without")
+
+
+def test_a_timing_cache_of_somebody_else_is_built_with_and_a_damaged_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STAYS, str(tmp_path / "timings"))
+    onnx.save(convolutions(), str(tmp_path / "model.onnx"))
+    (tmp_path / "data").mkdir()
+    np.savez(tmp_path / "data" / "part-0.npz", x=random(16, 4, 9, 9, seed=1))
+    given = tmp_path / "given.cache"
+
+    def audited(name: str, **build: object) -> Audited:
+        candidate = trt("fp16") | {"build": {"optimizationLevel": 1, **build}}
+        document = audit(name, tmp_path / "model.onnx", tmp_path / "data", [candidate], DRIFT, batch=16)
+        return run(document, tmp_path)
+
+    audited("first")
+    [shared] = (tmp_path / "timings").rglob(NAME)
+    # What lies in the store is sealed; what TensorRT wrote stands before the seal.
+    content = unsealed(shared.read_bytes(), shared.as_uri())
+    assert content is not None
+    given.write_bytes(content)
+    before = shared.read_bytes()
+    taken = audited("second", workspace="1Gi", timingCache={"uri": given.as_uri()})
+    assert taken.verdict("outputDrift") is Verdict.PASSED
+    assert any("timing cache of build.timingCache" in note for note in taken.candidate("fp16").notes)
+    assert shared.read_bytes() == before, "the shared one is neither read nor grown"
+    given.write_bytes(b"no timing cache")
+    refused = audited("third", workspace="2Gi", timingCache={"uri": given.as_uri()})
+    assert "TensorRT refuses the timing cache" in str(refused.candidate("fp16").error)

@@ -101,9 +101,30 @@ class ShapeProfile(Model):
     """Largest shape."""
 
 
+class TimingCacheRef(Model):
+    """A timing cache that exists: trtexec's --timingCacheFile, Polygraphy's --save-timing-cache."""
+
+    uri: Uri
+    """Where it lies."""
+    sha256: Sha256 | None = None
+    """SHA-256 of the file. A mismatch is an error, not a retry."""
+
+
 class BuildOptions(Model):
     """How TensorRT's builder is set up; what is absent is TensorRT's default."""
 
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.timingCache) || !has(self.flags) || !('DISABLE_TIMING_CACHE' in self.flags)",
+            lambda s: not s.has("timing_cache") or "DISABLE_TIMING_CACHE" not in s.flags,
+            "flag DISABLE_TIMING_CACHE has every layer timed anew: remove it, or timingCache",
+        ),
+        Rule(
+            "!has(self.timingCache) || !has(self.optimizationLevel) || self.optimizationLevel != 0",
+            lambda s: not s.has("timing_cache") or s.optimization_level != 0,
+            "optimizationLevel 0 takes the first kernel that works and reads no timings: remove it, or timingCache",
+        ),
+    )
     optimization_level: int | None = Field(default=None, ge=0, le=5)
     """Builder optimisation level, 0 (fastest build) to 5. TensorRT's default is 3."""
     workspace: Quantity | None = None
@@ -118,6 +139,10 @@ class BuildOptions(Model):
     flags: tuple[Flag, ...] = Field(default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})
     """Further flags of TensorRT's BuilderFlag by name, for example STRICT_NANS; one that the installed version does not
     have is an error."""
+    timing_cache: TimingCacheRef | None = None
+    """A timing cache to build with in place of the shared one, which is neither read nor grown. TensorRT must take it:
+    one that is damaged, or of another TensorRT or GPU, is an error. What it lacks is timed. A repair times its own
+    designs itself."""
     plugins: tuple[ImagePath, ...] = Field(
         default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}
     )

@@ -27,6 +27,7 @@ def test_the_audit_of_the_design_is_taken() -> None:
 ORT = {"name": "a", "backend": "onnxruntime"}
 TRT = {"name": "a", "backend": "tensorrt"}
 CALIBRATION = {"uri": "s3://data/calib/"}
+TIMED = {"timingCache": {"uri": "s3://plans/model.timing"}}
 
 
 def shapes(least: Sequence[int], best: Sequence[int], most: Sequence[int]) -> dict[str, Any]:
@@ -50,6 +51,22 @@ def shapes(least: Sequence[int], best: Sequence[int], most: Sequence[int]) -> di
         (
             {"candidates": [{**ORT, "precision": "fp16", "calibration": CALIBRATION}]},
             "calibration belongs to precision",
+        ),
+        (
+            {"candidates": [{**TRT, "precision": "fp16", "build": {**TIMED, "flags": ["DISABLE_TIMING_CACHE"]}}]},
+            "flag DISABLE_TIMING_CACHE has every layer timed anew: remove it, or timingCache",
+        ),
+        (
+            {"candidates": [{**TRT, "precision": "fp16", "build": {**TIMED, "optimizationLevel": 0}}]},
+            "optimizationLevel 0 takes the first kernel that works and reads no timings",
+        ),
+        (
+            {"candidates": [{**ORT, "precision": "fp16", "build": TIMED}]},
+            "build and layers are choices of the tensorrt backend",
+        ),
+        (
+            {"candidates": [{**TRT, "precision": "fp16", "build": {"timingCache": {}}}]},
+            "spec.candidates[0].build.timingCache.uri: required, but missing",
         ),
         ({"candidates": [{**ORT, "precision": "int8"}]}, "an int8 or fp8 candidate needs calibration"),
         ({"candidates": [{**ORT, "precision": "fp8"}]}, "an int8 or fp8 candidate needs calibration"),

@@ -75,6 +75,8 @@ class BuildOrder:
         forbidden: tactics that a layer must not run where it has another. Needs Capability.TACTICS.
         most_tactics: how many tactics the builder may try per layer, where its version lets that be said.
         route: settings of the builder's compiler, as `Routed.routes` offers them; empty: its own.
+        timings: SHA-256 of a timing cache in `workdir / GIVEN` that the build uses in place of the shared one; empty:
+            none is given.
     """
 
     backend: str
@@ -87,6 +89,7 @@ class BuildOrder:
     forbidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     most_tactics: int | None = None
     route: str = ""
+    timings: str = ""
 
     def __hash__(self) -> int:
         """Of the canonical JSON: mappings have none."""
@@ -108,6 +111,7 @@ class BuildOrder:
             "forbidden": {layer: sorted(each) for layer, each in self.forbidden.items()} or None,
             "mostTactics": self.most_tactics,
             "route": self.route or None,
+            "timings": self.timings or None,
         }
         return json.dumps({key: value for key, value in said.items() if value is not None}, sort_keys=True)
 
@@ -125,8 +129,8 @@ class BuildOrder:
         check_names(self.held, model)
 
 
-def order_of(candidate: Candidate, model: Path) -> BuildOrder:
-    """What a candidate asks for, of the model in a file.
+def order_of(candidate: Candidate, model: Path, timings: str = "") -> BuildOrder:
+    """What a candidate asks for, of the model in a file; `timings`: of the timing cache that was fetched for it.
 
     Raises:
         InvalidInput: a pattern of `layers` matches no node.
@@ -145,5 +149,7 @@ def order_of(candidate: Candidate, model: Path) -> BuildOrder:
         )
         if calibration
         else None,
-        options=candidate.build or BuildOptions(),
+        # Where a timing cache lies decides nothing, what it holds does.
+        options=(candidate.build or BuildOptions()).model_copy(update={"timing_cache": None}),
+        timings=timings,
     )

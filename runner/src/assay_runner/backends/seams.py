@@ -89,6 +89,8 @@ class Extensible(Protocol):
 
 KEPT = "kept"
 """Folder below a build's working folder whose files serve this very build again: plans, ranges, records."""
+GIVEN = "given"
+"""Folder below a build's working folder with what its user brought: the timing cache of an order with `timings`."""
 SHARED = "shared"
 """Folder below a build's working folder whose files serve every build of one identity: timing caches."""
 

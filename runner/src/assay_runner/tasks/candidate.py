@@ -35,6 +35,7 @@ from assay_runner.tasks.provenance import provenance_of
 from assay_runner.tasks.publish import candidate_of, publish, resumed, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import publish_left, single_report
+from assay_runner.tasks.timings import given_timings
 from assay_runner.tasks.wider import wider_of
 from assay_runner.trial.measure import measure
 
@@ -154,7 +155,11 @@ def _setting(
     golden = open_golden(record, task, model, dataset, context, notes)
     calibration = calibration_of(candidate, own or model, context)
     notes.extend(calibration.notes if calibration else ())
-    request = None if candidate.engine else _request(candidate, backend, own or model, calibration, dataset)
+    request = None
+    if not candidate.engine:
+        timings = given_timings(candidate, backend, context.workdir(task), context.store)
+        order = order_of(candidate, (own or model).path, timings)
+        request = BuildRequest(backend, own or model, order, calibration, versions(), dataset.extents())
     built, shelves = _built(task, context, backend, own or model, request)
     if built.emulated and record.literal:
         # An engine does not do what golden keeps ONNX Runtime from.
@@ -163,13 +168,6 @@ def _setting(
     reference = context.reference(model, dataset, golden, record.uri, record.precision, record.floors)
     wider, narrow = wider_of(request, subject, context.workdir(task), context.progress)
     return Setting(subject, reference, context.progress, wider=wider, narrow=narrow), shelves
-
-
-def _request(
-    candidate: Candidate, backend: Backend, model: LoadedModel, calibration: Dataset | None, dataset: Dataset
-) -> BuildRequest:
-    order = order_of(candidate, model.path)
-    return BuildRequest(backend, model, order, calibration, versions(), dataset.extents())
 
 
 def _built(

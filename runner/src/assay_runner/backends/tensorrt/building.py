@@ -44,6 +44,7 @@ class Recipe:
         extents: shapes of the inputs that have free axes.
         held: precision by node name.
         timing_cache: file of the timing cache, read where it is there, written when the build has grown it.
+        given: whether the timing cache is one that the user brought: it must be taken.
         outputs: tensors that become outputs besides the model's own.
         unfused: whether tensors that survive fusion are marked for a listener.
         calibrator: makes the calibrator for a network, or None.
@@ -58,6 +59,7 @@ class Recipe:
     extents: Mapping[str, Extents]
     held: Mapping[str, str] = field(default_factory=dict)
     timing_cache: Path | None = None
+    given: bool = False
     outputs: Collection[str] = ()
     unfused: bool = False
     calibrator: Callable[[Any], Any] | None = None
@@ -187,7 +189,9 @@ def _config(trt: Any, builder: Any, network: Any, recipe: Recipe) -> Any:
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if timings := _timing_cache(config, recipe):
         since = mark()
-        if not timing.lend(config, timings):
+        if recipe.given:
+            timing.take(config, timings)
+        elif not timing.lend(config, timings):
             excuse(since, "the timing cache is not used, so every layer is timed again")
     calibrator = recipe.calibrator(network) if recipe.calibrator is not None else None
     _profile(builder, network, config, recipe.extents, calibrator.shapes if calibrator is not None else {})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay_runner.backends.order import BuildOrder, Quantisation
-from assay_runner.backends.seams import KEPT, SHARED
+from assay_runner.backends.seams import GIVEN, KEPT, SHARED
 from assay_runner.backends.tensorrt import timing
 from assay_runner.backends.tensorrt.building import Recipe
 from assay_runner.backends.tensorrt.calibrator import calibrator
@@ -66,12 +66,16 @@ def recipe_of(
     allowed = extents(model.inputs, order.options.profile, shapes)
     source, told = truly_named(source, model.inputs, allowed, workdir / "source")
     notes = (*notes, *told)
+    shared = workdir / SHARED / timing.file_name(chosen.options)
+    if order.timings:
+        notes = (*notes, f"built with the timing cache of build.timingCache, SHA-256 {order.timings}")
     recipe = Recipe(
         source=source,
         settings=chosen,
         extents=allowed,
         held=order.held if chosen.obeys else {},
-        timing_cache=workdir / SHARED / timing.file_name(chosen.options),
+        timing_cache=workdir / GIVEN / timing.NAME if order.timings else shared,
+        given=bool(order.timings),
         tactics={} if order.forbidden and order.tactics is None else order.tactics,
         forbidden=order.forbidden,
         most_tactics=order.most_tactics,

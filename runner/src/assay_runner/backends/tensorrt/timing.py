@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from assay_api.audit import BuildOptions
 from assay_runner.backends.tensorrt.library import new_builder
+from assay_runner.errors import CannotBuild
 
 NAME: Final = "timing.cache"
 EDITABLE: Final = "EDITABLE_TIMING_CACHE"
@@ -76,6 +77,19 @@ def lend(config: Config, path: Path) -> bool:
         return True
     config.set_timing_cache(config.create_timing_cache(b""), False)
     return False
+
+
+def take(config: Config, path: Path) -> None:
+    """Let a build use the cache in a file that its user has given.
+
+    Raises:
+        CannotBuild: TensorRT refuses it.
+    """
+    if not lend(config, path):
+        raise CannotBuild(
+            "TensorRT refuses the timing cache of build.timingCache: it is damaged, or was made by another version or "
+            "on another GPU; make it anew with this TensorRT on this GPU, or remove timingCache"
+        )
 
 
 def keep(config: Config, path: Path) -> None:
