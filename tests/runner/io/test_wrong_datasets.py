@@ -74,6 +74,11 @@ def short_member(data: Path) -> None:
         archive.writestr("label.npy", buffer.getvalue())
 
 
+def single_npy(data: Path) -> None:
+    data.mkdir(exist_ok=True)
+    np.save(data / "x.npy", rows(4))
+
+
 INT = np.zeros(4, np.int64)
 BAD: list[tuple[str, Callable[[Path], None], str]] = [
     ("missing", nothing, "is missing or empty: nothing lies below it"),
@@ -82,6 +87,7 @@ BAD: list[tuple[str, Callable[[Path], None], str]] = [
         only_text,
         "holds 1 objects, none of which is known here (the first is README.md): known are .npz, .safetensors",
     ),
+    ("npy alone", single_npy, "x.npy is a single .npy array, and a dataset is an .npz with one array per model input"),
     ("empty file", writes("part-000.npz", b""), "part-000.npz is empty (0 bytes)"),
     ("not a zip", writes("part-000.npz", b"hello, I am no archive"), "part-000.npz is corrupt or truncated"),
     ("npy", writes("part-000.npz", b"\x93NUMPY\x01\x00" + bytes(80)), "is a single .npy array, not an .npz"),

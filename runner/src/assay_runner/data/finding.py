@@ -146,9 +146,12 @@ def _numbered(name: str) -> list[str | int]:
 
 def _nothing(store: Store, uri: str, what: str, objects: Sequence[Stat]) -> InvalidInput:
     if objects:
+        first = basename(objects[0].uri)
+        if first.endswith(".npy"):
+            return InvalidInput(f"the {what} {uri}: {first} {other_file(first, known())}")
         return InvalidInput(
             f"the {what} {uri} holds {len(objects)} objects, none of which is known here (the first is "
-            f"{basename(objects[0].uri)}): known are {known()}"
+            f"{first}): known are {known()}"
         )
     if not uri.endswith("/") and store.stat(uri) is not None:
         return InvalidInput(f"the {what} {uri} {other_file(basename(uri), known())}")

@@ -157,7 +157,8 @@ class Drifts:
         """
         if name not in candidate:
             what = "no numbers that can be read (but strings, a sequence, or FP8, say)"
-            return f"output {name!r} holds {what}, so it is not compared"
+            way = "export it as a tensor of numbers, from scikit-learn by to_onnx(…, options={'zipmap': False})"
+            return f"output {name!r} holds {what}, so it is not compared: {way}"
         shape = list(candidate[name].shape)
         found = self._axes.samples(name, candidate[name], batch)
         if found is None:
