@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import TensorProto
 
 from assay_api.model import parse
 from assay_api.report import Finding, Verdict
@@ -123,3 +124,19 @@ def test_of_8_bits_the_node_alone_is_kept_and_where_none_is_left_all_is_fp32(tmp
     assert found.message.startswith(f"{SAYS} tensor 'h' of node 'h.node' (MatMul)")
     assert told["keptWide"]["nodes"] == ["h.node"]
     assert found.message.count("in FP32 that tensor has no error at all instead of") == 1
+
+
+def test_what_is_looked_at_is_the_last_of_numbers_before_a_label(tmp_path: Path) -> None:
+    """An integer at the end has no near miss, and what comes right after the node is better by itself."""
+    nodes = [
+        node("MatMul", "x w", "h"),
+        node("Mul", "h tiny", "t"),
+        node("Mul", "t back", "b"),
+        node("Add", "h b", "scores"),
+        node("ArgMax", "scores", "label", axis=1, keepdims=0),
+    ]
+    weights = [constant("w", WEIGHT), constant("tiny", np.float32(3e-8)), constant("back", np.float32(100))]
+    outputs = [value("label", "N", kind=TensorProto.INT64)]
+    found = drift(model(nodes, [value("x", "N", 16)], outputs, weights), "fp16", tmp_path)
+    assert details(found)["sharesOf"] == "scores"
+    assert SAYS not in found.message

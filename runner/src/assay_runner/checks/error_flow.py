@@ -146,15 +146,16 @@ class ErrorFlow:
     def worst_after(self, name: str) -> str:
         """Of what is computed from a tensor the one that is farthest from golden: of the last ones, where they err.
 
-        An error that does not reach what nobody reads any more is looked for on the way there, and at last in itself.
+        The last are those of numbers that no further numbers are computed from, but indices at most. An error that does
+        not reach them is looked for on the way there, and at last in itself.
         """
-        found, read = {name}, set[str]()
+        found = {name}
         for there, sources in self.reads.items():
-            read.update(sources)
             if not found.isdisjoint(sources):
                 found.add(there)
         wrong = [there for there in self.floats if there in found and self.decibels(there) < INF]
-        last = [there for there in wrong if there not in read]
+        inside = self.before_floats()
+        last = [there for there in wrong if there not in inside]
         return min(last or [there for there in wrong if there != name] or [name], key=self.decibels)
 
     def before_floats(self) -> set[str]:
