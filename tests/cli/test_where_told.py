@@ -1,4 +1,4 @@
-"""The one more run that says whether an error starts at a node, from the command: of what is emulated, and of no engine."""
+"""The one more run that says whether an error starts at a node, by the command: of emulations, and of no engine."""
 
 from __future__ import annotations
 
