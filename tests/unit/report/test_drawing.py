@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from assay_runner.report.compare import COLUMNS, _fallen
 from assay_runner.report.drawing import HEIGHT, band, line, spikes
 
 INF = math.inf
@@ -43,3 +44,11 @@ def test_one_tensor_of_a_column_does_not_move_its_line(count: int) -> None:
 def test_what_cannot_be_drawn_still_breaks_the_line() -> None:
     assert line([50.0, math.nan, 48.0, 47.0], 0, 100).count("M") == 2
     assert line([50.0, None, INF, None, 48.0, 47.0], 0, 100).count("M") == 2
+
+
+def test_the_line_of_a_deep_network_falls_where_it_is_not_finite_any_more() -> None:
+    broken = [60.0] * 3005 + [math.nan] * 2995
+    path = line(_fallen(broken, 0), 0, 100, COLUMNS, choose="median")
+    assert heights(path)[-1] == HEIGHT, "it falls"
+    assert path.count("M") == 1, "and ends"
+    assert set(heights(path)[:-1]) == {HEIGHT * 0.4}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from assay_api.model import wire_name
 from assay_api.report import CandidateReport, Report, TensorEntry, Verdict
 from assay_runner.report.chart import decibel_axis
-from assay_runner.report.drawing import Values, drawing, grid, line, plot
+from assay_runner.report.drawing import Values, buckets, drawing, grid, line, plot
 from assay_runner.report.markup import Html, el
 from assay_runner.report.wording import candidate_verdict, shortened
 
@@ -47,7 +47,7 @@ def compared(report: Report) -> Html | None:
     more = f" {rest} more candidates are each in their own section." if rest > 0 else ""
     said = (
         "Accumulated signal-to-noise ratio of every tensor, from the input on the left to the output on the right; "
-        f"higher is better, and the lowest of neighbouring tensors is drawn. {_words(report, chosen)}{more}"
+        f"higher is better, and the median of neighbouring tensors is drawn. {_words(report, chosen)}{more}"
     )
     return el(
         "figure",
@@ -101,7 +101,7 @@ def _group(
                 "class": f"line-{order % STYLES}",
                 "data-line": index,
                 "hidden": index not in chosen,
-                "d": line(_fallen(values, low), low, high, COLUMNS, choose="lowest"),
+                "d": line(_fallen(values, low), low, high, COLUMNS, choose="median"),
             },
         )
         for order, (index, values) in enumerate(lines.items())
@@ -110,9 +110,15 @@ def _group(
 
 
 def _fallen(values: Values, low: float) -> Values:
-    """The values, the first one that is NaN or -Inf at the lower end: the line falls there, and ends."""
+    """The values, the first one that is NaN or -Inf at the lower end: the line falls there, and ends.
+
+    So are those before it that share a column of the drawing with it, or their median would stand in its place.
+    """
     first = next((i for i, v in enumerate(values) if v is not None and (math.isnan(v) or v == -math.inf)), None)
-    return values if first is None else [*values[:first], low, *values[first + 1 :]]
+    if first is None:
+        return values
+    column = next(column for column in buckets(len(values), COLUMNS) if first in column)
+    return [*values[: column.start], *[low] * (first + 1 - column.start), *values[first + 1 :]]
 
 
 def _sample() -> Html:
