@@ -102,9 +102,15 @@ def test_a_build_of_two_files_is_taken_from_the_cache(
     assert figures(tmp_path) == found
 
 
+@pytest.mark.parametrize("set_back", [False, True], ids=["plainly", "time set back"])
 @pytest.mark.parametrize("run_number", [1, 5])
 def test_weights_that_are_written_to_meanwhile_are_told_and_nothing_is_kept(
-    run_number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], large: None, monkeypatch: pytest.MonkeyPatch
+    run_number: int,
+    set_back: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    large: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file, runs, run_it = staged(tmp_path), 0, OrtSession.run
 
@@ -112,8 +118,11 @@ def test_weights_that_are_written_to_meanwhile_are_told_and_nothing_is_kept(
         nonlocal runs
         runs += 1
         if runs == run_number:
+            before = file.stat()
             with file.open("r+b") as there:
                 there.write(np.ones(64, np.float32).tobytes())
+            if set_back:
+                os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
         return run_it(self, inputs)
 
     monkeypatch.setattr(OrtSession, "run", meddled)
@@ -124,6 +133,22 @@ def test_weights_that_are_written_to_meanwhile_are_told_and_nothing_is_kept(
     assert "/weights.bin, which holds weights of the model, was written to while the audit ran" in told
     if run_number == 1:
         assert list((tmp_path / "out").glob("cache/golden/*/index.json")) == []
+
+
+def test_other_names_of_the_file_are_no_trouble(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], large: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another run gives it some meanwhile: they change the time that nobody can set back."""
+    file, run_it = staged(tmp_path), OrtSession.run
+
+    def meddled(self: OrtSession, inputs: Arrays) -> Any:
+        os.link(file, tmp_path / "other")
+        (tmp_path / "other").unlink()
+        file.chmod(file.stat().st_mode ^ 0o004)
+        return run_it(self, inputs)
+
+    monkeypatch.setattr(OrtSession, "run", meddled)
+    assert run(tmp_path, capsys, **ASKED).code == 0
 
 
 def test_another_file_in_their_place_is_no_trouble(

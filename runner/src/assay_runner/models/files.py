@@ -151,7 +151,7 @@ def external_digests(files: Collection[Witness], folder: Path) -> tuple[str, ...
     Raises:
         InvalidInput: one was written to meanwhile.
     """
-    digests = tuple(f"\0{file.path.relative_to(folder)}\0{file_sha256(file.path)}" for file in files)
+    digests = tuple(f"\0{file.path.relative_to(folder)}\0{file.read()}" for file in files)
     unchanged(files)
     return digests
 
