@@ -16,6 +16,7 @@ from assay_runner.graphs.documents import all_nodes, load_outline, subgraphs
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.slots import Chosen, told
 from assay_runner.graphs.taps import name_of
+from assay_runner.models.outline import type_called
 from assay_runner.tensors import Site
 
 STORED = {
@@ -162,7 +163,7 @@ def _stored(model: onnx.ModelProto) -> set[int]:
 
 
 def _types(kinds: Collection[int]) -> str:
-    return ", ".join(sorted(TensorProto.DataType.Name(kind) for kind in kinds))
+    return ", ".join(sorted(map(type_called, kinds)))
 
 
 def _stored_types(graph: onnx.GraphProto) -> set[int]:

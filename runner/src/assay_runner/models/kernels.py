@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay_runner.models.outline import read_outline
+from assay_runner.models.outline import read_outline, type_called
 
 if TYPE_CHECKING:
     import onnx
@@ -53,7 +53,7 @@ def culprit(path: Path, reason: str) -> Culprit | None:
         if key not in asked and reason in _refused(key):
             name = node.name or f"{node.op_type}:{next(filter(None, node.output), '')}"
             known = (types[name] for name in node.input if types.get(name))
-            said = (onnx.TensorProto.DataType.Name(kind).lower() for kind in known)
+            said = (type_called(kind).lower() for kind in known)
             return Culprit(name, node.op_type, tuple(dict.fromkeys(said)))
         asked.add(key)
     return None

@@ -100,6 +100,13 @@ def _where(attribute: onnx.AttributeProto, field: str) -> tuple[Any, ...]:
     return (getattr(attribute, field),) if attribute.HasField(field) else ()
 
 
+def type_called(kind: int) -> str:
+    """What ONNX calls an element type; a file may hold any number for one."""
+    from onnx import TensorProto
+
+    return str(TensorProto.DataType.Name(kind)) if kind in TensorProto.DataType.values() else f"type {kind}"
+
+
 def stored_bytes(tensor: onnx.TensorProto) -> int:
     """Bytes that a tensor's elements take in a file, by its type and shape; 0 for a type that nobody knows."""
     from onnx import helper
