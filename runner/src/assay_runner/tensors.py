@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,7 +64,7 @@ class Batch:
     axes: InputAxes = field(default_factory=dict)
     targets: Arrays = field(default_factory=dict)
 
-    @property
+    @cached_property
     def fed(self) -> int:
         """Samples that a model is fed, padding included."""
         return samples_in(self.inputs, self.axes)

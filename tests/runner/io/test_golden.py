@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from onnx import TensorProto
 from assay_runner.data.datasets import Dataset, Source, open_dataset
 from assay_runner.digests import cache_key
 from assay_runner.errors import InvalidInput
+from assay_runner.golden import members
 from assay_runner.golden.cache import INDEX, SHARD_BYTES, Aligned, GoldenWriter, open_cached, read_index
 from assay_runner.golden.stored import open_stored_outputs
 from assay_runner.models.loading import LoadedModel
 from assay_runner.stores.memory import MemoryStore
+from assay_runner.stores.sealed import put_record
 from assay_runner.tensors import Array
 from tests.models import constant, node, value
 from tests.runner.io.made import linear, loaded, rows, save, shard, store
@@ -63,6 +66,37 @@ def test_what_was_cached_comes_back(tmp_path: Path, shard_bytes: int) -> None:
             for name in was:
                 assert was[name].dtype == now[name].dtype
                 np.testing.assert_array_equal(was[name], now[name])
+
+
+def test_small_batches_lie_in_one_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as they are of one shape, and small; whoever made them may write over them."""
+    monkeypatch.setattr(members, "STACKED", 200)
+    memory = MemoryStore()
+    writer = GoldenWriter(memory, FOLDER, tmp_path)
+    given, buffer = [], np.empty((4, 3), np.float32)
+    for number, (count, width) in enumerate([(4, 3)] * 6 + [(2, 3), (4, 5), (4, 3), (4, 60), (4, 60), (4, 3)]):
+        given.append(rows(count, width, seed=number))
+        if (count, width) == buffer.shape:
+            np.copyto(buffer, given[-1])
+        writer.add(count, {"y": buffer if (count, width) == buffer.shape else given[-1]})
+    index = writer.finish((), {})
+    (uri,) = (stat.uri for stat in memory.list(f"{FOLDER}/part-"))
+    with np.load(io.BytesIO(memory.read(uri))) as stored:
+        lengths = {name: len(stored[name]) for name in stored.files}
+    # Five of 48 bytes are enough, one of 960 is alone.
+    assert lengths == {"0.0": 5, "5.0": 1, "6.0": 1, "7.0": 1, "8.0": 1, "9.0": 1, "10.0": 1, "11.0": 1}
+    back = [batch["y"] for batch in open_cached(memory, FOLDER, index, tmp_path / "scratch")]
+    for was, now in zip(given, back, strict=True):
+        np.testing.assert_array_equal(was, now, strict=True)
+
+
+def test_outputs_of_an_older_layout_are_made_anew(tmp_path: Path) -> None:
+    memory = MemoryStore()
+    filled(memory, tmp_path, [{"y": rows(4)}])
+    index = read_index(memory, FOLDER)
+    assert index is not None
+    put_record(memory, f"{FOLDER}/{INDEX}", index.model_copy(update={"format": 2}))
+    assert read_index(memory, FOLDER) is None
 
 
 def test_rows_of_every_number_come_back(tmp_path: Path) -> None:

@@ -145,3 +145,39 @@ def test_a_weight_that_may_be_fed_is_left_to_onnx_runtime(tmp_path: Path, monkey
     monkeypatch.setattr(shared_weights, "LEAST", 0)
     session = OrtSession(large(tmp_path / "a", "weights", fed=True), Purpose.PLAIN)
     assert session.run({"x": random(3, 16)})["y"].shape == (3, 16)
+
+
+@pytest.mark.parametrize("samples", [2, 5000])
+def test_nothing_that_comes_out_is_memory_of_what_went_in(samples: int, tmp_path: Path) -> None:
+    """Of small outputs, which are copied from the second run on, and of large ones, which are lent."""
+    nodes = [node("Identity", "x", "same"), node("Add", "x x", "y"), node("Cast", "x", "text", to=8)]
+    proto = model(
+        nodes, [value("x", "N", 8)], [value(name, "N", 8) for name in ("same", "y")] + [value("text", kind=8)]
+    )
+    opened, x = session(proto, tmp_path), random(samples, 8)
+    first, *others = [opened.run({"x": x}) for _ in range(3)]
+    for found in others:
+        assert list(found) == list(first) == ["same", "y"]
+        for name, array in found.items():
+            assert (array.dtype, array.shape) == (first[name].dtype, first[name].shape)
+            assert array.tobytes() == first[name].tobytes()
+            assert not np.shares_memory(array, x)
+            assert not np.shares_memory(array, first[name])
+
+
+def test_runs_of_one_session_may_be_small_and_large_in_turns(tmp_path: Path) -> None:
+    opened = session(mlp(), tmp_path)
+    for samples in (1, 20_000, 1, 3, 20_000, 2):
+        x = random(samples, 8, seed=samples)
+        np.testing.assert_allclose(opened.run({"x": x})["logits"][0], opened.run({"x": x[:1]})["logits"][0], rtol=1e-5)
+
+
+def test_inputs_that_do_not_fit_are_told_alike_by_every_run(tmp_path: Path) -> None:
+    opened = session(mlp(), tmp_path)
+    told = set()
+    for _ in range(3):
+        with pytest.raises(InvalidInput) as caught:
+            opened.run({"x": random(2, 9)})
+        told.add(str(caught.value))
+        opened.run({"x": random(2, 8)})
+    assert len(told) == 1

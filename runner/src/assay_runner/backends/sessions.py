@@ -42,6 +42,8 @@ DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
 )
 
 
+SMALL: Final = 64 << 10
+"""Bytes of all outputs of a run up to which those of the next are copied."""
 PROVIDER: Final = "CPUExecutionProvider"
 """What runs every session; it has no TF32."""
 INEXACT: Final = ("DoubleQDQPairsRemover", "MatMulScaleFusion", "DivMulFusion")
@@ -139,9 +141,15 @@ class OrtSession:
         self.ranks: dict[str, int] = {o.name: len(o.shape) for o in self._session.get_outputs() if o.shape}
         self.inputs: dict[str, str] = {i.name: i.type for i in self._session.get_inputs()}
         self._outputs = [o for o in self.types if (outputs is None or o in outputs) and self.types[o] in DTYPES]
+        kinds = (*self.inputs.values(), *(self.types[name] for name in self._outputs))
+        # Through NumPy's own arrays, which do not have all types.
+        self._plain = all(kind in DTYPES and DTYPES[kind].kind != "V" for kind in kinds)
+        self._small = False
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
         """Outputs by name; the arrays share memory with ONNX Runtime, which takes it back when they are dropped.
+
+        Small ones are copies: to have ONNX Runtime lend its tensors takes longer than to run a small model.
 
         Raises:
             InvalidInput: the model cannot be run on these inputs.
@@ -151,6 +159,18 @@ class OrtSession:
             # ONNX Runtime takes an empty list of outputs for all of them.
             return {}
         self._weights.wake()
+        found = self._copied(inputs) if self._small else self._lent(inputs)
+        self._small = self._plain and sum(array.nbytes for array in found.values()) <= SMALL
+        return found
+
+    def _copied(self, inputs: Arrays) -> dict[str, Array]:
+        with translated("the model"):
+            feeds = {name: _typed(inputs[name], kind) for name, kind in self.inputs.items() if name in inputs}
+            arrays = self._session.run(self._outputs, feeds)
+        named = zip(self._outputs, arrays, strict=True)
+        return {name: array for name, array in named if isinstance(array, np.ndarray)}
+
+    def _lent(self, inputs: Arrays) -> dict[str, Array]:
         with translated("the model"):
             feeds = {name: _fed(inputs[name], kind) for name, kind in self.inputs.items() if name in inputs}
             values = self._session.run_with_ort_values(self._outputs, feeds)
@@ -165,9 +185,13 @@ def _kept(value: ort.OrtValue, lent: Collection[int]) -> Array | None:
     return array.copy() if array is not None and array.size and value.data_ptr() in lent else array
 
 
-def _fed(array: Array, kind: str) -> ort.OrtValue:
+def _typed(array: Array, kind: str) -> Array:
     # `ascontiguousarray` would give a scalar an axis.
-    array = np.asarray(array, DTYPES.get(kind), order="C")
+    return np.asarray(array, DTYPES.get(kind), order="C")
+
+
+def _fed(array: Array, kind: str) -> ort.OrtValue:
+    array = _typed(array, kind)
     if array.dtype == ml_dtypes.bfloat16:
         return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), 16)
     return ort.OrtValue.ortvalue_from_numpy(array)

@@ -126,30 +126,20 @@ class Format(Protocol):
         ...
 
 
-SMALL: Final = 1 << 20
-"""Bytes of an array that is read at once."""
+SMALL: Final = 256 << 10
+"""Bytes of samples that are read at once, where a batch has fewer."""
 
 
 class StreamedRows:
-    """Samples in the order of the file, read as they are needed; all of a small array at once."""
+    """Samples in the order of the file, read as they are needed."""
 
     def __init__(self, stream: IO[bytes], header: ArrayHeader) -> None:
         """Read from where the stream is."""
         self._stream = stream
         self._header = header
-        self._small: Array | None = None
-        self._next = 0
 
     def take(self, count: int) -> Array:
         """See `RowReader`."""
-        if self._next == 0 and self._header.nbytes <= SMALL:
-            self._small = self._read(self._header.samples)
-        first, self._next = self._next, self._next + count
-        if self._small is not None:
-            return self._small[first : self._next].copy()
-        return self._read(count)
-
-    def _read(self, count: int) -> Array:
         out = np.empty((count, *self._header.row), self._header.dtype)
         view = out.reshape(-1).view(np.uint8).data if out.size else memoryview(bytearray())
         done = 0

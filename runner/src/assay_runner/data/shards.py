@@ -117,6 +117,7 @@ class ShardFiles:
         self._placed = placed or (None,) * len(stats)
         self._scratch = scratch / "shards"
         self.verified: set[int] = set()
+        self._local: dict[int, Path | None] = {}
         total = sum(s.size for s in stats)
         self._keep = total <= min(keep, free_bytes(scratch) // 4)
 
@@ -137,7 +138,9 @@ class ShardFiles:
 
     def local(self, index: int) -> Path | None:
         """The shard's file where it needs no fetching."""
-        return self._placed[index] or self._store.local_path(self._stats[index].uri)
+        if index not in self._local:
+            self._local[index] = self._placed[index] or self._store.local_path(self._stats[index].uri)
+        return self._local[index]
 
     def count(self) -> int:
         """Number of shards."""

@@ -6,13 +6,15 @@ rows, from as many shards as that needs, and keeps one shard open at a time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from assay_runner.data.arrays import ArrayHeader, Format, corruption
+from assay_runner.data.arrays import SMALL, ArrayHeader, Format, corruption
 from assay_runner.data.readers.npz import NPZ
 from assay_runner.data.shards import ShardFiles, ShardSession
 from assay_runner.errors import InvalidInput
@@ -44,7 +46,7 @@ class Shard:
         """Whether rows are left unread, and with them the checksums at the end of each array."""
         return any(self.rows < h.samples for h in self.headers.values())
 
-    @property
+    @cached_property
     def trailing(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of one row of each array; rows of one batch must share them."""
         return tuple(h.row for h in self.headers.values())
@@ -145,9 +147,10 @@ def _segments(
             readers = stack.enter_context(shard.format.rows(path, shard.headers, shard.name, files.workdir))
             done = 0
             while done < shard.rows:
-                count = min(wanted, shard.rows - done)
+                # Batches of a small model are read and looked at together.
+                block = min(wanted * max(1, _rows_in(SMALL, shard) // wanted), shard.rows - done)
                 with corruption(shard.name):
-                    rows = {name: reader.take(count) for name, reader in readers.items()}
+                    rows = {name: reader.take(block) for name, reader in readers.items()}
                 if inspect:
                     try:
                         inspect(index, done, rows)
@@ -155,5 +158,20 @@ def _segments(
                         # A damaged file shows as odd numbers before its checksum is reached: say what is the cause.
                         shard.format.verify(path, shard.name, shard.headers)
                         raise
-                done += count
-                wanted = yield rows
+                done += block
+                first = 0
+                while first < block:
+                    end = min(first + wanted, block)
+                    wanted = yield rows if end - first == block else _copied(rows, first, end)
+                    first = end
+
+
+def _rows_in(size: int, shard: Shard) -> int:
+    """How many rows of a shard fit into so many bytes."""
+    row = sum(header.dtype.itemsize * math.prod(header.row) for header in shard.headers.values())
+    return size // max(1, row)
+
+
+def _copied(rows: Mapping[str, Array], first: int, end: int) -> dict[str, Array]:
+    """Some of the rows, in memory of their own: where they begin there may decide how sums over them are rounded."""
+    return {name: array[first:end].copy() for name, array in rows.items()}

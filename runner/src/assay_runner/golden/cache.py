@@ -1,7 +1,9 @@
 """Golden outputs kept in the artifact store, so that they are computed once for all candidates and runs.
 
-They lie in shards of bounded size, each an .npz with the arrays of whole batches, named `batch.output`; the index is
-written last and says that everything before it is there. Where they lie is a digest of all they depend on.
+They lie in shards of bounded size, each an .npz with the arrays of whole batches. Batches in a row whose outputs are
+small and of one shape lie one behind the other in one array, named `batch.output` by the first of them: a batch of a
+small model is a few hundred bytes, and a member of its own takes longer to write and to read than the model to run. The
+index is written last and says that everything before it is there. Where they lie is a digest of all they depend on.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from assay_api.entries import FloorEntry
 from assay_runner.data.shards import ShardFiles, ShardSession
 from assay_runner.errors import InvalidInput
 from assay_runner.golden.kept_axes import KeptAxes
-from assay_runner.golden.members import members, write_member
+from assay_runner.golden.members import Waiting, members, write_member
 from assay_runner.stores import join
 from assay_runner.stores.files import disk_error
 from assay_runner.stores.sealed import (
@@ -45,6 +47,8 @@ WHAT: Final = "golden run"
 class GoldenIndex(EntryRecord):
     """What a folder of golden outputs holds; its files are the shards."""
 
+    format: int = 3
+    """Version of this layout."""
     samples: int
     """Samples in all."""
     outputs: tuple[str, ...]
@@ -85,6 +89,7 @@ class GoldenWriter:
         self._folder = folder
         self._scratch, self._shard_bytes = scratch, shard_bytes
         self._archive: zipfile.ZipFile | None = None
+        self._waiting = Waiting()
         self._batches = 0
         self._bytes = 0
         self._shards: list[int] = []
@@ -101,27 +106,37 @@ class GoldenWriter:
         """The outputs of the next batch of `count` samples."""
         if not self._outputs:
             self._outputs = {name: array.dtype.name for name, array in outputs.items()}
+        self._partial |= self._outputs.keys() - outputs.keys()
+        kept = {at: outputs[name] for at, name in enumerate(self._outputs) if name not in self._partial}
+        if not self._waiting.takes(kept):
+            self._write()
+        self._waiting.add(kept)
+        self._samples += count
+        self._batches += 1
+        self._bytes += sum(a.nbytes for a in outputs.values())
+        if self._waiting.full:
+            self._write()
+        if self._bytes >= self._shard_bytes:
+            self._flush()
+
+    def _write(self) -> None:
+        """Write the batches that wait."""
+        if not self._waiting.batches:
+            return
+        first = self._batches - self._waiting.batches
         try:
             if self._archive is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._archive = zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED)
-            self._partial |= self._outputs.keys() - outputs.keys()
-            for position, name in enumerate(self._outputs):
-                if name in self._partial:
-                    continue
+            for at, array in self._waiting.take().items():
                 # No time of writing: equal outputs make equal files, so that one made again replaces the old.
-                entry = zipfile.ZipInfo(f"{self._batches}.{position}.npy")
-                with self._archive.open(entry, "w", force_zip64=True) as member:
-                    write_member(member, outputs[name])
+                with self._archive.open(zipfile.ZipInfo(f"{first}.{at}.npy"), "w", force_zip64=True) as member:
+                    write_member(member, array)
         except OSError as error:
             raise disk_error(error, self._path) from error
-        self._samples += count
-        self._batches += 1
-        self._bytes += sum(a.nbytes for a in outputs.values())
-        if self._bytes >= self._shard_bytes:
-            self._flush()
 
     def _flush(self) -> None:
+        self._write()
         if self._archive is None:
             return
         try:
@@ -177,18 +192,23 @@ class CachedOutputs:
         Raises:
             Damaged: a shard is gone, or not what was stored.
         """
+        index = self.index
+        outputs = [
+            (at, name, dtype)
+            for at, (name, dtype) in enumerate(zip(index.outputs, index.dtypes, strict=True))
+            if name not in index.partial
+        ]
         with self.files.session() as session:
-            for number, batches in enumerate(self.index.shards):
+            for number, batches in enumerate(index.shards):
                 with self._opened(session, number) as file, zipfile.ZipFile(file) as archive:
-                    read = members(file, archive)
-                    for batch in range(batches):
-                        yield {
-                            name: _typed(read(f"{batch}.{position}.npy"), dtype)
-                            for position, (name, dtype) in enumerate(
-                                zip(self.index.outputs, self.index.dtypes, strict=True)
-                            )
-                            if name not in self.index.partial
-                        }
+                    read, batch = members(file, archive), 0
+                    while batch < batches:
+                        found = {name: _typed(read(f"{batch}.{at}.npy"), dtype) for at, name, dtype in outputs}
+                        # Of a model without outputs that can be kept, each batch has none.
+                        together = min(map(len, found.values()), default=1)
+                        for row in range(together):
+                            yield {name: stack[row] for name, stack in found.items()}
+                        batch += together
 
     def verify(self) -> None:
         """Do nothing where every shard is what was stored.

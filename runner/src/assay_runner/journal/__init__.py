@@ -15,8 +15,8 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,29 @@ from assay_runner.journal.pages import Journal, Seen, Step
 __all__ = ["Journal", "Seen", "Step"]
 
 _NAME: Final = 80
+_REMEMBERED: Final = 1000
+"""Steps inside one that are remembered."""
 _MIRROR_SECONDS: Final = 5.0
+
+
+class _Open:
+    """A step that is open, or was and may be again: what was found out for it need not be found out for every batch."""
+
+    __slots__ = ("inner", "page", "step", "version")
+
+    def __init__(self, step: Step | None) -> None:
+        self.step, self.inner = step, dict[tuple[str, str, str], _Open]()
+        self.page = self.version = -1
+
+    def enter(self, name: str, words: str, purpose: str) -> _Open:
+        """One of those inside it."""
+        found = self.inner.get((name, words, purpose))
+        if found is None:
+            path = (*(self.step.path if self.step else ()), _named(name))
+            if len(self.inner) >= _REMEMBERED:
+                self.inner.clear()
+            found = self.inner[name, words, purpose] = _Open(Step(path, words, purpose))
+        return found
 
 
 @dataclass
@@ -38,19 +60,46 @@ class _Here:
     again: bool = False
     seen: Seen = field(default_factory=Seen)
     steps: list[Step] = field(default_factory=list)
+    open: list[_Open] = field(default_factory=lambda: [_Open(None)])
     aside: list[Step] = field(default_factory=list)
     mirror: Callable[[Step | None], None] | None = None
     mirrored: dict[tuple[str, ...], float] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    version: int = 0
 
     def write(self, **changes: Any) -> None:
+        """What is known of this process, beside the steps that are open, changed."""
         with self.lock:
-            steps = (*self.steps, *self.aside)
             fields = {"patience": self.seen.patience, "code": self.seen.code, "scratch": self.seen.scratch}
-            self.seen = Seen(steps, **{**fields, **changes})
-            if self.journal:
-                self.journal.write(self.seen)
-                self.journal.beat()
+            self.seen = Seen((*self.steps, *self.aside), **{**fields, **changes})
+            self.version += 1
+            self.show()
+
+    def show(self) -> None:
+        """Have the journal say what is open."""
+        if not self.journal:
+            return
+        innermost = self.open[-1]
+        if innermost.version != self.version or not self.journal.turn(innermost.page):
+            self.seen = replace(self.seen, steps=(*self.steps, *self.aside))
+            innermost.page, innermost.version = self.journal.write(self.seen), self.version
+        self.journal.beat()
+
+    def enter(self, found: _Open) -> int:
+        """A step begins; how many there are around it."""
+        assert found.step is not None
+        with self.lock:
+            depth = len(self.steps)
+            self.steps.append(found.step)
+            self.open.append(found)
+            self.show()
+        return depth
+
+    def leave(self, depth: int) -> None:
+        """It is over, and with it all that are inside."""
+        with self.lock:
+            del self.steps[depth:], self.open[depth + 1 :]
+            self.show()
 
 
 _HERE = _Here()
@@ -102,8 +151,7 @@ def patience() -> float:
 
 def over(code: int) -> None:
     """Everything is done: whatever happens now, this is the exit code."""
-    with _HERE.lock:
-        _HERE.steps.clear()
+    _HERE.leave(0)
     _HERE.write(code=code)
 
 
@@ -155,28 +203,33 @@ def purpose() -> str:
     return next((step.purpose for step in reversed(_HERE.steps) if step.purpose), "")
 
 
-@contextmanager
-def step(name: str, words: str, purpose: str = "") -> Iterator[None]:
+def step(name: str, words: str, purpose: str = "") -> AbstractContextManager[None]:
     """Something that may end the process, inside the steps that are open; see `Step`.
 
     Raises:
-        Died: it ended a process before.
+        Died: it ended a process before; where the block begins.
     """
-    outer = _HERE.steps[-1].path if _HERE.steps else ()
-    entered = Step((*outer, _named(name)), words, purpose)
-    if entered.path in _HERE.passed:
-        raise Died(_HERE.passed[entered.path])
-    with _HERE.lock:
-        depth = len(_HERE.steps)
-        _HERE.steps.append(entered)
-    _HERE.write()
-    _told(entered)
-    try:
-        yield
-    finally:
-        with _HERE.lock:
-            del _HERE.steps[depth:]
-        _HERE.write()
+    return _Block(name, words, purpose)
+
+
+class _Block(AbstractContextManager[None]):
+    """A step, as a block. Not by `contextmanager`, which takes as long as a batch of a small model."""
+
+    __slots__ = ("_depth", "_named")
+
+    def __init__(self, name: str, words: str, purpose: str) -> None:
+        self._named = name, words, purpose
+
+    def __enter__(self) -> None:
+        entered = _HERE.open[-1].enter(*self._named)
+        assert entered.step is not None
+        if entered.step.path in _HERE.passed:
+            raise Died(_HERE.passed[entered.step.path])
+        self._depth = _HERE.enter(entered)
+        _told(entered.step)
+
+    def __exit__(self, *_: object) -> None:
+        _HERE.leave(self._depth)
 
 
 @contextmanager

@@ -1,20 +1,22 @@
-"""A journal: two files without a name, which outlive the process that writes and are read by the one that watches."""
+"""A journal: what outlives the process that writes it and is read by the one that watches, which made both."""
 
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import struct
 import tempfile
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 PATIENCE: Final = 1800.0
 """Seconds without a sign of life after which a step counts as one that never ends, where nothing else is said."""
 _BEAT: Final = struct.Struct("d")
+_NUMBER: Final = struct.Struct("Q")
 _PAGE: Final = 4096
+_PAGES: Final = 32
 _WORDS: Final = 160
 
 
@@ -53,28 +55,47 @@ class Seen:
 
 
 class Journal:
-    """Two files without a name: what is open now, in one page written at once; and what is done, line by line."""
+    """Memory and a file that a child shares: what is open now, in one page each, and what is done, line by line.
+
+    A page that was written stays for a while, so that a few steps which are entered and left with every batch cost a
+    number each: which page it is now. The number is stored at once, and no page that it may name is written to, so that
+    no death leaves half of one.
+    """
 
     def __init__(self) -> None:
         """Nothing is open or done."""
-        self._now, self._done = _nameless(), _nameless()
-        os.pwrite(self._now, bytes(2 * _PAGE), 0)
+        self._now, self._done = mmap.mmap(-1, _PAGE * (1 + _PAGES)), _nameless()
+        self._last = 0
 
-    def write(self, seen: Seen) -> None:
-        """What is open now; the patience and what else there is to know."""
-        # Within one page, so that no death leaves half of it.
-        os.pwrite(self._now, _page(seen.steps, seen.patience, seen.code, seen.scratch), 0)
+    def write(self, seen: Seen) -> int:
+        """What is open now; the patience and what else there is to know. Returns a number for `turn`."""
+        # A process before this one may have gone further.
+        (shown,) = _NUMBER.unpack_from(self._now, _BEAT.size)
+        number = 1 + max(self._last, int(shown))
+        begin = _PAGE * (1 + number % _PAGES)
+        self._now[begin : begin + _PAGE] = _page(seen.steps, seen.patience, seen.code, seen.scratch)
+        self._last = number
+        _NUMBER.pack_into(self._now, _BEAT.size, number)
+        return number
+
+    def turn(self, number: int) -> bool:
+        """Let it be what was written then; False where other pages have taken its place."""
+        # One less than there are: the next to be written must not be the one that is shown.
+        if self._last - number >= _PAGES - 1:
+            return False
+        _NUMBER.pack_into(self._now, _BEAT.size, number)
+        return True
 
     def beat(self) -> None:
         """The process lives."""
-        os.pwrite(self._now, _BEAT.pack(time.monotonic()), _PAGE)
+        _BEAT.pack_into(self._now, 0, time.monotonic())
 
     def read(self) -> Seen:
         """What it says now."""
-        # Short where a limit on the size of files (ulimit -f) holds for memory too.
-        (beat,) = _BEAT.unpack(os.pread(self._now, _BEAT.size, _PAGE).ljust(_BEAT.size, b"\0"))
+        (beat,), (number,) = _BEAT.unpack_from(self._now, 0), _NUMBER.unpack_from(self._now, _BEAT.size)
+        begin = _PAGE * (1 + number % _PAGES)
         try:
-            steps, patience, code, scratch = json.loads(os.pread(self._now, _PAGE, 0).rstrip(b"\0") or b"x")
+            steps, patience, code, scratch = json.loads(self._now[begin : begin + _PAGE].rstrip(b"\0") or b"x")
         except ValueError:
             return Seen(beat=beat)
         return Seen(_paths(steps), patience, code, scratch, beat)
@@ -89,9 +110,7 @@ class Journal:
         return [json.loads(line) for line in content.split(b"\n")[:-1]]
 
 
-@lru_cache(64)
 def _page(steps: tuple[Step, ...], patience: float, code: int | None, scratch: str) -> bytes:
-    """What is written; the same few steps are entered and left again with every batch."""
     told = [[len(step.path), step.path[-1], step.words[:_WORDS]] for step in steps]
     text = json.dumps([told, patience, code, scratch], ensure_ascii=False)
     return text.encode(errors="replace").ljust(_PAGE, b" ")[:_PAGE]

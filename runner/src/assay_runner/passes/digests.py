@@ -30,7 +30,9 @@ class DigestPass(Pass[DigestWanted]):
         for name, array in (step.found or {}).items():
             found = self._axes.samples(name, array, step.batch)
             whole = np.ascontiguousarray(array if found is None else found)
-            digest = self._digests.setdefault(name, hashlib.sha256(f"{name}\0{whole.dtype}".encode()))
+            digest = self._digests.get(name)
+            if digest is None:
+                digest = self._digests[name] = hashlib.sha256(f"{name}\0{whole.dtype}".encode())
             digest.update(f"{whole.shape[1:]}".encode())
             digest.update(whole.tobytes() if whole.dtype.hasobject else whole.view(np.uint8).data)
 

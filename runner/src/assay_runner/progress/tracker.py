@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from assay_runner import journal
 
@@ -15,8 +14,7 @@ _MESSAGE: Final = 200
 _WAITS_SECONDS: Final = 90.0
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """How far the work is.
 
     Attributes:
@@ -96,21 +94,21 @@ class Tracker:
         """See `Progress`."""
         journal.alive()
         with self._lock:
-            self._now = replace(self._now, done=self._now.done + units, waits_until=0.0)
+            self._now = self._now._replace(done=self._now.done + units, waits_until=0.0)
             self._view.update(self._now)
 
     def note(self, message: str) -> None:
         """See `Progress`."""
         journal.alive()
         with self._lock:
-            self._now = replace(self._now, message=message[:_MESSAGE], waits_until=0.0)
+            self._now = self._now._replace(message=message[:_MESSAGE], waits_until=0.0)
             self._view.note(self._now)
 
     def waits(self, message: str) -> None:
         """The storage does not answer and is tried again, in a few words; nobody says when it answers again."""
         journal.alive()
         with self._lock:
-            self._now = replace(self._now, message=message[:_MESSAGE], waits_until=self._clock() + _WAITS_SECONDS)
+            self._now = self._now._replace(message=message[:_MESSAGE], waits_until=self._clock() + _WAITS_SECONDS)
             self._view.note(self._now)
 
     @property

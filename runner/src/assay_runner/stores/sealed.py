@@ -113,7 +113,8 @@ def read_record(store: Store, uri: str, kind: type[M], what: str) -> M | None:
     if not isinstance(content, dict):
         raise damaged
     digest = content.pop(_DIGEST, None)
-    if digest is None or content.get("format", FORMAT) != FORMAT:
+    layout = kind.model_fields["format"].default if "format" in kind.model_fields else FORMAT
+    if digest is None or content.get("format", layout) != layout:
         return None
     if digest != _digest(content, uri):
         raise damaged

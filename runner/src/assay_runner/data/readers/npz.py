@@ -16,6 +16,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Final
 
@@ -33,6 +34,10 @@ _MOST_PER_BYTE: Final = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
 """Bytes that one byte of a member can stand for, at most."""
 MOST_HEADER: Final = 1 << 16
 """Bytes of an .npy header and its preamble that are read; NumPy takes headers of 10,000 characters."""
+_LENGTHS: Final = {b"\x01\0": 2, b"\x02\0": 4}
+"""Bytes of a header's length, by the version of the format."""
+_REMEMBERED: Final = 1 << 10
+"""Bytes of the longest header that is remembered."""
 
 _UNNAMED: Final = re.compile(r"not a valid dtype descriptor: '([^']{1,40})'")
 
@@ -82,7 +87,21 @@ def read_header(stream: IO[bytes], name: str) -> ArrayHeader:
     Raises:
         ValueError: there is no such beginning.
     """
-    head = _Head(stream)
+    raw = _raw(_Head(stream))
+    # Shards of a dataset begin alike, and to have Python read the same header takes longer than to read a small array.
+    return _understood(raw, name) if len(raw) <= _REMEMBERED else _understood.__wrapped__(raw, name)
+
+
+def _raw(head: _Head) -> bytes:
+    """The beginning up to the first element; less, of what is none."""
+    start = head.read(npy.MAGIC_LEN)
+    size = head.read(_LENGTHS.get(start[len(npy.MAGIC_PREFIX) :], 0))
+    return start + size + head.read(int.from_bytes(size, "little"))
+
+
+@lru_cache(256)
+def _understood(raw: bytes, name: str) -> ArrayHeader:
+    head = io.BytesIO(raw)
     version = npy.read_magic(head)
     try:
         if version == (1, 0):
