@@ -273,3 +273,22 @@ def test_the_summary_holds_a_report_against_its_seal_where_it_is_told_no_digest(
     assert (code, answer and answer.verdict) == (0, "Inconclusive")
     assert answer is not None
     assert "fp32/report.json was changed: it has SHA-256 " in answer.message
+
+
+def test_golden_outputs_of_other_data_are_not_taken_though_size_and_time_are_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after `rsync -t` or `cp -p` of another file over one."""
+    good(tmp_path)
+    path = tmp_path / "data" / "part-0.npz"
+    checks = {"candidates": [FP32], "checks": [{"outputDrift": {"cosine": 0.9}}]}
+    assert run(tmp_path, capsys, **checks).code == 0
+    before = path.stat()
+    with np.load(path) as archive:
+        turned = {name: array[::-1] for name, array in archive.items()}
+    np.savez(path, **turned)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    told = [run(tmp_path, capsys, **checks) for _ in range(2)]
+    assert [ended.code for ended in told] == [0, 0]
+    assert ["golden outputs taken from the cache" in ended.err for ended in told] == [False, True]

@@ -41,6 +41,7 @@ class ArrayHeader:
         axis: that of the samples; None: all of it is one sample.
         offset: bytes before its first element, where the file holds it plainly.
         unnamed: the element type as the file spells it, where NumPy has none of that name; `dtype` says nothing then.
+        checksum: of its bytes, where the file holds one that reading them is held to.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ArrayHeader:
     axis: int | None = 0
     offset: int = 0
     unnamed: str = ""
+    checksum: str = ""
 
     @property
     def nbytes(self) -> int:

@@ -6,7 +6,6 @@ Values are checked in the first pass. Memory holds a batch, never a shard.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from assay_api.report import DatasetEntry
 from assay_runner.data.batches import along, padded, repeated, stacked, typed
 from assay_runner.data.dimension_names import contradicted
 from assay_runner.data.finding import Part, find
+from assay_runner.data.identities import identity_of
 from assay_runner.data.readers.reader import Wanted
 from assay_runner.data.rules import check_numbers, checked_labels, wanted
 from assay_runner.data.shards import KEEP_BYTES, ShardFiles
@@ -26,7 +26,6 @@ from assay_runner.data.streams import Shard, batch_bytes, batch_counts, open_str
 from assay_runner.errors import InvalidInput
 from assay_runner.models.feeding import Feeding, constant_values
 from assay_runner.models.room import check_batch
-from assay_runner.stores import basename
 from assay_runner.tensors import Array, Batch, Extents, InputAxes, TensorSpec, names
 
 if TYPE_CHECKING:
@@ -66,7 +65,8 @@ class Dataset:
         batch: samples per batch.
         fixed: whether the model takes no other batch, so that the last one is padded.
         ignored: arrays that match no input and are neither labels nor targets.
-        identity: digest of the shards' names, sizes and versions, of the limit, of the batch and of how they are fed.
+        identity: digest of the shards' names, sizes, versions and checksums, of the limit, of the batch and of how they
+            are fed.
         axes: where the samples of the inputs are.
         feeding: what the spec says of that.
         parts: what the shards are read from, one each; by their keys, feeds and golden outputs belong together.
@@ -246,7 +246,7 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
         batch=batch,
         fixed=fixed,
         ignored=tuple(seen),
-        identity=_identity(parts, source, used, batch, model.feeding),
+        identity=identity_of(store, parts, shards, _meaning(source, used, batch, model.feeding, parts)),
         axes=model.axes,
         feeding=model.feeding,
         parts=tuple(parts),
@@ -261,9 +261,8 @@ def shard_files(store: Store, parts: Sequence[Part], scratch: Path, keep: int = 
     return ShardFiles(store, tuple(part.stat for part in parts), scratch, keep, placed)
 
 
-def _identity(parts: Sequence[Part], source: Source, samples: int, batch: int, feeding: Feeding) -> str:
-    told = [f"{basename(part.stat.uri)}\0{part.stat.size}\0{part.stat.version}" for part in parts]
-    told += [str(samples), str(batch), source.labels or ""]
+def _meaning(source: Source, samples: int, batch: int, feeding: Feeding, parts: Sequence[Part]) -> Iterator[str]:
+    """What is made of the shards."""
+    yield from (str(samples), str(batch), source.labels or "")
     # Nothing is added where all is as ever, so that what was kept before is found.
-    told += filter(None, [feeding.meaning, parts[0].reader.version, "\0".join(source.targets)])
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+    yield from filter(None, [feeding.meaning, parts[0].reader.version, "\0".join(source.targets)])

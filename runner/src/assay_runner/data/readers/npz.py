@@ -16,6 +16,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Final
@@ -78,7 +79,7 @@ def _header_of(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -> 
             raise EOFError(f"array {header.name} ends before its last sample")
         if rest > header.nbytes:
             raise ValueError(f"array {header.name} has {rest - header.nbytes} bytes behind its last sample")
-    return header
+    return replace(header, checksum=f"{member.CRC:08x}")
 
 
 def read_header(stream: IO[bytes], name: str) -> ArrayHeader:
