@@ -49,3 +49,43 @@ def test_a_full_output_folder_is_69_and_leaves_no_half_report(tmp_path: Path) ->
     assert ended.returncode == 69, ended.stderr
     assert f"disk full in {disk}/out" in ended.stderr
     assert "report.html" in ended.stderr
+
+
+READ_ONLY = """
+mount -t tmpfs tmpfs /mnt && mount -t tmpfs -o ro tmpfs /var/tmp
+mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp && cd /proc && exec "$@"
+"""
+
+
+def without_scratch() -> dict[str, str]:
+    return {name: text for name, text in os.environ.items() if name not in ("ASSAY_SCRATCH", "TMPDIR", "TEMP", "TMP")}
+
+
+def test_where_nothing_can_be_written_a_folder_for_scratch_files_is_asked_for(tmp_path: Path) -> None:
+    """As in a container whose root is read-only and that has no volume at /tmp."""
+    good(tmp_path)
+    inside = ["unshare", "-m", "sh", "-c", READ_ONLY, "sh"]
+    if os.geteuid() != 0 or not shutil.which("unshare") or subprocess.run([*inside, "true"], check=False).returncode:
+        raise Unavailable("folders can only be mounted read-only by root, with unshare of util-linux")
+    words = [sys.executable, "-m", "assay_runner", "run", "-f", write(tmp_path, document(spec())), "--out", "/mnt/out"]
+    for more, code, told in (
+        (
+            {},
+            64,
+            "no scratch files can be written to /tmp: read-only file system; name another folder in ASSAY_SCRATCH",
+        ),
+        ({"ASSAY_SCRATCH": "/mnt/scratch"}, 0, ""),
+    ):
+        env = {**without_scratch(), **more}
+        ended = subprocess.run([*inside, *words], env=env, capture_output=True, text=True, check=False)
+        assert ended.returncode == code, ended.stderr
+        assert told in ended.stderr
+
+
+def test_where_files_may_hold_nothing_the_first_is_named(tmp_path: Path) -> None:
+    good(tmp_path)
+    file, out = write(tmp_path, document(spec())), tmp_path / "out"
+    words = f"ulimit -f 0; exec {sys.executable} -m assay_runner run -f {file} --out {out}"
+    ended = subprocess.run(["sh", "-c", words], env=without_scratch(), capture_output=True, text=True, check=False)
+    assert ended.returncode == 69, ended.stderr
+    assert "file too large" in ended.stderr

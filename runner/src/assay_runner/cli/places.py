@@ -41,6 +41,14 @@ def absolute(path: str | Path, what: str) -> Path:
     return found
 
 
+def temporary() -> Path:
+    """The system's folder for scratch files; where none can be written, the usual one: who writes there says why."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return Path(os.environ.get("TMPDIR") or "/tmp")
+
+
 def check_results(out: Path, folders: Iterable[Path]) -> None:
     """Do nothing where a run may write its results.
 

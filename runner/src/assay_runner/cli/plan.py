@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from assay_api.remedies import REMEDIES
 from assay_api.sweep import AccuracySweep
 from assay_runner.cli.documents import base_folder, read_resources
 from assay_runner.cli.failures import printable
+from assay_runner.cli.places import temporary
 from assay_runner.cli.selection import for_backend, selected
 from assay_runner.errors import InvalidInput, Unavailable
 
@@ -110,7 +110,7 @@ def _needs(spec: AuditSpec, filename: str) -> list[str]:
     from assay_runner.tasks.estimates import estimated
 
     os.environ.setdefault(ENV_RETRY_SECONDS, PATIENCE)
-    scratch = Path(os.environ.get(ENV_SCRATCH) or tempfile.gettempdir())
+    scratch = Path(os.environ.get(ENV_SCRATCH) or temporary())
     try:
         return estimated(spec, open_store(spec.storage, base_folder(filename)), scratch).told(scratch)
     except (InvalidInput, Unavailable) as error:

@@ -25,7 +25,7 @@ from assay_api.model import parse
 from assay_api.names import ANNOTATION_RERUN, ENV_RETRY_SECONDS, REPORT_HTML, REPORT_JSON, ExitCode, Phase
 from assay_runner.cli.failures import say
 from assay_runner.cli.kubectl import Place, read_audit
-from assay_runner.cli.places import absolute
+from assay_runner.cli.places import absolute, temporary
 from assay_runner.errors import AuditError, InvalidInput, NotYet, Unavailable, Unreachable
 from assay_runner.stores import beside, open_store
 from assay_runner.stores.files import disk_error, whole_file
@@ -166,9 +166,9 @@ def _target(out: str | None, place: Place) -> Iterator[Path]:
         yield absolute(out, "the file for the page")
         return
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f"assay-{place.name[:80]}-"))
+        folder = Path(tempfile.mkdtemp(prefix=f"assay-{place.name[:80]}-", dir=temporary()))
     except OSError as error:
-        raise disk_error(error, Path(tempfile.gettempdir(), "assay")) from error
+        raise disk_error(error, temporary() / "assay") from error
     try:
         yield folder / REPORT_HTML
     except BaseException:

@@ -12,8 +12,8 @@ from pathlib import Path
 from assay_api.names import ENV_SCRATCH
 from assay_runner import interruption, journal
 from assay_runner.cli.failures import say
-from assay_runner.cli.places import absolute
-from assay_runner.errors import InvalidInput
+from assay_runner.cli.places import absolute, temporary
+from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.stores.claims import MARK, PREFIX, claim, release, remove_folder, remove_left_folders
 from assay_runner.stores.files import disk_error
 
@@ -26,13 +26,13 @@ def scratch_folder() -> Iterator[Path]:
         InvalidInput: no folder can be made there.
         Unavailable: the disk is full.
     """
-    parent = absolute(os.environ.get(ENV_SCRATCH) or tempfile.gettempdir(), "the folder for scratch files")
+    parent = absolute(os.environ.get(ENV_SCRATCH) or temporary(), "the folder for scratch files")
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise InvalidInput(f"{ENV_SCRATCH} names {parent}, which is no folder: name one, or unset it") from error
     except OSError as error:
-        raise disk_error(error, parent / "scratch") from error
+        raise _unwritable(error, parent) from error
     for left in remove_left_folders(parent):
         say(f"removed the scratch files of a run that was killed: {left}")
     folder, claimed = _taken_over() or _fresh(parent)
@@ -49,6 +49,14 @@ def scratch_folder() -> Iterator[Path]:
             journal.scratch(None)
 
 
+def _unwritable(error: OSError, parent: Path) -> InvalidInput | Unavailable:
+    told = disk_error(error, parent / "scratch")
+    if isinstance(told, Unavailable):
+        return told
+    reason = (error.strerror or type(error).__name__).lower()
+    return InvalidInput(f"no scratch files can be written to {parent}: {reason}; name another folder in {ENV_SCRATCH}")
+
+
 def _fresh(parent: Path) -> tuple[Path, int | None]:
     """A new folder, and what holds the claim on it."""
     folder: Path | None = None
@@ -60,7 +68,7 @@ def _fresh(parent: Path) -> tuple[Path, int | None]:
     except OSError as error:
         if folder is not None:
             remove_folder(folder)
-        raise disk_error(error, parent / "scratch") from error
+        raise _unwritable(error, parent) from error
 
 
 def _taken_over() -> tuple[Path, int | None] | None:
