@@ -176,6 +176,12 @@ def of_kind(kind: int, name: str = "the-node") -> Callable[[Path], Path]:
     return build
 
 
+def as_a_folder(path: Path) -> Path:
+    pointing("weight.bin/")(path)
+    (path.parent / "weights.bin").rename(path.parent / "weight.bin")
+    return path
+
+
 BAD: list[tuple[str, Callable[[Path], Path], str]] = [
     ("empty", written(b""), "is empty (0 bytes)"),
     ("page", written(b"\n<!DOCTYPE html><html><body>Sign in"), "not ONNX but a web page"),
@@ -189,6 +195,7 @@ BAD: list[tuple[str, Callable[[Path], Path], str]] = [
     ("short weights", truncated_weights, "are truncated: 47 bytes, but the model's tensors need 48"),
     ("traversal", pointing("../../x.bin"), "outside its own folder"),
     ("absolute", pointing("/etc/passwd"), "outside its own folder"),
+    ("no file", as_a_folder, "should be stored in weight.bin/, but it is not regular file"),
     ("operator", node("Frobnicate"), "operator Frobnicate (node 'the-node'), which opset 17 does not have"),
     ("domain", node("Foo", "com.acme"), "operator com.acme:Foo, which ONNX Runtime does not have"),
     ("opset", node("Relu", opset=99), "is of opset 99 (domain ai.onnx), and ONNX Runtime runs opsets up to"),
@@ -217,6 +224,7 @@ def test_a_bad_model_is_refused_in_one_sentence(tmp_path: Path, build: Callable[
     assert f"file://{path}" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "onnxruntime_src" not in str(caught.value)
+    assert str(tmp_path / "scratch") not in str(caught.value)
 
 
 def test_a_model_that_is_valid_is_not_said_to_be_none(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempprefix
 from typing import Any, Final
 
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
@@ -58,7 +58,7 @@ def check_graph(path: Path, proto: Any, uri: str) -> None:
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         # Some exporters leave out an output's shape, and ONNX Runtime infers it; inputs are looked at elsewhere.
         if _NO_SHAPE not in str(error):
-            raise refusal(str(error), uri) from error
+            raise refusal(_said(error, path), uri) from error
 
 
 def _check_beside(path: Path, locations: Collection[str]) -> None:
@@ -97,8 +97,13 @@ def check_runs(path: Path, uri: str) -> Mapping[str, Shape]:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     # The runtime's own exception classes have no public base but Exception.
     except Exception as error:
-        raise _refused(path, str(error), uri) from error
+        raise _refused(path, _said(error, path), uri) from error
     return {o.name: tuple(o.shape) for o in session.get_outputs() if isinstance(o.shape, list) and o.shape}
+
+
+def _said(error: Exception, path: Path) -> str:
+    """What a library says of a model, with names of files as its user knows them."""
+    return re.sub(rf"{re.escape(str(path.parent))}/({re.escape(gettempprefix())}\w+/)?", "", str(error))
 
 
 def _refused(path: Path, text: str, uri: str) -> AuditError:
