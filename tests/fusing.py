@@ -61,11 +61,13 @@ class Fusing(OnnxRuntime):
             yield kept
 
     @contextmanager
-    def segments(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Segment, ...]]:
+    def segments(
+        self, built: Built, shared: Mapping[str, int], limit: int, golden: Built | None = None
+    ) -> Iterator[tuple[Segment, ...]]:
         """Of what lies between the layers."""
         inside = {name for inner in self._layers.values() for name in inner}
         kept = {name: size for name, size in shared.items() if name not in inside}
-        with super().segments(built, kept, limit) as segments:
+        with super().segments(built, kept, limit, golden) as segments:
             yield segments
 
     def fused_layer(self, built: Built, tensor: str) -> FusedLayer | None:

@@ -16,12 +16,12 @@ if sys.argv[1] == "kept":
     keep_freed_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(8):
-    tensors = [np.ones(1 << 18) for _ in range(32)]
+    tensors = [np.ones(1 << 18) for _ in range(256)]
     del tensors
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-"""Eight times 32 tensors of 2 MiB."""
-PAGES = 32 * (2 << 20) // 4096
+"""Eight times 256 tensors of 2 MiB: what a part of golden's tensors and the candidate's may take."""
+PAGES = 256 * (2 << 20) // 4096
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="pages are counted as Linux does")
@@ -31,3 +31,28 @@ def test_memory_that_was_freed_is_not_cleared_again() -> None:
         for how in ("given back", "kept")
     )
     assert kept < 2 * PAGES < given_back
+
+
+FREED = """
+from pathlib import Path
+import numpy as np
+from assay_runner.allocation import give_back, keep_freed_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+keep_freed_memory()
+before = resident()
+tensors = [np.ones(1 << 18) for _ in range(256)]
+del tensors
+kept = resident() - before
+give_back()
+print(kept, resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are counted as Linux does")
+def test_memory_goes_back_once_no_more_tensors_are_shown() -> None:
+    run = subprocess.run([sys.executable, "-c", FREED], capture_output=True, check=True, text=True)
+    kept, left = map(int, run.stdout.split())
+    assert left < PAGES // 8 < kept

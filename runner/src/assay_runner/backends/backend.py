@@ -185,9 +185,12 @@ class Backend(Protocol):
         ...
 
     def segments(
-        self, built: Built, shared: Mapping[str, int], limit: int
+        self, built: Built, shared: Mapping[str, int], limit: int, golden: Built | None = None
     ) -> AbstractContextManager[tuple[Segment, ...]]:
         """The candidate cut at shared tensors (name to bytes), few enough per segment that results fit `limit` bytes.
+
+        Where it is told how golden's tensors were made, a segment may give golden's very arrays for what the candidate
+        makes in the same way, and leave its nodes out.
 
         Needs Capability.SEGMENTS.
         """

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from assay_runner.backends.backend import NOTHING, Built, Capability, Segment, Session
-from assay_runner.backends.conversion import DOUBLE, InFp32, fp32_model, localised
+from assay_runner.backends.conversion import DOUBLE, HALVES, InFp32, fp32_model, localised
 from assay_runner.backends.emulation import rounded_model
 from assay_runner.backends.inspection import Inspection, inspection_of
 from assay_runner.backends.order import BuildOrder
@@ -24,6 +24,8 @@ from assay_runner.evidence.reruns import Condition
 from assay_runner.graphs.control_flow import hidden
 from assay_runner.graphs.documents import load_outline, save
 from assay_runner.graphs.eight_bit import EightBit
+from assay_runner.graphs.element_types import written
+from assay_runner.graphs.golden_nodes import golden_made
 from assay_runner.graphs.taps import random_sites, sites_in, tapped
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Batches, Extents, Progress, Site
@@ -150,13 +152,25 @@ class OnnxRuntime:
             path.unlink()
 
     @contextmanager
-    def segments(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Segment, ...]]:
-        """The model as built, cut at the shared tensors."""
+    def segments(
+        self, built: Built, shared: Mapping[str, int], limit: int, golden: Built | None = None
+    ) -> Iterator[tuple[Segment, ...]]:
+        """The model as built, cut at the shared tensors; nodes that are golden's are not run."""
         with TemporaryDirectory(dir=built.folder) as scratch:
             folder = _home(built, Path(scratch))
             found = _SHOWN.get(_state(built))
             known = found if found and shared.keys() <= found.types.keys() else None
-            yield open_segments(localised(built.path, folder), folder, shared, limit, known)
+            own = _golden_made(built, golden, shared, known) if golden and known else {}
+            yield open_segments(localised(built.path, folder), folder, shared, limit, known, own)
+
+
+def _golden_made(built: Built, golden: Built, shared: Collection[str], found: Inspection) -> dict[str, str]:
+    """What of the candidate is golden's own on golden's tensors; nothing where either has other floats than FP32."""
+    theirs = load_outline(golden.path)
+    floats = written(theirs) | {found.types[name] for name in shared}
+    if built.source != golden.source or floats & (HALVES | DOUBLE):
+        return {}
+    return golden_made(load_outline(built.path), theirs, shared, built.path == golden.path)
 
 
 def _state(built: Built) -> tuple[Path, int, int]:

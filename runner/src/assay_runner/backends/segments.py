@@ -16,12 +16,17 @@ from assay_runner.backends.inspection import Inspection, inspect
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import InvalidInput
 from assay_runner.graphs.documents import save
-from assay_runner.graphs.segments import Segments, cut, segment
+from assay_runner.graphs.segments import NONE, Segments, cut, segment
 from assay_runner.tensors import Array, Arrays
 
 
 def open_segments(
-    model: onnx.ModelProto, folder: Path, shared: Mapping[str, int], limit: int, found: Inspection | None = None
+    model: onnx.ModelProto,
+    folder: Path,
+    shared: Mapping[str, int],
+    limit: int,
+    found: Inspection | None = None,
+    own: Mapping[str, str] = NONE,
 ) -> tuple[Segment, ...]:
     """The model cut at shared tensors.
 
@@ -31,11 +36,16 @@ def open_segments(
         shared: bytes by name.
         limit: results of a segment take at most so many bytes.
         found: what its tensors are; None: ONNX Runtime is asked.
+        own: see `cut`.
 
     Raises:
         InvalidInput: ONNX Runtime refuses the model.
         Unavailable: memory ran out.
     """
+    same = frozenset(name for name, golden in own.items() if name == golden and name in shared)
+    opened = [Segment(same, {name: name for name in same}, AsGiven())] if same else []
+    if same.issuperset(shared):
+        return tuple(opened)
     found = found or inspect(model, folder)
     types, ranks = found.types, found.ranks
     place = {output: index for index, node in enumerate(model.graph.node) for output in node.output}
@@ -44,14 +54,21 @@ def open_segments(
         nodes = sorted({place[target] for target in whole.results})
         middle = nodes[len(nodes) // 2]
         parts = [[t for t in whole.results if (place[t] < middle) is first] for first in (True, False)]
-        return tuple(segment(model, types, shared, part, ranks) for part in parts) if nodes[1:] else ()
+        return tuple(segment(model, types, shared, part, ranks, own) for part in parts) if nodes[1:] else ()
 
-    opened = []
-    for part in cut(model, types, shared, shared, limit, ranks):
+    for part in cut(model, types, shared, shared, limit, ranks, own):
         session = _Halving(part, halves, folder)
         needs = frozenset(value.name for value in part.model.graph.input)
         opened.append(Segment(needs, part.results, session, session.lost))
     return tuple(opened)
+
+
+class AsGiven:
+    """Gives what it is given: golden's own tensors, where the candidate would make the same of them."""
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """The very arrays."""
+        return dict(inputs)
 
 
 class _Halving:

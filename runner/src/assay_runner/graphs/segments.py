@@ -13,10 +13,11 @@ from types import MappingProxyType
 
 import onnx
 
-from assay_runner.graphs.documents import captured, fresh
+from assay_runner.graphs.documents import captured, fresh, rename_uses
 from assay_runner.graphs.taps import site
 
 NOTHING: Mapping[str, int] = MappingProxyType({})
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,11 @@ def cut(
     sizes: Mapping[str, int],
     limit: int,
     ranks: Mapping[str, int] = NOTHING,
+    own: Mapping[str, str] = NONE,
 ) -> Iterator[Segments]:
     """Models that together make every shared tensor once, each from shared tensors and graph inputs alone.
+
+    Shared tensors that are known to be golden's own are left out.
 
     Args:
         model: the candidate.
@@ -49,18 +53,19 @@ def cut(
         sizes: bytes of the shared tensors.
         limit: a model's results take at most so many bytes, unless one tensor alone takes more.
         ranks: number of axes of its tensors, where known: some operators run on nothing else.
+        own: tensors that, made of shared ones, are a shared one bit by bit (`golden_nodes.golden_made`): that one.
     """
     group: list[str] = []
     size = 0
     for node in model.graph.node:
-        made = [output for output in node.output if output in shared]
+        made = [output for output in node.output if output in shared and own.get(output) != output]
         needed = sum(sizes.get(name, 0) for name in made)
         if group and size + needed > limit:
-            yield segment(model, types, shared, group, ranks)
+            yield segment(model, types, shared, group, ranks, own)
             group, size = [], 0
         group, size = [*group, *made], size + needed
     if group:
-        yield segment(model, types, shared, group, ranks)
+        yield segment(model, types, shared, group, ranks, own)
 
 
 def segment(
@@ -69,10 +74,12 @@ def segment(
     shared: Collection[str],
     targets: Sequence[str],
     ranks: Mapping[str, int] = NOTHING,
+    own: Mapping[str, str] = NONE,
 ) -> Segments:
     """One model that makes these shared tensors from the others; the arguments are those of `cut`."""
     producers = {output: node for node in model.graph.node for output in node.output if output}
-    wanted, inputs, leaves = _closure(shared, producers, targets)
+    given = {made: golden for made, golden in own.items() if golden in shared and made not in shared}
+    wanted, inputs, leaves = _closure(shared, producers, targets, given)
     name = fresh(model)
     results = {target: name(f"{target}__local") for target in targets}
     part = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
@@ -83,6 +90,8 @@ def segment(
             copy.CopyFrom(node)
             # Whatever its outputs are called here: by this name it is held to a precision.
             copy.name = site(node).node or ""
+            if given:
+                rename_uses(copy, given)
             for index, output in enumerate(copy.output):
                 if output in shared:
                     copy.output[index] = results.get(output) or name(f"{output}__aside")
@@ -101,7 +110,10 @@ def segment(
 
 
 def _closure(
-    shared: Collection[str], producers: Mapping[str, onnx.NodeProto], targets: Sequence[str]
+    shared: Collection[str],
+    producers: Mapping[str, onnx.NodeProto],
+    targets: Sequence[str],
+    given: Mapping[str, str],
 ) -> tuple[set[str], set[str], set[str]]:
     """Outputs whose nodes are needed, shared tensors that feed them, and names made by no node."""
     wanted: set[str] = set()
@@ -115,8 +127,8 @@ def _closure(
         wanted.add(target)
         node = producers[target]
         for source in {*node.input, *captured(node)} - {""}:
-            if source in shared:
-                inputs.add(source)
+            if source in shared or source in given:
+                inputs.add(given.get(source, source))
             elif source in producers:
                 open_ends.append(source)
             else:

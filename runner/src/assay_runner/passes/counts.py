@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from assay_runner.data.rows import by_sample, is_float
 from assay_runner.graphs.sample_axes import without_padding
-from assay_runner.statistics.blocks import Sums, plain
+from assay_runner.statistics.blocks import Sums, add_together, plain
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Batch
 
@@ -33,7 +35,14 @@ class Counts:
     own: int | None = None
     reshaped: bool = False
 
-    def add(self, candidate: Array, batch: Batch, golden: Array | None, axis: int | None) -> bool:
+    def add(
+        self,
+        candidate: Array,
+        batch: Batch,
+        golden: Array | None,
+        axis: int | None,
+        alone: tuple[Sums, Array] | None = None,
+    ) -> bool:
         """Take the floating-point tensor of a batch in, and golden's where it is at hand.
 
         Args:
@@ -41,14 +50,17 @@ class Counts:
             batch: what it was made of.
             golden: golden's.
             axis: along which its samples are; None: they cannot be told apart.
+            alone: another tensor of golden's shape, and what to count it in: golden is read once for both.
 
         Returns:
             Whether all of the candidate's values are finite.
         """
         array = without_padding(candidate, axis, batch)
         if golden is not None and golden.shape == candidate.shape:
-            finite = self._compare(without_padding(golden, axis, batch), array)
+            finite = self._compare(golden, array, alone, lambda each: without_padding(each, axis, batch))
         else:
+            if golden is not None and alone is not None:
+                alone[0].add(without_padding(golden, axis, batch), without_padding(alone[1], axis, batch))
             self.low, self.high, finite = _widened(array, self.low, self.high)
             self.reshaped = self.reshaped or (golden is not None and golden.size != candidate.size)
         if not finite:
@@ -74,8 +86,10 @@ class Counts:
             reshaped=self.reshaped,
         )
 
-    def _compare(self, golden: Array, candidate: Array) -> bool:
-        """Take both in, in one pass over memory; whether all of the candidate's values are finite."""
+    def _compare(
+        self, golden: Array, candidate: Array, alone: tuple[Sums, Array] | None, cut: Callable[[Array], Array]
+    ) -> bool:
+        """Take all in, in one pass over memory; whether all of the candidate's values are finite."""
         whole = True
 
         def look(first: Array, second: Array) -> None:
@@ -84,7 +98,11 @@ class Counts:
             self.low, self.high, finite = _widened(second, self.low, self.high)
             whole = whole and finite
 
-        self.sums.add(golden, candidate, look)
+        expected, others = cut(golden), [(self.sums, candidate)]
+        if alone is not None:
+            # Golden's very array is told by being the same.
+            others.append((alone[0], expected if alone[1] is golden else cut(alone[1])))
+        add_together(expected, others, look)
         return whole
 
     def _mark(self, array: Array, batch: Batch, axis: int | None) -> None:
@@ -116,7 +134,7 @@ def _widened(array: Array, low: float, high: float) -> tuple[float, float, bool]
     array = plain(array)
     # A minimum and a maximum cost no temporary; NaN and infinities show in one of them.
     least, most = float(array.min()), float(array.max())
-    finite = bool(np.isfinite(least) and np.isfinite(most))
+    finite = math.isfinite(least) and math.isfinite(most)
     if not finite:
         kept = array[np.isfinite(array)]
         least, most = (float(kept.min()), float(kept.max())) if kept.size else (low, high)

@@ -1,7 +1,8 @@
 """Tensors compared in host memory, for backends that cannot do it where they lie.
 
 One batch is held, and every tensor dropped as soon as it was looked at. Tensors are looked at side by side, one on each
-core: ONNX Runtime has just left them idle, and what is found of one tensor depends on no other.
+core: ONNX Runtime has just left them idle, and what is found of one tensor depends on no other. What the candidate made
+of a tensor in its own run, and what its node alone makes of golden's tensors, is held against golden's in one pass.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
+from assay_runner.allocation import give_back
 from assay_runner.backends import Backend, Built, Capability, Segment, Session
 from assay_runner.backends.conversion import listed
 from assay_runner.backends.seams import Comparing, Comparison
@@ -32,11 +34,28 @@ class HostComparison:
     """The seam over any backend that shows its tensors, and runs its segments, in host memory."""
 
     def __init__(
-        self, backend: Backend, built: Built, session: Session, local: bool, limit: int, stack: ExitStack
+        self,
+        backend: Backend,
+        built: Built,
+        session: Session,
+        local: bool,
+        limit: int,
+        stack: ExitStack,
+        golden: Built | None = None,
     ) -> None:
-        """Compare what a session shows; `limit`: bytes of a segment's results. `stack` closes what is opened later."""
+        """Compare what a session shows.
+
+        Args:
+            backend: of the candidate.
+            built: the candidate.
+            session: shows its tensors.
+            local: whether its segments are run on golden's tensors.
+            limit: bytes of a segment's results.
+            stack: closes what is opened later.
+            golden: how golden's tensors are made, where they are made by the same runtime; None: not known.
+        """
         self._backend, self._built, self._session, self._stack = backend, built, session, stack
-        self._limit = limit
+        self._limit, self._golden = limit, golden
         self._looking = stack.enter_context(ThreadPoolExecutor(cores()))
         self._names = [site.tensor for site in backend.sites(built)]
         self._axes = built.axes
@@ -81,17 +100,22 @@ class HostComparison:
         return affordable(self._session.run, batch, limit)
 
     def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
-        """Run the segments on golden's tensors, then the candidate, and compare."""
-        if golden:
-            self._add_local(golden, batch)
+        """Run the candidate, then its segments on golden's tensors, and compare."""
+        segments = self._cut(golden) if golden else ()
         tensors = self._session.run(batch.inputs)
         outputs = {name: tensors[name] for name in self._outputs if name in tensors}
         shown = [name for name in self._names if name in tensors]
         self._shown.update(shown)
-        for name in set(self._names) - set(shown):
-            golden.pop(name, None)
+        for place, segment in enumerate(segments):
+            needed = {name: golden[name] for name in segment.needs & golden.keys()}
+            results = segment.session.run({**needed, **batch.inputs})
+            del needed
+            later = frozenset[str]().union(*(other.needs for other in segments[place + 1 :]))
+            alone = {name: results.pop(given, None) for name, given in segment.gives.items()}
+            del results
+            self._each(segment.gives.keys(), partial(self._look, tensors, golden, alone, later, batch))
         # Taken out one by one: a tensor is dropped once it was looked at.
-        self._each(shown, lambda name: self._look(name, tensors.pop(name), golden.pop(name, None), batch))
+        self._each([n for n in shown if n in tensors], partial(self._look, tensors, golden, {}, NOWHERE, batch))
         return outputs
 
     def show(self, batch: Batch, names: Collection[str]) -> dict[str, Array]:
@@ -124,46 +148,75 @@ class HostComparison:
         for done in [self._looking.submit(some) for _ in range(cores())]:
             done.result()
 
-    def _look(self, name: str, array: Array, golden: Array | None, batch: Batch) -> None:
-        """Compare a tensor of the candidate's own run with golden's."""
-        if is_float(array):
-            axis = self._axes.of(name, array.shape, batch.fed)
-            if not self._counts.setdefault(name, Counts()).add(array, batch, golden, axis):
-                self._batches.add(batch.start)
-        elif golden is not None and is_exact(array):
-            self._exact_of(name).add(*(self._axes.judged(name, each, batch) for each in (golden, array)))
+    def _look(
+        self,
+        tensors: dict[str, Array],
+        golden: dict[str, Array],
+        alone: dict[str, Array | None],
+        later: frozenset[str],
+        batch: Batch,
+        name: str,
+    ) -> None:
+        """Compare a tensor of the candidate's run, and what its node alone makes, with golden's; all are taken out.
 
-    def _add_local(self, golden: Arrays, batch: Batch) -> None:
+        Args:
+            tensors: the candidate's.
+            golden: golden's.
+            alone: what nodes alone make of golden's tensors.
+            later: those of golden's that are needed yet.
+            batch: what was fed.
+            name: of the tensor.
+        """
+        array, own = tensors.pop(name, None), alone.pop(name, None)
+        expected = golden.get(name) if name in later else golden.pop(name, None)
+        beside = None
+        if own is not None and expected is not None:
+            if is_exact(own):
+                self._exact_of(name).add_local(*self._judged(name, batch, expected, own))
+            elif own.shape == expected.shape:
+                beside = self._local.setdefault(name, Sums(cross=None)), own
+        if array is not None and is_float(array):
+            axis = self._axes.of(name, array.shape, batch.fed)
+            if not self._counts.setdefault(name, Counts()).add(array, batch, expected, axis, beside):
+                self._batches.add(batch.start)
+        elif expected is not None:
+            if beside is not None:
+                sums, given = beside
+                sums.add(*self._judged(name, batch, expected, given))
+            if array is not None and is_exact(array):
+                self._exact_of(name).add(*self._judged(name, batch, expected, array))
+
+    def _judged(self, name: str, batch: Batch, golden: Array, other: Array) -> tuple[Array, Array]:
+        """Both without what rows of padding made."""
+        return self._axes.judged(name, golden, batch), self._axes.judged(name, other, batch)
+
+    def _cut(self, golden: Arrays) -> tuple[Segment, ...]:
+        """The candidate's segments, opened once it is known what golden shows."""
         if self._segments is None:
             # Integers that shapes and weights decide are computed in their segment, as operators may ask of them.
             cut = (item for item in golden.items() if is_float(item[1]) or item[0] in self._data)
             sizes = {name: array.nbytes for name, array in cut}
-            self._segments = self._stack.enter_context(self._backend.segments(self._built, sizes, self._limit))
-        for segment in self._segments:
-            results = segment.session.run({**{n: golden[n] for n in segment.needs & golden.keys()}, **batch.inputs})
-            self._each(segment.gives.keys(), partial(self._look_alone, segment.gives, golden, results, batch))
-
-    def _look_alone(
-        self, gives: Mapping[str, str], golden: Arrays, results: dict[str, Array], batch: Batch, name: str
-    ) -> None:
-        """Compare what a tensor's own operation makes of golden's tensors with golden's."""
-        array = results.pop(gives[name], None)
-        if array is None:
-            return
-        expected, found = (self._axes.judged(name, each, batch) for each in (golden[name], array))
-        if is_exact(array):
-            self._exact_of(name).add_local(expected, found)
-        elif array.shape == golden[name].shape:
-            self._local.setdefault(name, Sums()).add(expected, found)
+            opened = self._backend.segments(self._built, sizes, self._limit, self._golden)
+            self._segments = self._stack.enter_context(opened)
+        return self._segments
 
 
 def comparison(
-    backend: Backend, built: Built, budgets: Budgets = DEFAULT, *, local: bool, whole: bool = False
+    backend: Backend,
+    built: Built,
+    budgets: Budgets = DEFAULT,
+    *,
+    local: bool,
+    whole: bool = False,
+    golden: Built | None = None,
 ) -> AbstractContextManager[Comparison]:
-    """The backend's own comparison, or one in host memory, which always shows every tensor."""
+    """The backend's own comparison, or one in host memory, which always shows every tensor.
+
+    `golden`: how golden's tensors are made, see `HostComparison`.
+    """
     if isinstance(backend, Comparing):
         return backend.open_comparison(built, local=local, whole=whole)
-    return compared_here(backend, built, budgets, local=local)
+    return compared_here(backend, built, budgets, local=local, golden=golden)
 
 
 @contextmanager
@@ -174,11 +227,13 @@ def compared_here(
     *,
     local: bool,
     tensors: Collection[str] | None = None,
+    golden: Built | None = None,
 ) -> Iterator[HostComparison]:
     """A comparison in host memory; `local`: also run segments of the candidate, if the backend can.
 
     `tensors`: those that are shown; None: all.
     """
     with ExitStack() as stack:
+        stack.callback(give_back)
         session = stack.enter_context(backend.open_tapped(built, tensors))
-        yield HostComparison(backend, built, session, local, budgets.segments, stack)
+        yield HostComparison(backend, built, session, local, budgets.segments, stack, golden)

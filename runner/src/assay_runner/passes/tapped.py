@@ -58,8 +58,11 @@ class TappedPass(Pass[TensorsWanted]):
         self._names, self._axes = frozenset(site.tensor for site in self._sites), subject.built.axes
         self._graph = load_outline(subject.built.source)
         self._data, self._codes = fed(self._graph), codes(self._graph)
+        golden = self._reference.built if self._compared else None
         self._comparison = stack.enter_context(
-            comparison(subject.backend, subject.built, setting.budgets, local=self._compared, whole=whole)
+            comparison(
+                subject.backend, subject.built, setting.budgets, local=self._compared, whole=whole, golden=golden
+            )
         )
         self._overflows = OverflowsPass(subject.built)
         self._reproduction: Reproduction | None = None

@@ -10,14 +10,16 @@ does not have makes the pair bad: nothing that follows from it may pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from assay_runner.tensors import Array, Floats
 
-BLOCK = 1 << 17
+BLOCK: Final = 1 << 18
+"""Elements: fewer, and threads wait for one another between them longer than it takes to read from the last cache."""
 ROW = 1 << 13
 RESOLVED = 1e-12
 
@@ -29,7 +31,7 @@ class Sums:
     Attributes:
         signal: golden squared.
         noise: candidate minus golden, squared.
-        cross: golden times difference.
+        cross: golden times difference; None: not summed, so that there is no cosine.
         largest: largest absolute difference.
         bad: whether a value was not finite and not matched.
         elements: elements seen.
@@ -37,7 +39,7 @@ class Sums:
 
     signal: float = 0.0
     noise: float = 0.0
-    cross: float = 0.0
+    cross: float | None = 0.0
     largest: float = 0.0
     bad: bool = False
     elements: int = 0
@@ -50,30 +52,27 @@ class Sums:
             candidate: the other.
             look: is shown every block of both while it is in cache, so that nobody needs to read the tensors again.
         """
-        first, second = plain(golden).reshape(-1), plain(candidate).reshape(-1)
-        self.elements += first.size
-        # Filled anew for every block: what is allocated for each is pages that the kernel clears first.
-        room = np.empty((2, min(first.size, BLOCK)))
-        for start in range(0, first.size, BLOCK):
-            blocks = first[start : start + BLOCK], second[start : start + BLOCK]
-            self._add(*blocks, room[:, : blocks[0].size])
-            if look:
-                look(*blocks)
+        add_together(golden, [(self, candidate)], look)
 
-    def _add(self, golden: Array, candidate: Array, room: Floats) -> None:
-        wide, difference = room
-        np.copyto(wide, golden)
+    def take(self, golden: Array, wide: Floats, signal: float, candidate: Array, difference: Floats) -> None:
+        """Take a block in, for `add_together`.
+
+        Args:
+            golden: its block.
+            wide: the same as float64.
+            signal: the sum of its squares.
+            candidate: the other block.
+            difference: room for their difference.
+        """
         np.copyto(difference, candidate)
-        with np.errstate(invalid="ignore", over="ignore"):
-            np.subtract(difference, wide, out=difference)
-            least, most = float(difference.min()), float(difference.max())
-            signal = dot(wide, wide)
-            # Most often nothing differs, or something does; NaN is neither.
-            if least == most == 0.0 and np.isfinite(signal):
-                self.signal += signal
-                return
-            noise = dot(difference, difference)
-        if not np.isfinite(noise) or not np.isfinite(signal):
+        np.subtract(difference, wide, out=difference)
+        least, most = float(difference.min()), float(difference.max())
+        # Most often nothing differs, or something does; NaN is neither.
+        if least == most == 0.0 and math.isfinite(signal):
+            self.signal += signal
+            return
+        noise = dot(difference, difference)
+        if not math.isfinite(noise) or not math.isfinite(signal):
             wide, found, unmatched = matched(golden.astype(np.float64), candidate.astype(np.float64))
             difference = found - wide
             self.bad = self.bad or bool(unmatched.any())
@@ -81,7 +80,8 @@ class Sums:
             least, most = float(difference.min()), float(difference.max())
         self.signal += signal
         self.noise += noise
-        self.cross += dot(wide, difference)
+        if self.cross is not None:
+            self.cross += dot(wide, difference)
         self.largest = max(self.largest, most, -least)
 
     @property
@@ -108,11 +108,14 @@ class Sums:
 
     @property
     def cosine(self) -> float:
-        """Cosine similarity; 0 for a candidate a million times smaller than golden, which the sums cannot resolve."""
+        """Cosine similarity; 0 for a candidate a million times smaller than golden, which the sums cannot resolve.
+
+        NaN where bad, or where it was not asked for.
+        """
+        if self.bad or self.cross is None:
+            return math.nan
         power = self.signal + 2 * self.cross + self.noise
         power = power if self.noise == 0 or power > RESOLVED * self.signal else 0.0
-        if self.bad:
-            return math.nan
         if self.signal <= 0 or power <= 0:
             return float(self.signal == 0 and power == 0)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -120,19 +123,48 @@ class Sums:
         return value if math.isnan(value) else min(1.0, max(-1.0, value))
 
 
+def add_together(
+    golden: Array, others: Sequence[tuple[Sums, Array]], look: Callable[[Array, Array], None] | None = None
+) -> None:
+    """Take tensors of one size in, each into its own sums, all of them in one pass over memory.
+
+    Args:
+        golden: what they are held against.
+        others: sums and the tensor that they are of, at least one; where that is golden itself it is not read again.
+        look: is shown every block of golden and of the first of the others; see `Sums.add`.
+    """
+    first, arrays = plain(golden).reshape(-1), [plain(array).reshape(-1) for _, array in others]
+    # Filled anew for every block: what is allocated for each is pages that the kernel clears first.
+    wide, difference = np.empty((2, min(first.size, BLOCK)))
+    for sums, _ in others:
+        sums.elements += first.size
+    with np.errstate(invalid="ignore", over="ignore"):
+        for start in range(0, first.size, BLOCK):
+            block = first[start : start + BLOCK]
+            own, room = wide[: block.size], difference[: block.size]
+            np.copyto(own, block)
+            signal = dot(own, own)
+            for (sums, given), array in zip(others, arrays, strict=True):
+                if given is golden and math.isfinite(signal):
+                    sums.signal += signal
+                else:
+                    sums.take(block, own, signal, array[start : start + BLOCK], room)
+            if look:
+                look(block, arrays[0][start : start + BLOCK])
+
+
 def dot(first: Floats, second: Floats) -> float:
-    """Sum of the products of two vectors of one length; what overflows is infinite or NaN, without a warning.
+    """Sum of the products of two vectors of one length; what overflows is infinite or NaN.
 
     In rows, each of which BLAS sums on one thread: of a longer vector it makes parts for all threads, which wait for
     one another longer than they sum, and whose number would show in the last digits.
     """
     rows = first.size // ROW
     whole = rows * ROW
-    with np.errstate(invalid="ignore", over="ignore"):
-        rest = np.dot(first[whole:], second[whole:])
-        if not rows:
-            return float(rest)
-        return float(np.matmul(first[:whole].reshape(rows, 1, ROW), second[:whole].reshape(rows, ROW, 1)).sum() + rest)
+    rest = np.dot(first[whole:], second[whole:])
+    if not rows:
+        return float(rest)
+    return float(np.matmul(first[:whole].reshape(rows, 1, ROW), second[:whole].reshape(rows, ROW, 1)).sum() + rest)
 
 
 def sums_of(golden: Array, candidate: Array) -> Sums:

@@ -211,7 +211,9 @@ class TensorRT:
         return self._probes_of(built).inside(tensor, _outputs(built), built.axes)
 
     @contextmanager
-    def segments(self, built: Built, shared: Mapping[str, int], limit: int) -> Iterator[tuple[Segment, ...]]:
+    def segments(
+        self, built: Built, shared: Mapping[str, int], limit: int, golden: Built | None = None
+    ) -> Iterator[tuple[Segment, ...]]:
         """The engine's layers as one more engine, each on tensors from elsewhere: all at once, whatever the limit."""
         probes = self._probes_of(built)
         with stream() as handle:
