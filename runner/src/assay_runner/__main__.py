@@ -52,9 +52,10 @@ def _last_resort(error: Exception) -> int:
 
 
 def _computed() -> int:
-    from assay_runner.allocation import keep_freed_memory
+    from assay_runner.allocation import collect_seldom, keep_freed_memory
 
     keep_freed_memory()
+    collect_seldom()
     return _code()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 import onnx
 from onnx import TensorProto, helper
@@ -20,6 +22,10 @@ ELEMENT_TYPES: Mapping[str, int] = MappingProxyType(
         for name, dtype in DTYPES.items()
     }
 )
+
+KEPT: Final = 4
+"""Graphs of which it is remembered."""
+_KNOWN: dict[bytes, Inspection] = {}
 
 
 @dataclass(frozen=True)
@@ -46,16 +52,25 @@ class Inspection:
 def inspect(model: onnx.ModelProto, folder: Path) -> Inspection:
     """Ask ONNX Runtime what each tensor of a localised model is; `folder` holds its weights.
 
+    It is asked once about a graph: of one with thousands of nodes the answer takes as long as a run.
+
     Raises:
         InvalidInput: ONNX Runtime refuses the model.
     """
+    # Of the graph alone: types and ranks do not depend on what lies in its files of weights.
+    key = hashlib.sha256(model.SerializeToString(deterministic=True)).digest()
+    if (known := _KNOWN.get(key)) is not None:
+        return known
     everything = {site.tensor for site in sites(model)}
     path = save(tapped(model, everything), folder / "inspected.onnx")
     try:
         session = OrtSession(path, Purpose.EXACT)
     finally:
         path.unlink()
-    return inspection_of(session, model)
+    found = _KNOWN[key] = inspection_of(session, model)
+    while len(_KNOWN) > KEPT:
+        del _KNOWN[next(iter(_KNOWN))]
+    return found
 
 
 def inspection_of(session: OrtSession, model: onnx.ModelProto) -> Inspection:

@@ -170,7 +170,8 @@ def _golden_made(built: Built, golden: Built, shared: Collection[str], found: In
     floats = written(theirs) | {found.types[name] for name in shared}
     if built.source != golden.source or floats & (HALVES | DOUBLE):
         return {}
-    return golden_made(load_outline(built.path), theirs, shared, built.path == golden.path)
+    same = built.path == golden.path
+    return golden_made(theirs if same else load_outline(built.path), theirs, shared, same)
 
 
 def _state(built: Built) -> tuple[Path, int, int]:

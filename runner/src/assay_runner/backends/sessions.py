@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -41,7 +40,10 @@ DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     }
 )
 
-
+TYPES: Mapping[np.dtype[Any], tuple[str, bool]] = MappingProxyType(
+    {d: (np.dtype(f"u{d.itemsize}").str if d.kind == "V" else d.str, d.kind != "V") for d in DTYPES.values()}
+)
+"""How NumPy's protocol of arrays names each, and whether it has one; else its bits are given, to be read as it."""
 SMALL: Final = 64 << 10
 """Bytes of all outputs of a run up to which those of the next are copied."""
 PROVIDER: Final = "CPUExecutionProvider"
@@ -105,12 +107,13 @@ class Refused(InvalidInput):
     """ONNX Runtime takes a model, or inputs of it, not: somebody's input, or what we made of it for a candidate."""
 
 
-@dataclass(frozen=True)
 class _Memory:
     """Lends a tensor of ONNX Runtime to numpy without a copy; numpy keeps it, and it keeps the tensor."""
 
-    owner: ort.OrtValue
-    __array_interface__: Mapping[str, Any]
+    __slots__ = ("__array_interface__", "owner")
+
+    def __init__(self, owner: ort.OrtValue, interface: Mapping[str, Any]) -> None:
+        self.owner, self.__array_interface__ = owner, interface
 
 
 def view(value: ort.OrtValue) -> Array | None:
@@ -120,9 +123,10 @@ def view(value: ort.OrtValue) -> Array | None:
     shape = tuple(value.shape())
     if 0 in shape:
         return np.empty(shape, dtype)
-    bits = np.dtype(f"u{dtype.itemsize}") if dtype.kind == "V" else dtype
-    interface = {"version": 3, "shape": shape, "typestr": bits.str, "data": (value.data_ptr(), False)}
-    return np.asarray(_Memory(value, interface)).view(dtype)
+    kind, own = TYPES[dtype]
+    interface = {"version": 3, "shape": shape, "typestr": kind, "data": (value.data_ptr(), False)}
+    array = np.asarray(_Memory(value, interface))
+    return array if own else array.view(dtype)
 
 
 class OrtSession:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -136,9 +137,16 @@ def few(model: LoadedModel, batch: Batch, samples: int) -> Batch:
 
 def steady(model: LoadedModel) -> tuple[str, ...]:
     """Outputs that nothing drawn at random has a part in."""
-    graph = load_outline(model.path)
+    status = model.path.stat()
+    return _steady(model.path, tuple(names(model.outputs)), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(8)
+def _steady(path: Path, outputs: tuple[str, ...], _size: int, _changed: int) -> tuple[str, ...]:
+    """Size and time of change are there so that a file written anew is read anew."""
+    graph = load_outline(path)
     drawn = {site.tensor for site in random_sites(graph)}
-    return tuple(name for name in names(model.outputs) if drawn.isdisjoint(upstream(graph, name)))
+    return tuple(name for name in outputs if not drawn or drawn.isdisjoint(upstream(graph, name)))
 
 
 def _lost(single: Array, double: Array) -> bool:

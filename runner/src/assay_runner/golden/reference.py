@@ -78,6 +78,7 @@ class Reference:
         self._sessions = ExitStack()
         self._session: Session | None = None
         self._opened: frozenset[str] = frozenset()
+        self._fits: dict[tuple[int, int, frozenset[str]], int] = {}
         self._axes = axes or GoldenAxes(model, dataset, workdir)
 
     def of(self, dataset: Batches, outputs: Iterable[Arrays], name: str) -> Reference:
@@ -163,7 +164,10 @@ class Reference:
         """
         if self.model.batch is not None:
             return 0
-        return affordable(self._shown(names).run, batch, limit)
+        key = (batch.start, limit, frozenset(names))
+        if key not in self._fits:
+            self._fits[key] = affordable(self._shown(names).run, batch, limit)
+        return self._fits[key]
 
     def tensors(self, part: Batch, names: Collection[str]) -> Mapping[str, Array]:
         """Golden's tensors of these names, of those that it can show; the arrays are not to be written to.

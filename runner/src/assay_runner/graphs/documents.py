@@ -114,7 +114,8 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """Nodes of a graph, each followed by those of its subgraphs."""
     for node in graph.node:
         yield node
-        for inner in subgraphs(node):
+        # Most have no attribute, and of thousands of nodes it shows what asking costs.
+        for inner in subgraphs(node) if node.attribute else ():
             yield from all_nodes(inner)
 
 
@@ -138,7 +139,7 @@ def rename_uses(node: onnx.NodeProto, names: dict[str, str]) -> None:
     for index, name in enumerate(node.input):
         if name in names:
             node.input[index] = names[name]
-    for graph in subgraphs(node):
+    for graph in subgraphs(node) if node.attribute else ():
         for inner in graph.node:
             rename_uses(inner, names)
         for output in graph.output:
@@ -152,7 +153,7 @@ def opset(model: onnx.ModelProto) -> int:
 
 def fresh(model: onnx.ModelProto) -> Callable[[str], str]:
     """A function that makes names the model does not use yet."""
-    used = set(_names(model.graph))
+    used = _names(model.graph, set())
 
     def name(wish: str) -> str:
         number, found = 0, wish
@@ -165,12 +166,15 @@ def fresh(model: onnx.ModelProto) -> Callable[[str], str]:
     return name
 
 
-def _names(graph: onnx.GraphProto) -> Iterator[str]:
-    yield from (v.name for v in (*graph.input, *graph.output, *graph.initializer))
+def _names(graph: onnx.GraphProto, found: set[str]) -> set[str]:
+    """All that bears a name in a graph and in those inside it, added to what was found."""
+    found.update(v.name for values in (graph.input, graph.output, graph.initializer) for v in values)
     for node in graph.node:
-        yield from (*node.input, *node.output)
-        for inner in subgraphs(node):
-            yield from _names(inner)
+        found.update(node.input)
+        found.update(node.output)
+        for inner in subgraphs(node) if node.attribute else ():
+            _names(inner, found)
+    return found
 
 
 def _constants_as_weights(model: onnx.ModelProto) -> onnx.ModelProto:

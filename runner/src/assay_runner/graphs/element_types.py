@@ -45,7 +45,7 @@ def _in_graph(graph: onnx.GraphProto) -> Iterator[int]:
                 yield attribute.i
             elif attribute.type == AttributeProto.TENSOR:
                 yield attribute.t.data_type
-        for inner in subgraphs(node):
+        for inner in subgraphs(node) if node.attribute else ():
             yield from _in_graph(inner)
 
 

@@ -35,6 +35,8 @@ class Formats:
 
     def of(self, node: onnx.NodeProto) -> str:
         """What a node of the outer graph computes in; what holds control flow is as all of the candidate."""
+        if not self.held:
+            return self.base
         return self.base if any(subgraphs(node)) else self.held.get(name_of(node), self.base)
 
     def wider(self, model: onnx.ModelProto) -> frozenset[str]:

@@ -7,12 +7,12 @@ to be run on golden's tensors, and what only moves elements, or applies a functi
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import onnx
 
 from assay_runner.graphs.documents import DEFAULT_DOMAINS, subgraphs
-from assay_runner.graphs.taps import random_sites, site
+from assay_runner.graphs.taps import RANDOM_OPS
 from assay_runner.graphs.weights import is_outside
 from assay_runner.models.outline import FEW
 
@@ -28,7 +28,7 @@ def golden_made(
 
     Args:
         model: the candidate's, of which the values of large weights may be left out.
-        golden: golden's, likewise.
+        golden: golden's, likewise; the same object where the candidate is golden's own model.
         shared: tensors that are the same in both by name: golden's of that name is what a node is fed.
         same_weights: whether weights of one name are the same in both; else only small ones are looked at.
     """
@@ -39,12 +39,13 @@ def golden_made(
     inputs = {value.name: value for value in golden.graph.input}
     known |= {value.name for value in model.graph.input if value == inputs.get(value.name)}
     known |= {*shared, ""}
-    made = {_key(node): node for node in _steady(golden)}
+    made = {} if model is golden else {_key(node): node for node in golden.graph.node if _steady(node)}
     found: dict[str, str] = {}
-    for node in _steady(model):
-        if not known.issuperset(node.input) or (twin := made.get(_key(node))) is None:
+    for node in model.graph.node:
+        if not known.issuperset(node.input) or not _steady(node):
             continue
-        for output, theirs in zip(node.output, twin.output, strict=True):
+        twin = node if model is golden else made.get(_key(node))
+        for output, theirs in zip(node.output, twin.output, strict=True) if twin else ():
             if output:
                 found[output] = theirs
             if output == theirs:
@@ -68,16 +69,18 @@ def _there(tensor: onnx.TensorProto) -> bool:
     return not is_outside(tensor) and math.prod(tensor.dims) <= FEW
 
 
-def _steady(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Nodes of ONNX's own operators that make the same of the same, and hold nothing that is not looked at."""
-    drawn = {each.tensor for each in random_sites(model)}
-    for node in model.graph.node:
-        plain = node.domain in DEFAULT_DOMAINS and site(node).tensor not in drawn and not any(subgraphs(node))
-        if plain and all(_there(each.t) for each in node.attribute if each.HasField("t")):
-            yield node
+def _steady(node: onnx.NodeProto) -> bool:
+    """Whether a node is one of ONNX's own operators, makes the same of the same, and holds nothing that is left out."""
+    if node.domain not in DEFAULT_DOMAINS or node.op_type in RANDOM_OPS:
+        return False
+    if node.op_type == "Dropout":  # It may train, and then it draws.
+        return False
+    if not node.attribute:
+        return True
+    return all(_there(each.t) for each in node.attribute if each.HasField("t")) and not any(subgraphs(node))
 
 
 def _key(node: onnx.NodeProto) -> Key:
     """What a node does to what: the same of two nodes that make the same."""
-    told = tuple(sorted(each.SerializeToString(deterministic=True) for each in node.attribute))
-    return node.op_type, tuple(node.input), told, tuple(map(bool, node.output))
+    told = sorted(each.SerializeToString(deterministic=True) for each in node.attribute)
+    return node.op_type, tuple(node.input), tuple(told), tuple(map(bool, node.output))

@@ -74,7 +74,7 @@ def in_full_precision(model: onnx.ModelProto) -> bool:
     """
     found = False
     for node in all_nodes(model.graph):
-        for attribute in node.attribute:
-            if node.op_type == "MatMulNBits" and attribute.name == "accuracy_level" and attribute.i > FULL_PRECISION:
+        for attribute in node.attribute if node.op_type == "MatMulNBits" else ():
+            if attribute.name == "accuracy_level" and attribute.i > FULL_PRECISION:
                 attribute.i, found = FULL_PRECISION, True
     return found

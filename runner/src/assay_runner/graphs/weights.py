@@ -193,7 +193,7 @@ def _numbers(tensor: onnx.TensorProto) -> bool:
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     yield from graph.initializer
     for node in graph.node:
-        for inner in subgraphs(node):
+        for inner in subgraphs(node) if node.attribute else ():
             yield from _tensors(inner)
 
 

@@ -29,6 +29,7 @@ from assay_runner.passes.rounded_inputs import with_rounding
 from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.statistics.blocks import sums_of
 from assay_runner.statistics.exact import is_exact
+from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Arrays, Batch, Site
 
 INF: Final = float("inf")
@@ -99,11 +100,12 @@ class TappedPass(Pass[TensorsWanted]):
     def finish(self) -> None:
         """Look whether golden has what is not finite too, or count the worst tensors; and take the figures."""
         seen = self._comparison
+        figures = seen.accumulated()
         errors, settled, histograms = None, dict[str, int](), tuple[Histogram, ...]()
         if self._compared:
             errors = layer_errors(
                 self._sites,
-                seen.accumulated(),
+                figures,
                 seen.local(),
                 seen.fused,
                 self._empty,
@@ -117,9 +119,9 @@ class TappedPass(Pass[TensorsWanted]):
             errors = with_noise(errors, self._reference, self.setting.budgets, below)
             histograms = self._drawn(worst_sites(errors))
         else:
-            settled, histograms = self._settled()
+            settled, histograms = self._settled(figures)
         self._found = ShownTensors(
-            faults=self._faults(settled),
+            faults=self._faults(figures, settled),
             layers=errors,
             reproduction=self._reproduction,
             overflows=self._overflows.result(),
@@ -130,9 +132,9 @@ class TappedPass(Pass[TensorsWanted]):
         """The same for all."""
         return dict.fromkeys(self.needs, self._found) if self._found else {}
 
-    def _faults(self, settled: Mapping[str, int]) -> TensorFaults:
+    def _faults(self, figures: Mapping[str, Figures], settled: Mapping[str, int]) -> TensorFaults:
         seen = self._comparison
-        return tensor_faults(self._sites, seen.accumulated(), settled, seen.shown, seen.fused, self._data)
+        return tensor_faults(self._sites, figures, settled, seen.shown, seen.fused, self._data)
 
     def _numbers(self, golden: dict[str, Array]) -> dict[str, Array]:
         """Golden's tensors that are compared, taken out of what is given, so that nothing else holds them."""
@@ -140,12 +142,12 @@ class TappedPass(Pass[TensorsWanted]):
         self._empty |= {name for name, array in taken.items() if is_float(array) and array.size == 0}
         return {name: a for name, a in taken.items() if is_float(a) or (is_exact(a) and name not in self._codes)}
 
-    def _settled(self) -> tuple[dict[str, int], tuple[Histogram, ...]]:
+    def _settled(self, figures: Mapping[str, Figures]) -> tuple[dict[str, int], tuple[Histogram, ...]]:
         """Samples in which golden does not have what is not finite here, by tensor; the first ones' histograms.
 
         Runs only the batches that had any.
         """
-        names = {fault.site.tensor for fault in self._faults({}).faults}
+        names = {fault.site.tensor for fault in self._faults(figures, {}).faults}
         if not names:
             return {}, ()
         own: dict[str, int] = {}

@@ -102,8 +102,10 @@ class Sums:
         # As `snr` has it; of one tensor after the other, arrays of one element would take ten times as long.
         if self.bad or self.noise == 0:
             return -math.inf if self.bad else math.inf
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = float(10 * (np.log10(self.signal) - np.log10(self.noise)))
+        if not self.signal:
+            return -math.inf
+        # Of Python's numbers, of which infinities differ by NaN without a warning.
+        value = 10 * (float(np.log10(self.signal)) - float(np.log10(self.noise)))
         return -math.inf if math.isnan(value) else value
 
     @property
@@ -118,8 +120,7 @@ class Sums:
         power = power if self.noise == 0 or power > RESOLVED * self.signal else 0.0
         if self.signal <= 0 or power <= 0:
             return float(self.signal == 0 and power == 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = float((self.signal + self.cross) / (np.sqrt(self.signal) * np.sqrt(power)))
+        value = (self.signal + self.cross) / (math.sqrt(self.signal) * math.sqrt(power))
         return value if math.isnan(value) else min(1.0, max(-1.0, value))
 
 
