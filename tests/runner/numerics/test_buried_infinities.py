@@ -139,3 +139,23 @@ def test_nothing_times_an_infinity_is_where_nan_begins(tmp_path: Path) -> None:
         said = "node 'm.node' (Mul) makes NaN of it in 9 samples: 0 × Inf is none"
         assert said in found[check].message, found[check].message
         assert "whole row" not in found[check].message
+
+
+def test_what_fills_masked_places_is_followed_to_where_nan_begins(tmp_path: Path) -> None:
+    """Where may leave the fill out; where it was seen not to, what comes of it further on is told."""
+    rows = np.zeros((1, 4), np.bool_)
+    proto = small(constant("some", rows | [True, False, False, False]), constant("fill", np.float32(-1e30)))
+    proto.graph.node.extend([node("Where", "some fill x", "s"), node("Softmax", "s", "y")])
+    proto.graph.initializer.append(constant("every", ~rows))
+    found = findings(proto, tmp_path)
+    assert found["outputDrift"].verdict is Verdict.PASSED
+    assert "node 'y.node' (Softmax), behind 's.node', makes 0 of it: exp(-Inf) is 0" in found["finite"].message
+    proto.graph.node[0].input[0] = "every"
+    found = findings(proto, tmp_path / "every")
+    for check in ("finite", "fp16Range"):
+        said = "node 'y.node' (Softmax), behind 's.node', makes NaN of it where a whole row is -Inf, in 9 samples"
+        assert said in found[check].message, found[check].message
+        assert "no number" not in found[check].message
+    # What it says to use holds: golden, bare, and in FP16 the same shares.
+    proto.graph.initializer[1].CopyFrom(constant("fill", np.float32(-10000)))
+    assert {each.verdict for each in findings(proto, tmp_path / "cured").values()} == {Verdict.PASSED}

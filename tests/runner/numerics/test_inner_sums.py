@@ -105,6 +105,13 @@ CASES: dict[str, tuple[onnx.ModelProto, np.typing.NDArray[Any], str, float, bool
         (HIGH**2).reshape(6, 2, -1).sum(-1).max(),
         True,
     ),
+    "mean-of-inputs": (
+        graph("Mean", inputs="x x x x"),
+        LOUD * 100,
+        "the sum before the division",
+        4 * np.abs((LOUD * 100).astype(np.float64)).max(),
+        False,
+    ),
     "mean-variance": (
         graph("MeanVarianceNormalization", axes=[2, 3]),
         ROWS,

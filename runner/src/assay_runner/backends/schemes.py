@@ -28,11 +28,13 @@ DYNAMIC: Final = "is quantised dynamically, with scales that are found anew in e
 INTEGER: Final = "has products of integers"
 PACKED: Final = "has weights of a few bits in an operator of ONNX Runtime's own"
 
+QOPERATORS: Final = ("QLinearConv", "QLinearMatMul", "QGemm", "QAttention")
+"""Products of a model in ONNX Runtime's QOperator format."""
 # Operators of ONNX and of ONNX Runtime that compute on quantised numbers, by what they make of a model.
 SCHEMES: Final[Mapping[str, str]] = MappingProxyType(
     dict.fromkeys(("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"), DYNAMIC)
     | dict.fromkeys(("MatMulInteger", "ConvInteger", "MatMulIntegerToFloat"), INTEGER)
-    | dict.fromkeys(("QLinearConv", "QLinearMatMul", "QGemm", "QAttention"), INTEGER)
+    | dict.fromkeys(QOPERATORS, INTEGER)
     | dict.fromkeys(("MatMulNBits", "MatMulBnb4", "GatherBlockQuantized"), PACKED)
 )
 
@@ -45,11 +47,16 @@ def other_schemes(model: onnx.ModelProto) -> dict[str, list[str]]:
 
 
 def scheme_notes(name: str, model: onnx.ModelProto) -> tuple[str, ...]:
-    """What a reader must know of a model that is quantised dynamically; nothing of any other."""
-    operators = other_schemes(model).get(DYNAMIC)
-    if not operators:
-        return ()
-    return (f"{name} {DYNAMIC} ({', '.join(operators)}): what else is in a batch decides them",)
+    """What a reader must know of a model that is quantised otherwise than by Q/DQ pairs; nothing of any other."""
+    schemes, notes = other_schemes(model), []
+    if operators := schemes.get(DYNAMIC):
+        notes.append(f"{name} {DYNAMIC} ({', '.join(operators)}): what else is in a batch decides them")
+    if operators := [op for op in schemes.get(INTEGER, ()) if op in QOPERATORS]:
+        notes.append(
+            f"{name} computes in 8 bits by operators of their own ({', '.join(operators)}), which TensorRT does not "
+            "have: for it quantise in Q/DQ pairs, in onnxruntime.quantization by QuantFormat.QDQ"
+        )
+    return tuple(notes)
 
 
 def nothing_to_quantise(

@@ -29,6 +29,20 @@ def ends(ending: Ending, seen: TensorFaults | None) -> str:
     fault = faults.get(ending.site.node)
     if fault is None or fault.own == 0:
         return f"{behind(ending)} {ending.what}"
+    if _open(ending) and not fault.nan:
+        on = f"{behind(ending)} hands it on in {fault.samples} samples"
+        return ends(ending.beyond, seen) if ending.beyond else on
     whole = "where a whole row is -Inf, " if ending.site.op == "Softmax" else ""
     made, samples = "NaN" if fault.nan else "no number", fault.own or fault.samples
     return f"{behind(ending)} makes {made} of it {whole}in {samples} samples"
+
+
+def settled(ending: Ending, seen: TensorFaults | None) -> str:
+    """The same where it is known; empty where the data decide, and what they decided was not seen."""
+    told = ends(ending, seen)
+    return "" if any(told.endswith(each.what) for each in (ending, ending.beyond) if each and _open(each)) else told
+
+
+def _open(ending: Ending) -> bool:
+    """Whether the data decide what the node does."""
+    return ending.what.startswith("may ")

@@ -9,7 +9,7 @@ import numpy as np
 
 from assay_api.tensor_details import Fp16RangeDetails, InnerSumEntry, RangeEntry
 from assay_runner.checks.check import spoken, why_not_served
-from assay_runner.checks.endings import behind, ends
+from assay_runner.checks.endings import behind, settled
 from assay_runner.checks.vanishing import named, remedy, unguarded
 from assay_runner.evidence import Evidence, TensorsWanted
 from assay_runner.evidence.ranges import Accumulation, Divisor, InnerDivisor, Ranges, TensorRange
@@ -49,7 +49,8 @@ def aftermath(first: TensorRange, evidence: Evidence) -> str:
     """What becomes of an overflow, and whether the candidate shows it, where every tensor of it was looked at."""
     ending, shown = first.ending, evidence.any(TensorsWanted)
     seen = shown.faults if shown else None
-    does = f"; {ends(ending, seen)}" if ending and not ending.what.startswith("may") else ""
+    told = settled(ending, seen) if ending else ""
+    does = f"; {told}" if told else ""
     if seen is None or not seen.looked_at or why_not_served(evidence) or any(fault.own != 0 for fault in seen.faults):
         return does
     if ending and ending.divides:

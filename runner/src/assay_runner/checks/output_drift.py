@@ -129,7 +129,8 @@ class OutputDrift(Check):
         if not drifts.elements:
             reason = (
                 f"output {drifts.site.tensor!r} holds no rows in any of {drifts.samples} samples, in golden or in the "
-                "candidate, so there is nothing to compare: give data in which the model finds something"
+                "candidate, so there is nothing to compare: give data in which the model finds something, or name the "
+                "outputs to judge in outputDrift.outputs"
             )
             return self.inconclusive(evidence, reason, drifts.site)
         judged = list(self._judged(drifts))
@@ -174,7 +175,7 @@ class OutputDrift(Check):
         message = f"identical to golden in {int(equal.sum())} of {equal.size} samples"
         if share >= self.equal:
             return Verdict.PASSED, fields | {"message": f"{message}, within the limit {self.equal:g}"}
-        message += f", must in a share of {self.equal:g}; the first that differs is sample {first}"
+        message += f", must be in a share of {self.equal:g}; the first that differs is sample {first}"
         more = f"; {_other_rows(resized)}" if resized else ""
         return Verdict.FAILED, fields | {"message": message + more}
 
@@ -224,7 +225,7 @@ class OutputDrift(Check):
         if share >= limit:
             yield Verdict.PASSED, fields | {"message": f"{message}, within the limit {limit:g}", "value": share}
         else:
-            yield Verdict.FAILED, fields | {"message": f"{message}, must in a share of {limit:g}", "value": share}
+            yield Verdict.FAILED, fields | {"message": f"{message}, must be in a share of {limit:g}", "value": share}
 
 
 def _other_rows(resized: Resized) -> str:

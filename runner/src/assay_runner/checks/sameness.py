@@ -98,7 +98,7 @@ class Sameness(Check):
         if worst >= DEFAULT_SNR:
             told = f"{near}, within the limit {DEFAULT_SNR:g} dB"
             return self.finding(evidence, Verdict.PASSED, told, drifts.site, **fields, details=details)
-        told = f"{near}, by up to {drifts.max_abs[row]:.3g}, must to at least {DEFAULT_SNR:g} dB"
+        told = f"{near}, and must to at least {DEFAULT_SNR:g} dB; the two differ by up to {drifts.max_abs[row]:.3g}"
         return self.finding(evidence, Verdict.FAILED, told, drifts.site, **fields, details=details)
 
 

@@ -17,12 +17,14 @@ class Ending:
         what: what it does, as a predicate: "divides by it: x / Inf is 0".
         through: names of the nodes on the way, from the first reader on, itself included.
         divides: whether it divides by the value or takes its logarithm: then what it makes is wrong.
+        beyond: where it ends behind that node, if the node hands it on after all.
     """
 
     site: Site
     what: str
     through: tuple[str, ...]
     divides: bool
+    beyond: Ending | None = None
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,16 @@ def codes(model: onnx.ModelProto) -> frozenset[str]:
     return frozenset(read)
 
 
+def dequantised(model: onnx.ModelProto) -> dict[str, str]:
+    """By tensor that a pair of QuantizeLinear and DequantizeLinear makes, what the pair rounds; of the outer graph."""
+    read = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    return {
+        node.output[0]: read.get(node.input[0], node.input[0])
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear"
+    }
+
+
 def _made(model: onnx.ModelProto) -> set[str]:
     found: set[str] = set()
     for node in model.graph.node:

@@ -84,11 +84,17 @@ class Downstream:
 
     def infinity(self, tensor: str, negative: bool) -> Ending | None:
         """Where an infinity of a sign ends in a number, nearest first; None where it goes on to the end."""
-        ahead: list[tuple[str, bool, tuple[str, ...]]] = [(tensor, negative, ())]
-        seen = {tensor}
+        return self._ends([(tensor, negative, ())], {tensor})
+
+    def _ends(self, ahead: list[tuple[str, bool, tuple[str, ...]]], seen: set[str]) -> Ending | None:
+        """The same from several tensors on, each with its sign and the nodes on the way; none of `seen` is followed."""
         for name, below, path in ahead:  # It grows meanwhile.
             for use in self._uses.get(name, ()):
-                if ended := _absorbs(use, below):
+                ended = _absorbs(use, below)
+                if ended and (use.op in PICKS or use.op in CLIPS):
+                    on = [(o, below, (*path, use.name)) for o in use.makes if o not in seen]
+                    return Ending(use.site, ended[0], (*path, use.name), ended[1], self._ends(on, seen))
+                if ended:
                     return Ending(use.site, ended[0], (*path, use.name), ended[1])
                 if use.hands_on(CARRIES) or use.op in (LEAST if below else LARGEST):
                     flips = use.op == "Neg" or (use.op == "Sub" and use.position == 1)

@@ -112,8 +112,10 @@ def _refused(path: Path, text: str, uri: str) -> AuditError:
         node = culprit(path, f"Could not find an implementation for {found[1]}({found[2]})")
         name, types = (node.name, node.types) if node else (found[3], ())
         given = f"inputs of {' and '.join(types)}" if types else "these types"
+        # A node that ONNX defines by others is refused for one of those, of which the model says nothing.
+        op = node.op if node and node.op != found[1] else f"{found[1]}, version {found[2]}"
         return InvalidInput(
-            f"the model {uri} uses operator {found[1]}, version {found[2]} (node {name!r}), which ONNX Runtime does "
+            f"the model {uri} uses operator {op} (node {name!r}), which ONNX Runtime does "
             f"not run on CPU with {given}: export the model for another opset or element type"
         )
     if any(known.search(text) for known in _KNOWN) or _AT_FAULT.search(text):

@@ -4,7 +4,8 @@ As each operator set defines them. Products (MatMul, Gemm, Conv), plain sums and
 their result, so nothing is left to measure there. Where a total can be told from the result it is, for that is smaller
 than what was given.
 
-- ReduceMean, AveragePool, GlobalAveragePool: the sum before the division is the result times the number of elements.
+- ReduceMean, AveragePool, GlobalAveragePool, Mean: the sum before the division is the result times the number of
+  elements, or of inputs.
 - ReduceL2, LpPool, GlobalLpPool: the sum of |x|^p before the root is the result to the power p.
 - ReduceLogSum: the sum before the logarithm. ReduceLogSumExp, Softmax, LogSoftmax: the sum of exp(x - max x), which is
   what kernels take; it is at most the number of elements.
@@ -41,12 +42,18 @@ from assay_runner.statistics.axis_sums import axis_sums, squared_deviations
 from assay_runner.statistics.ranges import OVERFLOW
 from assay_runner.tensors import Array
 
+MOST_INPUTS: Final = 1 << 31
+"""As many as a node may have."""
 DIVIDED: Final = "the sum before the division"
 
 
 def _mean(ran: Ran) -> Totals:
     count = ran.given.size / max(1, ran.made.size)
     return (Total(DIVIDED, np.abs(ran.made, dtype=np.float64) * count, "made"),)
+
+
+def _averaged(ran: Ran) -> Totals:
+    return (Total(DIVIDED, np.abs(ran.made, dtype=np.float64) * len(ran.inputs), "made"),)
 
 
 def _pooled(ran: Ran) -> Totals:
@@ -168,6 +175,7 @@ INNER: Mapping[str, Operator] = MappingProxyType(
         "ReduceMean": Operator(_mean),
         "GlobalAveragePool": Operator(_mean),
         "AveragePool": Operator(_pooled),
+        "Mean": Operator(_averaged, reads=MOST_INPUTS),
         "ReduceL2": Operator(_rooted),
         "LpPool": Operator(_lp_pooled),
         "GlobalLpPool": Operator(_lp_pooled),

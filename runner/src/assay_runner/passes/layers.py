@@ -9,7 +9,7 @@ from typing import Final
 import onnx
 
 from assay_runner.evidence import Error, ExactError, LayerError, LayerErrors
-from assay_runner.graphs.codes import codes
+from assay_runner.graphs.codes import codes, dequantised
 from assay_runner.graphs.upstream import nearest
 from assay_runner.passes.counts import Counts
 from assay_runner.statistics.blocks import Sums
@@ -54,7 +54,7 @@ def layer_errors(
     equal = tuple(_exact(site, exact[site.tensor]) for site in sites if site.tensor in exact)
     compared = {layer.site.tensor for layer in layers} | {entry.site.tensor for entry in equal}
     # Codes of quantised numbers are compared as what is read from them.
-    aside = compared | (codes(graph) if graph else frozenset())
+    aside = compared | (codes(graph) | _rounded(graph, compared) if graph else frozenset())
     others = [site.tensor for site in sites if site.tensor not in aside]
     skipped = tuple(name for name in others if name not in fused)
     return LayerErrors(
@@ -65,6 +65,17 @@ def layer_errors(
         nearest(graph, compared) if graph else {},
         tuple(name for name in skipped if golden is not None and name not in golden),
     )
+
+
+def _rounded(graph: onnx.ModelProto, compared: Collection[str]) -> set[str]:
+    """Tensors that Q/DQ pairs of the model's own make of what is compared as it was before, is fed or is a weight.
+
+    Golden has no such tensors, and nothing is missing without them: what they cost shows in what is read from them.
+    """
+    known = {*compared, *(each.name for each in (*graph.graph.input, *graph.graph.initializer))}
+    pairs = dequantised(graph)
+    held = {node.output[0] for node in graph.graph.node if node.op_type == "Constant"}
+    return {name for name, source in pairs.items() if source in known | held or pairs.get(source) in known}
 
 
 def summary(sums: Sums) -> Error:

@@ -1,0 +1,103 @@
+"""Candidates that onnxruntime.quantization made: their own names, pairs, and operators of 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+from assay_api.report import Verdict
+from assay_runner.checks.layer_drift import LayerDrift
+from assay_runner.checks.output_drift import OutputDrift
+from assay_runner.tensors import Array
+from tests.models import Samples, constant, model, node, random, value
+from tests.runner.numerics.candidates import candidate, measured
+from tests.wire import details
+
+X = random(40, 16, seed=1)
+INT8 = candidate("int8", model={"uri": "file:///made.onnx"})
+BETWEEN = ("a", "ra", "b", "rb", "y")
+"""What the model makes, and what of it the quantised one still has by name."""
+
+
+def three_products() -> onnx.ModelProto:
+    weights = [constant(f"w{n}", random(*shape, seed=n) / 3) for n, shape in enumerate(((16, 32), (32, 32), (32, 8)))]
+    nodes = [
+        node("MatMul", "x w0", "a"), node("Relu", "a", "ra"), node("MatMul", "ra w1", "b"), node("Relu", "b", "rb"),
+        node("MatMul", "rb w2", "y"),
+    ]  # fmt: skip
+    return model(nodes, [value("x", "N", 16)], [value("y", "N", 8)], weights)
+
+
+class _Fed(CalibrationDataReader):  # type: ignore[misc]  # It has no types.
+    def __init__(self) -> None:
+        self._left: Iterator[dict[str, Array]] = iter([{"x": row[None]} for row in X])
+
+    def get_next(self) -> dict[str, Array] | None:
+        return next(self._left, None)
+
+
+def quantised(folder: Path, form: QuantFormat) -> onnx.ModelProto:
+    given, made = folder / "plain.onnx", folder / "made.onnx"
+    onnx.save(three_products(), str(given))
+    options = {"ActivationSymmetric": True, "WeightSymmetric": True}
+    kinds = {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8}
+    quantize_static(str(given), str(made), _Fed(), quant_format=form, extra_options=options, **kinds)
+    return onnx.load(str(made))
+
+
+def shown(proto: onnx.ModelProto) -> dict[str, Array]:
+    """Bare ONNX Runtime's tensors, those of these names that the model makes."""
+    proto = onnx.ModelProto.FromString(proto.SerializeToString())
+    made = {name for each in proto.graph.node for name in each.output}
+    names = [name for name in BETWEEN if name in made]
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name != "y")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return dict(zip(names, session.run(names, {"x": X}), strict=True))
+
+
+def test_pairs_of_ones_own_leave_nothing_uncompared(tmp_path: Path) -> None:
+    """What a pair makes of a tensor that golden has too is rounding, and no tensor that golden lacks."""
+    own = quantised(tmp_path, QuantFormat.QDQ)
+    wanted, found = shown(three_products()), shown(own)
+    found_by = measured(three_products(), INT8, Samples({"x": X}), tmp_path, LayerDrift(), own=own)
+    [finding] = found_by.findings
+    assert finding.verdict is Verdict.PASSED, finding.message
+    layers = {layer.name: layer for layer in found_by.report.layers}
+    # Products that a ReLU follows are quantised behind it, so all of golden's tensors are there.
+    assert layers.keys() == set(BETWEEN)
+    for name in BETWEEN:
+        noise = ((found[name].astype(np.float64) - wanted[name]) ** 2).sum()
+        snr = 10 * np.log10((wanted[name].astype(np.float64) ** 2).sum() / noise)
+        assert layers[name].accumulated_snr == pytest.approx(snr, abs=0.2)
+    assert details(finding)["notCompared"] <= 1  # What `y` was before its own pair, which golden has by no name.
+
+
+def test_a_tensor_that_golden_lacks_counts_where_no_pair_makes_it(tmp_path: Path) -> None:
+    """Another graph is another graph, whether or not it has pairs."""
+    own = quantised(tmp_path, QuantFormat.QDQ)
+    for each in own.graph.node:
+        for names in (each.input, each.output):
+            names[:] = [f"other_{name}" if name in ("a", "ra", "b", "rb") else name for name in names]
+    [finding] = measured(three_products(), INT8, Samples({"x": X}), tmp_path, LayerDrift(), own=own).findings
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "golden has no tensor 'other_a'" in finding.message
+
+
+def test_operators_of_8_bits_are_told_before_a_gpu_is_needed(tmp_path: Path) -> None:
+    own = quantised(tmp_path, QuantFormat.QOperator)
+    assert "QLinearMatMul" in {each.op_type for each in own.graph.node}
+    found = measured(three_products(), INT8, Samples({"x": X}), tmp_path, OutputDrift(), own=own)
+    assert found.findings[0].verdict is Verdict.PASSED
+    said = "computes in 8 bits by operators of their own (QLinearMatMul), which TensorRT does not have"
+    assert [note for note in found.report.notes if said in note and "QuantFormat.QDQ" in note], found.report.notes
+    own = quantised(tmp_path, QuantFormat.QDQ)
+    pairs = measured(three_products(), INT8, Samples({"x": X}), tmp_path / "b", OutputDrift(), own=own)
+    assert not [note for note in pairs.report.notes if "operators of their own" in note]
