@@ -12,6 +12,7 @@ from assay_runner.backends import Backend
 from assay_runner.backends.order import BuildOrder
 from assay_runner.data.datasets import Dataset
 from assay_runner.models.loading import LoadedModel
+from assay_runner.remedies.judged import RESERVE
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Case:
         findings: what the checks found.
         whole: all of its calibration set, also where it was calibrated with the first samples only; None: it has none.
         ranged: the same with other ranges, which come nearer to passing; None: none are known.
+        spare: margin by which outputs must pass on the samples that are searched with.
     """
 
     key: str
@@ -81,6 +83,7 @@ class Case:
     findings: tuple[Finding, ...]
     whole: Dataset | None = None
     ranged: Design | None = None
+    spare: float = RESERVE
 
     @property
     def failed(self) -> tuple[Finding, ...]:

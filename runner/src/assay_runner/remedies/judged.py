@@ -138,6 +138,9 @@ SMALLEST: Final = 1e-6
 """Least that a limit lets be lost, for shares of it."""
 CLEAR: Final = 0.1
 """Share of a limit beyond which no other build of the same design comes out on its other side; below it, one may."""
+RESERVE: Final = 1 / 30
+"""Margin, 1 dB, by which outputs must pass while they are searched with: samples that were not seen have a worst one of
+their own."""
 HIGHER_IS_BETTER: Final = frozenset({"snr", "psnr", "cosine", "accumulatedSnr", "localSnr", "mean", "score"})
 
 

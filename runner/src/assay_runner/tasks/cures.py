@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from assay_api.plan import Task
 from assay_api.repair import RemedyEntry, TrialEntry
 from assay_api.report import CandidateReport, Finding, Verdict
 from assay_runner.checks import parse_checks
-from assay_runner.errors import Died
+from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
 from assay_runner.journal import step
 from assay_runner.remedies.auditing import audited
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.deploy import UNFOUNDED, UNJUDGED, deployed
 from assay_runner.remedies.remedy import Cure
+from assay_runner.remedies.scarce import Lack, lacking
 from assay_runner.remedies.splits import Split
 from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import join
@@ -60,13 +62,17 @@ class Cures:
     def _folder(self, key: str) -> str:
         return join(self._task.folder, key.replace("@", "."))
 
-    def confirmed(self, case: Case, name: str, cure: Cure, workshop: Workshop) -> None:
-        """Audit what a remedy found on what no search has seen, and keep what is to be deployed."""
+    def confirmed(self, case: Case, name: str, cure: Cure, workshop: Workshop) -> Lack | None:
+        """Audit what a remedy found on what no search has seen, and keep what is to be deployed.
+
+        What it lacks to pass there, where that is a little.
+        """
         assert cure.design is not None
         key = self._key(case, name)
         if self._split.whole:
             said = "all samples were needed to search, so none is left to confirm it: give the dataset more"
-            return self.say(case.key, name, f"{cure.message}; {said}", "SearchOnly", cure)
+            self.say(case.key, name, f"{cure.message}; {said}", "SearchOnly", cure)
+            return None
         before = len(self._trials)
         with audited(workshop, cure.design, name, key) as (measured, subject):
             verdict = measured.report.verdict
@@ -94,6 +100,22 @@ class Cures:
             said = f"{said}; {MADE_UP}"
         self.say(case.key, name, f"{cure.message}; it {said}", outcome, cure, key)
         self.remedies[-1] = self.remedies[-1].model_copy(update={"deploy": deploy})
+        return lacking(measured.findings)
+
+    @contextmanager
+    def replaced(self) -> Iterator[None]:
+        """Another cure in place of the last one that was audited, which stays where the other cannot be."""
+        kept = (self.candidates, self.findings, self.remedies)
+        last = [list(each) for each in kept]
+        key = self.candidates[-1].name
+        del self.candidates[-1], self.remedies[-1]
+        self.findings[:] = [finding for finding in self.findings if finding.candidate != key]
+        try:
+            yield
+        except (CannotBuild, Died, InvalidInput, Unsupported) as error:
+            for each, before in zip(kept, last, strict=True):
+                each[:] = before  # type: ignore[index]  # Three lists of three types.
+            self._context.progress.note(str(error))
 
     def _key(self, case: Case, name: str) -> str:
         """Key of a repaired candidate: no other candidate's."""

@@ -25,6 +25,9 @@ from assay_runner.models.loading import LoadedModel
 from assay_runner.models.witness import unchanged
 from assay_runner.remedies import REMEDIES, remedy_of
 from assay_runner.remedies.case import Case, Design
+from assay_runner.remedies.precision.tries import NAME
+from assay_runner.remedies.remedy import Cure
+from assay_runner.remedies.scarce import ROUNDS, Lack, told, with_more
 from assay_runner.remedies.spending import OutOfBudget, Spending
 from assay_runner.remedies.splits import PARTS, Part, Split
 from assay_runner.remedies.workshop import Workshop
@@ -176,8 +179,8 @@ class _Repair:
             cure = remedy_of(name)(case, self.asked, workshop)
             if cure.design is None:
                 self.cures.said(case, name, cure)
-            else:
-                self.cures.confirmed(case, name, cure, workshop)
+            elif lack := self.cures.confirmed(case, name, cure, workshop):
+                self._with_more_to_spare(case, name, cure, lack)
             return cure.nearest
         except OutOfBudget as error:
             self.cures.say(case.key, name, f"{error}, and nothing was found that passes", "OutOfBudget")
@@ -185,6 +188,26 @@ class _Repair:
             # What other remedies found must not be lost with it.
             self.cures.say(case.key, name, str(error), "Inconclusive")
         return None
+
+    def _with_more_to_spare(self, case: Case, name: str, before: Cure, lack: Lack) -> None:
+        """Again, for a set that is not so scarce, where nodes are what is searched; the last one stands."""
+        failed = 1
+        for _ in range(ROUNDS if name == NAME else 0):
+            case = with_more(case, lack)
+            workshop = self._workshop(case)
+            try:
+                cure = remedy_of(name)(case, self.asked, workshop)
+            except (OutOfBudget, CannotBuild, Died, InvalidInput, Unsupported) as error:
+                return self.context.progress.note(str(error))
+            if cure.design is None:
+                return
+            if cure.wide == before.wide:
+                continue  # It had so much to spare already: more than what was missing is needed.
+            with self.cures.replaced():
+                missing = self.cures.confirmed(case, name, told(cure, case, lack.metric, failed), workshop)
+            if missing is None:
+                return
+            before, lack, failed = cure, missing, failed + 1
 
     def _workshop(self, case: Case) -> Workshop:
         return Workshop(

@@ -16,7 +16,7 @@ from assay_runner.graphs.control_flow import control_flow
 from assay_runner.remedies.baseline import fails_alike
 from assay_runner.remedies.judged import Judged
 from assay_runner.remedies.precision.items import cost_of, items_of
-from assay_runner.remedies.precision.oracle import WRONG, Repeats, answer_of
+from assay_runner.remedies.precision.oracle import WRONG, Repeats
 from assay_runner.remedies.precision.priors import FACT
 from assay_runner.remedies.precision.tries import NAME, WIDEST, Tries, in_words
 from assay_runner.remedies.precision.words import must_run_wider, needed, nothing
@@ -43,7 +43,7 @@ class Nodes:
         self.tries, self.chosen, self.suspicion = tries, chosen, suspicion
         self.emulates = tries.case.emulates
         self.told: list[Told[str]] = []
-        self.repeats = Repeats()
+        self.repeats = Repeats(tries.case.spare)
         self.doubted = False
         self.hopeless: Cure | None = None
 
@@ -79,7 +79,7 @@ class Nodes:
 
     def _emulated(self, kept: frozenset[str]) -> Answer:
         """What an emulation says of it."""
-        answer = answer_of(self.tries.again(self.tries.holding(dict.fromkeys(kept, WIDEST)), "emulation"))
+        answer = self.tries.answer(self.tries.again(self.tries.holding(dict.fromkeys(kept, WIDEST)), "emulation"))
         self.told.append((Stage.DECIDE if self.emulates else Stage.PROPOSE, kept, answer))
         return answer
 
@@ -122,7 +122,7 @@ class Nodes:
             return tries.again(tries.holding(wide), "emulation")
         oracle: Oracle = "build"
         found = tries.again(tries.holding(tries.kinds(trial.kept)), oracle)
-        if answer_of(found).verdict is Passing.FAILED and trial.kept and tries.widened(trial.kept):
+        if tries.answer(found).verdict is Passing.FAILED and trial.kept and tries.widened(trial.kept):
             found = tries.again(tries.holding(wide), oracle)
         if found.latency_ms is not None:
             tries.latency[trial.kept] = found.latency_ms

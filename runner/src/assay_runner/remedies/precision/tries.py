@@ -83,9 +83,17 @@ class Tries:
             OutOfBudget: the budget is spent.
         """
         found = self.tried(design, "emulation")
-        if passed(found) and not self.case.emulates:
+        if self.passed(found) and not self.case.emulates:
             found = self.tried(design, "build")
-        return found if passed(found) else None
+        return found if self.passed(found) else None
+
+    def answer(self, found: Judged) -> Answer:
+        """What a search is told of a trial."""
+        return answer_of(found, self.case.spare)
+
+    def passed(self, found: Judged) -> bool:
+        """Whether a trial passes with what must be to spare."""
+        return self.answer(found).verdict is Verdict.PASSED
 
     def left(self) -> Limits:
         """Trials that a search may make."""
@@ -135,7 +143,7 @@ class Tries:
         try:
             for kind in others if kept else ():
                 found = self.tried(self.holding(dict.fromkeys(kept, kind)), "emulation")
-                if passed(found):
+                if self.passed(found):
                     return dict.fromkeys(kept, kind)
                 if self.eight_bit and len(kept) > 1 and clear(found) and WIDEST in self.asked.to:
                     return self._apart(kept, kind)
@@ -150,7 +158,7 @@ class Tries:
             return {name: WIDEST if name in wide else kind for name in kept}
 
         def passes(wide: frozenset[str]) -> Answer:
-            return answer_of(self.tried(self.holding(kinds(wide)), "emulation"))
+            return self.answer(self.tried(self.holding(kinds(wide)), "emulation"))
 
         items = [Item(name) for name in self._order if name in kept]
         limits = Limits(decisions=min(APART, self.left().proposals or 1))
@@ -158,11 +166,6 @@ class Tries:
         known = [(Stage.DECIDE, wide, answer) for wide, answer in ends]
         found = search(items, passes, limits=limits, known=known)
         return kinds(kept if found.best is None else found.best)
-
-
-def passed(found: Judged) -> bool:
-    """Whether a trial passes with what must be to spare."""
-    return answer_of(found).verdict is Verdict.PASSED
 
 
 def in_words(kinds: Collection[str]) -> str:

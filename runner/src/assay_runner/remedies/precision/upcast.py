@@ -17,8 +17,7 @@ from assay_runner.remedies.case import Design
 from assay_runner.remedies.precision.designs import formats
 from assay_runner.remedies.precision.faster import Edited
 from assay_runner.remedies.precision.nodes import facts_of
-from assay_runner.remedies.precision.oracle import answer_of
-from assay_runner.remedies.precision.tries import WIDEST, Tries, passed
+from assay_runner.remedies.precision.tries import WIDEST, Tries
 from assay_runner.remedies.precision.words import needed
 from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.spending import OutOfBudget
@@ -90,7 +89,7 @@ class _Upcast:
 
         def passes(kept: frozenset[str]) -> Answer:
             design = self._design(kept, kind, way)
-            return answer_of(self.tries.tried(design, "emulation")) if design else Answer.of(False, -math.inf)
+            return self.tries.answer(self.tries.tried(design, "emulation")) if design else Answer.of(False, -math.inf)
 
         items = [Item(each.name) for each in self.found]
         known = [(Stage.DECIDE, every, Answer.of(True, math.inf))]
@@ -101,7 +100,7 @@ class _Upcast:
 
     def _emulated(self, kept: frozenset[str], kind: str, way: Written) -> bool:
         design = self._design(kept, kind, way)
-        return design is not None and passed(self.tries.tried(design, "emulation"))
+        return design is not None and self.tries.passed(self.tries.tried(design, "emulation"))
 
     def _nodes(self, kept: frozenset[str]) -> frozenset[str]:
         nodes = frozenset[str]().union(*(each.nodes for each in self.found if each.name in kept))

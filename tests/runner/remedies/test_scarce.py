@@ -1,0 +1,114 @@
+"""Sets that pass where they are searched and by a little not elsewhere: the search is told what was missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from assay_api.report import Finding, Verdict
+from assay_runner.remedies.scarce import MOST, ROUNDS, Lack, lacking
+from assay_runner.tensors import Array
+from tests.models import constant, model, node, random, value
+from tests.runner.remedies.repairs import INT8, Repaired, repaired, staged
+
+WIDTH, BLOCKS, LIMIT = 32, 6, 17.0
+
+
+def products() -> onnx.ModelProto:
+    """Blocks of two products; one has a channel 3,000 times as large as the others, too large for INT8."""
+    nodes: list[onnx.NodeProto] = []
+    weights: list[onnx.TensorProto] = []
+    source = "x"
+    for block in range(BLOCKS):
+        up = random(WIDTH, 2 * WIDTH, seed=100 + block) / np.float32(WIDTH**0.5)
+        down = random(2 * WIDTH, WIDTH, seed=200 + block) / np.float32((2 * WIDTH) ** 0.5)
+        if block == 3:
+            up[:, 0] *= 3000
+            down[0, :] /= 3000
+        nodes += [
+            node("MatMul", f"{source} up{block}", f"u{block}"),
+            node("Relu", f"u{block}", f"a{block}"),
+            node("MatMul", f"a{block} down{block}", f"d{block}"),
+            node("Add", f"{source} d{block}", f"y{block}"),
+        ]
+        weights += [constant(f"up{block}", up), constant(f"down{block}", down)]
+        source = f"d{block}" if block == 3 else f"y{block}"
+    nodes[-1].output[0] = "y"
+    return model(nodes, [value("x", "N", WIDTH)], [value("y", "N", WIDTH)], weights)
+
+
+def found(folder: Path, **fields: Any) -> Repaired:
+    """Of 200 samples half are searched with; of the others two are far from all that was calibrated with."""
+    x = random(200, WIDTH, seed=7)
+    staged(folder, products(), {"x": x}, {"x": x[:64]})
+    given = {
+        "candidates": [INT8],
+        "dataset": {"uri": "file://./data/", "batch": 50},
+        "remedies": {"precision": {"to": ["fp32"]}},
+        "checks": [{"outputDrift": {"snr": LIMIT}}],
+    }
+    return repaired(folder, **{**given, **fields})
+
+
+def worst(path: Path, inputs: Array) -> float:
+    """The lowest SNR of a sample in dB, by bare ONNX Runtime."""
+    given, made = (
+        onnxruntime.InferenceSession(proto, providers=["CPUExecutionProvider"]).run(None, {"x": inputs})[0]
+        for proto in (products().SerializeToString(), path.read_bytes())
+    )
+    noise = ((given.astype(np.float64) - made) ** 2).sum(1)
+    return float((10 * np.log10((given.astype(np.float64) ** 2).sum(1) / noise)).min())
+
+
+def test_what_was_missing_is_asked_for_where_nodes_are_searched(tmp_path: Path) -> None:
+    cured = found(tmp_path)
+    unseen = [trial for trial in cured.trials if trial.split == "unseen"]
+    assert [trial.verdict for trial in unseen] == [Verdict.FAILED] * (len(unseen) - 1) + [Verdict.PASSED]
+    assert 1 < len(unseen) <= 1 + ROUNDS
+    assert cured.remedy.outcome == "Cured"
+    less = "a set with less" if len(unseen) == 2 else f"{len(unseen) - 1} sets with less"
+    assert f"to spare, as {less} passed on the samples that are searched with and not on the others" in (
+        cured.remedy.message
+    )
+    # One candidate stands for all of them, and what is laid out is right on every sample.
+    assert [each.name for each in cured.report.candidates] == ["int8-precision"]
+    assert {each.candidate for each in cured.report.findings} == {"int8-precision"}
+    assert cured.remedy.wide.keys() > {"d3.node"}
+    assert worst(cured.model, random(200, WIDTH, seed=7)) >= LIMIT
+
+
+def test_what_was_found_first_stands_where_more_nodes_than_may_be_wide_would_be_needed(tmp_path: Path) -> None:
+    told = found(tmp_path, remedies={"precision": {"to": ["fp32"], "mostNodes": 1}})
+    assert (told.remedy.outcome, set(told.remedy.wide)) == ("SearchOnly", {"d3.node"})
+    assert [trial.split for trial in told.trials].count("unseen") == 1
+    assert "to spare" not in told.remedy.message
+    assert worst(told.model, random(200, WIDTH, seed=7)) < LIMIT
+
+
+def finding(check: str, metric: str | None, value: float | None, limit: float | None) -> Finding:
+    return Finding(
+        candidate="c", check=check, verdict=Verdict.FAILED, message="m", metric=metric, value=value, limit=limit
+    )
+
+
+@pytest.mark.parametrize(
+    ("findings", "wanted"),
+    [
+        ([finding("outputDrift", "snr", 14.0, 17.0)], Lack("snr", 0.1)),
+        ([finding("outputDrift", "snr", 14.0, 17.0), finding("outputDrift", "maxAbs", 1.2, 1.0)], Lack("maxAbs", 0.2)),
+        ([finding("outputDrift", "snr", 17.0 - 30 * MOST - 0.1, 17.0)], None),
+        ([finding("outputDrift", "snr", float("nan"), 17.0)], None),
+        ([finding("outputDrift", "snr", 14.0, 17.0), finding("finite", "nonFinite", 1.0, 0.0)], None),
+        ([finding("labelAccuracy", "top1Kept", 0.98, 0.99)], None),
+        ([], None),
+    ],
+)
+def test_what_is_a_matter_of_samples(findings: list[Finding], wanted: Lack | None) -> None:
+    lack = lacking(findings)
+    assert (lack.metric if lack else None) == (wanted.metric if wanted else None)
+    assert (lack.margin if lack else 0) == pytest.approx(wanted.margin if wanted else 0)
