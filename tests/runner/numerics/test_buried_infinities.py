@@ -14,6 +14,7 @@ from assay_runner.checks.finite import Finite
 from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
+from assay_runner.graphs.endings import Downstream
 from tests.models import Samples, constant, layer_norm, model, node, random, value
 from tests.runner.numerics.candidates import measured
 
@@ -159,3 +160,14 @@ def test_what_fills_masked_places_is_followed_to_where_nan_begins(tmp_path: Path
     # What it says to use holds: golden, bare, and in FP16 the same shares.
     proto.graph.initializer[1].CopyFrom(constant("fill", np.float32(-10000)))
     assert {each.verdict for each in findings(proto, tmp_path / "cured").values()} == {Verdict.PASSED}
+
+
+def test_a_thousand_places_that_may_leave_it_out_are_not_all_followed() -> None:
+    """Each could hand it on to the next."""
+    steps = {f"s{n}": f"Gather {f's{n - 1}' if n else 'x'} first" for n in range(1500)}
+    proto = small(constant("first", np.arange(4)), **steps, y="Gather s1499 first")
+    for each in proto.graph.node:
+        each.attribute.add(name="axis", i=1, type=onnx.AttributeProto.INT)
+    ending = Downstream(proto).infinity("x", negative=False)
+    assert ending is not None
+    assert (ending.site.tensor, ending.beyond is not None) == ("s0", True)

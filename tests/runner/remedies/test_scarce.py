@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import onnxruntime
 import pytest
 
 from assay_api.report import Finding, Verdict
+from assay_runner.errors import CannotBuild
+from assay_runner.remedies import auditing
 from assay_runner.remedies.scarce import MOST, ROUNDS, Lack, lacking
 from assay_runner.tensors import Array
 from tests.models import constant, model, node, random, value
@@ -88,6 +91,22 @@ def test_what_was_found_first_stands_where_more_nodes_than_may_be_wide_would_be_
     assert [trial.split for trial in told.trials].count("unseen") == 1
     assert "to spare" not in told.remedy.message
     assert worst(told.model, random(200, WIDTH, seed=7)) < LIMIT
+
+
+def test_what_was_found_first_stands_where_the_next_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound, asked = auditing.audited, itertools.count()
+
+    def refusing(*given: Any) -> Any:
+        if next(asked):
+            raise CannotBuild("the builder refuses it")
+        return sound(*given)
+
+    monkeypatch.setattr("assay_runner.tasks.cures.audited", refusing)
+    told = found(tmp_path)
+    assert next(asked) > 1
+    assert (told.remedy.outcome, set(told.remedy.wide)) == ("SearchOnly", {"d3.node"})
+    assert [each.name for each in told.report.candidates] == ["int8-precision"]
+    assert [each.check for each in told.report.findings] == ["outputDrift"]
 
 
 def finding(check: str, metric: str | None, value: float | None, limit: float | None) -> Finding:

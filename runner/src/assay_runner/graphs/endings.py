@@ -43,6 +43,8 @@ CARRIES: Final = (
 """They hand an infinity on."""
 CARRIES_ZERO: Final = (MOVES - PICKS - CLIPS) | {"Sqrt", "Mul", "Pow", "Cast"}
 """They make zero of a zero, whatever else they read; a sum along an axis need not, and is looked at itself."""
+PICKED: Final = 4
+"""Nodes that may leave an infinity out, or clip it, behind which it is followed."""
 FARTHEST: Final = 16
 """Nodes that a zero is followed through."""
 GUARDS: Final = frozenset({"Add", "Max", "Clip", "Sum", "Where"})
@@ -86,14 +88,20 @@ class Downstream:
         """Where an infinity of a sign ends in a number, nearest first; None where it goes on to the end."""
         return self._ends([(tensor, negative, ())], {tensor})
 
-    def _ends(self, ahead: list[tuple[str, bool, tuple[str, ...]]], seen: set[str]) -> Ending | None:
-        """The same from several tensors on, each with its sign and the nodes on the way; none of `seen` is followed."""
+    def _ends(
+        self, ahead: list[tuple[str, bool, tuple[str, ...]]], seen: set[str], picks: int = PICKED
+    ) -> Ending | None:
+        """The same from several tensors on, each with its sign and the nodes on the way; none of `seen` is followed.
+
+        Behind so many `picks` more that may hand it on.
+        """
         for name, below, path in ahead:  # It grows meanwhile.
             for use in self._uses.get(name, ()):
                 ended = _absorbs(use, below)
                 if ended and (use.op in PICKS or use.op in CLIPS):
                     on = [(o, below, (*path, use.name)) for o in use.makes if o not in seen]
-                    return Ending(use.site, ended[0], (*path, use.name), ended[1], self._ends(on, seen))
+                    beyond = self._ends(on, seen, picks - 1) if picks else None
+                    return Ending(use.site, ended[0], (*path, use.name), ended[1], beyond)
                 if ended:
                     return Ending(use.site, ended[0], (*path, use.name), ended[1])
                 if use.hands_on(CARRIES) or use.op in (LEAST if below else LARGEST):

@@ -65,7 +65,8 @@ class Cures:
     def confirmed(self, case: Case, name: str, cure: Cure, workshop: Workshop) -> Lack | None:
         """Audit what a remedy found on what no search has seen, and keep what is to be deployed.
 
-        What it lacks to pass there, where that is a little.
+        Returns:
+            What it lacks to pass there, where that is a little.
         """
         assert cure.design is not None
         key = self._key(case, name)
@@ -105,16 +106,14 @@ class Cures:
     @contextmanager
     def replaced(self) -> Iterator[None]:
         """Another cure in place of the last one that was audited, which stays where the other cannot be."""
-        kept = (self.candidates, self.findings, self.remedies)
-        last = [list(each) for each in kept]
+        before = list(self.candidates), list(self.findings), list(self.remedies)
         key = self.candidates[-1].name
         del self.candidates[-1], self.remedies[-1]
         self.findings[:] = [finding for finding in self.findings if finding.candidate != key]
         try:
             yield
         except (CannotBuild, Died, InvalidInput, Unsupported) as error:
-            for each, before in zip(kept, last, strict=True):
-                each[:] = before  # type: ignore[index]  # Three lists of three types.
+            self.candidates[:], self.findings[:], self.remedies[:] = before
             self._context.progress.note(str(error))
 
     def _key(self, case: Case, name: str) -> str:

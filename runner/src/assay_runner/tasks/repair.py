@@ -203,6 +203,7 @@ class _Repair:
                 return
             if cure.wide == before.wide:
                 continue  # It had so much to spare already: more than what was missing is needed.
+            missing = None
             with self.cures.replaced():
                 missing = self.cures.confirmed(case, name, told(cure, case, lack.metric, failed), workshop)
             if missing is None:
