@@ -80,6 +80,16 @@ def test_pairs_of_ones_own_leave_nothing_uncompared(tmp_path: Path) -> None:
     assert details(finding)["notCompared"] <= 1  # What `y` was before its own pair, which golden has by no name.
 
 
+def test_a_step_that_is_far_too_large_is_where_the_error_starts(tmp_path: Path) -> None:
+    """It is the scale of what the second product reads, so nothing that product makes of it is right."""
+    own = quantised(tmp_path, QuantFormat.QDQ)
+    [scale] = [tensor for tensor in own.graph.initializer if tensor.name == "ra_scale"]
+    scale.CopyFrom(constant(scale.name, onnx.numpy_helper.to_array(scale) * np.float32(60)))
+    [finding] = measured(three_products(), INT8, Samples({"x": X}), tmp_path, LayerDrift(), own=own).findings
+    assert (finding.verdict, finding.tensor) == (Verdict.FAILED, "b"), finding.message
+    assert "the error starts at tensor 'b'" in finding.message
+
+
 def test_a_tensor_that_golden_lacks_counts_where_no_pair_makes_it(tmp_path: Path) -> None:
     """Another graph is another graph, whether or not it has pairs."""
     own = quantised(tmp_path, QuantFormat.QDQ)
