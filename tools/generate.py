@@ -104,9 +104,9 @@ def reference(definition: dict[str, Any]) -> str:
 
 REPORT_INTRODUCTION = f"""{NOTICE}# report.json
 
-Every task publishes a report: a candidate its own, the summary the audit's. Three files lie side by side:
-`report.json` (this format), `report.html` (the same for people, self-contained) and `junit.xml` (the same for CI
-systems). The SHA-256 of `report.json` stands in the audit's status.
+Every task publishes a report: a candidate its own, the summary the audit's. Four files lie side by side:
+`report.json` (this format), `report.html` (the same for people, self-contained), `junit.xml` and `ctrf.json` (the same
+for CI systems). The SHA-256 of `report.json` stands in the audit's status.
 
 - `version` names the format. Within `assay.dev/report/v1` fields are added, never removed nor changed in meaning:
   ignore what you do not know.

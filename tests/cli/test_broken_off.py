@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.audits import assay, document, good, run, spec, write
+from tests.unit.report.test_ctrf import checked
 
 
 @pytest.mark.parametrize("command", ["run", "repair"])
@@ -30,6 +31,8 @@ def test_wrong_input_is_an_error_in_junit(
     [error] = root.iter("error")
     assert error.get("type") == "InvalidInput"
     assert f"assay: {error.get('message')}" == ended.complaints[0]
+    (test,) = checked((tmp_path / "new" / "out" / "ctrf.json").read_bytes())["results"]["tests"]
+    assert (test["status"], test["message"]) == ("failed", error.get("message"))
 
 
 def test_each_check_has_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,6 +36,7 @@ IN_THE_WAY = [
     (folder, "report.html", "report.html is no regular file but a folder"),
     (folder, "report.json", "report.json is no regular file but a folder"),
     (folder, "junit.xml", "junit.xml is no regular file but a folder"),
+    (folder, "ctrf.json", "ctrf.json is no regular file but a folder"),
     (folder, "fp32/report.html", "fp32/report.html is a folder, and a report goes there"),
     (file, "golden", "golden is no folder, and results go there"),
     (file, "fp32", "fp32 is no folder, and results go there"),

@@ -224,7 +224,7 @@ def test_no_verdict_of_an_earlier_run_survives(tmp_path: Path, capsys: pytest.Ca
     golden = sorted((out / "cache").glob("**/*"))
     (tmp_path / "model.onnx").write_bytes(b"broken since")
     assert run(tmp_path, capsys).code == 64
-    assert sorted(p.name for p in out.iterdir()) == ["cache", "golden", "junit.xml", "mine", "other"]
+    assert sorted(p.name for p in out.iterdir()) == ["cache", "ctrf.json", "golden", "junit.xml", "mine", "other"]
     assert sorted(p.name for p in (out / "other").iterdir()) == ["notes.txt"]
     assert (out / "mine" / "report.html").exists()
     assert sorted((out / "cache").glob("**/*")) == golden
@@ -241,7 +241,12 @@ def test_an_audit_that_cannot_be_read_leaves_no_earlier_verdict(
 
 
 def test_files_of_others_that_bear_our_names_stay(tmp_path: Path) -> None:
-    foreign = {"report.json": '{"version": 1}', "junit.xml": "<testsuites/>", "report.html": "<!doctype html>"}
+    foreign = {
+        "report.json": '{"version": 1}',
+        "junit.xml": "<testsuites/>",
+        "ctrf.json": "{}",
+        "report.html": "<!doctype html>",
+    }
     for name, content in foreign.items():
         (tmp_path / name).write_text(content)
     remove_reports(tmp_path)

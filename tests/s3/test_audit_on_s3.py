@@ -148,5 +148,5 @@ def test_a_killed_task_runs_again_and_nothing_is_lost_or_doubled(prefix: str, tm
     code, answer, _ = pod(tmp_path, tasks["summary"])
     assert (code, answer.verdict if isinstance(answer, TaskResult) else None) == (0, "Passed")
     names = [s.uri.removeprefix(f"{prefix}/runs/1/") for s in open_store(Storage()).list(f"{prefix}/runs/1/")]
-    reports = ["junit.xml", "report.html", "report.json", "report.sealed.json"]
+    reports = ["ctrf.json", "junit.xml", "report.html", "report.json", "report.sealed.json"]
     assert names == sorted([*reports, *(f"fp32/{name}" for name in reports), "fp32/attempt.json", "golden/golden.json"])

@@ -67,6 +67,7 @@ STATUS_BYTES: Final = 16 * 1024
 REPORT_JSON: Final = "report.json"
 REPORT_HTML: Final = "report.html"
 REPORT_JUNIT: Final = "junit.xml"
+REPORT_CTRF: Final = "ctrf.json"
 
 
 def label_value(name: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay_api.report import CandidateReport, Finding, Report, Verdict
-from assay_runner.report import render_junit
+from assay_runner.report import render_junit, results_of
 from tests.unit.report import samples
 from tests.unit.report.test_page import HOSTILE, hostile
 
@@ -49,7 +49,7 @@ def check_schema(element: Element) -> None:
 
 
 def parse(report: Report) -> Element:
-    root = ElementTree.fromstring(render_junit(report))
+    root = ElementTree.fromstring(render_junit(results_of(report)))
     check_schema(root)
     for element in (root, *root.findall("testsuite")):
         for attribute, path in (("tests", "testcase"), ("failures", "failure"), ("errors", "error")):

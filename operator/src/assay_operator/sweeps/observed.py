@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from assay_api.asked import asked
 from assay_api.model import Model
 from assay_api.names import (
     ANNOTATION_CELLS,
@@ -38,7 +38,6 @@ from assay_operator.objects.seen import Seen
 
 AUDITS: Final = Resource(API_VERSION, KIND, PLURAL)
 MESSAGE: Final = 240
-_ASKED: Final = re.compile("(?P<r>r[0-9a-f]{8})?(?P<n>n[0-9a-f]{8})?")
 
 
 class MadeFor(Model):
@@ -164,14 +163,7 @@ class Sweep:
         Args:
             handled: the same when the run on record began.
         """
-        known = _ASKED.fullmatch(handled or "")
-        before = known.groupdict("") if known else {}
-        return "".join(
-            f"{letter}{hashlib.sha256(token.encode(errors='replace')).hexdigest()[:8]}"
-            if token
-            else before.get(letter, "")
-            for letter, token in (("r", self.rerun), ("n", self.rerun_failed))
-        )
+        return asked(self.rerun, self.rerun_failed, handled)
 
     @staticmethod
     def of(raw: Raw) -> Sweep:

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 from assay_api.names import ExitCode
 from assay_runner import interruption, streams
+from assay_runner.cli import of_cluster
 
 COMMANDS: Final[dict[str, str]] = {
     "run": "assay_runner.cli.run",
@@ -22,6 +23,9 @@ COMMANDS: Final[dict[str, str]] = {
     "validate": "assay_runner.cli.validate",
     "plan": "assay_runner.cli.plan",
     "report": "assay_runner.cli.report",
+    "wait": "assay_runner.cli.wait",
+    "junit": "assay_runner.cli.results",
+    "ctrf": "assay_runner.cli.results",
     "diff": "assay_runner.cli.diff",
     "baseline": "assay_runner.cli.baseline",
     "schema": "assay_runner.cli.schema",
@@ -111,6 +115,8 @@ def parser() -> argparse.ArgumentParser:
         help="price a sweep by the median of what its audits in the cluster of your kubeconfig took",
     )
     _report(commands)
+    of_cluster.wait(commands)
+    of_cluster.results(commands)
     _diff(commands)
     _baseline(commands)
     schema = commands.add_parser("schema", help="print the JSON schema of an audit or a sweep, or of report.json")
@@ -189,16 +195,10 @@ def _report(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     report.add_argument("name", metavar="NAME", help="name of the audit, or of the sweep")
     report.add_argument("--sweep", action="store_true", help="the page of a sweep: a map of its models and targets")
-    _in_cluster(report, "its namespace")
+    of_cluster.in_cluster(report, "its namespace")
     report.add_argument("--candidate", metavar="CANDIDATE", help="the page of one candidate, not the audit's")
     report.add_argument("--out", metavar="FILE", help="write the page there (default: a new temporary folder)")
     report.add_argument("--no-open", action="store_true", help="only fetch the page and print its path")
-
-
-def _in_cluster(command: argparse.ArgumentParser, namespace: str) -> None:
-    """Where an audit is that is read from the cluster; `namespace`: what it is, for the help."""
-    command.add_argument("-n", "--namespace", metavar="NAMESPACE", help=f"{namespace} (default: the context's)")
-    command.add_argument("--context", metavar="CTX", help="context of the kubeconfig (default: the current one)")
 
 
 def _diff(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -216,7 +216,7 @@ def _diff(commands: argparse._SubParsersAction[_Parser]) -> None:
     diff.add_argument("--all", action="store_true", help="list what stayed as it was too")
     diff.add_argument("--html", metavar="FILE", help="write a page of it")
     diff.add_argument("--json", metavar="FILE", help="write it as JSON")
-    _in_cluster(diff, "namespace of audits")
+    of_cluster.in_cluster(diff, "namespace of audits")
 
 
 def _baseline(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -233,7 +233,7 @@ def _baseline(commands: argparse._SubParsersAction[_Parser]) -> None:
         command.add_argument("report", metavar="REPORT", help="report.json, a folder or URI of one, or audit/NAME")
         command.add_argument("--candidate", metavar="NAME", help="this candidate only (default: all)")
         command.add_argument("--store", metavar="URI", help="in place of the artifacts of the report's spec")
-        _in_cluster(command, "namespace of audit/NAME")
+        of_cluster.in_cluster(command, "namespace of audit/NAME")
         if name == "accept":
             command.add_argument("--why", metavar="TEXT", required=True, help="why it is accepted")
             command.add_argument("--who", metavar="NAME", help="who accepts it (default: your user name)")

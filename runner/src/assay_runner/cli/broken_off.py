@@ -1,4 +1,4 @@
-"""A run that ended without a report, told in junit.xml: a pipeline that reads nothing else must not see nothing."""
+"""A run that ended without a report, told in junit.xml and ctrf.json, for pipelines that read nothing else."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from assay_api.names import REPORT_JUNIT
+from assay_api.names import REPORT_CTRF, REPORT_JUNIT
 from assay_runner import interruption
 
 
 @contextmanager
-def told_in_junit(out: str | None, name: str) -> Iterator[None]:
-    """Whatever breaks a run off is an error in the folder's junit.xml, where one can be written and none stands there.
+def told_to_pipelines(out: str | None, name: str) -> Iterator[None]:
+    """Whatever breaks a run off is an error in the folder's files for CI systems.
+
+    Each is written where it can be and where none stands.
 
     Args:
         out: the folder of the run; None: nobody named one, and nothing is written.
@@ -22,17 +24,23 @@ def told_in_junit(out: str | None, name: str) -> Iterator[None]:
         yield
     except Exception as error:
         if out and not interruption.came():
-            with suppress(OSError):
-                _tell(Path(out), name, error)
+            _tell(Path(out), name, error)
         raise
 
 
 def _tell(folder: Path, name: str, error: Exception) -> None:
+    from datetime import datetime, timezone
+
     from assay_runner.errors import as_audit_error, name_of
-    from assay_runner.report.junit import broken_off
+    from assay_runner.report import render_ctrf, render_junit
+    from assay_runner.report.suites import broken_off
 
     failure = as_audit_error(error)
-    folder.mkdir(parents=True, exist_ok=True)
-    # What stands there is somebody else's, or of a run that has a report: ours of an earlier one is gone by now.
-    with (folder / REPORT_JUNIT).open("xb") as file:
-        file.write(broken_off(name, name_of(failure), str(failure)))
+    when = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    results = broken_off(name, name_of(failure), str(failure), when)
+    for file, content in ((REPORT_JUNIT, render_junit(results)), (REPORT_CTRF, render_ctrf(results))):
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            # What stands there is another's, or of a run that has a report: ours of an earlier one is gone by now.
+            with (folder / file).open("xb") as opened:
+                opened.write(content)

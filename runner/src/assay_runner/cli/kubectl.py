@@ -58,6 +58,16 @@ def read_audit(place: Place) -> dict[str, Any]:
     return _parsed(place, asked(place, f"{PLURAL}.{GROUP}", place.name), "metadata")
 
 
+def read_one_sweep(place: Place) -> dict[str, Any]:
+    """A sweep as the API server has it.
+
+    Raises:
+        InvalidInput: there is no such sweep, or the user may not read it.
+        Unavailable: kubectl or the cluster is not there.
+    """
+    return _parsed(place, asked(place, f"{SWEEP_PLURAL}.{GROUP}", place.name), "metadata")
+
+
 def read_sweep(place: Place) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A sweep and its audits as the API server has them.
 
@@ -65,7 +75,7 @@ def read_sweep(place: Place) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         InvalidInput: there is no such sweep, or the user may not read it.
         Unavailable: kubectl or the cluster is not there.
     """
-    sweep = _parsed(place, asked(place, f"{SWEEP_PLURAL}.{GROUP}", place.name), "metadata")
+    sweep = read_one_sweep(place)
     audits = asked(place, f"{PLURAL}.{GROUP}", f"--selector={LABEL_SWEEP}={label_value(place.name)}")
     items = _parsed(place, audits, "items")["items"]
     return sweep, [item for item in items if isinstance(item, dict)]

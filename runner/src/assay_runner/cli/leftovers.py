@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from assay_api.names import REPORT_HTML, REPORT_JSON, REPORT_JUNIT, REPORT_VERSION
+from assay_api.names import REPORT_CTRF, REPORT_HTML, REPORT_JSON, REPORT_JUNIT, REPORT_VERSION
 from assay_runner.errors import InvalidInput
 from assay_runner.stores.files import disk_error
 from assay_runner.stores.regular import open_regular
@@ -20,6 +20,7 @@ from assay_runner.tasks.seal import SEAL
 _MARKS: Final = {
     REPORT_HTML: "· Assay</title>".encode(),
     REPORT_JUNIT: b'<testsuites name="assay ',
+    REPORT_CTRF: b'"generatedBy": "assay"',
     REPORT_JSON: REPORT_VERSION.encode(),
     SEAL: b'"report": "',
 }

@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from assay_api.names import REPORT_HTML, REPORT_JSON, REPORT_JUNIT
+from assay_api.names import REPORT_CTRF, REPORT_HTML, REPORT_JSON, REPORT_JUNIT
 from assay_runner.cli.failures import printable
 from assay_runner.errors import InvalidInput
 from assay_runner.stores.files import disk_error
 
-WRITTEN: Final = (REPORT_HTML, REPORT_JUNIT, REPORT_JSON)
+WRITTEN: Final = (REPORT_HTML, REPORT_JUNIT, REPORT_CTRF, REPORT_JSON)
 """Files that each task leaves in its folder."""
 
 

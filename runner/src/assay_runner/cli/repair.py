@@ -14,7 +14,7 @@ from assay_api.audit import AccuracyAudit
 from assay_api.names import ExitCode
 from assay_api.remedies import Auto, Remedies
 from assay_runner import interruption, journal
-from assay_runner.cli.broken_off import told_in_junit
+from assay_runner.cli.broken_off import told_to_pipelines
 from assay_runner.cli.documents import read_audit
 from assay_runner.cli.failures import say
 from assay_runner.cli.leftovers import RECOMMENDED, check_free, remove_reports
@@ -29,7 +29,7 @@ def command(arguments: argparse.Namespace) -> int:
     """Run the only audit of the file, remedies and all."""
     if arguments.out and not journal.again():
         remove_reports(Path(arguments.out))
-    with told_in_junit(arguments.out, arguments.filename):
+    with told_to_pipelines(arguments.out, arguments.filename):
         return _repaired(arguments)
 
 

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from assay_runner import journal
-from assay_runner.cli.broken_off import told_in_junit
+from assay_runner.cli.broken_off import told_to_pipelines
 from assay_runner.cli.documents import read_audit
 from assay_runner.cli.leftovers import remove_reports
 from assay_runner.cli.selection import selected
@@ -19,7 +19,7 @@ def command(arguments: argparse.Namespace) -> int:
     """Run the only audit of the file."""
     if arguments.out and not journal.again():
         remove_reports(Path(arguments.out))
-    with told_in_junit(arguments.out, arguments.filename):
+    with told_to_pipelines(arguments.out, arguments.filename):
         audit = selected(read_audit(arguments.filename), arguments)
         from assay_runner.cli.local import run_audit
 

@@ -1,6 +1,6 @@
 """From a report to the store, and from there to the few bytes that a task returns.
 
-The page, the JUnit file and the seal go first, report.json last: whoever sees report.json sees a finished task.
+The page, the files for CI systems and the seal go first, report.json last: whoever sees it sees a finished task.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from assay_api.audit import Candidate
 from assay_api.finding import WorstFigure
 from assay_api.model import parse
-from assay_api.names import REPORT_HTML, REPORT_JSON, REPORT_JUNIT
+from assay_api.names import REPORT_CTRF, REPORT_HTML, REPORT_JSON, REPORT_JUNIT
 from assay_api.plan import Task
 from assay_api.report import CandidateReport, Finding, Report, Verdict, to_json
 from assay_api.result import CureTold, DeployTold, StoredReport, TaskResult
-from assay_runner.report import first, render_html, render_junit
+from assay_runner.report import first, render_ctrf, render_html, render_junit, results_of
 from assay_runner.report.content import content_digest
 from assay_runner.report.cures import best_remedies, told
 from assay_runner.report.engine import achieved_text
@@ -38,7 +38,9 @@ def publish(report: Report, folder: str, store: Store) -> StoredReport:
     report = report.model_copy(update={"content": content_digest(report)})
     page = join(folder, REPORT_HTML)
     store.put(page, render_html(report), "text/html; charset=utf-8")
-    store.put(join(folder, REPORT_JUNIT), render_junit(report), "application/xml")
+    results = results_of(report)
+    store.put(join(folder, REPORT_JUNIT), render_junit(results), "application/xml")
+    store.put(join(folder, REPORT_CTRF), render_ctrf(results), "application/json")
     sha256 = put_report(store, folder, to_json(report))
     return StoredReport(uri=join(folder, REPORT_JSON), sha256=sha256, page=page)
 

@@ -1,0 +1,94 @@
+"""`assay junit` and `assay ctrf`: results as CI systems read them, of a report or of what a cluster holds.
+
+A pipeline that reads nothing but the file must see no green where there is no answer: what keeps the results from being
+told is written into it as one error, before the command ends with its sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final
+
+from assay_api.names import ExitCode, Reason
+from assay_runner.cli.kubectl import Place, read_sweep
+from assay_runner.cli.places import absolute
+from assay_runner.cli.reports import AUDIT, read_report
+from assay_runner.cli.standing import Standing, standing
+from assay_runner.cli.wait import named, read
+from assay_runner.errors import AuditError, Unavailable, as_audit_error, name_of
+from assay_runner.report.ctrf import render_ctrf
+from assay_runner.report.junit import render_junit
+from assay_runner.report.suites import Results, broken_off, results_of
+from assay_runner.report.sweep_cells import sweep_shown
+from assay_runner.report.sweep_suites import results_of_sweep
+from assay_runner.stores.files import whole_file
+
+SWEEP: Final = "sweep/"
+_FORMATS: Final[dict[str, Callable[[Results], bytes]]] = {"junit": render_junit, "ctrf": render_ctrf}
+_AS_IT_SHOULD: Final = (Reason.PASSED, Reason.BREACHED, Reason.INCONCLUSIVE, Reason.ERROR)
+"""Ends of a sweep's run that its cells explain."""
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Write the results; 0 whatever the verdict is."""
+    target = absolute(arguments.out, "the file for the results") if arguments.out else None
+    render = _FORMATS[arguments.command]
+    try:
+        content = render(_results(arguments))
+    except AuditError as error:
+        if target is not None:
+            _write(target, render(_broken_off(arguments.what, error)))
+        raise
+    if target is None:
+        sys.stdout.buffer.write(content + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        _write(target, content)
+    return ExitCode.PASSED
+
+
+def _results(arguments: argparse.Namespace) -> Results:
+    what, where = arguments.what, (arguments.namespace, arguments.context)
+    if what.startswith(SWEEP):
+        return _of_sweep(named(what, *where))
+    if what.startswith(AUDIT):
+        _ended(named(what, *where))
+    return results_of(read_report(what, *where))
+
+
+def _of_sweep(place: Place) -> Results:
+    sweep, audits = read_sweep(place)
+    now = standing(sweep)
+    fine = now.code is not None and now.reason in _AS_IT_SHOULD
+    return results_of_sweep(sweep_shown(sweep, audits), "" if fine else _said(now))
+
+
+def _ended(place: Place) -> None:
+    """Do nothing where an audit's report is of this spec and this rerun.
+
+    Raises:
+        Unavailable: its run has not ended.
+    """
+    now = standing(read(place))
+    if now.code is None:
+        wait = " ".join(["assay wait", f"audit/{place.name}", *place.options])
+        raise Unavailable(f"{place} has not ended ({_said(now)}): wait for it with `{wait}`")
+
+
+def _said(now: Standing) -> str:
+    return f"{now.word}: {now.message or now.reason}"
+
+
+def _broken_off(what: str, error: AuditError) -> Results:
+    failure = as_audit_error(error)
+    when = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return broken_off(what, name_of(failure), str(failure), when)
+
+
+def _write(target: Path, content: bytes) -> None:
+    with whole_file(target, len(content)) as file:
+        file.write(content)

@@ -1,0 +1,93 @@
+"""Where an audit or a sweep of a cluster stands, read off the resource as the API server has it.
+
+What counts is what the status says of this spec and of this rerun: the verdict of an earlier one is no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from assay_api.asked import asked
+from assay_api.names import (
+    ANNOTATION_RERUN,
+    ANNOTATION_RERUN_FAILED,
+    SWEEP_KIND,
+    Condition,
+    ExitCode,
+    Reason,
+)
+from assay_api.report import Verdict
+
+Raw = Mapping[str, Any]
+_UNSEEN: Final = "the operator has not looked at this spec yet"
+_UNTAKEN: Final = "the operator has not taken the rerun up yet"
+_CODES: Final = {
+    Reason.PASSED: ExitCode.PASSED,
+    Reason.BREACHED: ExitCode.BREACHED,
+    Reason.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    Reason.OVER_BUDGET: ExitCode.INCONCLUSIVE,
+    Reason.INVALID_INPUT: ExitCode.INVALID_INPUT,
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where it stands.
+
+    Attributes:
+        code: the exit code that says how its run ended; None: it has not ended.
+        word: the verdict, or what is being done, in one word.
+        reason: why it ended, for machines; empty while it has not.
+        message: one sentence.
+    """
+
+    code: ExitCode | None
+    word: str
+    reason: str = ""
+    message: str = ""
+
+
+def standing(resource: Raw) -> Standing:
+    """Where an audit or a sweep stands."""
+    meta, status = mapping(resource.get("metadata")), mapping(resource.get("status"))
+    if status.get("observedGeneration") != meta.get("generation"):
+        return Standing(None, "Pending", message=_UNSEEN)
+    if _asks(resource, mapping(meta.get("annotations")), status):
+        return Standing(None, "Pending", message=_UNTAKEN)
+    complete, ready = condition(status, Condition.COMPLETE), condition(status, Condition.READY)
+    if complete.get("status") != "True":
+        return Standing(None, str(status.get("phase") or "Pending"), message=_words(ready) or _UNSEEN)
+    reason = str(complete.get("reason") or "")
+    verdict = str(status.get("verdict") or "no verdict")
+    code = _CODES.get(reason, ExitCode.UNAVAILABLE)  # type: ignore[call-overload]
+    if verdict == Verdict.FAILED and code in (ExitCode.UNAVAILABLE, ExitCode.INCONCLUSIVE, ExitCode.PASSED):
+        # Nothing that is missing beside it mends a breach.
+        code = ExitCode.BREACHED
+    return Standing(code, verdict, reason, _words(complete))
+
+
+def condition(status: Raw, kind: str) -> Raw:
+    """The condition of a type; empty where there is none."""
+    given = status.get("conditions")
+    found = map(mapping, given if isinstance(given, list) else ())
+    return next((each for each in found if each.get("type") == kind), {})
+
+
+def mapping(value: Any) -> Raw:
+    """The value where it is a mapping, else an empty one: a resource may be anybody's."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _asks(resource: Raw, annotations: Raw, status: Raw) -> bool:
+    """Whether an annotation asks for a run that the status does not tell of."""
+    rerun = str(annotations.get(ANNOTATION_RERUN) or "")
+    if resource.get("kind") == SWEEP_KIND:
+        handled = str(status.get("asked") or "")
+        return asked(rerun, str(annotations.get(ANNOTATION_RERUN_FAILED) or ""), handled) != handled
+    return rerun not in ("", status.get("rerun"))
+
+
+def _words(condition: Raw) -> str:
+    return " ".join(str(condition.get("message") or "").split())

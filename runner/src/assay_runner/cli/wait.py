@@ -1,0 +1,93 @@
+"""`assay wait`: until audits and sweeps of a cluster have ended, with their verdict as the exit code.
+
+Read by the user's own kubectl, again and again: an API server that is away for a while ends no pipeline.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from assay_api.names import ExitCode
+from assay_runner.cli.failures import printable, say
+from assay_runner.cli.kubectl import Place, read_audit, read_one_sweep
+from assay_runner.cli.standing import Standing, standing
+from assay_runner.errors import InvalidInput, Unavailable
+
+EVERY: Final = 5.0
+"""Seconds between two looks."""
+_WORDS: Final = ("audit", "sweep")
+_ORDER: Final = (
+    ExitCode.INTERNAL, ExitCode.INVALID_INPUT, ExitCode.BREACHED, ExitCode.UNAVAILABLE, ExitCode.INCONCLUSIVE,
+)  # fmt: skip
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Wait for all of them, tell each verdict, and end with the first code of the order of `assay run`."""
+    places = [named(what, arguments.namespace, arguments.context) for what in dict.fromkeys(arguments.what)]
+    until = time.monotonic() + arguments.timeout
+    codes = set()
+    for place in places:
+        ended = waited(place, until, arguments.timeout, every=EVERY)
+        codes.add(ended.code)
+        print(printable(f"{place.word}/{place.name} {ended.word}: {ended.message or ended.reason}"), flush=True)
+    return next((code for code in _ORDER if code in codes), ExitCode.PASSED)
+
+
+def named(what: str, namespace: str | None, context: str | None) -> Place:
+    """What a user means by audit/NAME or sweep/NAME.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    word, slash, name = what.partition("/")
+    if not slash or word not in _WORDS or not name:
+        raise InvalidInput(f"{what!r} is neither audit/NAME nor sweep/NAME: say which of both it is")
+    return Place(name, namespace, context, word)
+
+
+def read(place: Place) -> dict[str, Any]:
+    """The audit or the sweep as the API server has it."""
+    return read_audit(place) if place.word == "audit" else read_one_sweep(place)
+
+
+def waited(
+    place: Place, until: float, seconds: float, look: Callable[[Place], dict[str, Any]] = read, every: float = EVERY
+) -> Standing:
+    """Where it stands once it has ended.
+
+    Args:
+        place: what is waited for.
+        until: when to give up, of the monotonic clock.
+        seconds: how long that was, for the sentence.
+        look: how it is read.
+        every: seconds between two looks.
+
+    Raises:
+        InvalidInput: it is not there, or may not be read, or goes while it is waited for.
+        Unavailable: it has not ended in time, or the cluster was away from the first look to the last.
+    """
+    told, seen = "", False
+    while True:
+        away: Unavailable | None = None
+        try:
+            now = standing(look(place))
+            seen = True
+        except Unavailable as error:
+            if not seen:
+                raise
+            away, now = error, Standing(None, "Unknown", message=str(error))
+        if now.code is not None:
+            return now
+        line = f"{place.word}/{place.name} {now.word}: {now.message}"
+        if line != told:
+            say(line)
+            told = line
+        if time.monotonic() >= until:
+            raise away or Unavailable(
+                f"{place} has not ended within {seconds:g} s ({now.word}: {now.message}): it goes on in the cluster, "
+                "wait again or longer (--timeout)"
+            )
+        time.sleep(max(min(every, until - time.monotonic()), 0.0))
