@@ -22,11 +22,14 @@ from pathlib import Path
 from tests.lab import LabError, Unavailable, cache_dir, digest_of, step
 
 __all__ = [
+    "cached",
     "containerd",
     "control_plane",
     "debian",
     "device_plugin",
     "find",
+    "go",
+    "go_program",
     "helm",
     "kubectl",
     "kubernetes",
@@ -149,11 +152,17 @@ def cached(kind: str, name: str, digest: str, make: Callable[[Path], None]) -> P
 GO = "Go 1.26, or any from 1.21 on, which fetches it"
 
 
-def go(what: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
-    """Run one `go` command with the flags of a release build."""
+def go_program(what: str) -> Path:
+    """Return the `go` command, which `what` needs."""
     program = find("go") or (Path("/usr/local/go/bin/go") if Path("/usr/local/go/bin/go").exists() else None)
     if not program:
         raise Unavailable(f"{what} is built from source and there is no go command: install {GO}")
+    return program
+
+
+def go(what: str, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+    """Run one `go` command with the flags of a release build."""
+    program = go_program(what)
     known = subprocess.run([program, "env"], stdin=subprocess.DEVNULL, text=True, capture_output=True, check=False)
     if "GOTOOLCHAIN" not in known.stdout:
         raise Unavailable(f"{what} is built from source and this go is too old to fetch a newer one: install {GO}")

@@ -23,7 +23,10 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"), *ROOT.glob("charts/**/*.md")]
 )
-AUDITS = sorted(ROOT.glob("examples/**/*.yaml"))
+# What is of other tools beside them is checked by tests/api/test_gitops_examples.py.
+AUDITS = sorted(
+    path for path in ROOT.glob("examples/**/*.yaml") if "\napiVersion: assay.dev/" in f"\n{path.read_text()}"
+)
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
