@@ -34,9 +34,9 @@ def counted(metric: str, at: int = 20) -> dict[str, str]:
     return {metric: f"0x{at - 1} 1x300"}
 
 
-def aged(phase: str, late: int, more: int) -> dict[str, str]:
+def aged(phase: str, late: int, more: int, word: str = "audit") -> dict[str, str]:
     """The oldest of a phase gets older by a minute a minute, then is done."""
-    return {f'assay_oldest_audit_seconds{{phase="{phase}"}}': f"0+60x{late // 60 + more} 0x60"}
+    return {f'assay_oldest_{word}_seconds{{phase="{phase}"}}': f"0+60x{late // 60 + more} 0x60"}
 
 
 STORIES = {
@@ -56,6 +56,12 @@ STORIES = {
     "AssayAuditsBreached": Story(counted('assay_runs_ended_total{reason="Breached"}'), 30, 90, (0, 15)),
     "AssayAuditPendingTooLong": Story(aged("Pending", 3600, 30), 70, 100, (30, 62)),
     "AssayAuditRunningTooLong": Story(aged("Running", 172800, 30), 2890, 2920, (2000, 2882)),
+    "AssaySweepCellsFailed": Story(counted('assay_sweep_cells_total{ended="errors"}'), 30, 90, (0, 15)),
+    "AssaySweepCellsRegressed": Story(counted('assay_sweep_cells_total{ended="regressed"}'), 30, 90, (0, 15)),
+    "AssaySweepsStalled": Story(counted('assay_sweep_runs_ended_total{reason="InvalidInput"}'), 30, 90, (0, 15)),
+    "AssaySweepOverBudget": Story(counted('assay_sweep_runs_ended_total{reason="OverBudget"}'), 30, 90, (0, 15)),
+    "AssaySweepRunsMissed": Story(counted("assay_sweep_runs_missed_total"), 30, 90, (0, 15)),
+    "AssaySweepRunningTooLong": Story(aged("Running", 172800, 30, "sweep"), 2890, 2920, (2000, 2882)),
     "AssayStorageTrouble": Story({"assay_tasks_waiting_for_storage": "0x9 2x19 0x30"}, 20, 32, (5, 12)),
     "AssayJobsRefused": Story(counted('assay_jobs_refused_total{code="403"}'), 30, 45, (0, 15, 22)),
     "AssayTasksOutOfMemory": Story(
@@ -69,10 +75,19 @@ MORE = [
         Story(counted('assay_task_pods_total{kind="golden",ended="Outage"}'), 30, 40, (15, 22)),
     ),
     ("AssayAuditsStalled", Story(counted('assay_runs_ended_total{reason="Other"}'), 30, 90, (15,))),
+    ("AssaySweepsStalled", Story(counted('assay_sweep_runs_ended_total{reason="Other"}'), 30, 90, (15,))),
+    ("AssaySweepCellsFailed", Story(counted('assay_sweep_cells_total{ended="failed"}'), 30, 90, (15,))),
+    ("AssaySweepCellsFailed", Story(counted('assay_sweep_cells_total{ended="inconclusive"}'), 30, 90, (15,))),
 ]
 # What must call nobody: audits that passed, were breached long ago or go on as they should, and one short blip.
 CALM = {
     'assay_runs_ended_total{reason="Passed"}': "0+1x200",
+    'assay_sweep_runs_ended_total{reason="Passed"}': "0+1x200",
+    'assay_sweep_cells_total{ended="passed"}': "0+9x200",
+    'assay_sweep_cells_total{ended="unchanged"}': "0+9x200",
+    'assay_sweep_cells_total{ended="failed"}': "7x200",
+    'assay_oldest_sweep_seconds{phase="Running"}': "0+60x200",
+    "assay_sweep_runs_missed_total": "3x200",
     'assay_runs_ended_total{reason="Error"}': "7x200",
     'assay_audits{phase="Stalled",verdict="Failed"}': "12x200",
     'assay_oldest_audit_seconds{phase="Running"}': "0+60x200",

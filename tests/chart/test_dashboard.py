@@ -17,6 +17,7 @@ from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.kind import Item
 from assay_operator.objects.resources import JOBS
 from assay_operator.process.metrics import Metrics
+from assay_operator.sweeps.observed import Sweep
 from tests.chart.alerts import OF
 from tests.chart.conftest import Chart, kinds, named
 from tests.chart.test_alerts import promtool
@@ -44,17 +45,21 @@ def questions(dashboard: dict[str, Any]) -> list[str]:
 
 def served() -> str:
     """What an operator serves that has seen a little of everything."""
-    metrics = Metrics()
-    raw = {"metadata": {"namespace": "team", "name": "a", "uid": "u", "resourceVersion": "1"},
+    metrics = Metrics({"default": 2.0})
+    raw: dict[str, Any] = {"metadata": {"namespace": "team", "name": "a", "uid": "u", "resourceVersion": "1"},
            "status": {"phase": "Running", "conditions": [{"type": "Ready", "reason": "Running"}]}}  # fmt: skip
     audit = Audit.of(raw)
     pod = Pod("p", "p", "1", job="j", task="t", created=THEN, kind="golden", phase="Running")
     job = Job("j", "j", "1", owner="u", run="r", task="t", created=THEN, kind="golden", started=THEN)
-    metrics.watch({"audit": lambda: [audit]}, lambda: [(pod, False)], lambda: 0.0)
+    meta: dict[str, Any] = {**raw["metadata"], "creationTimestamp": "2026-01-01T00:00:00Z"}
+    sweep = Sweep.of({**raw, "metadata": meta})
+    spent = {"candidates": [{"name": "fp16@NVIDIA-L4", "verdict": "Passed", "gpuSeconds": 60}]}
+    metrics.watch({"audit": lambda: [audit], "sweep": lambda: [sweep]}, lambda: [(pod, False)], lambda: 0.0)
     item = Item(JOBS, audit.key.group, job)
     metrics.outcomes.saw(item, pod, replace(pod, phase="Failed"))
     metrics.outcomes.saw(item, job, replace(job, succeeded=True, ended=THEN + timedelta(seconds=20)))
-    metrics.outcomes.saw(item, audit, replace(audit, complete=True, until=audit.since + 30, reason="Passed"))
+    over = replace(audit, complete=True, until=audit.since + 30, reason="Passed", status=json.dumps(spent).encode())
+    metrics.outcomes.saw(item, audit, over)
     metrics.reconciles.labels("ok").inc()
     metrics.seconds.observe(0.01)
     metrics.jobs.labels("golden").inc()

@@ -78,6 +78,7 @@ class Toy:
     since: float = 0.0
     until: float | None = None
     managed: str = ""
+    status: bytes = b"{}"
 
     @property
     def name(self) -> str:

@@ -62,7 +62,7 @@ async def run(settings: Settings, kinds: Kinds) -> int:
     """Run until a signal comes or the Lease is lost; the exit code."""
     stop = asyncio.Event()
     listen(stop)
-    metrics = Metrics()
+    metrics = Metrics(settings.gpu_hour_prices)
     health = Health(time.monotonic, settings.resync_seconds)
     endpoints = Endpoints(health, metrics, settings.probe_port, settings.metrics_port)
     ports = await endpoints.start()

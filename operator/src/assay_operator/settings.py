@@ -51,6 +51,8 @@ class Settings:
     """How long task Pods wait for storage that does not answer; None: the runner's own default."""
     namespaces: tuple[str, ...] = ()
     """Namespaces that are watched; empty: all."""
+    gpu_hour_prices: Mapping[str, float] = field(default_factory=dict)
+    """What an hour of one GPU costs, by product, for metrics; `default` is of every product that is not named."""
     resync_seconds: float = 300.0
     """How often everything is listed anew, to heal what a watch may have missed."""
     progress_seconds: float = 15.0
@@ -98,6 +100,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         tasks_at_once_per_namespace=_number(env, "ASSAY_TASKS_AT_ONCE_PER_NAMESPACE", int, 0, least=0),
         storage_retry_seconds=_optional(env, "ASSAY_STORAGE_RETRY_SECONDS", least=0.0),
         namespaces=_namespaces(env.get("ASSAY_NAMESPACES", "")),
+        gpu_hour_prices=_prices(env.get("ASSAY_GPU_HOUR_PRICES", "")),
         resync_seconds=_number(env, "ASSAY_RESYNC_SECONDS", float, 300.0, least=1.0),
         progress_seconds=_number(env, "ASSAY_PROGRESS_SECONDS", float, 15.0, least=0.1),
         workers=_number(env, "ASSAY_WORKERS", int, 16, least=1),
@@ -129,6 +132,19 @@ def _pods(text: str) -> PodSettings:
         return parse(PodSettings, given)
     except ValidationError as error:
         raise SettingsError(f"ASSAY_TASK_PODS: {'; '.join(problems(error))}.") from error
+
+
+def _prices(text: str) -> dict[str, float]:
+    try:
+        given = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise SettingsError(f"ASSAY_GPU_HOUR_PRICES takes JSON of prices by GPU product; {error}.") from error
+    if not isinstance(given, dict):
+        raise SettingsError('ASSAY_GPU_HOUR_PRICES takes prices by GPU product, such as {"default": 2.5}.')
+    for product, price in given.items():
+        if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < float("inf"):
+            raise SettingsError(f"ASSAY_GPU_HOUR_PRICES: {product} takes a price of 0 or more; got {price!r}.")
+    return {product: float(price) for product, price in given.items()}
 
 
 def _namespaces(text: str) -> tuple[str, ...]:

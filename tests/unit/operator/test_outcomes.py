@@ -46,16 +46,16 @@ def told(again: Literal["Outage", "Setup"] | None) -> str:
 class Witnessed:
     """A cache whose changes are counted."""
 
-    def __init__(self) -> None:
-        self.metrics, self.cache = Metrics(), Cache(KINDS)
+    def __init__(self, prices: dict[str, float] | None = None) -> None:
+        self.metrics, self.cache = Metrics(prices or {}), Cache(KINDS)
         self.cache.witnesses.append(self.metrics.outcomes.saw)
         parents = {"audit": lambda: self.cache.parents()}
         self.metrics.watch(parents, self.cache.pods_at_work, lambda: 0.0)
 
-    def put(self, *values: Audit | Job | Pod, name: str = "digits") -> None:
+    def put(self, *values: Audit | Sweep | Job | Pod, name: str = "digits") -> None:
         for value in values:
-            if isinstance(value, Audit):
-                self.cache.put(Item(KINDS["AccuracyAudit"].resource, value.key.group, value, value.key))
+            if isinstance(value, Audit | Sweep):
+                self.cache.put(Item(KINDS[value.key.kind].resource, value.key.group, value, value.key))
             else:
                 group = Key("AccuracyAudit", "team", name).group
                 self.cache.put(Item(JOBS if isinstance(value, Job) else PODS, group, value))
@@ -237,3 +237,65 @@ def test_a_sweep_s_run_is_none_of_an_audit_s_and_one_that_rests_is_not_on_its_wa
     assert registry.get_sample_value("assay_oldest_sweep_seconds", {"phase": "Pending"}) == 0
     labels = {"audit_namespace": "team", "phase": "Stalled", "reason": "Breached"}
     assert registry.get_sample_value("assay_sweeps_by_reason", labels) == 1
+
+
+SPENT: dict[str, Any] = {
+    "candidates": [
+        {"name": "fp16@NVIDIA-L4", "verdict": "Passed", "gpuSeconds": 3600},
+        {"name": "int8@NVIDIA-H200", "verdict": "Failed", "gpuSeconds": 1800},
+        {"name": "fp8@NVIDIA-H200", "gpuSeconds": 900},
+        {"name": "cpu", "verdict": "Passed"},
+    ],
+    "repairs": [{"name": "repair@NVIDIA-H200", "gpuSeconds": 7200}],
+}
+
+
+def test_gpu_time_and_its_price_are_counted_by_what_it_answered() -> None:
+    seen = Witnessed({"default": 1.0, "NVIDIA-H200": 4.0})
+    over = audit(version=2, complete=True, reason="Breached", completionTime="2026-01-01T01:00:00Z", **SPENT)
+    seen.put(audit(), audit(version=1), over, over, replace(over, version="3"))
+    expected = {("candidate", "Passed"): (3600, 1.0), ("candidate", "Failed"): (1800, 2.0),
+                ("candidate", "None"): (900, 1.0), ("repair", "None"): (7200, 8.0)}  # fmt: skip
+    for (kind, verdict), (seconds, cost) in expected.items():
+        labels = f'{{kind="{kind}",verdict="{verdict}"}}'
+        assert seen.value(f"assay_gpu_seconds_total{labels}") == seconds
+        assert seen.value(f"assay_gpu_cost_total{labels}") == pytest.approx(cost)
+
+
+def test_without_a_price_nothing_costs_anything_and_an_end_that_was_not_seen_is_not_counted() -> None:
+    seen = Witnessed()
+    over = audit(version=2, complete=True, reason="Breached", **SPENT)
+    seen.put(over)
+    assert seen.value('assay_gpu_seconds_total{kind="candidate",verdict="Passed"}') == 0
+    seen.put(audit(version=3), replace(over, version="4"))
+    assert seen.value('assay_gpu_seconds_total{kind="candidate",verdict="Passed"}') == 3600
+    assert seen.value('assay_gpu_cost_total{kind="candidate",verdict="Passed"}') == 0
+
+
+def swept(version: int, reason: str, **status: Any) -> Sweep:
+    meta = {
+        "namespace": "team", "name": "nightly", "uid": "s", "resourceVersion": str(version),
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    conditions = [{"type": "Complete", "status": "True" if reason else "False", "reason": reason or "Running"}]
+    return Sweep.of({"metadata": meta, "spec": {"schedule": {}}, "status": {"conditions": conditions, **status}})
+
+
+def test_a_run_of_a_sweep_is_counted_once_with_its_cells() -> None:
+    seen = Witnessed()
+    counts = {"cells": 9, "passed": 5, "failed": 2, "errors": 1, "overBudget": 1, "unchanged": 3, "regressed": 1}
+    first, second = "2026-01-01T01:00:00Z", "2026-01-02T01:00:00Z"
+    seen.put(
+        swept(1, "Breached", completionTime=first, counts=counts),
+        swept(2, "", counts={"cells": 9, "running": 9}),
+        swept(3, "OverBudget", completionTime=second, counts=counts),
+        swept(4, "OverBudget", completionTime=second, counts=counts, missedRuns=2),
+        swept(5, "OverBudget", completionTime=second, counts=counts, missedRuns=2, nextScheduleTime=first),
+    )
+    assert seen.value('assay_sweep_runs_ended_total{reason="Breached"}') == 0, "it had ended before it was seen"
+    assert seen.value('assay_sweep_runs_ended_total{reason="OverBudget"}') == 1
+    assert seen.value("assay_sweep_runs_missed_total") == 2
+    for ended, count in counts.items():
+        assert seen.value(f'assay_sweep_cells_total{{ended="{ended}"}}') == (count if ended != "cells" else 0)
+    seen.put(swept(6, "OfTomorrow", completionTime=first, counts={}))
+    assert seen.value('assay_sweep_runs_ended_total{reason="Other"}') == 1

@@ -22,10 +22,12 @@ def test_everything_is_read() -> None:
             "ASSAY_LEASE_NAMESPACE": "y", "POD_NAME": "pod-1", "ASSAY_LOG_FORMAT": "json",
             "ASSAY_RUNNER_PULL_POLICY": "Always", "ASSAY_PROBE_PORT": "0",
             "ASSAY_STORAGE_RETRY_SECONDS": "600", "ASSAY_LEASE_RETRY_SECONDS": "3",
+            "ASSAY_GPU_HOUR_PRICES": '{"default": 2, "NVIDIA-L4": 0.7}',
         }
     )  # fmt: skip
     assert settings.namespaces == ("a", "b")
     assert settings.resync_seconds == 60
+    assert settings.gpu_hour_prices == {"default": 2.0, "NVIDIA-L4": 0.7}
     assert (settings.lease_name, settings.lease_namespace) == ("x", "y")
     assert (settings.storage_retry_seconds, settings.retry_seconds) == (600, 3)
     assert settings.identity.startswith("pod-1_")
@@ -47,6 +49,11 @@ def test_everything_is_read() -> None:
         ({**IMAGE, "ASSAY_LOG_FORMAT": "xml"}, "text, json"),
         ({**IMAGE, "ASSAY_STORAGE_RETRY_SECONDS": "-1"}, "0 or more"),
         ({**IMAGE, "ASSAY_LEASE_SECONDS": "5"}, "must exceed"),
+        ({**IMAGE, "ASSAY_GPU_HOUR_PRICES": "2.5"}, "takes prices by GPU product"),
+        ({**IMAGE, "ASSAY_GPU_HOUR_PRICES": "{"}, "takes JSON of prices"),
+        ({**IMAGE, "ASSAY_GPU_HOUR_PRICES": '{"L4": "much"}'}, "L4 takes a price of 0 or more"),
+        ({**IMAGE, "ASSAY_GPU_HOUR_PRICES": '{"L4": -1}'}, "L4 takes a price of 0 or more"),
+        ({**IMAGE, "ASSAY_GPU_HOUR_PRICES": '{"L4": NaN}'}, "L4 takes a price of 0 or more"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(env: dict[str, str], words: str) -> None:

@@ -64,6 +64,10 @@ class Parent(Versioned, Protocol):
         """Why it stands there, in one word, or nothing."""
 
     @property
+    def status(self) -> bytes:
+        """Its status as JSON, packed or not."""
+
+    @property
     def since(self) -> float:
         """When its run began, or it was created, in seconds since 1970."""
 

@@ -13,13 +13,17 @@ from prometheus_client.exposition import generate_latest
 
 from assay_operator.objects.seen import Parent
 from assay_operator.process.census import AtWork, PodsAtWork, Standing
-from assay_operator.process.outcomes import Outcomes
+from assay_operator.process.outcomes import FREE, Outcomes
 
 
 class Metrics:
-    """The operator's metrics, in a registry of their own."""
+    """The operator's metrics, in a registry of their own.
 
-    def __init__(self) -> None:
+    Args:
+        gpu_hour_prices: of an hour of one GPU, by product; `default` is of all others.
+    """
+
+    def __init__(self, gpu_hour_prices: Mapping[str, float] = FREE) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -56,7 +60,7 @@ class Metrics:
             "assay_resync_healed_total", "Objects that the watch had missed and a listing brought.", registry=registry
         )
 
-        self.outcomes = Outcomes(registry)
+        self.outcomes = Outcomes(registry, gpu_hour_prices)
 
     def watch(
         self,

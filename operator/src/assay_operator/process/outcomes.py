@@ -5,18 +5,22 @@ Every label has few values: kinds of task come from the plan's table, whatever a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, TypeGuard
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic import ValidationError
 
-from assay_api.names import KIND, ExitCode, Reason
+from assay_api.names import KIND, SWEEP_KIND, ExitCode, Reason
 from assay_api.plan import KINDS
 from assay_api.result import TaskResult
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.kind import Item
 from assay_operator.objects.refusals import REFUSALS
 from assay_operator.objects.seen import Parent, Versioned
+from assay_operator.process.spending import VERDICTS, Spending
+from assay_operator.process.sweep_outcomes import SweepOutcomes
 
 ENDS: Final = ("Succeeded", "OutOfMemory", "Outage", "Setup", "Unavailable", "InvalidInput", "Disrupted", "Failed")
 # What a run can end with, as the reason of Ready.
@@ -25,9 +29,9 @@ REASONS: Final = (
     Reason.CONFIG_ERROR, Reason.IMAGE_UNAVAILABLE, Reason.UNSCHEDULABLE, Reason.DEADLINE_EXCEEDED, Reason.PENDING,
 )  # fmt: skip
 OTHER: Final = "Other"
-VERDICTS: Final = ("Passed", "Failed", "Inconclusive", "None")
 # From seconds on a CPU to a day of engine builds.
 BUCKETS: Final = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
+FREE: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 def pod_end(pod: Pod) -> str:
@@ -63,9 +67,11 @@ class Outcomes:
 
     Args:
         registry: where they are served from.
+        prices: of an hour of one GPU, by product.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, prices: Mapping[str, float] = FREE) -> None:
+        self.spending, self.sweeps = Spending(registry, prices), SweepOutcomes(registry)
         self.pods = Counter(
             "assay_task_pods_total", "Pods of tasks by how they ended.", ["kind", "ended"], registry=registry
         )
@@ -100,8 +106,10 @@ class Outcomes:
         elif isinstance(now, Job):
             if now.finished and not (isinstance(before, Job) and before.finished) and now.kind in KINDS:
                 self._job_ended(now)
-        elif _is_audit(now) and now.complete and _is_audit(before) and not before.complete:
+        elif _is(now, KIND) and now.complete and _is(before, KIND) and not before.complete:
             self._run_ended(now)
+        elif _is(now, SWEEP_KIND) and _is(before, SWEEP_KIND):
+            self.sweeps.saw(before.status, now.status)
 
     def _job_ended(self, job: Job) -> None:
         if job.started and job.ended:
@@ -113,9 +121,10 @@ class Outcomes:
         if parent.until is not None:
             verdict = parent.verdict if parent.verdict in VERDICTS else "None"
             self.run_seconds.labels(verdict).observe(max(parent.until - parent.since, 0.0))
+        self.spending.ended(parent.status)
 
 
-def _is_audit(item: Versioned | None) -> TypeGuard[Parent]:
-    """Whether it is an audit: no child has a key, and what a sweep's run comes to its audits have told."""
+def _is(item: Versioned | None, kind: str) -> TypeGuard[Parent]:
+    """Whether it is an object of a kind of ours: no child has a key."""
     key = getattr(item, "key", None)
-    return key is not None and key.kind == KIND
+    return key is not None and key.kind == kind
