@@ -79,6 +79,7 @@ class Toy:
     until: float | None = None
     managed: str = ""
     status: bytes = b"{}"
+    trace: str = ""
 
     @property
     def name(self) -> str:

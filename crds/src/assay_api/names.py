@@ -39,6 +39,9 @@ LABEL_RUN: Final = f"{GROUP}/run"
 LABEL_TASK: Final = f"{GROUP}/task"
 LABEL_KIND: Final = f"{GROUP}/kind"
 LABEL_CANDIDATE: Final = f"{GROUP}/candidate"
+# What sweep, audits, Jobs, Pods, events, log lines and reports of a run share. On an audit or a sweep it may be
+# anybody's, a pipeline's own number for example; where there is none, the operator makes one.
+LABEL_TRACE: Final = f"{GROUP}/trace"
 LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
 LABEL_GPU_PRODUCT: Final = "nvidia.com/gpu.product"
 
@@ -57,6 +60,8 @@ ENV_REPORTS: Final = "ASSAY_REPORTS"
 ENV_TERMINATION_MESSAGE: Final = "ASSAY_TERMINATION_MESSAGE"
 ENV_SCRATCH: Final = "ASSAY_SCRATCH"
 ENV_RETRY_SECONDS: Final = "ASSAY_RETRY_SECONDS"
+ENV_TRACE: Final = "ASSAY_TRACE"
+ENV_LOG_FORMAT: Final = "ASSAY_LOG_FORMAT"
 ENV_PROGRESS_PORT: Final = "ASSAY_PROGRESS_PORT"
 PROGRESS_PORT: Final = 8090
 PROGRESS_PATH: Final = "/progress"
@@ -75,6 +80,11 @@ def label_value(name: str) -> str:
     if len(name) <= 63:
         return name
     return f"{name[:50].rstrip('-.')}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def trace_of(uid: str, run: str) -> str:
+    """The trace of a run of an audit or a sweep that was given none: 32 hexadecimal digits, as tracing systems have."""
+    return hashlib.sha256(f"{uid}/{run}".encode(errors="replace")).hexdigest()[:32]
 
 
 class Condition(StrEnum):

@@ -195,6 +195,8 @@ class Report(Model):
     same. Absent where model or dataset are not known."""
     task: str
     """Key of the task that made the report."""
+    trace: str | None = None
+    """What sweep, audit, Pod, log lines and report of one run share, in a cluster."""
     created: str
     """When, ISO 8601 in UTC."""
     verdict: Verdict

@@ -6,20 +6,21 @@ one that was wanted, for its name is its content.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
 from assay_api.model import Model, to_wire
-from assay_api.names import LABEL_KIND
+from assay_api.names import LABEL_KIND, trace_of
 from assay_operator.cluster.api import Api, ApiError
 from assay_operator.cluster.cache import Cache
 from assay_operator.cluster.feed import Feed
 from assay_operator.objects.decision import Decision, Why
 from assay_operator.objects.events import Event
 from assay_operator.objects.kind import Kind, Kinds
-from assay_operator.objects.raw import Manifest, Raw
+from assay_operator.objects.raw import Manifest, Raw, unpacked
 from assay_operator.objects.refusals import REFUSALS, UNWRITABLE, Refusal
 from assay_operator.objects.resources import Ref, Resource
 from assay_operator.objects.seen import Memory, Parent, Seen
@@ -58,6 +59,7 @@ class Applier:
             ChildRefused: a child was refused; everything else is done.
         """
         parent, memory = seen.parent, self._cache.memory(seen.parent.key.group)
+        trace = _trace(parent, decision)
         announced = decision.announce and decision.status is not None
         if announced:
             decision = await self._announce(seen, decision, now)
@@ -72,7 +74,8 @@ class Applier:
         for ref in decision.delete:
             await self._delete(seen, ref)
         if announced or not untold:
-            events = tuple(event for event in decision.events if not (event.of_creation and any(fresh)))
+            told = (event for event in decision.events if not (event.of_creation and any(fresh)))
+            events = tuple(replace(event, trace=trace) for event in told)
             self._post(parent, events, now)
         if decision.retire:
             await self._retire(parent, decision.retire)
@@ -172,3 +175,11 @@ class Applier:
     def _take(self, parent: Parent, resource: Resource, raw: Raw) -> None:
         """See at once what was written."""
         self._feed.wrote(parent.key, resource, raw)
+
+
+def _trace(parent: Parent, decision: Decision[Model]) -> str:
+    """The trace of the run that a decision is about; nothing where it has nothing to tell, or is about none."""
+    if parent.trace or not decision.events:
+        return parent.trace
+    run = getattr(decision.status, "run", None) or json.loads(unpacked(parent.status)).get("run")
+    return trace_of(parent.uid, run) if run else ""

@@ -91,6 +91,7 @@ def job_labels(audit: Audit, task: Task) -> dict[str, str]:
         names.LABEL_RUN: task.run,
         names.LABEL_TASK: task.digest,
         names.LABEL_KIND: task.kind,
+        names.LABEL_TRACE: audit.trace or names.trace_of(audit.uid, task.run),
     }
     if task.candidate:
         labels[names.LABEL_CANDIDATE] = task.candidate.name

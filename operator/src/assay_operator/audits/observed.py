@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from sys import intern
 
-from assay_api.names import ANNOTATION_RERUN, KIND, LABEL_QUEUE, SWEEP_KIND, Condition
+from assay_api.names import ANNOTATION_RERUN, KIND, LABEL_QUEUE, LABEL_TRACE, SWEEP_KIND, Condition
 from assay_api.result import Progress
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.keys import Key
@@ -52,6 +52,7 @@ class Audit:
     since: float = 0.0
     until: float | None = None
     managed: str = ""
+    trace: str = ""
 
     @property
     def key(self) -> Key:
@@ -62,6 +63,7 @@ class Audit:
     def of(raw: Raw) -> Audit:
         """Read one from its raw form."""
         meta, status = raw["metadata"], raw.get("status") or {}
+        labels = meta.get("labels") or {}
         asked = (meta.get("annotations") or {}).get(ANNOTATION_RERUN) or ""
         return Audit(
             namespace=intern(meta["namespace"]),
@@ -70,7 +72,7 @@ class Audit:
             generation=int(meta.get("generation", 0)),
             version=meta["resourceVersion"],
             deleting="deletionTimestamp" in meta,
-            queue=(meta.get("labels") or {}).get(LABEL_QUEUE) or None,
+            queue=labels.get(LABEL_QUEUE) or None,
             rerun=asked or status.get("rerun") or "",
             asked=asked,
             spec=packed(raw.get("spec") or {}),
@@ -82,6 +84,7 @@ class Audit:
             since=seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
             until=seconds(status.get("completionTime")),
             managed=_kept_by(meta),
+            trace=intern(labels.get(LABEL_TRACE) or ""),
         )
 
 

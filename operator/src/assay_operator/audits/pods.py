@@ -47,10 +47,13 @@ def pod_template(
     metadata: Manifest = {"labels": defaults.pod_labels | target.pod_labels | dict(labels)}
     if annotations := defaults.pod_annotations | target.pod_annotations:
         metadata["annotations"] = annotations
-    return {"metadata": metadata, "spec": _pod_spec(task, settings, recovery, reports)}
+    container = _container(
+        task, settings, recovery, _environment(task, settings, reports, labels.get(names.LABEL_TRACE, ""))
+    )
+    return {"metadata": metadata, "spec": _pod_spec(task, settings, recovery, container)}
 
 
-def _pod_spec(task: Task, settings: Settings, recovery: bool, reports: Mapping[str, str]) -> Manifest:
+def _pod_spec(task: Task, settings: Settings, recovery: bool, container: Manifest) -> Manifest:
     target, storage = task.spec.target, task.spec.storage
     gpu = task.gpus > 0 and not recovery
     volumes: list[Manifest] = [{"name": "scratch", "emptyDir": {"sizeLimit": target.scratch}}]
@@ -75,7 +78,7 @@ def _pod_spec(task: Task, settings: Settings, recovery: bool, reports: Mapping[s
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(task, settings, recovery, reports)],
+        "containers": [container],
         "volumes": volumes,
     } | {key: value for key, value in optional.items() if value}
 
@@ -94,7 +97,7 @@ def _placing(own: PodSettings, defaults: PodSettings) -> Manifest:
     }
 
 
-def _container(task: Task, settings: Settings, recovery: bool, reports: Mapping[str, str]) -> Manifest:
+def _container(task: Task, settings: Settings, recovery: bool, environment: list[Manifest]) -> Manifest:
     mounts: list[Manifest] = [{"name": "scratch", "mountPath": path} for path in (SCRATCH, "/tmp")]
     if task.spec.storage.ca_bundle_ref:
         mounts.append({"name": "ca", "mountPath": CA_FOLDER, "readOnly": True})
@@ -103,7 +106,7 @@ def _container(task: Task, settings: Settings, recovery: bool, reports: Mapping[
         "image": task.spec.target.image or settings.runner_image,
         "imagePullPolicy": settings.runner_pull_policy,
         "command": ["assay", "task"],
-        "env": _environment(task, settings, reports),
+        "env": environment,
         "ports": [{"name": "progress", "containerPort": names.PROGRESS_PORT, "protocol": "TCP"}],
         "resources": _resources(task, settings.pods, recovery),
         "securityContext": {
@@ -118,12 +121,13 @@ def _container(task: Task, settings: Settings, recovery: bool, reports: Mapping[
     }
 
 
-def _environment(task: Task, settings: Settings, reports: Mapping[str, str]) -> list[Manifest]:
+def _environment(task: Task, settings: Settings, reports: Mapping[str, str], trace: str) -> list[Manifest]:
     storage = task.spec.storage
     env: list[Manifest] = [
         {"name": names.ENV_TASK, "value": task_json(task)},
         {"name": names.ENV_TERMINATION_MESSAGE, "value": TERMINATION_LOG},
         {"name": names.ENV_PROGRESS_PORT, "value": str(names.PROGRESS_PORT)},
+        {"name": names.ENV_TRACE, "value": trace},
         {"name": names.ENV_SCRATCH, "value": SCRATCH},
         {"name": "HOME", "value": SCRATCH},
         {"name": "TMPDIR", "value": SCRATCH},
@@ -131,6 +135,8 @@ def _environment(task: Task, settings: Settings, reports: Mapping[str, str]) -> 
     ]
     if task.about.concludes and reports:
         env.append({"name": names.ENV_REPORTS, "value": json.dumps(reports, separators=(",", ":"))})
+    if settings.log_format != "text":
+        env.append({"name": names.ENV_LOG_FORMAT, "value": settings.log_format})
     if settings.storage_retry_seconds is not None:
         env.append({"name": names.ENV_RETRY_SECONDS, "value": f"{settings.storage_retry_seconds:g}"})
     if storage.endpoint:

@@ -46,7 +46,8 @@ class Poster:
         """Take events; where too many wait, the newest are dropped."""
         word = self._kinds[about.key.kind].custom.word
         for event in events:
-            log.info(event.message, extra={word: str(about.key), "reason": str(event.reason)})
+            of = {"trace": event.trace} if event.trace else {}
+            log.info(event.message, extra={word: str(about.key), "reason": str(event.reason), **of})
             if len(self._waiting) >= MOST:
                 self._metrics.events.labels("dropped").inc()
                 continue

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from assay_api.names import API_VERSION, FIELD_MANAGER
+from assay_api.names import API_VERSION, FIELD_MANAGER, LABEL_TRACE
 from assay_api.result import shorten
 from assay_operator.objects.raw import Manifest, timestamp
 from assay_operator.objects.seen import Parent
@@ -25,12 +25,14 @@ class Event:
         message: the sentence.
         of_creation: it tells that a child was created, so it is left out where the API server refused one, and comes
             after whatever else one pass tells.
+        trace: of the run that it is about, where it is about one.
     """
 
     type: str
     reason: str
     message: str
     of_creation: bool = False
+    trace: str = ""
 
 
 def event_manifest(parent: Parent, event: Event, now: datetime) -> Manifest:
@@ -40,10 +42,11 @@ def event_manifest(parent: Parent, event: Event, now: datetime) -> Manifest:
     when = timestamp(now + timedelta(seconds=1) if event.of_creation else now)
     says = "\0".join((parent.uid, str(parent.generation), event.reason, event.message))
     name = f"{key.name[:200]}.{hashlib.sha256(says.encode(errors='replace')).hexdigest()[:16]}"
+    labels: Manifest = {"labels": {LABEL_TRACE: event.trace}} if event.trace else {}
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": key.namespace},
+        "metadata": {"name": name, "namespace": key.namespace} | labels,
         "involvedObject": {
             "apiVersion": API_VERSION,
             "kind": key.kind,

@@ -76,6 +76,10 @@ class Parent(Versioned, Protocol):
         """When its run ended, where it has."""
 
     @property
+    def trace(self) -> str:
+        """What its runs are to be found by, where somebody says so; else nothing."""
+
+    @property
     def managed(self) -> str:
         """What would make it again where it was deleted, a tool or another object of ours, or nothing."""
 

@@ -20,6 +20,8 @@ from assay_api.names import (
     LABEL_QUEUE,
     LABEL_SWEEP,
     LABEL_SWEEP_RUN,
+    LABEL_TRACE,
+    trace_of,
 )
 from assay_api.sweep import SweepSpec
 from assay_operator.objects.keys import label_value
@@ -51,6 +53,7 @@ def audit_manifest(sweep: Sweep, spec: SweepSpec, ask: Ask, wish: Wish) -> Manif
         rerun_failed=wish.rerun_failed,
     )
     labels = {LABEL_MANAGED: "true", LABEL_SWEEP: label_value(sweep.name), LABEL_SWEEP_RUN: wish.run}
+    labels[LABEL_TRACE] = sweep.trace or trace_of(sweep.uid, wish.run)
     if sweep.queue:
         labels[LABEL_QUEUE] = sweep.queue
     metadata = {

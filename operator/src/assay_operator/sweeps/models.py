@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from assay_api.audit import AuditSpec
 from assay_api.candidate import ModelRef
-from assay_api.names import LABEL_AUDIT, LABEL_SWEEP
+from assay_api.names import LABEL_AUDIT, LABEL_SWEEP, trace_of
 from assay_api.plan import RESOLVE, Task, cache_folder
 from assay_api.resolved import MOST_ASKED, ModelFound, ResolveOrder
 from assay_api.sweep import SweepSpec
@@ -97,7 +97,11 @@ def task_of(sweep: Sweep, spec: SweepSpec, run: str, page: int, after: str) -> T
 
 def look_manifest(sweep: Sweep, state: TaskState, settings: Settings) -> Manifest:
     """The Job of such a task: an audit's, but for whose it is, and that its answer is kept until the run ends."""
-    manifest: dict[str, Any] = job_manifest(_as_audit(sweep), state.task, settings, recovery=state.recover)
+    # A task is of a run and of the models that it looks at.
+    trace = sweep.trace or trace_of(sweep.uid, state.task.run.rpartition("-")[0])
+    manifest: dict[str, Any] = job_manifest(
+        replace(_as_audit(sweep), trace=trace), state.task, settings, recovery=state.recover
+    )
     for labels in (manifest["metadata"]["labels"], manifest["spec"]["template"]["metadata"]["labels"]):
         del labels[LABEL_AUDIT]
         labels[LABEL_SWEEP] = label_value(sweep.name)

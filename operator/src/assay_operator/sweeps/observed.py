@@ -24,6 +24,7 @@ from assay_api.names import (
     API_VERSION,
     KIND,
     LABEL_QUEUE,
+    LABEL_TRACE,
     PLURAL,
     SWEEP_KIND,
     Condition,
@@ -149,6 +150,7 @@ class Sweep:
     since: float = 0.0
     until: float | None = None
     managed: str = ""
+    trace: str = ""
 
     @property
     def key(self) -> Key:
@@ -169,7 +171,7 @@ class Sweep:
     def of(raw: Raw) -> Sweep:
         """Read one from its raw form."""
         meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
-        annotations = meta.get("annotations") or {}
+        annotations, labels = meta.get("annotations") or {}, meta.get("labels") or {}
         ended = condition(status, Condition.COMPLETE).get("status") == "True"
         return Sweep(
             namespace=meta["namespace"],
@@ -179,7 +181,7 @@ class Sweep:
             version=meta["resourceVersion"],
             created=time(meta["creationTimestamp"]),
             deleting="deletionTimestamp" in meta,
-            queue=(meta.get("labels") or {}).get(LABEL_QUEUE) or None,
+            queue=labels.get(LABEL_QUEUE) or None,
             rerun=annotations.get(ANNOTATION_RERUN) or "",
             rerun_failed=annotations.get(ANNOTATION_RERUN_FAILED) or "",
             spec=compact(spec),
@@ -191,6 +193,7 @@ class Sweep:
             since=seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
             until=seconds(status.get("completionTime")),
             managed=managed_by(meta),
+            trace=labels.get(LABEL_TRACE) or "",
         )
 
 

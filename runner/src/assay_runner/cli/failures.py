@@ -11,6 +11,7 @@ from typing import Final
 from assay_api.names import ExitCode
 from assay_api.report import Verdict
 from assay_runner.errors import AuditError, CannotBuild, Died, Internal, InvalidInput, as_audit_error
+from assay_runner.log_lines import Level, log_line
 
 ENV_DEBUG: Final = "ASSAY_DEBUG"
 
@@ -28,7 +29,7 @@ def complain(error: BaseException) -> int:
     """Print the error's sentence on standard error and return its exit code."""
     debug(error)
     failure = as_audit_error(error)
-    say(str(failure))
+    say(str(failure), "error")
     return int(failure.exit_code)
 
 
@@ -39,12 +40,13 @@ def lost(error: OSError) -> int:
     return int(ExitCode.UNAVAILABLE)
 
 
-def say(message: str) -> None:
+def say(message: str, level: Level = "info") -> None:
     """One line on standard error, in which nothing steers a terminal, and whose end can be seen."""
     line = " ".join(message.split())
     if len(line) > _LONGEST:
         line = f"{line[: _LONGEST - 300]}… {line[-300:]}"
-    print(f"assay: {printable(line)}", file=sys.stderr, flush=True)
+    line = printable(line)
+    print(log_line(line, f"assay: {line}", level), file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:

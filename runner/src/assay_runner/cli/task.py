@@ -135,7 +135,7 @@ def _on_sigterm(task: Task) -> Callable[[], bool]:
 
 
 def _fail(digest: str, failure: AuditError) -> None:
-    say(str(failure))
+    say(str(failure), "error")
     again = _again(failure)
     reason = "Unavailable" if again else failure.reason
     _answer(TaskResult(task=digest, error=TaskError(reason=reason, message=str(failure), again=again)))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TextIO
 
+from assay_runner.log_lines import log_line
 from assay_runner.progress.tracker import Snapshot, Tracker
 
 INTERVAL: Final = 10.0
@@ -27,7 +28,7 @@ class PlainView:
 
     def _line(self, text: str) -> None:
         self._last = self._clock()
-        print(text, file=self._stream, flush=True)
+        print(log_line(text), file=self._stream, flush=True)
 
     def begin(self, now: Snapshot) -> None:
         """One line."""

@@ -155,6 +155,7 @@ def _run(report: Report) -> tuple[tuple[str, str], ...]:
         ("run", report.run),
         ("content", report.content or ""),
         ("task", report.task),
+        *((("trace", report.trace),) if report.trace else ()),
     )
 
 

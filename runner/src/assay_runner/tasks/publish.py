@@ -18,6 +18,7 @@ from assay_api.names import REPORT_CTRF, REPORT_HTML, REPORT_JSON, REPORT_JUNIT
 from assay_api.plan import Task
 from assay_api.report import CandidateReport, Finding, Report, Verdict, to_json
 from assay_api.result import CureTold, DeployTold, StoredReport, TaskResult
+from assay_runner.log_lines import trace
 from assay_runner.report import first, render_ctrf, render_html, render_junit, results_of
 from assay_runner.report.content import content_digest
 from assay_runner.report.cures import best_remedies, told
@@ -35,7 +36,7 @@ _ORDER: Final = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED)
 
 def publish(report: Report, folder: str, store: Store) -> StoredReport:
     """Store a report below a URI in all its forms; a report that stands there already is replaced."""
-    report = report.model_copy(update={"content": content_digest(report)})
+    report = report.model_copy(update={"content": content_digest(report), "trace": trace()})
     page = join(folder, REPORT_HTML)
     store.put(page, render_html(report), "text/html; charset=utf-8")
     results = results_of(report)
