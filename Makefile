@@ -40,7 +40,16 @@ DIST ?= dist
 .PHONY: dist
 dist: $(UV) ## Build the wheels and sdists that pip, pipx and uvx install, into dist/
 	@$(UV) build --quiet --all-packages --clear --out-dir $(DIST)
-	@ls $(DIST)/*.whl $(DIST)/*.tar.gz
+	@$(MAKE) sbom
+	@ls $(DIST)/*.whl $(DIST)/*.tar.gz $(DIST)/*.cdx.json
+
+# Of each wheel, from the lock: what it needs, with the digests of every file. The images have their own (docs/images.md).
+.PHONY: sbom
+sbom: $(UV) ## Write CycloneDX SBOMs of the wheels into dist/
+	@mkdir -p $(DIST)
+	@for name in api operator runner; do \
+	  $(UV) export --quiet --frozen --no-dev --all-extras --package assay-$$name --format cyclonedx1.5 \
+	    --output-file $(DIST)/assay-$$name.cdx.json >/dev/null; done
 
 .PHONY: demo
 demo: .venv/.demo ## Audit the shipped digits models on this machine; the last line is the path of the report page

@@ -21,21 +21,26 @@ OPERATOR, RUNNER = images.OURS
 
 @dataclass(frozen=True)
 class Image:
-    """An image's configuration and the paths of the files in it."""
+    """An image's configuration, the paths of the files in it, and what it says of itself in `/licenses`."""
 
     config: Mapping[str, Any]
     files: frozenset[str]
+    sbom: Mapping[str, Any]
 
     @staticmethod
     def read(archive: Path) -> Image:
         """Read a docker archive."""
         files: set[str] = set()
+        sbom: dict[str, Any] = {}
         with tarfile.open(archive) as outer:
             (manifest,) = json.loads(contents(outer, "manifest.json"))
             for name in manifest["Layers"]:
                 with tarfile.open(fileobj=outer.extractfile(name)) as layer:
-                    files.update(entry.name.removeprefix("./") for entry in layer if entry.isfile())
-            return Image(json.loads(contents(outer, manifest["Config"])), frozenset(files))
+                    for entry in filter(tarfile.TarInfo.isfile, layer):
+                        files.add(entry.name.removeprefix("./"))
+                        if re.fullmatch(r"(\./)?licenses/assay-\w+\.cdx\.json", entry.name):
+                            sbom = json.loads(contents(layer, entry.name))
+            return Image(json.loads(contents(outer, manifest["Config"])), frozenset(files), sbom)
 
     def modules(self) -> set[str]:
         """Paths of what was installed, from site-packages on."""
@@ -118,3 +123,26 @@ def test_base_that_does_not_serve_is_refused_in_one_sentence(
         images.buildah("bud", "--isolation", "chroot", "--layers", base, "--tag", tag, tmp_path)
     with pytest.raises(LabError, match=f"The base image has {says}"):
         images.build(ROOT / dockerfile, "localhost/assay-never:1", {"BASE_IMAGE": tag})
+
+
+def test_lists_what_is_in_it(image: tuple[str, Image]) -> None:
+    tag, made = image
+    name = tag.split("/")[1].split(":")[0]
+    assert f"licenses/{name}.cdx.json" in made.files
+    assert (made.sbom["bomFormat"], made.sbom["metadata"]["component"]["name"]) == ("CycloneDX", name)
+    listed = {(same(each["name"]), each["version"]): each for each in made.sbom["components"]}
+    there = {path.split("/")[0] for path in made.modules()}
+    installed = {re.fullmatch(r"(.+)-([^-]+)\.dist-info", each) for each in there if each.endswith(".dist-info")}
+    for found in installed:
+        assert found is not None
+        key = same(found[1]), found[2]
+        # It is itself the component that the list is of.
+        assert key in listed or key[0] == name, key
+    assert all(each.get("purl", "").startswith("pkg:pypi/") for (key, _), each in listed.items() if "assay" not in key)
+    assert sum("licenses" in each for each in listed.values()) > 0.9 * len(listed)
+    assert not {"cyclonedx-bom", "pytest", "uv"} & {key for key, _ in listed}
+
+
+def same(name: str) -> str:
+    """A distribution's name as PyPI writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
