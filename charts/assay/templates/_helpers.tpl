@@ -83,7 +83,7 @@ subjects:
 - {name: ASSAY_RUNNER_PULL_POLICY, value: {{ .Values.runner.image.pullPolicy | quote }}}
 - {name: ASSAY_RUNNER_SERVICE_ACCOUNT, value: {{ .Values.runner.serviceAccount | quote }}}
 - {name: ASSAY_TASK_PODS, value: {{ include "assay.taskPods" . | quote }}}
-- {name: ASSAY_GPU_HOUR_PRICES, value: {{ .Values.metrics.gpuHourPrices | toJson | quote }}}
+- {name: ASSAY_GPU_HOUR_PRICES, value: {{ .Values.metrics.gpuHourPrices | default dict | toJson | quote }}}
 - {name: ASSAY_AUDITS_PER_NAMESPACE, value: {{ .Values.audits.keepPerNamespace | int64 | quote }}}
 - {name: ASSAY_TASKS_AT_ONCE, value: {{ .Values.tasks.atOnce | int64 | quote }}}
 - {name: ASSAY_TASKS_AT_ONCE_PER_NAMESPACE, value: {{ .Values.tasks.atOncePerNamespace | int64 | quote }}}
