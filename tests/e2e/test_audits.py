@@ -81,6 +81,8 @@ def test_reports_in_s3_are_those_of_the_status(shared: Room, digits: Manifest) -
         assert report.run == digits["status"]["run"]
     summary = Report.model_validate_json(fetch(shared.place, digits["status"]["report"]["uri"]))
     assert {c.name for c in summary.candidates} == set(PRECISIONS)
+    assert {key for keys in summary.images.values() for key in keys} == {"golden", *PRECISIONS}
+    assert all("sha256:" in image for image in summary.images)
     assert all(c.samples == 797 for c in summary.candidates)
     assert {f.check for f in summary.findings} == CHECKED
     page = fetch(shared.place, digits["status"]["report"]["page"])

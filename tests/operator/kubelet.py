@@ -20,6 +20,8 @@ class Kubelet:
         self.count = 0
         self.seconds = 0
         """For how long a Pod that ends has run."""
+        self.image = ""
+        """The image that a Pod that ends has run, by digest."""
 
     def pod(self, job: Raw, owners: list[Raw] | None = None, **status: Any) -> str:
         """A Pod of the Job, with this status; its name. With `owners` it is theirs, and only looks like the Job's."""
@@ -61,7 +63,7 @@ class Kubelet:
             "startedAt": began, "finishedAt": now,
         }  # fmt: skip
         container = {
-            "name": "task", "image": "x", "imageID": "", "ready": False, "restartCount": 0,
+            "name": "task", "image": "x", "imageID": self.image, "ready": False, "restartCount": 0,
             "state": {"terminated": ended},
         }  # fmt: skip
         self.pod(job, phase="Failed" if code else "Succeeded", startTime=began, containerStatuses=[container])

@@ -83,6 +83,7 @@ def test_a_sweep_is_followed_to_the_report(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.access.secret_key)
+    kubelet.image = f"registry.example/assay-runner@sha256:{'1' * 64}"
     with running(bare_api, tmp_path, ASSAY_LOG_FORMAT="json", ASSAY_LEASE_NAME="trace") as operator:
         models = [{"name": "digits", "uri": f"file://{DIGITS}/digits-cnn.onnx"}]
         made = {f"template__{key}": value for key, value in template(s3).items()}
@@ -104,6 +105,7 @@ def test_a_sweep_is_followed_to_the_report(
         report = Report.model_validate_json(client.get_object(Bucket=bucket, Key=key)["Body"].read())
         client.close()
         assert report.trace == trace
+        assert report.images == {kubelet.image: ("golden", "fp16")}
         kinds = {next(key for key in ("audit", "sweep") if key in line) for line in logged(operator, trace)}
         assert kinds == {"audit", "sweep"}
         events = [each for each in namespace.items("events") if each["metadata"].get("labels")]

@@ -60,6 +60,9 @@ ENV_REPORTS: Final = "ASSAY_REPORTS"
 ENV_TERMINATION_MESSAGE: Final = "ASSAY_TERMINATION_MESSAGE"
 ENV_SCRATCH: Final = "ASSAY_SCRATCH"
 ENV_RETRY_SECONDS: Final = "ASSAY_RETRY_SECONDS"
+# Keys of the tasks that ran before a summary by the image that they ran, as JSON: a Pod does not know its own. No part
+# of the task either.
+ENV_IMAGES: Final = "ASSAY_IMAGES"
 ENV_TRACE: Final = "ASSAY_TRACE"
 ENV_LOG_FORMAT: Final = "ASSAY_LOG_FORMAT"
 ENV_PROGRESS_PORT: Final = "ASSAY_PROGRESS_PORT"

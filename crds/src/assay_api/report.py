@@ -217,6 +217,8 @@ class Report(Model):
     """What was read."""
     environment: dict[str, str] = {}
     """Versions and machine."""
+    images: dict[str, tuple[str, ...]] = {}
+    """Keys of tasks by the image that they ran, with its digest, as kubelets told; of an audit in a cluster."""
     spec: Annotated[AuditSpec, PlainSerializer(to_wire)] | None = None
     """The spec that was audited, without the fields that have their default."""
     reproduce: str = ""

@@ -7,7 +7,7 @@ lost is asked again by a second, small Job of the same task.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -25,6 +25,7 @@ from assay_operator.settings import Settings
 TASK_BYTES = 120 * 1024
 RECOVERY_SUFFIX = "-r"
 EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
+NONE: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 
 
 def job_name(audit: str, task: Task, *, recovery: bool = False) -> str:
@@ -33,8 +34,9 @@ def job_name(audit: str, task: Task, *, recovery: bool = False) -> str:
 
 
 def job_manifest(
-    audit: Audit, task: Task, settings: Settings, *, recovery: bool = False, reports: Mapping[str, str] = EMPTY
-) -> Manifest:
+    audit: Audit, task: Task, settings: Settings, *, recovery: bool = False, reports: Mapping[str, str] = EMPTY,
+    images: Mapping[str, Sequence[str]] = NONE,
+) -> Manifest:  # fmt: skip
     """The Job of a task.
 
     Args:
@@ -43,11 +45,13 @@ def job_manifest(
         settings: defaults of the installation.
         recovery: only fetch the report that the task has stored already: no GPU, default resources.
         reports: SHA-256 of the candidates' reports by candidate, which a summary holds those in the store against.
+        images: keys of the tasks that ran an image, by its reference and digest, which a summary puts into the report.
     """
     labels = job_labels(audit, task)
+    told = {names.ENV_REPORTS: reports, names.ENV_IMAGES: images}
     spec = _job_spec(task) | ({"suspend": True} if audit.queue else {})
     pod_labels = {key: value for key, value in labels.items() if key != names.LABEL_QUEUE}
-    spec["template"] = pod_template(pod_labels, task, settings, recovery=recovery, reports=reports)
+    spec["template"] = pod_template(pod_labels, task, settings, recovery=recovery, told=told)
     metadata = {
         "name": job_name(audit.name, task, recovery=recovery),
         "namespace": audit.namespace,

@@ -32,7 +32,7 @@ def task_json(task: Task) -> str:
 
 
 def pod_template(
-    labels: Mapping[str, str], task: Task, settings: Settings, *, recovery: bool, reports: Mapping[str, str]
+    labels: Mapping[str, str], task: Task, settings: Settings, *, recovery: bool, told: Mapping[str, Any]
 ) -> Manifest:
     """The template of a task's Pod.
 
@@ -41,14 +41,14 @@ def pod_template(
         task: what it does.
         settings: defaults of the installation.
         recovery: only fetch the report that the task has stored already: no GPU, default resources.
-        reports: SHA-256 of the candidates' reports by candidate, for a summary.
+        told: what is told a summary of the tasks before it, by the name of the environment variable.
     """
     target, defaults = task.spec.target, settings.pods
     metadata: Manifest = {"labels": defaults.pod_labels | target.pod_labels | dict(labels)}
     if annotations := defaults.pod_annotations | target.pod_annotations:
         metadata["annotations"] = annotations
     container = _container(
-        task, settings, recovery, _environment(task, settings, reports, labels.get(names.LABEL_TRACE, ""))
+        task, settings, recovery, _environment(task, settings, told, labels.get(names.LABEL_TRACE, ""))
     )
     return {"metadata": metadata, "spec": _pod_spec(task, settings, recovery, container)}
 
@@ -121,7 +121,7 @@ def _container(task: Task, settings: Settings, recovery: bool, environment: list
     }
 
 
-def _environment(task: Task, settings: Settings, reports: Mapping[str, str], trace: str) -> list[Manifest]:
+def _environment(task: Task, settings: Settings, told: Mapping[str, Any], trace: str) -> list[Manifest]:
     storage = task.spec.storage
     env: list[Manifest] = [
         {"name": names.ENV_TASK, "value": task_json(task)},
@@ -133,8 +133,10 @@ def _environment(task: Task, settings: Settings, reports: Mapping[str, str], tra
         {"name": "TMPDIR", "value": SCRATCH},
         {"name": "AWS_REGION", "value": storage.region or "us-east-1"},
     ]
-    if task.about.concludes and reports:
-        env.append({"name": names.ENV_REPORTS, "value": json.dumps(reports, separators=(",", ":"))})
+    if task.about.concludes:
+        for name, value in told.items():
+            if value:
+                env.append({"name": name, "value": json.dumps(value, separators=(",", ":"))})
     if settings.log_format != "text":
         env.append({"name": names.ENV_LOG_FORMAT, "value": settings.log_format})
     if settings.storage_retry_seconds is not None:

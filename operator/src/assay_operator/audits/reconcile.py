@@ -17,6 +17,7 @@ from assay_api.audit import AuditSpec
 from assay_api.model import to_wire
 from assay_api.status import AuditStatus, Entry
 from assay_operator.audits.events import end_events, run_events, superseded_events
+from assay_operator.audits.images import images_run
 from assay_operator.audits.jobs import job_manifest, job_name
 from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.outcome import held_against_candidates, report_digests
@@ -70,7 +71,10 @@ def _run_decision(
     reports = report_digests(states)
     started = in_turn(states, wanted, _suspensions(run, observed.jobs, audit), observed.turn)
     wanted = started.tasks
-    manifests = tuple(job_manifest(audit, s.task, settings, recovery=s.recover, reports=reports) for s in wanted)
+    images = images_run(observed, run.tasks)
+    manifests = tuple(
+        job_manifest(audit, s.task, settings, recovery=s.recover, reports=reports, images=images) for s in wanted
+    )
     states = _with_created(started.states, {state.task.key for state in wanted}, observed)
     new = run_status(states, observed, old, now)
     created = [_created_words(state, m["metadata"]["name"]) for state, m in zip(wanted, manifests, strict=True)]

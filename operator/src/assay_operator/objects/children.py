@@ -111,6 +111,7 @@ class Pod:
     node: str = ""
     lost: bool = False
     image: str = ""
+    image_id: str = ""
     memory: str | None = None
     gpu: bool = False
     unscheduled: str | None = None
@@ -169,6 +170,7 @@ class Pod:
             node=spec.get("nodeName") or "",
             lost=_lost(status, told),
             image=container.get("image", ""),
+            image_id=sys.intern(told.get("imageID") or ""),
             memory=limits.get("memory"),
             gpu=any(map(is_gpu, limits)),
             unscheduled=scheduled.get("message", "") if unscheduled else None,

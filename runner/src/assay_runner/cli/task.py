@@ -15,11 +15,11 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from assay_api.names import ENV_PROGRESS_PORT, ENV_REPORTS, ENV_TASK, ENV_TERMINATION_MESSAGE, ExitCode
+from assay_api.names import ENV_IMAGES, ENV_PROGRESS_PORT, ENV_REPORTS, ENV_TASK, ENV_TERMINATION_MESSAGE, ExitCode
 from assay_api.plan import Task
 from assay_api.result import TaskError, TaskResult, to_termination_message
 from assay_runner import journal
@@ -36,6 +36,7 @@ from assay_runner.errors import (
     as_audit_error,
 )
 
+T = TypeVar("T")
 DEFAULT_MESSAGE: Final = "/dev/termination-log"
 _FORGIVING_SECONDS: Final = 3.0
 """How long a Pod that is told to stop may take to say in the store that no step of its work is to blame."""
@@ -71,11 +72,19 @@ def _task() -> Task:
 
 
 def _reports() -> dict[str, str]:
-    text = os.environ.get(ENV_REPORTS, "")
+    return _told(ENV_REPORTS, TypeAdapter(dict[str, str]), "digests")
+
+
+def _images() -> dict[str, tuple[str, ...]]:
+    return _told(ENV_IMAGES, TypeAdapter(dict[str, tuple[str, ...]]), "images")
+
+
+def _told(name: str, of: TypeAdapter[T], what: str) -> T:
+    text = os.environ.get(name) or "{}"
     try:
-        return TypeAdapter(dict[str, str]).validate_json(text) if text else {}
+        return of.validate_json(text)
     except ValidationError as error:
-        raise Internal(f"{ENV_REPORTS} holds no digests: upgrade operator and runner image together") from error
+        raise Internal(f"{name} holds no {what}: upgrade operator and runner image together") from error
 
 
 def _run(task: Task) -> TaskResult:
@@ -98,7 +107,7 @@ def _run(task: Task) -> TaskResult:
         scratch = stack.enter_context(scratch_folder())
         store = open_store(task.spec.storage, None, tracker.waits)
         stack.enter_context(mirrored(task, store))
-        context = Context(store, scratch, tracker, reproduce=_reproduce(task), reports=_reports())
+        context = Context(store, scratch, tracker, reproduce=_reproduce(task), reports=_reports(), images=_images())
         try:
             return run_task(task, context)
         except Unsupported as error:

@@ -46,6 +46,7 @@ class Context:
         reproduce: command that runs the same audit again.
         keep: bytes of golden's tensors kept on the scratch disk, for candidates to come in this process.
         reports: SHA-256 that the report of a candidate has, by the candidate's key, where that is known.
+        images: keys of the tasks that ran an image, by its reference with its digest, in a cluster.
         now: the time in UTC.
     """
 
@@ -58,6 +59,7 @@ class Context:
     reproduce: str = ""
     keep: int = 0
     reports: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     now: Callable[[], datetime] = _utc
     _models: dict[tuple[ModelRef, Feeding], LoadedModel] = field(default_factory=dict, repr=False)
     _datasets: dict[tuple[Source, str], Dataset] = field(default_factory=dict, repr=False)

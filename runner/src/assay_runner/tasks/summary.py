@@ -51,6 +51,7 @@ def run_summary(task: Task, context: Context) -> TaskResult:
         golden=_golden(task, context),
         dataset=next((r.dataset for r in reports if r.dataset.uri), DatasetEntry()),
         environment=_environment(reports),
+        images=dict(context.images),
         spec=task.spec,
         reproduce=context.reproduce,
     )
