@@ -17,6 +17,7 @@ LANES = {
     "a cluster with GPUs": ("tests/gpu_e2e/",),
     "an operator": ("tests/operator/",),
     "clusters of the lab": ("tests/e2e/test_getting_started.py", "tests/lab/test_cluster.py"),
+    "an upgrade": ("tests/operator/test_upgrade.py",),
     "an API server": ("tests/api/", "tests/chart/", "tests/lab/test_servers.py"),
     "a browser": ("tests/pages/",),
     "S3": ("tests/s3/",),

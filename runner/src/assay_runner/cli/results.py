@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from assay_api.names import ExitCode, Reason
+from assay_runner import interruption
 from assay_runner.cli.kubectl import Place, read_sweep
 from assay_runner.cli.places import absolute
 from assay_runner.cli.reports import AUDIT, read_report
 from assay_runner.cli.standing import Standing, standing
 from assay_runner.cli.wait import named, read
-from assay_runner.errors import AuditError, Unavailable, as_audit_error, name_of
+from assay_runner.errors import Unavailable, as_audit_error, name_of
 from assay_runner.report.ctrf import render_ctrf
 from assay_runner.report.junit import render_junit
 from assay_runner.report.suites import Results, broken_off, results_of
@@ -39,8 +40,8 @@ def command(arguments: argparse.Namespace) -> int:
     render = _FORMATS[arguments.command]
     try:
         content = render(_results(arguments))
-    except AuditError as error:
-        if target is not None:
+    except Exception as error:
+        if target is not None and not interruption.came():
             _write(target, render(_broken_off(arguments.what, error)))
         raise
     if target is None:
@@ -83,7 +84,7 @@ def _said(now: Standing) -> str:
     return f"{now.word}: {now.message or now.reason}"
 
 
-def _broken_off(what: str, error: AuditError) -> Results:
+def _broken_off(what: str, error: Exception) -> Results:
     failure = as_audit_error(error)
     when = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
     return broken_off(what, name_of(failure), str(failure), when)
