@@ -66,12 +66,12 @@ class Kube:
 
     def count(self, path: str) -> int:
         """How many objects a collection has, without fetching them."""
-        page = self.request("GET", f"{path}?limit=1")
+        page = self.request("GET", f"{path}{'&' if '?' in path else '?'}limit=1")
         return len(page["items"]) + int(page["metadata"].get("remainingItemCount") or 0)
 
     def watch(self, path: str) -> Iterator[Raw]:
         """Events of a collection from now on; the watch stands when this returns."""
-        version = self.request("GET", f"{path}?limit=1")["metadata"]["resourceVersion"]
+        version = self.request("GET", f"{path}{'&' if '?' in path else '?'}limit=1")["metadata"]["resourceVersion"]
         connection = self._connect()
         connection.request("GET", f"{path}?watch=true&resourceVersion={version}", headers=self.headers)
         answer = connection.getresponse()

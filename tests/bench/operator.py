@@ -163,7 +163,7 @@ def burst(size: Size) -> Iterator[Figure]:
                 f"{module}, {turn + 1} of {size.repeats}: {size.burst} audits created in {created.result():.1f} s, "
                 f"{60 * seen[-1]:.0f} Jobs a minute meanwhile, {resident:.0f} MB after"
             )
-    yield Figure("operator_burst_rate_vs_bare", median_ratio(rates[ASSAY], rates[BARE]), 0.4, at_most=False)
+    yield Figure("operator_burst_rate_vs_bare", median_ratio(rates[ASSAY], rates[BARE]), 0.65, at_most=False)
     yield Figure("operator_burst_memory", max(memory), 200, unit="MB")
 
 

@@ -62,6 +62,7 @@ DEBIAN_PROOF = {
     "containernetworking-plugins": "/usr/lib/cni/bridge",
     "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
     "debootstrap": "debootstrap",
+    "faketime": "faketime",
     "g++": "g++",
     "iproute2": "ip",
     "openssl": "openssl",

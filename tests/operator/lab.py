@@ -159,19 +159,21 @@ def install(api: ApiServer) -> None:
 class Namespace:
     """One namespace, with the words the tests are written in."""
 
-    def __init__(self, kubectl: Kubectl, name: str) -> None:
+    def __init__(self, kubectl: Kubectl, name: str, *, made: bool = False) -> None:
         self.kubectl, self.name = kubectl, name
         # kubectl says what a user would type; what is only looked at again and again goes a cheaper way.
         self.kube = Kube(kubectl.kubeconfig)
-        kubectl("create", "namespace", name)
+        if not made:
+            kubectl("create", "namespace", name)
 
     def __enter__(self) -> Namespace:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._disconnect()
+        self.disconnect()
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
+        """Close the connection of this thread."""
         if connection := getattr(self.kube.own, "connection", None):
             connection.close()
         self.kube = Kube(self.kubectl.kubeconfig)
@@ -187,7 +189,7 @@ class Namespace:
         try:
             return self.kube.request("GET", self.path(kind, name))
         except (OSError, HTTPException):
-            self._disconnect()
+            self.disconnect()
             return self.kube.request("GET", self.path(kind, name))
 
     def items(self, kind: str) -> list[Raw]:

@@ -19,6 +19,7 @@ from assay_operator.cluster.cache import Cache
 from assay_operator.cluster.feed import Feed
 from assay_operator.objects.decision import Decision, Why
 from assay_operator.objects.events import Event
+from assay_operator.objects.keys import Key
 from assay_operator.objects.kind import Kind, Kinds
 from assay_operator.objects.raw import Manifest, Raw, unpacked
 from assay_operator.objects.refusals import REFUSALS, UNWRITABLE, Refusal
@@ -50,6 +51,7 @@ class Applier:
     def __init__(self, api: Api, kinds: Kinds, cache: Cache, feed: Feed, metrics: Metrics, post: Post) -> None:
         self._api, self._kinds, self._cache, self._feed = api, kinds, cache, feed
         self._metrics, self._post = metrics, post
+        self._untold: dict[Key, tuple[Event, ...]] = {}
 
     async def apply(self, seen: Seen, decision: Decision[Model], now: datetime) -> None:
         """Carry out a decision.
@@ -71,12 +73,12 @@ class Applier:
         untold = any(ref not in seen.refused for ref in refused)
         if decision.status is not None and not untold:
             decision = await self._write_status(seen, decision, decision.status, now)
-        for ref in decision.delete:
-            await self._delete(seen, ref)
+        await self._delete_all(seen, decision)
         if announced or not untold:
             told = (event for event in decision.events if not (event.of_creation and any(fresh)))
-            events = tuple(replace(event, trace=trace) for event in told)
-            self._post(parent, events, now)
+            # What is told twice is one event, by its name.
+            events = dict.fromkeys((*self._untold.pop(parent.key, ()), *told))
+            self._post(parent, tuple(replace(event, trace=trace) for event in events), now)
         if decision.retire:
             await self._retire(parent, decision.retire)
         if any(fresh):
@@ -128,6 +130,9 @@ class Applier:
             parent = await self._without_status(kind, seen.parent) if decision.replace else seen.parent
             await self._put_status(kind, parent, status, "written")
         except ApiError as error:
+            if error.passing:
+                # It may have been written all the same; the next pass has no news then, and tells these.
+                self._untold[seen.parent.key] = decision.events
             if error.status not in UNWRITABLE or kind.unwritable is None:
                 raise
             word = kind.custom.word
@@ -149,6 +154,15 @@ class Applier:
         raw = await self._api.apply_status(kind.resource, key.namespace, key.name, parent.version, to_wire(status))
         self._metrics.statuses.labels(result).inc()
         self._take(parent, kind.resource, raw)
+
+    async def _delete_all(self, seen: Seen, decision: Decision[Model]) -> None:
+        try:
+            for ref in decision.delete:
+                await self._delete(seen, ref)
+        except ApiError:
+            # The status is written: to the next pass it is no news.
+            self._untold[seen.parent.key] = decision.events
+            raise
 
     async def _delete(self, seen: Seen, ref: Ref) -> None:
         uid = seen.uid_of(ref)

@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -39,6 +38,7 @@ from assay_operator.settings import Settings
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS, FLUSH_SECONDS = 1.0, 0.5
+AHEAD_SECONDS = 5.0
 LAG_SECONDS = 0.5
 
 
@@ -58,7 +58,7 @@ class Controller:
         self, api: Api, configuration: Any, kinds: Kinds, settings: Settings, metrics: Metrics, health: Health
     ) -> None:
         self._configuration, self._kinds, self._settings = configuration, kinds, settings
-        self._metrics, self._health = metrics, health
+        self._metrics, self._health, self._clock = metrics, health, api.clock
         self.cache = Cache(kinds)
         limits = Limits(settings.tasks_at_once, settings.tasks_at_once_per_namespace)
         self.turns = Turns(limits)
@@ -72,8 +72,9 @@ class Controller:
         self._nodes = Nodes(api, time.monotonic)
         self._resync = Resync(api, kinds, self.cache, self._feed, settings.namespaces)
         self._surplus: frozenset[Key] = frozenset()
-        self._queues = Queues(api, self.cache, self.queue.add, settings.progress_seconds)
+        self._queues = Queues(api, self.cache, self.queue.add, settings.progress_seconds, api.clock.now)
         self._poller = Poller(self.cache, self.queue, settings.progress_seconds)
+        self._ahead = float("-inf")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is begun, in a second or two: another replica waits."""
@@ -81,7 +82,7 @@ class Controller:
         self._metrics.watch(objects, self.cache.pods_at_work, lambda: self.queue.depth)
         self._metrics.turns.set_function(lambda: self.turns.waiting)
         self._health.stuck = lambda: self.queue.stuck_seconds
-        if not await unless_stopped(self._fill(), stop):
+        if not await unless_stopped(self.fill(), stop):
             return
         # What ended before this process came is in nobody's counters twice.
         self.cache.witnesses.append(self._metrics.outcomes.saw)
@@ -113,7 +114,10 @@ class Controller:
             task.result()
         await self._poster.flush(FLUSH_SECONDS)
 
-    async def _fill(self) -> None:
+    async def fill(self, *, ahead: bool = False) -> None:
+        """List all there is, unless that was done a short time ago; `ahead`: it is not certain that this one leads."""
+        if time.monotonic() - self._ahead < self._settings.lease_seconds:
+            return
         while True:
             try:
                 await self._resync.fill()
@@ -122,11 +126,17 @@ class Controller:
                 log.warning("listing what there is failed; trying again", extra={"error": error.message})
                 await asyncio.sleep(1)
         self._health.resynced = time.monotonic()
+        if ahead:
+            self._ahead = self._health.resynced
         self._metrics.got_on()
 
     async def _heal(self) -> None:
+        seconds = self._settings.resync_seconds
+        # What was deleted between a listing ahead and the start of the watches no watch tells of.
+        pause = min(AHEAD_SECONDS, seconds) if self._ahead > 0 else seconds
         while True:
-            await asyncio.sleep(self._settings.resync_seconds)
+            await asyncio.sleep(pause)
+            pause = seconds
             try:
                 healed = await self._resync.heal()
             except ApiError as error:
@@ -172,7 +182,7 @@ class Controller:
         self._metrics.got_on()
 
     async def _pass(self, key: Key, seen: Seen) -> None:
-        now, kind = datetime.now(UTC), self._kinds[key.kind]
+        now, kind = self._clock.now(), self._kinds[key.kind]
         seen = self._with_hints(key, seen, kind.silent(seen, now))
         seen = replace(seen, turn=self.turns.turn(seen.parent), surplus=key in self._surplus)
         if kind.nodes(seen, now):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -29,11 +30,15 @@ from assay_operator.process.metrics import Metrics
 from assay_operator.process.probes import Endpoints
 from assay_operator.process.signals import listen, unless_stopped
 from assay_operator.settings import Settings, SettingsError, from_environment
+from assay_operator.standby import Standby
 
 log = logging.getLogger(__name__)
 
 RESTART = 1
 CONNECTIONS = 32
+# JSON is most of the work and makes no cycles, yet each object in it counts towards the next search for some: with the
+# usual 700 the search takes as long as the reading.
+CYCLES = 50_000, 20, 20
 
 
 def main(kinds: Kinds = KINDS) -> None:
@@ -44,6 +49,7 @@ def main(kinds: Kinds = KINDS) -> None:
         print(f"assay-operator: {error}", file=sys.stderr)
         sys.exit(ExitCode.INVALID_INPUT)
     logs.set_up(settings.log_format, settings.log_level)
+    gc.set_threshold(*CYCLES)
     try:
         # Not asyncio.run: it would wait for everything that still runs, and another replica would for this one.
         code = asyncio.new_event_loop().run_until_complete(run(settings, kinds))
@@ -111,11 +117,12 @@ async def _lead(
     fenced = Api(client, metrics.failed, fence)
     if not await unless_stopped(_prepare(free, kinds, health), stop):
         return 0
-    leader = Leader(free, settings, fence)
+    standby = Standby(lambda: Controller(fenced, client.configuration, kinds, settings, metrics, health))
+    leader = Leader(free, settings, fence, lambda silent: standby.hears(silent=silent))
 
     async def lead() -> None:
         health.role, health.fence = "leader", fence
-        await Controller(fenced, client.configuration, kinds, settings, metrics, health).run(stop)
+        await (await standby.leads()).run(stop)
 
     health.role, health.silence = "standby", lambda: leader.silence
     metrics.leader.set_function(lambda: float(fence.left > 0))

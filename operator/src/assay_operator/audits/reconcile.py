@@ -16,6 +16,7 @@ from typing import Any
 from assay_api.audit import AuditSpec
 from assay_api.model import to_wire
 from assay_api.status import AuditStatus, Entry
+from assay_operator.audits.calm import calm_seconds
 from assay_operator.audits.events import end_events, run_events, superseded_events
 from assay_operator.audits.images import images_run
 from assay_operator.audits.jobs import job_manifest, job_name
@@ -82,6 +83,8 @@ def _run_decision(
     waits = [state.check_after for state in states.all if state.check_after is not None and not run.spec.suspend]
     retires = retirement(run.spec, new, observed, now)
     waits += [each for each in (retires.wait, SOON if retires.why else None) if each is not None]
+    if calm := calm_seconds(states, old, new, now):
+        new, waits = old, [*waits, calm]
     return _decision(
         audit,
         new,

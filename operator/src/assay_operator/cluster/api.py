@@ -6,8 +6,10 @@ models are left out, for turning every answer into objects and back costs more t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -17,6 +19,7 @@ from kubernetes.aio.client.api_client import ApiClient
 
 from assay_api import names
 from assay_operator.objects.resources import Resource
+from assay_operator.process.clock import ServerClock
 from assay_operator.process.fence import Fence
 
 Raw = dict[str, Any]
@@ -33,6 +36,8 @@ SURROGATES: Final = range(0xD800, 0xE000)
 SECONDS: Final = 30.0
 """How long a request may take."""
 CHUNK: Final = 500
+PAGE_TRIES: Final = 8
+PAGE_PAUSE_SECONDS: Final = 1.0
 MANAGER: Final = {"fieldManager": names.FIELD_MANAGER}
 
 
@@ -43,6 +48,11 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+    @property
+    def passing(self) -> bool:
+        """Whether it says nothing of what was asked: no answer, too much to do (429), or a trouble of the server's."""
+        return self.status == 0 or self.status == 429 or self.status >= 500
 
 
 class Fenced(ApiError):
@@ -59,10 +69,14 @@ class Api:
         client: the official client, configured.
         failed: told the verb and the status of every request that failed.
         fence: asked before every write; None: writes are not held back.
+
+    Attributes:
+        clock: the API server's, by what it answers.
     """
 
     def __init__(self, client: ApiClient, failed: Callable[[str, int], None], fence: Fence | None = None) -> None:
         self._client, self._failed, self._fence = client, failed, fence
+        self.clock = ServerClock()
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Raw:
         """What stands at a path."""
@@ -76,16 +90,27 @@ class Api:
         *,
         metadata_only: bool = False,
     ) -> AsyncIterator[Raw]:
-        """All objects of a kind, a page at a time; without specs and statuses where those are not asked for."""
-        asked = {"limit": str(CHUNK), **(query or {})}
+        """All objects of a kind, a page at a time; without specs and statuses where those are not asked for.
+
+        Once a listing has begun, a page that is refused for a moment is asked for again: where many are, a listing of
+        many pages would never come to its end.
+        """
+        asked, tries = {"limit": str(CHUNK), **(query or {})}, 0
         accept = METADATA if metadata_only else JSON
         while True:
-            page = await self._request("GET", _path(resource, namespace), asked, accept=accept)
+            try:
+                page = await self._request("GET", _path(resource, namespace), asked, accept=accept)
+            except ApiError as error:
+                tries += 1
+                if not (error.passing and "continue" in asked and tries < PAGE_TRIES):
+                    raise
+                await asyncio.sleep(PAGE_PAUSE_SECONDS)
+                continue
             yield page
             token = (page.get("metadata") or {}).get("continue")
             if not token:
                 return
-            asked = {**asked, "continue": token}
+            asked, tries = {**asked, "continue": token}, 0
 
     async def read(self, resource: Resource, namespace: str, name: str, seconds: float = SECONDS) -> Raw:
         """One object."""
@@ -164,6 +189,7 @@ class Api:
             seconds = min(seconds, fence.left)
             if seconds <= 0:
                 raise Fenced
+        began = time.monotonic()
         try:
             send: Any = self._client.rest_client.request
             timeout = aiohttp.ClientTimeout(total=seconds)
@@ -172,6 +198,7 @@ class Api:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._failed(method, 0)
             raise ApiError(0, f"{method} {path}: {type(error).__name__}: {error}") from error
+        self.clock.told(response.headers.get("Date"), time.monotonic() - began)
         if response.status >= 400:
             if (method, response.status) != ("POST", 409):
                 self._failed(method, response.status)

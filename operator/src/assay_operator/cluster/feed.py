@@ -30,6 +30,18 @@ class Feed:
         # Its own place comes first: what it is to its owner goes by what is known of it there.
         return sum(self.put(self._cache.read(place, raw)) for place in news) > 0
 
+    def fill(self, resource: Resource, raw: Raw) -> None:
+        """Take an object before the first pass; what it belongs to is looked at when all is there."""
+        for place in self._kinds.places(resource, raw["metadata"]):
+            self._cache.put(self._cache.read(place, raw))
+
+    def filled(self) -> None:
+        """Have everything looked at: first what goes on, for what has ended can wait."""
+        for ended in (False, True):
+            for parent in self._cache.parents():
+                if parent.complete is ended:
+                    self._queue.add(parent.key)
+
     def wrote(self, parent: Key, resource: Resource, raw: Raw) -> None:
         """See at once what a pass has written; whomever else it is news to is looked at.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from itertools import chain, repeat
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import kopf
+from kopf._cogs.clients import errors, watching
 
 from assay_operator.cluster.api import CHUNK
 from assay_operator.cluster.feed import Feed
@@ -24,6 +25,7 @@ from assay_operator.settings import Settings
 log = logging.getLogger(__name__)
 
 SERVER_SECONDS, CLIENT_SECONDS, CONNECT_SECONDS, SILENT_SECONDS = 240, 300, 10, 70
+AGAIN_SECONDS, GONE = 1.0, 410
 
 
 async def watch(settings: Settings, configuration: Any, kinds: Kinds, feed: Feed, stop: asyncio.Event) -> None:
@@ -78,6 +80,30 @@ class Patiently(Iterable[float]):
     def __iter__(self) -> Iterator[float]:
         """1, 1, 2, 3, 5, and then 5 for ever."""
         return chain((1.0, 1.0, 2.0, 3.0), repeat(5.0))
+
+
+kopf_watch: Final = watching.continuous_watch
+
+
+async def watch_again(**how: Any) -> AsyncIterator[Any]:
+    """Kopf's own watch; where it breaks off in a way that would end kopf, and this process, it is begun anew.
+
+    So ends a listing that took longer than etcd keeps its versions (410), and a watch that the API server gives up with
+    an error of its own. That the resource itself is gone (404) goes on to end the process: its definition is waited for
+    at the start.
+    """
+    try:
+        async for event in kopf_watch(**how):
+            yield event
+    except (errors.APIClientError, watching.WatchingError) as error:
+        if isinstance(error, errors.APIClientError) and error.status != GONE:
+            raise
+        words = {"of": str(how.get("resource")), "error": str(error)[:200]}
+        log.warning("a watch broke off: everything is listed and watched anew", extra=words)
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+watching.continuous_watch = watch_again
 
 
 class NoDifferences(kopf.DiffBaseStorage):

@@ -28,6 +28,9 @@ Lease = dict[str, Any]
 UNHEARD: Final = "the lease could not be renewed for a while: nothing is written until it is"
 
 
+HALF: Final = 0.5
+
+
 class Answer(Enum):
     """What came of one try to get or to renew the Lease."""
 
@@ -43,10 +46,13 @@ class Leader:
         api: the API server; not held back by the fence, for the Lease is what opens it.
         settings: names and times.
         fence: opened by each renewal.
+        waits: told at each look at another's Lease whether that one has been silent for half of its time.
     """
 
-    def __init__(self, api: Api, settings: Settings, fence: Fence) -> None:
-        self._api, self._settings, self._fence = api, settings, fence
+    def __init__(
+        self, api: Api, settings: Settings, fence: Fence, waits: Callable[[bool], None] = lambda silent: None
+    ) -> None:
+        self._api, self._settings, self._fence, self._waits = api, settings, fence, waits
         self._known: Lease | None = None
         self._said = ""
         self._known_since = self.heard = time.monotonic()
@@ -54,6 +60,7 @@ class Leader:
     async def run(self, lead: Callable[[], Awaitable[None]], stop: asyncio.Event) -> bool:
         """Wait for the Lease and lead until `lead` returns or `stop` is set; whether the Lease was kept throughout."""
         while not stop.is_set() and await self._try(leading=False) is not Answer.OURS:
+            self._waits(bool(_holder(self._known)) and self._expired(HALF))
             # More often than the leader renews: one that gives the Lease back is followed at once.
             await pause(self._settings.retry_seconds / 2, stop)
         try:
@@ -150,11 +157,11 @@ class Leader:
         self._known = lease
         return lease
 
-    def _expired(self) -> bool:
-        """Whether the holder has let its own time pass: counted from when its last renewal was seen here."""
+    def _expired(self, share: float = 1.0) -> bool:
+        """Whether the holder let its own time pass, or a share: counted from when its last renewal was seen here."""
         spec = (self._known or {}).get("spec") or {}
         lasts = spec.get("leaseDurationSeconds") or self._settings.lease_seconds
-        return time.monotonic() - self._known_since >= float(lasts)
+        return time.monotonic() - self._known_since >= share * float(lasts)
 
     async def _write(self, asked: tuple[float, ...], lease: Lease | None) -> Answer:
         settings, now = self._settings, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -25,6 +25,8 @@ MOST = 20_000
 PAUSE_SECONDS = 0.2
 PATIENCE_SECONDS = 5.0
 AT_ONCE = 16
+# Some minutes of an API server that answers but refuses; what it takes no event at all for must not hold up the rest.
+TRIES = 600
 
 
 class Poster:
@@ -39,7 +41,7 @@ class Poster:
 
     def __init__(self, api: Api, kinds: Kinds, metrics: Metrics, idle: Callable[[], bool]) -> None:
         self._api, self._kinds, self._metrics, self._idle = api, kinds, metrics, idle
-        self._waiting: deque[tuple[Parent, Event, datetime]] = deque()
+        self._waiting: deque[tuple[Parent, Event, datetime, int]] = deque()
         self._wake = asyncio.Event()
 
     def post(self, about: Parent, events: tuple[Event, ...], now: datetime) -> None:
@@ -51,7 +53,7 @@ class Poster:
             if len(self._waiting) >= MOST:
                 self._metrics.events.labels("dropped").inc()
                 continue
-            self._waiting.append((about, event, now))
+            self._waiting.append((about, event, now, 0))
         self._wake.set()
 
     async def work(self) -> None:
@@ -86,15 +88,18 @@ class Poster:
         """Post the event that has waited longest; whether that is settled, be it that it failed."""
         if not self._waiting:
             return True
-        about, event, now = self._waiting.popleft()
+        about, event, now, tries = self._waiting.popleft()
         try:
             await self._api.create(EVENTS, about.key.namespace, event_manifest(about, event, now))
             self._metrics.events.labels("posted").inc()
         except Fenced:
             # The Lease could not be renewed for now, so it waits; where it is lost, the process ends.
-            self._waiting.appendleft((about, event, now))
+            self._waiting.appendleft((about, event, now, tries))
             return False
         except ApiError as error:
+            if error.passing and tries < TRIES:
+                self._waiting.appendleft((about, event, now, tries + 1))
+                return False
             known = error.status == 409
             self._metrics.events.labels("known" if known else "failed").inc()
             if not known:

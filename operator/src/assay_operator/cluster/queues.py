@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from assay_operator.cluster.api import Api, ApiError
@@ -37,7 +37,7 @@ class Queues:
         cache: what there is; what is told is kept in its memory.
         add: has an object of ours looked at.
         seconds: how often to ask.
-        clock: the time.
+        clock: the API server's time.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Queues:
         cache: Cache,
         add: Callable[[Key], None],
         seconds: float,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime],
     ) -> None:
         self._api, self._cache, self._add, self._seconds, self._clock = api, cache, add, seconds, clock
         self._known: tuple[datetime, Resource] | None = None

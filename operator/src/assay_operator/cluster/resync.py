@@ -42,7 +42,8 @@ class Resync:
     async def fill(self) -> None:
         """List everything into the cache, before there is any watch."""
         async for resource, raw in self._listed():
-            self._feed.take(resource, raw)
+            self._feed.fill(resource, raw)
+        self._feed.filled()
 
     async def heal(self, catch_up: float = CATCH_UP_SECONDS) -> int:
         """List everything, and repair what the watch has not told `catch_up` seconds later; how much that was.

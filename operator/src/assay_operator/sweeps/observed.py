@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -129,7 +129,11 @@ class SweepAudit:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """An AccuracySweep: `spec` and `status` are JSON."""
+    """An AccuracySweep: `spec` and `status` are JSON.
+
+    Attributes:
+        record: the status as the operator last wrote it, where another hand has changed it since.
+    """
 
     namespace: str
     name: str
@@ -146,6 +150,7 @@ class Sweep:
     phase: str
     verdict: str
     complete: bool
+    record: bytes | None = None
     reason: str = ""
     since: float = 0.0
     until: float | None = None
@@ -195,6 +200,14 @@ class Sweep:
             managed=managed_by(meta),
             trace=labels.get(LABEL_TRACE) or "",
         )
+
+
+def keep(new: Any, known: Any) -> Any:
+    """A sweep as a watch brings it, with the status that the operator has on record where it is another by now."""
+    assert isinstance(new, Sweep)
+    assert isinstance(known, Sweep)
+    record = known.status if known.record is None else known.record
+    return new if new.uid != known.uid or new.status == record else replace(new, record=record)
 
 
 def own_audits(seen: Seen) -> tuple[SweepAudit, ...]:

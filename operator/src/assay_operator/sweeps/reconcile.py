@@ -63,7 +63,7 @@ def wants_nodes(seen: Seen, now: datetime) -> bool:
 def read_status(sweep: Sweep) -> SweepStatus:
     """The status on record; an empty one where it is none of ours."""
     try:
-        return SweepStatus.model_validate_json(sweep.status)
+        return SweepStatus.model_validate_json(sweep.status if sweep.record is None else sweep.record)
     except ValidationError:
         return SweepStatus()
 

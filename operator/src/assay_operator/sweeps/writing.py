@@ -50,13 +50,14 @@ def written(
         waits.append(min(max((due.due.next - now).total_seconds(), 0.0) + 0.5, LONGEST_WAIT))
     before, after = (_without_time(to_wire(each)) for each in (old, new))
     write: SweepStatus | None = new
-    if before == after and json.loads(sweep.status):
+    if before == after and sweep.record is None and json.loads(sweep.status):
         write = None
     elif _only_counts(old, new) and (left := _fresh_for(old, now)) > 0:
         write = None
         waits.append(left)
     events = sweep_events(old, new) if write else ()
-    return Decision(status=write, delete=delete, events=events, requeue_after=min(waits, default=None))
+    edited = sweep.record is not None
+    return Decision(status=write, replace=edited, delete=delete, events=events, requeue_after=min(waits, default=None))
 
 
 def _only_counts(old: SweepStatus, new: SweepStatus) -> bool:
