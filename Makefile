@@ -119,6 +119,11 @@ bench-operator: .venv/.dev ## Operator against a bare kopf handler on a real API
 bench-search: .venv/.dev ## Evaluations of the precision search against published ones (ARGS=--table for the design note's)
 	@.venv/bin/python -m tests.bench.search $(ARGS)
 
+# Minutes to hours on a quiet machine: docs/soak.md.
+.PHONY: soak
+soak: .venv/.dev ## The operator at the size of a fleet, and faults that last (ARGS="--only scale,kills"): docs/soak.md
+	@.venv/bin/python -m tests.soak $(ARGS)
+
 # A GPU machine may have no network, hence no uv: the Python that imports tensorrt runs with what it has, and with the
 # wheels that lie in PYTHONPATH (docs/gpu-testing.md); any other machine takes the environment of the tests.
 GPU_PYTHON = $$($(PYTHON) -c 'import tensorrt' 2>/dev/null && command -v $(PYTHON) || echo .venv/bin/python)

@@ -12,9 +12,7 @@ from tests.operator.player import ONE, settings
 PATIENT = {"ASSAY_LEASE_SECONDS": "8", "ASSAY_RENEW_SECONDS": "6", "ASSAY_LEASE_RETRY_SECONDS": "1"}
 
 
-def test_it_has_listed_what_there_is_before_it_leads(
-    bare_api: ApiServer, namespace: Namespace, folder: Path
-) -> None:
+def test_it_has_listed_what_there_is_before_it_leads(bare_api: ApiServer, namespace: Namespace, folder: Path) -> None:
     first = Operator(bare_api, folder / "first.log", **settings(namespace, **PATIENT)).start()
     with Proxy(bare_api) as proxy:
         env = settings(namespace, KUBECONFIG=str(proxy.kubeconfig), **PATIENT)
