@@ -67,6 +67,7 @@ def test_pod_is_admitted_where_restricted_is_enforced(default: list[dict[str, An
         ("delete", "accuracysweeps.assay.dev", "team-a", False),
         ("list", "nodes", "team-a", True),
         ("get", "nodes", "team-a", False),
+        ("list", "resourceslices.resource.k8s.io", "team-a", True),
         ("create", "jobs.batch", "team-b", True),
         ("update", "jobs.batch", "team-b", False),
         ("deletecollection", "jobs.batch", "team-b", False),

@@ -55,7 +55,10 @@ def test_the_table_asks_for_just_this() -> None:
         ("", "events"): {"list", "create"},
         ("kueue.x-k8s.io", "workloads"): {"list"},
     }
-    assert KINDS.cluster_rights() == {("", "nodes"): {"list"}}
+    assert KINDS.cluster_rights() == {
+        ("", "nodes"): {"list"},
+        ("resource.k8s.io", "resourceslices"): {"list"},
+    }
 
 
 def test_operator_may_do_just_this(default: list[dict[str, Any]]) -> None:

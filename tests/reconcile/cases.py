@@ -22,12 +22,15 @@ from assay_api.names import ENV_REPORTS, LABEL_RUN, LABEL_TASK
 from assay_api.plan import Task
 from assay_api.result import Progress
 from assay_api.status import AuditStatus
+from assay_operator.audits.fitting import with_fits
 from assay_operator.audits.jobs import job_manifest, job_name
 from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.reconcile import reconcile
 from assay_operator.audits.run import Refused, run_of
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.decision import Decision
+from assay_operator.objects.devices import devices_of
+from assay_operator.objects.nodes import Gpus, Node
 from assay_operator.objects.queued import Queued
 from assay_operator.objects.raw import compact, condition, time
 from assay_operator.objects.refusals import Refusal
@@ -136,7 +139,7 @@ def observed(raw_audit: Raw, seen: Raw) -> Observed:
     raw_pods = [pod_of(audit, entry, index) for index, entry in enumerate(seen.get("pods") or ())]
     by_key = {task.key: task.digest for task in tasks(audit)}
     job_of_key = {task.key: f"job-{job_name(audit.name, task)}" for task in tasks(audit)}
-    return Observed(
+    found = Observed(
         audit=audit,
         jobs=tuple(map(Job.of, raw_jobs)),
         pods=tuple(map(Pod.of, raw_pods)),
@@ -153,6 +156,10 @@ def observed(raw_audit: Raw, seen: Raw) -> Observed:
         },
         refused={name: refusal_of(entry) for name, entry in (seen.get("refused") or {}).items()},
     )
+    if "nodes" not in seen:
+        return found
+    gpus = Gpus.of(map(Node.of, seen["nodes"]), devices_of(seen.get("slices") or ()))
+    return with_fits(found, gpus, SETTINGS)
 
 
 def queued_of(entry: Raw) -> Queued:

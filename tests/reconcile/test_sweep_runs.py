@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assay_operator.objects.nodes import Gpu, Gpus, gpus_of
+from assay_operator.objects.nodes import Gpu, Gpus, Node, gpus_of
 from tests.reconcile.sweeps import World, condition
 from tests.reconcile.test_sweeps import AUDITS, CELLS
 
@@ -55,7 +55,8 @@ LABELS = {"nvidia.com/gpu.product": "L4"}
     ],
 )
 def test_drivers_are_told_by_the_labels_of_nodes(labels: list[dict[str, str]], driver: str) -> None:
-    assert gpus_of([*labels, {"other": "x"}]) == (Gpu("L4", driver, len(labels)),)
+    nodes = [Node(f"n{index}", each) for index, each in enumerate([*labels, {"other": "x"}])]
+    assert gpus_of(nodes) == (Gpu("L4", driver, len(labels)),)
 
 
 def test_a_budget_begins_what_it_pays_for_and_goes_on_with_the_next_run() -> None:

@@ -99,7 +99,7 @@ class SweepSpec(Model):
     model_prefix: ModelPrefix | None = None
     """Every model below a prefix, as a Job finds them when a run begins."""
     fleet: bool = False
-    """True: tensorrt candidates are audited on every GPU product that labels of the cluster's nodes show when a run
+    """True: tensorrt candidates are audited on every GPU product that nodes or ResourceSlices show when a run
     begins. Default: on those of template.target.gpuProducts."""
     images: tuple[ShortText, ...] = Field(default=(), min_length=1, max_length=16, json_schema_extra={LIST_TYPE: "set"})
     """Runner images, each with a TensorRT of its own; every candidate is audited with each. Name them by digest: a tag

@@ -72,6 +72,12 @@ class SweepTarget(Model):
     """Version of the driver; several where nodes differ; absent where nodes may not be listed or do not tell."""
     nodes: int | None = None
     """Nodes that have it; absent where nodes may not be listed."""
+    memory_mib: int | None = Field(default=None, alias="memoryMiB")
+    """Memory of one GPU in MiB, the least where nodes differ; absent where none tells."""
+    mig_profile: str | None = None
+    """MIG profile, where it is a part of a GPU."""
+    source: Literal["ResourceSlices"] | None = None
+    """ResourceSlices: no node has the label of this product, and only NVIDIA's DRA driver shows it. Absent: labels."""
 
 
 class SweepRunRecord(Model):

@@ -69,7 +69,7 @@ class Controller:
         self._feed = Feed(kinds, self.cache, self.queue)
         self._applier = Applier(api, kinds, self.cache, self._feed, metrics, self._poster.post)
         self._hints = Hints(api, time.monotonic, self.queue.add, lambda key: self.cache.seen(key) is not None)
-        self._nodes = Nodes(api, time.monotonic)
+        self._nodes = Nodes(api, time.monotonic, self.queue.add)
         self._resync = Resync(api, kinds, self.cache, self._feed, settings.namespaces)
         self._surplus: frozenset[Key] = frozenset()
         self._queues = Queues(api, self.cache, self.queue.add, settings.progress_seconds, api.clock.now)
@@ -91,6 +91,7 @@ class Controller:
             self._poller.work,
             self._hints.work,
             self._queues.work,
+            self._nodes.work,
             self._heal,
             lambda: self.turns.work(self.queue.add),
             *[lambda: self.queue.work(self._process)] * self._settings.workers,
@@ -158,6 +159,7 @@ class Controller:
         seen = self.cache.seen(key)
         if seen is None:
             self.queue.forget(key)
+            self._nodes.forget(key)
             return
         began = time.monotonic()
         try:
@@ -185,8 +187,7 @@ class Controller:
         now, kind = self._clock.now(), self._kinds[key.kind]
         seen = self._with_hints(key, seen, kind.silent(seen, now))
         seen = replace(seen, turn=self.turns.turn(seen.parent), surplus=key in self._surplus)
-        if kind.nodes(seen, now):
-            seen = replace(seen, nodes=await self._nodes.gpus())
+        seen = replace(seen, nodes=await self._nodes.asked(key, kind.nodes(seen, now)))
         decision = kind.reconcile(seen, now, self._settings)
         if decision.requeue_after is not None:
             # Before anything is tried: whatever fails is tried again, and then perhaps too late.

@@ -29,7 +29,7 @@ def kept_by(facts: Facts, *, ended: bool = False) -> Trouble | None:
         return job_trouble(facts.hint)
     if facts.crowded and not ended:
         return room_trouble(facts.pod)
-    return pod_trouble(facts.pod, facts.task, facts.hint)
+    return pod_trouble(facts.pod, facts.task, facts.hint, facts.fits, ended=ended)
 
 
 def tried_again(facts: Facts) -> Trouble | None:

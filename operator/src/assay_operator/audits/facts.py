@@ -13,6 +13,7 @@ from assay_operator.audits.jobs import job_name
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.troubles import newest, read_result, waits_for_room
 from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.fits import Fit
 from assay_operator.objects.refusals import Refusal
 from assay_operator.objects.seen import OF_ALL
 
@@ -117,6 +118,11 @@ class Facts:
         if self.pod:
             return hints.get(self.pod.uid)
         return hints.get(self.job.uid) or hints.get(OF_ALL)
+
+    @property
+    def fits(self) -> Fit | None:
+        """Whether a node could take it, where that is known."""
+        return self.observed.fits.get(self.task.key)
 
     @property
     def crowded(self) -> bool:

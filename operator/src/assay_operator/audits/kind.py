@@ -12,6 +12,7 @@ from assay_api.resources import AUDIT
 from assay_api.status import AuditStatus
 from assay_operator.audits import troubles
 from assay_operator.audits.events import end_events
+from assay_operator.audits.fitting import wants_nodes, with_fits
 from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.reconcile import reconcile
 from assay_operator.audits.record import genuine, keep, read_status
@@ -25,7 +26,7 @@ from assay_operator.settings import Settings
 
 def decide(seen: Seen, now: datetime, settings: Settings) -> Decision[AuditStatus]:
     """What is to be done about an audit."""
-    return reconcile(Observed.of(seen), now, settings)
+    return reconcile(with_fits(Observed.of(seen), seen.nodes, settings), now, settings)
 
 
 def unwritable(seen: Seen, decision: Decision[Model], message: str, now: datetime) -> Decision[Model]:
@@ -54,4 +55,5 @@ AUDITS: Final = Kind(
     keep=keep,
     genuine=genuine,
     verbs=("delete",),
+    nodes=lambda seen, now: wants_nodes(Observed.of(seen)),
 )

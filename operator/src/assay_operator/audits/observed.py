@@ -12,6 +12,7 @@ from sys import intern
 from assay_api.names import ANNOTATION_RERUN, KIND, LABEL_QUEUE, LABEL_TRACE, SWEEP_KIND, Condition
 from assay_api.result import Progress
 from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.fits import Fit
 from assay_operator.objects.keys import Key
 from assay_operator.objects.line import Turn
 from assay_operator.objects.queued import Queued
@@ -109,6 +110,7 @@ class Observed:
         crowded: what nodes keep for tasks of other audits, of cpu and gpu.
         turn: how many of its tasks the operator lets start now; None: all that want to.
         surplus: it is done, and its namespace keeps more such audits than it should.
+        fits: whether a node could take a GPU task, by its key; of tasks that want one and where that is known.
     """
 
     audit: Audit
@@ -122,6 +124,7 @@ class Observed:
     crowded: frozenset[str] = frozenset()
     turn: Turn | None = None
     surplus: bool = False
+    fits: Mapping[str, Fit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Leave out the Pods that no Job of the audit controls: labels can be had by anyone who may create a Pod."""

@@ -30,6 +30,7 @@ from assay_operator.audits.troubles import (
     out_of_memory,
     refusal_trouble,
     told_error,
+    unfit_trouble,
 )
 
 OUT_OF_MEMORY_KILLS = 2
@@ -226,8 +227,12 @@ RULES: Final[tuple[Callable[[Facts], TaskState | None], ...]] = (
 def _in_want_of_a_job(state: TaskState, facts: Facts) -> TaskState:
     """A task in want of a Job, which the API server may have refused for good or for too long."""
     refusal = facts.refusal(recovery=state.recover)
-    if refusal is None or facts.task.spec.suspend:
+    if facts.task.spec.suspend:
         return state
+    if refusal is None:
+        # An autoscaler adds a node for a Pod that waits, so the task gets its Job all the same.
+        unfit = facts.fits if facts.fits and facts.fits.hopeless and not state.recover else None
+        return replace(state, trouble=unfit_trouble(facts.task, unfit)) if unfit else state
     trouble, left = refusal_trouble(refusal, facts.task.spec.pending_deadline_seconds, facts.now)
     if left:
         return replace(state, trouble=trouble, check_after=left)

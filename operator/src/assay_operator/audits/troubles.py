@@ -19,6 +19,7 @@ from assay_api.result import TaskError, TaskResult, shorten
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.pods import gpu_request
 from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.fits import Fit
 from assay_operator.objects.refusals import Refusal
 
 IMAGE_REASONS = frozenset(
@@ -68,10 +69,19 @@ class Trouble:
         return Trouble(Reason(head), tail) if head in set(Reason) and tail else Trouble(Reason.ERROR, text)
 
 
-def pod_trouble(pod: Pod, task: Task, hint: str | None) -> Trouble | None:
-    """What keeps a pending Pod from starting, as far as it is known."""
+def pod_trouble(pod: Pod, task: Task, hint: str | None, fits: Fit | None, *, ended: bool = False) -> Trouble | None:
+    """What keeps a pending Pod from starting, as far as it is known.
+
+    Args:
+        pod: the Pod.
+        task: what it does.
+        hint: what an event says.
+        fits: whether a node could take it, where that is known.
+        ended: nothing is waited for any more.
+    """
     if pod.unscheduled is not None:
-        return Trouble(Reason.UNSCHEDULABLE, _unschedulable(pod.unscheduled, task))
+        waits = fits is not None and fits.now == "waits" and not ended
+        return Trouble(Reason.PENDING if waits else Reason.UNSCHEDULABLE, _unschedulable(pod.unscheduled, task, fits))
     if pod.waiting in IMAGE_REASONS:
         return Trouble(Reason.IMAGE_UNAVAILABLE, f"image {pod.image}: {_image_words(pod)}")
     if pod.waiting in CONFIG_REASONS:
@@ -194,11 +204,27 @@ def _unreadable(pod: Pod) -> str:
     )
 
 
-def _unschedulable(words: str, task: Task) -> str:
+def unfit_trouble(task: Task, fits: Fit) -> Trouble:
+    """What to say of a task that fits no node, before it has a Pod that a scheduler could speak of."""
+    return Trouble(Reason.UNSCHEDULABLE, f"{_wants(task)} {fits.words}")
+
+
+def _unschedulable(words: str, task: Task, fits: Fit | None) -> str:
+    if fits is not None:
+        waits = "waits for room: " if fits.now == "waits" else ""
+        return f"{_wants(task)} {waits}{fits.words} (scheduler: {clean(words)})"
     if not task.gpus or not (task.gpu_product or "gpu" in words):
         return f"no node can take it: {clean(words)}"
+    return f"no node offers {_asked(task)}: {clean(words)}"
+
+
+def _wants(task: Task) -> str:
+    return f"wants {_asked(task)}:"
+
+
+def _asked(task: Task) -> str:
     product = f" with {LABEL_GPU_PRODUCT}={task.gpu_product}" if task.gpu_product else ""
-    return f"no node offers {gpu_request(task.spec)}{product}: {clean(words)}"
+    return f"{gpu_request(task.spec)}{product}"
 
 
 def _image_words(pod: Pod) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from assay_api.model import Model
 from assay_api.names import API_VERSION, LABEL_MANAGED
@@ -13,11 +13,14 @@ from assay_api.resources import CustomResource
 from assay_operator.objects.decision import Decision
 from assay_operator.objects.keys import Group, Key
 from assay_operator.objects.raw import Manifest, Raw
-from assay_operator.objects.resources import EVENTS, NODES, WORKLOADS, Resource
+from assay_operator.objects.resources import EVENTS, NODES, SLICES, WORKLOADS, Resource
 from assay_operator.objects.seen import Memory, Parent, Seen, Versioned
 from assay_operator.settings import Settings
 
 WATCH = ("get", "list", "watch")
+Asks = Literal["", "known", "fresh"]
+"""What a decision wants to know of the cluster's nodes: nothing; what is known, if anything is, and to be looked at
+again when that changes; what holds now, without which nothing can be decided."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ def _never(seen: Seen, now: datetime) -> tuple[str, ...]:
     return ()
 
 
-def _no(seen: Seen, now: datetime) -> bool:
-    return False
+def _no(seen: Seen, now: datetime) -> Asks:
+    return ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Kind:
         silent: UIDs of children that do not come up and do not say why: events are asked for.
         genuine: its raw form, with no more in its status than the operator itself put there: what owns it goes by that.
         verbs: what the operator does with one besides watching it and writing its status.
-        nodes: whether the next decision wants to know the GPUs of the cluster's nodes: they are asked for.
+        nodes: what the next decision wants to know of the GPUs of the cluster's nodes.
     """
 
     custom: CustomResource
@@ -76,7 +79,7 @@ class Kind:
     silent: Callable[[Seen, datetime], tuple[str, ...]] = _never
     genuine: Callable[[Any, Raw], Raw] | None = None
     verbs: tuple[str, ...] = ()
-    nodes: Callable[[Seen, datetime], bool] = _no
+    nodes: Callable[[Seen, datetime], Asks] = _no
 
     @property
     def resource(self) -> Resource:
@@ -213,4 +216,4 @@ class Kinds:
     def cluster_rights(self) -> dict[tuple[str, str], set[str]]:
         """The verbs that it may use beside those where the whole cluster is watched; it goes without them elsewhere."""
         asked = any(kind.nodes is not _no for kind in self._kinds)
-        return {(NODES.group, NODES.plural): {"list"}} if asked else {}
+        return {(each.group, each.plural): {"list"} for each in (NODES, SLICES)} if asked else {}

@@ -113,7 +113,7 @@ class Seen:
         turn: how many of its tasks may start now; None: all that want to.
         surplus: it is done, and more like it are kept than there should be.
         crowded: what nodes keep for children of other objects of ours.
-        nodes: the GPUs of the cluster's nodes, where they were asked for.
+        nodes: the GPUs of the cluster's nodes, where they were asked for and are known.
     """
 
     parent: Parent

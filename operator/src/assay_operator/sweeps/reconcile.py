@@ -17,7 +17,8 @@ from assay_api.sweep import SweepSpec
 from assay_api.sweep_status import TARGETS, SweepStatus, SweepTarget
 from assay_operator.audits.outcome import Outcome
 from assay_operator.objects.decision import Decision
-from assay_operator.objects.nodes import Gpus
+from assay_operator.objects.kind import Asks
+from assay_operator.objects.nodes import Gpu, Gpus
 from assay_operator.objects.raw import Manifest
 from assay_operator.objects.resources import JOBS, Ref
 from assay_operator.objects.seen import Seen
@@ -50,14 +51,14 @@ def reconcile(seen: Seen, now: datetime, settings: Settings) -> Decision[SweepSt
     return _Pass(sweep, spec, at, old, seen, now, settings).decide()
 
 
-def wants_nodes(seen: Seen, now: datetime) -> bool:
-    """Whether the next decision begins a run that is audited on GPUs: it notes which there are."""
+def wants_nodes(seen: Seen, now: datetime) -> Asks:
+    """Where the next decision begins a run that is audited on GPUs, it notes which there are."""
     sweep = seen.parent
     assert isinstance(sweep, Sweep), f"{sweep.key.kind} is no sweep"
     spec = spec_of(sweep)
     if sweep.deleting or isinstance(spec, Refused):
-        return False
-    return now_of(sweep, spec, read_status(sweep), now).begins and _on_gpus(spec)
+        return ""
+    return "fresh" if now_of(sweep, spec, read_status(sweep), now).begins and _on_gpus(spec) else ""
 
 
 def read_status(sweep: Sweep) -> SweepStatus:
@@ -75,11 +76,18 @@ def targets_of(spec: SweepSpec, gpus: Gpus | None) -> tuple[SweepTarget, ...]:
         return ()
     names = list(known) if spec.fleet else list(spec.template.target.gpu_products)
     return tuple(
-        SweepTarget(gpu_product=name, driver=known[name].driver or None, nodes=known[name].nodes)
+        _target(known[name])
         if name in known
         else SweepTarget(gpu_product=name, nodes=None if gpus is None or gpus.refused else 0)
         for name in names
     )
+
+
+def _target(gpu: Gpu) -> SweepTarget:
+    return SweepTarget(
+        gpu_product=gpu.product, driver=gpu.driver or None, nodes=gpu.nodes, memory_mib=gpu.memory or None,
+        mig_profile=gpu.mig or None, source=None if gpu.labelled else "ResourceSlices",
+    )  # fmt: skip
 
 
 def _on_gpus(spec: SweepSpec) -> bool:
@@ -136,8 +144,9 @@ class _Pass:
                     f"({gpus.refused}): name products in spec.template.target.gpuProducts"
                 )
             return (
-                "no node has the label nvidia.com/gpu.product, which GPU feature discovery sets: "
-                "install it, or name products in spec.template.target.gpuProducts"
+                "no node has the label nvidia.com/gpu.product, which GPU feature discovery sets, and no ResourceSlice "
+                "of gpu.nvidia.com shows a GPU: install one of them, or name products in "
+                "spec.template.target.gpuProducts"
             )
         if len(targets) > TARGETS:
             return f"the nodes show {len(targets)} GPU products, more than {TARGETS}: name them in gpuProducts"
@@ -156,7 +165,8 @@ class _Pass:
         wanted, turn = None if self.spec.suspend else looked.wanted, None if self.sweep.queue else self.seen.turn
         waits = wanted is not None and turn is not None and not turn.free
         create = (look_manifest(self.sweep, wanted, self.settings),) if wanted and not waits else ()
-        reason, message = Reason.PENDING, f"Looking at the models: {len(looked.models)} so far."
+        looking = f"Looking at the models: {len(looked.models)} so far."
+        reason, message = Reason.PENDING, f"{looking}{_missing(told.targets)}"
         if self.spec.suspend:
             reason, message = Reason.SUSPENDED, "Suspended by spec.suspend: nothing starts."
         elif waits and turn:
@@ -173,7 +183,8 @@ class _Pass:
         held = suspended(self.spec.suspend, self.spec)
         patch = tuple((Ref(AUDITS, a.name), {"spec": {"suspend": held}}) for a in going if a.suspended != held)
         found = told.counts
-        reason, message = Reason.RUNNING, f"{said(found)}, {found.running} running of {found.cells} cells."
+        counted = f"{said(found)}, {found.running} running of {found.cells} cells."
+        reason, message = Reason.RUNNING, f"{counted}{_missing(told.targets)}"
         if self.spec.suspend:
             reason, message = Reason.SUSPENDED, f"Suspended by spec.suspend: {said(found)} of {found.cells} cells."
         elif refusals := [r.message for ref, r in self.seen.refused.items() if ref.resource == AUDITS]:
@@ -196,6 +207,12 @@ class _Pass:
     ) -> Decision[SweepStatus]:
         decision = written(self.sweep, self.old, new, self.now, due=self.at, delete=delete, wait=wait)
         return replace(decision, create=create, patch=patch)
+
+
+def _missing(targets: Sequence[SweepTarget]) -> str:
+    """What to say of products that no node had when the run began; nothing where there are none."""
+    names = [target.gpu_product for target in targets if target.nodes == 0]
+    return f" No node has {', '.join(names)}: audits on {'it' if len(names) == 1 else 'them'} wait." if names else ""
 
 
 def _jobs(seen: Seen) -> tuple[Ref, ...]:
