@@ -144,6 +144,9 @@ class OrtSession:
         self.types: dict[str, str] = {o.name: o.type for o in self._session.get_outputs()}
         self.ranks: dict[str, int] = {o.name: len(o.shape) for o in self._session.get_outputs() if o.shape}
         self.inputs: dict[str, str] = {i.name: i.type for i in self._session.get_inputs()}
+        self.shapes: dict[str, tuple[int | str | None, ...]] = {
+            i.name: tuple(i.shape) for i in self._session.get_inputs()
+        }
         self._outputs = [o for o in self.types if (outputs is None or o in outputs) and self.types[o] in DTYPES]
         kinds = (*self.inputs.values(), *(self.types[name] for name in self._outputs))
         # Through NumPy's own arrays, which do not have all types.

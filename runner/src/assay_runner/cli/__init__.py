@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, str]] = {
     "ctrf": "assay_runner.cli.results",
     "diff": "assay_runner.cli.diff",
     "baseline": "assay_runner.cli.baseline",
+    "screen": "assay_runner.cli.screen",
     "schema": "assay_runner.cli.schema",
     "tactics": "assay_runner.cli.tactics",
     "task": "assay_runner.cli.task",
@@ -119,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     of_cluster.results(commands)
     _diff(commands)
     _baseline(commands)
+    _screen(commands)
     schema = commands.add_parser("schema", help="print the JSON schema of an audit or a sweep, or of report.json")
     schema.add_argument("what", nargs="?", choices=("audit", "sweep", "report"), default="audit", help="default audit")
     _tactics(commands)
@@ -237,6 +239,41 @@ def _baseline(commands: argparse._SubParsersAction[_Parser]) -> None:
         if name == "accept":
             command.add_argument("--why", metavar="TEXT", required=True, help="why it is accepted")
             command.add_argument("--who", metavar="NAME", help="who accepts it (default: your user name)")
+
+
+def _screen(commands: argparse._SubParsersAction[_Parser]) -> None:
+    screen = commands.add_parser(
+        "screen",
+        help="run one plan on every GPU of this machine and name those that compute something else",
+        description="Run one plan on every GPU of this machine and compare all answers bit by bit: with a record, or "
+        "with what most of at least three GPUs of one class answer. A GPU is named once a second scan of it deviates "
+        "too. An .onnx file is run on the CPU, as a stand-in. Ends with 0 where every GPU was scanned and none "
+        "deviated, 1 where one is named, 2 where one was skipped or nothing can be said. GPUs in use are left alone.",
+    )
+    screen.add_argument("subject", metavar="PLAN", help="a TensorRT plan, or an .onnx file")
+    screen.add_argument("--data", metavar="DIR", help="inputs: .npz files, one feed each (default: made up)")
+    screen.add_argument("--count", metavar="N", type=_count, default=8, help="inputs in rotation (default 8)")
+    screen.add_argument("--batch", metavar="N", type=_count, default=1, help="free axes of made-up inputs (default 1)")
+    runs = "compared runs of each GPU once it is warm (default 30000: excludes faults in 1 of 10000 runs)"
+    screen.add_argument("--runs", metavar="N", type=_count, default=30_000, help=runs)
+    screen.add_argument("--heat", metavar="SECONDS", type=_seconds, default=20.0, help="until it is warm (default 20)")
+    screen.add_argument(
+        "--seconds", metavar="S", type=_seconds, default=110.0, help="most time of a scan (default 110)"
+    )
+    hangs = "without a word for so long, a GPU hangs (default 60)"
+    screen.add_argument("--silence", metavar="SECONDS", type=_seconds, default=60.0, help=hangs)
+    screen.add_argument("--devices", metavar="UUID,…", help="only these GPUs; of an .onnx file, how many stand-ins")
+    screen.add_argument("--wait", metavar="SECONDS", type=_seconds, default=0.0, help="for GPUs in use (default 0)")
+    screen.add_argument("--digest", metavar="FILE", help="a record of right answers")
+    screen.add_argument("--record", metavar="FILE", help="write such a record, where all agree")
+    screen.add_argument("--out", metavar="DIR", default="assay-out/screen", help="folder for page and JSON")
+
+
+def _count(text: str) -> int:
+    count = int(text) if text.isascii() and text.isdecimal() else 0
+    if not 1 <= count <= 1_000_000_000:
+        raise argparse.ArgumentTypeError(f"takes a whole number from 1 on, got {text!r}")
+    return count
 
 
 def _tactics(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -1,0 +1,93 @@
+"""What is screened with, loaded on a device: a plan on a GPU, or an ONNX model on the CPU as a stand-in."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from assay_runner.errors import InvalidInput
+from assay_runner.screening.orders import Order
+from assay_runner.screening.scanning import Subject
+from assay_runner.tensors import Array, Arrays, TensorSpec
+
+ONNX: Final = ".onnx"
+
+
+@contextmanager
+def opened(order: Order) -> Iterator[Subject]:
+    """The subject of an order on the one device that this process sees.
+
+    Raises:
+        InvalidInput: it cannot be loaded here, or takes what cannot be made up.
+        Unavailable: memory ran out.
+        Unsupported: there is no device or no library for it.
+    """
+    path = Path(order.subject)
+    if path.suffix == ONNX:
+        yield _OnCpu(path)
+        return
+    from assay_runner.backends.tensorrt.device import check_device
+    from assay_runner.backends.tensorrt.session import EngineSession, opened
+
+    check_device()
+    with opened(path) as session:
+        assert isinstance(session, EngineSession), "another session"
+        yield _OnGpu(session, order.device)
+
+
+class _OnCpu:
+    """An ONNX model by ONNX Runtime."""
+
+    def __init__(self, path: Path) -> None:
+        from assay_runner.backends.sessions import DTYPES, OrtSession, Purpose
+
+        self._session = OrtSession(path, Purpose.PLAIN)
+        shapes = self._session.shapes
+        unknown = next((name for name, kind in self._session.inputs.items() if kind not in DTYPES), None)
+        if unknown:
+            raise InvalidInput(f"input {unknown!r} is of type {self._session.inputs[unknown]}, which cannot be made up")
+        kinds = self._session.inputs.items()
+        self.specs: Sequence[TensorSpec] = [TensorSpec(name, DTYPES[kind], shapes[name]) for name, kind in kinds]
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """Its outputs."""
+        return self._session.run(inputs)
+
+    def clock(self) -> int | None:
+        """Of a stand-in it says nothing."""
+        return None
+
+
+class _OnGpu:
+    """A plan by TensorRT."""
+
+    def __init__(self, session: object, device: str) -> None:
+        from assay_runner.backends.tensorrt.session import EngineSession, dtypes
+
+        assert isinstance(session, EngineSession), "another session"
+        self._session, self._device, kinds = session, device, dtypes()
+        engine = session.engine
+        specs = []
+        for name in session.inputs:
+            shape = tuple(engine.get_tensor_shape(name))
+            if min(shape, default=0) < 0:
+                # What the plan is best at stands in the middle of its first profile.
+                shape = tuple(engine.get_tensor_profile_shape(name, 0)[1])
+            specs.append(TensorSpec(name, kinds[engine.get_tensor_dtype(name)], shape))
+        self.specs: Sequence[TensorSpec] = specs
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """Its outputs, halves widened to float32, exactly."""
+        return self._session.run(inputs)
+
+    def clock(self) -> int | None:
+        """SM clock, as nvidia-smi has it."""
+        asked = ["nvidia-smi", f"--id={self._device}", "--query-gpu=clocks.sm", "--format=csv,noheader,nounits"]
+        try:
+            told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return int(told) if told.isdecimal() else None

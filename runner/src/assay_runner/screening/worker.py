@@ -1,0 +1,41 @@
+"""The process that scans one device: an order on standard input, JSON lines on standard output.
+
+It is a process of its own so that a device which hangs, or takes its process down, is a finding and not the end.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from assay_api.model import to_wire
+from assay_runner.errors import AuditError, as_audit_error, name_of
+from assay_runner.screening.feeding import made_up, read
+from assay_runner.screening.orders import Order, Scan
+from assay_runner.screening.scanning import Opener, scan
+from assay_runner.screening.subjects import opened
+
+
+def work(opener: Opener = opened) -> int:
+    """Do what the order on standard input says, and tell of it; every failure that has words is told too."""
+    order = Order.model_validate_json(sys.stdin.read())
+    try:
+        with opener(order) as subject:
+            _tell({"loaded": True})
+            found = Path(order.feeds) if order.feeds else None
+            feeds = read(found, order.count) if found else made_up(subject.specs, order.count, order.batch)
+            told = scan(subject, feeds, order, lambda runs: _tell({"runs": runs}))
+    except Exception as error:
+        failure: AuditError = as_audit_error(error)
+        told = Scan(device=order.device, ended="Refused", message=str(failure), error=name_of(failure))
+    _tell({"scan": to_wire(told)})
+    return 0
+
+
+def _tell(what: object) -> None:
+    print(json.dumps(what, separators=(",", ":")), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(work())
