@@ -63,6 +63,10 @@ WORKERS ?= 3
 test: .venv/.dev ## Everything: units, contracts, a real API server, S3, images, a real one-node cluster
 	@.venv/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
+.PHONY: test-kueue
+test-kueue: .venv/.dev ## Audits and sweeps in the queues of a real Kueue, built from its module (minutes the first time)
+	@.venv/bin/python -m pytest -n 0 tests/kueue $(ARGS)
+
 .PHONY: test-unit
 test-unit: .venv/.dev ## The pure tests only (seconds)
 	@.venv/bin/python -m pytest tests/unit tests/reconcile $(ARGS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import json
 import os
 import re
 import shutil
@@ -33,6 +34,7 @@ __all__ = [
     "helm",
     "kubectl",
     "kubernetes",
+    "kueue",
     "prepare",
     "promtool",
     "staged",
@@ -44,6 +46,8 @@ KUBE_SOURCE = Path(__file__).parent / "kube"
 PROMTOOL_SOURCE = Path(__file__).parent / "promtool"
 PROMTOOL = "github.com/prometheus/prometheus/cmd/promtool"
 PLUGIN_SOURCE = Path(__file__).parent / "device_plugin"
+# Not among MODULES: `make test` does without it.
+KUEUE = "sigs.k8s.io/kueue@v0.17.0"
 STAGED = "ASSAY_STAGED"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl")
 MODULES = {
@@ -233,6 +237,24 @@ def device_plugin() -> Path:
         go("the device plugin", "build", *flags, "-o", str(folder / "device-plugin"), ".", cwd=PLUGIN_SOURCE)
 
     return cached("bin", "device-plugin", digest_of([PLUGIN_SOURCE, *flags]), make) / "device-plugin"
+
+
+@functools.cache
+def kueue() -> tuple[Path, Path]:
+    """Return Kueue's controller, and the folder of its module, in which definitions and webhooks lie."""
+    path, version = KUEUE.split("@")
+    flags = ("-trimpath", "-ldflags", "-s -w")
+
+    def make(folder: Path) -> None:
+        what = f"Kueue {version} (about 5 minutes of processor time the first time)"
+        go(what, "install", *flags, f"{path}/cmd/kueue@{version}", env={"GOBIN": str(folder)})
+
+    program = cached("bin", "kueue", digest_of([KUEUE, *flags]), make) / "kueue"
+    go_program = find("go") or Path("/usr/local/go/bin/go")
+    told = subprocess.run(
+        [go_program, "mod", "download", "-json", KUEUE], text=True, capture_output=True, check=True
+    ).stdout
+    return program, Path(json.loads(told)["Dir"])
 
 
 def versitygw() -> Path:

@@ -131,6 +131,17 @@ def workload(status: str = "False", reason: str = "Pending", message: str = "no 
     return {"spec": spec, "status": {"conditions": [condition]}}
 
 
+def evicted(found: Raw, status: str = "True") -> Raw:
+    told = {
+        "type": "Evicted",
+        "status": status,
+        "reason": "Preempted",
+        "message": "Preempted to accommodate a workload",
+    }
+    found["status"]["conditions"].append(told)
+    return found
+
+
 @pytest.mark.parametrize(
     ("found", "kueue", "message", "stuck"),
     [
@@ -141,7 +152,17 @@ def workload(status: str = "False", reason: str = "Pending", message: str = "no 
         (workload("True"), True, "", False),
         (workload(reason="Inadmissible"), True, "no room", True),
         (workload("True", "Inadmissible"), True, "", False),
+        (workload(reason="ExceedsMaxQuota"), True, "no room", True),
         (workload(active=False), True, INACTIVE, True),
+        (evicted(workload()), True, "Preempted to accommodate a workload; no room", False),
+        # Kueue says it of both at first; one that has a place again was evicted before, which is over.
+        (
+            evicted(workload(message="Preempted to accommodate a workload")),
+            True,
+            "Preempted to accommodate a workload",
+            False,
+        ),
+        (evicted(workload("True"), "False"), True, "", False),
     ],
 )
 def test_what_a_workload_says(found: Raw | None, kueue: bool, message: str, stuck: bool) -> None:

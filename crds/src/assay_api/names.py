@@ -43,6 +43,7 @@ LABEL_CANDIDATE: Final = f"{GROUP}/candidate"
 # anybody's, a pipeline's own number for example; where there is none, the operator makes one.
 LABEL_TRACE: Final = f"{GROUP}/trace"
 LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
+LABEL_QUEUE_PRIORITY: Final = "kueue.x-k8s.io/priority-class"
 LABEL_GPU_PRODUCT: Final = "nvidia.com/gpu.product"
 
 # A new value of this annotation on an audit asks for a new run of an unchanged spec.

@@ -198,10 +198,15 @@ def test_storage_reaches_the_pod_and_no_secret_is_written_down() -> None:
 
 
 def test_queue_is_passed_on_to_the_job_and_not_to_its_pod() -> None:
-    job = manifest("golden", labels={names.LABEL_QUEUE: "gpus"})
+    job = manifest("golden", labels={names.LABEL_QUEUE: "gpus", names.LABEL_QUEUE_PRIORITY: "low"})
     assert job["spec"]["suspend"] is True
     assert job["metadata"]["labels"][names.LABEL_QUEUE] == "gpus"
-    assert names.LABEL_QUEUE not in job["spec"]["template"]["metadata"]["labels"]
+    assert job["metadata"]["labels"][names.LABEL_QUEUE_PRIORITY] == "low"
+    assert not {names.LABEL_QUEUE, names.LABEL_QUEUE_PRIORITY} & set(job["spec"]["template"]["metadata"]["labels"])
+    assert (
+        names.LABEL_QUEUE_PRIORITY
+        not in manifest("golden", labels={names.LABEL_QUEUE_PRIORITY: "low"})["metadata"]["labels"]
+    )
 
 
 @pytest.mark.parametrize("name", ["a", "digits", "x" * 253, "team.digits.v1.2", "a" * 23 + "." + "b" * 20])

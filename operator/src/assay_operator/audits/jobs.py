@@ -24,6 +24,8 @@ from assay_operator.settings import Settings
 # The kernel takes no environment variable longer than 128 KiB.
 TASK_BYTES = 120 * 1024
 RECOVERY_SUFFIX = "-r"
+OF_JOBS: Final = (names.LABEL_QUEUE, names.LABEL_QUEUE_PRIORITY)
+"""Labels that speak to Kueue, of a Job alone: a Pod that had them would be queued by itself."""
 EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 NONE: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
 
@@ -50,7 +52,7 @@ def job_manifest(
     labels = job_labels(audit, task)
     told = {names.ENV_REPORTS: reports, names.ENV_IMAGES: images}
     spec = _job_spec(task) | ({"suspend": True} if audit.queue else {})
-    pod_labels = {key: value for key, value in labels.items() if key != names.LABEL_QUEUE}
+    pod_labels = {key: value for key, value in labels.items() if key not in OF_JOBS}
     spec["template"] = pod_template(pod_labels, task, settings, recovery=recovery, told=told)
     metadata = {
         "name": job_name(audit.name, task, recovery=recovery),
@@ -101,6 +103,8 @@ def job_labels(audit: Audit, task: Task) -> dict[str, str]:
         labels[names.LABEL_CANDIDATE] = task.candidate.name
     if audit.queue:
         labels[names.LABEL_QUEUE] = audit.queue
+        if audit.queue_priority:
+            labels[names.LABEL_QUEUE_PRIORITY] = audit.queue_priority
     return labels
 
 

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from sys import intern
 
-from assay_api.names import ANNOTATION_RERUN, KIND, LABEL_QUEUE, LABEL_TRACE, SWEEP_KIND, Condition
+from assay_api.names import (
+    ANNOTATION_RERUN,
+    KIND,
+    LABEL_QUEUE,
+    LABEL_QUEUE_PRIORITY,
+    LABEL_TRACE,
+    SWEEP_KIND,
+    Condition,
+)
 from assay_api.result import Progress
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.fits import Fit
@@ -31,6 +39,7 @@ class Audit:
         rerun: the token of the run asked for: the annotation's, or the one handled last where the annotation was taken
             away, which asks for nothing.
         asked: the annotation's token.
+        queue_priority: class of Kueue's by which its Jobs are ordered in their queue.
         record: the status as the operator last wrote it, where another hand has changed it since.
     """
 
@@ -54,6 +63,7 @@ class Audit:
     until: float | None = None
     managed: str = ""
     trace: str = ""
+    queue_priority: str | None = None
 
     @property
     def key(self) -> Key:
@@ -86,6 +96,7 @@ class Audit:
             until=seconds(status.get("completionTime")),
             managed=_kept_by(meta),
             trace=intern(labels.get(LABEL_TRACE) or ""),
+            queue_priority=labels.get(LABEL_QUEUE_PRIORITY) or None,
         )
 
 

@@ -11,7 +11,10 @@ from assay_operator.objects.raw import Raw, condition
 JOB_UID: Final = "kueue.x-k8s.io/job-uid"
 """Label of a Workload with the UID of its Job."""
 QUOTA: Final = "QuotaReserved"
-INADMISSIBLE: Final = "Inadmissible"
+EVICTED: Final = "Evicted"
+"""True from when Kueue took a Workload's place away until it has one again."""
+STUCK: Final = frozenset({"Inadmissible", "ExceedsMaxQuota"})
+"""Reasons of QUOTA, where it is False, that no other Workload's end does away with."""
 NO_KUEUE: Final = "there is no Kueue in this cluster, so nothing ever starts it"
 NO_WORKLOAD: Final = "Kueue made no Workload of its Job: it does not manage Jobs of this namespace"
 INACTIVE: Final = "its Workload is inactive (spec.active: false)"
@@ -50,6 +53,10 @@ def said_by(workload: Raw | None, *, kueue: bool, now: datetime) -> Queued:
         return Queued(NO_WORKLOAD, True, now)
     if (workload.get("spec") or {}).get("active") is False:
         return Queued(INACTIVE, True, now)
-    quota = condition(workload.get("status") or {}, QUOTA)
+    status = workload.get("status") or {}
+    quota, evicted = condition(status, QUOTA), condition(status, EVICTED)
     waits = quota.get("status") == "False"
-    return Queued(quota.get("message", "") if waits else "", waits and quota.get("reason") == INADMISSIBLE, now)
+    words = [evicted.get("message", "")] if evicted.get("status") == "True" else []
+    words += [quota.get("message", "")] if waits else []
+    told = "; ".join(dict.fromkeys(filter(None, words)))
+    return Queued(told, waits and quota.get("reason") in STUCK, now)

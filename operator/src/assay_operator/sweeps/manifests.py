@@ -18,6 +18,7 @@ from assay_api.names import (
     KIND,
     LABEL_MANAGED,
     LABEL_QUEUE,
+    LABEL_QUEUE_PRIORITY,
     LABEL_SWEEP,
     LABEL_SWEEP_RUN,
     LABEL_TRACE,
@@ -56,6 +57,8 @@ def audit_manifest(sweep: Sweep, spec: SweepSpec, ask: Ask, wish: Wish) -> Manif
     labels[LABEL_TRACE] = sweep.trace or trace_of(sweep.uid, wish.run)
     if sweep.queue:
         labels[LABEL_QUEUE] = sweep.queue
+        if sweep.queue_priority:
+            labels[LABEL_QUEUE_PRIORITY] = sweep.queue_priority
     metadata = {
         "name": audit_name(sweep, ask, made),
         "namespace": sweep.namespace,

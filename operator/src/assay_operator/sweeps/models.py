@@ -128,6 +128,6 @@ def _as_audit(sweep: Sweep) -> Audit:
     """What the rules of tasks ask of the object that owns them."""
     return Audit(
         namespace=sweep.namespace, name=sweep.name, uid=sweep.uid, generation=sweep.generation, version=sweep.version,
-        deleting=sweep.deleting, queue=sweep.queue, rerun="", spec=b"{}", status=b"{}", phase="", verdict="",
-        complete=False,
+        deleting=sweep.deleting, queue=sweep.queue, queue_priority=sweep.queue_priority, rerun="", spec=b"{}",
+        status=b"{}", phase="", verdict="", complete=False,
     )  # fmt: skip

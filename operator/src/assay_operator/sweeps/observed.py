@@ -24,6 +24,7 @@ from assay_api.names import (
     API_VERSION,
     KIND,
     LABEL_QUEUE,
+    LABEL_QUEUE_PRIORITY,
     LABEL_TRACE,
     PLURAL,
     SWEEP_KIND,
@@ -156,6 +157,7 @@ class Sweep:
     until: float | None = None
     managed: str = ""
     trace: str = ""
+    queue_priority: str | None = None
 
     @property
     def key(self) -> Key:
@@ -187,6 +189,7 @@ class Sweep:
             created=time(meta["creationTimestamp"]),
             deleting="deletionTimestamp" in meta,
             queue=labels.get(LABEL_QUEUE) or None,
+            queue_priority=labels.get(LABEL_QUEUE_PRIORITY) or None,
             rerun=annotations.get(ANNOTATION_RERUN) or "",
             rerun_failed=annotations.get(ANNOTATION_RERUN_FAILED) or "",
             spec=compact(spec),
