@@ -57,7 +57,9 @@ class Kueue:
         config.write_text(yaml.safe_dump(self._config()))
         argv: list[str | Path] = ["unshare", "--mount", "--propagation=private", "sh", "-c", SHOWN, "kueue"]
         environment = {**os.environ, "KUBECONFIG": str(self.api.kubeconfig), "HOME": str(self.folder)}
-        self.server = Server([*argv, self.folder, program, f"--config={config}"], self.folder / "kueue.log", environment)
+        self.server = Server(
+            [*argv, self.folder, program, f"--config={config}"], self.folder / "kueue.log", environment
+        )
         try:
             self.server.wait_ready(self._ready, 120)
             self._hook()

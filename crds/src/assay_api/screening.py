@@ -60,7 +60,9 @@ class DeviceEntry(Model):
     """One device."""
 
     device: str
-    """Its UUID; cpu-0 and so on for stand-ins."""
+    """Its UUID; cpu-0 and so on for stand-ins; node/NAME for a node of which nothing is known."""
+    host: str | None = None
+    """Its machine, where several were compared."""
     kind: DeviceClass
     """Its comparison class."""
     state: Literal["Scanned", "Skipped"]
@@ -103,7 +105,7 @@ class ScreenReport(Model):
     inputs: str
     """Digest of the inputs; answers to others mean nothing beside these."""
     host: str
-    """Name of the machine: of the node, where NODE_NAME says so."""
+    """Name of the machine: of the node, where NODE_NAME says so. Where several were compared, how many."""
     made: str
     """When it ended, UTC."""
     rule: Literal["digest", "majority", "none"]

@@ -250,7 +250,18 @@ def _screen(commands: argparse._SubParsersAction[_Parser]) -> None:
         "too. An .onnx file is run on the CPU, as a stand-in. Ends with 0 where every GPU was scanned and none "
         "deviated, 1 where one is named, 2 where one was skipped or nothing can be said. GPUs in use are left alone.",
     )
-    screen.add_argument("subject", metavar="PLAN", help="a TensorRT plan, or an .onnx file")
+    screen.add_argument("subject", metavar="PLAN", nargs="?", help="a TensorRT plan, or an .onnx file")
+    screen.add_argument(
+        "--compare",
+        metavar="REPORT",
+        nargs="+",
+        help="in place of PLAN: put reports of several machines together (screen.json, or folders with one)",
+    )
+    screen.add_argument(
+        "--expect",
+        metavar="FILE",
+        help="with --compare: names of all machines, one a line (node/NAME too); - reads input",
+    )
     screen.add_argument("--data", metavar="DIR", help="inputs: .npz files, one feed each (default: made up)")
     screen.add_argument("--count", metavar="N", type=_count, default=8, help="inputs in rotation (default 8)")
     screen.add_argument("--batch", metavar="N", type=_count, default=1, help="free axes of made-up inputs (default 1)")

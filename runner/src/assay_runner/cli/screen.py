@@ -29,6 +29,7 @@ from assay_runner.digests import file_sha256
 from assay_runner.errors import InvalidInput
 from assay_runner.report.screen_page import render_screen
 from assay_runner.report.wording import visible
+from assay_runner.screening.fleet import NODE, together
 from assay_runner.screening.gpus import chosen, gpus
 from assay_runner.screening.judging import MAJORITY, Device, conclusion
 from assay_runner.screening.orders import Order
@@ -62,6 +63,12 @@ class Places:
 
 def command(arguments: argparse.Namespace) -> int:
     """Screen this machine. 0: no deviation; 1: a device is named; 2: inconclusive or skipped; 64, 69 as everywhere."""
+    if (arguments.subject is None) == (arguments.compare is None):
+        raise InvalidInput("give a plan to screen this machine with, or --compare and reports: one of both")
+    if arguments.expect and not arguments.compare:
+        raise InvalidInput("--expect names the machines of --compare: a plan screens this one alone")
+    if arguments.compare:
+        return compared(arguments)
     scanner = Processes(max(arguments.silence, 1.0))
     try:
         return screened(arguments, scanner)
@@ -84,15 +91,62 @@ def screened(arguments: argparse.Namespace, scanner: Scanner) -> int:
             at_once=len(devices),
             note=lambda text: print(visible(text), file=sys.stderr, flush=True),
         )
-    report = _report(places, sha256, found, recorded=bool(records))
-    _store(places.out, report)
+    return _end(arguments, places.out, _report(places, sha256, found, recorded=bool(records)))
+
+
+def compared(arguments: argparse.Namespace) -> int:
+    """Put reports of several machines together."""
+    reports = [(name, _read(absolute(name, "a report"))) for name in arguments.compare]
+    one = reports[0][1]
+    records = read_records(absolute(arguments.digest, "the record"), one.sha256) if arguments.digest else {}
+    entries = together(reports, _expected(arguments.expect), records)
+    verdict, message = conclusion(entries)
+    hosts = {report.host for _, report in reports}
+    fields = {
+        "version": version("assay-runner"),
+        "inputs": next((report.inputs for _, report in reports if report.inputs), ""),
+        "host": f"{len(hosts)} machine{'s' if len(hosts) > 1 else ''}",
+        "made": _now(),
+        "rule": "digest" if records else "majority",
+        "verdict": verdict,
+        "message": message,
+        "devices": entries,
+    }
+    out = absolute(arguments.out, "the folder for the report")
+    return _end(arguments, out, one.model_copy(update=fields))
+
+
+def _end(arguments: argparse.Namespace, out: Path, report: ScreenReport) -> int:
+    """Store and print a report; the exit code."""
+    _store(out, report)
     if arguments.record:
         _record(absolute(arguments.record, "the record"), report)
     if message := os.environ.get(ENV_TERMINATION_MESSAGE):
         _write(Path(message), termination_message(report))
     _print(report)
-    print(places.out / SCREEN_HTML, flush=True)
+    print(out / SCREEN_HTML, flush=True)
     return VERDICT_CODES[report.verdict]
+
+
+def _read(path: Path) -> ScreenReport:
+    file = path / SCREEN_JSON if path.is_dir() else path
+    try:
+        return ScreenReport.model_validate_json(file.read_text())
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InvalidInput(f"{file} is no report of `assay screen`: it writes {SCREEN_JSON} below --out") from error
+
+
+def _expected(file: str | None) -> list[str]:
+    """Names of machines, one a line, as `kubectl get nodes -o name` prints them or bare."""
+    if file is None:
+        return []
+    try:
+        text = sys.stdin.read() if file == "-" else absolute(file, "the list of machines").read_text()
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{file} cannot be read: {error}") from error
+    return [line.strip().removeprefix(NODE) for line in text.splitlines() if line.strip()]
 
 
 def _places(arguments: argparse.Namespace) -> Places:
@@ -153,13 +207,17 @@ def _report(places: Places, sha256: str, found: Screened, *, recorded: bool) -> 
         sha256=sha256,
         inputs=found.inputs,
         host=os.environ.get(NODE_NAME) or socket.gethostname(),
-        made=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        made=_now(),
         rule="digest" if recorded else "majority" if "majority" in rules else "none",
         verdict=verdict,
         message=message,
         devices=found.entries,
         emulated=places.subject.suffix == ONNX,
     )
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _record(file: Path, report: ScreenReport) -> None:
@@ -195,7 +253,7 @@ def _print(report: ScreenReport) -> None:
         word = str(each.verdict) if each.state == "Scanned" else "Skipped"
         style = "bold red" if each.verdict is Verdict.FAILED else ""
         kind = " ".join(filter(None, (each.kind.product, each.kind.mig)))
-        cells = (each.device, kind, Text(word, style=style), each.message)
+        cells = (" ".join(filter(None, (each.host, each.device))), kind, Text(word, style=style), each.message)
         shown.add_row(*(cell if isinstance(cell, Text) else Text(visible(cell)) for cell in cells))
     console.print(shown)
     console.print(Text(visible(f"{report.verdict}: {report.message}")), soft_wrap=True)

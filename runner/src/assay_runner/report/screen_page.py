@@ -66,7 +66,7 @@ def _device(entry: DeviceEntry) -> Html:
     scanned = entry.state == "Scanned"
     return row(
         [
-            code(entry.device),
+            _device_name(entry),
             _class(entry),
             badge(entry.verdict) if scanned else el("span", {"class": "quiet"}, "Skipped"),
             f"{entry.runs:,}" if scanned else "",
@@ -76,6 +76,11 @@ def _device(entry: DeviceEntry) -> Html:
             entry.message,
         ]
     )
+
+
+def _device_name(entry: DeviceEntry) -> Html:
+    host = [f"{entry.host} "] if entry.host else []
+    return el("span", None, *host, code(entry.device))
 
 
 def _class(entry: DeviceEntry) -> str:
@@ -93,7 +98,7 @@ def _differences(report: ScreenReport) -> Html:
 def _difference(entry: DeviceEntry, each: Difference) -> Html:
     return row(
         [
-            code(entry.device),
+            _device_name(entry),
             str(each.input),
             code(each.tensor),
             f"{each.elements:,} of {each.of:,}",
@@ -109,7 +114,7 @@ def _phases(report: ScreenReport) -> Html:
     def rows() -> Iterator[Html]:
         for entry in report.devices:
             for phase in entry.phases:
-                yield row([code(entry.device), phase.name, f"{phase.runs:,}", f"{phase.deviations:,}"])
+                yield row([_device_name(entry), phase.name, f"{phase.runs:,}", f"{phase.deviations:,}"])
 
     found = list(rows())
     none = el("p", {"class": "quiet"}, "Nothing was scanned.")
