@@ -120,6 +120,9 @@ def test_what_cannot_be_run_at_all_is_the_users_to_mend(assay: Run, model: Path,
     assert "Traceback" not in other.stderr
     np.savez(data / "a.npz", x=np.zeros((3, 8), np.float32))
     assert assay(model, "--data", data, "--runs", 1, "--heat", 0).returncode == 2
+    # No verdict of before stands where a screening came to nothing.
+    assert assay("broken.onnx").returncode == 64
+    assert not list((tmp_path / "assay-out" / "screen").iterdir())
 
 
 def test_whole_numbers_are_made_up_within_any_table(assay: Run, tmp_path: Path) -> None:

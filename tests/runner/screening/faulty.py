@@ -11,6 +11,7 @@
     hangs     never comes back from run `after`
     dies      ends the process in run `after`, by a signal
     refuses   cannot be loaded
+    breaks    fails in run `after`, as CUDA does where it has lost the device
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import Internal, InvalidInput
 from assay_runner.screening.orders import Order
 from assay_runner.screening.scanning import Subject
 from assay_runner.screening.subjects import opened
@@ -79,6 +80,8 @@ class Faulty:
                 words[0] ^= self._runs % 4096
             case "hangs" if self._runs >= fault["after"]:
                 time.sleep(3600)
+            case "breaks" if self._runs >= fault["after"]:
+                raise Internal("cudaStreamSynchronize failed with cudaErrorECCUncorrectable: the GPU may be broken")
             case "dies" if self._runs >= fault["after"]:
                 os.kill(os.getpid(), signal.SIGSEGV)
 

@@ -130,6 +130,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         ((), "one of both"),
         (("plan", "--compare", "a"), "one of both"),
         (("plan", "--expect", "nodes"), "--expect names the machines of --compare"),
+        (("--compare", "a", "--out", "a"), "would be overwritten: give another --out"),
         (("--compare", "nowhere"), "nowhere cannot be read"),
         (("--compare", "nodes"), "nodes is no report of `assay screen`"),
         (("--compare", "a", "--expect", "gone"), "gone cannot be read"),

@@ -195,16 +195,34 @@ def test_what_hangs_dies_or_is_refused_is_told_and_stops_nobody(screening: Calla
         "cpu-1": {"kind": "hangs", "after": 20},
         "cpu-2": {"kind": "dies", "after": 20},
         "cpu-3": {"kind": "refuses"},
+        "cpu-4": {"kind": "breaks", "after": 20},
     }
     scanner = Processes(silence=4.0, module="tests.runner.screening.faulty")
-    found = screening(faults, devices=4, scanner=scanner, runs=2000)
+    found = screening(faults, devices=5, scanner=scanner, runs=2000)
     hung, dead, refused = (of(found, f"cpu-{n}") for n in (1, 2, 3))
     assert (hung.verdict, hung.confirmed) == (Verdict.FAILED, True)
     assert hung.message.startswith("hangs: no word for 4 s, after ")
     assert (dead.verdict, dead.confirmed) == (Verdict.FAILED, True)
     assert "its process died (signal 11)" in dead.message
     assert (refused.state, refused.message) == ("Skipped", "the plan cannot be loaded here")
+    broken = of(found, "cpu-4")
+    assert (broken.verdict, broken.confirmed) == (Verdict.FAILED, True)
+    assert "a run failed: cudaStreamSynchronize failed with cudaErrorECCUncorrectable" in broken.message
     assert of(found, "cpu-0").deviations == 0
+
+
+def test_what_every_device_dies_of_is_the_plans(screening: Callable[..., Screened]) -> None:
+    """Died as a worker tells it, without the process."""
+
+    class Dying(Here):
+        def scan(self, order: Order) -> Scan:
+            return Scan(device=order.device, ended="Died", message="a run failed: out of luck")
+
+    every = screening({}, devices=2, scanner=Dying())
+    assert {entry.verdict for entry in every.entries} == {Verdict.INCONCLUSIVE}
+    assert "look at the plan" in every.entries[0].message
+    alone = screening({}, devices=1, scanner=Dying())
+    assert (alone.entries[0].verdict, alone.entries[0].confirmed) == (Verdict.FAILED, True)
 
 
 def test_a_record_is_of_one_plan_and_of_its_inputs(screening: Callable[..., Screened], tmp_path: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from assay_api.names import LABEL_GPU_PRODUCT
 from assay_api.plan import Task
 from assay_operator.audits.observed import Observed
-from assay_operator.audits.pods import pod_template
+from assay_operator.audits.pods import placing, resources
 from assay_operator.audits.run import Refused, run_of
 from assay_operator.objects.fits import Wish, fit
 from assay_operator.objects.kind import Asks
 from assay_operator.objects.nodes import Gpus
-from assay_operator.objects.raw import Manifest
 from assay_operator.settings import Settings
 
 
@@ -24,27 +24,31 @@ def with_fits(observed: Observed, gpus: Gpus | None, settings: Settings) -> Obse
     """The same, with what the nodes mean for the GPU tasks that wait."""
     if gpus is None or gpus.refused:
         return observed
-    found = {task.key: fit(wish_of(task, settings), gpus) for task in _waiting(observed)}
-    return replace(observed, fits={key: each for key, each in found.items() if each})
+    waiting = _waiting(observed)
+    # Tasks of one product and as many GPUs want the same.
+    kinds = {_kind(task): task for task in waiting}
+    found = {kind: fit(wish_of(task, settings), gpus) for kind, task in kinds.items()}
+    return replace(observed, fits={task.key: each for task in waiting if (each := found[_kind(task)])})
 
 
 def wish_of(task: Task, settings: Settings) -> Wish:
     """What a task's Pod wants of a node."""
-    pod: Manifest = pod_template({}, task, settings, recovery=False, reports={})["spec"]
-    resources = pod["containers"][0]["resources"]
+    place, wanted = placing(task.spec.target, settings.pods), resources(task, settings.pods, recovery=False)
+    product = {LABEL_GPU_PRODUCT: task.gpu_product} if task.gpu_product else {}
     tolerations = (
-        (t.get("key"), t.get("operator") or "Equal", t.get("value"), t.get("effect"))
-        for t in pod.get("tolerations", ())
+        (t.get("key"), t.get("operator") or "Equal", t.get("value"), t.get("effect")) for t in place["tolerations"]
     )
     return Wish(
-        resources={
-            **resources.get("requests", {}),
-            **{k: v for k, v in resources.get("limits", {}).items() if "/" in k},
-        },
-        selector=pod.get("nodeSelector", {}),
+        # Of extended resources requests are limits.
+        resources=wanted["requests"] | {name: n for name, n in wanted.get("limits", {}).items() if "/" in name},
+        selector=place["nodeSelector"] | product,
         tolerations=tuple(tolerations),
-        affinity=bool(pod.get("affinity")),
+        affinity=bool(place["affinity"]),
     )
+
+
+def _kind(task: Task) -> tuple[str | None, int]:
+    return task.gpu_product, task.gpus
 
 
 def _waiting(observed: Observed) -> list[Task]:

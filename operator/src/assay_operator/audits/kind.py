@@ -19,7 +19,7 @@ from assay_operator.audits.record import genuine, keep, read_status
 from assay_operator.audits.status import unwritable_status
 from assay_operator.objects.children import JOB, POD
 from assay_operator.objects.decision import Decision
-from assay_operator.objects.kind import Kind
+from assay_operator.objects.kind import Asks, Kind
 from assay_operator.objects.seen import Seen
 from assay_operator.settings import Settings
 
@@ -44,6 +44,11 @@ def silent(seen: Seen, now: datetime) -> tuple[str, ...]:
     return () if seen.parent.complete else troubles.silent(Observed.of(seen), now)
 
 
+def nodes(seen: Seen, now: datetime) -> Asks:
+    """What the next decision wants to know of the nodes."""
+    return "" if seen.parent.complete else wants_nodes(Observed.of(seen))
+
+
 AUDITS: Final = Kind(
     custom=AUDIT,
     label=LABEL_AUDIT,
@@ -55,5 +60,5 @@ AUDITS: Final = Kind(
     keep=keep,
     genuine=genuine,
     verbs=("delete",),
-    nodes=lambda seen, now: wants_nodes(Observed.of(seen)),
+    nodes=nodes,
 )

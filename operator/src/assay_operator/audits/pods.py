@@ -59,7 +59,7 @@ def _pod_spec(task: Task, settings: Settings, recovery: bool, container: Manifes
     volumes: list[Manifest] = [{"name": "scratch", "emptyDir": {"sizeLimit": target.scratch}}]
     if ca := storage.ca_bundle_ref:
         volumes.append({"name": "ca", "configMap": {"name": ca.name, "items": [{"key": ca.key, "path": CA_FILE}]}})
-    optional: Manifest = _placing(target, settings.pods) | {
+    optional: Manifest = placing(target, settings.pods) | {
         "imagePullSecrets": [to_wire(secret) for secret in target.image_pull_secrets],
         "runtimeClassName": target.runtime_class_name if gpu else None,
         "serviceAccountName": storage.service_account_name or settings.runner_service_account,
@@ -83,7 +83,7 @@ def _pod_spec(task: Task, settings: Settings, recovery: bool, container: Manifes
     } | {key: value for key, value in optional.items() if value}
 
 
-def _placing(own: PodSettings, defaults: PodSettings) -> Manifest:
+def placing(own: PodSettings, defaults: PodSettings) -> Manifest:
     """Where Pods may run: maps and tolerations of both, everything else as the audit has it where it says anything."""
     return {
         "nodeSelector": defaults.node_selector | own.node_selector,
@@ -108,7 +108,7 @@ def _container(task: Task, settings: Settings, recovery: bool, environment: list
         "command": ["assay", "task"],
         "env": environment,
         "ports": [{"name": "progress", "containerPort": names.PROGRESS_PORT, "protocol": "TCP"}],
-        "resources": _resources(task, settings.pods, recovery),
+        "resources": resources(task, settings.pods, recovery),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "privileged": False,
@@ -153,7 +153,7 @@ def _environment(task: Task, settings: Settings, told: Mapping[str, Any], trace:
     return env
 
 
-def _resources(task: Task, defaults: PodSettings, recovery: bool) -> Manifest:
+def resources(task: Task, defaults: PodSettings, recovery: bool) -> Manifest:
     """Limits as the audit has them; requests its own, else its limits, else the installation's, else ours."""
     if recovery:
         return {"requests": dict(DEFAULT_REQUESTS)}
@@ -161,8 +161,8 @@ def _resources(task: Task, defaults: PodSettings, recovery: bool) -> Manifest:
     gpus = {name: limits.pop(name) for name in list(limits) if is_gpu(name)}
     if task.gpus:
         limits |= gpus or {GPU: str(task.gpus)}
-    resources: Manifest = {"requests": DEFAULT_REQUESTS | defaults.requests | limits | task.spec.target.requests}
-    return resources | ({"limits": limits} if limits else {})
+    requests: Manifest = {"requests": DEFAULT_REQUESTS | defaults.requests | limits | task.spec.target.requests}
+    return requests | ({"limits": limits} if limits else {})
 
 
 def gpu_request(spec: AuditSpec) -> str:

@@ -107,7 +107,7 @@ def entry(device: Device, scan: Scan | None, truth: Truth, again: Scan | None, o
         scan: its scan; None: it was skipped.
         truth: what counts as right for its class.
         again: its second scan, where there was one.
-        others: scans of the other devices of its class that answered.
+        others: scans of the other devices of its class that could be run.
     """
     if scan is None or scan.ended == "Refused":
         why = device.skipped or (scan.message if scan else "not scanned")
@@ -155,6 +155,8 @@ def _judged(scan: Scan, truth: Truth, again: Scan | None, others: Sequence[Scan]
     if suspected(scan, truth):
         confirmed = again is not None and suspected(again, truth)
         said = scan.message if scan.ended != "Done" else _deviates(scan, truth)
+        if scan.ended != "Done" and others and all(other.ended in ("Hung", "Died") for other in others):
+            return Verdict.INCONCLUSIVE, f"{said}; no other device of its class did better: look at the plan", confirmed
         if confirmed:
             return Verdict.FAILED, f"{said}; again in a second scan of it", True
         second = f"not again in {again.runs} runs of a second scan" if again else "no second scan was made"
@@ -173,6 +175,7 @@ def _judged(scan: Scan, truth: Truth, again: Scan | None, others: Sequence[Scan]
     if wrong:
         words = f"{wrong} of {scan.runs} runs deviate from its commonest answer: the plan or the device varies"
         return Verdict.INCONCLUSIVE, f"{words}; three devices, or a record (--digest), tell which", None
+    others = [other for other in others if other.ended == "Done"]
     if not others:
         words = "agrees with itself, and there is nothing else to hold it against: give a record (--digest)"
         return Verdict.INCONCLUSIVE, f"{words}; intermittent {_excluded(scan)}", None

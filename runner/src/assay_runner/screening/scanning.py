@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from assay_api.screening import PhaseCount
+from assay_runner.errors import InvalidInput
 from assay_runner.screening.answers import digest, keep, same
 from assay_runner.screening.orders import Answer, Order, Scan
 from assay_runner.tensors import Array, Arrays, TensorSpec
@@ -85,6 +86,8 @@ def scan(
         phase = "cold" if runs < len(feeds) else "heating" if at - began < order.heat else "warm"
         which = runs % len(feeds)
         outputs = subject.run(feeds[which])
+        if not outputs:
+            raise InvalidInput("it gives no tensor whose bits could be compared: strings and sequences are left out")
         times.append(clock() - at)
         answer = _note(given[which], outputs, phase)
         runs, warm = runs + 1, warm + (phase == "warm")

@@ -129,7 +129,7 @@ def _entry(
     device: Device, first: Mapping[Device, Scan], truths: Mapping[DeviceClass, Truth], again: Mapping[Device, Scan]
 ) -> DeviceEntry:
     truth, scan = truths.get(device.kind, Truth()), first.get(device)
-    others = [s for d, s in first.items() if d.kind == device.kind and d != device and s.ended == "Done"]
+    others = [s for d, s in first.items() if d.kind == device.kind and d != device and s.ended != "Refused"]
     made = entry(device, scan, truth, again.get(device), others)
     if scan is None or scan.ended != "Done" or made.state == "Skipped":
         return made

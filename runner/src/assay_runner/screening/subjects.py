@@ -16,6 +16,11 @@ from assay_runner.tensors import Array, Arrays, TensorSpec
 ONNX: Final = ".onnx"
 
 
+def is_onnx(path: Path) -> bool:
+    """Whether a file is run on the CPU, by its name."""
+    return path.suffix.lower() == ONNX
+
+
 @contextmanager
 def opened(order: Order) -> Iterator[Subject]:
     """The subject of an order on the one device that this process sees.
@@ -26,7 +31,7 @@ def opened(order: Order) -> Iterator[Subject]:
         Unsupported: there is no device or no library for it.
     """
     path = Path(order.subject)
-    if path.suffix == ONNX:
+    if is_onnx(path):
         yield _OnCpu(path)
         return
     from assay_runner.backends.tensorrt.device import check_device

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from assay_api.model import to_wire
-from assay_runner.errors import AuditError, as_audit_error, name_of
+from assay_runner.errors import AuditError, InvalidInput, Unavailable, as_audit_error, name_of
 from assay_runner.screening.feeding import made_up, read
 from assay_runner.screening.orders import Order, Scan
 from assay_runner.screening.scanning import Opener, scan
@@ -20,15 +20,24 @@ from assay_runner.screening.subjects import opened
 def work(opener: Opener = opened) -> int:
     """Do what the order on standard input says, and tell of it; every failure that has words is told too."""
     order = Order.model_validate_json(sys.stdin.read())
+    doing = "it cannot be loaded"
     try:
         with opener(order) as subject:
             _tell({"loaded": True})
             found = Path(order.feeds) if order.feeds else None
+            doing = "a run failed"
             feeds = read(found, order.count) if found else made_up(subject.specs, order.count, order.batch)
             told = scan(subject, feeds, order, lambda runs: _tell({"runs": runs}))
     except Exception as error:
         failure: AuditError = as_audit_error(error)
-        told = Scan(device=order.device, ended="Refused", message=str(failure), error=name_of(failure))
+        # What a device does not do though nothing is wrong with what it was given is a finding.
+        refused = isinstance(failure, (InvalidInput, Unavailable))
+        told = Scan(
+            device=order.device,
+            ended="Refused" if refused else "Died",
+            message=str(failure) if refused else f"{doing}: {failure}",
+            error=name_of(failure),
+        )
     _tell({"scan": to_wire(told)})
     return 0
 
