@@ -247,6 +247,7 @@ SPEC = fields(
         "storage": STORAGE,
         "onBreach": mostly(st.sampled_from(["Fail", "Report"]), "Ignore"),
         "suspend": BOOL,
+        "managedBy": mostly(st.sampled_from(["assay.dev/operator", "kueue.x-k8s.io/multikueue"]), "", 3),
         "maxParallel": COUNT,
         "priority": mostly(st.sampled_from([0, -1000, 1000]), -1001, 1001, "1", 1.5),
         "deadlines": mostly(
@@ -310,6 +311,7 @@ SWEEP = st.builds(
                 {"whenOver": mostly(st.sampled_from(["Refuse", "Halt"]), "Stop")},
             ),
             "suspend": BOOL,
+            "managedBy": mostly(st.sampled_from(["assay.dev/operator", "x.example/y"]), "", 3),
             "maxParallel": COUNT,
             "historyLimit": mostly(st.sampled_from([0, 1, 10]), -1, 11, "1"),
         },

@@ -175,3 +175,13 @@ def test_it_is_stuck_since_it_was_first_seen_so() -> None:
     assert Queued("ClusterQueue all is inactive", True, later).after(first).since == NOW
     assert Queued("no room", False, later).after(first).since == later
     assert first.after(None) == first
+
+
+def test_what_another_carries_out_is_left_alone_until_it_is_given_back(quick: Operator, namespace: Namespace) -> None:
+    namespace.apply_audit("digits", managedBy="kueue.x-k8s.io/multikueue")
+    namespace.apply_audit("ours", managedBy="assay.dev/operator")
+    namespace.until(lambda: bool(namespace.jobs()), "the Job of ours")
+    assert namespace.audit("digits").get("status") in (None, {"observedGeneration": -1})
+    assert {job["metadata"]["labels"]["assay.dev/audit"] for job in namespace.items("jobs")} == {"ours"}
+    namespace("patch", "audit", "digits", "--type=merge", "-p", '{"spec":{"managedBy":null}}')
+    namespace.until(lambda: len(namespace.items("jobs")) == 2, "the Job of digits")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 
 from assay_api.model import to_wire
+from assay_api.sweep import SweepSpec
 from assay_operator.objects.decision import Decision
 from assay_operator.objects.line import Turn
 from assay_operator.sweeps.kind import SWEEPS
+from assay_operator.sweeps.run import meaning
 from tests.reconcile.cases import SETTINGS
 from tests.reconcile.sweeps import World
+from tests.reconcile.test_sweeps import AUDITS
 
 
 def with_turn(world: World, free: int) -> Decision[Any]:
@@ -41,6 +45,20 @@ def test_in_a_queue_of_kueue_s_it_waits_for_kueue_alone() -> None:
     world = World.of()
     world.raw["metadata"].setdefault("labels", {})["kueue.x-k8s.io/queue-name"] = "gpus"
     assert len(with_turn(world, 0).create) == 1
+
+
+def test_one_that_another_carries_out_is_left_alone_for_as_long_as_it_is() -> None:
+    world = World.of(managedBy="x.example/other")
+    world.settle()
+    assert (world.writes, world.jobs, world.audits) == (0, {}, {})
+    run = meaning(parsed_spec(managedBy="assay.dev/operator"))
+    assert run == meaning(parsed_spec())
+    world.raw["spec"]["managedBy"] = "assay.dev/operator"
+    assert world.run() == AUDITS
+
+
+def parsed_spec(**changes: Any) -> SweepSpec:
+    return SweepSpec.model_validate_json(json.dumps(World.of(**changes).raw["spec"]))
 
 
 @pytest.mark.parametrize("spec", [{}, {"schedule": {"cron": "0 2 * * *"}}])

@@ -42,6 +42,8 @@ LABEL_CANDIDATE: Final = f"{GROUP}/candidate"
 # What sweep, audits, Jobs, Pods, events, log lines and reports of a run share. On an audit or a sweep it may be
 # anybody's, a pipeline's own number for example; where there is none, the operator makes one.
 LABEL_TRACE: Final = f"{GROUP}/trace"
+MANAGED_BY: Final = "assay.dev/operator"
+"""In spec.managedBy: the operator, as where nothing stands there."""
 LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
 LABEL_QUEUE_PRIORITY: Final = "kueue.x-k8s.io/priority-class"
 LABEL_GPU_PRODUCT: Final = "nvidia.com/gpu.product"

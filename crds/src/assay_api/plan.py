@@ -34,6 +34,7 @@ RESOLVE: Final = "resolve"
 # Fields that steer how a run is carried out and what becomes of it, not what it measures.
 OPERATIONAL = (
     "suspend",
+    "managedBy",
     "maxParallel",
     "priority",
     "onBreach",

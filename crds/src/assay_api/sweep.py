@@ -110,6 +110,9 @@ class SweepSpec(Model):
     """What a run may cost. Absent: whatever it takes."""
     suspend: bool = False
     """True holds the sweep: no audit starts, running ones are suspended. Default false."""
+    managed_by: ShortText | None = None
+    """What carries the sweep out: the operator leaves one that is another's alone, its audits and status too, for as
+    long as it is. template.managedBy goes to its audits. Default assay.dev/operator."""
     max_parallel: int = Field(default=4, ge=1, le=256)
     """At most so many audits of this sweep at once. Default 4."""
     history_limit: int = Field(default=1, ge=0, le=10)

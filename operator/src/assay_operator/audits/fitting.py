@@ -54,7 +54,7 @@ def _kind(task: Task) -> tuple[str | None, int]:
 def _waiting(observed: Observed) -> list[Task]:
     """GPU tasks that have no Job yet, or a Pod that no node has taken."""
     audit = observed.audit
-    run = None if audit.complete or audit.deleting else run_of(audit)
+    run = None if audit.complete or audit.deleting or audit.foreign else run_of(audit)
     if run is None or isinstance(run, Refused) or not any(task.gpus for task in run.tasks):
         return []
     made = {job.task for job in observed.jobs if job.owner == audit.uid}

@@ -24,7 +24,7 @@ from assay_operator.objects.fits import Fit
 from assay_operator.objects.keys import Key
 from assay_operator.objects.line import Turn
 from assay_operator.objects.queued import Queued
-from assay_operator.objects.raw import Raw, condition, owner, packed, seconds
+from assay_operator.objects.raw import Raw, condition, foreign, owner, packed, seconds
 from assay_operator.objects.refusals import Refusal
 from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.objects.retention import managed_by
@@ -40,6 +40,7 @@ class Audit:
             away, which asks for nothing.
         asked: the annotation's token.
         queue_priority: class of Kueue's by which its Jobs are ordered in their queue.
+        foreign: something else than the operator carries it out.
         record: the status as the operator last wrote it, where another hand has changed it since.
     """
 
@@ -64,6 +65,7 @@ class Audit:
     managed: str = ""
     trace: str = ""
     queue_priority: str | None = None
+    foreign: bool = False
 
     @property
     def key(self) -> Key:
@@ -97,6 +99,7 @@ class Audit:
             managed=_kept_by(meta),
             trace=intern(labels.get(LABEL_TRACE) or ""),
             queue_priority=labels.get(LABEL_QUEUE_PRIORITY) or None,
+            foreign=foreign(raw.get("spec") or {}),
         )
 
 

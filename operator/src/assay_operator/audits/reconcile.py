@@ -41,7 +41,7 @@ FOREIGN_SECONDS = 2.0
 def reconcile(observed: Observed, now: datetime, settings: Settings) -> Decision[AuditStatus]:
     """Decide what is to be done about an audit."""
     audit = observed.audit
-    if audit.deleting:
+    if audit.deleting or audit.foreign:
         return Decision()
     old, mine = read_status(audit), [job for job in observed.jobs if job.owner == audit.uid and not job.deleting]
     if (meaning := meaning_of(audit)) and old.run == meaning[1]:

@@ -94,6 +94,11 @@ class Nodes:
             self._due = self._clock() + FRESH_SECONDS
             log.info("the nodes could not be listed", extra={"error": error.message})
             return
+        except Exception:
+            # Ours, or an object that nobody thought of: no audit needs to know, and no pass ends for it.
+            self._due = self._clock() + REFUSED_SECONDS
+            log.exception("what was listed of the nodes could not be read")
+            return
         if self._known != before:
             asking, self._asking = self._asking, set()
             for key in asking:

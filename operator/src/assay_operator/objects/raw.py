@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from assay_api.names import MANAGED_BY
+
 Raw = Mapping[str, Any]
 Manifest = dict[str, Any]
 """An object as it is sent."""
@@ -30,6 +32,11 @@ def packed(value: Any) -> bytes:
 def unpacked(data: bytes) -> bytes:
     """The JSON again; it never begins as what is deflated does."""
     return zlib.decompress(data) if data[:1] == DEFLATED else data
+
+
+def foreign(spec: Raw) -> bool:
+    """Whether a spec says that something else than the operator carries it out."""
+    return (spec.get("managedBy") or MANAGED_BY) != MANAGED_BY
 
 
 def first(items: Sequence[Raw] | None) -> Raw:

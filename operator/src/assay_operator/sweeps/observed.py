@@ -33,7 +33,7 @@ from assay_api.names import (
 from assay_api.plan import OPERATIONAL
 from assay_api.result import shorten
 from assay_operator.objects.keys import Key
-from assay_operator.objects.raw import Raw, compact, condition, owner, seconds, time
+from assay_operator.objects.raw import Raw, compact, condition, foreign, owner, seconds, time
 from assay_operator.objects.resources import Resource
 from assay_operator.objects.retention import managed_by
 from assay_operator.objects.seen import Seen
@@ -158,6 +158,7 @@ class Sweep:
     managed: str = ""
     trace: str = ""
     queue_priority: str | None = None
+    foreign: bool = False
 
     @property
     def key(self) -> Key:
@@ -190,6 +191,7 @@ class Sweep:
             deleting="deletionTimestamp" in meta,
             queue=labels.get(LABEL_QUEUE) or None,
             queue_priority=labels.get(LABEL_QUEUE_PRIORITY) or None,
+            foreign=foreign(raw.get("spec") or {}),
             rerun=annotations.get(ANNOTATION_RERUN) or "",
             rerun_failed=annotations.get(ANNOTATION_RERUN_FAILED) or "",
             spec=compact(spec),

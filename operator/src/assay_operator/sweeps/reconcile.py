@@ -39,7 +39,7 @@ def reconcile(seen: Seen, now: datetime, settings: Settings) -> Decision[SweepSt
     """Decide what is to be done about a sweep."""
     sweep = seen.parent
     assert isinstance(sweep, Sweep), f"{sweep.key.kind} is no sweep"
-    if sweep.deleting:
+    if sweep.deleting or sweep.foreign:
         return Decision()
     old, spec = read_status(sweep), spec_of(sweep)
     if isinstance(spec, Refused):
@@ -56,7 +56,7 @@ def wants_nodes(seen: Seen, now: datetime) -> Asks:
     sweep = seen.parent
     assert isinstance(sweep, Sweep), f"{sweep.key.kind} is no sweep"
     spec = spec_of(sweep)
-    if sweep.deleting or isinstance(spec, Refused):
+    if sweep.deleting or sweep.foreign or isinstance(spec, Refused):
         return ""
     return "fresh" if now_of(sweep, spec, read_status(sweep), now).begins and _on_gpus(spec) else ""
 

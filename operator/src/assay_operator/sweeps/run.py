@@ -26,7 +26,7 @@ from assay_operator.audits.run import not_in_a_cluster
 from assay_operator.objects.raw import time
 from assay_operator.sweeps.observed import Sweep
 
-STEERING: Final = ("suspend", "maxParallel", "historyLimit", "budget")
+STEERING: Final = ("suspend", "managedBy", "maxParallel", "historyLimit", "budget")
 """Fields that steer a run and do not make it another one."""
 # Beside the models that its Job is asked about, in what a Pod's environment takes.
 TEMPLATE_BYTES: Final = 64 * 1024
