@@ -85,7 +85,7 @@ def _scans(
 
 
 def _check_refused(scans: Collection[Scan]) -> None:
-    """Do nothing where a device could be run; where all of them refuse with one sentence, it is theirs to no one."""
+    """Do nothing where a device could be run. Where all refuse with one sentence, no device is to blame."""
     said = {(scan.error, scan.message) for scan in scans}
     if len(said) == 1 and all(scan.ended == "Refused" for scan in scans):
         ((error, message),) = said
