@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from assay_api.audit import AuditSpec
 from assay_api.names import Reason
+from assay_api.plan import plan
 from assay_operator.audits.observed import Audit, Observed
-from assay_operator.audits.troubles import Trouble, how_it_ended, read_result, silent
+from assay_operator.audits.troubles import Trouble, how_it_ended, pod_trouble, read_result, silent
 from assay_operator.objects.children import Job, Pod
+from tests.operator.lab import SPEC
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 POD = Pod("p", "pod-uid", "1", job="job-uid", task="t", created=THEN)
@@ -90,3 +93,31 @@ def test_an_unknown_trouble_is_an_error(text: str) -> None:
 )
 def test_only_the_silent_are_asked_about(job: Job, pods: tuple[Pod, ...], seconds: int, uids: tuple[str, ...]) -> None:
     assert silent(Observed(AUDIT, (job,), pods), THEN + timedelta(seconds=seconds)) == uids
+
+
+SHORT = "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match Pod's node affinity/selector."
+HELPLESS = " preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+VICTIMS = (
+    " preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, 1 Preemption is not helpful."
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (SHORT, "no node can take it: "),
+        (SHORT + HELPLESS, "no node can take it, not even while it is empty: "),
+        (SHORT + VICTIMS, "no node can take it now, and one would once others end: "),
+        # A node that is not ready helps nobody either, and will be back.
+        (
+            "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }." + HELPLESS,
+            "no node can take it: ",
+        ),
+    ],
+)
+def test_a_scheduler_tells_what_waits_from_what_never_fits(words: str, said: str) -> None:
+    spec = AuditSpec.model_validate_json(json.dumps(SPEC))
+    golden = plan(spec, "team/a", output="s3://audits/x", cache="s3://audits/cache")[0]
+    trouble = pod_trouble(replace(POD, unscheduled=words), golden, None, None)
+    assert trouble is not None
+    assert (trouble.reason, trouble.message.startswith(said)) == (Reason.UNSCHEDULABLE, True), trouble.message

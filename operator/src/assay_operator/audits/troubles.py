@@ -214,8 +214,15 @@ def _unschedulable(words: str, task: Task, fits: Fit | None) -> str:
         waits = "waits for room: " if fits.now == "waits" else ""
         return f"{_wants(task)} {waits}{fits.words} (scheduler: {clean(words)})"
     if not task.gpus or not (task.gpu_product or "gpu" in words):
-        return f"no node can take it: {clean(words)}"
-    return f"no node offers {_asked(task)}: {clean(words)}"
+        return f"no node can take it{_how_long(words)}: {clean(words)}"
+    return f"no node offers {_asked(task)}{_how_long(words)}: {clean(words)}"
+
+
+def _how_long(words: str) -> str:
+    """Whether it waits for others to end, or for another node, as far as the scheduler's words say."""
+    if "Insufficient" not in words or not (NEVER_FITS in words or FITS_ELSE in words):
+        return ""
+    return " now, and one would once others end" if FITS_ELSE in words else ", not even while it is empty"
 
 
 def _wants(task: Task) -> str:
