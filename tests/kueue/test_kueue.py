@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from assay_operator.objects.queued import INACTIVE
 from tests.kueue.lab import Kueue
 from tests.lab.apiserver import ApiServer
 from tests.operator.lab import Namespace, Operator, Raw, install, running, task_of
@@ -191,6 +192,19 @@ def test_an_audit_that_kueue_evicts_says_so_and_goes_on_where_it_was(team: Team)
     assert team.condition("digits", "Passed")["status"] == "True"
     # The same Job, and no retry spent though it had none.
     assert team.jobs() == {} or team.jobs()["golden"]["metadata"]["uid"] == golden["metadata"]["uid"]
+    assert "retries" not in json.dumps(team.audit("digits")["status"])
+
+
+def test_one_that_somebody_deactivates_says_so_and_goes_on_when_it_is_active_again(team: Team) -> None:
+    team.quota("4")
+    team.apply_audit("digits", queued(), **ONE)
+    team.until(lambda: bool(team.pod_of(team.job("golden"))), "a Pod")
+    name = team.workload(team.job("golden"))["metadata"]["name"]
+    team("patch", "workload", name, "--type=merge", "-p", '{"spec":{"active":false}}')
+    team.until(lambda: INACTIVE in team.said(), "that it is inactive")
+    assert team.condition("digits", "Ready")["reason"] == "ConfigError"
+    team("patch", "workload", name, "--type=merge", "-p", '{"spec":{"active":true}}')
+    team.finish_all()
     assert "retries" not in json.dumps(team.audit("digits")["status"])
 
 
