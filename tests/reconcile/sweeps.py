@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from assay_api.baseline import asked_digest
 from assay_api.model import to_wire
-from assay_api.names import ANNOTATION_CELLS
+from assay_api.names import ANNOTATION_ACCEPT, ANNOTATION_CELLS
 from assay_api.resolved import ModelFound, Resolved
 from assay_api.result import TaskResult
 from assay_api.sweep_status import SweepStatus
@@ -42,6 +43,8 @@ class World:
     results: dict[str, str] = field(default_factory=dict)
     audits: dict[str, Raw] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
+    baselines: dict[str, Raw] = field(default_factory=dict)
+    """What a candidate says beside its verdict once it ends, by `model/candidate`."""
     writes: int = 0
     version: int = 1
 
@@ -88,7 +91,9 @@ class World:
         for ref in decision.delete:
             (self.audits if ref.resource == AUDITS else self.jobs).pop(ref.name, None)
         for ref, change in decision.patch:
-            self.audits[ref.name]["spec"] |= change["spec"]
+            self.audits[ref.name]["spec"] |= change.get("spec", {})
+            annotations = change.get("metadata", {}).get("annotations", {})
+            self.audits[ref.name]["metadata"]["annotations"] |= annotations
         return decision
 
     def settle(self, limit: int = 200) -> None:
@@ -120,7 +125,9 @@ class World:
             entries = []
             for key in made["cells"]:
                 verdict = (verdicts or {}).get(f"{made['place']}/{key}", "Passed")
-                told = {} if verdict == "Error" else {"verdict": verdict}
+                told: Raw = {} if verdict == "Error" else {"verdict": verdict}
+                if beside := self.baselines.get(f"{made['place']}/{key}"):
+                    told["baseline"] = beside
                 entries.append(
                     {"name": key, "message": f"{key} {verdict}", **told, "gpuSeconds": seconds if "@" in key else 0}
                 )
@@ -128,6 +135,26 @@ class World:
                 "candidates": entries,
                 "conditions": [{"type": "Complete", "status": "True", "reason": "Passed", "message": "ended"}],
             }
+
+    def accepted(self, *refused: str) -> int:
+        """Have audits that were asked accept their answers, but candidates of some keys; how many were asked."""
+        count = 0
+        for audit in self.audits.values():
+            text = audit["metadata"]["annotations"].get(ANNOTATION_ACCEPT, "")
+            told = (audit["status"].get("accepted") or {}).get("asked")
+            if not text or told == asked_digest(text):
+                continue
+            count += 1
+            keys = json.loads(text)["candidates"]
+            fit = [key for key in keys if key not in refused]
+            for entry in audit["status"]["candidates"]:
+                if entry["name"] in fit:
+                    entry["baseline"] = {"state": "Unchanged"}
+            audit["status"]["accepted"] = {
+                "asked": asked_digest(text), "time": timestamp(self.now), "accepted": len(fit),
+                "refused": len(keys) - len(fit), **({"message": "it is emulated"} if len(fit) < len(keys) else {}),
+            }  # fmt: skip
+        return count
 
     def annotate(self, **annotations: str) -> None:
         self.raw["metadata"]["annotations"] |= {f"assay.dev/{k.replace('_', '-')}": v for k, v in annotations.items()}

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from assay_api.audit import Storage
+from assay_api.baseline import AcceptOrder
+from assay_api.plan import BASELINE, Task, baselines_folder
 from assay_runner.stores import open_store
 from tests.cli.audits import assay
 from tests.cli.test_task import pod
@@ -34,3 +36,71 @@ def test_the_summary_of_a_run_becomes_a_baseline(
     assert (ended.code, "Unchanged" in ended.out) == (0, True)
     kept = [stat.uri for stat in open_store(Storage()).list(f"{prefix}/artifacts/baselines/")]
     assert len(kept) == 2
+
+
+def test_a_pod_tells_what_its_answer_is_beside_the_baseline_and_another_accepts_it(prefix: str, tmp_path: Path) -> None:
+    artifacts = {"uri": f"{prefix}/artifacts/"}
+    tasks = planned(prefix, checks=CHECKS, artifacts=artifacts)
+    answers = {}
+    for key, task in tasks.items():
+        code, answers[key], log = pod(tmp_path, task)
+        assert code == 0, log
+    (key,) = [key for key, task in tasks.items() if task.candidate]
+    first, whole = answers[key], answers["summary"]
+    assert first is not None
+    assert whole is not None
+    assert whole.report is not None
+    assert [told.state for told in first.baselines] == ["New"]
+    order = AcceptOrder(
+        report=whole.report.uri, sha256=whole.report.sha256, candidates=(key, "moon"), who="ann", why="first"
+    )  # fmt: skip
+    summary = tasks["summary"]
+    accept = Task(
+        kind=BASELINE, key="baseline-1", audit=summary.audit, run=summary.run, output=summary.output,
+        cache=summary.cache, spec=summary.spec, accept=order,
+    )  # fmt: skip
+    for _ in range(2):
+        # A Pod that comes twice accepts once.
+        code, done, log = pod(tmp_path, accept)
+        assert code == 0, log
+        assert done is not None
+        assert [(told.candidate, told.state, told.refused) for told in done.baselines] == [
+            (key, "Unchanged", False), ("moon", "", True),
+        ]  # fmt: skip
+        assert done.message == "1 accepted, 1 refused"
+    kept = [stat.uri for stat in open_store(Storage()).list(f"{baselines_folder(summary.cache)}/")]
+    assert len(kept) == 2
+    # The candidate's Pod again, as after a lost answer: it finds its report, and the baseline of now.
+    _, again, _ = pod(tmp_path, tasks[key])
+    assert again is not None
+    (told,) = again.baselines
+    assert (told.state, told.accepted is not None and told.accepted.startswith("ann, ")) == ("Unchanged", True)
+    # A pointer that was changed is not believed, and costs no verdict.
+    (pointer,) = [uri for uri in kept if "/records/" not in uri]
+    store = open_store(Storage())
+    store.put(pointer, store.read(pointer).replace(b"ann", b"bob"), "application/json")
+    _, spoilt, _ = pod(tmp_path, tasks[key])
+    assert spoilt is not None
+    assert (spoilt.verdict, spoilt.baselines[0].state) == (first.verdict, "Inconclusive")
+    assert "its baseline cannot be read" in spoilt.baselines[0].why
+
+
+def test_a_report_that_was_changed_is_not_accepted(prefix: str, tmp_path: Path) -> None:
+    artifacts = {"uri": f"{prefix}/artifacts/"}
+    summary = planned(prefix, checks=CHECKS, artifacts=artifacts)["summary"]
+    order = AcceptOrder(report=f"{prefix}/none.json", sha256="0" * 64, candidates=("fp32",), who="ann", why="first")
+    accept = Task(
+        kind=BASELINE, key="baseline-1", audit=summary.audit, run=summary.run, output=summary.output,
+        cache=summary.cache, spec=summary.spec, accept=order,
+    )  # fmt: skip
+    code, told, _ = pod(tmp_path, accept)
+    assert code == 64
+    assert told is not None
+    assert told.error is not None
+    assert "is gone: run the audit again" in told.error.message
+    open_store(Storage()).put(order.report, b"{}", "application/json")
+    code, told, _ = pod(tmp_path, accept)
+    assert code == 64
+    assert told is not None
+    assert told.error is not None
+    assert "it was changed" in told.error.message

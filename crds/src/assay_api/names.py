@@ -55,6 +55,9 @@ ANNOTATION_RERUN_FAILED: Final = f"{GROUP}/rerun-failed"
 # On a sweep's audit: what the operator made it for, as JSON; an audit that was changed since answers for nothing.
 ANNOTATION_CELLS: Final = f"{GROUP}/cells"
 
+# On an audit or a sweep: why its answers are accepted as baselines, or JSON that says which of them too.
+ANNOTATION_ACCEPT: Final = f"{GROUP}/accept-baseline"
+
 # The environment of a task's container.
 ENV_TASK: Final = "ASSAY_TASK"
 # SHA-256 of each candidate's report by the candidate's key, as JSON; of a summary. No part of the task, whose name

@@ -22,6 +22,7 @@ from pydantic import model_validator
 from typing_extensions import Self
 
 from assay_api.audit import AuditSpec, Candidate
+from assay_api.baseline import AcceptOrder
 from assay_api.model import Model, to_wire
 from assay_api.resolved import ResolveOrder
 
@@ -30,6 +31,7 @@ CANDIDATE: Final = "candidate"
 REPAIR: Final = "repair"
 SUMMARY: Final = "summary"
 RESOLVE: Final = "resolve"
+BASELINE: Final = "baseline"
 
 # Fields that steer how a run is carried out and what becomes of it, not what it measures.
 OPERATIONAL = (
@@ -72,6 +74,7 @@ KINDS: Final[dict[str, TaskKind]] = {
     REPAIR: TaskKind("the repair", "Repairing", "what failed", beside=True),
     SUMMARY: TaskKind("the summary", "Writing", "the audit's report", concludes=True),
     RESOLVE: TaskKind("the models", "Looking at", "the models of the sweep"),
+    BASELINE: TaskKind("the baseline", "Accepting", "the baseline"),
 }
 """Every kind of task. What does it is in the runner's table of tasks."""
 
@@ -114,6 +117,8 @@ class Task(Model):
     """What must have become of the tasks that it comes after; where it did not, the task is skipped."""
     resolve: ResolveOrder | None = None
     """Models of a sweep to look at, where that is the task; no audit has it in its plan."""
+    accept: AcceptOrder | None = None
+    """Answers to accept as baselines, where that is the task; likewise."""
 
     @model_validator(mode="after")
     def _of_a_kind(self) -> Self:
@@ -245,6 +250,11 @@ def run_folder(artifacts: str, namespace: str, name: str, run: str, uid: str) ->
     audit that was deleted and made again must not be answered by its predecessor.
     """
     return f"{artifacts.rstrip('/')}/{namespace}/{name}/{run}-{uid[:8]}"
+
+
+def baselines_folder(cache: str) -> str:
+    """URI of what was accepted, beside the prefix of reusable results."""
+    return f"{cache.rpartition('/')[0]}/baselines"
 
 
 def cache_folder(artifacts: str) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from typing_extensions import Self
 
+from assay_api.baseline import BaselineTold
 from assay_api.finding import Verdict, WorstFigure
 from assay_api.names import TERMINATION_MESSAGE_BYTES
 from assay_api.repair import Deployable
@@ -110,6 +111,8 @@ class TaskResult(Told):
     """What came of each candidate that failed; from a repair."""
     resolved: Resolved | None = None
     """Models of a sweep; from the task that looks at them."""
+    baselines: tuple[BaselineTold, ...] = ()
+    """What answers are beside their baselines; from a candidate and from an acceptance."""
     message: str = ""
     """One sentence."""
     error: TaskError | None = None
@@ -152,6 +155,7 @@ def _shortened(result: TaskResult, limit: int) -> TaskResult:
         "message": shorten(result.message, limit),
         "recommended_because": shorten(result.recommended_because, limit),
         "cures": result.cures[: max(limit // 32, 1)],
+        "baselines": tuple(_shorter_baseline(told, min(limit, 256)) for told in result.baselines),
     }
     if result.worst:
         fields = {key: shorten(value, limit) for key, value in result.worst if isinstance(value, str)}
@@ -159,6 +163,12 @@ def _shortened(result: TaskResult, limit: int) -> TaskResult:
     if result.error:
         update["error"] = result.error.model_copy(update={"message": shorten(result.error.message, limit)})
     return result.model_copy(update=update)
+
+
+def _shorter_baseline(told: BaselineTold, limit: int) -> BaselineTold:
+    causes = tuple(shorten(cause, limit) for cause in told.causes[: max(limit // 64, 1)])
+    accepted = shorten(told.accepted, limit) if told.accepted else None
+    return told.model_copy(update={"why": shorten(told.why, limit), "causes": causes, "accepted": accepted})
 
 
 def shorten(text: str, limit: int) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from assay_api.baseline import AcceptedStatus, BaselineStatus, State
 from assay_api.finding import Worst
 from assay_api.model import LIST_MAP_KEYS, Model
 from assay_api.repair import Deployable
@@ -51,6 +52,8 @@ class CandidateStatus(Model):
     """Label metrics."""
     latency_ms: str | None = None
     """Median latency of a batch, milliseconds."""
+    baseline: BaselineStatus | None = None
+    """What its answer is beside the one that was accepted, as of its end or of the last acceptance."""
     report_uri: str | None = None
     """URI of its report.json."""
     report_sha256: str | None = None
@@ -159,6 +162,10 @@ class AuditStatus(Model):
     """Candidates finished of all, for example 2/3."""
     worst: str | None = Field(default=None, max_length=512)
     """The worst figure in a few words."""
+    baseline: State | None = None
+    """What matters most of what its candidates are beside their baselines."""
+    accepted: AcceptedStatus | None = None
+    """The acceptance of its answers as baselines that was asked for last."""
     recommendation: RecommendationStatus | None = None
     """Which candidate to ship."""
     report: ReportStatus | None = None

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from assay_api.baseline import AcceptedStatus, State
 from assay_api.model import LIST_MAP_KEYS, Model
 from assay_api.status import ConditionStatus
 
@@ -39,11 +40,29 @@ class SweepCounts(Model):
     unchanged: int = 0
     """Answered by an audit of an earlier run, for nothing that they depend on has changed."""
     regressed: int = 0
-    """Failed, and passed when they were audited before."""
+    """Worse than what was accepted of them; where nothing was, failed and passed when they were audited before. Equal
+    models share an answer, which counts once."""
+
+
+class BaselineCounts(Model):
+    """Answers by what they are beside their baselines; equal models share one."""
+
+    new: int = 0
+    """Nothing was accepted of them yet."""
+    unchanged: int = 0
+    """Equal to the last bit."""
+    changed: int = 0
+    """Other bits, within chance."""
+    improved: int = 0
+    """Better by more than chance."""
+    regressed: int = 0
+    """Worse by more than chance."""
+    inconclusive: int = 0
+    """Cannot be told."""
 
 
 class CellStatus(Model):
-    """One cell that did not pass."""
+    """One cell that did not pass, or regressed."""
 
     model: str
     """Name of the model."""
@@ -53,10 +72,15 @@ class CellStatus(Model):
     """GPU product."""
     image: str | None = None
     """Runner image, where the sweep has several."""
-    verdict: Literal["Failed", "Inconclusive"] | None = None
+    verdict: Literal["Passed", "Failed", "Inconclusive"] | None = None
     """Its verdict; absent where there is none."""
     regressed: bool = False
-    """True where it passed when it was audited before. Default false."""
+    """True where it is worse than what was accepted, or, where nothing was, passed when it was audited before. Default
+    false."""
+    baseline: State | None = None
+    """What it is beside its baseline."""
+    cause: str | None = None
+    """What failed or has changed, and where it starts."""
     message: str | None = None
     """Its worst figure, or why there is none."""
     audit: str
@@ -130,6 +154,10 @@ class SweepStatus(Model):
     """GPU products of the run, as they were when it began."""
     counts: SweepCounts = SweepCounts()
     """Cells by where they stand."""
+    baselines: BaselineCounts | None = None
+    """Answers by what they are beside their baselines; absent where none tells."""
+    accepted: AcceptedStatus | None = None
+    """The acceptance of answers as baselines that was asked for last."""
     finished: str | None = None
     """Cells with an answer of all, for example 9990/10000."""
     gpu_seconds: int | None = None

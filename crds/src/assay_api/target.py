@@ -116,3 +116,5 @@ class Deadlines(Model):
     """The summary."""
     resolve: int | None = Field(default=None, ge=1, le=31_536_000)
     """In a sweep's template, the looking at its models. An audit has no such task."""
+    baseline: int | None = Field(default=None, ge=1, le=31_536_000)
+    """Each accepting of answers as baselines."""

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from assay_api.names import KIND
+from assay_api.names import KIND, SWEEP_KIND
 from assay_operator.apply import Applier, ChildRefused
 from assay_operator.cluster.api import Api, ApiError
 from assay_operator.cluster.cache import Cache
@@ -30,10 +30,12 @@ from assay_operator.objects.kind import Kinds
 from assay_operator.objects.line import Limits
 from assay_operator.objects.retention import surplus
 from assay_operator.objects.seen import Seen
+from assay_operator.process.census import Regressed
 from assay_operator.process.health import Health
 from assay_operator.process.metrics import Metrics
 from assay_operator.process.signals import unless_stopped
 from assay_operator.settings import Settings
+from assay_operator.sweeps.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ class Controller:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is begun, in a second or two: another replica waits."""
         objects = {kind.custom.word: partial(self.cache.parents, kind.custom.kind) for kind in self._kinds}
-        self._metrics.watch(objects, self.cache.pods_at_work, lambda: self.queue.depth)
+        self._metrics.watch(objects, self.cache.pods_at_work, lambda: self.queue.depth, self._regressions)
         self._metrics.turns.set_function(lambda: self.turns.waiting)
         self._health.stuck = lambda: self.queue.stuck_seconds
         if not await unless_stopped(self.fill(), stop):
@@ -114,6 +116,10 @@ class Controller:
         for task in broken:
             task.result()
         await self._poster.flush(FLUSH_SECONDS)
+
+    def _regressions(self) -> Iterator[Regressed]:
+        sweeps = (parent for parent in self.cache.parents(SWEEP_KIND) if isinstance(parent, Sweep))
+        return ((sweep.namespace, sweep.name, sweep.regressed) for sweep in sweeps)
 
     async def fill(self, *, ahead: bool = False) -> None:
         """List all there is, unless that was done a short time ago; `ahead`: it is not certain that this one leads."""

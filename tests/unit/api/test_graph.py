@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from assay_api.audit import AuditSpec
 from assay_api.graph import CONDITIONS, Outcome, evaluate, proven
 from assay_api.model import parse, to_wire
-from assay_api.plan import CANDIDATE, GOLDEN, KINDS, RESOLVE, After, Task, TaskKind, in_order, plan
+from assay_api.plan import BASELINE, CANDIDATE, GOLDEN, KINDS, RESOLVE, After, Task, TaskKind, in_order, plan
 from assay_api.remedies import Auto, Remedies
 from assay_api.report import Verdict
 from assay_runner.tasks import TASKS
@@ -50,8 +50,8 @@ def keys(tasks: Sequence[Task]) -> list[str]:
 def test_every_kind_of_task_has_something_that_does_it() -> None:
     assert set(TASKS) == set(KINDS)
     repaired = SPEC.model_copy(update={"remedies": Remedies(auto=Auto())})
-    # A sweep's own task is in no plan of an audit.
-    assert {task.kind for task in planned(repaired)} == set(KINDS) - {RESOLVE}
+    # What a sweep asks, and the accepting of answers, is in no plan of an audit.
+    assert {task.kind for task in planned(repaired)} == set(KINDS) - {RESOLVE, BASELINE}
 
 
 def test_a_run_from_its_first_task_to_its_last() -> None:

@@ -23,14 +23,15 @@ def sweep(**status: Any) -> Raw:
 
 def audit(
     model: str, verdicts: dict[str, str | None], made: str = "2026-03-02", worst: Raw | None = None, image: str = "",
-    ended: bool = True, uid: str = UID,
+    ended: bool = True, uid: str = UID, baseline: Raw | None = None,
 ) -> Raw:  # fmt: skip
-    """An audit of a model with a verdict per candidate; None: it has none."""
+    """An audit of a model with a verdict per candidate; None: it has none. `baseline`: what all are beside theirs."""
     place = f"{model}\n{image}" if image else model
     cells = {ANNOTATION_CELLS: json.dumps({"place": place, "cells": dict.fromkeys(verdicts, "0" * 16)})}
     entries = [
         {"name": name, "state": "Finished", "message": f"{name} told",
-         **({"verdict": verdict} if verdict else {}), **({"worst": worst} if worst and verdict != "Passed" else {})}
+         **({"verdict": verdict} if verdict else {}), **({"worst": worst} if worst and verdict != "Passed" else {}),
+         **({"baseline": baseline} if baseline and verdict else {})}
         for name, verdict in verdicts.items()
     ]  # fmt: skip
     conditions = [{"type": "Complete", "status": "True" if ended else "False", "message": "ended so"}]
@@ -47,6 +48,22 @@ def some() -> tuple[Raw, list[Raw]]:
         audit("bert", {"fp16@H200": "Passed", "int8@H200": "Failed"}, worst=OVERFLOW),
         audit("vit", {"fp16@L4": "Inconclusive", "int8@L4": "Failed"}, worst=DRIFT),
         audit("vit", {"fp16@H200": None, "int8@H200": None}, ended=False),
+    ]
+
+
+WORSE: Raw = {"state": "Regressed", "message": "loses 19 and gains 6 of 1,240 samples",
+              "causes": ["outputDrift at /block.3/Add", "tensorrt 10.13.3 -> 11.1.0"], "record": "0123456789ab",
+              "accepted": "ann, 2026-02-01T00:00:00Z: release 7"}  # fmt: skip
+
+
+def beside() -> tuple[Raw, list[Raw]]:
+    """A sweep whose answers were accepted before: one that passes and regressed, one that failed and was accepted."""
+    return sweep(), [
+        audit("bert", {"fp16@L4": "Passed", "int8@L4": "Passed"}, baseline=WORSE),
+        audit("gpt", {"fp16@L4": "Passed", "int8@L4": "Passed"}, baseline={"state": "New"}),
+        audit("t5", {"fp16@L4": "Failed", "int8@L4": "Failed"}, made="2026-03-01", worst=OVERFLOW),
+        audit("vit", {"fp16@L4": "Passed", "int8@L4": "Passed"}, made="2026-03-01"),
+        audit("vit", {"fp16@L4": "Failed", "int8@L4": "Failed"}, worst=DRIFT, baseline={"state": "Unchanged"}),
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from assay_api.report import Verdict
 from assay_runner.report.sweep_cells import CellShown, Column, SweepShown, sweep_shown
 from assay_runner.report.sweep_page import render_sweep
-from tests.unit.report.sweeps import DRIFT, OVERFLOW, audit, some, sweep
+from tests.unit.report.sweeps import DRIFT, OVERFLOW, audit, beside, some, sweep
 
 
 def cells(shown: SweepShown) -> dict[str, CellShown]:
@@ -70,3 +70,26 @@ def test_names_break_no_page() -> None:
     page = render_sweep(shown).decode()
     assert "<img" not in page
     assert "&lt;img" in page
+
+
+def test_what_is_worse_than_what_was_accepted_regressed_and_what_was_accepted_has_not() -> None:
+    shown = sweep_shown(*beside())
+    found = cells(shown)
+    assert [(key, cell.state) for key, cell in found.items() if cell.regressed] == [
+        ("bert/fp16@L4", "Regressed"), ("bert/int8@L4", "Regressed"),
+    ]  # fmt: skip
+    assert [(cause, len(group)) for cause, group in shown.by_cause()] == [
+        ("outputDrift at /block.3/Add; tensorrt 10.13.3 -> 11.1.0", 2), ("finite at /layer/Mul", 2),
+        ("outputDrift at logits", 2),
+    ]  # fmt: skip
+    page = render_sweep(shown).decode()
+    assert "Beside what was accepted: 2 regressed, 2 new, 2 unchanged." in page
+    assert "--cause &#x27;outputDrift at /block.3/Add; tensorrt 10.13.3 -&gt; 11.1.0&#x27;" in page or (
+        "--cause 'outputDrift at /block.3/Add; tensorrt 10.13.3 -&gt; 11.1.0'" in page
+    )
+    assert "loses 19 and gains 6 of 1,240 samples" in page
+
+
+@pytest.mark.parametrize("odd", [{"state": 7}, {"state": "Better"}, [], "x", {"causes": [None, {}], "state": "New"}])
+def test_a_baseline_that_cannot_be_read_is_none(odd: Any) -> None:
+    assert b"bert" in render_sweep(sweep_shown(sweep(), [audit("bert", {"fp16": "Failed"}, baseline=odd)]))

@@ -11,6 +11,7 @@ from assay_api.names import LABEL_AUDIT
 from assay_api.resources import AUDIT
 from assay_api.status import AuditStatus
 from assay_operator.audits import troubles
+from assay_operator.audits.acceptance import pending
 from assay_operator.audits.events import end_events
 from assay_operator.audits.fitting import wants_nodes, with_fits
 from assay_operator.audits.observed import Audit, Observed
@@ -41,7 +42,10 @@ def unwritable(seen: Seen, decision: Decision[Model], message: str, now: datetim
 
 def silent(seen: Seen, now: datetime) -> tuple[str, ...]:
     """UIDs of Jobs and Pods that have not come up for a while and do not say why."""
-    return () if seen.parent.complete else troubles.silent(Observed.of(seen), now)
+    audit = seen.parent
+    assert isinstance(audit, Audit), f"{audit.key.kind} is no audit"
+    done = audit.complete and not (audit.accept and pending(audit, read_status(audit)))
+    return () if done else troubles.silent(Observed.of(seen), now)
 
 
 def nodes(seen: Seen, now: datetime) -> Asks:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sys import intern
 
 from assay_api.names import (
+    ANNOTATION_ACCEPT,
     ANNOTATION_RERUN,
     KIND,
     LABEL_QUEUE,
@@ -41,6 +42,7 @@ class Audit:
         asked: the annotation's token.
         queue_priority: class of Kueue's by which its Jobs are ordered in their queue.
         foreign: something else than the operator carries it out.
+        accept: the annotation that asks for its answers to be accepted as baselines.
         record: the status as the operator last wrote it, where another hand has changed it since.
     """
 
@@ -58,6 +60,7 @@ class Audit:
     verdict: str
     complete: bool
     asked: str = ""
+    accept: str = ""
     record: bytes | None = None
     reason: str = ""
     since: float = 0.0
@@ -77,7 +80,8 @@ class Audit:
         """Read one from its raw form."""
         meta, status = raw["metadata"], raw.get("status") or {}
         labels = meta.get("labels") or {}
-        asked = (meta.get("annotations") or {}).get(ANNOTATION_RERUN) or ""
+        annotations = meta.get("annotations") or {}
+        asked = annotations.get(ANNOTATION_RERUN) or ""
         return Audit(
             namespace=intern(meta["namespace"]),
             name=meta["name"],
@@ -88,6 +92,7 @@ class Audit:
             queue=labels.get(LABEL_QUEUE) or None,
             rerun=asked or status.get("rerun") or "",
             asked=asked,
+            accept=annotations.get(ANNOTATION_ACCEPT) or "",
             spec=packed(raw.get("spec") or {}),
             status=packed(status),
             phase=intern(status.get("phase") or ""),

@@ -16,6 +16,7 @@ from typing import Any
 from assay_api.audit import AuditSpec
 from assay_api.model import to_wire
 from assay_api.status import AuditStatus, Entry
+from assay_operator.audits.acceptance import acceptance
 from assay_operator.audits.calm import calm_seconds
 from assay_operator.audits.events import end_events, run_events, superseded_events
 from assay_operator.audits.images import images_run
@@ -44,12 +45,9 @@ def reconcile(observed: Observed, now: datetime, settings: Settings) -> Decision
     if audit.deleting or audit.foreign:
         return Decision()
     old, mine = read_status(audit), [job for job in observed.jobs if job.owner == audit.uid and not job.deleting]
-    if (meaning := meaning_of(audit)) and old.run == meaning[1]:
-        spec, digest = meaning
-        if ended := ended_status(spec, observed, old, now):
-            delete = _jobs((j.name for j in mine if j.run != digest), _left_over(digest, mine, observed.pods))
-            decision = _decision(audit, ended, delete=delete, events=end_events(old, ended))
-            return _retiring(decision, spec, ended, observed, now)
+    meaning = meaning_of(audit)
+    if meaning and old.run == meaning[1] and (ended := ended_status(meaning[0], observed, old, now)):
+        return _ended_decision(meaning[0], ended, old, mine, observed, now, settings)
     run = run_of(audit)
     superseded = tuple(j.name for j in mine if isinstance(run, Refused) or j.run != run.digest)
     if isinstance(run, Refused):
@@ -58,6 +56,22 @@ def reconcile(observed: Observed, now: datetime, settings: Settings) -> Decision
         events = (*given_up, *end_events(old, new))
         return _retiring(_decision(audit, new, delete=_jobs(superseded), events=events), None, new, observed, now)
     return _run_decision(run, observed, old, superseded, now, settings)
+
+
+def _ended_decision(
+    spec: AuditSpec, ended: AuditStatus, old: AuditStatus, mine: list[Job], observed: Observed, now: datetime,
+    settings: Settings,
+) -> Decision[AuditStatus]:  # fmt: skip
+    """What is left once a run has ended: what is accepted of it, and its own end."""
+    told = acceptance(spec, ended, observed, now, settings)
+    left = [job for job in mine if job.name not in told.jobs]
+    run = ended.run or ""
+    delete = _jobs((job.name for job in left if job.run != run), _left_over(run, left, observed.pods))
+    decision = _decision(
+        observed.audit, told.status, create=told.create, delete=delete, waits=told.waits, priority=spec.priority,
+        events=(*end_events(old, ended), *told.events), requeue_after=told.wait,
+    )  # fmt: skip
+    return decision if told.jobs else _retiring(decision, spec, told.status, observed, now)
 
 
 def _run_decision(

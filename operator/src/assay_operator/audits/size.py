@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from assay_api.baseline import BaselineStatus
 from assay_api.model import to_wire
 from assay_api.names import STATUS_BYTES
 from assay_api.result import shorten
@@ -59,9 +60,20 @@ def _shorter(limit: int) -> Step:
         if candidate.worst:
             texts = {key: shorten(text, limit) for key, text in candidate.worst if isinstance(text, str)}
             update["worst"] = candidate.worst.model_copy(update=texts)
+        if candidate.baseline:
+            causes = tuple(shorten(cause, limit) for cause in candidate.baseline.causes)
+            said = shorten(candidate.baseline.message, limit) if candidate.baseline.message else None
+            update["baseline"] = candidate.baseline.model_copy(update={"message": said, "causes": causes})
         return candidate.model_copy(update=update)
 
     return step
+
+
+def _bare_baseline(candidate: CandidateStatus) -> CandidateStatus:
+    """The state of it alone, where nothing is wrong."""
+    found = candidate.baseline
+    bare = BaselineStatus(state=found.state) if found and found.state != "Regressed" else found
+    return candidate.model_copy(update={"baseline": bare})
 
 
 def _without(*fields: str, only_passed: bool) -> Step:
@@ -75,10 +87,11 @@ def _without(*fields: str, only_passed: bool) -> Step:
 
 STEPS: tuple[Step, ...] = (
     _shorter(200),
+    _bare_baseline,
     _without("worst", "accuracy", only_passed=True),
     _shorter(80),
     _without("report_uri", "report_sha256", "latency_ms", "typing", "achieved", only_passed=True),
     _without("accuracy", "report_uri", "report_sha256", only_passed=False),
-    _without("worst", only_passed=False),
+    _without("worst", "baseline", only_passed=False),
     _shorter(32),
 )

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from assay_api.audit import AuditSpec
+from assay_api.baseline import AcceptedStatus, BaselineStatus, most_urgent
 from assay_api.finding import Verdict, Worst
-from assay_api.names import Phase, Reason
+from assay_api.names import ANNOTATION_ACCEPT, Phase, Reason
 from assay_api.result import shorten
 from assay_api.status import (
     AuditStatus,
@@ -53,6 +54,8 @@ def run_status(states: RunStates, observed: Observed, old: AuditStatus, now: dat
             completion_time=setting.now if end else None,
             finished=f"{sum(state.over for state in states.candidates)}/{len(candidates)}",
             worst=_worst(states.candidates, (old.worst if same else None) or ""),
+            baseline=most_urgent(entry.baseline.state for entry in candidates if entry.baseline),
+            accepted=old.accepted if same else superseded(old.accepted),
             recommendation=_recommendation(states.conclusion) if end else None,
             report=_report(states.conclusion) if end else None,
             progress=None if end else progress_of(states, observed),
@@ -96,6 +99,7 @@ def invalid_status(sentences: Sequence[str], observed: Observed, old: AuditStatu
         phase=Phase.STALLED.value,
         conditions=ended(setting, end, "Fail"),
         rerun=observed.audit.rerun[:MOST_TOKEN] or None,
+        accepted=superseded(old.accepted),
         start_time=old.start_time if same else setting.now,
         completion_time=old.completion_time if same else setting.now,
     )
@@ -121,6 +125,7 @@ def unwritable_status(
         conditions=ended(setting, Outcome(Reason.ERROR, Reason.ERROR, words, None), "Fail"),
         run=refused.run,
         rerun=refused.rerun,
+        accepted=superseded(old.accepted),
         start_time=refused.start_time,
         completion_time=setting.now,
     )
@@ -151,11 +156,20 @@ def candidate_status(state: TaskState, observed: Observed, never: str | None = N
         emulated=result.emulated or None,
         worst=Worst.of(result.worst) if result.worst else None,
         accuracy=result.accuracy or None,
+        baseline=BaselineStatus.of(result.baselines[0]) if result.baselines else None,
         latency_ms=result.latency_ms,
         report_uri=result.report.uri if result.report else None,
         report_sha256=result.report.sha256 if result.report else None,
         retries=retries,
     )
+
+
+def superseded(accepted: AcceptedStatus | None) -> AcceptedStatus | None:
+    """What is on record of an acceptance where another run takes over."""
+    if accepted is None or not accepted.waiting:
+        return accepted
+    message = f"another run began before it was done: look at what comes of that, and give {ANNOTATION_ACCEPT} anew"
+    return accepted.model_copy(update={"waiting": 0, "message": message})
 
 
 def _why_never(state: TaskState, states: RunStates) -> str | None:

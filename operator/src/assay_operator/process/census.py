@@ -21,9 +21,12 @@ from assay_operator.process.outcomes import known_reason
 
 AtWork = tuple[Pod, bool]
 """A Pod that is not over, and whether it waits for storage."""
+Regressed = tuple[str, str, int]
+"""Namespace and name of a sweep, and how many of its answers regressed."""
 
 MOST_NAMESPACES: Final = 100
-# No namespace can be called so.
+MOST_SWEEPS: Final = 500
+# No namespace can be called so, nor can a sweep.
 OTHER_NAMESPACES: Final = "(other)"
 WAITS: Final = (Phase.PENDING, Phase.RUNNING)
 
@@ -117,3 +120,27 @@ class PodsAtWork(Collector):
         yield pods
         said = "Pods of tasks that wait for storage which does not answer."
         yield GaugeMetricFamily("assay_tasks_waiting_for_storage", said, value=waiting)
+
+
+class Regressions(Collector):
+    """Answers of sweeps that are worse than what was accepted, or passed before; 0 where none is.
+
+    The first 500 sweeps by name have series of their own, all others share one.
+
+    Args:
+        sweeps: all of them.
+    """
+
+    def __init__(self, sweeps: Callable[[], Iterable[Regressed]]) -> None:
+        self._sweeps = sweeps
+
+    def collect(self) -> Iterator[Metric]:
+        """The family of metrics."""
+        said = "Answers of a sweep that are worse than what was accepted, or passed before."
+        found = GaugeMetricFamily("assay_sweep_regressions", said, labels=["namespace", "sweep"])
+        every = sorted(self._sweeps())
+        for namespace, name, count in every[:MOST_SWEEPS]:
+            found.add_metric([namespace, name], count)
+        if more := every[MOST_SWEEPS:]:
+            found.add_metric([OTHER_NAMESPACES, OTHER_NAMESPACES], sum(count for _, _, count in more))
+        yield found

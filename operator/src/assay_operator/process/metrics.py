@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 from prometheus_client.exposition import generate_latest
 
 from assay_operator.objects.seen import Parent
-from assay_operator.process.census import AtWork, PodsAtWork, Standing
+from assay_operator.process.census import AtWork, PodsAtWork, Regressed, Regressions, Standing
 from assay_operator.process.outcomes import FREE, Outcomes
 
 
@@ -67,11 +67,13 @@ class Metrics:
         objects: Mapping[str, Callable[[], Iterable[Parent]]],
         at_work: Callable[[], Iterable[AtWork]],
         depth: Callable[[], float],
+        regressions: Callable[[], Iterable[Regressed]] = tuple,
     ) -> None:
-        """Count objects of each kind, by the word for one, Pods at work and the depth of the queue from now on."""
+        """Count objects of each kind, by the word for one, Pods at work, the queue and regressions from now on."""
         for word, every in objects.items():
             self.registry.register(Standing(word, every, time.time))
         self.registry.register(PodsAtWork(at_work))
+        self.registry.register(Regressions(regressions))
         self.depth.set_function(depth)
 
     def failed(self, verb: str, code: int) -> None:

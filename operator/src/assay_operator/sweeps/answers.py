@@ -11,14 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from assay_api.cells import Cell
-from assay_api.sweep_status import WORST, CellStatus, SweepCounts
+from assay_api.baseline import MATTERS, joined
+from assay_api.cells import Cell, Place
+from assay_api.result import shorten
+from assay_api.sweep_status import WORST, BaselineCounts, CellStatus, SweepCounts
 from assay_operator.sweeps.observed import Answer, MadeFor, SweepAudit
 
 State = Literal["waiting", "running", "passed", "failed", "inconclusive", "errors", "over_budget"]
 JUDGED: Final[Mapping[str, State]] = {"Passed": "passed", "Failed": "failed", "Inconclusive": "inconclusive"}
 _WORST_FIRST: Final = {"failed": 1, "inconclusive": 2, "errors": 3}
-_WORDS: Final[Mapping[State, Literal["Failed", "Inconclusive"]]] = {"failed": "Failed", "inconclusive": "Inconclusive"}
+_WORDS: Final[Mapping[State, Literal["Passed", "Failed", "Inconclusive"]]] = {
+    "passed": "Passed", "failed": "Failed", "inconclusive": "Inconclusive",
+}  # fmt: skip
+CAUSE: Final = 200
 
 
 class Wish(NamedTuple):
@@ -36,10 +41,11 @@ class Wish(NamedTuple):
 
 
 class Said(NamedTuple):
-    """An audit that was made for a cell, and what it says of it."""
+    """An audit that was made for a cell, and what it says of it, by the key of one of its candidates."""
 
     audit: SweepAudit
     made: MadeFor
+    candidate: str
     answer: Answer | None
 
     @property
@@ -67,9 +73,29 @@ class CellState:
     before: str = ""
 
     @property
+    def baseline(self) -> str:
+        """What its answer is beside its baseline, or nothing."""
+        return self.said.answer.baseline if self.said and self.said.answer else ""
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """What has changed, or what failed."""
+        return self.said.answer.causes if self.said and self.said.answer else ()
+
+    @property
     def regressed(self) -> bool:
-        """Whether it failed and passed before."""
+        """Whether it is worse than what was accepted; where that does not tell, it failed and passed before."""
+        if self.baseline in _TELLING:
+            return self.baseline == "Regressed"
         return self.state == "failed" and self.before == "Passed"
+
+    @property
+    def answer(self) -> tuple[str, str]:
+        """What tells its answer from others: cells with one key share one."""
+        return (self.said.audit.uid, self.said.candidate) if self.said else ("", self.cell.key)
+
+
+_TELLING: Final = frozenset({"Unchanged", "Changed", "Improved", "Regressed"})
 
 
 class Answers:
@@ -86,7 +112,7 @@ class Answers:
             if (made := audit.made) is None or audit.deleting:
                 continue
             for candidate, key in made.cells.items():
-                said = Said(audit, made, audit.answers.get(candidate))
+                said = Said(audit, made, candidate, audit.answers.get(candidate))
                 self._by_key.setdefault(key, []).append(said)
                 self._by_place.setdefault((made.place, candidate), []).append(said)
 
@@ -100,6 +126,19 @@ class Answers:
             several: whether the sweep has several images.
         """
         return [self._state(cell, wish, refused, several) for cell in cells]
+
+    def at_rest(self) -> list[CellState]:
+        """Where the cells stand between runs, as far as audits tell: the newest of each place."""
+        return [self._rested(place, key, said) for (place, key), said in sorted(self._by_place.items())]
+
+    @staticmethod
+    def _rested(place: str, key: str, found: Sequence[Said]) -> CellState:
+        (model, _, image), (candidate, _, product) = place.partition("\n"), key.partition("@")
+        said = found[0]
+        cell = Cell(Place(model, candidate, product, image), said.made.cells[key])
+        before = next((each.verdict for each in found[1:] if each.verdict), "")
+        words = (said.answer.message if said.answer else "") or said.audit.reason
+        return CellState(cell, JUDGED.get(said.verdict, "errors"), said, words, before)
 
     def at(self, place: str, candidate: str) -> Sequence[Said]:
         """What is said of a place, the newest first."""
@@ -131,8 +170,14 @@ def counts(states: Iterable[CellState], run: str) -> SweepCounts:
     found = list(states)
     tally: Counter[str] = Counter(state.state for state in found)
     old = sum(s.state in _FINAL and s.said is not None and s.said.made.run != run for s in found)
-    regressed = sum(state.regressed for state in found)
+    regressed = len({state.answer for state in found if state.regressed})
     return SweepCounts(cells=len(found), unchanged=old, regressed=regressed, **tally)
+
+
+def beside_baselines(states: Iterable[CellState]) -> BaselineCounts | None:
+    """Answers by what they are beside their baselines; None where none tells."""
+    found = Counter({state.answer: state.baseline for state in states if state.baseline}.values())
+    return BaselineCounts(**{state.lower(): found[state] for state in MATTERS}) if found else None
 
 
 _FINAL: Final = frozenset(JUDGED.values())
@@ -140,7 +185,7 @@ _FINAL: Final = frozenset(JUDGED.values())
 
 def worst(states: Iterable[CellState], several: bool, limit: int = WORST) -> tuple[CellStatus, ...]:
     """The worst few: regressed ones first, then by verdict, then in their own order."""
-    bad = [state for state in states if state.state in _WORST_FIRST]
+    bad = [state for state in states if state.state in _WORST_FIRST or state.regressed]
     bad.sort(key=lambda state: 0 if state.regressed else _WORST_FIRST[state.state])
     return tuple(_told(state, several) for state in bad[:limit])
 
@@ -189,6 +234,8 @@ def _told(state: CellState, several: bool) -> CellStatus:
         image=place.image if several else None,
         verdict=_WORDS.get(state.state),
         regressed=state.regressed,
+        baseline=next((each for each in MATTERS if each == state.baseline), None),
+        cause=shorten(joined(state.causes), CAUSE) or None,
         message=state.message or None,
         audit=state.said.audit.name if state.said else "",
     )

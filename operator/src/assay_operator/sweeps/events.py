@@ -22,6 +22,12 @@ def _events(old: SweepStatus, new: SweepStatus) -> Iterator[Event]:
         yield Event(WARNING, "Missed", f"{many} dropped, up to {new.last_schedule_time}.")
     if new.run and new.run != old.run:
         yield Event(NORMAL, "Started", f"Run {new.run}.")
+    done, was = new.accepted, old.accepted
+    if done and not done.waiting and done != was:
+        if done.accepted:
+            yield Event(NORMAL, "BaselineAccepted", f"{done.accepted} accepted by {done.who or '-'}: {done.why}")
+        if done.message:
+            yield Event(WARNING, "BaselineRefused", done.message)
     held, was_held = (status.phase == Phase.SUSPENDED.value for status in (new, old))
     if held and not was_held:
         yield Event(NORMAL, Reason.SUSPENDED, "Suspended: no audit starts.")

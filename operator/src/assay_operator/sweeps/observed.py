@@ -9,34 +9,31 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from sys import intern
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from assay_api.asked import asked
+from assay_api.baseline import asked_digest, cause_of
 from assay_api.model import Model
 from assay_api.names import (
+    ANNOTATION_ACCEPT,
     ANNOTATION_CELLS,
-    ANNOTATION_RERUN,
-    ANNOTATION_RERUN_FAILED,
     API_VERSION,
     KIND,
-    LABEL_QUEUE,
-    LABEL_QUEUE_PRIORITY,
-    LABEL_TRACE,
     PLURAL,
-    SWEEP_KIND,
     Condition,
 )
 from assay_api.plan import OPERATIONAL
 from assay_api.result import shorten
-from assay_operator.objects.keys import Key
-from assay_operator.objects.raw import Raw, compact, condition, foreign, owner, seconds, time
+from assay_operator.objects.raw import Raw, condition, owner, time
 from assay_operator.objects.resources import Resource
-from assay_operator.objects.retention import managed_by
 from assay_operator.objects.seen import Seen
+from assay_operator.sweeps.sweep import Sweep
+
+__all__ = ["AUDITS", "Answer", "MadeFor", "Sweep", "SweepAudit", "own_audits", "spec_digest"]
 
 AUDITS: Final = Resource(API_VERSION, KIND, PLURAL)
 MESSAGE: Final = 240
@@ -66,10 +63,14 @@ class Answer:
     Attributes:
         verdict: Passed, Failed, Inconclusive, or nothing.
         message: its worst figure, or what it says of itself.
+        baseline: what it is beside its baseline, or nothing.
+        causes: what has changed, where it regressed; else what failed.
     """
 
     verdict: str
     message: str
+    baseline: str = ""
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,11 @@ class SweepAudit:
         answers: what it says, by the key of the candidate.
         gpu_seconds: what it took so far.
         gpu_cells: candidates that need a GPU.
+        for_sweep: digest of the sweep's annotation for which it is asked to accept answers, or nothing.
+        asked_of: how many of them.
+        dealt_with: whether that is done.
+        accepted: how many were accepted.
+        refusal: why others were not.
     """
 
     name: str
@@ -97,6 +103,11 @@ class SweepAudit:
     answers: Mapping[str, Answer] = field(default_factory=dict)
     gpu_seconds: int = 0
     gpu_cells: int = 0
+    for_sweep: str = ""
+    asked_of: int = 0
+    dealt_with: bool = False
+    accepted: int = 0
+    refusal: str = ""
 
     @property
     def active(self) -> bool:
@@ -125,94 +136,8 @@ class SweepAudit:
             answers={each["name"]: _answer(each) for each in candidates},
             gpu_seconds=sum(int(each.get("gpuSeconds") or 0) for each in entries),
             gpu_cells=sum(each.get("backend") == "tensorrt" for each in spec.get("candidates") or ()),
+            **_acceptance(meta, status),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """An AccuracySweep: `spec` and `status` are JSON.
-
-    Attributes:
-        record: the status as the operator last wrote it, where another hand has changed it since.
-    """
-
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    version: str
-    created: datetime
-    deleting: bool
-    queue: str | None
-    rerun: str
-    rerun_failed: str
-    spec: bytes
-    status: bytes
-    phase: str
-    verdict: str
-    complete: bool
-    record: bytes | None = None
-    reason: str = ""
-    since: float = 0.0
-    until: float | None = None
-    managed: str = ""
-    trace: str = ""
-    queue_priority: str | None = None
-    foreign: bool = False
-
-    @property
-    def key(self) -> Key:
-        """Kind, namespace and name."""
-        return Key(SWEEP_KIND, self.namespace, self.name)
-
-    def asked(self, handled: str | None) -> str:
-        """Digests of what annotations ask for, and of what was handled last of one that is not there any more.
-
-        To take an annotation away asks for nothing.
-
-        Args:
-            handled: the same when the run on record began.
-        """
-        return asked(self.rerun, self.rerun_failed, handled)
-
-    @staticmethod
-    def of(raw: Raw) -> Sweep:
-        """Read one from its raw form."""
-        meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
-        annotations, labels = meta.get("annotations") or {}, meta.get("labels") or {}
-        ended = condition(status, Condition.COMPLETE).get("status") == "True"
-        return Sweep(
-            namespace=meta["namespace"],
-            name=meta["name"],
-            uid=meta["uid"],
-            generation=int(meta.get("generation", 0)),
-            version=meta["resourceVersion"],
-            created=time(meta["creationTimestamp"]),
-            deleting="deletionTimestamp" in meta,
-            queue=labels.get(LABEL_QUEUE) or None,
-            queue_priority=labels.get(LABEL_QUEUE_PRIORITY) or None,
-            foreign=foreign(raw.get("spec") or {}),
-            rerun=annotations.get(ANNOTATION_RERUN) or "",
-            rerun_failed=annotations.get(ANNOTATION_RERUN_FAILED) or "",
-            spec=compact(spec),
-            status=compact(status),
-            phase=status.get("phase") or "",
-            verdict=status.get("verdict") or "",
-            complete=ended and not spec.get("schedule"),
-            reason=condition(status, Condition.READY).get("reason") or "",
-            since=seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
-            until=seconds(status.get("completionTime")),
-            managed=managed_by(meta),
-            trace=labels.get(LABEL_TRACE) or "",
-        )
-
-
-def keep(new: Any, known: Any) -> Any:
-    """A sweep as a watch brings it, with the status that the operator has on record where it is another by now."""
-    assert isinstance(new, Sweep)
-    assert isinstance(known, Sweep)
-    record = known.status if known.record is None else known.record
-    return new if new.uid != known.uid or new.status == record else replace(new, record=record)
 
 
 def own_audits(seen: Seen) -> tuple[SweepAudit, ...]:
@@ -250,4 +175,29 @@ def _plain(value: Any) -> Any:
 def _answer(entry: Mapping[str, Any]) -> Answer:
     worst = entry.get("worst") or {}
     said = worst.get("message") or entry.get("message") or ""
-    return Answer(entry.get("verdict") or "", shorten(said, MESSAGE))
+    verdict, baseline = entry.get("verdict") or "", entry.get("baseline") or {}
+    causes = tuple(baseline.get("causes") or ())
+    if not causes and verdict != "Passed":
+        causes = (cause_of(worst.get("check"), worst.get("node") or worst.get("tensor"), said),)
+    return Answer(verdict, shorten(said, MESSAGE), intern(baseline.get("state") or ""), causes)
+
+
+def _acceptance(meta: Raw, status: Raw) -> dict[str, Any]:
+    """What a sweep asked an audit to accept, and what came of it."""
+    text = (meta.get("annotations") or {}).get(ANNOTATION_ACCEPT)
+    if not text or not text.startswith("{"):
+        return {}
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(asked, dict) or not isinstance(asked.get("sweep"), str):
+        return {}
+    found = status.get("accepted") or {}
+    return {
+        "for_sweep": asked["sweep"],
+        "asked_of": len(asked.get("candidates") or ()),
+        "dealt_with": found.get("asked") == asked_digest(text) and not found.get("waiting"),
+        "accepted": int(found.get("accepted") or 0),
+        "refusal": shorten(found.get("message") or "", MESSAGE),
+    }

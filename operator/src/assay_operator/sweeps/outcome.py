@@ -28,12 +28,12 @@ def outcome(spec: SweepSpec, plan: Plan, found: SweepCounts) -> Outcome:
 
 def said(found: SweepCounts) -> str:
     """Cells by what came of them, in words."""
-    regressed = f" ({found.regressed} regressed)" if found.regressed else ""
     told = {
-        "passed": found.passed, f"failed{regressed}": found.failed, "inconclusive": found.inconclusive,
+        "passed": found.passed, "failed": found.failed, "inconclusive": found.inconclusive,
         "without an answer": found.errors,
     }  # fmt: skip
-    return ", ".join(f"{count} {word}" for word, count in told.items() if count) or "0 finished"
+    counted = ", ".join(f"{count} {word}" for word, count in told.items() if count) or "0 finished"
+    return f"{counted} ({found.regressed} regressed)" if found.regressed else counted
 
 
 def _too_dear(spec: SweepSpec, plan: Plan) -> str:

@@ -24,7 +24,8 @@ from assay_operator.objects.resources import JOBS, Ref
 from assay_operator.objects.seen import Seen
 from assay_operator.settings import Settings
 from assay_operator.sweeps import status as words
-from assay_operator.sweeps.answers import Answers, Wish, left_over, worst
+from assay_operator.sweeps.acceptance import Accepting, accepting
+from assay_operator.sweeps.answers import Answers, Wish, beside_baselines, counts, left_over, worst
 from assay_operator.sweeps.costs import spent
 from assay_operator.sweeps.manifests import suspended
 from assay_operator.sweeps.models import Looked, look, look_manifest
@@ -46,9 +47,25 @@ def reconcile(seen: Seen, now: datetime, settings: Settings) -> Decision[SweepSt
         return written(sweep, old, words.invalid_status(sweep, spec.sentences, old, now), now)
     at = now_of(sweep, spec, old, now)
     if at.ended or not at.run:
-        new = words.resting_status(sweep, at, old, now, spec.template.on_breach)
-        return written(sweep, old, new, now, due=at, delete=_jobs(seen))
+        return _resting(sweep, spec, at, old, seen, now)
     return _Pass(sweep, spec, at, old, seen, now, settings).decide()
+
+
+def _resting(
+    sweep: Sweep, spec: SweepSpec, at: Now, old: SweepStatus, seen: Seen, now: datetime
+) -> Decision[SweepStatus]:
+    """The pass between runs: answers may be accepted meanwhile."""
+    audits, several = own_audits(seen), len(spec.images) > 1
+    states = Answers(audits).at_rest()
+    told = accepting(sweep, old.accepted, states, audits, now)
+    found = words.Told(
+        counts=counts(states, at.run), worst=worst(states, several), baselines=beside_baselines(states),
+        accepted=told.status,
+    )  # fmt: skip
+    rest = words.resting_status(sweep, at, old, now, spec.template.on_breach)
+    new = words.with_baselines(rest, found, now)
+    decision = written(sweep, old, new, now, due=at, delete=_jobs(seen), wait=told.wait)
+    return replace(decision, patch=told.patch)
 
 
 def wants_nodes(seen: Seen, now: datetime) -> Asks:
@@ -124,16 +141,19 @@ class _Pass:
         wish = Wish(self.at.run, self.sweep.rerun, self.sweep.rerun_failed)
         plan = plan_of(self.sweep, self.spec, cells, looked.models, wish, self.seen, audits, answers)
         going = [audit for audit in audits if audit.active]
+        asked = accepting(self.sweep, self.old.accepted, plan.states, audits, self.now)
         told = replace(
             told, counts=plan.counts(self.at.run), worst=worst(plan.states, self.several), models=len(looked.models),
             gpu_seconds=spent(audits, self.at.run),
             estimated=self.old.estimated_gpu_seconds if begun(audits, self.at.run) else plan.estimated,
+            baselines=beside_baselines(plan.states), accepted=asked.status,
         )  # fmt: skip
         useless = left_over(audits, plan.states, answers, self.spec.history_limit, self.several)
         if plan.refused or not (plan.make or going or told.counts.waiting):
-            return self._end(told, outcome(self.spec, plan, told.counts), delete=_refs(useless))
+            end = self._end(told, outcome(self.spec, plan, told.counts), delete=_refs(useless))
+            return _with_accepting(end, asked)
         delete = _refs(audit for audit in useless if audit.active or audit.made is None)
-        return self._going(told, plan, going, delete)
+        return _with_accepting(self._going(told, plan, going, delete), asked)
 
     def _no_targets(self, targets: Sequence[SweepTarget]) -> str | None:
         gpus = self.seen.nodes
@@ -213,6 +233,11 @@ def _missing(targets: Sequence[SweepTarget]) -> str:
     """What to say of products that no node had when the run began; nothing where there are none."""
     names = [target.gpu_product for target in targets if target.nodes == 0]
     return f" No node has {', '.join(names)}: audits on {'it' if len(names) == 1 else 'them'} wait." if names else ""
+
+
+def _with_accepting(decision: Decision[SweepStatus], asked: Accepting) -> Decision[SweepStatus]:
+    waits = [wait for wait in (decision.requeue_after, asked.wait) if wait is not None]
+    return replace(decision, patch=(*decision.patch, *asked.patch), requeue_after=min(waits, default=None))
 
 
 def _jobs(seen: Seen) -> tuple[Ref, ...]:

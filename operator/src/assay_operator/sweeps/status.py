@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from assay_api.baseline import AcceptedStatus
 from assay_api.finding import Verdict
 from assay_api.model import to_wire
 from assay_api.names import STATUS_BYTES, Phase, Reason
 from assay_api.result import shorten
 from assay_api.schedule import Due
 from assay_api.status import ConditionStatus
-from assay_api.sweep_status import RUNS, CellStatus, SweepCounts, SweepRunRecord, SweepStatus, SweepTarget
+from assay_api.sweep_status import (
+    RUNS,
+    BaselineCounts,
+    CellStatus,
+    SweepCounts,
+    SweepRunRecord,
+    SweepStatus,
+    SweepTarget,
+)
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
 from assay_operator.audits.outcome import Outcome
 from assay_operator.objects.raw import compact, timestamp
@@ -37,6 +46,8 @@ class Told:
         models: how many there are; None: not known yet.
         gpu_seconds: of this run so far.
         estimated: GPU seconds that the run was reckoned to take; None: nothing was measured.
+        baselines: answers by what they are beside their baselines.
+        accepted: the acceptance asked for last; None: what is on record.
     """
 
     counts: SweepCounts = NOTHING
@@ -45,6 +56,8 @@ class Told:
     models: int | None = None
     gpu_seconds: int = 0
     estimated: int | None = None
+    baselines: BaselineCounts | None = None
+    accepted: AcceptedStatus | None = None
 
 
 def going_status(
@@ -91,6 +104,16 @@ def resting_status(sweep: Sweep, at: Now, old: SweepStatus, now: datetime, on_br
         "conditions": ended(setting, end, on_breach),
     }
     return old.model_copy(update=update | clock)
+
+
+def with_baselines(status: SweepStatus, told: Told, now: datetime) -> SweepStatus:
+    """A status between runs with what its answers are beside their baselines by now."""
+    update: dict[str, object] = {"accepted": told.accepted}
+    if told.baselines is not None and told.baselines != status.baselines:
+        counts = status.counts.model_copy(update={"regressed": told.counts.regressed})
+        update |= {"baselines": told.baselines, "counts": counts, "worst": told.worst}
+    new = status.model_copy(update=update)
+    return status if new == status else fitted(new.model_copy(update={"update_time": timestamp(now)}))
 
 
 def waiting(setting: Setting, due: Due | None) -> tuple[ConditionStatus, ...]:
@@ -162,6 +185,8 @@ def _status(
             models=told.models,
             targets=told.targets,
             counts=counts,
+            baselines=told.baselines,
+            accepted=told.accepted or old.accepted,
             finished=f"{answered}/{counts.cells}" if told.models is not None else None,
             gpu_seconds=told.gpu_seconds,
             estimated_gpu_seconds=told.estimated,
@@ -190,7 +215,10 @@ def _setting(sweep: Sweep, old: SweepStatus, now: datetime) -> Setting:
 def _shorter(cell: CellStatus, words: int, names: int) -> CellStatus:
     message = shorten(cell.message, words) if cell.message else None
     image = shorten(cell.image, names) if cell.image else None
-    return cell.model_copy(update={"message": message, "model": shorten(cell.model, names), "image": image})
+    cause = shorten(cell.cause, words) if cell.cause else None
+    return cell.model_copy(
+        update={"message": message, "cause": cause, "model": shorten(cell.model, names), "image": image}
+    )  # fmt: skip
 
 
 def _size(status: SweepStatus) -> int:

@@ -61,10 +61,15 @@ def written(
 
 
 def _only_counts(old: SweepStatus, new: SweepStatus) -> bool:
-    """Whether nothing but figures and sentences differs, in a run that goes on."""
+    """Whether nothing but figures and sentences differs, in a run or an acceptance that goes on."""
     same = old.run == new.run and old.phase == new.phase and old.observed_generation == new.observed_generation
     reasons = [[(c.type, c.status, c.reason) for c in status.conditions] for status in (old, new)]
-    return same and reasons[0] == reasons[1] and new.completion_time is None and new.phase in ("Pending", "Running")
+    if not same or reasons[0] != reasons[1]:
+        return False
+    if new.accepted and new.accepted.waiting and old.accepted and old.accepted.asked == new.accepted.asked:
+        # Of an acceptance that thousands of answers are asked for, the end is what is waited for.
+        return True
+    return new.completion_time is None and new.phase in ("Pending", "Running")
 
 
 def _fresh_for(old: SweepStatus, now: datetime) -> float:

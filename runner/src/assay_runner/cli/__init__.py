@@ -227,18 +227,34 @@ def _baseline(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="accept what a report says, and see what another is beside it",
         description="accept makes a report's candidates the baseline of their model, dataset and GPU product; show "
         "tells what a report's candidates are beside it: New, Unchanged, Changed, Improved, Regressed or Inconclusive. "
-        "show ends with 1 where one has regressed, 2 where one is new or cannot be told, else 0.",
+        "show ends with 1 where one has regressed, 2 where one is new or cannot be told, else 0. Answers of an audit "
+        "or a sweep in the cluster are accepted there, by the credentials of their namespace: you need the right to "
+        "annotate it.",
     )
     what = baseline.add_subparsers(dest="what", metavar="accept|show", required=True, parser_class=_Parser)
     for name, help_text in (("accept", "make it the baseline"), ("show", "hold it against the baseline")):
         command = what.add_parser(name, help=help_text)
-        command.add_argument("report", metavar="REPORT", help="report.json, a folder or URI of one, or audit/NAME")
+        command.add_argument(
+            "report", metavar="REPORT", nargs="?", help="report.json, a folder or URI of one, or audit/NAME"
+        )
         command.add_argument("--candidate", metavar="NAME", help="this candidate only (default: all)")
         command.add_argument("--store", metavar="URI", help="in place of the artifacts of the report's spec")
-        of_cluster.in_cluster(command, "namespace of audit/NAME")
+        command.add_argument("--sweep", metavar="NAME", help="the answers of a sweep in the cluster")
+        command.add_argument("--model", metavar="NAME", help="of a sweep: this model only")
+        command.add_argument("--image", metavar="IMAGE", help="of a sweep with several: this image only")
+        command.add_argument("--cell", metavar="CELL", help="of a sweep: MODEL/CANDIDATE, or MODEL/CANDIDATE@PRODUCT")
+        command.add_argument("--cause", metavar="TEXT", help="of a sweep: what has this cause, as its page tells it")
+        of_cluster.in_cluster(command, "namespace of audit/NAME, or of the sweep")
         if name == "accept":
             command.add_argument("--why", metavar="TEXT", required=True, help="why it is accepted")
             command.add_argument("--who", metavar="NAME", help="who accepts it (default: your user name)")
+            command.add_argument(
+                "--timeout",
+                metavar="SECONDS",
+                type=_seconds,
+                default=300.0,
+                help="how long to wait for it (default 300)",
+            )
 
 
 def _screen(commands: argparse._SubParsersAction[_Parser]) -> None:

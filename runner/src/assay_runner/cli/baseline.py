@@ -1,7 +1,7 @@
 """`assay baseline`: accept what a report says, and see what another report is beside it.
 
-Records and pointers lie below `baselines/` of the artifacts. A record goes first and never changes; a pointer is one
-small object, so that whoever reads it sees the one before or the one after.
+Records and pointers lie below `baselines/` of the artifacts (`tasks/baselines.py`). What audits and sweeps of a cluster
+have answered is accepted there, by the credentials of their namespace (`baseline_cluster.py`).
 """
 
 from __future__ import annotations
@@ -22,72 +22,64 @@ from assay_api.audit import Storage
 from assay_api.names import ExitCode
 from assay_api.report import CandidateReport, Report, to_json
 from assay_runner.cli.report import ENV_ENDPOINT
-from assay_runner.cli.reports import read_report
+from assay_runner.cli.reports import AUDIT, read_report
 from assay_runner.errors import InvalidInput
-from assay_runner.report.baseline import (
-    BaselinePointer,
-    BaselineRecord,
-    Beside,
-    beside,
-    overall,
-    place_of,
-    record_of,
-    unfit,
-)
+from assay_runner.report.baseline import Beside, overall, unfit
 from assay_runner.report.wording import visible
 from assay_runner.stores import Store, join, open_store
-from assay_runner.stores.sealed import put_record
-from assay_runner.stores.sealed import read_record as read_sealed
+from assay_runner.tasks.baselines import Baselines
 
 FOLDER: Final = "baselines"
-WHAT: Final = "baseline"
+OF_SWEEPS: Final = ("model", "cell", "cause", "image")
 CODES: Final = {"Regressed": ExitCode.BREACHED, "Inconclusive": ExitCode.INCONCLUSIVE, "New": ExitCode.INCONCLUSIVE}
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Accept or show."""
+    if arguments.what == "accept" and not arguments.why.strip():
+        raise InvalidInput("--why is empty: say in a few words why this is accepted")
+    if arguments.sweep or (arguments.what == "accept" and arguments.report and _in_cluster(arguments)):
+        from assay_runner.cli import baseline_cluster
+
+        return baseline_cluster.command(arguments)
+    if not arguments.report:
+        raise InvalidInput("say of which report: report.json, a folder or URI of one, audit/NAME, or --sweep NAME")
+    if given := [f"--{name}" for name in OF_SWEEPS if getattr(arguments, name)]:
+        raise InvalidInput(f"{given[0]} is of a sweep: give --sweep NAME, or leave it out")
     report = read_report(arguments.report, arguments.namespace, arguments.context)
-    store, folder = _where(report, arguments.store)
+    kept = Baselines(*_where(report, arguments.store))
     chosen = _chosen(report, arguments.candidate)
     if arguments.what == "accept":
-        return _accept(report, chosen, store, folder, arguments)
-    return _show(report, chosen, store, folder)
+        return _accept(report, chosen, kept, arguments)
+    return _show(report, chosen, kept)
 
 
-def _accept(
-    report: Report, chosen: list[CandidateReport], store: Store, folder: str, arguments: argparse.Namespace
-) -> int:
+def _in_cluster(arguments: argparse.Namespace) -> bool:
+    """Whether the namespace's own credentials are to accept it; with a store of the user's choice, the user's do."""
+    return bool(arguments.report.startswith(AUDIT)) and not arguments.store
+
+
+def _accept(report: Report, chosen: list[CandidateReport], kept: Baselines, arguments: argparse.Namespace) -> int:
     """Move the pointers of all candidates that may be moved; 64 where one may not."""
-    if not arguments.why.strip():
-        raise InvalidInput("--why is empty: say in a few words why this is accepted")
     sha256 = hashlib.sha256(to_json(report)).hexdigest()
+    when = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
     refused = False
     for candidate in chosen:
         if reasons := unfit(report, candidate):
             refused = True
             print(f"{candidate.name}: not accepted: {'; '.join(map(visible, reasons))}")
             continue
-        record = record_of(report, candidate, sha256)
-        name = hashlib.sha256(record.model_dump_json(by_alias=True).encode()).hexdigest()
-        put_record(store, join(folder, "records", f"{name}.json"), record)
-        before = _pointer(report, candidate, store, folder)
-        when = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-        pointer = BaselinePointer(
-            who=arguments.who or _user(), when=when, why=arguments.why, record=name,
-            previous=before.record if before else None,
-        )  # fmt: skip
-        put_record(store, _place(report, candidate, folder), pointer)
-        print(f"{candidate.name}: accepted by {visible(pointer.who)}, record {name[:12]}")
+        pointer = kept.accept(report, candidate, sha256, arguments.who or _user(), arguments.why, when)
+        print(f"{candidate.name}: accepted by {visible(pointer.who)}, record {pointer.record[:12]}")
     return ExitCode.INVALID_INPUT if refused else ExitCode.PASSED
 
 
-def _show(report: Report, chosen: list[CandidateReport], store: Store, folder: str) -> int:
+def _show(report: Report, chosen: list[CandidateReport], kept: Baselines) -> int:
     """Tell of each candidate what it is beside its baseline; 1: regressed, 2: new or not to be told, 0: else."""
     table = Table("Candidate", "State", "Why", "Accepted", box=None)
     found: list[Beside] = []
     for candidate in chosen:
-        pointer = _pointer(report, candidate, store, folder)
-        told = beside(_record(pointer, store, folder), report, candidate)
+        told, pointer = kept.beside(report, candidate)
         found.append(told)
         accepted = f"{pointer.when} by {pointer.who}: {pointer.why}" if pointer else "-"
         table.add_row(*(Text(visible(text)) for text in (candidate.name, told.state, told.why, accepted)))
@@ -122,30 +114,6 @@ def _chosen(report: Report, wanted: str | None) -> list[CandidateReport]:
             f"the report has no candidate {wanted}: there are {names}" if wanted else "it has no candidate"
         )
     return found
-
-
-def _pointer(report: Report, candidate: CandidateReport, store: Store, folder: str) -> BaselinePointer | None:
-    return read_sealed(store, _place(report, candidate, folder), BaselinePointer, WHAT)
-
-
-def _record(pointer: BaselinePointer | None, store: Store, folder: str) -> BaselineRecord | None:
-    """The record that is accepted.
-
-    Raises:
-        InvalidInput: the pointer leads to none.
-        Damaged: it is not as it was stored.
-    """
-    if pointer is None:
-        return None
-    uri = join(folder, "records", f"{pointer.record}.json")
-    record = read_sealed(store, uri, BaselineRecord, WHAT)
-    if record is None:
-        raise InvalidInput(f"the accepted record {uri} is gone: accept another report")
-    return record
-
-
-def _place(report: Report, candidate: CandidateReport, folder: str) -> str:
-    return join(folder, f"{place_of(report, candidate)}.json")
 
 
 def _user() -> str:

@@ -1,7 +1,7 @@
 """An audit as the user's own kubectl shows it: their context, their rights, their way to log in.
 
-The runner has no Kubernetes client, and needs none for one read. What kubectl says in English for the eyes becomes one
-sentence that names the way out.
+The runner has no Kubernetes client, and needs none for one read or one annotation. What kubectl says in English for the
+eyes becomes one sentence that names the way out.
 """
 
 from __future__ import annotations
@@ -94,10 +94,34 @@ def asked(place: Place, *what: str) -> bytes:
     ):
         if text is not None and not _NAME.fullmatch(text):
             raise InvalidInput(f"{text!r} is no name of {which}: use lower-case letters, digits, dashes and dots")
-    words = ["kubectl", "get", *what, "--output=json", f"--request-timeout={SECONDS // 2}s"]
+    return _said(place, "read", "get", *what, "--output=json")
+
+
+def annotate(place: Place, key: str, value: str) -> None:
+    """Give an object an annotation, in place of one of that name.
+
+    Raises:
+        InvalidInput: there is no such object, or the user may not change it.
+        Unavailable: kubectl or the cluster is not there.
+    """
+    plural = f"{_PLURALS[place.word]}.{GROUP}"
+    _said(place, "change", "annotate", plural, place.name, "--overwrite", f"{key}={value}")
+
+
+def whoami(place: Place) -> str | None:
+    """The user that the cluster takes the kubeconfig's for; None where it does not tell."""
+    try:
+        told = _said(place, "read", "auth", "whoami", "--output=jsonpath={.status.userInfo.username}")
+    except AuditError:
+        return None
+    return told.decode("utf-8", "replace").strip() or None
+
+
+def _said(place: Place, verb: str, *words: str) -> bytes:
+    """What kubectl prints; `verb` says what is done with the object, for sentences."""
     try:
         done = subprocess.run(
-            [*words, *place.options],
+            ["kubectl", *words, f"--request-timeout={SECONDS // 2}s", *place.options],
             env={**os.environ, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -106,17 +130,21 @@ def asked(place: Place, *what: str) -> bytes:
         )
     except FileNotFoundError:
         raise Unavailable(
-            f"kubectl is not on the PATH, and it is needed to read {place}: install it, or fetch the report.html that "
-            "stands in the audit's status.report.page"
+            f"kubectl is not on the PATH, and it is needed to {verb} {place}: install it"
+            + (
+                ", or fetch the report.html that stands in the audit's status.report.page"
+                if place.word == "audit"
+                else ""
+            )
         ) from None
     except PermissionError:
         raise Unavailable("kubectl on the PATH cannot be executed: correct its permissions") from None
     except subprocess.TimeoutExpired:
         raise Unavailable(
-            f"kubectl did not read {place} within {SECONDS} s: check the cluster, then try again"
+            f"kubectl did not {verb} {place} within {SECONDS} s: check the cluster, then try again"
         ) from None
     if done.returncode:
-        raise _failure(place, done.stderr.decode("utf-8", "replace"))
+        raise _failure(place, done.stderr.decode("utf-8", "replace"), verb)
     return done.stdout
 
 
@@ -130,7 +158,7 @@ def _parsed(place: Place, content: bytes, part: str) -> dict[str, Any]:
     return found
 
 
-def _failure(place: Place, told: str) -> AuditError:
+def _failure(place: Place, told: str, verb: str = "read") -> AuditError:
     """Whose move it is, by what kubectl said."""
     where = f" of context {place.context}" if place.context else ""
     if "doesn't have a resource type" in told or "could not find the requested resource" in told:
@@ -143,7 +171,8 @@ def _failure(place: Place, told: str) -> AuditError:
         )
     if "(Forbidden)" in told:
         return InvalidInput(
-            f"the cluster{where} does not allow you to read {place}: ask for `get` on {_PLURALS[place.word]}.{GROUP}"
+            f"the cluster{where} does not allow you to {verb} {place}: ask for "
+            f"`{'get' if verb == 'read' else 'patch'}` on {_PLURALS[place.word]}.{GROUP}"
         )
     if "(Unauthorized)" in told or "must be logged in" in told:
         return InvalidInput(f"the cluster{where} does not accept the credentials of your kubeconfig: log in again")
@@ -152,4 +181,4 @@ def _failure(place: Place, told: str) -> AuditError:
     lines = [line.strip() for line in told.splitlines() if line.strip()]
     # The last line is kubectl's own verdict; those before it are its client's log.
     last = lines[-1][:200] if lines else "it said nothing"
-    return Unavailable(f"kubectl could not read {place} ({last}): check the cluster and your kubeconfig")
+    return Unavailable(f"kubectl could not {verb} {place} ({last}): check the cluster and your kubeconfig")

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from assay_api.baseline import MATTERS, State
 from assay_api.model import Model
 from assay_api.numbers import Number
 from assay_api.report import CandidateReport, Report, Verdict
+from assay_runner.report.causes import causes, runtime_of, tactics_of
 from assay_runner.statistics.bits import unpacked
 from assay_runner.statistics.changes import ALPHA, most_by_chance, p_worse
 
-State = Literal["New", "Unchanged", "Changed", "Improved", "Regressed", "Inconclusive"]
 VERSION: Final = "assay.dev/baseline/v1"
 
 
@@ -50,6 +51,12 @@ class BaselineRecord(Model):
     """As in the report."""
     report: str
     """SHA-256 of the report."""
+    runtime: str | None = None
+    """What ran it, with its version."""
+    model: str | None = None
+    """Identity of what it was built from."""
+    tactics: dict[str, str] = {}
+    """Kernel of each layer of its engine, as far as that is told."""
 
 
 class BaselinePointer(Model):
@@ -76,10 +83,12 @@ class Beside:
     Attributes:
         state: in one word.
         why: in one sentence, with the number of samples.
+        causes: what has changed since, where it regressed, the most telling first.
     """
 
     state: State
     why: str
+    causes: tuple[str, ...] = ()
 
 
 def place_of(report: Report, candidate: CandidateReport) -> str:
@@ -104,6 +113,9 @@ def record_of(report: Report, candidate: CandidateReport, sha256: str) -> Baseli
         hits=candidate.hits,
         accuracy=candidate.accuracy,
         report=sha256,
+        runtime=runtime_of(candidate),
+        model=candidate.provenance.model if candidate.provenance else None,
+        tactics=tactics_of(candidate),
     )
 
 
@@ -135,7 +147,10 @@ def beside(old: BaselineRecord | None, report: Report, candidate: CandidateRepor
         return Beside("Inconclusive", "the dataset is another one now: accept it anew, once it is judged")
     if old.outputs_digest and candidate.outputs_digest == old.outputs_digest:
         return Beside("Unchanged", f"equal to the last bit on {_samples(old.samples)}")
-    return _by_samples(old, candidate)
+    found = _by_samples(old, candidate)
+    if found.state != "Regressed":
+        return found
+    return replace(found, causes=causes(report, candidate, old.runtime, old.model, old.tactics))
 
 
 def _by_samples(old: BaselineRecord, candidate: CandidateReport) -> Beside:
@@ -173,5 +188,4 @@ def _samples(count: int) -> str:
 
 def overall(found: Sequence[Beside]) -> State:
     """The state that matters most: Regressed, then Inconclusive, New, Changed, Improved, Unchanged."""
-    order: tuple[State, ...] = ("Regressed", "Inconclusive", "New", "Changed", "Improved", "Unchanged")
-    return min((each.state for each in found), key=order.index, default="Inconclusive")
+    return min((each.state for each in found), key=MATTERS.index, default="Inconclusive")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from assay_api.baseline import MATTERS, cause_of, joined
 from assay_api.names import ANNOTATION_CELLS
 from assay_api.report import Verdict
 
@@ -33,11 +34,16 @@ class CellShown:
         model: name of the model.
         column: its candidate, with the GPU product, and image.
         verdict: its verdict; None: it has none.
-        regressed: it failed, and passed when it was audited before.
+        regressed: it is worse than what was accepted; where that does not tell, it failed, and passed when it was
+            audited before.
         message: its worst figure, or why there is none.
         cause: what failed and where it starts, for cells to be grouped by.
         audit: its audit.
         going: its audit has not ended.
+        state: what it is beside its baseline, or nothing.
+        beside: why, in one sentence.
+        accepted: who accepted the baseline and when, or nothing.
+        causes: the parts of its cause, by each of which cells may be accepted.
     """
 
     model: str
@@ -48,6 +54,10 @@ class CellShown:
     cause: str
     audit: str
     going: bool = False
+    state: str = ""
+    beside: str = ""
+    accepted: str = ""
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,10 +97,10 @@ class SweepShown:
         return Verdict.PASSED if verdicts == {Verdict.PASSED} else Verdict.INCONCLUSIVE
 
     def by_cause(self) -> list[tuple[str, list[CellShown]]]:
-        """Cells that did not pass by their cause: causes of regressions first, then those of most cells."""
+        """Cells that regressed or did not pass by their cause: causes of regressions first, then of most cells."""
         groups: dict[str, list[CellShown]] = {}
         for cell in self.cells:
-            if cell.verdict is not Verdict.PASSED and not cell.going:
+            if cell.regressed or (cell.verdict is not Verdict.PASSED and not cell.going):
                 groups.setdefault(cell.cause, []).append(cell)
         return sorted(groups.items(), key=lambda item: (-sum(c.regressed for c in item[1]), -len(item[1]), item[0]))
 
@@ -139,16 +149,21 @@ def _cell(place: tuple[str, Column], said: Sequence[tuple[Raw, Raw]]) -> CellSho
     going = ended.get("status") != "True"
     message = str(worst.get("message") or entry.get("message") or (ended.get("message") if not going else "") or "")
     name = str(_mapping(audit.get("metadata")).get("name", ""))
+    told = _mapping(entry.get("baseline"))
+    state = next((each for each in MATTERS if each == told.get("state")), "")
     regressed = verdict is Verdict.FAILED and before is Verdict.PASSED
-    return CellShown(*place, verdict, regressed, message, _cause(worst, message), name, going and verdict is None)
+    if state in ("Unchanged", "Changed", "Improved", "Regressed"):
+        regressed = state == "Regressed"
+    causes = tuple(str(cause) for cause in told.get("causes") or ()) or (_cause(worst, message),)
+    return CellShown(
+        *place, verdict, regressed, message, joined(causes), name, going and verdict is None,
+        state=state, beside=str(told.get("message") or ""), accepted=str(told.get("accepted") or ""), causes=causes,
+    )  # fmt: skip
 
 
 def _cause(worst: Raw, message: str) -> str:
     """What failed and where, as far as that is told; else the words that were said, without figures' digits."""
-    where = worst.get("node") or worst.get("tensor")
-    if worst.get("check"):
-        return f"{worst['check']}{f' at {where}' if where else ''}"
-    return message.split(":", 1)[0][:80] or UNJUDGED
+    return cause_of(worst.get("check"), worst.get("node") or worst.get("tensor"), message) or UNJUDGED
 
 
 def _verdict(entry: Raw) -> Verdict | None:

@@ -5,10 +5,12 @@ Ten thousand cells are one table without a script: a cell is a few bytes, and wh
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from assay_api.baseline import MATTERS
 from assay_api.report import Verdict
 from assay_runner.report.frame import framed
 from assay_runner.report.markup import Html, badge, data_block, el, icon, join, row, table, tone
@@ -16,9 +18,10 @@ from assay_runner.report.sweep_cells import UNJUDGED, CellShown, Column, SweepSh
 
 MOST_LISTED: Final = 200
 """Cells of one cause that are listed; all of them are in the map."""
-_PARTS: Final = (("map", "Map"), ("causes", "What did not pass"), ("runs", "Runs"))
-_HEADS: Final = ("Model", "Candidate", "Image", "Verdict", "What was found", "Its page")
+_PARTS: Final = (("map", "Map"), ("causes", "Regressions and failures"), ("runs", "Runs"))
+_HEADS: Final = ("Model", "Candidate", "Image", "Verdict", "What was found", "Beside what was accepted", "Its page")
 _TITLES: Final = {Verdict.FAILED: "Failed", Verdict.INCONCLUSIVE: "Inconclusive", Verdict.PASSED: "Passed"}
+_STATES: Final = {"New": "+"}
 _MARKS: Final = {Verdict.PASSED: "✓", Verdict.FAILED: "✕", Verdict.INCONCLUSIVE: "?", None: "–"}
 
 
@@ -43,6 +46,10 @@ def _hero(sweep: SweepShown) -> Html:
     lines = [f"{', '.join(told) or 'No cell yet'} of {len(sweep.cells)} cells; {regressed} regressed."]
     lines += [f"Run {sweep.run}."] if sweep.run else []
     lines += [f"Next run: {sweep.status['nextScheduleTime']}."] if sweep.status.get("nextScheduleTime") else []
+    states = Counter(cell.state for cell in sweep.cells if cell.state)
+    if states:
+        beside = ", ".join(f"{states[state]} {state.lower()}" for state in MATTERS if states[state])
+        lines.append(f"Beside what was accepted: {beside}.")
     if sweep.unread:
         lines.append(f"{sweep.unread} audits with the sweep's label are not its own, or cannot be read: left out.")
     return el(
@@ -68,7 +75,10 @@ def _map(sweep: SweepShown) -> Html:
         for model in sweep.models
     ]
     region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Map of models and targets"}
-    keys = "✓ passed, ✕ failed, ? inconclusive, – no answer, … being audited; ! marks what passed before"
+    keys = (
+        "✓ passed, ✕ failed, ? inconclusive, – no answer, … being audited; ! marks what is worse than what was "
+        "accepted, or passed before; + that of which nothing was accepted yet"
+    )
     caption = el("caption", {"class": "unseen"}, "Verdicts by model and target")
     heat = el("table", {"class": "heat"}, caption, el("thead", None, el("tr", None, heads)), el("tbody", None, rows))
     return el(
@@ -89,11 +99,12 @@ def _head(column: Column) -> Iterator[Html | str]:
 def _square(cell: CellShown | None, anchors: Mapping[str, str]) -> Html:
     if cell is None:
         return el("td", None)
-    mark = "…" if cell.going else _MARKS[cell.verdict] + ("!" if cell.regressed else "")
+    mark = "…" if cell.going else _MARKS[cell.verdict] + ("!" if cell.regressed else _STATES.get(cell.state, ""))
     shown = tone(cell.verdict) if cell.verdict else "unjudged"
-    if cell.verdict is Verdict.PASSED or cell.going:
-        return el("td", {"class": shown}, mark)
-    return el("td", {"class": shown}, el("a", {"href": f"#{anchors[cell.cause]}", "title": cell.message[:300]}, mark))
+    said = " ".join(filter(None, (f"{cell.state}: {cell.beside}" if cell.state else "", cell.message)))[:300]
+    if not cell.regressed and (cell.verdict is Verdict.PASSED or cell.going):
+        return el("td", {"class": shown, "title": said if cell.state else None}, mark)
+    return el("td", {"class": shown}, el("a", {"href": f"#{anchors[cell.cause]}", "title": said}, mark))
 
 
 def _anchors(sweep: SweepShown) -> dict[str, str]:
@@ -102,17 +113,17 @@ def _anchors(sweep: SweepShown) -> dict[str, str]:
 
 def _causes(sweep: SweepShown) -> Html:
     groups, anchors = sweep.by_cause(), _anchors(sweep)
-    namespace = sweep.name.partition("/")[0]
     return el(
         "section",
         {"aria-labelledby": "causes"},
-        el("h2", {"id": "causes"}, "What did not pass"),
-        [_cause(cause, cells, anchors[cause], namespace) for cause, cells in groups]
+        el("h2", {"id": "causes"}, "Regressions and failures"),
+        [_cause(cause, cells, anchors[cause], sweep.name) for cause, cells in groups]
         or el("p", {"class": "quiet"}, "Nothing."),
     )
 
 
-def _cause(cause: str, cells: list[CellShown], anchor: str, namespace: str) -> Html:
+def _cause(cause: str, cells: list[CellShown], anchor: str, sweep: str) -> Html:
+    namespace, _, name = sweep.partition("/")
     regressed = sum(cell.regressed for cell in cells)
     models = len({cell.model for cell in cells})
     count = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'} of {models} {'model' if models == 1 else 'models'}"
@@ -126,17 +137,27 @@ def _cause(cause: str, cells: list[CellShown], anchor: str, namespace: str) -> H
         el(
             "div",
             {"id": anchor},
-            table(f"Cells that did not pass: {cause}", _HEADS, [_row(c, namespace) for c in listed]),
+            _accept(cause, name, namespace) if any(c.verdict for c in cells) else None,
+            table(f"Cells that regressed or did not pass: {cause}", _HEADS, [_row(c, namespace) for c in listed]),
         ),
         el("p", {"class": "quiet"}, f"{more} more are in the map.") if more > 0 else None,
     )
+
+
+def _accept(cause: str, name: str, namespace: str) -> Html:
+    """How all cells of a cause are accepted at once."""
+    words = ("assay", "baseline", "accept", "--sweep", name, "-n", namespace, "--cause", cause, "--why", "…")
+    code = el("code", None, " ".join(map(shlex.quote, words)))
+    return el("p", {"class": "quiet"}, "Where this is as it should be: ", code)
 
 
 def _row(cell: CellShown, namespace: str) -> Html:
     verdict: Html | str = badge(cell.verdict) if cell.verdict else UNJUDGED
     tag = el("span", {"class": "tag"}, "regressed") if cell.regressed else None
     page = el("code", None, f"assay report {cell.audit} -n {namespace}")
-    cells = (cell.model, cell.column.candidate, cell.column.image or "-", [verdict, tag], cell.message, page)
+    beside = f"{cell.state}: {cell.beside}" if cell.beside else cell.state or "-"
+    image = cell.column.image or "-"
+    cells = (cell.model, cell.column.candidate, image, [verdict, tag], cell.message, beside, page)
     return row(cells)
 
 

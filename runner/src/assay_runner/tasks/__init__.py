@@ -1,4 +1,7 @@
-"""Tasks: golden, candidate, repair, summary. Each takes its description and a context, publishes, tells a few bytes."""
+"""Tasks: golden, candidate, repair, summary, and what sweeps and acceptances ask.
+
+Each takes its description and a context, publishes, tells a few bytes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import importlib
 from collections.abc import Callable
 from typing import Final, cast
 
-from assay_api.plan import CANDIDATE, GOLDEN, REPAIR, RESOLVE, SUMMARY, Task
+from assay_api.plan import BASELINE, CANDIDATE, GOLDEN, REPAIR, RESOLVE, SUMMARY, Task
 from assay_api.result import TaskResult
 from assay_runner import journal
 from assay_runner.tasks.context import Context
@@ -19,6 +22,7 @@ TASKS: Final[dict[str, str]] = {
     REPAIR: "assay_runner.tasks.repair:run_repair",
     SUMMARY: "assay_runner.tasks.summary:run_summary",
     RESOLVE: "assay_runner.tasks.resolve:run_resolve",
+    BASELINE: "assay_runner.tasks.baseline:run_baseline",
 }
 """Every kind of task that can be planned → "module:function"; imported when first run, for a summary needs no ONNX
 Runtime."""

@@ -27,6 +27,7 @@ from assay_runner.models.files import fetch_pinned
 from assay_runner.models.loading import LoadedModel
 from assay_runner.models.witness import unchanged
 from assay_runner.passes.setting import Setting
+from assay_runner.tasks.baseline import with_baseline
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
 from assay_runner.tasks.for_gpu import PLAN_ELSEWHERE, judged_here, zero_points
@@ -59,7 +60,7 @@ def run_candidate(task: Task, context: Context) -> TaskResult:
     notes: list[str] = []
     done = resumed(task, context, notes)
     if done:
-        return task_result(task, *done)
+        return with_baseline(task, context, done[0], task_result(task, *done))
     try:
         return _audited(task, context, notes)
     except Refused as error:
@@ -106,7 +107,8 @@ def _audited(task: Task, context: Context, notes: list[str]) -> TaskResult:
     }
     noted = measured.report.model_copy(update={**whose, **made})
     report = single_report(task, context, noted, measured.findings, record, dataset.describe())
-    return task_result(task, report, publish(report, task.folder, context.store))
+    result = task_result(task, report, publish(report, task.folder, context.store))
+    return with_baseline(task, context, report, result)
 
 
 def _ready(backend: Backend, candidate: Candidate) -> None:

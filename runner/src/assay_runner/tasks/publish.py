@@ -57,7 +57,7 @@ def published(task: Task, store: Store, told: str | None = None) -> tuple[Report
     if found is None:
         return None
     content, sha256 = found
-    report = _read(content)
+    report = report_in(content)
     if report is None:
         return None
     if (report.audit, report.run, report.task) != (task.audit, task.run, task.key):
@@ -66,7 +66,7 @@ def published(task: Task, store: Store, told: str | None = None) -> tuple[Report
     return report, StoredReport(uri=uri, sha256=sha256, page=page)
 
 
-def _read(content: bytes) -> Report | None:
+def report_in(content: bytes) -> Report | None:
     """The report that was written so; one of another version is read with care, and None where that does not help."""
     try:
         return Report.model_validate_json(content)

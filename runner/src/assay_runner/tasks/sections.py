@@ -6,6 +6,7 @@ from assay_api.model import parse
 from assay_api.plan import Task
 from assay_api.report import CandidateReport, DatasetEntry, Finding, GoldenEntry, LeftForGpu, Report
 from assay_api.result import TaskResult
+from assay_runner.tasks.baseline import with_baseline
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import environment
 from assay_runner.tasks.publish import by_severity, candidate_of, publish, task_result, unmeasured
@@ -42,7 +43,8 @@ def publish_unmeasured(task: Task, context: Context, error: Exception) -> TaskRe
     """Store the report of a candidate that could not be measured, which is Inconclusive, and say why."""
     emulated = context.backend is not None and candidate_of(task).backend != context.backend
     report = single_report(task, context, unmeasured(task, str(error), emulated=emulated))
-    return task_result(task, report, publish(report, task.folder, context.store))
+    result = task_result(task, report, publish(report, task.folder, context.store))
+    return with_baseline(task, context, report, result)
 
 
 def publish_left(task: Task, context: Context, left: tuple[LeftForGpu, ...]) -> TaskResult:

@@ -1,0 +1,113 @@
+"""An AccuracySweep as the operator keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from assay_api.asked import asked
+from assay_api.names import (
+    ANNOTATION_ACCEPT,
+    ANNOTATION_RERUN,
+    ANNOTATION_RERUN_FAILED,
+    LABEL_QUEUE,
+    LABEL_QUEUE_PRIORITY,
+    LABEL_TRACE,
+    SWEEP_KIND,
+    Condition,
+)
+from assay_operator.objects.keys import Key
+from assay_operator.objects.raw import Raw, compact, condition, foreign, seconds, time
+from assay_operator.objects.retention import managed_by
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """An AccuracySweep: `spec` and `status` are JSON.
+
+    Attributes:
+        record: the status as the operator last wrote it, where another hand has changed it since.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    version: str
+    created: datetime
+    deleting: bool
+    queue: str | None
+    rerun: str
+    rerun_failed: str
+    accept: str
+    spec: bytes
+    status: bytes
+    phase: str
+    verdict: str
+    complete: bool
+    record: bytes | None = None
+    reason: str = ""
+    since: float = 0.0
+    until: float | None = None
+    managed: str = ""
+    trace: str = ""
+    queue_priority: str | None = None
+    foreign: bool = False
+    regressed: int = 0
+
+    @property
+    def key(self) -> Key:
+        """Kind, namespace and name."""
+        return Key(SWEEP_KIND, self.namespace, self.name)
+
+    def asked(self, handled: str | None) -> str:
+        """Digests of what annotations ask for, and of what was handled last of one that is not there any more.
+
+        To take an annotation away asks for nothing.
+
+        Args:
+            handled: the same when the run on record began.
+        """
+        return asked(self.rerun, self.rerun_failed, handled)
+
+    @staticmethod
+    def of(raw: Raw) -> Sweep:
+        """Read one from its raw form."""
+        meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
+        annotations, labels = meta.get("annotations") or {}, meta.get("labels") or {}
+        ended = condition(status, Condition.COMPLETE).get("status") == "True"
+        return Sweep(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=int(meta.get("generation", 0)),
+            version=meta["resourceVersion"],
+            created=time(meta["creationTimestamp"]),
+            deleting="deletionTimestamp" in meta,
+            queue=labels.get(LABEL_QUEUE) or None,
+            queue_priority=labels.get(LABEL_QUEUE_PRIORITY) or None,
+            foreign=foreign(spec),
+            rerun=annotations.get(ANNOTATION_RERUN) or "",
+            rerun_failed=annotations.get(ANNOTATION_RERUN_FAILED) or "",
+            accept=annotations.get(ANNOTATION_ACCEPT) or "",
+            spec=compact(spec),
+            status=compact(status),
+            phase=status.get("phase") or "",
+            verdict=status.get("verdict") or "",
+            complete=ended and not spec.get("schedule"),
+            reason=condition(status, Condition.READY).get("reason") or "",
+            since=seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
+            until=seconds(status.get("completionTime")),
+            managed=managed_by(meta),
+            trace=labels.get(LABEL_TRACE) or "",
+            regressed=int((status.get("counts") or {}).get("regressed") or 0),
+        )
+
+
+def keep(new: Any, known: Any) -> Any:
+    """A sweep as a watch brings it, with the status that the operator has on record where it is another by now."""
+    assert isinstance(new, Sweep)
+    assert isinstance(known, Sweep)
+    record = known.status if known.record is None else known.record
+    return new if new.uid != known.uid or new.status == record else replace(new, record=record)
