@@ -258,6 +258,7 @@ SPEC = fields(
         "pendingDeadlineSeconds": COUNT,
         "ttlSecondsAfterFinished": COUNT,
         "deleteSecondsAfterFinished": mostly(st.sampled_from([0, 86400]), -1, "1d"),
+        "compareWith": fields({"uri": URI}, {"sha256": SHA}),
     },
 )
 
@@ -292,8 +293,13 @@ MODELS = mostly(
 PREFIX = fields({"uri": URI}, {"match": mostly(st.just("*.onnx"), 1)})
 
 
+IMAGE = mostly(st.sampled_from(["r:1", "r@sha256:" + "0" * 64]), "r:3", "", 1, "x" * 2000)
+
+
 def which(spec: dict[str, Any], models: Any, prefix: Any, die: int) -> dict[str, Any]:
-    """A sweep of listed models or of those below a prefix, rarely of both or of neither."""
+    """A sweep of listed models or of those below a prefix; rarely of both or neither, or with images and an upgrade."""
+    if "upgrade" in spec and die % RARELY != 7:
+        spec = {name: value for name, value in spec.items() if name != "images"}
     named = {} if die % 2 else {"models": models}
     return {**spec, **named, **({"modelPrefix": prefix} if bool(die % 2) != (die % RARELY == 11) else {})}
 
@@ -305,6 +311,7 @@ SWEEP = st.builds(
         {
             "fleet": BOOL,
             "images": mostly(st.sampled_from([["r:1"], ["r:1", "r:2"]]), [], ["r", "r"]),
+            "upgrade": fields({"fromImage": IMAGE, "toImage": mostly(st.just("r:3"), "", 1)}, {}),
             "schedule": SCHEDULE,
             "budget": fields(
                 {"gpuHours": mostly(st.sampled_from([1, 0.5, 1e6]), 0, -1, "1", 1e7)},

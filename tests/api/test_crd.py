@@ -79,7 +79,17 @@ def test_kubectl_get_says_what_an_engineer_asks(apiserver: ApiServer, audits: cl
     apiserver.kubectl("apply", "-f", "-", stdin=json.dumps(created))
     try:
         header, row = apiserver.kubectl("get", "audit").strip().splitlines()
-        assert header.split() == ["NAME", "VERDICT", "PHASE", "REASON", "CANDIDATES", "WORST", "AGE", "MESSAGE"]
+        assert header.split() == [
+            "NAME",
+            "VERDICT",
+            "PHASE",
+            "REASON",
+            "CANDIDATES",
+            "BASELINE",
+            "WORST",
+            "AGE",
+            "MESSAGE",
+        ]
         assert row.startswith("digits")
         assert "digits" in apiserver.kubectl("get", "assay")
         assert "digits" not in apiserver.kubectl("get", "audit", "--field-selector", "status.verdict=Passed")

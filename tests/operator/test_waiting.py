@@ -92,7 +92,7 @@ def test_kubectl_shows_why_and_tells_the_story_in_order(
     kubelet.pod(namespace.job("golden"), phase="Pending", containerStatuses=[waiting('secret "s3" not found')])
     namespace.until(lambda: namespace.condition("digits", "Ready")["reason"] == "ConfigError", "the reason")
     head, line = namespace("get", "audit", "digits").splitlines()
-    assert head.split() == ["NAME", "VERDICT", "PHASE", "REASON", "CANDIDATES", "WORST", "AGE", "MESSAGE"]
+    assert head.split() == ["NAME", "VERDICT", "PHASE", "REASON", "CANDIDATES", "BASELINE", "WORST", "AGE", "MESSAGE"]
     assert "ConfigError" in line
     assert line.endswith('golden: CreateContainerConfigError: secret "s3" not found')
     (task,) = namespace.audit("digits")["status"]["tasks"]

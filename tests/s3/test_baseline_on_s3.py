@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from assay_api.audit import Storage
 from assay_api.baseline import AcceptOrder
 from assay_api.plan import BASELINE, Task, baselines_folder
+from assay_api.result import TaskResult
 from assay_runner.stores import open_store
 from tests.cli.audits import assay
 from tests.cli.test_task import pod
@@ -104,3 +106,39 @@ def test_a_report_that_was_changed_is_not_accepted(prefix: str, tmp_path: Path) 
     assert told is not None
     assert told.error is not None
     assert "it was changed" in told.error.message
+
+
+def test_a_candidate_is_held_against_that_of_another_report(prefix: str, tmp_path: Path) -> None:
+    """As the new engine of an upgrade is against the old one: emulated or not, if both are."""
+    artifacts = {"uri": f"{prefix}/artifacts/"}
+    fp16 = [{"name": "fp16", "backend": "onnxruntime", "precision": "fp16"}]
+
+    def answered(**changes: Any) -> dict[str, TaskResult]:
+        tasks = planned(prefix, checks=CHECKS, artifacts=artifacts, candidates=fp16, **changes)
+        found = {}
+        for number, (key, task) in enumerate(tasks.items()):
+            # A folder of its own for each run, as another image's audit has one.
+            moved = task.model_copy(update={"output": f"{task.output}-{task.run}"})
+            code, answer, log = pod(tmp_path, moved)
+            assert code == 0, (number, log)
+            assert answer is not None
+            found[key] = answer
+        return found
+
+    old = answered()["summary"].report
+    assert old is not None
+    told = answered(compareWith={"uri": old.uri, "sha256": old.sha256})["fp16"]
+    assert told.compared is not None
+    assert (told.compared.state, told.emulated) == ("Unchanged", True)
+    assert "equal to the last bit" in told.compared.why
+    bf16 = [{**fp16[0], "precision": "bf16"}]
+    tasks = planned(prefix, checks=CHECKS, artifacts=artifacts, candidates=bf16, compareWith={"uri": old.uri})
+    assert pod(tmp_path, tasks["golden"])[0] == 0
+    _, other, _ = pod(tmp_path, tasks["fp16"])
+    assert other is not None
+    assert other.compared is not None
+    assert other.compared.state in ("Changed", "Regressed", "Improved")
+    gone = answered(compareWith={"uri": f"{prefix}/none.json"})["fp16"]
+    assert gone.compared is not None
+    assert (gone.verdict, gone.compared.state) == (told.verdict, "Inconclusive")
+    assert "none.json is gone" in gone.compared.why

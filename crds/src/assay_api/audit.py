@@ -20,7 +20,7 @@ from assay_api.candidate import (
     ShapeProfile,
 )
 from assay_api.dataset import Dataset, InputFeed
-from assay_api.fields import Endpoint, ObjectName, ShortText, Uri
+from assay_api.fields import Endpoint, ObjectName, Sha256, ShortText, Uri
 from assay_api.model import LIST_MAP_KEYS, Model, Rule
 from assay_api.remedies import Remedies
 from assay_api.target import Deadlines, LocalRef, PodSettings, Target, Toleration
@@ -35,6 +35,7 @@ __all__ = [
     "BuildOptions",
     "Calibration",
     "Candidate",
+    "CompareWith",
     "Dataset",
     "Deadlines",
     "EngineRef",
@@ -211,8 +212,21 @@ class AuditTemplate(Model):
                 yield rule.message
 
 
+class CompareWith(Model):
+    """Another audit's report, as of an older engine."""
+
+    uri: Uri
+    """Its report.json."""
+    sha256: Sha256 | None = None
+    """SHA-256 that it must have."""
+
+
 class AuditSpec(AuditTemplate, OfModel):
     """What to audit, against what, how strictly and where."""
+
+    compare_with: CompareWith | None = None
+    """Another audit's report: each candidate is held against the one of the same key in it, sample by sample, beside
+    golden; see status.candidates[].compared. No verdict changes by it. A sweep with an upgrade sets it."""
 
 
 class AccuracyAudit(Model):

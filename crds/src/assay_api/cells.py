@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from assay_api.audit import AuditSpec, AuditTemplate
+from assay_api.audit import AuditSpec, AuditTemplate, CompareWith
 from assay_api.candidate import Candidate
 from assay_api.model import parse, to_wire
 from assay_api.resolved import ModelFound
@@ -73,7 +73,11 @@ def products_of(template: AuditTemplate, targets: Iterable[SweepTarget], candida
 
 
 def expand(
-    template: AuditTemplate, models: Sequence[ModelFound], targets: Sequence[SweepTarget], images: Sequence[str]
+    template: AuditTemplate,
+    models: Sequence[ModelFound],
+    targets: Sequence[SweepTarget],
+    images: Sequence[str],
+    upgraded: str = "",
 ) -> tuple[Cell, ...]:
     """Every cell of a sweep: by model, then image, then candidate, then product.
 
@@ -82,6 +86,7 @@ def expand(
         models: what was found of the models.
         targets: GPU products; none: any GPU.
         images: runner images, one at least.
+        upgraded: the image of an upgrade that is to take over; existing plans are of the other one.
     """
     meanings = [meaning(template, candidate) for candidate in template.candidates]
     products = [products_of(template, targets, candidate) for candidate in template.candidates]
@@ -96,6 +101,7 @@ def expand(
         for model in models
         for image in images
         for at, candidate in enumerate(template.candidates)
+        if not (candidate.engine and image == upgraded)
         for product, driver in products[at]
     )
 
@@ -134,8 +140,8 @@ def asks(cells: Iterable[Cell], models: Sequence[ModelFound], template: AuditTem
         yield Ask(by_name[model], product, image, tuple(found))
 
 
-def audit_spec(template: AuditTemplate, ask: Ask) -> AuditSpec:
-    """The spec of the audit that answers an ask.
+def audit_spec(template: AuditTemplate, ask: Ask, compare_with: CompareWith | None = None) -> AuditSpec:
+    """The spec of the audit that answers an ask; `compare_with` is the old engine's report, of an upgrade.
 
     Raises:
         pydantic.ValidationError: a URI is none with the model's name in it.
@@ -147,7 +153,8 @@ def audit_spec(template: AuditTemplate, ask: Ask) -> AuditSpec:
     products = {"gpuProducts": [ask.product]} if ask.product else {}
     target = {k: v for k, v in wire.get("target", {}).items() if k != "gpuProducts"}
     wire["target"] = {**target, "image": ask.image, **products}
-    return parse(AuditSpec, {**wire, "model": {"uri": ask.model.uri, **sha256}})
+    beside = {"compareWith": to_wire(compare_with)} if compare_with else {}
+    return parse(AuditSpec, {**wire, "model": {"uri": ask.model.uri, **sha256}, **beside})
 
 
 def own_uris(candidate: Candidate) -> list[str]:

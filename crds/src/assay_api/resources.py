@@ -118,6 +118,7 @@ SWEEP: Final = CustomResource(
         ),
         Column("New", "integer", ".status.baselines.new", "Answers of which nothing was accepted yet", 1),
         Column("Unchanged", "integer", ".status.counts.unchanged", "Cells answered by an earlier run", 1),
+        Column("Gate", "string", ".status.gate.decision", "Whether the upgrade may go ahead", 1),
         Column("Run", "string", ".status.run", "Name of the run", 1),
         Column("Next", "string", ".status.nextScheduleTime", "When the next run begins", 1),
         Column("Age", "date", ".metadata.creationTimestamp", "Time since creation"),

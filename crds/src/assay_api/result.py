@@ -113,6 +113,8 @@ class TaskResult(Told):
     """Models of a sweep; from the task that looks at them."""
     baselines: tuple[BaselineTold, ...] = ()
     """What answers are beside their baselines; from a candidate and from an acceptance."""
+    compared: BaselineTold | None = None
+    """What the answer is beside the one that spec.compareWith names; from a candidate."""
     message: str = ""
     """One sentence."""
     error: TaskError | None = None
@@ -156,6 +158,7 @@ def _shortened(result: TaskResult, limit: int) -> TaskResult:
         "recommended_because": shorten(result.recommended_because, limit),
         "cures": result.cures[: max(limit // 32, 1)],
         "baselines": tuple(_shorter_baseline(told, min(limit, 256)) for told in result.baselines),
+        "compared": _shorter_baseline(result.compared, min(limit, 256)) if result.compared else None,
     }
     if result.worst:
         fields = {key: shorten(value, limit) for key, value in result.worst if isinstance(value, str)}

@@ -54,6 +54,8 @@ class CandidateStatus(Model):
     """Median latency of a batch, milliseconds."""
     baseline: BaselineStatus | None = None
     """What its answer is beside the one that was accepted, as of its end or of the last acceptance."""
+    compared: BaselineStatus | None = None
+    """What its answer is beside the one that spec.compareWith names."""
     report_uri: str | None = None
     """URI of its report.json."""
     report_sha256: str | None = None

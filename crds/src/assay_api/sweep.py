@@ -63,6 +63,22 @@ class GpuBudget(Model):
     Where nothing was measured yet the run begins either way, and halts."""
 
 
+class Upgrade(Model):
+    """Two runner images, each with a TensorRT of its own: what becomes of every model where the second takes over."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.fromImage != self.toImage",
+            lambda s: s.from_image != s.to_image,
+            "fromImage and toImage are one image: name two",
+        ),
+    )
+    from_image: ShortText = Field(min_length=1)
+    """The image that is served by now. Existing plans (engine) are audited with it alone."""
+    to_image: ShortText = Field(min_length=1)
+    """The image that is to take over. Its engines are held against golden, and against those of the first."""
+
+
 class SweepSpec(Model):
     """Which models, on which targets, when, and for how much."""
 
@@ -81,6 +97,15 @@ class SweepSpec(Model):
             "!has(self.images) || !has(self.template.target) || !has(self.template.target.image)",
             lambda s: not s.has("images") or not s.template.has("target") or not s.template.target.has("image"),
             "images takes the place of template.target.image: remove one of them",
+        ),
+        Rule(
+            "!has(self.upgrade) || (!has(self.images) && "
+            "(!has(self.template.target) || !has(self.template.target.image)))",
+            lambda s: (
+                not s.has("upgrade")
+                or not (s.has("images") or (s.template.has("target") and s.template.target.has("image")))
+            ),
+            "upgrade names both images: remove images and template.target.image, or upgrade",
         ),
         Rule(
             "!has(self.template.deleteSecondsAfterFinished)",
@@ -104,6 +129,9 @@ class SweepSpec(Model):
     images: tuple[ShortText, ...] = Field(default=(), min_length=1, max_length=16, json_schema_extra={LIST_TYPE: "set"})
     """Runner images, each with a TensorRT of its own; every candidate is audited with each. Name them by digest: a tag
     that is moved is not noticed. Default: template.target.image, or the operator's."""
+    upgrade: Upgrade | None = None
+    """An upgrade gate, in place of images: every candidate is audited with either image, and status.gate says of every
+    model and GPU product whether the second may take over."""
     schedule: Schedule | None = None
     """When it runs. Absent: at once, and again when the spec changes or an annotation asks for it."""
     budget: GpuBudget | None = None
@@ -117,6 +145,11 @@ class SweepSpec(Model):
     """At most so many audits of this sweep at once. Default 4."""
     history_limit: int = Field(default=1, ge=0, le=10)
     """Earlier audits of a cell that are kept beside the one that holds its answer. Default 1."""
+
+    @property
+    def runner_images(self) -> tuple[str, ...]:
+        """The images that it names; none: the template's, or the operator's."""
+        return (self.upgrade.from_image, self.upgrade.to_image) if self.upgrade else self.images
 
 
 class AccuracySweep(Model):

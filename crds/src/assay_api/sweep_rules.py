@@ -29,5 +29,11 @@ def _engines(spec: SweepSpec) -> Iterator[str]:
         yield f"template.candidates: an engine is of one model: put {MODEL_PLACE} into its URI"
 
 
-SWEEP_RULES: Final = (_schedule, _shared_artifacts, _engines)
+def _upgrade(spec: SweepSpec) -> Iterator[str]:
+    if spec.upgrade and all(candidate.engine for candidate in spec.template.candidates):
+        why = "every candidate is an existing plan, which the new image cannot be held to: add one that is built"
+        yield f"upgrade: {why}"
+
+
+SWEEP_RULES: Final = (_schedule, _shared_artifacts, _engines, _upgrade)
 """Each reads as little of a sweep as it must, so that it can be asked of one with other mistakes."""

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from assay_api.baseline import AcceptedStatus, State
+from assay_api.gate import Decision
 from assay_api.model import LIST_MAP_KEYS, Model
 from assay_api.status import ConditionStatus
 
@@ -87,6 +88,46 @@ class CellStatus(Model):
     """Its AccuracyAudit."""
 
 
+GATED: int = 5
+"""Rows of a gate that a status names."""
+
+
+class GateRow(Model):
+    """One model on one GPU product that stands in the way of an upgrade."""
+
+    model: str
+    """Name of the model."""
+    gpu_product: str | None = None
+    """GPU product."""
+    decision: Decision
+    """NoGo, Inconclusive or GoWithRemedy."""
+    message: str | None = None
+    """Why, by the candidate that decides."""
+
+
+class GateStatus(Model):
+    """Whether an upgrade may go ahead; see `assay gate NAME` for all of it."""
+
+    decision: Decision
+    """The worst of all: NoGo, Inconclusive, GoWithRemedy or Go."""
+    go: int = 0
+    """Models times GPU products that may go ahead."""
+    go_with_remedy: int = 0
+    """Those that may with a repaired candidate."""
+    no_go: int = 0
+    """Those that fail or are worse, and were not with the old image."""
+    inconclusive: int = 0
+    """Those that could not be judged, or have not been yet."""
+    cured: int = 0
+    """Those of which the upgrade cures a candidate."""
+    plans_failed: int = 0
+    """Existing plans that fail with the old image, on the driver there is now: not the new image's doing."""
+    emulated: bool = False
+    """True where ONNX Runtime stood in for any engine: it says nothing of TensorRT. Default false."""
+    worst: tuple[GateRow, ...] = Field(default=(), max_length=GATED)
+    """The worst few."""
+
+
 class SweepTarget(Model):
     """A GPU product and the driver that it runs with."""
 
@@ -154,6 +195,8 @@ class SweepStatus(Model):
     """GPU products of the run, as they were when it began."""
     counts: SweepCounts = SweepCounts()
     """Cells by where they stand."""
+    gate: GateStatus | None = None
+    """Whether the upgrade may go ahead, where the sweep has one."""
     baselines: BaselineCounts | None = None
     """Answers by what they are beside their baselines; absent where none tells."""
     accepted: AcceptedStatus | None = None

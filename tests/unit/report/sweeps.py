@@ -67,6 +67,30 @@ def beside() -> tuple[Raw, list[Raw]]:
     ]
 
 
+OLD, NEW = "r:10", "r:11"
+
+
+def upgrade() -> tuple[Raw, list[Raw]]:
+    """An upgrade that breaks a model, cures one, and needs a remedy for one; with an existing plan that fails."""
+    whole = sweep(targets=[{"gpuProduct": "L4", "driver": "570.86"}])
+    candidates = [{"name": "fp16"}, {"name": "serving", "engine": {"uri": "s3://engines/{model}.plan"}}]
+    whole["spec"] = {"upgrade": {"fromImage": OLD, "toImage": NEW}, "template": {"candidates": candidates}}
+    better = {"state": "Changed", "message": "loses 1 and gains 1 of 1,240 samples, which is within chance"}
+    audits = [
+        audit("bert", {"fp16@L4": "Passed"}, image=OLD), audit("bert", {"fp16@L4": "Failed"}, image=NEW, worst=DRIFT),
+        audit("gpt", {"fp16@L4": "Failed"}, image=OLD, worst=OVERFLOW), audit("gpt", {"fp16@L4": "Passed"}, image=NEW),
+        audit("t5", {"fp16@L4": "Passed"}, image=OLD), audit("t5", {"fp16@L4": "Failed"}, image=NEW, worst=OVERFLOW),
+        audit("vit", {"fp16@L4": "Passed"}, image=OLD), audit("vit", {"fp16@L4": "Passed"}, image=NEW),
+        audit("vit", {"serving@L4": "Failed"}, image=OLD, worst=DRIFT),
+    ]  # fmt: skip
+    cure = {"candidate": "fp16@L4", "remedy": "precision", "outcome": "Cured", "repaired": "fp16-repaired@L4"}
+    audits[5]["status"]["repairs"] = [{"name": "repair@L4", "state": "Finished", "cures": [cure]}]
+    audits[7]["status"]["candidates"][0]["compared"] = better
+    for number, each in enumerate(audits):
+        each["metadata"]["name"] += f"-{number}"
+    return whole, audits
+
+
 def many(models: int = 500, candidates: int = 5) -> tuple[Raw, list[Raw]]:
     """Ten thousand cells on four products, a tenth of which failed for three causes."""
     audits = []

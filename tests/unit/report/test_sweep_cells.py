@@ -9,7 +9,7 @@ import pytest
 from assay_api.report import Verdict
 from assay_runner.report.sweep_cells import CellShown, Column, SweepShown, sweep_shown
 from assay_runner.report.sweep_page import render_sweep
-from tests.unit.report.sweeps import DRIFT, OVERFLOW, audit, beside, some, sweep
+from tests.unit.report.sweeps import DRIFT, OVERFLOW, audit, beside, some, sweep, upgrade
 
 
 def cells(shown: SweepShown) -> dict[str, CellShown]:
@@ -93,3 +93,25 @@ def test_what_is_worse_than_what_was_accepted_regressed_and_what_was_accepted_ha
 @pytest.mark.parametrize("odd", [{"state": 7}, {"state": "Better"}, [], "x", {"causes": [None, {}], "state": "New"}])
 def test_a_baseline_that_cannot_be_read_is_none(odd: Any) -> None:
     assert b"bert" in render_sweep(sweep_shown(sweep(), [audit("bert", {"fp16": "Failed"}, baseline=odd)]))
+
+
+def test_an_upgrade_has_a_gate_on_the_page() -> None:
+    shown = sweep_shown(*upgrade())
+    assert shown.gate is not None
+    assert [(row.model, row.decision, row.cured) for row in shown.gate.rows] == [
+        ("bert", "NoGo", False), ("t5", "GoWithRemedy", False), ("gpt", "Go", True), ("vit", "Go", False),
+    ]  # fmt: skip
+    assert shown.gate.plans_failed == 1
+    page = render_sweep(shown).decode()
+    assert "Upgrade gate: No go" in page
+    assert "1 no go, 1 go with a remedy, 2 go of 4 models times GPU products; the upgrade cures something of 1" in page
+    assert "with the remedy precision (fp16-repaired@L4)" in page
+    assert "Drivers: L4 570.86." in page
+    assert sweep_shown(*some()).gate is None
+
+
+@pytest.mark.parametrize("odd", [None, [], {"fromImage": "r:1"}, {"fromImage": [], "toImage": {}}, "x"])
+def test_an_upgrade_that_cannot_be_read_is_none(odd: Any) -> None:
+    whole, audits = upgrade()
+    whole["spec"]["upgrade"] = odd
+    assert sweep_shown(whole, audits).gate is None

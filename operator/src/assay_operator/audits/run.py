@@ -113,6 +113,8 @@ def not_in_a_cluster(spec: AuditTemplate) -> Iterator[str]:
 def _uris(spec: AuditTemplate) -> Iterator[tuple[str, str]]:
     if isinstance(spec, AuditSpec):
         yield "model.uri", spec.model.uri
+        if spec.compare_with:
+            yield "compareWith.uri", spec.compare_with.uri
     yield "dataset.uri", spec.dataset.uri
     yield "artifacts.uri", spec.artifacts.uri
     if spec.golden.uri:

@@ -60,10 +60,11 @@ def _shorter(limit: int) -> Step:
         if candidate.worst:
             texts = {key: shorten(text, limit) for key, text in candidate.worst if isinstance(text, str)}
             update["worst"] = candidate.worst.model_copy(update=texts)
-        if candidate.baseline:
-            causes = tuple(shorten(cause, limit) for cause in candidate.baseline.causes)
-            said = shorten(candidate.baseline.message, limit) if candidate.baseline.message else None
-            update["baseline"] = candidate.baseline.model_copy(update={"message": said, "causes": causes})
+        for name in ("baseline", "compared"):
+            if found := getattr(candidate, name):
+                causes = tuple(shorten(cause, limit) for cause in found.causes)
+                said = shorten(found.message, limit) if found.message else None
+                update[name] = found.model_copy(update={"message": said, "causes": causes})
         return candidate.model_copy(update=update)
 
     return step
@@ -71,9 +72,12 @@ def _shorter(limit: int) -> Step:
 
 def _bare_baseline(candidate: CandidateStatus) -> CandidateStatus:
     """The state of it alone, where nothing is wrong."""
-    found = candidate.baseline
-    bare = BaselineStatus(state=found.state) if found and found.state != "Regressed" else found
-    return candidate.model_copy(update={"baseline": bare})
+    bare = {
+        name: BaselineStatus(state=found.state)
+        for name in ("baseline", "compared")
+        if (found := getattr(candidate, name)) and found.state != "Regressed"
+    }
+    return candidate.model_copy(update=bare)
 
 
 def _without(*fields: str, only_passed: bool) -> Step:
@@ -92,6 +96,6 @@ STEPS: tuple[Step, ...] = (
     _shorter(80),
     _without("report_uri", "report_sha256", "latency_ms", "typing", "achieved", only_passed=True),
     _without("accuracy", "report_uri", "report_sha256", only_passed=False),
-    _without("worst", "baseline", only_passed=False),
+    _without("worst", "baseline", "compared", only_passed=False),
     _shorter(32),
 )

@@ -157,6 +157,7 @@ def candidate_status(state: TaskState, observed: Observed, never: str | None = N
         worst=Worst.of(result.worst) if result.worst else None,
         accuracy=result.accuracy or None,
         baseline=BaselineStatus.of(result.baselines[0]) if result.baselines else None,
+        compared=BaselineStatus.of(result.compared) if result.compared else None,
         latency_ms=result.latency_ms,
         report_uri=result.report.uri if result.report else None,
         report_sha256=result.report.sha256 if result.report else None,

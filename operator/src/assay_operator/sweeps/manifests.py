@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from assay_api.audit import CompareWith
 from assay_api.cells import Ask, audit_spec
 from assay_api.model import problems, to_wire
 from assay_api.names import (
@@ -39,15 +40,17 @@ class Impossible:
     message: str
 
 
-def audit_manifest(sweep: Sweep, spec: SweepSpec, ask: Ask, wish: Wish) -> Manifest | Impossible:
-    """The audit of an ask, or why there can be none."""
+def audit_manifest(
+    sweep: Sweep, spec: SweepSpec, ask: Ask, wish: Wish, compare_with: CompareWith | None = None
+) -> Manifest | Impossible:
+    """The audit of an ask, or why there can be none; `compare_with` is the old engine's report, of an upgrade."""
     try:
-        wire = to_wire(audit_spec(spec.template, ask))
+        wire = to_wire(audit_spec(spec.template, ask, compare_with))
     except ValidationError as error:
         return Impossible("; ".join(problems(error)))
     made = MadeFor(
         cells={cell.place.key: cell.key for cell in ask.cells},
-        place=place_of(ask.cells[0], len(spec.images) > 1),
+        place=place_of(ask.cells[0], len(spec.runner_images) > 1),
         spec=spec_digest(wire),
         run=wish.run,
         rerun=wish.rerun,

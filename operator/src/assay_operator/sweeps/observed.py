@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from sys import intern
@@ -17,6 +17,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from assay_api.baseline import asked_digest, cause_of
+from assay_api.gate import NOTHING, Leg, leg_of
 from assay_api.model import Model
 from assay_api.names import (
     ANNOTATION_ACCEPT,
@@ -65,12 +66,14 @@ class Answer:
         message: its worst figure, or what it says of itself.
         baseline: what it is beside its baseline, or nothing.
         causes: what has changed, where it regressed; else what failed.
+        leg: all that an upgrade gate asks of it, where it was held against another engine's or may be.
     """
 
     verdict: str
     message: str
     baseline: str = ""
     causes: tuple[str, ...] = ()
+    leg: Leg = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class SweepAudit:
         dealt_with: whether that is done.
         accepted: how many were accepted.
         refusal: why others were not.
+        report: URI and SHA-256 of its report, once there is one.
     """
 
     name: str
@@ -108,6 +112,7 @@ class SweepAudit:
     dealt_with: bool = False
     accepted: int = 0
     refusal: str = ""
+    report: tuple[str, str] | None = None
 
     @property
     def active(self) -> bool:
@@ -119,8 +124,8 @@ class SweepAudit:
         """Read one from its raw form."""
         meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
         complete = condition(status, Condition.COMPLETE)
-        candidates = status.get("candidates") or ()
-        entries = (*candidates, *(status.get("repairs") or ()))
+        candidates, repairs = status.get("candidates") or (), status.get("repairs") or ()
+        entries, report = (*candidates, *repairs), status.get("report") or {}
         return SweepAudit(
             name=meta["name"],
             uid=meta["uid"],
@@ -133,9 +138,10 @@ class SweepAudit:
             phase=status.get("phase") or "",
             complete=complete.get("status") == "True",
             reason=complete.get("message") or "",
-            answers={each["name"]: _answer(each) for each in candidates},
+            answers={each["name"]: _answer(each, repairs, meta["name"]) for each in candidates},
             gpu_seconds=sum(int(each.get("gpuSeconds") or 0) for each in entries),
             gpu_cells=sum(each.get("backend") == "tensorrt" for each in spec.get("candidates") or ()),
+            report=(report["uri"], report["sha256"]) if report.get("uri") and report.get("sha256") else None,
             **_acceptance(meta, status),
         )
 
@@ -172,14 +178,15 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _answer(entry: Mapping[str, Any]) -> Answer:
+def _answer(entry: Mapping[str, Any], repairs: Iterable[Mapping[str, Any]], audit: str) -> Answer:
     worst = entry.get("worst") or {}
     said = worst.get("message") or entry.get("message") or ""
     verdict, baseline = entry.get("verdict") or "", entry.get("baseline") or {}
     causes = tuple(baseline.get("causes") or ())
     if not causes and verdict != "Passed":
         causes = (cause_of(worst.get("check"), worst.get("node") or worst.get("tensor"), said),)
-    return Answer(verdict, shorten(said, MESSAGE), intern(baseline.get("state") or ""), causes)
+    leg = leg_of(entry, repairs, audit)
+    return Answer(verdict, shorten(said, MESSAGE), intern(baseline.get("state") or ""), causes, leg)
 
 
 def _acceptance(meta: Raw, status: Raw) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from assay_operator.sweeps.costs import Prices, affordable, committed, prices, s
 from assay_operator.sweeps.manifests import Impossible, audit_manifest
 from assay_operator.sweeps.observed import AUDITS, Sweep, SweepAudit
 from assay_operator.sweeps.run import Refused, parsed
+from assay_operator.sweeps.upgrades import Olds, olds
 
 HOUR: Final = 3_600.0
 
@@ -78,16 +79,24 @@ def plan_of(
         audits: the sweep's audits, the newest first.
         answers: what they say.
     """
-    several = len(spec.images) > 1
+    several = len(spec.runner_images) > 1
     states = answers.states(cells, wish, {}, several)
     wanted = tuple(asks((state.cell for state in states if state.state == "waiting"), models, spec.template))
+    before = olds(spec.upgrade, states)
     price = prices(audits, spec.template)
     estimated = None if price.overall is None else round(sum(map(price.of, wanted)))
     payable, refused = _payable(spec, wanted, wish.run, audits, price)
     room = max(spec.max_parallel - sum(audit.active for audit in audits), 0)
-    make, impossible = _make(sweep, spec, () if spec.suspend else payable, room, wish, seen)
+    ready = () if spec.suspend else tuple(ask for ask in payable if before.over(ask))
+    make, impossible = _make(sweep, spec, ready, room, wish, seen, before)
     if impossible:
         states = answers.states(cells, wish, impossible, several)
+        if spec.upgrade:
+            # What the old image can never answer, the new one need not wait for.
+            before = olds(spec.upgrade, states)
+            ready = () if spec.suspend else tuple(ask for ask in payable if before.over(ask))
+            make, more = _make(sweep, spec, ready, room, wish, seen, before)
+            states = answers.states(cells, wish, impossible | more, several)
     return Plan(
         states=states, make=tuple(manifest for _, manifest in make), making=tuple(ask for ask, _ in make),
         short=() if spec.suspend else wanted[len(payable) :], refused=refused, estimated=estimated,
@@ -113,7 +122,7 @@ def _payable(
 
 
 def _make(
-    sweep: Sweep, spec: SweepSpec, payable: Sequence[Ask], room: int, wish: Wish, seen: Seen
+    sweep: Sweep, spec: SweepSpec, payable: Sequence[Ask], room: int, wish: Wish, seen: Seen, before: Olds
 ) -> tuple[list[tuple[Ask, Manifest]], dict[str, str]]:
     """Audits to be made, and why cells can have none, by their keys."""
     make: list[tuple[Ask, Manifest]] = []
@@ -121,7 +130,7 @@ def _make(
     for ask in payable:
         if len(make) == room:
             break
-        manifest = audit_manifest(sweep, spec, ask, wish)
+        manifest = audit_manifest(sweep, spec, ask, wish, before.report(ask))
         if isinstance(manifest, Impossible):
             impossible |= dict.fromkeys((cell.key for cell in ask.cells), manifest.message)
             continue
@@ -140,4 +149,4 @@ def _cells_of(
 ) -> tuple[Cell, ...]:
     spec = parsed(spec_json)
     assert not isinstance(spec, Refused), "the spec was refused"
-    return expand(spec.template, models, targets, images)
+    return expand(spec.template, models, targets, images, spec.upgrade.to_image if spec.upgrade else "")

@@ -33,6 +33,7 @@ from assay_operator.sweeps.observed import AUDITS, Sweep, SweepAudit, own_audits
 from assay_operator.sweeps.outcome import outcome, said
 from assay_operator.sweeps.planning import Plan, begun, cells_of, plan_of
 from assay_operator.sweeps.run import Now, Refused, now_of, spec_of
+from assay_operator.sweeps.upgrades import gate_status
 from assay_operator.sweeps.writing import written
 
 
@@ -55,7 +56,7 @@ def _resting(
     sweep: Sweep, spec: SweepSpec, at: Now, old: SweepStatus, seen: Seen, now: datetime
 ) -> Decision[SweepStatus]:
     """The pass between runs: answers may be accepted meanwhile."""
-    audits, several = own_audits(seen), len(spec.images) > 1
+    audits, several = own_audits(seen), len(spec.runner_images) > 1
     states = Answers(audits).at_rest()
     told = accepting(sweep, old.accepted, states, audits, now)
     found = words.Told(
@@ -125,7 +126,7 @@ class _Pass:
 
     @property
     def several(self) -> bool:
-        return len(self.spec.images) > 1
+        return len(self.spec.runner_images) > 1
 
     def decide(self) -> Decision[SweepStatus]:
         targets = targets_of(self.spec, self.seen.nodes) if self.at.begins else self.old.targets
@@ -147,6 +148,7 @@ class _Pass:
             gpu_seconds=spent(audits, self.at.run),
             estimated=self.old.estimated_gpu_seconds if begun(audits, self.at.run) else plan.estimated,
             baselines=beside_baselines(plan.states), accepted=asked.status,
+            gate=gate_status(self.spec, plan.states),
         )  # fmt: skip
         useless = left_over(audits, plan.states, answers, self.spec.history_limit, self.several)
         if plan.refused or not (plan.make or going or told.counts.waiting):
@@ -173,7 +175,7 @@ class _Pass:
         return None
 
     def _images(self) -> tuple[str, ...]:
-        return self.spec.images or (self.spec.template.target.image or self.settings.runner_image,)
+        return self.spec.runner_images or (self.spec.template.target.image or self.settings.runner_image,)
 
     def _looking(self, looked: Looked, told: words.Told) -> Decision[SweepStatus]:
         """The pass while models are looked at."""

@@ -18,6 +18,7 @@ from assay_api.sweep_status import (
     RUNS,
     BaselineCounts,
     CellStatus,
+    GateStatus,
     SweepCounts,
     SweepRunRecord,
     SweepStatus,
@@ -48,6 +49,7 @@ class Told:
         estimated: GPU seconds that the run was reckoned to take; None: nothing was measured.
         baselines: answers by what they are beside their baselines.
         accepted: the acceptance asked for last; None: what is on record.
+        gate: whether the upgrade may go ahead, where there is one.
     """
 
     counts: SweepCounts = NOTHING
@@ -58,6 +60,7 @@ class Told:
     estimated: int | None = None
     baselines: BaselineCounts | None = None
     accepted: AcceptedStatus | None = None
+    gate: GateStatus | None = None
 
 
 def going_status(
@@ -185,6 +188,7 @@ def _status(
             models=told.models,
             targets=told.targets,
             counts=counts,
+            gate=told.gate,
             baselines=told.baselines,
             accepted=told.accepted or old.accepted,
             finished=f"{answered}/{counts.cells}" if told.models is not None else None,

@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, str]] = {
     "diff": "assay_runner.cli.diff",
     "baseline": "assay_runner.cli.baseline",
     "screen": "assay_runner.cli.screen",
+    "gate": "assay_runner.cli.gate",
     "schema": "assay_runner.cli.schema",
     "tactics": "assay_runner.cli.tactics",
     "task": "assay_runner.cli.task",
@@ -121,6 +122,7 @@ def parser() -> argparse.ArgumentParser:
     _diff(commands)
     _baseline(commands)
     _screen(commands)
+    _gate(commands)
     schema = commands.add_parser("schema", help="print the JSON schema of an audit or a sweep, or of report.json")
     schema.add_argument("what", nargs="?", choices=("audit", "sweep", "report"), default="audit", help="default audit")
     _tactics(commands)
@@ -301,6 +303,24 @@ def _count(text: str) -> int:
     if not 1 <= count <= 1_000_000_000:
         raise argparse.ArgumentTypeError(f"takes a whole number from 1 on, got {text!r}")
     return count
+
+
+def _gate(commands: argparse._SubParsersAction[_Parser]) -> None:
+    gate = commands.add_parser(
+        "gate",
+        help="say whether an upgrade may go ahead, by a sweep with spec.upgrade",
+        description="Tell of every model and GPU product of a sweep with an upgrade: Go, No go, Go with a remedy or "
+        "Inconclusive, and what the upgrade cures. Ends with 0 where all may go ahead, 1 where one may not, or only "
+        "with a remedy, 2 where it cannot be told or the run has not ended.",
+    )
+    gate.add_argument("name", metavar="NAME", help="name of the sweep")
+    of_cluster.in_cluster(gate, "its namespace")
+    gate.add_argument("--all", action="store_true", help="list what may go ahead too")
+    gate.add_argument("--with-remedy", action="store_true", help="end with 0 too where all may go with a remedy")
+    gate.add_argument("--json", action="store_true", help="print it as JSON")
+    gate.add_argument(
+        "--wait", metavar="SECONDS", type=_seconds, default=0.0, help="wait so long for the run to end (default 0)"
+    )
 
 
 def _tactics(commands: argparse._SubParsersAction[_Parser]) -> None:

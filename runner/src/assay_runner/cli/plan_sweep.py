@@ -30,7 +30,7 @@ def sweep_lines(sweep: AccuracySweep, cell_seconds: float | None, now: datetime)
     spec = sweep.spec
     yield f"{sweep.metadata['name']}, a sweep"
     yield f"models: {len(spec.models) if spec.models else f'every {_prefix(spec)}, as a Job finds them'}"
-    yield f"images: {len(spec.images) or 1}"
+    yield f"images: {len(spec.runner_images) or 1}"
     targets = tuple(SweepTarget(gpu_product=product) for product in spec.template.target.gpu_products)
     yield f"GPU products: {', '.join(t.gpu_product for t in targets) or _any(spec)}"
     cells, on_gpus = _cells(spec, targets)
@@ -71,9 +71,10 @@ def _seconds_of(audit: Mapping[str, Any]) -> float | None:
 def _cells(spec: SweepSpec, targets: tuple[SweepTarget, ...]) -> tuple[int, int]:
     """Cells, and those of them on a GPU; per model where models are not known."""
     model = ModelFound(name="model", uri="s3://models/model.onnx", inputs="")
-    images = spec.images or ("",)
+    images = spec.runner_images or ("",)
     gpus = {candidate.name: candidate.backend == "tensorrt" for candidate in spec.template.candidates}
-    cells = expand(spec.template, (model,), targets, images)
+    upgraded = spec.upgrade.to_image if spec.upgrade else ""
+    cells = expand(spec.template, (model,), targets, images, upgraded)
     times = len(spec.models) or 1
     return len(cells) * times, sum(gpus[cell.place.candidate] for cell in cells) * times
 

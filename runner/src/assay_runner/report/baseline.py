@@ -135,13 +135,13 @@ def unfit(report: Report, candidate: CandidateReport) -> tuple[str, ...]:
     return tuple(found)
 
 
-def beside(old: BaselineRecord | None, report: Report, candidate: CandidateReport) -> Beside:
-    """What a candidate's answer is beside the one that was accepted."""
+def beside(old: BaselineRecord | None, report: Report, candidate: CandidateReport, *, alike: bool = False) -> Beside:
+    """What a candidate's answer is beside the one that was accepted; `alike`: both are emulated, or neither is."""
     if old is None:
         return Beside("New", "nothing was accepted of it yet")
     if candidate.error or candidate.verdict is Verdict.INCONCLUSIVE:
         return Beside("Inconclusive", f"it could not be judged{f': {candidate.error}' if candidate.error else ''}")
-    if candidate.emulated:
+    if candidate.emulated and not alike:
         return Beside("Inconclusive", "it is emulated, and what was accepted is not")
     if report.dataset.identity != old.dataset or candidate.samples != old.samples:
         return Beside("Inconclusive", "the dataset is another one now: accept it anew, once it is judged")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from assay_api.baseline import MATTERS, cause_of, joined
+from assay_api.gate import Gate, Shown, gate_of, leg_of
 from assay_api.names import ANNOTATION_CELLS
 from assay_api.report import Verdict
 
@@ -70,6 +71,8 @@ class SweepShown:
         cells: the cells, by model and column.
         unread: audits that could not be read.
         status: the sweep's status.
+        gate: whether its upgrade may go ahead; None: it has none.
+        images: of the upgrade, the old one and the new one.
     """
 
     name: str
@@ -77,6 +80,8 @@ class SweepShown:
     cells: tuple[CellShown, ...]
     unread: int
     status: Raw
+    gate: Gate | None = None
+    images: tuple[str, str] = ("", "")
 
     @property
     def models(self) -> list[str]:
@@ -119,7 +124,30 @@ def sweep_shown(sweep: Raw, audits: Iterable[Raw]) -> SweepShown:
     cells = tuple(_cell(place, said) for place, said in sorted(places.items()))
     status = _mapping(sweep.get("status"))
     name = f"{meta.get('namespace', 'default')}/{meta.get('name', '')}"
-    return SweepShown(name, str(status.get("run") or ""), cells, unread, status)
+    gate, images = _gate(_mapping(sweep.get("spec")), places)
+    return SweepShown(name, str(status.get("run") or ""), cells, unread, status, gate, images)
+
+
+def _gate(
+    spec: Raw, places: Mapping[tuple[str, Column], Sequence[tuple[Raw, Raw]]]
+) -> tuple[Gate | None, tuple[str, str]]:
+    """What the answers come to, where the sweep has an upgrade, and its images."""
+    upgrade = _mapping(spec.get("upgrade"))
+    old, new = str(upgrade.get("fromImage") or ""), str(upgrade.get("toImage") or "")
+    if not (old and new):
+        return None, ("", "")
+    candidates = map(_mapping, _mapping(spec.get("template")).get("candidates") or ())
+    plans = {each.get("name") for each in candidates if each.get("engine")}
+    shown = []
+    for (model, column), ((audit, entry), *_) in places.items():
+        if column.image in (old, new):
+            repairs = [_mapping(each) for each in _mapping(audit.get("status")).get("repairs") or ()]
+            leg = leg_of(entry, repairs, str(_mapping(audit.get("metadata")).get("name", "")))
+            if not leg.verdict and (ended := _ended(audit)).get("status") == "True":
+                leg = replace(leg, message=leg.message or str(ended.get("message") or ""))
+            plan = column.candidate.partition("@")[0] in plans
+            shown.append(Shown(model, column.candidate, column.image == new, plan, leg))
+    return gate_of(shown), (old, new)
 
 
 def _said(audit: Raw, uid: str) -> dict[tuple[str, Column], Raw] | None:
@@ -144,8 +172,8 @@ def _cell(place: tuple[str, Column], said: Sequence[tuple[Raw, Raw]]) -> CellSho
     (audit, entry), *earlier = said
     verdict = _verdict(entry)
     before = next((old for _, past in earlier if (old := _verdict(past))), None)
-    worst, status = _mapping(entry.get("worst")), _mapping(audit.get("status"))
-    ended = next((c for c in map(_mapping, status.get("conditions") or ()) if c.get("type") == "Complete"), {})
+    worst = _mapping(entry.get("worst"))
+    ended = _ended(audit)
     going = ended.get("status") != "True"
     message = str(worst.get("message") or entry.get("message") or (ended.get("message") if not going else "") or "")
     name = str(_mapping(audit.get("metadata")).get("name", ""))
@@ -159,6 +187,12 @@ def _cell(place: tuple[str, Column], said: Sequence[tuple[Raw, Raw]]) -> CellSho
         *place, verdict, regressed, message, joined(causes), name, going and verdict is None,
         state=state, beside=str(told.get("message") or ""), accepted=str(told.get("accepted") or ""), causes=causes,
     )  # fmt: skip
+
+
+def _ended(audit: Raw) -> Raw:
+    """The condition Complete of an audit."""
+    conditions = map(_mapping, _mapping(audit.get("status")).get("conditions") or ())
+    return next((each for each in conditions if each.get("type") == "Complete"), {})
 
 
 def _cause(worst: Raw, message: str) -> str:

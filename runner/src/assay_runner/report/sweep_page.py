@@ -13,6 +13,7 @@ from typing import Any, Final
 from assay_api.baseline import MATTERS
 from assay_api.report import Verdict
 from assay_runner.report.frame import framed
+from assay_runner.report.gate_page import gate_section
 from assay_runner.report.markup import Html, badge, data_block, el, icon, join, row, table, tone
 from assay_runner.report.sweep_cells import UNJUDGED, CellShown, Column, SweepShown
 
@@ -30,12 +31,24 @@ def render_sweep(sweep: SweepShown) -> bytes:
     return framed(
         title=join([f"{_TITLES[sweep.verdict]}: {sweep.name} · Assay"]),
         verdict=sweep.verdict,
-        links=join(el("a", {"href": f"#{target}"}, text) for target, text in _PARTS),
-        main=join([_hero(sweep), _map(sweep), _causes(sweep), _runs(sweep)]),
+        links=join(el("a", {"href": f"#{target}"}, text) for target, text in _parts(sweep)),
+        main=join([_hero(sweep), *_gate(sweep), _map(sweep), _causes(sweep), _runs(sweep)]),
         data=data_block({}),
         source="the statuses of the sweep and its audits",
         styles=("sweep.css",),
     )
+
+
+def _parts(sweep: SweepShown) -> tuple[tuple[str, str], ...]:
+    return ((("gate", "Upgrade gate"),) if sweep.gate else ()) + _PARTS
+
+
+def _gate(sweep: SweepShown) -> Iterator[Html]:
+    if sweep.gate is not None:
+        targets = [each for each in sweep.status.get("targets") or () if isinstance(each, Mapping)]
+        told = ", ".join(f"{each.get('gpuProduct')} {each['driver']}" for each in targets if each.get("driver"))
+        drivers = f" Drivers: {told}." if told else ""
+        yield gate_section(sweep.gate, sweep.images, drivers, sweep.name.partition("/")[0])
 
 
 def _hero(sweep: SweepShown) -> Html:
