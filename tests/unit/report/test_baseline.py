@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay_api.report import CandidateReport, Report, Verdict
+from assay_api.report import CandidateReport, EngineLayerEntry, Finding, Provenance, Report, Verdict
 from assay_runner.report.baseline import BaselineRecord, Beside, beside, overall, place_of, record_of, unfit
 from assay_runner.statistics.bits import packed
 from tests.unit.api.audits import spec
@@ -54,6 +54,8 @@ STATES: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("it fails now", {"verdict": Verdict.FAILED}, {}, "Regressed"),
     ("it fails now, and gains", {"verdict": Verdict.FAILED, "hits": hits(0, 30)}, {}, "Regressed"),
     ("it cannot be judged", {"verdict": Verdict.INCONCLUSIVE}, {}, "Inconclusive"),
+    ("it cannot be judged, and loses samples", {"verdict": Verdict.INCONCLUSIVE, "hits": hits(19, 6)}, {}, "Regressed"),
+    ("it cannot be judged, and gains some", {"verdict": Verdict.INCONCLUSIVE, "hits": hits(6, 19)}, {}, "Inconclusive"),
     ("it was not measured", {"error": "no GPU", "verdict": Verdict.INCONCLUSIVE}, {}, "Inconclusive"),
     ("it is emulated", {"emulated": True}, {}, "Inconclusive"),
     ("other data", {}, {"dataset": "e" * 64}, "Inconclusive"),
@@ -134,3 +136,36 @@ def test_the_state_of_several_is_the_one_that_matters_most() -> None:
 
 def test_a_record_survives_the_store() -> None:
     assert BaselineRecord.model_validate_json(OLD.model_dump_json(by_alias=True)) == OLD
+
+
+def test_what_regressed_says_what_has_changed_since() -> None:
+    layers = (EngineLayerEntry(name="conv1+relu", tactic="old_kernel", nodes=("/conv1",)),
+              EngineLayerEntry(name="head", tactic="same", nodes=("/head",)))  # fmt: skip
+    made = Provenance(runtime="tensorrt", version="10.13.3", model="m1")
+    old = record_of(report(), candidate(provenance=made, engine_layers=layers), "c" * 64)
+    assert (old.runtime, old.model, old.tactics) == (
+        "tensorrt 10.13.3", "m1", {"conv1+relu": "old_kernel", "head": "same"},
+    )  # fmt: skip
+    worse = candidate(
+        verdict=Verdict.FAILED, outputs_digest="e" * 64,
+        provenance=made.model_copy(update={"version": "11.1.0", "model": "m2"}),
+        engine_layers=(layers[0].model_copy(update={"tactic": "new_kernel"}), layers[1]),
+    )  # fmt: skip
+    bad = Finding(candidate="fp16", check="outputDrift", verdict=Verdict.FAILED, message="snr=3", node="/conv1")
+    found = beside(old, report(findings=(bad,)), worse)
+    assert found.state == "Regressed"
+    assert found.causes == (
+        "outputDrift at /conv1", "tactic of conv1+relu: old_kernel -> new_kernel", "tensorrt 10.13.3 -> 11.1.0",
+        "another model",
+    )  # fmt: skip
+    # Another layer's tactic is told less exactly; what has not changed is no cause.
+    elsewhere = bad.model_copy(update={"node": "/other"})
+    assert beside(old, report(findings=(elsewhere,)), worse).causes[1] == "other tactics"
+    same = worse.model_copy(update={"provenance": made, "engine_layers": layers})
+    assert beside(old, report(findings=(bad,)), same).causes == ("outputDrift at /conv1",)
+    other = made.model_copy(update={"runtime": "onnxruntime", "version": "1.23.0"})
+    moved = worse.model_copy(update={"provenance": other, "engine_layers": ()})
+    assert beside(old, report(), moved).causes == ("tensorrt 10.13.3 -> onnxruntime 1.23.0",)
+    assert beside(old, report(), candidate(outputs_digest="e" * 64)).causes == ()
+    silent = beside(OLD, report(), candidate(outputs_digest="e" * 64, hits=hits(19, 6)))
+    assert (silent.state, silent.causes) == ("Regressed", ("nothing else that reports tell has changed",))

@@ -139,12 +139,14 @@ def beside(old: BaselineRecord | None, report: Report, candidate: CandidateRepor
     """What a candidate's answer is beside the one that was accepted; `alike`: both are emulated, or neither is."""
     if old is None:
         return Beside("New", "nothing was accepted of it yet")
-    if candidate.error or candidate.verdict is Verdict.INCONCLUSIVE:
-        return Beside("Inconclusive", f"it could not be judged{f': {candidate.error}' if candidate.error else ''}")
+    if candidate.error:
+        return Beside("Inconclusive", f"it could not be judged: {candidate.error}")
     if candidate.emulated and not alike:
         return Beside("Inconclusive", "it is emulated, and what was accepted is not")
     if report.dataset.identity != old.dataset or candidate.samples != old.samples:
         return Beside("Inconclusive", "the dataset is another one now: accept it anew, once it is judged")
+    if candidate.verdict is Verdict.INCONCLUSIVE and not _worse(old, candidate):
+        return Beside("Inconclusive", "it could not be judged")
     if old.outputs_digest and candidate.outputs_digest == old.outputs_digest:
         return Beside("Unchanged", f"equal to the last bit on {_samples(old.samples)}")
     found = _by_samples(old, candidate)
@@ -153,14 +155,28 @@ def beside(old: BaselineRecord | None, report: Report, candidate: CandidateRepor
     return replace(found, causes=causes(report, candidate, old.runtime, old.model, old.tactics))
 
 
-def _by_samples(old: BaselineRecord, candidate: CandidateReport) -> Beside:
-    """By the samples that one of them gets right and the other wrong; else, or beyond that, by the verdicts."""
+def _worse(old: BaselineRecord, candidate: CandidateReport) -> bool:
+    """Whether samples tell that it is worse, whatever else could not be judged."""
+    counted = _counted(old, candidate)
+    return counted is not None and p_worse(*counted) <= ALPHA
+
+
+def _counted(old: BaselineRecord, candidate: CandidateReport) -> tuple[int, int] | None:
+    """Samples that are lost and gained; None where either does not tell."""
     before = unpacked(old.hits, old.samples) if old.hits else None
     now = unpacked(candidate.hits, candidate.samples) if candidate.hits else None
     if before is None or now is None:
+        return None
+    return int((before & ~now).sum()), int((~before & now).sum())
+
+
+def _by_samples(old: BaselineRecord, candidate: CandidateReport) -> Beside:
+    """By the samples that one of them gets right and the other wrong; else, or beyond that, by the verdicts."""
+    found = _counted(old, candidate)
+    if found is None:
         turned = _turned(old, candidate)
         return turned or Beside("Changed", f"other bits on {_samples(old.samples)}, and without labels no more is told")
-    lost, gained = int((before & ~now).sum()), int((~before & now).sum())
+    lost, gained = found
     most = most_by_chance(lost + gained)
     counted = f"loses {lost} and gains {gained} of {_samples(old.samples)}"
     limit = f"of {lost + gained} that differ chance takes {most} at most (in 95 of 100 cases)"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from assay_api.baseline import MOST_CAUSES, cause_of
 from assay_api.report import CandidateReport, Finding, Report, Verdict
 from assay_runner.report.wording import first
 
-MOST_TACTICS = 20_000
+MOST_TACTICS: Final = 20_000
+NOTHING_ELSE: Final = "nothing else that reports tell has changed"
 
 
 def runtime_of(candidate: CandidateReport) -> str | None:
@@ -44,7 +46,7 @@ def causes(
         found.append(f"{runtime} -> {now.partition(' ')[2] if same else now}")
     if model and candidate.provenance and candidate.provenance.model not in (None, model):
         found.append("another model")
-    return tuple(found[:MOST_CAUSES])
+    return tuple(found[:MOST_CAUSES]) or (NOTHING_ELSE,)
 
 
 def _tactics(worst: Finding | None, candidate: CandidateReport, before: Mapping[str, str]) -> Iterator[str]:
