@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from assay_api.names import ANNOTATION_ACCEPT, STATUS_BYTES
 from assay_api.sweep_status import BaselineCounts
+from assay_operator.sweeps.observed import Sweep
 from tests.reconcile.sweeps import World
 from tests.reconcile.test_sweeps import AUDITS, CELLS, replace_inputs
 from tests.unit.api.sweeps import TEMPLATE, found
@@ -203,3 +205,17 @@ def test_ten_thousand_answers_are_accepted_in_passes_and_the_status_stays_small(
     assert world.status.baselines == BaselineCounts(unchanged=10_000)
     # One that says what waits, one that says that all is done, and a few between.
     assert world.writes - writes < 40
+
+
+def test_while_models_are_looked_at_regressions_are_those_of_the_run_before() -> None:
+    world = World.of(schedule={"cron": "0 2 * * *"})
+    world.now = datetime(2026, 3, 1, 2, tzinfo=UTC)
+    told(world, {"vit/cpu": REGRESSED})
+    world.run()
+    assert Sweep.of(world.raw).regressed == 1
+    world.now = datetime(2026, 3, 2, 2, tzinfo=UTC)
+    world.step()
+    assert (world.status.phase, world.status.counts.regressed) == ("Pending", 0)
+    assert Sweep.of(world.raw).regressed == 1
+    world.run()
+    assert Sweep.of(world.raw).regressed == 1

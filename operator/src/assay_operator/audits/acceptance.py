@@ -34,6 +34,7 @@ from assay_operator.objects.raw import Manifest, timestamp
 from assay_operator.settings import Settings
 
 WORDS = 1000
+TURN_SECONDS = 5.0
 NOBODY = "whoever annotated it"
 
 
@@ -138,6 +139,8 @@ def _going(
     at = known.time if known and same else timestamp(now)
     accepted = _accepted(audit, at, ask, waiting=answers, message=trouble)
     checks = [state.check_after for state in states if state.check_after is not None]
+    # Nobody calls an audit that is done when places become free.
+    checks += [TURN_SECONDS] if len(create) < len(wanted) else []
     status = ended.model_copy(update={"accepted": accepted})
     return Acceptance(status, create, jobs, min(checks, default=None), len(wanted) - len(create))
 

@@ -22,6 +22,13 @@ from assay_operator.objects.raw import Raw, compact, condition, foreign, seconds
 from assay_operator.objects.retention import managed_by
 
 
+def _regressed(status: Raw) -> int:
+    """Answers that regressed; while a run only looks at its models, those of the run before."""
+    ended = status.get("history") or ({},)
+    told = status if "models" in status else ended[0]
+    return int((told.get("counts") or {}).get("regressed") or 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """An AccuracySweep: `spec` and `status` are JSON.
@@ -101,7 +108,7 @@ class Sweep:
             until=seconds(status.get("completionTime")),
             managed=managed_by(meta),
             trace=labels.get(LABEL_TRACE) or "",
-            regressed=int((status.get("counts") or {}).get("regressed") or 0),
+            regressed=_regressed(status),
         )
 
 
