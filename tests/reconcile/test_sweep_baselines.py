@@ -219,3 +219,60 @@ def test_while_models_are_looked_at_regressions_are_those_of_the_run_before() ->
     assert Sweep.of(world.raw).regressed == 1
     world.run()
     assert Sweep.of(world.raw).regressed == 1
+
+
+def rested(world: World) -> tuple[BaselineCounts | None, int, list[tuple[str, str]]]:
+    world.settle()
+    status = world.status
+    return status.baselines, status.counts.regressed, [(w.model, w.audit) for w in status.worst]
+
+
+def test_at_rest_the_answers_that_count_are_told_and_accepted_though_younger_ones_are_kept() -> None:
+    world = World.of(historyLimit=3, template__candidates=TEMPLATE["candidates"][2:])
+    told(world, {}, default="Unchanged")
+    world.run()
+    olds = set(world.audits)
+    first = world.models
+    # Another version of a model is worse; then the model goes back to what it was, and so does its answer.
+    world.models = (world.models[0], found("vit", "c" * 16))
+    told(world, {"vit/cpu": REGRESSED}, default="Unchanged")
+    world.annotate(rerun_failed="1")
+    assert world.run() == 1
+    assert rested(world)[:2] == (BaselineCounts(unchanged=1, regressed=1), 1)
+    world.models = first
+    world.annotate(rerun_failed="2")
+    assert world.run() == 0
+    writes = world.writes
+    assert rested(world) == (BaselineCounts(unchanged=2), 0, [])
+    assert world.writes == writes
+    world.annotate(accept_baseline="release 8")
+    assert accepted(world) == 0
+    # And forth again: the answer is there, and counts again.
+    world.models = (world.models[0], found("vit", "c" * 16))
+    world.annotate(rerun_failed="3")
+    assert world.run() == 0
+    assert rested(world)[:2] == (BaselineCounts(unchanged=1, regressed=1), 1)
+    world.annotate(accept_baseline="release 9")
+    assert accepted(world) == 1
+    assert set(asked(world)) == {"vit"}
+    assert all(ANNOTATION_ACCEPT not in world.audits[name]["metadata"]["annotations"] for name in olds)
+
+
+def test_at_rest_a_model_that_has_become_another_s_equal_has_its_answer() -> None:
+    world = World.of(historyLimit=3, template__candidates=TEMPLATE["candidates"][2:])
+    told(world, {"vit/cpu": REGRESSED}, default="Unchanged")
+    world.run()
+    assert rested(world)[:2] == (BaselineCounts(unchanged=1, regressed=1), 1)
+    world.models = (world.models[0], found("vit", world.models[0].inputs))
+    world.annotate(rerun_failed="1")
+    assert world.run() == 0
+    assert rested(world) == (BaselineCounts(unchanged=1), 0, [])
+
+
+def test_at_rest_a_candidate_that_has_gone_counts_no_more() -> None:
+    world = World.of(historyLimit=3)
+    told(world, {"vit/cpu": REGRESSED}, default="Unchanged")
+    world.run()
+    world.change(historyLimit=3, template__candidates=TEMPLATE["candidates"][:2])
+    world.run()
+    assert rested(world) == (BaselineCounts(unchanged=8), 0, [])

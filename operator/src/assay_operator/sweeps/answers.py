@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from assay_api.baseline import MATTERS, joined
-from assay_api.cells import Cell, Place
+from assay_api.cells import Cell
 from assay_api.result import shorten
 from assay_api.sweep_status import WORST, BaselineCounts, CellStatus, SweepCounts
 from assay_operator.sweeps.observed import Answer, MadeFor, SweepAudit
@@ -127,18 +127,9 @@ class Answers:
         """
         return [self._state(cell, wish, refused, several) for cell in cells]
 
-    def at_rest(self) -> list[CellState]:
-        """Where the cells stand between runs, as far as audits tell: the newest of each place."""
-        return [self._rested(place, key, said) for (place, key), said in sorted(self._by_place.items())]
-
-    @staticmethod
-    def _rested(place: str, key: str, found: Sequence[Said]) -> CellState:
-        (model, _, image), (candidate, _, product) = place.partition("\n"), key.partition("@")
-        said = found[0]
-        cell = Cell(Place(model, candidate, product, image), said.made.cells[key])
-        before = next((each.verdict for each in found[1:] if each.verdict), "")
-        words = (said.answer.message if said.answer else "") or said.audit.reason
-        return CellState(cell, JUDGED.get(said.verdict, "errors"), said, words, before)
+    def places(self) -> list[tuple[tuple[str, str], Sequence[Said]]]:
+        """Every place and candidate, in order, with what is said of it, the newest first."""
+        return sorted(self._by_place.items())
 
     def at(self, place: str, candidate: str) -> Sequence[Said]:
         """What is said of a place, the newest first."""

@@ -55,6 +55,8 @@ class MadeFor(Model):
     """The annotation that asked for everything to be audited again, as it was then."""
     rerun_failed: str = ""
     """The same of what did not pass."""
+    past: tuple[str, ...] = ()
+    """Keys of candidates that answer for no cell any more, where that does not show in a younger audit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from assay_operator.sweeps.models import Looked, look, look_manifest
 from assay_operator.sweeps.observed import AUDITS, Sweep, SweepAudit, own_audits
 from assay_operator.sweeps.outcome import outcome, said
 from assay_operator.sweeps.planning import Plan, begun, cells_of, plan_of
+from assay_operator.sweeps.resting import at_rest, marks
 from assay_operator.sweeps.run import Now, Refused, now_of, spec_of
 from assay_operator.sweeps.upgrades import gate_status
 from assay_operator.sweeps.writing import written
@@ -57,7 +58,7 @@ def _resting(
 ) -> Decision[SweepStatus]:
     """The pass between runs: answers may be accepted meanwhile."""
     audits, several = own_audits(seen), len(spec.runner_images) > 1
-    states = Answers(audits).at_rest()
+    states = at_rest(Answers(audits))
     told = accepting(sweep, old.accepted, states, audits, now)
     found = words.Told(
         counts=counts(states, at.run), worst=worst(states, several), baselines=beside_baselines(states),
@@ -153,6 +154,7 @@ class _Pass:
         useless = left_over(audits, plan.states, answers, self.spec.history_limit, self.several)
         if plan.refused or not (plan.make or going or told.counts.waiting):
             end = self._end(told, outcome(self.spec, plan, told.counts), delete=_refs(useless))
+            end = replace(end, patch=(*end.patch, *marks(plan.states, answers, useless)))
             return _with_accepting(end, asked)
         delete = _refs(audit for audit in useless if audit.active or audit.made is None)
         return _with_accepting(self._going(told, plan, going, delete), asked)
