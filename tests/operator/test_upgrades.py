@@ -63,7 +63,15 @@ def test_an_upgrade_from_the_old_engine_to_the_exit_code(
     assert audit["spec"]["compareWith"]["sha256"] == report("x")["sha256"]
     assert audit["spec"]["compareWith"]["uri"].endswith("/summary/report.json")
     worse = {"state": "Regressed", "why": "loses 19 of 1,240", "causes": ["onnxruntime 1.20 -> 1.23"]}
-    leg(namespace, kubelet, NEW, {"bert": {"verdict": "Passed", "compared": worse}, "vit": {"verdict": "Passed"}})
+    leg(
+        namespace,
+        kubelet,
+        NEW,
+        {
+            "bert": {"verdict": "Passed", "compared": worse},
+            "vit": {"verdict": "Passed", "compared": {"state": "Improved"}},
+        },
+    )
     namespace.wait("Complete", "sweep/up")
     told = status(namespace, "up")["gate"]
     assert (told["decision"], told["go"], told["noGo"], told["cured"]) == ("NoGo", 1, 1, 1)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from assay_api.baseline import BATCH, BaselineTold
+from assay_api.baseline import BATCH, AcceptedStatus, BaselineTold
 from assay_api.model import to_wire
 from assay_api.names import ANNOTATION_ACCEPT, STATUS_BYTES, TERMINATION_MESSAGE_BYTES
 from assay_api.plan import run_digest
 from assay_api.result import TaskResult, to_termination_message
-from assay_api.status import AcceptedStatus, AuditStatus
+from assay_api.status import AuditStatus
 from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.reconcile import reconcile
 from assay_operator.objects.children import Job

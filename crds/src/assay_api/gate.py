@@ -189,7 +189,9 @@ def _row(model: str, product: str, judged: list[Judged]) -> Row:
     # Existing plans last: they decide nothing about the new image.
     judged.sort(key=lambda each: (each.plan, WORST_FIRST.index(each.decision), each.candidate))
     decides = [each.decision for each in judged if not each.plan]
-    decision: Decision = min(decides, key=WORST_FIRST.index, default="Go")
+    # Where there is nothing but plans, there is nothing that could take over.
+    every = decides or [each.decision for each in judged]
+    decision: Decision = min(every, key=WORST_FIRST.index)
     return Row(model, product, decision, tuple(judged))
 
 
@@ -235,6 +237,9 @@ def _decided(old: Leg, new: Leg) -> tuple[Decision, str]:
         return "Inconclusive", f"no answer with the old image: {old.message}" if old.message else WAITING
     if old.verdict == "Failed":
         return "Go", f"cured by the upgrade; with the old image: {old.message}"
+    if old.verdict == "Passed" and new.beside in ("", "Inconclusive"):
+        why = new.why or "the new image's runner does not tell, or the old engine's report is not there"
+        return "Inconclusive", f"it passes, and was not held against the old engine: {why}"
     beside = f", {new.beside.lower()} beside the old engine" if new.beside else ""
     return "Go", f"it passes{beside}{f': {new.why}' if new.why else ''}"
 

@@ -14,7 +14,9 @@ DECIDED: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"verdict": P}, {"verdict": P, "beside": "Unchanged"}, "Go", "unchanged beside the old engine"),
     ({"verdict": P}, {"verdict": P, "beside": "Changed", "why": "loses 1"}, "Go", "loses 1"),
     ({"verdict": P}, {"verdict": P, "beside": "Improved"}, "Go", "improved"),
-    ({"verdict": P}, {"verdict": P}, "Go", "it passes"),
+    # What was not compared is not equal.
+    ({"verdict": P}, {"verdict": P}, "Inconclusive", "was not held against the old engine"),
+    ({"verdict": P}, {"verdict": P, "beside": "Inconclusive", "why": "other data"}, "Inconclusive", "other data"),
     # Within the limits, and worse all the same: what a limit alone lets through.
     ({"verdict": P}, {"verdict": P, "beside": "Regressed", "why": "loses 19", "causes": ("trt 10 -> 11",)}, "NoGo",
      "worse than the old engine: loses 19 (trt 10 -> 11)"),
@@ -35,7 +37,7 @@ DECIDED: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"verdict": N}, {"verdict": P}, "Inconclusive", "not been audited with both images yet"),
     ({"verdict": N}, {"verdict": N}, "Inconclusive", "not been audited"),
     ({"verdict": P, "typing": "weak"}, {"verdict": P, "typing": "strong"}, "Inconclusive", "two models"),
-    ({"verdict": P, "typing": "strong"}, {"verdict": P, "typing": "strong"}, "Go", "passes"),
+    ({"verdict": P, "typing": "strong"}, {"verdict": P, "typing": "strong", "beside": "Changed"}, "Go", "passes"),
 ]  # fmt: skip
 
 
@@ -54,7 +56,7 @@ def test_what_follows_of_both_engines(old: dict[str, Any], new: dict[str, Any], 
 
 
 def test_a_row_is_a_model_on_a_product_and_its_worst_candidate_decides() -> None:
-    good, bad = Leg(verdict=P), Leg(verdict=F)
+    good, bad = Leg(verdict=P, beside="Unchanged"), Leg(verdict=F)
     answers = [*both(good, good, "fp16@L4"), *both(good, bad, "int8@L4"), *both(good, good, "fp16@H200"),
                *both(bad, good, "cpu", model="n")]  # fmt: skip
     gate = gate_of(answers)
@@ -66,11 +68,16 @@ def test_a_row_is_a_model_on_a_product_and_its_worst_candidate_decides() -> None
 
 
 def test_an_existing_plan_is_held_apart() -> None:
-    good, bad = Leg(verdict=P), Leg(verdict=F, message="other bits")
+    good, bad = Leg(verdict=P, beside="Unchanged"), Leg(verdict=F, message="other bits")
     gate = gate_of([*both(good, good), *both(bad, Leg(), "serving@L4", plan=True)])
     (row,) = gate.rows
     assert (gate.decision, gate.plans_failed, row.why.startswith("fp16: ")) == ("Go", 1, True)
     assert row.judged[1].why == "the plan fails as it is, with the old image on the driver there is now: other bits"
+
+
+def test_plans_without_an_engine_that_could_take_over_decide() -> None:
+    answers = [*both(Leg(verdict=F), Leg(), "serving@L4", plan=True), *both(Leg(verdict=P), Leg(verdict=P), "cpu")]
+    assert [(row.product, row.decision) for row in gate_of(answers).rows] == [("L4", "NoGo"), ("", "Inconclusive")]
 
 
 def test_nothing_is_no_go_ahead() -> None:

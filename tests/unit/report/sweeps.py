@@ -85,7 +85,8 @@ def upgrade() -> tuple[Raw, list[Raw]]:
     ]  # fmt: skip
     cure = {"candidate": "fp16@L4", "remedy": "precision", "outcome": "Cured", "repaired": "fp16-repaired@L4"}
     audits[5]["status"]["repairs"] = [{"name": "repair@L4", "state": "Finished", "cures": [cure]}]
-    audits[7]["status"]["candidates"][0]["compared"] = better
+    for number in (3, 7):
+        audits[number]["status"]["candidates"][0]["compared"] = better
     for number, each in enumerate(audits):
         each["metadata"]["name"] += f"-{number}"
     return whole, audits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -24,7 +25,7 @@ from assay_operator.objects.retention import managed_by
 
 def _regressed(status: Raw) -> int:
     """Answers that regressed; while a run only looks at its models, those of the run before."""
-    ended = status.get("history") or ({},)
+    ended: Sequence[Raw] = status.get("history") or ({},)
     told = status if "models" in status else ended[0]
     return int((told.get("counts") or {}).get("regressed") or 0)
 

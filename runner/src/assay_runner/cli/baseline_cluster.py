@@ -15,7 +15,7 @@ from rich.text import Text
 from assay_api.baseline import asked_digest, most_urgent
 from assay_api.names import ANNOTATION_ACCEPT, ExitCode
 from assay_runner.cli.failures import say
-from assay_runner.cli.kubectl import Place, annotate, read_audit, read_sweep, whoami
+from assay_runner.cli.kubectl import Place, annotate, read_object, read_sweep, whoami
 from assay_runner.cli.reports import AUDIT
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.report.sweep_cells import CellShown, sweep_shown
@@ -43,7 +43,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 def _accept(place: Place, arguments: argparse.Namespace) -> int:
     """Annotate, wait until that is dealt with, and tell what came of it: 64 where something was refused."""
-    before = read_audit(place) if place.word == "audit" else read_sweep(place)[0]
+    before = read_object(place)
     text = json.dumps(_asked(before, place, arguments), ensure_ascii=False)
     annotate(place, ANNOTATION_ACCEPT, text)
     found = _dealt_with(place, asked_digest(text), arguments.timeout)
@@ -81,8 +81,7 @@ def _dealt_with(place: Place, asked: str, seconds: float) -> Mapping[str, Any]:
     end = time.monotonic() + seconds
     told = False
     while True:
-        raw = read_audit(place) if place.word == "audit" else read_sweep(place)[0]
-        status = raw.get("status")
+        status = read_object(place).get("status")
         found = status.get("accepted") if isinstance(status, Mapping) else None
         if isinstance(found, Mapping) and found.get("asked") == asked and not found.get("waiting"):
             return found

@@ -55,17 +55,12 @@ def read_audit(place: Place) -> dict[str, Any]:
         InvalidInput: there is no such audit, or the user may not read it.
         Unavailable: kubectl or the cluster is not there.
     """
-    return _parsed(place, asked(place, f"{PLURAL}.{GROUP}", place.name), "metadata")
+    return read_object(place)
 
 
-def read_one_sweep(place: Place) -> dict[str, Any]:
-    """A sweep as the API server has it.
-
-    Raises:
-        InvalidInput: there is no such sweep, or the user may not read it.
-        Unavailable: kubectl or the cluster is not there.
-    """
-    return _parsed(place, asked(place, f"{SWEEP_PLURAL}.{GROUP}", place.name), "metadata")
+def read_object(place: Place) -> dict[str, Any]:
+    """An audit or a sweep alone, as the API server has it; raises as `read_audit` does."""
+    return _parsed(place, asked(place, f"{_PLURALS[place.word]}.{GROUP}", place.name), "metadata")
 
 
 def read_sweep(place: Place) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -75,7 +70,7 @@ def read_sweep(place: Place) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         InvalidInput: there is no such sweep, or the user may not read it.
         Unavailable: kubectl or the cluster is not there.
     """
-    sweep = read_one_sweep(place)
+    sweep = read_object(place)
     audits = asked(place, f"{PLURAL}.{GROUP}", f"--selector={LABEL_SWEEP}={label_value(place.name)}")
     items = _parsed(place, audits, "items")["items"]
     return sweep, [item for item in items if isinstance(item, dict)]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from assay_api.names import ExitCode
 from assay_runner.cli.failures import printable, say
-from assay_runner.cli.kubectl import Place, read_audit, read_one_sweep
+from assay_runner.cli.kubectl import Place, read_object
 from assay_runner.cli.standing import Standing, standing
 from assay_runner.errors import InvalidInput, Unavailable
 
@@ -48,13 +48,8 @@ def named(what: str, namespace: str | None, context: str | None) -> Place:
     return Place(name, namespace, context, word)
 
 
-def read(place: Place) -> dict[str, Any]:
-    """The audit or the sweep as the API server has it."""
-    return read_audit(place) if place.word == "audit" else read_one_sweep(place)
-
-
 def waited(
-    place: Place, until: float, seconds: float, look: Callable[[Place], dict[str, Any]] = read, every: float = EVERY
+    place: Place, until: float, seconds: float, look: Callable[[Place], dict[str, Any]] = read_object, every: float = EVERY
 ) -> Standing:
     """Where it stands once it has ended.
 
