@@ -91,7 +91,8 @@ def test_an_annotation_has_a_job_of_the_namespace_accept_an_audit_s_answers(
     secrets = [e["valueFrom"]["secretKeyRef"]["name"] for e in job["spec"]["template"]["spec"]["containers"][0]["env"]
                if "valueFrom" in e]  # fmt: skip
     assert set(secrets) == {"own"}
-    assert namespace.audit("digits")["status"]["accepted"]["waiting"] == 2
+    # A status is written once the Jobs are there.
+    namespace.until(lambda: namespace.audit("digits")["status"]["accepted"]["waiting"] == 2, "what waits")
     (order,) = accepted(namespace, kubelet, bf16="it is emulated")
     assert order == {
         "report": report("summary")["uri"], "sha256": report("summary")["sha256"], "candidates": ["fp16", "bf16"],

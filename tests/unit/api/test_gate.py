@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from assay_api.gate import Leg, Shown, gate_of, leg_of
+from assay_api.gate import Shown, gate_of
+from assay_api.legs import Leg, leg_of
 
 P, F, I, N = "Passed", "Failed", "Inconclusive", ""  # noqa: E741
 DECIDED: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [

@@ -17,7 +17,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from assay_api.baseline import asked_digest, cause_of
-from assay_api.gate import NOTHING, Leg, leg_of
+from assay_api.legs import NOTHING, Leg, leg_of
 from assay_api.model import Model
 from assay_api.names import (
     ANNOTATION_ACCEPT,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from assay_api.audit import CompareWith
 from assay_api.cells import Ask
-from assay_api.gate import NOTHING, Gate, Leg, Shown, gate_of
+from assay_api.gate import Gate, Shown, gate_of
+from assay_api.legs import NOTHING, Leg
 from assay_api.result import shorten
 from assay_api.sweep import SweepSpec, Upgrade
 from assay_api.sweep_status import GATED, GateRow, GateStatus

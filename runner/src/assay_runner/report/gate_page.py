@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from assay_api.gate import NOTHING, Gate, Judged, Leg, Row
+from assay_api.gate import Gate, Judged, Row
+from assay_api.legs import NOTHING, Leg
 from assay_runner.report.markup import Html, el, row, table
 
 MOST_ROWS: Final = 500

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from assay_api.baseline import MATTERS, cause_of, joined
-from assay_api.gate import Gate, Shown, gate_of, leg_of
+from assay_api.gate import Gate, Shown, gate_of
+from assay_api.legs import leg_of
 from assay_api.names import ANNOTATION_CELLS
 from assay_api.report import Verdict
 
