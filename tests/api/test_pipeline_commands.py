@@ -18,9 +18,9 @@ import pytest
 from assay_api.asked import asked
 from assay_api.names import ANNOTATION_CELLS
 from assay_api.report import to_json
-from assay_runner.cli.kubectl import Place
+from assay_runner.cli.kubectl import Place, read_object
 from assay_runner.cli.standing import Standing
-from assay_runner.cli.wait import read, waited
+from assay_runner.cli.wait import waited
 from assay_runner.errors import InvalidInput, Unavailable
 from tests.bench.kube import Kube
 from tests.cli.audits import assay
@@ -98,7 +98,7 @@ class Cluster:
 
         def look(place: Place) -> Raw:
             next(steps, lambda: None)()
-            return read(place)
+            return read_object(place)
 
         return waited(Place(name, self.namespace), time.monotonic() + timeout, timeout, look, every=0)
 

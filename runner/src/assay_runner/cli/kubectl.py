@@ -48,18 +48,13 @@ class Place:
         return of_namespace + ([f"--context={self.context}"] if self.context else [])
 
 
-def read_audit(place: Place) -> dict[str, Any]:
-    """The audit as the API server has it.
+def read_object(place: Place) -> dict[str, Any]:
+    """An audit or a sweep alone, as the API server has it.
 
     Raises:
-        InvalidInput: there is no such audit, or the user may not read it.
+        InvalidInput: there is no such object, or the user may not read it.
         Unavailable: kubectl or the cluster is not there.
     """
-    return read_object(place)
-
-
-def read_object(place: Place) -> dict[str, Any]:
-    """An audit or a sweep alone, as the API server has it; raises as `read_audit` does."""
     return _parsed(place, asked(place, f"{_PLURALS[place.word]}.{GROUP}", place.name), "metadata")
 
 

@@ -24,7 +24,7 @@ from assay_api.audit import Storage
 from assay_api.model import parse
 from assay_api.names import ANNOTATION_RERUN, ENV_RETRY_SECONDS, REPORT_HTML, REPORT_JSON, ExitCode, Phase
 from assay_runner.cli.failures import say
-from assay_runner.cli.kubectl import Place, read_audit
+from assay_runner.cli.kubectl import Place, read_object
 from assay_runner.cli.places import absolute, temporary
 from assay_runner.errors import AuditError, InvalidInput, NotYet, Unavailable, Unreachable
 from assay_runner.stores import beside, open_store
@@ -43,7 +43,7 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.sweep:
         return _sweep(arguments)
     place = Place(arguments.name, arguments.namespace, arguments.context)
-    audit = read_audit(place)
+    audit = read_object(place)
     status = _mapping(audit.get("status"))
     page = _candidate_page(status, place, arguments.candidate) if arguments.candidate else _page(audit, status, place)
     os.environ.setdefault(ENV_RETRY_SECONDS, PATIENCE)
@@ -83,7 +83,7 @@ def stored_report(place: Place) -> bytes:
             what its status names.
         Unavailable: it has no report yet, or the cluster or the store does not answer.
     """
-    audit = read_audit(place)
+    audit = read_object(place)
     status = _mapping(audit.get("status"))
     page = _page(audit, status, place)
     told = _mapping(status.get("report"))

@@ -15,11 +15,11 @@ from typing import Final
 
 from assay_api.names import ExitCode, Reason
 from assay_runner import interruption
-from assay_runner.cli.kubectl import Place, read_sweep
+from assay_runner.cli.kubectl import Place, read_object, read_sweep
 from assay_runner.cli.places import absolute
 from assay_runner.cli.reports import AUDIT, read_report
 from assay_runner.cli.standing import Standing, standing
-from assay_runner.cli.wait import named, read
+from assay_runner.cli.wait import named
 from assay_runner.errors import Unavailable, as_audit_error, name_of
 from assay_runner.report.ctrf import render_ctrf
 from assay_runner.report.junit import render_junit
@@ -74,7 +74,7 @@ def _ended(place: Place) -> None:
     Raises:
         Unavailable: its run has not ended.
     """
-    now = standing(read(place))
+    now = standing(read_object(place))
     if now.code is None:
         wait = " ".join(["assay wait", f"audit/{place.name}", *place.options])
         raise Unavailable(f"{place} has not ended ({_said(now)}): wait for it with `{wait}`")

@@ -49,7 +49,11 @@ def named(what: str, namespace: str | None, context: str | None) -> Place:
 
 
 def waited(
-    place: Place, until: float, seconds: float, look: Callable[[Place], dict[str, Any]] = read_object, every: float = EVERY
+    place: Place,
+    until: float,
+    seconds: float,
+    look: Callable[[Place], dict[str, Any]] = read_object,
+    every: float = EVERY,
 ) -> Standing:
     """Where it stands once it has ended.
 
