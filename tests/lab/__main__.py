@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.lab import LabError, Unavailable, cache_dir, desk, images, say, staging, step, toolchain
+from tests.lab import LabError, Unavailable, cache_dir, desk, images, judging, say, staging, step, toolchain
 from tests.lab.cluster import Cluster
 
 UNAVAILABLE = 69
@@ -76,7 +76,13 @@ def image() -> None:
         say(f"loaded into the cluster that runs: {', '.join(desk.load(found))}")
 
 
-COMMANDS = {"cluster": cluster, "env": env, "down": down, "image": image, "prepare": toolchain.prepare}
+def prepare() -> None:
+    """Build and install everything."""
+    toolchain.prepare()
+    judging.program()
+
+
+COMMANDS = {"cluster": cluster, "env": env, "down": down, "image": image, "prepare": prepare}
 
 
 def stage(folder: Path) -> None:
