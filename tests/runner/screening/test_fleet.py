@@ -74,6 +74,9 @@ def test_a_majority_of_one_machine_is_overturned_by_one_of_all() -> None:
     # One that deviates now and then stays named: what it answers mostly is right.
     rarely: dict[str, Any] = {**named, "deviations": 3, "message": "3 of 1000 runs deviate"}
     assert told(report("a", device("1", **rarely)), good)["1"].verdict is Verdict.FAILED
+    many = told(report("a", *(device(f"g{n}", **rarely) for n in range(10))), good)
+    verdict, message = conclusion(tuple(many.values()))
+    assert (verdict, message.count("a g"), message.endswith("and 2 more")) == (Verdict.FAILED, 8, True)
     hung = device("1", (), verdict=Verdict.FAILED, message="hangs", confirmed=True)
     assert (told(report("a", hung), good)["1"].verdict, told(report("a", hung), good)["1"].message) == (
         Verdict.FAILED, "hangs",

@@ -23,7 +23,7 @@ from assay_runner.cli.failures import VERDICT_CODES, say
 from assay_runner.cli.places import absolute
 from assay_runner.report.screen_page import render_screen
 from assay_runner.report.wording import visible
-from assay_runner.screening.judging import MAJORITY
+from assay_runner.screening.judging import MAJORITY, called
 from assay_runner.screening.records import record_bytes, records_of
 from assay_runner.screening.told import termination_message
 from assay_runner.stores.files import disk_error
@@ -93,7 +93,7 @@ def _print(report: ScreenReport) -> None:
         word = str(each.verdict) if each.state == "Scanned" else "Skipped"
         style = "bold red" if each.verdict is Verdict.FAILED else ""
         kind = " ".join(filter(None, (each.kind.product, each.kind.mig)))
-        cells = (" ".join(filter(None, (each.host, each.device))), kind, Text(word, style=style), each.message)
+        cells = (called(each), kind, Text(word, style=style), each.message)
         shown.add_row(*(cell if isinstance(cell, Text) else Text(visible(cell)) for cell in cells))
     console.print(shown)
     console.print(Text(visible(f"{report.verdict}: {report.message}")), soft_wrap=True)

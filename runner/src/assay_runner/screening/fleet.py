@@ -154,7 +154,6 @@ def _overturned(entry: DeviceEntry, truth: Truth) -> bool:
 def _missing(host: str) -> DeviceEntry:
     return DeviceEntry(
         device=f"{NODE}{host}",
-        host=host,
         kind=UNKNOWN,
         state="Skipped",
         verdict=Verdict.INCONCLUSIVE,

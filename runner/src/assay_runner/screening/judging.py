@@ -22,6 +22,8 @@ MAJORITY: Final = 3
 """Devices that a majority takes at least."""
 EXCLUDED: Final = 3.0
 """A rate q shows in n runs with a probability of 1 - (1 - q)^n: 95 % at q = 3 / n."""
+NAMED: Final = 8
+"""Devices that a sentence names."""
 Rule = Literal["digest", "majority", "none"]
 
 
@@ -136,18 +138,24 @@ def entry(device: Device, scan: Scan | None, truth: Truth, again: Scan | None, o
 
 def conclusion(entries: Sequence[DeviceEntry]) -> tuple[Verdict, str]:
     """The verdict of a screening, and its sentence; that nothing was scanned is never a pass."""
-    named = [each.device for each in entries if each.verdict is Verdict.FAILED]
+    named = [called(each) for each in entries if each.verdict is Verdict.FAILED]
     skipped = sum(each.state == "Skipped" for each in entries)
     scanned = len(entries) - skipped
     verdict = worst(each.verdict for each in entries)
     counts = f"{scanned} of {len(entries)} devices scanned"
     if named:
-        return verdict, f"{counts}; named: {', '.join(named)}"
+        more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+        return verdict, f"{counts}; named: {', '.join(named[:NAMED])}{more}"
     if verdict is Verdict.PASSED:
         most = max(each.excludes or 1.0 for each in entries)
         return verdict, f"{counts}, no answer deviated: faults in more than {most:.1e} of runs are excluded (95 %)"
     unclear = sum(each.verdict is Verdict.INCONCLUSIVE and each.state == "Scanned" for each in entries)
     return verdict, f"{counts}; {unclear} inconclusive, {skipped} skipped"
+
+
+def called(entry: DeviceEntry) -> str:
+    """A device, with its machine where several were compared."""
+    return f"{entry.host} {entry.device}" if entry.host else entry.device
 
 
 def _judged(scan: Scan, truth: Truth, again: Scan | None, others: Sequence[Scan]) -> tuple[Verdict, str, bool | None]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from assay_api.finding import Verdict
 from assay_api.names import TERMINATION_MESSAGE_BYTES
 from assay_api.screening import ScreenReport
+from assay_runner.screening.judging import called
 
 CONDITION: Final = "GpuAnswersWrong"
 NAMED: Final = 32
@@ -26,8 +27,8 @@ def condition(report: ScreenReport) -> dict[str, Any]:
 
 def termination_message(report: ScreenReport) -> bytes:
     """The report in at most 4096 bytes of JSON: verdict, sentence, the devices that are named, those that are not."""
-    named = [each.device for each in report.devices if each.verdict is Verdict.FAILED]
-    skipped = [each.device for each in report.devices if each.state == "Skipped"]
+    named = [called(each) for each in report.devices if each.verdict is Verdict.FAILED]
+    skipped = [called(each) for each in report.devices if each.state == "Skipped"]
     for most in (NAMED, 8, 1, 0):
         told = {
             "verdict": str(report.verdict),
