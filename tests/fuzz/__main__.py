@@ -16,6 +16,8 @@ from tests.fuzz.watch import Finding, Tally, batch
 
 FOUND = Path("build/fuzz")
 BATCH = 200
+APART = 1_000_000
+"""Between the seeds of the first batches of two runs whose seeds are neighbours."""
 
 
 def main() -> int:
@@ -46,17 +48,20 @@ def keep(finding: Finding, seen: set[str]) -> None:
 
 
 def batches(seed: int, cases: int | None, kinds: list[str]) -> Iterator[tuple[str, int, int]]:
-    """Kind, seed and number of cases of each batch, every kind by its share; endless without a number of cases."""
-    left = cases
+    """Kind, seed and number of cases of each batch, every kind by its share; endless without a number of cases.
+
+    Runs of neighbouring seeds have no batch in common.
+    """
+    left, turn = cases, 1 + (seed - 1) * APART
     share = sum(KINDS[kind][1] for kind in kinds)
     while left is None or left > 0:
         for kind in kinds:
             count = max(1, round(BATCH * len(kinds) * KINDS[kind][1] / share))
             count = count if left is None else min(count, left)
             if count:
-                yield kind, seed, count
+                yield kind, turn, count
             left = None if left is None else left - count
-        seed += 1
+        turn += 1
 
 
 def run(minutes: float | None, cases: int | None, seed: int, workers: int, kinds: list[str]) -> Tally:

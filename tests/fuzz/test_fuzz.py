@@ -97,3 +97,8 @@ def test_kinds_have_their_shares() -> None:
         counts[kind] = counts.get(kind, 0) + count
     assert sum(counts.values()) == 10_000
     assert all(counts[kind] == pytest.approx(100 * share, rel=0.35) for kind, (_, share) in KINDS.items())
+
+
+def test_runs_of_neighbouring_seeds_have_no_case_in_common() -> None:
+    first, second = ({(kind, seed) for kind, seed, _ in batches(run, 10_000, list(KINDS))} for run in (1, 2))
+    assert first.isdisjoint(second)
