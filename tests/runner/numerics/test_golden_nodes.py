@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper
 
-from assay_runner.backends import Built
+from assay_runner.backends import Built, Segment
+from assay_runner.backends.inspection import inspect
+from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.backends.segments import AsGiven
+from assay_runner.backends.sessions import OrtSession
+from assay_runner.checks import CHECKS
 from assay_runner.data.rows import bits_equal, is_float
 from assay_runner.golden.model import golden_model
 from assay_runner.graphs.golden_nodes import golden_made
 from assay_runner.tensors import Array
 from tests.models import (
+    Samples,
     branching,
     constant,
     convolutions,
@@ -30,7 +37,7 @@ from tests.models import (
     resizing,
     value,
 )
-from tests.runner.numerics.candidates import ORT, build, candidate
+from tests.runner.numerics.candidates import ORT, build, candidate, measured
 
 NETWORKS: dict[Callable[[], onnx.ModelProto], tuple[int, ...]] = {
     mlp: (5, 8),
@@ -140,3 +147,63 @@ def test_what_reads_something_else_under_another_name_is_run() -> None:
     assert own(rounded, chain(), "a", "b").keys() == {"b"}
     assert own(chain(), chain(), "b").keys() == {"a", "b"}
     assert own(rounded, chain(), "b").keys() == set()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files of which sessions are opened."""
+    names: list[str] = []
+    opening = OrtSession.__init__
+
+    def noted(session: OrtSession, path: Path, *rest: Any) -> None:
+        names.append(path.name)
+        opening(session, path, *rest)
+
+    monkeypatch.setattr(OrtSession, "__init__", noted)
+    return names
+
+
+def test_a_graph_is_inspected_once_and_another_one_anew(tmp_path: Path, opened: list[str]) -> None:
+    def graph(name: str) -> onnx.ModelProto:
+        return model([node("Abs", "x", name)], [value("x", "N", 4)], [value(name, "N", 4)])
+
+    first = inspect(graph("asked_once"), tmp_path)
+    assert inspect(graph("asked_once"), tmp_path) is first
+    assert opened == ["inspected.onnx"]
+    assert "asked_again" in inspect(graph("asked_again"), tmp_path).types
+    assert len(opened) == 2
+
+
+@pytest.mark.parametrize(("precision", "segments"), [("fp32", 0), ("fp16", 1)])
+def test_a_trial_opens_segments_only_for_nodes_that_are_not_goldens(
+    precision: str, segments: int, tmp_path: Path, opened: list[str]
+) -> None:
+    data = Samples({"x": random(6, 8)}, batch=3)
+    layers = measured(mlp(), precision, data, tmp_path, CHECKS["layerDrift"]()).report.layers
+    assert [layer.name for layer in layers] == ["h1", "h2", "h3", "logits"]
+    exact = [layer.name for layer in layers if layer.local_snr == float("inf")]
+    assert exact == (["h3"] if segments else ["h1", "h2", "h3", "logits"])
+    assert sum(name.startswith("segment-") for name in opened) == segments
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_errors_are_those_of_all_nodes_run_whatever_the_last_batch_is(fixed: bool, tmp_path: Path) -> None:
+    """Rows of padding, and a last batch that is shorter, are left out of what golden itself made too."""
+    data = Samples({"x": random(7, 16)}, batch=3, fixed=fixed)
+    [there, run] = [
+        measured(layer_norm(), "fp16", data, tmp_path / kind, CHECKS["layerDrift"](), backend=backend).report.layers
+        for kind, backend in (("taken", ORT), ("run", EveryNode()))
+    ]
+    assert there == run
+
+
+class EveryNode(OnnxRuntime):
+    """Runs what is golden's own too."""
+
+    @contextmanager
+    def segments(
+        self, built: Built, shared: Mapping[str, int], limit: int, golden: Built | None = None
+    ) -> Iterator[tuple[Segment, ...]]:
+        """All of them."""
+        with super().segments(built, shared, limit) as segments:
+            yield segments
