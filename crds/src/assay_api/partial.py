@@ -21,6 +21,10 @@ from assay_api.sentences import Place, path_of
 
 MEANT: Final = 0.6
 """How alike an unknown field and an absent one are (difflib's ratio) where the one may be meant for the other."""
+MOST: Final = 64
+"""Unknown fields that are looked at; who has more has not misspelt one."""
+LONGEST: Final = 64
+"""Characters of an unknown field that are looked at."""
 
 
 class Unsure(Exception):
@@ -128,7 +132,8 @@ def _unheld(cls: type[Model], whole: Any) -> Iterator[str]:
 def _partial(cls: type[Model], data: Mapping[str, Any]) -> Partial:
     values: dict[str, Any] = {}
     given, unsure = set[str](), set[str]()
-    unknown = data.keys() - {field.alias for field in cls.model_fields.values()}
+    aliases = {field.alias for field in cls.model_fields.values()}
+    unknown = [str(key)[:LONGEST] for key in data if key not in aliases][:MOST]
     for name, field in cls.model_fields.items():
         alias = field.alias or name
         if data.get(alias) is not None:
@@ -138,7 +143,7 @@ def _partial(cls: type[Model], data: Mapping[str, Any]) -> Partial:
             except Unsure:
                 values[name] = WRONG
         else:
-            if get_close_matches(alias, map(str, unknown), cutoff=MEANT):
+            if get_close_matches(alias, unknown, cutoff=MEANT):
                 unsure.add(name)
             if not field.is_required():
                 values[name] = field.get_default(call_default_factory=True)
