@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import helper
 
+from assay_api.audit import Candidate
 from assay_runner.backends import Built, Segment
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.onnxruntime import OnnxRuntime
@@ -37,7 +38,7 @@ from tests.models import (
     resizing,
     value,
 )
-from tests.runner.numerics.candidates import ORT, build, candidate, measured
+from tests.runner.numerics.candidates import ORT, build, candidate, int8, measured
 
 NETWORKS: dict[Callable[[], onnx.ModelProto], tuple[int, ...]] = {
     mlp: (5, 8),
@@ -186,14 +187,29 @@ def test_a_trial_opens_segments_only_for_nodes_that_are_not_goldens(
     assert sum(name.startswith("segment-") for name in opened) == segments
 
 
+ASKED: dict[str, Candidate] = {
+    "fp16": candidate("fp16"),
+    "bf16": candidate("bf16"),
+    "int8": int8(method="minmax"),
+    "held": candidate("fp16", backend="tensorrt", layers=[{"nodes": "mean.node", "precision": "fp32"}]),
+}
+
+
 @pytest.mark.parametrize("fixed", [False, True])
-def test_errors_are_those_of_all_nodes_run_whatever_the_last_batch_is(fixed: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", ASKED)
+def test_errors_are_those_of_all_nodes_run_whatever_the_last_batch_is(asked: str, fixed: bool, tmp_path: Path) -> None:
     """Rows of padding, and a last batch that is shorter, are left out of what golden itself made too."""
-    data = Samples({"x": random(7, 16)}, batch=3, fixed=fixed)
+    eight = asked == "int8"  # It must have a product, and samples to quantise it by.
+    network = mlp() if eight else layer_norm()
+    data = Samples({"x": random(7, 8 if eight else 16)}, batch=3, fixed=fixed)
+    calibration = data if eight else None
     [there, run] = [
-        measured(layer_norm(), "fp16", data, tmp_path / kind, CHECKS["layerDrift"](), backend=backend).report.layers
-        for kind, backend in (("taken", ORT), ("run", EveryNode()))
-    ]
+        measured(
+            network, ASKED[asked], data, tmp_path / kind, CHECKS["layerDrift"](), backend=each,
+            calibration=calibration,
+        ).report.layers
+        for kind, each in (("taken", ORT), ("run", EveryNode()))
+    ]  # fmt: skip
     assert there == run
 
 
