@@ -17,7 +17,7 @@ class Error:
         max_abs: largest absolute difference; Inf where one is not finite and the other differs.
         rms: root of the mean squared difference.
         snr: dB, golden power over the power of the difference; -Inf where not finite.
-        cosine: cosine similarity.
+        cosine: cosine similarity; NaN where nobody asks for it, as of a node's own error counted in host memory.
     """
 
     max_abs: float
