@@ -50,12 +50,12 @@ class Kubelet:
     def set_job(self, name: str, **status: Any) -> None:
         self._status("jobs", name, status)
 
-    def finish(self, job: Raw, *, code: int = 0, **result: Any) -> None:
-        """End the Job with a Pod whose termination message holds the result."""
+    def finish(self, job: Raw, *, code: int = 0, pod: str = "", **result: Any) -> None:
+        """End the Job with a Pod whose termination message holds the result: one that there is, else a new one."""
         message = json.dumps({"task": job["metadata"]["labels"]["assay.dev/task"], **result})
-        self.end(job, message, code)
+        self.end(job, message, code, pod=pod)
 
-    def end(self, job: Raw, message: str, code: int = 0, reason: str = "Completed") -> None:
+    def end(self, job: Raw, message: str, code: int = 0, reason: str = "Completed", pod: str = "") -> None:
         end = time.time()
         began, now = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(t)) for t in (end - self.seconds, end))
         ended = {
@@ -66,7 +66,11 @@ class Kubelet:
             "name": "task", "image": "x", "imageID": self.image, "ready": False, "restartCount": 0,
             "state": {"terminated": ended},
         }  # fmt: skip
-        self.pod(job, phase="Failed" if code else "Succeeded", startTime=began, containerStatuses=[container])
+        ended_so: Raw = {"phase": "Failed" if code else "Succeeded", "startTime": began}
+        if pod:
+            self.set_pod(pod, containerStatuses=[container], **ended_so)
+        else:
+            self.pod(job, containerStatuses=[container], **ended_so)
         self.close(job, failed="PodFailurePolicy" if code == 64 else "BackoffLimitExceeded" if code else None)
 
     def close(self, job: Raw, failed: str | None = None) -> None:

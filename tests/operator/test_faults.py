@@ -47,7 +47,8 @@ def test_a_leader_killed_at_every_write(
     with Lives(proxy, namespace, folder, after=after) as lives:
         namespace.apply_audit("digits", candidates=ONE)
         play(namespace, kubelet, lambda: over(namespace.audit("digits")), lives.tend)
-        assert lives.killed >= 5
+        # Its Jobs and its end at least; how many statuses there are between them is a matter of time.
+        assert lives.killed >= 4
     ended_well(namespace, proxy, 3)
     assert set(namespace.jobs()) == ONE_OF_EACH
 
@@ -59,7 +60,7 @@ def test_a_leader_of_a_sweep_killed_at_every_write(
         one = sweeps.MODELS[:1]
         sweeps.apply(namespace, "nightly", models=one, template__candidates=sweeps.CANDIDATES[1:])
         play(namespace, kubelet, lambda: over(namespace.read("accuracysweeps", "nightly")), lives.tend)
-        assert lives.killed >= 7
+        assert lives.killed >= 5
     assert sweeps.status(namespace, "nightly")["counts"] == {"cells": 1, "passed": 1}
     assert len(proxy.done("POST", "accuracyaudits")) == 1
     (audit,) = namespace.items("accuracyaudits")
@@ -81,7 +82,7 @@ def test_an_audit_of_one_candidate_takes_few_writes(
             # That the summary runs is told where it takes longer.
             if task != "summary":
                 namespace.until(lambda t=task: said(namespace, t) == "Running", f"{task} to be running")  # type: ignore[misc]
-            finish(kubelet, job)
+            finish(kubelet, job, pod)
         namespace.wait("Complete")
         ended_well(namespace, proxy, 3)
     jobs = len(proxy.done("POST", "jobs"))
@@ -185,6 +186,19 @@ def test_watches_that_fall_silent_and_tell_it_all_later(
         after = {a["metadata"]["name"]: a["metadata"]["resourceVersion"] for a in namespace.items("accuracyaudits")}
         assert {name: after[name] for name in versions} == versions
     assert set(tasks_done(proxy).values()) == {1}
+
+
+def test_pods_that_no_watch_tells_of(proxy: Proxy, namespace: Namespace, kubelet: Kubelet, folder: Path) -> None:
+    """While Jobs are told of as ever: no answer is given up, nor asked for a second time."""
+    with behind(proxy, namespace, folder):
+        namespace.apply_audit("digits", candidates=ONE)
+        golden = namespace.job("golden")
+        proxy.stalled.add("pods")
+        finish(kubelet, golden)
+        namespace.job("fp16")
+        proxy.stalled.clear()
+        play(namespace, kubelet, lambda: over(namespace.audit("digits")))
+    ended_well(namespace, proxy, 3)
 
 
 @pytest.fixture

@@ -77,6 +77,8 @@ def _measured(api: ApiServer, namespace: Namespace, fleet: Fleet, folder: Path) 
         synced = time.perf_counter() - began
         spent = settled(pid(operator))
         say(f"leads after {ready:.1f} s, in sync after {synced:.1f} s, {spent:.1f} s of processor time")
+        # The API server closes a connection of which nothing was heard for minutes.
+        namespace.disconnect()
         before, begun = writes(namespace.kube), cpu_seconds(pid(operator))
         time.sleep(LISTINGS * EVERY)
         after, used = writes(namespace.kube), cpu_seconds(pid(operator)) - begun
@@ -93,6 +95,7 @@ def failover(api: ApiServer, namespace: Namespace, leader: Operator, folder: Pat
     with at_work(api, folder, "standby") as standby:
         standby.ready()
         jobs = {job["metadata"]["uid"]: job["metadata"]["name"] for job in namespace.items("jobs")}
+        namespace.disconnect()
         made = writes(namespace.kube)["jobs"]
         began = time.perf_counter()
         leader.kill()
@@ -101,6 +104,7 @@ def failover(api: ApiServer, namespace: Namespace, leader: Operator, folder: Pat
         wait_until(lambda: namespace.kube.count(path) > 0, "the Job of an audit without a leader", 120, every=0.1)
         took = time.perf_counter() - began
         settled(pid(standby))
+        namespace.disconnect()
         after = {job["metadata"]["uid"]: job["metadata"]["name"] for job in namespace.items("jobs")}
         # Of each that there was, the same; one more; and no request that would have made another.
         same = all(after.get(uid) == name for uid, name in jobs.items())

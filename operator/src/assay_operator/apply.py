@@ -84,6 +84,10 @@ class Applier:
         if any(fresh):
             raise ChildRefused("; ".join(sorted({refusal.message for refusal in refused.values()})))
 
+    def forget(self, key: Key) -> None:
+        """It is gone, and nothing is told of it any more."""
+        self._untold.pop(key, None)
+
     async def _announce(self, seen: Seen, decision: Decision[Model], now: datetime) -> Decision[Model]:
         """Write the status now; what is left to be done."""
         assert decision.status is not None
@@ -132,7 +136,7 @@ class Applier:
         except ApiError as error:
             if error.passing:
                 # It may have been written all the same; the next pass has no news then, and tells these.
-                self._untold[seen.parent.key] = decision.events
+                self._tell_later(seen.parent.key, decision)
             if error.status not in UNWRITABLE or kind.unwritable is None:
                 raise
             word = kind.custom.word
@@ -161,8 +165,11 @@ class Applier:
                 await self._delete(seen, ref)
         except ApiError:
             # The status is written: to the next pass it is no news.
-            self._untold[seen.parent.key] = decision.events
+            self._tell_later(seen.parent.key, decision)
             raise
+
+    def _tell_later(self, key: Key, decision: Decision[Model]) -> None:
+        self._untold[key] = tuple(dict.fromkeys((*self._untold.get(key, ()), *decision.events)))
 
     async def _delete(self, seen: Seen, ref: Ref) -> None:
         uid = seen.uid_of(ref)

@@ -18,6 +18,7 @@ from assay_operator.cluster.cache import Cache
 from assay_operator.cluster.feed import Feed
 from assay_operator.cluster.handlers import watch
 from assay_operator.cluster.hints import Hints
+from assay_operator.cluster.late import LatePods
 from assay_operator.cluster.nodes import Nodes
 from assay_operator.cluster.poster import Poster
 from assay_operator.cluster.progress import Poller
@@ -72,6 +73,7 @@ class Controller:
         self._applier = Applier(api, kinds, self.cache, self._feed, metrics, self._poster.post)
         self._hints = Hints(api, time.monotonic, self.queue.add, lambda key: self.cache.seen(key) is not None)
         self._nodes = Nodes(api, time.monotonic, self.queue.add)
+        self._late = LatePods(api, self.cache, self._feed)
         self._resync = Resync(api, kinds, self.cache, self._feed, settings.namespaces)
         self._surplus: frozenset[Key] = frozenset()
         self._queues = Queues(api, self.cache, self.queue.add, settings.progress_seconds, api.clock.now)
@@ -166,6 +168,7 @@ class Controller:
         if seen is None:
             self.queue.forget(key)
             self._nodes.forget(key)
+            self._applier.forget(key)
             return
         began = time.monotonic()
         try:
@@ -191,6 +194,7 @@ class Controller:
 
     async def _pass(self, key: Key, seen: Seen) -> None:
         now, kind = self._clock.now(), self._kinds[key.kind]
+        seen = await self._late.found(key, seen, now)
         seen = self._with_hints(key, seen, kind.silent(seen, now))
         seen = replace(seen, turn=self.turns.turn(seen.parent), surplus=key in self._surplus)
         seen = replace(seen, nodes=await self._nodes.asked(key, kind.nodes(seen, now)))

@@ -122,7 +122,8 @@ async def _lead(
 
     async def lead() -> None:
         health.role, health.fence = "leader", fence
-        await (await standby.leads()).run(stop)
+        if await unless_stopped(standby.looked(), stop):
+            await standby.leads().run(stop)
 
     health.role, health.silence = "standby", lambda: leader.silence
     metrics.leader.set_function(lambda: float(fence.left > 0))

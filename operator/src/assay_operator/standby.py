@@ -31,12 +31,15 @@ class Standby:
         elif self._ahead and not silent:
             self.leave()
 
-    async def leads(self) -> Controller:
+    async def looked(self) -> None:
+        """Wait until it has looked around, where it is doing so."""
+        if self._ahead:
+            await self._ahead[1]
+
+    def leads(self) -> Controller:
         """The controller of a replica that leads from now on."""
-        if self._ahead is None:
-            return self._make()
-        (controller, looking), self._ahead = self._ahead, None
-        await looking
+        controller = self._ahead[0] if self._ahead else self._make()
+        self._ahead = None
         return controller
 
     def leave(self) -> None:

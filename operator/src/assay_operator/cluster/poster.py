@@ -25,8 +25,8 @@ MOST = 20_000
 PAUSE_SECONDS = 0.2
 PATIENCE_SECONDS = 5.0
 AT_ONCE = 16
-# Some minutes of an API server that answers but refuses; what it takes no event at all for must not hold up the rest.
-TRIES = 600
+# Some minutes of an API server that is away or refuses all; one event must not hold up the rest for ever.
+TRIES = 60
 
 
 class Poster:
@@ -62,8 +62,8 @@ class Poster:
             self._wake.clear()
             while self._waiting:
                 await self._stand_back()
-                if not await self._post_next():
-                    await asyncio.sleep(PAUSE_SECONDS)
+                if pause := await self._post_next():
+                    await asyncio.sleep(pause)
             await self._wake.wait()
 
     async def flush(self, seconds: float) -> None:
@@ -75,7 +75,7 @@ class Poster:
             self._metrics.events.labels("dropped").inc(len(self._waiting))
 
     async def _post_all(self) -> None:
-        while self._waiting and await self._post_next():
+        while self._waiting and not await self._post_next():
             pass
 
     async def _stand_back(self) -> None:
@@ -84,10 +84,10 @@ class Poster:
             await asyncio.sleep(PAUSE_SECONDS)
             waited += PAUSE_SECONDS
 
-    async def _post_next(self) -> bool:
-        """Post the event that has waited longest; whether that is settled, be it that it failed."""
+    async def _post_next(self) -> float:
+        """Post the event that has waited longest; seconds until it is tried again, 0 where it is settled."""
         if not self._waiting:
-            return True
+            return 0.0
         about, event, now, tries = self._waiting.popleft()
         try:
             await self._api.create(EVENTS, about.key.namespace, event_manifest(about, event, now))
@@ -95,13 +95,13 @@ class Poster:
         except Fenced:
             # The Lease could not be renewed for now, so it waits; where it is lost, the process ends.
             self._waiting.appendleft((about, event, now, tries))
-            return False
+            return PAUSE_SECONDS
         except ApiError as error:
             if error.passing and tries < TRIES:
                 self._waiting.appendleft((about, event, now, tries + 1))
-                return False
+                return min(PAUSE_SECONDS * 2.0**tries, PATIENCE_SECONDS)
             known = error.status == 409
             self._metrics.events.labels("known" if known else "failed").inc()
             if not known:
                 log.debug("an event could not be posted", extra={"error": error.message})
-        return True
+        return 0.0

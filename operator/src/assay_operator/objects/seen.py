@@ -93,12 +93,14 @@ class Memory:
         progress: what running tasks do, by their Job's UID.
         refused: what the API server answered to the creation of a child. Replaced, never changed.
         queued: what Kueue says of Jobs in its queues, by their UID. Replaced, never changed.
+        asked: UIDs of closed Jobs whose Pods were asked for, because no watch had told of them.
     """
 
     results: dict[str, str] = field(default_factory=dict)
     progress: dict[str, Progress] = field(default_factory=dict)
     refused: Mapping[Ref, Refusal] = field(default_factory=dict)
     queued: Mapping[str, Queued] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 ALIKE_SECONDS: Final = 3.0
 """Clocks that differ by less are one: an answer tells whole seconds, and takes its time."""
 EVERY_SECONDS: Final = 1.0
+SAID_SECONDS: Final = 600.0
+"""Several API servers may have clocks of their own: a difference is told so often at most."""
 
 
 class ServerClock:
@@ -31,7 +33,7 @@ class ServerClock:
 
     def __init__(self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
         self._wall, self._steady = wall, steady
-        self._asked = float("-inf")
+        self._asked = self._said = float("-inf")
         self.ahead = 0.0
 
     def now(self) -> datetime:
@@ -58,9 +60,10 @@ class ServerClock:
         known = -ALIKE_SECONDS < ahead < ALIKE_SECONDS + seconds
         found = 0.0 if known else ahead
         if abs(found - self.ahead) > ALIKE_SECONDS + seconds:
-            log.warning(
-                "this machine's clock is not the API server's, whose time counts", extra={"ahead": round(found, 1)}
-            )
+            if steady - self._said > SAID_SECONDS:
+                words = "this machine's clock is not the API server's, whose time counts"
+                log.warning(words, extra={"ahead": round(found, 1)})
+                self._said = steady
             self.ahead = found
         elif found == 0.0:
             self.ahead = 0.0
