@@ -67,6 +67,10 @@ test: .venv/.dev ## Everything: units, contracts, a real API server, S3, images,
 test-kueue: .venv/.dev ## Audits and sweeps in the queues of a real Kueue, built from its module (minutes the first time)
 	@.venv/bin/python -m pytest -n 0 tests/kueue $(ARGS)
 
+.PHONY: test-upgrade
+test-upgrade: .venv/.dev ## An upgrade gate on a cluster with two runner images that round otherwise (minutes)
+	@ASSAY_SOAK=1 .venv/bin/python -m pytest -n 0 tests/e2e/test_upgrades.py $(ARGS)
+
 .PHONY: test-unit
 test-unit: .venv/.dev ## The pure tests only (seconds)
 	@.venv/bin/python -m pytest tests/unit tests/reconcile $(ARGS)

@@ -1,6 +1,6 @@
 """An upgrade gate in a cluster: two runner images that round otherwise, a model that one of them breaks.
 
-It builds an image and takes minutes: set ASSAY_SOAK=1 to have it run.
+It builds an image and takes minutes: `make test-upgrade` has it run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.e2e.place import Manifest, Room
 from tests.lab import images, toolchain
 from tests.lab.processes import wait_until
 
-pytestmark = pytest.mark.skipif(not os.environ.get("ASSAY_SOAK"), reason="takes minutes: set ASSAY_SOAK=1")
+pytestmark = pytest.mark.skipif(not os.environ.get("ASSAY_SOAK"), reason="takes minutes: make test-upgrade")
 _, RUNNER = images.OURS
 OTHER = "localhost/assay-runner:0.1.0-wide"
 # What the shipped image calls fp16 has eight bits of mantissa and FP32's range there: nothing overflows.
