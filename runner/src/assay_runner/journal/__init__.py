@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,34 +20,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from assay_runner.errors import Died
+from assay_runner.journal.opened import Open
 from assay_runner.journal.pages import Journal, Seen, Step
 
 __all__ = ["Journal", "Seen", "Step"]
 
-_NAME: Final = 80
-_REMEMBERED: Final = 1000
-"""Steps inside one that are remembered."""
 _MIRROR_SECONDS: Final = 5.0
-
-
-class _Open:
-    """A step that is open, or was and may be again: what was found out for it need not be found out for every batch."""
-
-    __slots__ = ("inner", "page", "step", "version")
-
-    def __init__(self, step: Step | None) -> None:
-        self.step, self.inner = step, dict[tuple[str, str, str], _Open]()
-        self.page = self.version = -1
-
-    def enter(self, name: str, words: str, purpose: str) -> _Open:
-        """One of those inside it."""
-        found = self.inner.get((name, words, purpose))
-        if found is None:
-            path = (*(self.step.path if self.step else ()), _named(name))
-            if len(self.inner) >= _REMEMBERED:
-                self.inner.clear()
-            found = self.inner[name, words, purpose] = _Open(Step(path, words, purpose))
-        return found
 
 
 @dataclass
@@ -60,7 +37,7 @@ class _Here:
     again: bool = False
     seen: Seen = field(default_factory=Seen)
     steps: list[Step] = field(default_factory=list)
-    open: list[_Open] = field(default_factory=lambda: [_Open(None)])
+    open: list[Open] = field(default_factory=lambda: [Open(None)])
     aside: list[Step] = field(default_factory=list)
     mirror: Callable[[Step | None], None] | None = None
     mirrored: dict[tuple[str, ...], float] = field(default_factory=dict)
@@ -85,7 +62,7 @@ class _Here:
             innermost.page, innermost.version = self.journal.write(self.seen), self.version
         self.journal.beat()
 
-    def enter(self, found: _Open) -> int:
+    def enter(self, found: Open) -> int:
         """A step begins; how many there are around it."""
         assert found.step is not None
         with self.lock:
@@ -262,8 +239,3 @@ def _told(entered: Step) -> None:
     if entered.path not in _HERE.mirrored or now - last > _MIRROR_SECONDS:
         _HERE.mirrored[entered.path] = now
         _HERE.mirror(entered)
-
-
-def _named(name: str) -> str:
-    """A name that a page has room for."""
-    return name if len(name) <= _NAME else f"{name[:_NAME]}-{zlib.crc32(name.encode(errors='replace')):08x}"
