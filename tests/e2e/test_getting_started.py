@@ -96,7 +96,7 @@ def test_the_audit_of_the_readme_goes_through_its_own_commands_and_a_pipeline_s(
     (tmp_path / "audit.yaml").write_text(audit.replace("https://s3.example.com", inside))
     here = Shell(tmp_path, {}, tmp_path / "shell")
     shutil.copy(walked.state, here.state)
-    of_readme, of_pipelines = page("README.md", "# Assay")[:3], page("docs/gitops.md", "## Without either")
+    of_readme, of_pipelines = page("README.md", "# Assay")[:3], page("docs/gitops.md", "## Without any of them")
     assert "kubectl get" in of_readme[-1].command
     for found in (*of_readme, *of_pipelines):
         here.walk(found)

@@ -57,6 +57,9 @@ def mutate(namespace: Namespace, changes: int) -> int:
         nonlocal taken, turn
         kind, name = slot(turn)
         turn += 1
+        # What another controller carries out is left alone, and never settles.
+        for spec in (audit, sweep, sweep.get("template", {})):
+            spec.pop("managedBy", None)
         taken += put(namespace, kind, name, sweep if kind == "accuracysweeps" else audit)
 
     change()

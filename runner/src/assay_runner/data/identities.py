@@ -29,8 +29,11 @@ def identity_of(store: Store, parts: Sequence[Part], shards: Sequence[Shard], me
 
 
 def _checksums(store: Store, parts: Sequence[Part], shards: Sequence[Shard]) -> Iterator[str]:
-    """Of shards in a folder, whose versions are times: who copies files may set those back. A store's are its own."""
+    """Of shards in a folder, whose versions are times: who copies files may set those back. A store's are its own.
+
+    Those of what was rewritten from several files, which have no version together, count wherever they lay.
+    """
     for part, shard in zip(parts, shards, strict=True):
         sums = [header.checksum for header in shard.headers.values()]
-        if any(sums) and store.local_path(part.stat.uri) is not None:
+        if any(sums) and (part.path is not None or store.local_path(part.stat.uri) is not None):
             yield "\0".join(sums)

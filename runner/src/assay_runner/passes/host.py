@@ -116,6 +116,8 @@ class HostComparison:
             self._each(segment.gives.keys(), partial(self._look, tensors, golden, alone, later, batch))
         # Taken out one by one: a tensor is dropped once it was looked at.
         self._each([n for n in shown if n in tensors], partial(self._look, tensors, golden, {}, NOWHERE, batch))
+        # What the candidate does not show is given back too.
+        golden.clear()
         return outputs
 
     def show(self, batch: Batch, names: Collection[str]) -> dict[str, Array]:
