@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from assay_api.names import ANNOTATION_CELLS
 from tests.operator.kubelet import Kubelet, report
 from tests.operator.lab import Namespace, Raw
+from tests.operator.player import open_jobs, over
 
 CANDIDATES = [
     {"name": "fp16", "backend": "tensorrt", "precision": "fp16"},
@@ -66,29 +67,34 @@ def audits(namespace: Namespace, sweep: str) -> dict[str, Raw]:
     return dict(of_sweep(namespace, sweep))
 
 
+def open_jobs_until_over(namespace: Namespace, name: str) -> Iterator[Raw]:
+    """The Jobs of an audit that nobody has closed, one by one as it makes them, until its run has ended."""
+
+    def at_work() -> list[Raw]:
+        own = [j for j in open_jobs(namespace) if j["metadata"]["labels"].get("assay.dev/audit") == name]
+        return [job for job in own if job["metadata"]["labels"]["assay.dev/kind"] != "baseline"]
+
+    while not over(namespace.audit(name)):
+        namespace.until(lambda: over(namespace.audit(name)) or bool(at_work()), f"a Job of {name}")
+        yield from at_work()
+
+
 def conclude(namespace: Namespace, kubelet: Kubelet, name: str, verdict: str = "Passed", seconds: int = 100) -> None:
     """Have an audit of one candidate end with a verdict, by the Jobs that it has made for it; Error for none.
 
     A Pod of its candidate runs for so many seconds.
     """
-
-    def at_work() -> list[Raw]:
-        own = [j for j in namespace.items("jobs") if j["metadata"]["labels"].get("assay.dev/audit") == name]
-        return [job for job in own if not (job.get("status") or {}).get("conditions")]
-
-    while not over(namespace.audit(name)):
-        namespace.until(lambda: over(namespace.audit(name)) or bool(at_work()), f"a Job of {name}")
-        for job in at_work():
-            kind = job["metadata"]["labels"]["assay.dev/kind"]
-            if verdict == "Error":
-                kubelet.finish(job, code=64, error={"reason": "InvalidInput", "message": "no ONNX model"})
-            elif kind == "candidate":
-                kubelet.seconds = seconds
-                kubelet.finish(job, verdict=verdict, report=report(kind), message=f"judged {verdict}")
-                kubelet.seconds = 0
-            else:
-                judged: Raw = {"verdict": verdict} if kind == "summary" else {}
-                kubelet.finish(job, report=report(kind), **judged)
+    for job in open_jobs_until_over(namespace, name):
+        kind = job["metadata"]["labels"]["assay.dev/kind"]
+        if verdict == "Error":
+            kubelet.finish(job, code=64, error={"reason": "InvalidInput", "message": "no ONNX model"})
+        elif kind == "candidate":
+            kubelet.seconds = seconds
+            kubelet.finish(job, verdict=verdict, report=report(kind), message=f"judged {verdict}")
+            kubelet.seconds = 0
+        else:
+            judged: Raw = {"verdict": verdict} if kind == "summary" else {}
+            kubelet.finish(job, report=report(kind), **judged)
 
 
 def concluded(
@@ -103,11 +109,6 @@ def concluded(
 def going(namespace: Namespace, sweep: str) -> dict[str, Raw]:
     """Those that have not ended."""
     return {key: audit for key, audit in of_sweep(namespace, sweep) if not over(audit)}
-
-
-def over(audit: Raw) -> bool:
-    conditions = (audit.get("status") or {}).get("conditions") or ()
-    return any(c["type"] == "Complete" and c["status"] == "True" for c in conditions)
 
 
 SAME = {"bert": "a" * 16, "vit": "b" * 16}

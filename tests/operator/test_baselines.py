@@ -13,7 +13,7 @@ import pytest
 from tests.lab import toolchain
 from tests.operator.kubelet import Kubelet, report
 from tests.operator.lab import Namespace, Operator, Raw
-from tests.operator.sweeps import CANDIDATES, MODELS, SAME, apply, going, looked, over, status
+from tests.operator.sweeps import CANDIDATES, MODELS, SAME, apply, going, looked, open_jobs_until_over, status
 
 NEW: Raw = {"state": "New"}
 WORSE: Raw = {"state": "Regressed", "why": "loses 19", "causes": ["finite at /Mul", "tensorrt 10.13 -> 11.1"]}
@@ -22,21 +22,13 @@ KEEP = "assay.dev/accept-baseline"
 
 def finish(namespace: Namespace, kubelet: Kubelet, name: str, **states: Raw) -> None:
     """Have an audit end, its candidates beside their baselines as told by their names."""
-
-    def at_work() -> list[Raw]:
-        own = [j for j in namespace.items("jobs") if j["metadata"]["labels"].get("assay.dev/audit") == name]
-        own = [job for job in own if job["metadata"]["labels"]["assay.dev/kind"] != "baseline"]
-        return [job for job in own if not (job.get("status") or {}).get("conditions")]
-
-    while not over(namespace.audit(name)):
-        namespace.until(lambda: over(namespace.audit(name)) or bool(at_work()), f"a Job of {name}")
-        for job in at_work():
-            labels = job["metadata"]["labels"]
-            kind = labels["assay.dev/kind"]
-            told: Raw = {"report": report(kind), **({"verdict": "Passed"} if kind != "golden" else {})}
-            if kind == "candidate":
-                told["baselines"] = [states.get(labels["assay.dev/candidate"], NEW)]
-            kubelet.finish(job, **told)
+    for job in open_jobs_until_over(namespace, name):
+        labels = job["metadata"]["labels"]
+        kind = labels["assay.dev/kind"]
+        told: Raw = {"report": report(kind), **({"verdict": "Passed"} if kind != "golden" else {})}
+        if kind == "candidate":
+            told["baselines"] = [states.get(labels["assay.dev/candidate"], NEW)]
+        kubelet.finish(job, **told)
 
 
 def accepting(namespace: Namespace) -> list[Raw]:

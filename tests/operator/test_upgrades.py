@@ -12,7 +12,7 @@ import pytest
 from tests.lab import toolchain
 from tests.operator.kubelet import Kubelet, report
 from tests.operator.lab import Namespace, Operator, Raw
-from tests.operator.sweeps import CANDIDATES, MODELS, SAME, apply, going, looked, over, status
+from tests.operator.sweeps import CANDIDATES, MODELS, SAME, apply, going, looked, open_jobs_until_over, status
 
 OLD, NEW = "registry.example/assay-runner:10", "registry.example/assay-runner:11"
 UPGRADE = {"fromImage": OLD, "toImage": NEW}
@@ -20,17 +20,10 @@ UPGRADE = {"fromImage": OLD, "toImage": NEW}
 
 def finish(namespace: Namespace, kubelet: Kubelet, name: str, told: Raw) -> None:
     """Have an audit end; `told` is what its candidate's task tells beside its report."""
-
-    def at_work() -> list[Raw]:
-        own = [j for j in namespace.items("jobs") if j["metadata"]["labels"].get("assay.dev/audit") == name]
-        return [job for job in own if not (job.get("status") or {}).get("conditions")]
-
-    while not over(namespace.audit(name)):
-        namespace.until(lambda: over(namespace.audit(name)) or bool(at_work()), f"a Job of {name}")
-        for job in at_work():
-            kind = job["metadata"]["labels"]["assay.dev/kind"]
-            verdict = {} if kind == "golden" else {"verdict": told["verdict"]}
-            kubelet.finish(job, report=report(f"{name}/{kind}"), **{**verdict, **(told if kind == "candidate" else {})})
+    for job in open_jobs_until_over(namespace, name):
+        kind = job["metadata"]["labels"]["assay.dev/kind"]
+        verdict = {} if kind == "golden" else {"verdict": told["verdict"]}
+        kubelet.finish(job, report=report(f"{name}/{kind}"), **{**verdict, **(told if kind == "candidate" else {})})
 
 
 def gate(namespace: Namespace, *words: str) -> tuple[int, str, str]:

@@ -29,7 +29,7 @@ from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.rules import task_state
 from assay_operator.audits.run import Refused, Run, run_of
 from assay_operator.audits.tasks import TaskState
-from assay_operator.objects.events import NORMAL, WARNING, Event
+from assay_operator.objects.events import Event, accepted_events
 from assay_operator.objects.raw import Manifest, timestamp
 from assay_operator.settings import Settings
 
@@ -177,12 +177,7 @@ def _over(
 ) -> Acceptance:  # fmt: skip
     known = _accepted(audit, timestamp(now), ask, message=message or None)
     known = known.model_copy(update={"accepted": accepted, "refused": refused})
-    events: list[Event] = []
-    if accepted:
-        events.append(Event(NORMAL, "BaselineAccepted", f"{accepted} accepted by {known.who or NOBODY}: {known.why}"))
-    if message:
-        events.append(Event(WARNING, "BaselineRefused", message))
-    return Acceptance(status.model_copy(update={"accepted": known}), events=tuple(events))
+    return Acceptance(status.model_copy(update={"accepted": known}), events=accepted_events(known))
 
 
 def _accepted(

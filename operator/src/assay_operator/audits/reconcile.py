@@ -86,7 +86,8 @@ def _run_decision(
     reports = report_digests(states)
     started = in_turn(states, wanted, _suspensions(run, observed.jobs, audit), observed.turn)
     wanted = started.tasks
-    images = images_run(observed, run.tasks)
+    # Only a task that concludes is told of them.
+    images = images_run(observed, run.tasks) if any(state.task.about.concludes for state in wanted) else {}
     manifests = tuple(
         job_manifest(audit, s.task, settings, recovery=s.recover, reports=reports, images=images) for s in wanted
     )

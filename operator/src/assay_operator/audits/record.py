@@ -17,22 +17,21 @@ from assay_api.model import to_wire
 from assay_api.status import AuditStatus
 from assay_operator.audits.observed import Audit
 from assay_operator.objects.raw import Raw, unpacked
+from assay_operator.objects.recorded import changed_by_others, recorded
 
 
 def keep(new: Any, known: Any) -> Any:
     """An audit as a watch brings it, with the status that the operator has on record where it is another by now."""
     assert isinstance(new, Audit)
     assert isinstance(known, Audit)
-    if new.uid != known.uid:
-        return new
-    record = known.status if known.record is None else known.record
-    return new if new.status == record else replace(new, record=record, rerun=new.asked or known.rerun)
+    record = changed_by_others(new, known)
+    return new if record is None else replace(new, record=record, rerun=new.asked or known.rerun)
 
 
 def read_status(audit: Audit) -> AuditStatus:
     """The status on record; an empty one where it is none of ours."""
     try:
-        status = AuditStatus.model_validate_json(unpacked(audit.status if audit.record is None else audit.record))
+        status = AuditStatus.model_validate_json(unpacked(recorded(audit)))
     except ValidationError:
         return AuditStatus()
     return status if agrees(status) else AuditStatus()

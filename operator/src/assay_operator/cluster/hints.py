@@ -20,6 +20,7 @@ from assay_operator.cluster.api import Api, ApiError
 from assay_operator.objects.keys import Key
 from assay_operator.objects.resources import EVENTS
 from assay_operator.objects.seen import OF_ALL
+from assay_operator.process.signals import pause
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Hints:
                 if namespace in self._silent:
                     await self.ask(namespace)
             waits = [self._due.get(name, now) - self._clock() for name in self._silent]
-            await self._sleep(max(min(waits), 0.0) if waits else None)
+            await pause(max(min(waits), 0.0) if waits else None, self._wake)
 
     async def ask(self, namespace: str) -> None:
         """List a namespace's warnings, and have those looked at of whom they say something new."""
@@ -116,13 +117,6 @@ class Hints:
                     if uid not in newest or when >= newest[uid][0]:
                         newest[uid] = (when, words)
         return {uid: words for uid, (_, words) in newest.items()}
-
-    async def _sleep(self, seconds: float | None) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return
 
 
 def _words(event: Mapping[str, Any]) -> str:

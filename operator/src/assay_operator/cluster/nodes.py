@@ -20,6 +20,7 @@ from assay_operator.objects.kind import Asks
 from assay_operator.objects.nodes import Gpus, Node
 from assay_operator.objects.raw import Raw
 from assay_operator.objects.resources import NODES, SLICES, Resource
+from assay_operator.process.signals import pause
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class Nodes:
             if self._asking and self._clock() >= self._due:
                 async with self._listing:
                     await self._again()
-            await self._sleep(max(self._due - self._clock(), 0.0) if self._asking else None)
+            await pause(max(self._due - self._clock(), 0.0) if self._asking else None, self._wake)
 
     async def _again(self) -> None:
         before = self._known
@@ -149,13 +150,6 @@ class Nodes:
 
     async def _raw_slices(self, resource: Resource) -> list[Raw]:
         return [raw async for page in self._api.pages(resource, None) for raw in page["items"] or ()]
-
-    async def _sleep(self, seconds: float | None) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return
 
 
 def _has_gpus(node: Node) -> bool:

@@ -7,11 +7,12 @@ storm of events costs as many passes as there is time for, not as many as there 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
+
+from assay_operator.process.signals import pause
 
 K = TypeVar("K", bound=Hashable)
 
@@ -147,9 +148,4 @@ class WorkQueue(Generic[K]):
             if found is not None:
                 self._wake.set()
                 return found
-            await self._sleep(wait)
-
-    async def _sleep(self, seconds: float | None) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
+            await pause(wait, self._wake)

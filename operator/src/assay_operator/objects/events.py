@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from assay_api.baseline import AcceptedStatus
 from assay_api.names import API_VERSION, FIELD_MANAGER, LABEL_TRACE
 from assay_api.result import shorten
 from assay_operator.objects.raw import Manifest, timestamp
@@ -33,6 +34,18 @@ class Event:
     message: str
     of_creation: bool = False
     trace: str = ""
+
+
+def accepted_events(found: AcceptedStatus) -> tuple[Event, ...]:
+    """What is told of an acceptance that is done: of what was accepted, and of what is wrong with the rest."""
+    events = []
+    if found.accepted:
+        events.append(
+            Event(NORMAL, "BaselineAccepted", f"{found.accepted} accepted by {found.who or '-'}: {found.why}")
+        )
+    if found.message:
+        events.append(Event(WARNING, "BaselineRefused", found.message))
+    return tuple(events)
 
 
 def event_manifest(parent: Parent, event: Event, now: datetime) -> Manifest:

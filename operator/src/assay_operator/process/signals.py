@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Coroutine
 from typing import Any
@@ -34,6 +35,8 @@ async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -
         await asyncio.gather(doing, stopped, return_exceptions=True)
 
 
-async def pause(seconds: float, stop: asyncio.Event) -> None:
-    """Sleep, or less where `stop` is set."""
-    await unless_stopped(asyncio.sleep(seconds), stop)
+async def pause(seconds: float | None, until: asyncio.Event) -> None:
+    """Sleep until an event is set, for so many seconds at most; None: however long that takes."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await until.wait()

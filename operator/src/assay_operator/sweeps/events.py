@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from assay_api.names import Condition, Phase, Reason
 from assay_api.sweep_status import SweepStatus
 from assay_operator.audits.conditions import find
-from assay_operator.objects.events import NORMAL, WARNING, Event
+from assay_operator.objects.events import NORMAL, WARNING, Event, accepted_events
 
 
 def sweep_events(old: SweepStatus, new: SweepStatus) -> tuple[Event, ...]:
@@ -24,10 +24,7 @@ def _events(old: SweepStatus, new: SweepStatus) -> Iterator[Event]:
         yield Event(NORMAL, "Started", f"Run {new.run}.")
     done, was = new.accepted, old.accepted
     if done and not done.waiting and done != was:
-        if done.accepted:
-            yield Event(NORMAL, "BaselineAccepted", f"{done.accepted} accepted by {done.who or '-'}: {done.why}")
-        if done.message:
-            yield Event(WARNING, "BaselineRefused", done.message)
+        yield from accepted_events(done)
     held, was_held = (status.phase == Phase.SUSPENDED.value for status in (new, old))
     if held and not was_held:
         yield Event(NORMAL, Reason.SUSPENDED, "Suspended: no audit starts.")

@@ -87,15 +87,13 @@ def plan_of(
     estimated = None if price.overall is None else round(sum(map(price.of, wanted)))
     payable, refused = _payable(spec, wanted, wish.run, audits, price)
     room = max(spec.max_parallel - sum(audit.active for audit in audits), 0)
-    ready = () if spec.suspend else tuple(ask for ask in payable if before.over(ask))
-    make, impossible = _make(sweep, spec, ready, room, wish, seen, before)
+    make, impossible = _make(sweep, spec, payable, room, wish, seen, before)
     if impossible:
         states = answers.states(cells, wish, impossible, several)
         if spec.upgrade:
             # What the old image can never answer, the new one need not wait for.
             before = olds(spec.upgrade, states)
-            ready = () if spec.suspend else tuple(ask for ask in payable if before.over(ask))
-            make, more = _make(sweep, spec, ready, room, wish, seen, before)
+            make, more = _make(sweep, spec, payable, room, wish, seen, before)
             states = answers.states(cells, wish, impossible | more, several)
     return Plan(
         states=states, make=tuple(manifest for _, manifest in make), making=tuple(ask for ask, _ in make),
@@ -127,9 +125,11 @@ def _make(
     """Audits to be made, and why cells can have none, by their keys."""
     make: list[tuple[Ask, Manifest]] = []
     impossible: dict[str, str] = {}
-    for ask in payable:
+    for ask in () if spec.suspend else payable:
         if len(make) == room:
             break
+        if not before.over(ask):
+            continue
         manifest = audit_manifest(sweep, spec, ask, wish, before.report(ask))
         if isinstance(manifest, Impossible):
             impossible |= dict.fromkeys((cell.key for cell in ask.cells), manifest.message)

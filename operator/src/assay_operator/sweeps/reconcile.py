@@ -20,6 +20,7 @@ from assay_operator.objects.decision import Decision
 from assay_operator.objects.kind import Asks
 from assay_operator.objects.nodes import Gpu, Gpus
 from assay_operator.objects.raw import Manifest
+from assay_operator.objects.recorded import recorded
 from assay_operator.objects.resources import JOBS, Ref
 from assay_operator.objects.seen import Seen
 from assay_operator.settings import Settings
@@ -83,7 +84,7 @@ def wants_nodes(seen: Seen, now: datetime) -> Asks:
 def read_status(sweep: Sweep) -> SweepStatus:
     """The status on record; an empty one where it is none of ours."""
     try:
-        return SweepStatus.model_validate_json(sweep.status if sweep.record is None else sweep.record)
+        return SweepStatus.model_validate_json(recorded(sweep))
     except ValidationError:
         return SweepStatus()
 

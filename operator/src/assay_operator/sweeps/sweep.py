@@ -20,6 +20,7 @@ from assay_api.names import (
 )
 from assay_operator.objects.keys import Key
 from assay_operator.objects.raw import Raw, compact, condition, foreign, seconds, time
+from assay_operator.objects.recorded import changed_by_others
 from assay_operator.objects.retention import managed_by
 
 
@@ -117,5 +118,5 @@ def keep(new: Any, known: Any) -> Any:
     """A sweep as a watch brings it, with the status that the operator has on record where it is another by now."""
     assert isinstance(new, Sweep)
     assert isinstance(known, Sweep)
-    record = known.status if known.record is None else known.record
-    return new if new.uid != known.uid or new.status == record else replace(new, record=record)
+    record = changed_by_others(new, known)
+    return new if record is None else replace(new, record=record)
