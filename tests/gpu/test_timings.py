@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ DRIFT = ({"outputDrift": {"snr": 17}},)
 pytestmark = pytest.mark.usefixtures("gpu")
 
 
-def test_audits_grow_one_timing_cache_and_replace_a_damaged_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Audited]:
+    """Audits an FP16 engine of one model by name, built with further options; all share the folder `timings`."""
     monkeypatch.setenv(STAYS, str(tmp_path / "timings"))
     onnx.save(convolutions(), str(tmp_path / "model.onnx"))
     (tmp_path / "data").mkdir()
@@ -32,6 +33,12 @@ def test_audits_grow_one_timing_cache_and_replace_a_damaged_one(
         document = audit(name, tmp_path / "model.onnx", tmp_path / "data", [candidate], DRIFT, batch=16)
         return run(document, tmp_path)
 
+    return audited
+
+
+def test_audits_grow_one_timing_cache_and_replace_a_damaged_one(
+    tmp_path: Path, audited: Callable[..., Audited]
+) -> None:
     first = audited("first")
     [kept] = (tmp_path / "timings").rglob(NAME)
     whole = kept.read_bytes()
@@ -48,19 +55,9 @@ def test_audits_grow_one_timing_cache_and_replace_a_damaged_one(
 
 
 def test_a_timing_cache_of_somebody_else_is_built_with_and_a_damaged_one_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, audited: Callable[..., Audited]
 ) -> None:
-    monkeypatch.setenv(STAYS, str(tmp_path / "timings"))
-    onnx.save(convolutions(), str(tmp_path / "model.onnx"))
-    (tmp_path / "data").mkdir()
-    np.savez(tmp_path / "data" / "part-0.npz", x=random(16, 4, 9, 9, seed=1))
     given = tmp_path / "given.cache"
-
-    def audited(name: str, **build: object) -> Audited:
-        candidate = trt("fp16") | {"build": {"optimizationLevel": 1, **build}}
-        document = audit(name, tmp_path / "model.onnx", tmp_path / "data", [candidate], DRIFT, batch=16)
-        return run(document, tmp_path)
-
     audited("first")
     [shared] = (tmp_path / "timings").rglob(NAME)
     # What lies in the store is sealed; what TensorRT wrote stands before the seal.

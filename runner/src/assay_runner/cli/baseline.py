@@ -11,25 +11,22 @@ import getpass
 import hashlib
 import os
 from contextlib import suppress
-from datetime import datetime, timezone
 from typing import Final
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from assay_api.audit import Storage
 from assay_api.names import ExitCode
+from assay_api.plan import baselines_folder, cache_folder
 from assay_api.report import CandidateReport, Report, to_json
 from assay_runner.cli.report import ENV_ENDPOINT
 from assay_runner.cli.reports import AUDIT, read_report
+from assay_runner.cli.tables import print_table
 from assay_runner.errors import InvalidInput
+from assay_runner.moments import utc_now
 from assay_runner.report.baseline import Beside, overall, unfit
 from assay_runner.report.wording import visible
-from assay_runner.stores import Store, join, open_store
+from assay_runner.stores import Store, open_store
 from assay_runner.tasks.baselines import Baselines
 
-FOLDER: Final = "baselines"
 OF_SWEEPS: Final = ("model", "cell", "cause", "image")
 CODES: Final = {"Regressed": ExitCode.BREACHED, "Inconclusive": ExitCode.INCONCLUSIVE, "New": ExitCode.INCONCLUSIVE}
 
@@ -62,28 +59,27 @@ def _in_cluster(arguments: argparse.Namespace) -> bool:
 def _accept(report: Report, chosen: list[CandidateReport], kept: Baselines, arguments: argparse.Namespace) -> int:
     """Move the pointers of all candidates that may be moved; 64 where one may not."""
     sha256 = hashlib.sha256(to_json(report)).hexdigest()
-    when = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
     refused = False
     for candidate in chosen:
         if reasons := unfit(report, candidate):
             refused = True
             print(f"{candidate.name}: not accepted: {'; '.join(map(visible, reasons))}")
             continue
-        pointer = kept.accept(report, candidate, sha256, arguments.who or _user(), arguments.why, when)
+        pointer = kept.accept(report, candidate, sha256, arguments.who or _user(), arguments.why, utc_now())
         print(f"{candidate.name}: accepted by {visible(pointer.who)}, record {pointer.record[:12]}")
     return ExitCode.INVALID_INPUT if refused else ExitCode.PASSED
 
 
 def _show(report: Report, chosen: list[CandidateReport], kept: Baselines) -> int:
     """Tell of each candidate what it is beside its baseline; 1: regressed, 2: new or not to be told, 0: else."""
-    table = Table("Candidate", "State", "Why", "Accepted", box=None)
+    rows: list[tuple[str, ...]] = []
     found: list[Beside] = []
     for candidate in chosen:
         told, pointer = kept.beside(report, candidate)
         found.append(told)
         accepted = f"{pointer.when} by {pointer.who}: {pointer.why}" if pointer else "-"
-        table.add_row(*(Text(visible(text)) for text in (candidate.name, told.state, told.why, accepted)))
-    Console().print(table)
+        rows.append((candidate.name, told.state, told.why, accepted))
+    print_table(("Candidate", "State", "Why", "Accepted"), rows)
     return CODES.get(overall(found), ExitCode.PASSED)
 
 
@@ -102,7 +98,7 @@ def _where(report: Report, given: str | None) -> tuple[Store, str]:
     storage = report.spec.storage if not given else Storage()
     # As for `assay report`: an endpoint that only the cluster reaches is replaced by the user's own.
     endpoint = None if os.environ.get(ENV_ENDPOINT) else storage.endpoint
-    return open_store(Storage(endpoint=endpoint, region=storage.region)), join(artifacts, FOLDER)
+    return open_store(Storage(endpoint=endpoint, region=storage.region)), baselines_folder(cache_folder(artifacts))
 
 
 def _chosen(report: Report, wanted: str | None) -> list[CandidateReport]:

@@ -8,22 +8,19 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from assay_api.baseline import asked_digest, most_urgent
+from assay_api.baseline import MATTERS, asked_digest, most_urgent
 from assay_api.names import ANNOTATION_ACCEPT, ExitCode
+from assay_runner.cli.baseline import CODES
 from assay_runner.cli.failures import say
 from assay_runner.cli.kubectl import Place, annotate, read_object, read_sweep, whoami
 from assay_runner.cli.reports import AUDIT
+from assay_runner.cli.tables import print_table
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.report.sweep_cells import CellShown, sweep_shown
 from assay_runner.report.wording import visible
 
 EVERY_SECONDS: Final = 1.0
 MOST_SHOWN: Final = 100
-CODES: Final = {"Regressed": ExitCode.BREACHED, "Inconclusive": ExitCode.INCONCLUSIVE, "New": ExitCode.INCONCLUSIVE}
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -101,15 +98,14 @@ def _show(place: Place, arguments: argparse.Namespace) -> int:
     cells = [cell for cell in sweep_shown(*read_sweep(place)).cells if _wanted(cell, arguments)]
     if not cells:
         raise InvalidInput(f"{place} has no such cell: see `assay report {place.name} --sweep` for those there are")
-    order = ("Regressed", "Inconclusive", "New", "Changed", "Improved", "Unchanged", "")
+    order = (*MATTERS, "")
     cells.sort(key=lambda cell: (order.index(cell.state), cell.cause, cell.model, cell.column))
-    table = Table("Cell", "State", "Why", "Cause", box=None)
+    rows: list[tuple[str, ...]] = []
     for cell in cells[:MOST_SHOWN]:
         name = f"{cell.model}/{cell.column.candidate}"
         why = cell.beside or cell.message
-        words = (name, cell.state or "-", why, cell.cause if cell.state == "Regressed" else "")
-        table.add_row(*(Text(visible(word)) for word in words))
-    Console().print(table)
+        rows.append((name, cell.state or "-", why, cell.cause if cell.state == "Regressed" else ""))
+    print_table(("Cell", "State", "Why", "Cause"), rows)
     if len(cells) > MOST_SHOWN:
         print(f"and {len(cells) - MOST_SHOWN} more")
     return CODES.get(most_urgent(cell.state or "New" for cell in cells) or "New", ExitCode.PASSED)

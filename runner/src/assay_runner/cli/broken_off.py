@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay_api.names import REPORT_CTRF, REPORT_JUNIT
 from assay_runner import interruption
+
+if TYPE_CHECKING:
+    from assay_runner.report.suites import Results
 
 
 @contextmanager
@@ -28,16 +32,25 @@ def told_to_pipelines(out: str | None, name: str) -> Iterator[None]:
         raise
 
 
-def _tell(folder: Path, name: str, error: Exception) -> None:
-    from datetime import datetime, timezone
+def results_without_report(name: str, error: Exception) -> Results:
+    """What broke a run off, as results for CI systems.
 
+    Args:
+        name: of what was to be run.
+        error: what broke it off.
+    """
     from assay_runner.errors import as_audit_error, name_of
-    from assay_runner.report import render_ctrf, render_junit
+    from assay_runner.moments import utc_now
     from assay_runner.report.suites import broken_off
 
     failure = as_audit_error(error)
-    when = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-    results = broken_off(name, name_of(failure), str(failure), when)
+    return broken_off(name, name_of(failure), str(failure), utc_now())
+
+
+def _tell(folder: Path, name: str, error: Exception) -> None:
+    from assay_runner.report import render_ctrf, render_junit
+
+    results = results_without_report(name, error)
     for file, content in ((REPORT_JUNIT, render_junit(results)), (REPORT_CTRF, render_ctrf(results))):
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)

@@ -5,22 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, Final
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typing import Final
 
 from assay_api.gate import Gate
 from assay_api.names import ExitCode
 from assay_runner.cli.failures import say
 from assay_runner.cli.kubectl import Place, read_sweep
+from assay_runner.cli.standing import standing
+from assay_runner.cli.tables import print_table
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.report.gate_page import TITLES, engine_words, summary
 from assay_runner.report.sweep_cells import sweep_shown
-from assay_runner.report.wording import visible
 
 EVERY_SECONDS: Final = 5.0
 
@@ -50,21 +47,12 @@ def _gate(place: Place, wait: float) -> tuple[Gate, bool]:
                 f"{place} has no upgrade: set spec.upgrade with fromImage and toImage, or see `assay report "
                 f"{place.name} --sweep`"
             )
-        ended = _ended(sweep)
+        ended = standing(sweep).code is not None
         if ended or wait == 0:
             return shown.gate, ended
         if time.monotonic() > end:
             raise Unavailable(f"{place} did not end within {wait:g} s: see `kubectl describe sweep {place.name}`")
         time.sleep(min(EVERY_SECONDS, max(end - time.monotonic(), 0.1)))
-
-
-def _ended(sweep: Mapping[str, Any]) -> bool:
-    """Whether the run of the spec as it is now has ended."""
-    status, meta = sweep.get("status"), sweep.get("metadata") or {}
-    if not isinstance(status, Mapping) or status.get("observedGeneration") != meta.get("generation"):
-        return False
-    conditions = status.get("conditions") or ()
-    return any(c.get("type") == "Complete" and c.get("status") == "True" for c in conditions)
 
 
 def _code(gate: Gate, ended: bool, with_remedy: bool) -> ExitCode:
@@ -76,12 +64,8 @@ def _code(gate: Gate, ended: bool, with_remedy: bool) -> ExitCode:
 
 
 def _print(gate: Gate, everything: bool) -> None:
-    table = Table("Model", "GPU", "Candidate", "Decision", "Old engine", "New engine", "Why", box=None)
-    lines = list(_lines(gate, everything))
-    for words in lines:
-        table.add_row(*(Text(visible(word)) for word in words))
-    if lines:
-        Console().print(table)
+    if lines := list(_lines(gate, everything)):
+        print_table(("Model", "GPU", "Candidate", "Decision", "Old engine", "New engine", "Why"), lines)
 
 
 def _lines(gate: Gate, everything: bool) -> Iterator[tuple[str, ...]]:

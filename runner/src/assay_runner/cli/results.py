@@ -9,21 +9,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
 from assay_api.names import ExitCode, Reason
 from assay_runner import interruption
+from assay_runner.cli.broken_off import results_without_report
 from assay_runner.cli.kubectl import Place, read_object, read_sweep
 from assay_runner.cli.places import absolute
 from assay_runner.cli.reports import AUDIT, read_report
 from assay_runner.cli.standing import Standing, standing
 from assay_runner.cli.wait import named
-from assay_runner.errors import Unavailable, as_audit_error, name_of
+from assay_runner.errors import Unavailable
 from assay_runner.report.ctrf import render_ctrf
 from assay_runner.report.junit import render_junit
-from assay_runner.report.suites import Results, broken_off, results_of
+from assay_runner.report.suites import Results, results_of
 from assay_runner.report.sweep_cells import sweep_shown
 from assay_runner.report.sweep_suites import results_of_sweep
 from assay_runner.stores.files import whole_file
@@ -42,7 +42,7 @@ def command(arguments: argparse.Namespace) -> int:
         content = render(_results(arguments))
     except Exception as error:
         if target is not None and not interruption.came():
-            _write(target, render(_broken_off(arguments.what, error)))
+            _write(target, render(results_without_report(arguments.what, error)))
         raise
     if target is None:
         sys.stdout.buffer.write(content + b"\n")
@@ -82,12 +82,6 @@ def _ended(place: Place) -> None:
 
 def _said(now: Standing) -> str:
     return f"{now.word}: {now.message or now.reason}"
-
-
-def _broken_off(what: str, error: Exception) -> Results:
-    failure = as_audit_error(error)
-    when = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return broken_off(what, name_of(failure), str(failure), when)
 
 
 def _write(target: Path, content: bytes) -> None:

@@ -15,11 +15,12 @@ from typing import Final
 
 from assay_api.screening import DeviceClass, ScreenReport
 from assay_runner.cli.places import absolute
-from assay_runner.cli.screen_end import clear, end, now
+from assay_runner.cli.screen_end import clear, end
 from assay_runner.cli.screen_fleet import compared
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.digests import file_sha256
 from assay_runner.errors import InvalidInput
+from assay_runner.moments import utc_now
 from assay_runner.report.wording import visible
 from assay_runner.screening.gpus import chosen, gpus
 from assay_runner.screening.judging import Device, conclusion
@@ -141,7 +142,7 @@ def _report(places: Places, sha256: str, found: Screened, *, recorded: bool) -> 
         sha256=sha256,
         inputs=found.inputs,
         host=os.environ.get(NODE_NAME) or socket.gethostname(),
-        made=now(),
+        made=utc_now(),
         rule="digest" if recorded else "majority" if "majority" in rules else "none",
         verdict=verdict,
         message=message,

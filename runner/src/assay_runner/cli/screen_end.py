@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Final
 
@@ -29,11 +28,6 @@ from assay_runner.screening.told import termination_message
 from assay_runner.stores.files import disk_error
 
 WIDTH: Final = 120
-
-
-def now() -> str:
-    """The time, as reports have it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def clear(out: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from assay_api.screening import SCREEN_JSON, ScreenReport
 from assay_runner.cli.places import absolute
-from assay_runner.cli.screen_end import clear, end, now
+from assay_runner.cli.screen_end import clear, end
 from assay_runner.errors import InvalidInput
+from assay_runner.moments import utc_now
 from assay_runner.screening.fleet import NODE, together
 from assay_runner.screening.judging import conclusion
 from assay_runner.screening.records import read_records
@@ -32,7 +33,7 @@ def compared(arguments: argparse.Namespace) -> int:
         "version": version("assay-runner"),
         "inputs": next((report.inputs for _, report in reports if report.inputs), ""),
         "host": f"{len(hosts)} machine{'s' if len(hosts) > 1 else ''}",
-        "made": now(),
+        "made": utc_now(),
         "rule": "digest" if records else "majority",
         "verdict": verdict,
         "message": message,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from assay_api.baseline import MATTERS, State
+from assay_api.baseline import State, most_urgent
 from assay_api.model import Model
 from assay_api.numbers import Number
 from assay_api.report import CandidateReport, Report, Verdict
@@ -204,4 +204,4 @@ def _samples(count: int) -> str:
 
 def overall(found: Sequence[Beside]) -> State:
     """The state that matters most: Regressed, then Inconclusive, New, Changed, Improved, Unchanged."""
-    return min((each.state for each in found), key=MATTERS.index, default="Inconclusive")
+    return most_urgent(each.state for each in found) or "Inconclusive"

@@ -14,6 +14,7 @@ from assay_api.plan import Task
 from assay_runner.data.datasets import Dataset, Source, open_dataset
 from assay_runner.models.feeding import Feeding, feeding_of
 from assay_runner.models.loading import LoadedModel, load_model
+from assay_runner.moments import stamp
 
 if TYPE_CHECKING:
     from assay_api.entries import FloorEntry
@@ -128,4 +129,4 @@ class Context:
 
     def created(self) -> str:
         """The time for a report."""
-        return self.now().isoformat(timespec="seconds").replace("+00:00", "Z")
+        return stamp(self.now())
