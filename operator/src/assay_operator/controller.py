@@ -99,7 +99,8 @@ class Controller:
             self._heal,
             lambda: self.turns.work(self.queue.add),
             *[lambda: self.queue.work(self._process)] * self._settings.workers,
-            # Last, for kopf ends every task that began after it.
+            # Last, and never cancelled: kopf, as it ends, ends every task that began after it, and so the events that
+            # are still to be posted and the giving back of the Lease. It ends with the process.
             lambda: watch(self._settings, self._configuration, self._kinds, self._feed, stop),
         ]
         tasks = [asyncio.create_task(job(), name=f"controller-{index}") for index, job in enumerate(jobs)]
@@ -111,9 +112,9 @@ class Controller:
             broken = [task for task in tasks if task.done()]
             await self.queue.close(DRAIN_SECONDS)
         finally:
-            for task in tasks:
+            for task in tasks[:-1]:
                 task.cancel()
-        # kopf would take seconds; nothing that it still sees is acted upon.
+        # What kopf still sees is not acted upon.
         await asyncio.gather(*tasks[:-1], return_exceptions=True)
         for task in broken:
             task.result()

@@ -31,7 +31,7 @@ AGAIN_SECONDS, GONE = 1.0, 410
 async def watch(settings: Settings, configuration: Any, kinds: Kinds, feed: Feed, stop: asyncio.Event) -> None:
     """Feed the cluster's events until it is cancelled; an exception where watching cannot go on.
 
-    kopf takes its time to end, a few seconds: whoever is in a hurry cancels this and does not wait.
+    kopf takes its time to end, a few seconds, and cancels whatever began after it: whoever is in a hurry leaves it be.
 
     Args:
         settings: which namespaces.
