@@ -11,9 +11,10 @@ import pytest
 
 from assay_api.audit import AuditSpec
 from assay_api.model import parse
-from assay_api.plan import KINDS, After, Task, TaskKind, in_order, plan
+from assay_api.plan import After, Task, in_order, plan
 from assay_api.report import Verdict
 from assay_api.result import TaskResult
+from assay_api.task_kinds import KINDS, TaskKind
 from assay_runner.cli.local import run_all
 from assay_runner.errors import AuditError, InvalidInput
 from assay_runner.progress.tracker import Tracker

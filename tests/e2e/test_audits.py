@@ -91,6 +91,23 @@ def test_reports_in_s3_are_those_of_the_status(shared: Room, digits: Manifest) -
     assert b"<testsuite" in fetch(shared.place, junit)
 
 
+def test_candidates_that_share_a_job_are_told_as_if_each_had_its_own(shared: Room, digits: Manifest) -> None:
+    shared.apply(audit("together", shared.place.inside, *PRECISIONS, candidatesPerJob=8))
+    found = shared.wait("together", "Complete", 180)
+    jobs = shared.objects("jobs", "assay.dev/audit=together")
+    assert sorted(job["metadata"]["labels"]["assay.dev/kind"] for job in jobs) == ["golden", "summary", "together"]
+    told = ("name", "state", "verdict", "message", "worst", "accuracy", "emulated", "typing", "achieved")
+    alone, shares = (
+        [{key: c.get(key) for key in told} for c in each["status"]["candidates"]] for each in (digits, found)
+    )
+    assert shares == alone
+    for uri, digest in reports(found):
+        assert hashlib.sha256(fetch(shared.place, uri)).hexdigest() == digest
+    summary = Report.model_validate_json(fetch(shared.place, found["status"]["report"]["uri"]))
+    assert {key for keys in summary.images.values() for key in keys} == {"golden", *PRECISIONS}
+    assert "together_1: 4 of 4 candidates answered" in shared.kubectl("describe", "audit", "together")
+
+
 def test_get_shows_the_verdict(shared: Room, digits: Manifest, poisoned: Manifest) -> None:
     lines = shared.kubectl("get", "audit").splitlines()
     header, rows = lines[0].split(), {line.split()[0]: line for line in lines[1:]}

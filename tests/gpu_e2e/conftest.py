@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.gpu_e2e.watching import Watch, steps, watching
 from tests.lab import Unavailable, gpus, step
 from tests.lab.gpus import Gpus
 
-__all__ = ["Audited", "pytest_runtest_makereport", "room"]
+__all__ = ["Audited", "audited_as", "pytest_runtest_makereport", "room"]
 
 STAND_IN = "ASSAY_GPU_STAND_IN"
 SECONDS = 420
@@ -96,13 +97,9 @@ def place(
 @pytest.fixture(scope="session")
 def audited(place: Place, node_gpus: Gpus, evidence: Evidence) -> Audited:
     """`examples/digits/engines.yaml` on the node, waited for."""
-    room = Room.make(place, "gpu-digits")
-    with watching(room) as watch:
-        room.apply(engines("digits", place.inside, node_gpus))
-        found = room.wait("digits", "Complete", SECONDS)
-        seconds = time.monotonic() - watch.begin
-    evidence.fact("audit of the digits", {"seconds": round(seconds, 1), "began": watch.began, "pods": watch.told()})
-    evidence.fact("status of the digits", found["status"])
+    done = audited_as("digits", place, node_gpus, evidence)
+    room, watch = done.room, done.watch
+    evidence.fact("status of the digits", done.found["status"])
     for words in (("get", "audit", "-o", "wide"), ("describe", "audit", "digits"), ("get", "jobs,pods", "-o", "wide")):
         evidence.text("kubectl.txt", f"kubectl {' '.join(words)}", room.kubectl(*words))
     evidence.text("kubectl.txt", "kubectl describe node", place.kubectl("describe", "node"))
@@ -110,4 +107,16 @@ def audited(place: Place, node_gpus: Gpus, evidence: Evidence) -> Audited:
     for pod, log in logs.items():
         evidence.text("pods.log", pod, "\n".join(log))
     evidence.fact("where the time goes", budget(watch.told(), logs, watch.began))
+    return done
+
+
+def audited_as(name: str, place: Place, node_gpus: Gpus, evidence: Evidence, **more: Any) -> Audited:
+    """`examples/digits/engines.yaml`, with more in its spec, in a namespace and a store of its own."""
+    room = Room.make(place, f"gpu-{name}")
+    with watching(room) as watch:
+        room.apply(engines(name, place.inside, node_gpus, **more))
+        found = room.wait(name, "Complete", SECONDS)
+        seconds = time.monotonic() - watch.begin
+    told = {"seconds": round(seconds, 1), "began": watch.began, "pods": watch.told()}
+    evidence.fact(f"audit of the {name}", told)
     return Audited(room, found, watch, seconds)

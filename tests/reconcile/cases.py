@@ -20,8 +20,9 @@ import yaml
 from assay_api.model import to_wire
 from assay_api.names import ENV_REPORTS, LABEL_RUN, LABEL_TASK
 from assay_api.plan import Task
-from assay_api.result import Progress
+from assay_api.result import Progress, TaskResult
 from assay_api.status import AuditStatus
+from assay_api.together import with_answers
 from assay_operator.audits.fitting import with_fits
 from assay_operator.audits.jobs import job_manifest, job_name
 from assay_operator.audits.observed import Audit, Observed
@@ -223,7 +224,8 @@ def pod_of(audit: Audit, entry: Raw, index: int) -> Raw:
     if "result" in entry:
         status.setdefault("phase", "Succeeded")
         ended = {"exitCode": 0, "finishedAt": CREATED, **entry.get("ended", {})}
-        ended["message"] = result_text(entry["result"], task.digest)
+        digests = {each.key: each.digest for each in tasks(audit)}
+        ended["message"] = result_text(with_packed(entry["result"], digests), task.digest)
         status["containerStatuses"] = [{"state": {"terminated": ended}}]
     controller = {"controller": True, "kind": "Job", "name": name, "uid": entry.get("owner", f"job-{name}")}
     return {
@@ -239,6 +241,16 @@ def pod_of(audit: Audit, entry: Raw, index: int) -> Raw:
         "spec": template["spec"] | ({"nodeName": entry["node"]} if "node" in entry else {}),
         "status": status,
     }
+
+
+def with_packed(result: Any, digests: dict[str, str]) -> Any:
+    """A result whose `answers`, by task, are packed as a task has them that went ahead of others."""
+    if not (isinstance(result, dict) and isinstance(result.get("answers"), dict)):
+        return result
+    answers = [
+        TaskResult.model_validate_json(result_text(told, digests[key])) for key, told in result["answers"].items()
+    ]
+    return {**result, "answers": with_answers(TaskResult(task=""), answers).answers}
 
 
 def result_text(result: Any, digest: str) -> str:

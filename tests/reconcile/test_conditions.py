@@ -10,8 +10,9 @@ import pytest
 
 from assay_api import plan as plans
 from assay_api.audit import AuditSpec
-from assay_api.plan import KINDS, After, Task, TaskKind, in_order
+from assay_api.plan import After, Task, in_order
 from assay_api.status import AuditStatus
+from assay_api.task_kinds import KINDS, TaskKind
 from assay_operator.audits import run
 from assay_operator.audits.reconcile import reconcile
 from assay_operator.objects.decision import Decision

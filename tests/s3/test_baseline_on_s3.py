@@ -9,8 +9,9 @@ import pytest
 
 from assay_api.audit import Storage
 from assay_api.baseline import AcceptOrder
-from assay_api.plan import BASELINE, Task, baselines_folder
+from assay_api.plan import Task, baselines_folder
 from assay_api.result import TaskResult
+from assay_api.task_kinds import BASELINE
 from assay_runner.stores import open_store
 from tests.cli.audits import assay
 from tests.cli.test_task import pod

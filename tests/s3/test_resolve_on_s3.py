@@ -16,9 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from assay_api.audit import AuditSpec, Storage
 from assay_api.model import parse
 from assay_api.names import TERMINATION_MESSAGE_BYTES
-from assay_api.plan import RESOLVE, Task
+from assay_api.plan import Task
 from assay_api.resolved import Resolved, ResolveOrder
 from assay_api.result import TaskResult, to_termination_message
+from assay_api.task_kinds import RESOLVE
 from assay_runner.errors import InvalidInput
 from assay_runner.progress.tracker import Tracker
 from assay_runner.progress.views import PlainView

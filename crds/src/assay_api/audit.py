@@ -182,6 +182,10 @@ class AuditTemplate(Model):
     alone, its status and Jobs too, for as long as it is. Changing it is no new run. Default assay.dev/operator."""
     max_parallel: int = Field(default=4, ge=1, le=256)
     """At most so many Jobs of this audit at once. Default 4."""
+    candidates_per_job: int | None = Field(default=None, ge=1, le=32)
+    """How many candidates one Job may audit, one after the other: a Pod's start and TensorRT's load are paid once for
+    all of them, and a Job that is killed is begun again for all that it has not answered. What it leaves unanswered, a
+    candidate that cannot be audited among it, gets a Job of its own. Default 1; no matter to `assay run`."""
     priority: int = Field(default=0, ge=-1000, le=1000)
     """Where the operator holds tasks back, because as many run as it may run at once: among the audits of a namespace
     those with a higher number go first. Changing it is no new run. Default 0."""

@@ -88,14 +88,19 @@ def evaluate(tasks: Sequence[Task], outcomes: Mapping[str, Outcome]) -> Standing
 def proven(tasks: Sequence[Task], begun: Collection[str]) -> frozenset[str]:
     """Keys of the tasks that must have finished, whatever is left of them: others began that needed their results.
 
+    What goes ahead of others is wanted no more once one of those has begun.
+
     Args:
         tasks: a plan, each task behind those that it comes after.
         begun: keys of the tasks that are known to have begun.
     """
     finished: set[str] = set()
+    by_key = {task.key: task for task in tasks}
     for task in reversed(tasks):
         if task.key in begun or task.key in finished:
-            finished |= {after.task for after in task.after if after.when == "Finished"}
+            finished |= {
+                after.task for after in task.after if after.when == "Finished" or by_key[after.task].about.ahead
+            }
     return frozenset(finished)
 
 

@@ -2,7 +2,8 @@
 
     golden ──> candidate (one per candidate and GPU product) ──> repair (one per GPU product) ──> summary
 
-A repair is planned where remedies are asked for, and done where a candidate failed.
+A repair is planned where remedies are asked for, and done where a candidate failed. Where a Job may audit several
+candidates, such a Job goes ahead of theirs, and only what it leaves unanswered gets one of its own.
 
 Tasks form a graph: each says what it comes after and on what condition it is done, and `graph.evaluate` says which may
 start. A run is named by a digest of what the spec means, a task by the run and its key: doing a thing twice gives it
@@ -13,10 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from pydantic import model_validator
 from typing_extensions import Self
@@ -25,13 +25,7 @@ from assay_api.audit import AuditSpec, Candidate
 from assay_api.baseline import AcceptOrder
 from assay_api.model import Model, to_wire
 from assay_api.resolved import ResolveOrder
-
-GOLDEN: Final = "golden"
-CANDIDATE: Final = "candidate"
-REPAIR: Final = "repair"
-SUMMARY: Final = "summary"
-RESOLVE: Final = "resolve"
-BASELINE: Final = "baseline"
+from assay_api.task_kinds import CANDIDATE, GOLDEN, KINDS, REPAIR, SUMMARY, TOGETHER, TaskKind
 
 # Fields that steer how a run is carried out and what becomes of it, not what it measures.
 OPERATIONAL = (
@@ -43,40 +37,6 @@ OPERATIONAL = (
     "ttlSecondsAfterFinished",
     "deleteSecondsAfterFinished",
 )
-
-
-@dataclass(frozen=True)
-class TaskKind:
-    """What sets a kind of task apart.
-
-    Attributes:
-        step: what it is in the story of a run, for example "golden outputs".
-        verb: what is being done while it is at work, with `makes`: "Making".
-        makes: what comes of it: "the golden outputs".
-        candidate: it is about one candidate: it carries it, it has an entry in the status, and where it fails the
-            others go on.
-        concludes: its report is the run's own. Every plan has one task that concludes it.
-        beside: it is done beside what was asked, so that the run's verdict and its end stand without it: where it
-            fails, that is told. It has an entry of its own in the status.
-    """
-
-    step: str
-    verb: str
-    makes: str
-    candidate: bool = False
-    concludes: bool = False
-    beside: bool = False
-
-
-KINDS: Final[dict[str, TaskKind]] = {
-    GOLDEN: TaskKind("golden outputs", "Making", "the golden outputs"),
-    CANDIDATE: TaskKind("candidate", "Auditing", "the candidate", candidate=True),
-    REPAIR: TaskKind("the repair", "Repairing", "what failed", beside=True),
-    SUMMARY: TaskKind("the summary", "Writing", "the audit's report", concludes=True),
-    RESOLVE: TaskKind("the models", "Looking at", "the models of the sweep"),
-    BASELINE: TaskKind("the baseline", "Accepting", "the baseline"),
-}
-"""Every kind of task. What does it is in the runner's table of tasks."""
 
 
 class After(Model):
@@ -94,7 +54,7 @@ class Task(Model):
     kind: str
     """What is to be done, one of `KINDS`."""
     key: str
-    """Unique in the run: `golden`, `repair`, `summary`, `name`; `name@gpu-product` and `repair@gpu-product`."""
+    """Unique in the run: `golden`, `repair`, `summary`, `together_1`, `name`; `name@gpu-product` and so on."""
     audit: str
     """Name of the audit, `namespace/name` in a cluster."""
     run: str
@@ -107,6 +67,8 @@ class Task(Model):
     """The spec."""
     candidate: Candidate | None = None
     """The candidate that the task is about, where its kind is about one."""
+    together: tuple[str, ...] = ()
+    """Keys of the tasks that it does ahead, where its kind does that."""
     gpu_product: str | None = None
     """GPU product asked for."""
     gpus: int = 0
@@ -128,6 +90,8 @@ class Task(Model):
             raise ValueError(
                 f"task {self.key} of kind {self.kind} carries {'no' if not self.candidate else 'a'} candidate"
             )
+        if bool(self.together) != KINDS[self.kind].ahead:
+            raise ValueError(f"task {self.key} of kind {self.kind} names {len(self.together)} tasks that it does ahead")
         return self
 
     @property
@@ -143,14 +107,22 @@ class Task(Model):
     @property
     def deadline_seconds(self) -> int:
         """Longest time for it, waiting included."""
-        own: int | None = getattr(self.spec.deadlines, self.kind, None)
-        return self.spec.active_deadline_seconds if own is None else own
+        own = self._own_deadline
+        return self.spec.active_deadline_seconds if own is None else own * max(len(self.together), 1)
 
     @property
     def deadline_field(self) -> str:
         """What says so."""
-        own = getattr(self.spec.deadlines, self.kind, None)
-        return "spec.activeDeadlineSeconds" if own is None else f"spec.deadlines.{self.kind}"
+        return "spec.activeDeadlineSeconds" if self._own_deadline is None else f"spec.deadlines.{self._done}"
+
+    @property
+    def _done(self) -> str:
+        """The kind of what it does: what goes ahead does its candidates' work."""
+        return CANDIDATE if self.about.ahead else self.kind
+
+    @property
+    def _own_deadline(self) -> int | None:
+        return getattr(self.spec.deadlines, self._done, None)
 
     @property
     def folder(self) -> str:
@@ -229,6 +201,18 @@ def tasks_of(spec: AuditSpec, *, audit: str, run: str, output: str, cache: str) 
         for candidate in spec.candidates
         for product in _products(candidate, spec)
     ]  # fmt: skip
+    ahead = [
+        task(
+            kind=TOGETHER, key=key, together=tuple(each.key for each in members), gpu_product=members[0].gpu_product,
+            gpus=members[0].gpus, after=(reference,),
+        )
+        for key, members in _shared(candidates, spec.candidates_per_job or 1)
+    ]  # fmt: skip
+    behind = {key: After(task=each.key, when="Over") for each in ahead for key in each.together}
+    candidates = [
+        each.model_copy(update={"after": (*each.after, behind[each.key])}) if each.key in behind else each
+        for each in candidates
+    ]
     repairs = [
         task(
             kind=REPAIR, key=REPAIR if product is None else f"{REPAIR}@{product}", gpu_product=product,
@@ -239,8 +223,8 @@ def tasks_of(spec: AuditSpec, *, audit: str, run: str, output: str, cache: str) 
         if spec.remedies
     ]  # fmt: skip
     every = (reference, *(After(task=each.key, when="Over") for each in (*candidates, *repairs)))
-    planned = (task(kind=GOLDEN, key=GOLDEN), *candidates, *repairs, task(kind=SUMMARY, key=SUMMARY, after=every))
-    return in_order(planned)
+    golden, summary = task(kind=GOLDEN, key=GOLDEN), task(kind=SUMMARY, key=SUMMARY, after=every)
+    return in_order((golden, *ahead, *candidates, *repairs, summary))
 
 
 def run_folder(artifacts: str, namespace: str, name: str, run: str, uid: str) -> str:
@@ -268,6 +252,18 @@ def _by_product(candidates: Iterable[Task]) -> dict[str | None, list[Task]]:
     for each in candidates:
         found.setdefault(each.gpu_product, []).append(each)
     return found
+
+
+def _shared(candidates: Iterable[Task], size: int) -> Iterator[tuple[str, list[Task]]]:
+    """Key and members of each Job that audits several candidates: at most `size` that ask for the same GPUs."""
+    alike: dict[tuple[str | None, int], list[Task]] = {}
+    for each in candidates:
+        alike.setdefault((each.gpu_product, each.gpus), []).append(each)
+    parts = [group[at : at + size] for group in alike.values() for at in range(0, len(group), size)]
+    shared = [part for part in parts if len(part) > 1]
+    for number, part in enumerate(shared, 1):
+        # No candidate can be called so.
+        yield f"{TOGETHER}_{number}", part
 
 
 def _key(candidate: Candidate, product: str | None) -> str:

@@ -115,6 +115,8 @@ class TaskResult(Told):
     """What answers are beside their baselines; from a candidate and from an acceptance."""
     compared: BaselineTold | None = None
     """What the answer is beside the one that spec.compareWith names; from a candidate."""
+    answers: str | None = None
+    """Results of the tasks that it did ahead, packed, see `together`."""
     message: str = ""
     """One sentence."""
     error: TaskError | None = None
@@ -143,16 +145,17 @@ class Progress(Told):
 def to_termination_message(result: TaskResult) -> str:
     """The result as JSON of at most 4,096 bytes: sentences are shortened, never the verdict, URI or digest."""
     for limit in (1024, 512, 256, 128, 64):
-        text = _shortened(result, limit).model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+        text = shortened(result, limit).model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
         if len(text.encode()) <= TERMINATION_MESSAGE_BYTES:
             return text
     bare: dict[str, object] = {"worst": None, "accuracy": {}, "message": "", "recommended_because": "", "cures": ()}
-    return _shortened(result.model_copy(update=bare), 64).model_dump_json(
+    return shortened(result.model_copy(update=bare), 64).model_dump_json(
         by_alias=True, exclude_none=True, exclude_defaults=True
     )
 
 
-def _shortened(result: TaskResult, limit: int) -> TaskResult:
+def shortened(result: TaskResult, limit: int) -> TaskResult:
+    """The result with sentences of at most `limit` characters; figures, verdict and digests as they are."""
     update: dict[str, object] = {
         "message": shorten(result.message, limit),
         "recommended_because": shorten(result.recommended_because, limit),

@@ -17,11 +17,15 @@ the way out; it never carries a credential. Which candidate it is about it does 
 from __future__ import annotations
 
 import errno
+import os
 import re
+import traceback
 from collections.abc import Iterable
 from typing import ClassVar, Final, Literal
 
 from assay_api.names import ExitCode
+
+ENV_DEBUG: Final = "ASSAY_DEBUG"
 
 _NO_MEMORY: Final = re.compile(
     r"failed to map segment|cannot allocate memory|bad_alloc|can't start new thread|cannot map|ENOMEM", re.IGNORECASE
@@ -108,6 +112,12 @@ def as_audit_error(error: BaseException) -> AuditError:
         f"a bug in Assay ({type(error).__name__}{f': {detail}' if detail else ''}): "
         "run again with ASSAY_DEBUG=1 and report the traceback"
     )
+
+
+def debug(error: BaseException) -> None:
+    """The traceback on standard error, where the environment asks for it."""
+    if os.environ.get(ENV_DEBUG) == "1":
+        traceback.print_exception(error)
 
 
 def _limit(error: BaseException) -> str:

@@ -14,9 +14,10 @@ import pytest
 
 from assay_api.audit import AuditSpec
 from assay_api.model import parse
-from assay_api.plan import REPAIR, SUMMARY, cache_folder, plan
+from assay_api.plan import cache_folder, plan
 from assay_api.repair import RemedyEntry, RepairEntry, TrialEntry
 from assay_api.report import Report
+from assay_api.task_kinds import REPAIR, SUMMARY
 from assay_runner.backends import BACKENDS, Backend
 from assay_runner.progress.tracker import Tracker
 from assay_runner.progress.views import PlainView

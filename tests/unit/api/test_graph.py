@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from assay_api.audit import AuditSpec
 from assay_api.graph import CONDITIONS, Outcome, evaluate, proven
 from assay_api.model import parse, to_wire
-from assay_api.plan import BASELINE, CANDIDATE, GOLDEN, KINDS, RESOLVE, After, Task, TaskKind, in_order, plan
+from assay_api.plan import After, Task, in_order, plan
 from assay_api.remedies import Auto, Remedies
 from assay_api.report import Verdict
+from assay_api.task_kinds import BASELINE, CANDIDATE, GOLDEN, KINDS, RESOLVE, TaskKind
 from assay_runner.tasks import TASKS
 from tests.unit.api.audits import spec
 
@@ -24,7 +25,9 @@ BREACHED, PASSED = Outcome("Finished", Verdict.FAILED), Outcome("Finished", Verd
 
 
 def task(key: str, *after: After, kind: str = GOLDEN, condition: str = "always") -> Task:
-    candidate = {"candidate": to_wire(SPEC.candidates[0])} if KINDS[kind].candidate else {}
+    candidate: dict[str, object] = {"candidate": to_wire(SPEC.candidates[0])} if KINDS[kind].candidate else {}
+    if KINDS[kind].ahead:
+        candidate = {"together": ["another"]}
     fields = {"kind": kind, "key": key, "after": [to_wire(a) for a in after], "condition": condition, **candidate}
     return parse(
         Task, {**fields, "audit": "a/b", "run": "r", "output": "s3://o", "cache": "s3://c", "spec": to_wire(SPEC)}
@@ -49,7 +52,7 @@ def keys(tasks: Sequence[Task]) -> list[str]:
 
 def test_every_kind_of_task_has_something_that_does_it() -> None:
     assert set(TASKS) == set(KINDS)
-    repaired = SPEC.model_copy(update={"remedies": Remedies(auto=Auto())})
+    repaired = SPEC.model_copy(update={"remedies": Remedies(auto=Auto()), "candidates_per_job": 2})
     # What a sweep asks, and the accepting of answers, is in no plan of an audit.
     assert {task.kind for task in planned(repaired)} == set(KINDS) - {RESOLVE, BASELINE}
 
@@ -80,6 +83,10 @@ def test_a_task_that_began_proves_what_it_needed() -> None:
     assert proven(tasks, {"c"}) == {"a", "b"}
     assert proven(tasks, {"d"}) == set()
     assert proven(planned(), {"summary"}) == {"golden"}
+    # Nobody asks any more for what was to go ahead.
+    shared = planned(SPEC.model_copy(update={"candidates_per_job": 2}))
+    begun = next(task.together[0] for task in shared if task.together)
+    assert proven(shared, {begun}) == {"golden", "together_1"}
 
 
 @pytest.fixture

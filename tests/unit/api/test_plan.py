@@ -44,9 +44,35 @@ def test_a_candidate_s_task_carries_its_candidate_and_no_other_does() -> None:
         with pytest.raises(ValidationError, match=f"task {task} of kind {kind} carries"):
             parse(Task, {**to_wire(planned[task]), "kind": kind})
     with pytest.raises(
-        ValidationError, match="no kind of task is called 'magic': there are golden, candidate, repair, summary"
+        ValidationError, match="no kind of task is called 'magic': there are golden, candidate, together, repair"
     ):
         parse(Task, {**to_wire(planned["golden"]), "kind": "magic"})
+
+
+def test_candidates_that_ask_for_the_same_gpus_are_audited_ahead_by_one_job() -> None:
+    planned = tasks(candidatesPerJob=8)
+    ahead = {key: task for key, task in planned.items() if task.together}
+    assert {key: (task.together, task.gpu_product, task.gpus) for key, task in ahead.items()} == {
+        "together_1": (("fp16@NVIDIA-H200", "qat@NVIDIA-H200"), "NVIDIA-H200", 1),
+        "together_2": (("fp16@NVIDIA-L4", "qat@NVIDIA-L4"), "NVIDIA-L4", 1),
+    }
+    whens = {after.task: after.when for after in planned["qat@NVIDIA-L4"].after}
+    assert whens == {"golden": "Finished", "together_2": "Over"}
+    # One that is alone has a Job of its own, and nothing else waits for what goes ahead.
+    assert [after.task for after in planned["int8-ptq"].after] == ["golden"]
+    assert not set(ahead) & {after.task for after in planned["summary"].after}
+    same = tasks()
+    assert {key: task.digest for key, task in planned.items() if key in same and task.run == same[key].run} == {}
+    for changes in ({}, {"candidatesPerJob": 1}):
+        assert not any(task.together for task in tasks(**changes).values())
+    with pytest.raises(ValidationError, match="task golden of kind golden names 1 tasks that it does ahead"):
+        parse(Task, {**to_wire(planned["golden"]), "together": ["fp16"]})
+
+
+def test_as_many_candidates_as_a_job_may_audit_and_no_more() -> None:
+    few = [{"name": f"c{n}", "backend": "tensorrt", "precision": "fp16"} for n in range(7)]
+    planned = tasks(candidates=few, target=None, candidatesPerJob=3)
+    assert [task.together for task in planned.values() if task.together] == [("c0", "c1", "c2"), ("c3", "c4", "c5")]
 
 
 def test_any_task_knows_the_others_of_its_run() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from assay_api.model import parse
-from assay_api.plan import KINDS
 from assay_api.target import Deadlines, PodSettings
+from assay_api.task_kinds import KINDS
 from assay_operator.audits.jobs import job_manifest
 from assay_operator.audits.reconcile import reconcile
 from assay_operator.settings import SettingsError, from_environment
@@ -100,16 +100,25 @@ def test_a_pod_that_nobody_asked_anything_of_is_as_it_was() -> None:
     assert not {"affinity", "topologySpreadConstraints", "nodeSelector", "tolerations"} & set(given["spec"])
 
 
+AUDIT_CANDIDATES = [
+    {"name": "cpu", "backend": "onnxruntime", "precision": "fp16"},
+    {"name": "gpu", "backend": "tensorrt", "precision": "fp16"},
+]
+
+
 @pytest.mark.parametrize(
-    ("key", "seconds"), [("golden", 60), ("cpu", 7200), ("gpu", 7200), ("summary", 500)]
+    ("key", "seconds"), [("golden", 60), ("cpu", 7200), ("gpu", 7200), ("together_1", 14400), ("summary", 500)]
 )  # fmt: skip
 def test_a_deadline_per_kind_of_task(key: str, seconds: int) -> None:
-    of = audit(activeDeadlineSeconds=500, deadlines={"golden": 60, "candidate": 7200})
+    more: dict[str, Any] = {
+        "candidates": [*AUDIT_CANDIDATES, {"name": "another", "backend": "tensorrt", "precision": "bf16"}]
+    }
+    of = audit(activeDeadlineSeconds=500, deadlines={"golden": 60, "candidate": 7200}, candidatesPerJob=4, **more)
     assert job_manifest(of, task(of, key), SETTINGS)["spec"]["activeDeadlineSeconds"] == seconds
 
 
 def test_every_kind_of_task_may_have_a_deadline_of_its_own() -> None:
-    assert set(Deadlines.model_fields) == set(KINDS)
+    assert set(Deadlines.model_fields) == {kind for kind, about in KINDS.items() if not about.ahead}
 
 
 @pytest.mark.parametrize(

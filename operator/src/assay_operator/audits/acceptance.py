@@ -21,9 +21,10 @@ from assay_api.baseline import (
     asked_digest,
     most_urgent,
 )
-from assay_api.plan import BASELINE, Task
+from assay_api.plan import Task
 from assay_api.result import shorten
 from assay_api.status import AuditStatus, CandidateStatus, ReportStatus
+from assay_api.task_kinds import BASELINE
 from assay_operator.audits.jobs import job_manifest, job_name
 from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.rules import task_state

@@ -27,6 +27,18 @@ def doing(state: TaskState, observed: Observed) -> str | None:
     return f"{in_words(progress)} ({said})" if progress else said
 
 
+def why_not(state: TaskState, states: RunStates) -> str | None:
+    """Why a task is not done, or not by itself: what it needs failed, or another audits it among others."""
+    every = {each.task.key: each for each in states.all}
+    if cause := states.standing.skipped.get(state.task.key):
+        first = every[cause]
+        return f"not run, for {first.task.about.makes} {'failed' if first.over else 'had no reason to be made'}"
+    ahead = every[state.ahead.key] if state.ahead and not state.exists else None
+    if ahead is None or not ahead.exists or ahead.over:
+        return None
+    return f"one of {len(ahead.task.together)} in {ahead.task.key}"
+
+
 def progress_of(states: RunStates, observed: Observed) -> str | None:
     """What the tasks at work are doing, in a few words."""
     doing = [f"{state.task.key}: {in_words(progress)}" for state in states.all if (progress := told(state, observed))]

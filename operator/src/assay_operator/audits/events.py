@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from assay_api.finding import Verdict
 from assay_api.names import Condition, Phase, Reason
-from assay_api.plan import KINDS, Task
+from assay_api.plan import Task
 from assay_api.status import AuditStatus, CandidateStatus
+from assay_api.task_kinds import KINDS
 from assay_operator.audits.conditions import find
 from assay_operator.audits.outcome import REASONS
 from assay_operator.audits.repairs import repair_events
@@ -104,10 +105,21 @@ def _other_events(states: RunStates, old: AuditStatus, recorded: dict[str, Candi
             told = state.result.message or f"{state.task.about.step} are ready"
             yield Event(NORMAL, f"{state.task.kind.capitalize()}Finished", f"{state.task.key}: {told}")
     for state in states.others:
+        if state.state == "Failed" and not state.task.about.needed and not _failed_before(state, old):
+            yield Event(WARNING, state.trouble.reason if state.trouble else Reason.ERROR, _left_to_others(state))
         if state.trouble and not state.over and state.trouble.reason not in (Reason.PENDING, Reason.SUSPENDED):
             message = f"{state.task.key}: {state.trouble.message}"
             if said is None or said.message != message:
                 yield Event(WARNING, state.trouble.reason, message)
+
+
+def _failed_before(state: TaskState, old: AuditStatus) -> bool:
+    return any((entry.name, entry.state) == (state.task.key, "Failed") for entry in old.tasks)
+
+
+def _left_to_others(state: TaskState) -> str:
+    why = f": {state.trouble.message}" if state.trouble else ""
+    return f"{state.task.key} failed{why}; what it has not answered gets Jobs of its own"
 
 
 def _candidate_events(state: TaskState, before: CandidateStatus | None, new: AuditStatus) -> Iterator[Event]:

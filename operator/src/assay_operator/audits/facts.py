@@ -9,6 +9,7 @@ from functools import cached_property
 from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_api.status import Entry
+from assay_api.together import answers_of
 from assay_operator.audits.jobs import job_name
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.troubles import newest, read_result, waits_for_room
@@ -32,6 +33,7 @@ class Facts:
         now: the time.
         main: its Job.
         recovery: the Job that asks for its stored report.
+        ahead: the task that went ahead of it, where one did.
     """
 
     task: Task
@@ -40,14 +42,15 @@ class Facts:
     now: datetime
     main: Job | None
     recovery: Job | None
+    ahead: Task | None = None
 
     @staticmethod
-    def of(task: Task, observed: Observed, recorded: Entry | None, now: datetime) -> Facts:
+    def of(task: Task, observed: Observed, recorded: Entry | None, now: datetime, ahead: Task | None = None) -> Facts:
         """Look for them among what is observed."""
         audit = observed.audit
-        jobs = {job.name: job for job in observed.jobs if job.task == task.digest and job.owner == audit.uid}
+        jobs = {job.name: job for job in jobs_of(task, observed)}
         main, recovery = (jobs.get(job_name(audit.name, task, recovery=again)) for again in (False, True))
-        return Facts(task, observed, recorded, now, main, recovery if _asked_for(main, recorded) else None)
+        return Facts(task, observed, recorded, now, main, recovery if _asked_for(main, recorded) else None, ahead)
 
     @property
     def made(self) -> bool:
@@ -68,15 +71,13 @@ class Facts:
 
     @cached_property
     def result(self) -> TaskResult | None:
-        """What the task answered, through a Pod of one of its Jobs."""
-        jobs = [job for job in (self.main, self.recovery) if job]
-        heard = (self.observed.results.get(job.uid, "") for job in jobs)
-        succeeded = (pod.message for job in jobs for pod in self._pods(job) if pod.phase == "Succeeded")
-        for message in (*heard, *succeeded):
-            result = read_result(message)
-            if result and result.task == self.task.digest and not result.error:
-                return result
-        return None
+        """What the task answered, through a Pod of one of its Jobs, or of what went ahead of it."""
+        own = self._told(self.task, [job for job in (self.main, self.recovery) if job])
+        if own or self.ahead is None:
+            return own
+        told = self._told(self.ahead, jobs_of(self.ahead, self.observed))
+        answers = answers_of(told) if told else ()
+        return next((each for each in answers if each.task == self.task.digest and not each.error), None)
 
     @cached_property
     def pods(self) -> tuple[Pod, ...]:
@@ -158,8 +159,20 @@ class Facts:
         freed = [self.now if other.phase == "Running" else other.ended or pod.created for other in others]
         return max([pod.created, *freed])
 
+    def _told(self, task: Task, jobs: list[Job]) -> TaskResult | None:
+        """What a Pod of these Jobs of a task told."""
+        heard = (self.observed.results.get(job.uid, "") for job in jobs)
+        succeeded = (pod.message for job in jobs for pod in self._pods(job) if pod.phase == "Succeeded")
+        results = (read_result(message) for message in (*heard, *succeeded))
+        return next((each for each in results if each and each.task == task.digest and not each.error), None)
+
     def _pods(self, job: Job) -> tuple[Pod, ...]:
         return tuple(pod for pod in self.observed.pods if pod.job == job.uid)
+
+
+def jobs_of(task: Task, observed: Observed) -> list[Job]:
+    """The Jobs of a task, by its audit's UID."""
+    return [job for job in observed.jobs if job.task == task.digest and job.owner == observed.audit.uid]
 
 
 def _asked_for(main: Job | None, recorded: Entry | None) -> bool:

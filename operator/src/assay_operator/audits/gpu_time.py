@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TypeVar
 
+from assay_api.plan import Task
 from assay_api.status import CandidateStatus, RepairStatus
+from assay_operator.audits.facts import jobs_of
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.tasks import TaskState
 
@@ -21,11 +23,21 @@ def timed(entry: E, state: TaskState, observed: Observed) -> E:
 
 
 def gpu_seconds(state: TaskState, observed: Observed) -> int | None:
-    """GPUs times seconds; None where no Pod of the task is known to have held any."""
-    jobs = {job.uid for job in observed.jobs if job.task == state.task.digest and job.owner == observed.audit.uid}
-    held = [_seconds(pod.started, pod.ended) for pod in observed.pods if pod.job in jobs and pod.gpu]
-    known = [seconds for seconds in held if seconds is not None]
+    """GPUs times seconds; None where no Pod of the task is known to have held any.
+
+    What went ahead of several held them for each alike.
+    """
+    known = _held(state.task, observed)
+    if state.ahead:
+        known += [seconds / len(state.ahead.together) for seconds in _held(state.ahead, observed)]
     return round(sum(known) * state.task.gpus) if known else None
+
+
+def _held(task: Task, observed: Observed) -> list[float]:
+    """Seconds for which each Pod of a task held its GPUs, of those where that is known."""
+    jobs = {job.uid for job in jobs_of(task, observed)}
+    held = (_seconds(pod.started, pod.ended) for pod in observed.pods if pod.job in jobs and pod.gpu)
+    return [seconds for seconds in held if seconds is not None]
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:

@@ -18,8 +18,11 @@ def images_run(observed: Observed, tasks: Sequence[Task]) -> dict[str, list[str]
     for pod in sorted(observed.pods, key=lambda pod: pod.created):
         if pod.phase == "Succeeded" and pod.image_id:
             ran.setdefault(jobs.get(pod.job, ""), pod.image_id)
+    ahead = {key: each.digest for each in tasks for key in each.together}
     found: dict[str, list[str]] = {}
     for task in tasks:
-        if image := ran.get(task.digest):
+        if task.together:
+            continue  # It is told of those that it answered.
+        if image := ran.get(task.digest) or ran.get(ahead.get(task.key, "")):
             found.setdefault(image, []).append(task.key)
     return found

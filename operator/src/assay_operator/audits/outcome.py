@@ -51,8 +51,8 @@ def outcome(states: RunStates) -> Outcome | None:
     if not states.standing.over:
         return None
     verdict = _reckoned(states.judged)
-    failed = [state for state in states.all if state.state == "Failed" and not state.task.about.beside]
-    if verdict and any(state.state == "Failed" for state in states.others):
+    failed = [state for state in states.all if state.state == "Failed" and state.task.about.needed]
+    if verdict and any(state in failed for state in states.others):
         verdict = worst((verdict, Verdict.INCONCLUSIVE))
     if failed:
         return _failed(failed, verdict)

@@ -36,10 +36,20 @@ from assay_operator.audits.troubles import (
 OUT_OF_MEMORY_KILLS = 2
 
 
-def task_state(task: Task, observed: Observed, recorded: Entry | None, now: datetime) -> TaskState:
-    """What became of a task."""
-    facts = Facts.of(task, observed, recorded, now)
-    return next(state for rule in RULES if (state := rule(facts)))
+def task_state(
+    task: Task, observed: Observed, recorded: Entry | None, now: datetime, ahead: Task | None = None
+) -> TaskState:
+    """What became of a task.
+
+    Args:
+        task: the task.
+        observed: what is there.
+        recorded: its entry of the status, where the status speaks of this run.
+        now: the time.
+        ahead: the task that went ahead of it, where one did.
+    """
+    facts = Facts.of(task, observed, recorded, now, ahead)
+    return replace(next(state for rule in RULES if (state := rule(facts))), ahead=ahead)
 
 
 def on_record(facts: Facts) -> TaskState | None:
@@ -55,7 +65,7 @@ def on_record(facts: Facts) -> TaskState | None:
 
 
 def answered(facts: Facts) -> TaskState | None:
-    """A Pod of its own Job succeeded and told the result."""
+    """A Pod of its own Job succeeded and told the result, or one of the Job that went ahead of it."""
     if facts.result is None:
         return None
     retries = facts.main.failed if facts.main else 0

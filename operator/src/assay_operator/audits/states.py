@@ -72,7 +72,8 @@ def run_states(run: Run, observed: Observed, recorded: Recorded, now: datetime) 
         recorded: entries of the status by task, where the status speaks of this run.
         now: the time.
     """
-    states = [task_state(task, observed, recorded.get(task.key), now) for task in run.tasks]
+    ahead = {key: task for task in run.tasks for key in task.together}
+    states = [task_state(t, observed, recorded.get(t.key), now, ahead.get(t.key)) for t in run.tasks]
     begun = {state.task.key for state in states if state.exists or _begun(recorded.get(state.task.key))}
     done = proven(run.tasks, begun)
     return RunStates(run, tuple(_finished(state) if state.task.key in done else state for state in states))
@@ -83,8 +84,9 @@ def _begun(recorded: Entry | None) -> bool:
 
 
 def _finished(state: TaskState) -> TaskState:
-    """A task that must have finished, though its Job has been and gone."""
-    return TaskState(state.task, "Finished") if state.state in ("Waiting", "Failed") else state
+    """A task that must have finished, though its Job has been and gone; one that nothing needs may have failed."""
+    lost = state.state == "Waiting" or (state.state == "Failed" and state.task.about.needed)
+    return TaskState(state.task, "Finished", ahead=state.ahead) if lost else state
 
 
 def _outcome(state: TaskState) -> Outcome:

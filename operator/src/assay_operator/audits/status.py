@@ -19,7 +19,7 @@ from assay_api.status import (
 )
 from assay_api.told import legible
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
-from assay_operator.audits.doing import doing, progress_of, task_status, told
+from assay_operator.audits.doing import doing, progress_of, task_status, told, why_not
 from assay_operator.audits.gpu_time import timed
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.outcome import Outcome, figure, outcome
@@ -39,8 +39,7 @@ def run_status(states: RunStates, observed: Observed, old: AuditStatus, now: dat
     spec, same = states.run.spec, old.run == states.run.digest
     end = outcome(states)
     candidates = tuple(
-        timed(candidate_status(state, observed, _why_never(state, states)), state, observed)
-        for state in states.candidates
+        timed(candidate_status(state, observed, why_not(state, states)), state, observed) for state in states.candidates
     )
     return fitted(
         AuditStatus(
@@ -137,7 +136,7 @@ def candidate_status(state: TaskState, observed: Observed, never: str | None = N
     Args:
         state: what became of its task.
         observed: what is there.
-        never: why its task will never be done, where that is so.
+        never: why its task is not done or not yet, where that is known.
     """
     if isinstance(state.recorded, CandidateStatus) and state.over:
         return state.recorded
@@ -171,14 +170,6 @@ def superseded(accepted: AcceptedStatus | None) -> AcceptedStatus | None:
         return accepted
     message = f"another run began before it was done: look at what comes of that, and give {ANNOTATION_ACCEPT} anew"
     return accepted.model_copy(update={"waiting": 0, "message": message})
-
-
-def _why_never(state: TaskState, states: RunStates) -> str | None:
-    cause = states.standing.skipped.get(state.task.key)
-    if cause is None:
-        return None
-    first = next(state for state in states.all if state.task.key == cause)
-    return f"not run, for {first.task.about.makes} {'failed' if first.over else 'had no reason to be made'}"
 
 
 def _conditions(

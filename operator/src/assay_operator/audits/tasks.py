@@ -29,6 +29,7 @@ class TaskState:
         job: its Job that has not finished, if there is one.
         recover: it needs a recovery Job.
         stop: its Job is to be deleted, for nothing good can come of it.
+        ahead: the task that went ahead of it, where one did.
         check_after: seconds after which this may change without anything being seen to happen.
     """
 
@@ -41,6 +42,7 @@ class TaskState:
     job: Job | None = None
     recover: bool = False
     stop: bool = False
+    ahead: Task | None = None
     check_after: float | None = None
 
     def with_trouble(self, trouble: Trouble, check_after: float | None = None) -> TaskState:

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from assay_api.names import Phase
-from assay_api.plan import KINDS
+from assay_api.task_kinds import KINDS
 from assay_operator.objects.children import Pod
 from assay_operator.objects.seen import Parent
 from assay_operator.process.outcomes import known_reason

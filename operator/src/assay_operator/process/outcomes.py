@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic import ValidationError
 
 from assay_api.names import KIND, SWEEP_KIND, ExitCode, Reason
-from assay_api.plan import KINDS
 from assay_api.result import TaskResult
+from assay_api.task_kinds import KINDS
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.kind import Item
 from assay_operator.objects.refusals import REFUSALS

@@ -15,9 +15,10 @@ from typing import Any
 from assay_api.audit import AuditSpec
 from assay_api.candidate import ModelRef
 from assay_api.names import LABEL_AUDIT, LABEL_SWEEP, trace_of
-from assay_api.plan import RESOLVE, Task, cache_folder
+from assay_api.plan import Task, cache_folder
 from assay_api.resolved import MOST_ASKED, ModelFound, ResolveOrder
 from assay_api.sweep import SweepSpec
+from assay_api.task_kinds import RESOLVE
 from assay_operator.audits.jobs import job_manifest
 from assay_operator.audits.observed import Audit, Observed
 from assay_operator.audits.rules import task_state

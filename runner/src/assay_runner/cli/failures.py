@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from collections.abc import Iterable
 from typing import Final
 
 from assay_api.names import ExitCode
 from assay_api.report import Verdict
-from assay_runner.errors import AuditError, CannotBuild, Died, Internal, InvalidInput, as_audit_error
+from assay_runner.errors import AuditError, CannotBuild, Died, Internal, InvalidInput, as_audit_error, debug
 from assay_runner.log_lines import Level, log_line
-
-ENV_DEBUG: Final = "ASSAY_DEBUG"
 
 _LONGEST: Final = 1200
 """Characters of a sentence; whatever is longer quotes something without end."""
@@ -52,12 +48,6 @@ def say(message: str, level: Level = "info") -> None:
 def printable(text: str) -> str:
     """The text with an escape for every character that shows nothing or turns the direction of what follows."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def debug(error: BaseException) -> None:
-    """The traceback on standard error, where the environment asks for it."""
-    if os.environ.get(ENV_DEBUG) == "1":
-        traceback.print_exception(error)
 
 
 def exit_code(verdict: Verdict, failures: Iterable[AuditError]) -> ExitCode:

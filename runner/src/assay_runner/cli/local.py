@@ -23,13 +23,13 @@ from assay_api.plan import Task, cache_folder, concluding, plan
 from assay_api.report import Report, Verdict
 from assay_runner import errors, interruption, journal
 from assay_runner.cli.documents import base_folder
-from assay_runner.cli.failures import debug, exit_code, printable, say
+from assay_runner.cli.failures import exit_code, printable, say
 from assay_runner.cli.leftovers import remove_reports
 from assay_runner.cli.places import absolute, check_results
 from assay_runner.cli.preload import loading
 from assay_runner.cli.selection import for_backend, words_of
 from assay_runner.cli.workspace import scratch_folder
-from assay_runner.errors import AuditError, Internal, as_audit_error
+from assay_runner.errors import AuditError, Internal, as_audit_error, debug
 from assay_runner.progress.tracker import Tracker
 from assay_runner.progress.views import shown_on
 from assay_runner.stores import open_store
@@ -188,7 +188,8 @@ def _kept(scratch: Path) -> int:
 
 
 def _tasks(audit: AccuracyAudit, out: Path, backend: str | None) -> tuple[Task, ...]:
-    spec = for_backend(audit.spec, backend)
+    # Here every candidate is audited in one process anyhow.
+    spec = for_backend(audit.spec, backend).model_copy(update={"candidates_per_job": None})
     folder = f"file://{out}"
     return plan(spec, str(audit.metadata["name"]), output=folder, cache=cache_folder(folder))
 

@@ -47,12 +47,14 @@ def command(arguments: argparse.Namespace) -> int:
         name = audit.metadata["name"]
         print(f"{name}, run {run}")
         print("\n".join(_table(tasks)))
-        gpus = [t.gpus for t in tasks if t.gpus]
+        # What has been done ahead is done by nobody else.
+        held = [t for t in tasks if t.key not in {key for ahead in tasks for key in ahead.together}]
+        gpus = [t.gpus for t in held if t.gpus]
         # A repair comes after the candidates, so that it holds no GPU beside them.
-        groups = [[t.gpus for t in tasks if t.about.beside is beside] for beside in (False, True)]
+        groups = [[t.gpus for t in held if t.about.beside is beside] for beside in (False, True)]
         most = max(sum(sorted(group, reverse=True)[: audit.spec.max_parallel]) for group in groups)
         at_once = f", at most {most} at once (maxParallel: {audit.spec.max_parallel})" if gpus else ""
-        print(f"{len(tasks)} tasks, {sum(gpus)} GPUs in all{at_once}")
+        print(f"{len(held)} tasks, {sum(gpus)} GPUs in all{at_once}")
         more = _left(audit.spec, arguments.backend) if arguments.backend else _builds(audit.spec)
         told = (*more, *_repair(audit.spec), *_needs(audit.spec, arguments.filename))
         print("".join(f"{line}\n" for line in told), end="")

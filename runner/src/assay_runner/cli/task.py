@@ -23,7 +23,7 @@ from assay_api.names import ENV_IMAGES, ENV_PROGRESS_PORT, ENV_REPORTS, ENV_TASK
 from assay_api.plan import Task
 from assay_api.result import TaskError, TaskResult, to_termination_message
 from assay_runner import journal
-from assay_runner.cli.failures import debug, say
+from assay_runner.cli.failures import say
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.errors import (
     AuditError,
@@ -32,8 +32,8 @@ from assay_runner.errors import (
     NotYet,
     Unavailable,
     Unreachable,
-    Unsupported,
     as_audit_error,
+    debug,
 )
 
 T = TypeVar("T")
@@ -92,30 +92,22 @@ def _run(task: Task) -> TaskResult:
     from assay_runner.progress.tracker import Tracker
     from assay_runner.progress.views import PlainView
     from assay_runner.stores import open_store
-    from assay_runner.tasks import Context, run_task
+    from assay_runner.tasks import Context, answered
     from assay_runner.tasks.attempts import mirrored
-    from assay_runner.tasks.sections import publish_unmeasured
 
     tracker = Tracker(PlainView(sys.stderr))
     with ExitStack() as stack:
         port = os.environ.get(ENV_PROGRESS_PORT, "")
         if port.isdigit():
             try:
-                stack.enter_context(served(tracker, task.digest, int(port)))
+                stack.enter_context(served(tracker, task.digest, int(port), among=bool(task.together)))
             except OSError as error:
                 tracker.note(f"progress cannot be served on port {port}: {error.strerror}")
         scratch = stack.enter_context(scratch_folder())
         store = open_store(task.spec.storage, None, tracker.waits)
         stack.enter_context(mirrored(task, store))
         context = Context(store, scratch, tracker, reproduce=_reproduce(task), reports=_reports(), images=_images())
-        try:
-            return run_task(task, context)
-        except Unsupported as error:
-            if task.candidate is None:
-                raise
-            # A retry would hold a GPU only to say the same: the answer is that this could not be measured.
-            debug(error)
-            return publish_unmeasured(task, context, error)
+        return answered(task, context)
 
 
 def _reproduce(task: Task) -> str:

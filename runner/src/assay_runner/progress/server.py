@@ -13,8 +13,15 @@ from assay_runner.progress.tracker import Snapshot, Tracker
 
 
 @contextmanager
-def served(tracker: Tracker, task: str, port: int) -> Iterator[int]:
-    """Serve the tracker's numbers read-only at GET /progress on all addresses; yields the port (0 asks for any)."""
+def served(tracker: Tracker, task: str, port: int, *, among: bool = False) -> Iterator[int]:
+    """Serve the tracker's numbers read-only at GET /progress on all addresses; yields the port.
+
+    Args:
+        tracker: who knows.
+        task: digest of the task.
+        port: TCP port; 0 asks for any.
+        among: it works on one of several things, which is to be named.
+    """
     import socket
     from http.server import BaseHTTPRequestHandler
     from socketserver import ThreadingTCPServer
@@ -24,7 +31,7 @@ def served(tracker: Tracker, task: str, port: int) -> Iterator[int]:
 
         def do_GET(self) -> None:
             known = self.path.split("?")[0] == PROGRESS_PATH
-            now = as_progress(tracker.now, task, waiting=tracker.waiting)
+            now = as_progress(tracker.now, task, waiting=tracker.waiting, among=among)
             body = now.model_dump_json(by_alias=True).encode() if known else b"not found\n"
             self.send_response(200 if known else 404)
             self.send_header("Content-Type", "application/json" if known else "text/plain")
@@ -61,8 +68,9 @@ def served(tracker: Tracker, task: str, port: int) -> Iterator[int]:
             thread.join()
 
 
-def as_progress(now: Snapshot, task: str, *, waiting: bool = False) -> result.Progress:
+def as_progress(now: Snapshot, task: str, *, waiting: bool = False, among: bool = False) -> result.Progress:
     """The contract's form of a snapshot."""
+    said = ": ".join(filter(None, (now.subject, now.message))) if among else now.message
     return result.Progress(
-        task=task, stage=now.stage, done=now.done, total=now.total, unit=now.unit, message=now.message, waiting=waiting
+        task=task, stage=now.stage, done=now.done, total=now.total, unit=now.unit, message=said, waiting=waiting
     )

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from assay_api.entries import MetricEntry, OutputEntry
 from assay_api.names import REPORT_HTML
-from assay_api.plan import REPAIR
 from assay_api.report import CandidateReport, Report, Verdict
+from assay_api.task_kinds import REPAIR
 from assay_runner.report.chart import chart
 from assay_runner.report.engine import achieved_text, engine_parts
 from assay_runner.report.figures import (

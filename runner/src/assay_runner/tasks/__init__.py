@@ -9,16 +9,19 @@ import importlib
 from collections.abc import Callable
 from typing import Final, cast
 
-from assay_api.plan import BASELINE, CANDIDATE, GOLDEN, REPAIR, RESOLVE, SUMMARY, Task
+from assay_api.plan import Task
 from assay_api.result import TaskResult
+from assay_api.task_kinds import BASELINE, CANDIDATE, GOLDEN, REPAIR, RESOLVE, SUMMARY, TOGETHER
 from assay_runner import journal
+from assay_runner.errors import Unsupported, debug
 from assay_runner.tasks.context import Context
 
-__all__ = ["TASKS", "Context", "run_task"]
+__all__ = ["TASKS", "Context", "answered", "run_task"]
 
 TASKS: Final[dict[str, str]] = {
     GOLDEN: "assay_runner.tasks.golden:run_golden",
     CANDIDATE: "assay_runner.tasks.candidate:run_candidate",
+    TOGETHER: "assay_runner.tasks.together:run_together",
     REPAIR: "assay_runner.tasks.repair:run_repair",
     SUMMARY: "assay_runner.tasks.summary:run_summary",
     RESOLVE: "assay_runner.tasks.resolve:run_resolve",
@@ -40,3 +43,22 @@ def run_task(task: Task, context: Context) -> TaskResult:
         module, function = TASKS[task.kind].split(":")
         run = cast(Callable[[Task, Context], TaskResult], getattr(importlib.import_module(module), function))
         return run(task, context)
+
+
+def answered(task: Task, context: Context) -> TaskResult:
+    """Run one task as a Pod does: of a candidate that cannot be measured, that is the answer.
+
+    A retry would hold a GPU only to say the same.
+
+    Raises:
+        AuditError: it cannot be done, and perhaps another time or with other input it can.
+    """
+    try:
+        return run_task(task, context)
+    except Unsupported as error:
+        if task.candidate is None:
+            raise
+        from assay_runner.tasks.sections import publish_unmeasured
+
+        debug(error)
+        return publish_unmeasured(task, context, error)

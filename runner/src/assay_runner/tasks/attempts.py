@@ -70,7 +70,7 @@ def mirrored(task: Task, store: Store) -> Iterator[None]:
     A store that fails costs the record, not the task.
     """
     uri = join(task.folder, RECORD)
-    if task.candidate is None:
+    if not (task.candidate or task.together):
         # Nothing inside it can be passed over, and trying again is what a Job is for.
         yield
         return

@@ -7,7 +7,8 @@ from typing import Any, Final, Literal
 from assay_api.entries import FloorEntry
 from assay_api.model import Model
 from assay_api.names import ANNOTATION_RERUN
-from assay_api.plan import GOLDEN, Task
+from assay_api.plan import Task
+from assay_api.task_kinds import GOLDEN
 from assay_runner.errors import Unavailable, Unsupported
 from assay_runner.golden.kept_axes import KeptAxes
 from assay_runner.stores import join, sealed
