@@ -324,6 +324,23 @@ def test_the_examples_are_valid(path: Path, capsys: pytest.CaptureFixture[str]) 
     assert assay(capsys, "validate", "-f", str(path)).code == 0
 
 
+def test_the_plan_says_which_candidates_share_a_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two = [TENSORRT, {**TENSORRT, "name": "bf16", "precision": "bf16"}]
+    file = write(tmp_path, changed(candidates=two, candidatesPerJob=8))
+    ended = assay(capsys, "plan", "-f", file)
+    lines = [" ".join(line.split()) for line in ended.out.splitlines()]
+    assert "together_1 together golden 1 any" in lines
+    assert "bf16 candidate golden, together_1 1 any" in lines
+    assert "3 tasks, 1 GPUs in all, at most 1 at once (maxParallel: 4)" in lines
+    said = "together_1 audits trt, bf16 in one Job, and what it leaves unanswered gets one of its own"
+    assert said in lines
+    here = assay(capsys, "plan", "-f", file, "--backend", "onnxruntime")
+    assert "together" not in here.out
+    wrong = assay(capsys, "validate", "-f", write(tmp_path, changed(candidatesPerJob=0)))
+    assert wrong.code == 64
+    assert "candidatesPerJob" in wrong.err
+
+
 def test_the_plan_counts_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = {"gpuProducts": ["NVIDIA-H200", "NVIDIA-L4"], "resources": {"nvidia.com/gpu": 2}}
     content = changed(candidates=[TENSORRT, spec()["candidates"][0]], target=target, maxParallel=1)

@@ -33,3 +33,18 @@ def test_it_is_told_of_the_first_pod_that_succeeded() -> None:
     assert images_run(silent, (golden, cpu, gpu)) == {}
     foreign = replace(seen, pods=tuple(replace(pod, job="another") for pod in pods))
     assert images_run(foreign, (golden, cpu, gpu)) == {}
+
+
+def test_what_went_ahead_of_several_is_told_of_each_that_it_answered() -> None:
+    two = [{"name": name, "backend": "tensorrt", "precision": name} for name in ("fp16", "bf16")]
+    of = audit(candidates=two, candidatesPerJob=2)
+    keys = ("golden", "together_1", "fp16", "bf16")
+    tasks = {key: task(of, key) for key in keys}
+    jobs, pods = [], []
+    # One of the two was asked again, by a Job of its own with another image: that one did the work.
+    for key, image in (("golden", FIRST), ("together_1", FIRST), ("bf16", SECOND)):
+        each = tasks[key]
+        jobs.append(Job(key, key, "1", owner=of.uid, run=each.run, task=each.digest, created=THEN))
+        pods.append(Pod(key, key, "1", job=key, task=each.digest, created=THEN, phase="Succeeded", image_id=image))
+    seen = Observed(of, tuple(jobs), tuple(pods))
+    assert images_run(seen, tuple(tasks.values())) == {FIRST: ["golden", "fp16"], SECOND: ["bf16"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
@@ -56,7 +57,7 @@ def command(arguments: argparse.Namespace) -> int:
         at_once = f", at most {most} at once (maxParallel: {audit.spec.max_parallel})" if gpus else ""
         print(f"{len(held)} tasks, {sum(gpus)} GPUs in all{at_once}")
         more = _left(audit.spec, arguments.backend) if arguments.backend else _builds(audit.spec)
-        told = (*more, *_repair(audit.spec), *_needs(audit.spec, arguments.filename))
+        told = (*_together(tasks), *more, *_repair(audit.spec), *_needs(audit.spec, arguments.filename))
         print("".join(f"{line}\n" for line in told), end="")
     return ExitCode.PASSED
 
@@ -73,6 +74,15 @@ def _left(spec: AuditSpec, backend: str) -> list[str]:
         for entry in split(candidate, checks)[1]:
             left.setdefault(f"{entry.check or 'all'}: {entry.message}", []).append(candidate.name)
     return [f"left for the GPU, of {', '.join(names)}: {what}" for what, names in left.items()]
+
+
+def _together(tasks: Iterable[Task]) -> list[str]:
+    """Which candidates share a Job."""
+    return [
+        f"{task.key} audits {', '.join(task.together)} in one Job, and what it leaves unanswered gets one of its own"
+        for task in tasks
+        if task.together
+    ]
 
 
 def _builds(spec: AuditSpec) -> list[str]:

@@ -39,11 +39,11 @@ def words_of(arguments: argparse.Namespace) -> list[str]:
 
 
 def for_backend(spec: AuditSpec, backend: str | None) -> AuditSpec:
-    """The spec as a backend runs it: one CPU stands for every GPU product, so nothing is run for each."""
+    """The spec as a backend runs it: one CPU stands for every GPU product, and one process audits all candidates."""
     if not backend:
         return spec
     target = spec.target.model_copy(update={"gpu_products": ()})
-    return spec.model_copy(update={"target": target})
+    return spec.model_copy(update={"target": target, "candidates_per_job": None})
 
 
 def _checks(spec: AuditSpec) -> Sequence[dict[str, dict[str, object]]]:
