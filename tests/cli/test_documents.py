@@ -338,7 +338,7 @@ def test_the_plan_says_which_candidates_share_a_job(tmp_path: Path, capsys: pyte
     assert "together" not in here.out
     wrong = assay(capsys, "validate", "-f", write(tmp_path, changed(candidatesPerJob=0)))
     assert wrong.code == 64
-    assert "candidatesPerJob" in wrong.err
+    assert "spec.candidatesPerJob: input should be greater than or equal to 1" in wrong.out
 
 
 def test_the_plan_counts_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
