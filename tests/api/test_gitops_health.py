@@ -10,6 +10,7 @@ import copy
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.lab import LabError
 from tests.lab.apiserver import ApiServer
 from tests.lab.judging import Judged, judge
 from tests.reconcile.cases import names, status_after
+from tests.reconcile.sweeps import World
 from tests.unit.api.audits import audit
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -69,6 +71,93 @@ def test_a_rerun_that_is_not_taken_up_yet_is_in_progress_and_one_that_is_answere
     assert [one.flux.status for one in found[:2]] == ["InProgress"] * 2
     for one in found[2:]:
         assert (one.argo, one.flux) == (as_before.argo, as_before.flux)
+
+
+@pytest.mark.parametrize("annotation", ["rerun", "rerun_failed"])
+@pytest.mark.parametrize("spec", [{}, {"schedule": {"cron": "0 2 * * *"}}], ids=["once", "nightly"])
+def test_a_rerun_of_a_sweep_is_in_progress_from_its_annotation_to_its_end(annotation: str, spec: Raw) -> None:
+    world, one_fails = World.of(template__onBreach="Report", **spec), {"bert/cpu": "Failed"}
+    world.now = datetime(2026, 3, 1, 2, 1, tzinfo=UTC)
+    world.run(one_fails)
+    told, words = [as_it_is(world)], ["Current"]
+
+    def tell(word: str) -> None:
+        told.append(as_it_is(world))
+        words.append(word)
+
+    world.annotate(**{annotation: "1"})
+    # Of this moment kstatus alone knows nothing.
+    tell("InProgress")
+    for _ in range(3):
+        world.step()
+        tell("InProgress")
+    world.run(one_fails)
+    tell("Current")
+    # Taken away it asks for nothing, and the other one with a value of its own is another matter.
+    world.raw["metadata"]["annotations"].clear()
+    world.settle()
+    tell("Current")
+    world.annotate(rerun="2", rerun_failed="2")
+    tell("InProgress")
+    world.run()
+    tell("Current")
+    found = judged(*told)
+    assert [one.flux.status for one in found] == words
+    assert [one.argo.status for one in found] == [{"Current": "Healthy"}.get(word, "Progressing") for word in words]
+    assert found[1].argo.message == "Waiting for the operator to take the rerun up"
+
+
+def test_a_rerun_of_a_sweep_whose_run_goes_on_or_that_is_held_waits() -> None:
+    nightly = World.of(schedule={"cron": "0 2 * * *"})
+    nightly.now = datetime(2026, 3, 1, 2, 1, tzinfo=UTC)
+    nightly.settle()
+    nightly.annotate(rerun="1")
+    nightly.settle()
+    going = as_it_is(nightly)
+    assert "rerun" not in going["status"]
+    while not nightly.status.rerun:
+        nightly.end(nightly.going)
+        nightly.now += timedelta(seconds=11)
+        nightly.step()
+    assert [run.name for run in nightly.status.history] == ["20260301T0200Z"]
+    between = as_it_is(nightly)
+    nightly.run()
+    nightly.change(schedule={"cron": "0 2 * * *"}, suspend=True)
+    nightly.annotate(rerun="2")
+    nightly.settle()
+    found = judged(going, between, as_it_is(nightly))
+    assert [one.argo.status for one in found] == ["Progressing", "Progressing", "Suspended"]
+    assert {one.flux.status for one in found} == {"InProgress"}
+
+
+@pytest.mark.parametrize("annotation", ["rerun", "rerun_failed"])
+def test_what_asks_for_a_rerun_in_vain_has_failed(annotation: str) -> None:
+    """A token that no status holds, and a spec that cannot be run."""
+    long, wrong = World.of(), World.of(schedule={"cron": "61 * * * *"})
+    long.run()
+    long.annotate(**{annotation: "t" * 257})
+    wrong.annotate(**{annotation: "1"})
+    for world in (long, wrong):
+        world.settle()
+    audit = audit_of("passed", **{TOKEN: "t" * 257})
+    audit["status"] = audit["status"] | {"rerun": "t" * 256, "conditions": as_it_is(long)["status"]["conditions"]}
+    for one in judged(as_it_is(long), as_it_is(wrong), audit):
+        assert (one.argo.status, one.flux.status, one.kstatus.status) == ("Degraded", "Failed", "Failed")
+
+
+def test_a_sweep_of_an_operator_that_told_of_no_rerun_is_not_asked_again() -> None:
+    world = World.of()
+    world.annotate(rerun="1", rerun_failed="x")
+    world.run()
+    del world.raw["status"]["rerun"], world.raw["status"]["rerunFailed"]
+    made, run = len(world.made), world.status.run
+    world.settle()
+    assert (world.status.rerun, world.status.rerun_failed) == ("1", "x")
+    assert (len(world.made), world.status.run) == (made, run)
+
+
+def as_it_is(world: World) -> Raw:
+    return copy.deepcopy(world.raw)
 
 
 class Served:

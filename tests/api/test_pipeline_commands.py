@@ -222,6 +222,14 @@ def test_a_sweep_over_its_budget_has_not_passed_and_a_rerun_of_one_is_waited_for
     assert assay(capsys, *wait).code == 69
     cluster.tell("halted", {"asked": asked("", "now", None)}, "sweep")
     assert assay(capsys, *wait).code == 0
+    # What cannot be run is asked in vain, and a token that no status holds is told of as far as it is held.
+    cluster.annotate("halted", "sweep", rerun="t" * 300)
+    assert assay(capsys, *wait).code == 69
+    cluster.tell("halted", {"rerun": "t" * 256} | ended("InvalidInput"), "sweep")
+    assert assay(capsys, *wait).code == 64
+    cluster.annotate("good", rerun="t" * 300)
+    cluster.tell("good", {"rerun": "t" * 256} | ended("InvalidInput"))
+    assert assay(capsys, "wait", "audit/good", "-n", cluster.namespace, "--timeout", "0").code == 64
 
 
 def stored(cluster: Cluster, folder: Path, name: str, **changes: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from assay_api.asked import MOST_TOKEN
 from assay_api.baseline import AcceptedStatus, State
 from assay_api.gate import Decision
 from assay_api.model import LIST_MAP_KEYS, Model
@@ -179,6 +180,10 @@ class SweepStatus(Model):
     """Name of the run this status speaks of: the UTC time for which it was scheduled, or a digest."""
     asked: str | None = None
     """Digest of the annotations that asked for cells to be audited again, when the run began."""
+    rerun: str | None = Field(default=None, max_length=MOST_TOKEN)
+    """The value of the annotation assay.dev/rerun that this run answers, for kubectl wait."""
+    rerun_failed: str | None = Field(default=None, max_length=MOST_TOKEN)
+    """The same of the annotation assay.dev/rerun-failed."""
     start_time: str | None = None
     """When the run began."""
     completion_time: str | None = None

@@ -6,12 +6,13 @@ resource, a file:// URI that means nothing in a cluster, a matrix too large to b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from pydantic import ValidationError
 
+from assay_api.asked import MOST_TOKEN
 from assay_api.audit import AuditSpec, AuditTemplate
 from assay_api.model import problems, to_wire
 from assay_api.names import ANNOTATION_RERUN
@@ -21,7 +22,6 @@ from assay_operator.audits.observed import Audit
 from assay_operator.objects.raw import compact, unpacked
 
 MOST_CANDIDATES = 128
-MOST_TOKEN = 256
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,15 @@ class Refused:
 
 def run_of(audit: Audit) -> Run | Refused:
     """The run that the audit's spec means now."""
-    if len(audit.rerun) > MOST_TOKEN:
-        return Refused((f"annotation {ANNOTATION_RERUN} has more than {MOST_TOKEN} characters: give a shorter one",))
+    if too_long := tokens_too_long({ANNOTATION_RERUN: audit.rerun}):
+        return Refused(too_long)
     return _run_of(audit.namespace, audit.name, audit.uid, audit.rerun, audit.spec)
+
+
+def tokens_too_long(annotations: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence for each annotation that asks for a rerun by more than a status holds."""
+    names = (name for name, token in annotations.items() if len(token) > MOST_TOKEN)
+    return tuple(f"annotation {name} has more than {MOST_TOKEN} characters: give a shorter one" for name in names)
 
 
 def meaning_of(audit: Audit) -> tuple[AuditSpec, str] | None:

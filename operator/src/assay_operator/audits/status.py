@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from assay_api.asked import MOST_TOKEN
 from assay_api.audit import AuditSpec
 from assay_api.baseline import AcceptedStatus, BaselineStatus, most_urgent
 from assay_api.finding import Verdict, Worst
@@ -24,7 +25,6 @@ from assay_operator.audits.gpu_time import timed
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.outcome import Outcome, figure, outcome
 from assay_operator.audits.repairs import repair_entry
-from assay_operator.audits.run import MOST_TOKEN
 from assay_operator.audits.size import fitted
 from assay_operator.audits.states import RunStates
 from assay_operator.audits.tasks import TaskState

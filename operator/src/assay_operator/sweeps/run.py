@@ -15,14 +15,14 @@ from typing import Final
 from pydantic import ValidationError
 
 from assay_api.model import problems, to_wire
-from assay_api.names import Condition, Reason
+from assay_api.names import ANNOTATION_RERUN, ANNOTATION_RERUN_FAILED, Condition, Reason
 from assay_api.plan import OPERATIONAL
 from assay_api.schedule import Due, due, run_name
 from assay_api.sweep import SweepSpec
 from assay_api.sweep_rules import sweep_problems
 from assay_api.sweep_status import SweepStatus
 from assay_operator.audits.conditions import find
-from assay_operator.audits.run import not_in_a_cluster
+from assay_operator.audits.run import not_in_a_cluster, tokens_too_long
 from assay_operator.objects.raw import time
 from assay_operator.sweeps.observed import Sweep
 
@@ -58,7 +58,9 @@ class Now:
 
 def spec_of(sweep: Sweep) -> SweepSpec | Refused:
     """The spec of a sweep, or why it cannot be run."""
-    return parsed(sweep.spec)
+    tokens = {ANNOTATION_RERUN: sweep.rerun, ANNOTATION_RERUN_FAILED: sweep.rerun_failed}
+    too_long = tokens_too_long(tokens)
+    return Refused(too_long) if too_long else parsed(sweep.spec)
 
 
 def now_of(sweep: Sweep, spec: SweepSpec, old: SweepStatus, now: datetime) -> Now:

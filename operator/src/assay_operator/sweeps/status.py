@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from assay_api.asked import MOST_TOKEN, answered
 from assay_api.baseline import AcceptedStatus
 from assay_api.finding import Verdict
 from assay_api.model import to_wire
@@ -96,17 +97,15 @@ def resting_status(sweep: Sweep, at: Now, old: SweepStatus, now: datetime, on_br
     if end is None or old.run is None:
         # Nothing has run, or not since a spec that could not be: the sweep is as it should be, and waits for its time.
         conditions = waiting(setting, at.due)
-        return old.model_copy(
-            update={"observed_generation": sweep.generation, "phase": Phase.PENDING.value, "conditions": conditions}
-            | clock
-        )
+        told = {"observed_generation": sweep.generation, "phase": Phase.PENDING.value, "conditions": conditions}
+        return old.model_copy(update=told | clock | _tokens(sweep, old, old.asked))
     phase = Phase.STALLED if stalls(end, on_breach) else Phase.COMPLETE
     update = {
         "observed_generation": sweep.generation,
         "phase": phase.value,
         "conditions": ended(setting, end, on_breach),
     }
-    return old.model_copy(update=update | clock)
+    return old.model_copy(update=update | clock | _tokens(sweep, old, old.asked))
 
 
 def with_baselines(status: SweepStatus, told: Told, now: datetime) -> SweepStatus:
@@ -144,6 +143,9 @@ def invalid_status(sweep: Sweep, sentences: Sequence[str], old: SweepStatus, now
     update = {
         "observed_generation": sweep.generation, "phase": Phase.STALLED.value, "verdict": None,
         "run": None, "conditions": conditions, "next_schedule_time": None,
+        # That it cannot be run is the answer to them too.
+        "rerun": sweep.rerun[:MOST_TOKEN] or old.rerun,
+        "rerun_failed": sweep.rerun_failed[:MOST_TOKEN] or old.rerun_failed,
     }  # fmt: skip
     return old.model_copy(update=update)
 
@@ -176,14 +178,15 @@ def _status(
 ) -> SweepStatus:  # fmt: skip
     same, counts = old.run == at.run, told.counts
     answered = counts.passed + counts.failed + counts.inconclusive
-    clock = _clock(at.due, old)
+    handled = (old.asked if same else sweep.asked(old.asked)) or None
+    beside = _clock(at.due, old) | _tokens(sweep, old, handled)
     return fitted(
         SweepStatus(
             observed_generation=sweep.generation,
             phase=phase.value,
             conditions=conditions,
             run=at.run,
-            asked=(old.asked if same else sweep.asked(old.asked)) or None,
+            asked=handled,
             start_time=(old.start_time if same else None) or timestamp(now),
             models=told.models,
             targets=told.targets,
@@ -197,8 +200,17 @@ def _status(
             worst=told.worst,
             history=old.history,
             update_time=timestamp(now),
-        ).model_copy(update=clock)
+        ).model_copy(update=beside)
     )
+
+
+def _tokens(sweep: Sweep, old: SweepStatus, handled: str | None) -> dict[str, object]:
+    """Values of the annotations that the run on record answers; of one that asks for another run, those before."""
+    rerun, failed = answered(sweep.rerun, sweep.rerun_failed, handled)
+    return {
+        "rerun": (sweep.rerun if rerun else "") or old.rerun,
+        "rerun_failed": (sweep.rerun_failed if failed else "") or old.rerun_failed,
+    }
 
 
 def _clock(due: Due | None, old: SweepStatus) -> dict[str, object]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from assay_api.asked import asked
+from assay_api.asked import MOST_TOKEN, answered
 from assay_api.names import (
     ANNOTATION_RERUN,
     ANNOTATION_RERUN_FAILED,
@@ -84,9 +84,17 @@ def _asks(resource: Raw, annotations: Raw, status: Raw) -> bool:
     """Whether an annotation asks for a run that the status does not tell of."""
     rerun = str(annotations.get(ANNOTATION_RERUN) or "")
     if resource.get("kind") == SWEEP_KIND:
-        handled = str(status.get("asked") or "")
-        return asked(rerun, str(annotations.get(ANNOTATION_RERUN_FAILED) or ""), handled) != handled
-    return rerun not in ("", status.get("rerun"))
+        failed = str(annotations.get(ANNOTATION_RERUN_FAILED) or "")
+        done = answered(rerun, failed, str(status.get("asked") or ""))
+        return not (
+            (done[0] or _told(rerun, status.get("rerun"))) and (done[1] or _told(failed, status.get("rerunFailed")))
+        )
+    return not _told(rerun, status.get("rerun"))
+
+
+def _told(token: str, said: Any) -> bool:
+    """Whether a status tells of an annotation; of one that is too long it tells as much as it holds."""
+    return token[:MOST_TOKEN] in ("", said)
 
 
 def _words(condition: Raw) -> str:
