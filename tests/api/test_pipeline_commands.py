@@ -153,6 +153,14 @@ def test_it_waits_for_this_spec_and_tells_what_is_being_done(cluster: Cluster, c
     assert "has not ended within 0 s (Pending: the operator has not taken the rerun up yet)" in done.complaints[-1]
 
 
+def test_one_that_another_controller_carries_out_says_so(cluster: Cluster, capsys: Capture) -> None:
+    cluster.kube.apply(cluster.path("audit", "away"), {**audit(managedBy="kueue.x-k8s.io/multikueue"),
+                                                       "metadata": {"name": "away"}})  # fmt: skip
+    done = assay(capsys, "wait", "audit/away", "-n", cluster.namespace, "--timeout", "0")
+    assert done.code == 69
+    assert "spec.managedBy is kueue.x-k8s.io/multikueue, so the operator leaves it alone" in done.complaints[-1]
+
+
 def test_one_that_is_not_ended_in_time_and_those_that_are_not_there(cluster: Cluster, capsys: Capture) -> None:
     cluster.put("slow", going("building"))
     begun = time.monotonic()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.bench.kube import Kube
 from tests.lab.apiserver import ApiServer
@@ -166,7 +166,7 @@ class Namespace:
         if not made:
             kubectl("create", "namespace", name)
 
-    def __enter__(self) -> Namespace:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -178,8 +178,9 @@ class AuditTemplate(Model):
     suspend: bool = False
     """True holds the audit: no new task starts, running Jobs are suspended. Changing it is no new run."""
     managed_by: ShortText | None = None
-    """What carries the audit out, for example kueue.x-k8s.io/multikueue: the operator leaves one that is another's
-    alone, its status and Jobs too, for as long as it is. Changing it is no new run. Default assay.dev/operator."""
+    """What carries the audit out, where that is another controller: the operator leaves it alone then, its status and
+    Jobs too, for as long as it is. A queue of MultiKueue's needs the queue's label and nothing here. Changing it is no
+    new run. Default assay.dev/operator."""
     max_parallel: int = Field(default=4, ge=1, le=256)
     """At most so many Jobs of this audit at once. Default 4."""
     candidates_per_job: int | None = Field(default=None, ge=1, le=32)

@@ -129,7 +129,7 @@ def _going(
     jobs = frozenset(job_name(audit.name, s.task, recovery=again) for s in states for again in (False, True))
     free = len(states) if turn is None else turn.free
     wanted = [] if _held(states) else [s for s in states if s.state == "Waiting" or s.recover]
-    create = tuple(job_manifest(audit, s.task, settings, recovery=s.recover) for s in wanted[:free])
+    create = tuple(job_manifest(audit, s.task, settings, recovery=s.recover, here=s.here) for s in wanted[:free])
     trouble = next((f"{s.task.key}: {s.trouble.message}" for s in states if s.trouble and not s.over), None)
     if turn is not None and len(wanted) > free:
         trouble = f"waits for its turn: {turn.why} (a limit of the operator's)"

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from assay_api.names import ExitCode, Reason
 from assay_api.plan import Task
+from assay_operator.audits.elsewhere import failed_elsewhere
 from assay_operator.audits.facts import Facts
 from assay_operator.audits.troubles import (
     Trouble,
@@ -70,6 +71,8 @@ def failure(facts: Facts) -> Trouble:
             Reason.DEADLINE_EXCEEDED,
             f"not done within {seconds} s: raise {field}, or give it less to do",
         )
+    if last is None and job.elsewhere:
+        return failed_elsewhere(job)
     if last is None:
         return Trouble(Reason.ERROR, job.failure_message or f"Job {job.name} failed ({job.failure})")
     if last.exit_code == ExitCode.INVALID_INPUT:

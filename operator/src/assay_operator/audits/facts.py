@@ -107,7 +107,9 @@ class Facts:
 
     @cached_property
     def grace_left(self) -> float:
-        """Seconds to wait for the Pod that closed a finished Job; 0 where every Pod we know is over, or time is up."""
+        """Seconds to wait for the Pod that closed a finished Job; 0 where none is to be seen any more."""
+        if self.job.elsewhere:
+            return 0.0
         if self.pods and all(pod.over for pod in self.pods):
             return 0.0
         return max(GRACE_SECONDS - (self.now - (self.job.ended or self.job.created)).total_seconds(), 0.0)

@@ -1,4 +1,7 @@
-"""How long a task held its GPUs: of every Pod that it had, from its start on a node to its container's end."""
+"""How long a task held its GPUs: of every Pod that it had, from its start on a node to its container's end.
+
+Of a Job that ran in another cluster there are no Pods here: from its start to its end, which is somewhat more.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +38,10 @@ def gpu_seconds(state: TaskState, observed: Observed) -> int | None:
 
 def _held(task: Task, observed: Observed) -> list[float]:
     """Seconds for which each Pod of a task held its GPUs, of those where that is known."""
-    jobs = {job.uid for job in jobs_of(task, observed)}
-    held = (_seconds(pod.started, pod.ended) for pod in observed.pods if pod.job in jobs and pod.gpu)
+    jobs = jobs_of(task, observed)
+    uids = {job.uid for job in jobs}
+    held = [_seconds(pod.started, pod.ended) for pod in observed.pods if pod.job in uids and pod.gpu]
+    held += [_seconds(job.started, job.ended) for job in jobs if job.elsewhere]
     return [seconds for seconds in held if seconds is not None]
 
 

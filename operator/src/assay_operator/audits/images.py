@@ -11,9 +11,11 @@ from assay_operator.audits.observed import Observed
 def images_run(observed: Observed, tasks: Sequence[Task]) -> dict[str, list[str]]:
     """Keys of tasks by the image that they ran, of Pods that succeeded and are still there.
 
-    A task that was asked again has Pods of two Jobs: the first that succeeded did the work.
+    A task that was asked again has Pods of two Jobs: the first that succeeded did the work. Where that was in another
+    cluster, its image is not known.
     """
-    jobs = {job.uid: job.task for job in observed.jobs}
+    away = {job.task for job in observed.jobs if job.elsewhere}
+    jobs = {job.uid: job.task for job in observed.jobs if job.task not in away}
     ran: dict[str, str] = {}
     for pod in sorted(observed.pods, key=lambda pod: pod.created):
         if pod.phase == "Succeeded" and pod.image_id:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -36,8 +37,8 @@ def job_name(audit: str, task: Task, *, recovery: bool = False) -> str:
 
 
 def job_manifest(
-    audit: Audit, task: Task, settings: Settings, *, recovery: bool = False, reports: Mapping[str, str] = EMPTY,
-    images: Mapping[str, Sequence[str]] = NONE,
+    audit: Audit, task: Task, settings: Settings, *, recovery: bool = False, here: bool = False,
+    reports: Mapping[str, str] = EMPTY, images: Mapping[str, Sequence[str]] = NONE,
 ) -> Manifest:  # fmt: skip
     """The Job of a task.
 
@@ -46,9 +47,11 @@ def job_manifest(
         task: what it does.
         settings: defaults of the installation.
         recovery: only fetch the report that the task has stored already: no GPU, default resources.
+        here: in no queue, for that may be another cluster's.
         reports: SHA-256 of the candidates' reports by candidate, which a summary holds those in the store against.
         images: keys of the tasks that ran an image, by its reference and digest, which a summary puts into the report.
     """
+    audit = replace(audit, queue=None) if here else audit
     labels = job_labels(audit, task)
     told = {names.ENV_REPORTS: reports, names.ENV_IMAGES: images}
     spec = _job_spec(task) | ({"suspend": True} if audit.queue else {})

@@ -89,7 +89,8 @@ def _run_decision(
     # Only a task that concludes is told of them.
     images = images_run(observed, run.tasks) if any(state.task.about.concludes for state in wanted) else {}
     manifests = tuple(
-        job_manifest(audit, s.task, settings, recovery=s.recover, reports=reports, images=images) for s in wanted
+        job_manifest(audit, s.task, settings, recovery=s.recover, here=s.here, reports=reports, images=images)
+        for s in wanted
     )
     states = _with_created(started.states, {state.task.key for state in wanted}, observed)
     new = run_status(states, observed, old, now)

@@ -16,6 +16,7 @@ from assay_api.names import ExitCode, Reason
 from assay_api.plan import Task
 from assay_api.status import Entry
 from assay_operator.audits.causes import failure, kept_by, last_of, mending_left, tried_again
+from assay_operator.audits.elsewhere import elsewhere, read_here
 from assay_operator.audits.facts import Facts
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.queueing import queued
@@ -115,7 +116,8 @@ def answer_unread(facts: Facts) -> TaskState | None:
     if not facts.job.succeeded:
         return None
     again = Trouble(Reason.PENDING, "reading its stored report again")
-    return _in_want_of_a_job(TaskState(facts.task, "Running", recover=True, trouble=again), facts)
+    state = TaskState(facts.task, "Running", recover=True, trouble=again)
+    return _in_want_of_a_job(read_here(state) if facts.job.elsewhere else state, facts)
 
 
 def out_of_memory_again(facts: Facts) -> TaskState | None:
@@ -221,6 +223,7 @@ RULES: Final[tuple[Callable[[Facts], TaskState | None], ...]] = (
     out_of_memory_again,
     queued,
     suspended,
+    elsewhere,
     lost,
     running,
     input_refused,

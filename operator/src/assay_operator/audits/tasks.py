@@ -28,6 +28,7 @@ class TaskState:
         retries: Pods of it that failed before.
         job: its Job that has not finished, if there is one.
         recover: it needs a recovery Job.
+        here: that Job must run in this cluster, whatever queue the others are in.
         stop: its Job is to be deleted, for nothing good can come of it.
         ahead: the task that went ahead of it, where one did.
         check_after: seconds after which this may change without anything being seen to happen.
@@ -41,6 +42,7 @@ class TaskState:
     retries: int = 0
     job: Job | None = None
     recover: bool = False
+    here: bool = False
     stop: bool = False
     ahead: Task | None = None
     check_after: float | None = None

@@ -16,6 +16,8 @@ from assay_operator.objects.raw import Raw, condition, first, owner, time, time_
 from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.objects.seen import Memory
 
+JOB_CONTROLLER: Final = "kubernetes.io/job-controller"
+
 
 def is_gpu(resource: str) -> bool:
     """Whether a resource is an accelerator, which only GPU tasks get."""
@@ -29,6 +31,8 @@ class Job:
     Attributes:
         held: the Job controller still has it as suspended, whatever its spec says by now.
         resumed: when the Job controller went on with it, where it was suspended before.
+        elsewhere: what carries it out in place of the Job controller (spec.managedBy), as MultiKueue does in another
+            cluster: its status is brought back, and its Pods are not here.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Job:
     failure_message: str = ""
     held: bool = False
     resumed: datetime | None = None
+    elsewhere: str = ""
 
     @property
     def finished(self) -> bool:
@@ -86,6 +91,7 @@ class Job:
             failure_message=failed.get("message", "") if has_failed else "",
             held=held.get("status") == "True",
             resumed=time_or_none(held.get("lastTransitionTime")) if held.get("status") == "False" else None,
+            elsewhere="" if spec.get("managedBy") in (None, JOB_CONTROLLER) else sys.intern(spec["managedBy"]),
         )
 
 

@@ -101,7 +101,7 @@ def look_manifest(sweep: Sweep, state: TaskState, settings: Settings) -> Manifes
     # A task is of a run and of the models that it looks at.
     trace = sweep.trace or trace_of(sweep.uid, state.task.run.rpartition("-")[0])
     manifest: dict[str, Any] = job_manifest(
-        replace(_as_audit(sweep), trace=trace), state.task, settings, recovery=state.recover
+        replace(_as_audit(sweep), trace=trace), state.task, settings, recovery=state.recover, here=state.here
     )
     for labels in (manifest["metadata"]["labels"], manifest["spec"]["template"]["metadata"]["labels"]):
         del labels[LABEL_AUDIT]

@@ -13,6 +13,7 @@ from assay_api.asked import MOST_TOKEN, answered
 from assay_api.names import (
     ANNOTATION_RERUN,
     ANNOTATION_RERUN_FAILED,
+    MANAGED_BY,
     SWEEP_KIND,
     Condition,
     ExitCode,
@@ -53,7 +54,7 @@ def standing(resource: Raw) -> Standing:
     """Where an audit or a sweep stands."""
     meta, status = mapping(resource.get("metadata")), mapping(resource.get("status"))
     if status.get("observedGeneration") != meta.get("generation"):
-        return Standing(None, "Pending", message=_UNSEEN)
+        return Standing(None, "Pending", message=_unseen(mapping(resource.get("spec")).get("managedBy")))
     if _asks(resource, mapping(meta.get("annotations")), status):
         return Standing(None, "Pending", message=_UNTAKEN)
     complete, ready = condition(status, Condition.COMPLETE), condition(status, Condition.READY)
@@ -66,6 +67,13 @@ def standing(resource: Raw) -> Standing:
         # Nothing that is missing beside it mends a breach.
         code = ExitCode.BREACHED
     return Standing(code, verdict, reason, _words(complete))
+
+
+def _unseen(managed_by: Any) -> str:
+    """What to say of a spec that nobody has looked at."""
+    if managed_by in (None, "", MANAGED_BY):
+        return _UNSEEN
+    return f"spec.managedBy is {managed_by}, so the operator leaves it alone, and {managed_by} has not taken it up"
 
 
 def condition(status: Raw, kind: str) -> Raw:
