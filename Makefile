@@ -38,10 +38,12 @@ $(UV):
 # From the sources alone: each wheel is built out of its sdist (docs/install.md).
 DIST ?= dist
 .PHONY: dist
-dist: $(UV) ## Build the wheels and sdists that pip, pipx and uvx install, into dist/
-	@$(UV) build --quiet --all-packages --clear --out-dir $(DIST)
-	@$(MAKE) sbom
-	@ls $(DIST)/*.whl $(DIST)/*.tar.gz $(DIST)/*.cdx.json
+dist: $(UV) ## Build the wheels and sdists that pip, pipx and uvx install, into dist/, with SBOMs and provenance
+	@started=$$(date -u +%Y-%m-%dT%H:%M:%SZ); \
+	$(UV) build --quiet --all-packages --clear --out-dir $(DIST); \
+	$(MAKE) sbom; \
+	$(PYTHON) -m tools.provenance $(DIST) --started "$$started" --uv $(UV_VERSION)
+	@ls $(DIST)/*.whl $(DIST)/*.tar.gz $(DIST)/*.json
 
 # Of each wheel, from the lock: what it needs, with the digests of every file. The images have their own (docs/images.md).
 .PHONY: sbom
@@ -177,7 +179,7 @@ mutants: .venv/.dev ## Break the code on purpose and see what no test notices (A
 	  awk -F ': ' '{ n[$$2]++ } $$2 !~ /killed|not checked/ { print } END { for (s in n) print s ": " n[s] }'
 
 .PHONY: image
-image: .venv/.dev ## Build both images with buildah (BASE_IMAGE=… for another base), for that cluster too; prints where they lie
+image: .venv/.dev ## Build both images with buildah (BASE_IMAGE=… for another base), for that cluster too; prints where they and their provenance lie
 	@.venv/bin/python -m tests.lab image
 
 .PHONY: cluster env down

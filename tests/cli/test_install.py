@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attested import held
 from tests.lab import Unavailable
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +61,18 @@ def test_each_distribution_is_a_wheel_and_an_sdist_with_its_licence(dist: Path) 
         assert not [path for path in inside if path.startswith("tests")]
         with tarfile.open(source) as tar:
             assert {"LICENSE", "README.md", "pyproject.toml"} <= {Path(path).name for path in tar.getnames()}
+
+
+def test_provenance_names_every_file_and_what_it_was_built_from(dist: Path) -> None:
+    told = json.loads((dist / "assay.provenance.json").read_text())
+    predicate = held(told)
+    files = [*dist.glob("*.whl"), *dist.glob("*.tar.gz")]
+    assert {each["name"]: each["digest"]["sha256"] for each in told["subject"]} == {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files
+    }
+    names = {each["name"] for each in predicate["buildDefinition"]["resolvedDependencies"]}
+    assert {"uv.lock", "hatchling"} <= names
+    assert len(predicate["runDetails"]["byproducts"]) == len(NAMES)
 
 
 def audited(command: Path, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tarfile
@@ -12,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from tests.attested import held
 from tests.e2e.place import ROOT
 from tests.lab import LabError, images, toolchain
+from tests.lab.provenance import of_image
 
 SITE = re.compile(r"opt/assay/lib/python3\.\d+/site-packages/(.+)")
 OPERATOR, RUNNER = images.OURS
@@ -123,6 +126,24 @@ def test_base_that_does_not_serve_is_refused_in_one_sentence(
         images.buildah("bud", "--isolation", "chroot", "--layers", base, "--tag", tag, tmp_path)
     with pytest.raises(LabError, match=f"The base image has {says}"):
         images.build(ROOT / dockerfile, "localhost/assay-never:1", {"BASE_IMAGE": tag})
+
+
+def test_its_provenance_is_known(image: tuple[str, Image]) -> None:
+    tag, made = image
+    archive = images.build(Path(images.OURS[tag]), tag)
+    told = of_image(archive, tag, images.OURS[tag], "2026-01-01T00:00:00Z", {})
+    predicate = held(told)
+    file, identity = told["subject"]
+    assert file["digest"]["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert identity["name"] == f"{tag} (image ID)"
+    with toolchain.locked("buildah"):
+        known = images.buildah("inspect", "--type", "image", "--format", "{{.FromImageID}}", tag).strip()
+    assert identity["digest"]["sha256"] == known
+    materials = {each["name"]: each for each in predicate["buildDefinition"]["resolvedDependencies"]}
+    assert materials.keys() >= {"uv.lock", images.OURS[tag], images.default_base()}
+    assert len(materials[images.default_base()]["digest"]["sha256"]) == 64
+    (listed,) = predicate["runDetails"]["byproducts"]
+    assert listed["name"] in made.files
 
 
 def test_lists_what_is_in_it(image: tuple[str, Image]) -> None:

@@ -9,11 +9,13 @@ their archives lie, and loads them into the cluster that runs. `prepare` only bu
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
-from tests.lab import LabError, Unavailable, cache_dir, desk, images, judging, say, staging, step, toolchain
+from tests.lab import LabError, Unavailable, cache_dir, desk, images, judging, provenance, say, staging, step, toolchain
 from tests.lab.cluster import Cluster
+from tools.provenance import ProvenanceError, now, written
 
 UNAVAILABLE = 69
 FAILED = 70
@@ -70,8 +72,11 @@ def down() -> None:
 def image() -> None:
     """Build the operator's and the runner's image, and load them into the cluster that runs."""
     for name, dockerfile in images.OURS.items():
+        started = now()
         desk.record(name, images.build(Path(dockerfile), name))
-        print(f"{name} {desk.archive(name)}")
+        told = desk.archive(name).with_suffix(".provenance.json")
+        written(provenance.of_image(desk.archive(name), name, dockerfile, started, os.environ), told)
+        print(f"{name} {desk.archive(name)} {told}")
     if found := running():
         say(f"loaded into the cluster that runs: {', '.join(desk.load(found))}")
 
@@ -107,7 +112,7 @@ def main(arguments: list[str]) -> int:
     except Unavailable as error:
         say(str(error))
         return UNAVAILABLE
-    except LabError as error:
+    except (LabError, ProvenanceError) as error:
         say(str(error))
         return FAILED
     return 0
