@@ -146,7 +146,7 @@ def start_etcd(binaries: Path, folder: Path, port: int, peer: int) -> Server:
 
 
 def start_controller_manager(
-    binaries: Path, folder: Path, kubeconfig: Path, credentials: Credentials, controllers: str
+    binaries: Path, folder: Path, kubeconfig: Path, credentials: Credentials, controllers: str, *flags: str
 ) -> Server:
     """Start a kube-controller-manager running the named controllers (comma separated; `*` for the usual ones)."""
     return Server(
@@ -159,6 +159,7 @@ def start_controller_manager(
             "--use-service-account-credentials=true",
             "--leader-elect=false",
             "--secure-port=0",
+            *flags,
         ],
         folder / "kube-controller-manager.log",
     )
