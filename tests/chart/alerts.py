@@ -62,6 +62,10 @@ STORIES = {
     "AssaySweepOverBudget": Story(counted('assay_sweep_runs_ended_total{reason="OverBudget"}'), 30, 90, (0, 15)),
     "AssaySweepRunsMissed": Story(counted("assay_sweep_runs_missed_total"), 30, 90, (0, 15)),
     "AssaySweepRunningTooLong": Story(aged("Running", 172800, 30, "sweep"), 2890, 2920, (2000, 2882)),
+    "AssayGpusNamed": Story(
+        {'assay_screening_named_gpus{screening_namespace="ml",screening="h100"}': "0x9 2x30 0x60"}, 20, 45, (0, 8)
+    ),
+    "AssayScreeningRunningTooLong": Story(aged("Running", 86400, 30, "screening"), 1450, 1480, (1000, 1442)),
     "AssayStorageTrouble": Story({"assay_tasks_waiting_for_storage": "0x9 2x19 0x30"}, 20, 32, (5, 12)),
     "AssayJobsRefused": Story(counted('assay_jobs_refused_total{code="403"}'), 30, 45, (0, 15, 22)),
     "AssayTasksOutOfMemory": Story(
@@ -88,6 +92,8 @@ CALM = {
     'assay_sweep_cells_total{ended="failed"}': "7x200",
     'assay_oldest_sweep_seconds{phase="Running"}': "0+60x200",
     "assay_sweep_runs_missed_total": "3x200",
+    'assay_screening_named_gpus{screening_namespace="ml",screening="h100"}': "0x200",
+    'assay_oldest_screening_seconds{phase="Running"}': "0+60x200",
     'assay_runs_ended_total{reason="Error"}': "7x200",
     'assay_audits{phase="Stalled",verdict="Failed"}': "12x200",
     'assay_oldest_audit_seconds{phase="Running"}': "0+60x200",

@@ -42,7 +42,7 @@ def alerts_of(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_alerts_speak_of_metrics_that_there_are(monitored: list[dict[str, Any]]) -> None:
     metrics = Metrics()
-    metrics.watch({"audit": lambda: (), "sweep": lambda: ()}, lambda: (), lambda: 0.0)
+    metrics.watch(dict.fromkeys(("audit", "sweep", "screening"), tuple), lambda: (), lambda: 0.0)
     served = set(re.findall(r"# TYPE (assay_\w+)", metrics.text().decode()))
     rules = alerts_of(monitored)
     assert rules

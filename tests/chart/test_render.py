@@ -23,11 +23,12 @@ from tests.lab import images
 
 DEFAULT = [
     "ClusterRole", "ClusterRole", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition",
-    "CustomResourceDefinition", "Deployment", "Role", "RoleBinding", "Service", "ServiceAccount",
+    "CustomResourceDefinition", "CustomResourceDefinition", "Deployment", "PriorityClass", "Role", "RoleBinding",
+    "Service", "ServiceAccount",
 ]  # fmt: skip
 # Values that are a map as a whole.
 LEAVES = ("requests", "limits", "labels")
-CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PriorityClass"}
 
 
 def test_lint_finds_nothing(chart: Chart) -> None:
@@ -55,7 +56,7 @@ def test_every_file_of_the_chart_is_rendered(chart: Chart, tmp_path: Path) -> No
     (copy / "files" / "dolls.yaml").write_text(text.replace("accuracyaudits.assay.dev", "dolls.assay.dev"))
     made = [item for item in replace(chart, folder=copy).render() if item["kind"] == "CustomResourceDefinition"]
     assert [item["metadata"]["name"] for item in made] == [
-        "accuracyaudits.assay.dev", "accuracysweeps.assay.dev", "dolls.assay.dev",
+        "accuracyaudits.assay.dev", "accuracysweeps.assay.dev", "dolls.assay.dev", "gpuscreenings.assay.dev",
     ]  # fmt: skip
     assert all(item["metadata"]["annotations"] for item in made)
 
@@ -181,10 +182,24 @@ def test_operator_accepts_what_the_chart_tells_it(default: list[dict[str, Any]])
     settings = from_environment({v["name"]: v["value"] for v in container["env"] if "value" in v})
     assert settings == Settings(
         runner_image="localhost/assay-runner:0.1.0",
+        screening_priority_class="assay-screening",
         lease_name="assay",
         lease_namespace=NAMESPACE,
         identity=settings.identity,
     )
+
+
+@pytest.mark.parametrize("words", ["screening.priorityClass.create=false", "namespaces={team}", "screening=null"])
+def test_pods_that_screen_gpus_displace_nobody(chart: Chart, default: list[dict[str, Any]], words: str) -> None:
+    made = named(default, "PriorityClass")
+    assert (made["metadata"]["name"], made["value"], made["preemptionPolicy"]) == ("assay-screening", -100, "Never")
+    other = chart.render("--set", words)
+    (container,) = named(other, "Deployment")["spec"]["template"]["spec"]["containers"]
+    env = {v["name"]: v["value"] for v in container["env"] if "value" in v}
+    # Values of an older chart, which an upgrade may reuse, say nothing of it.
+    expected = "assay-screening" if words == "screening=null" else None
+    assert from_environment(env).screening_priority_class == expected
+    assert ("PriorityClass" in kinds(other)) == (expected is not None)
 
 
 def test_what_task_pods_look_like_is_told(chart: Chart) -> None:

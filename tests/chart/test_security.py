@@ -50,6 +50,8 @@ def test_the_table_asks_for_just_this() -> None:
         ("assay.dev", "accuracyaudits/status"): {"patch"},
         ("assay.dev", "accuracysweeps"): {"get", "list", "watch"},
         ("assay.dev", "accuracysweeps/status"): {"patch"},
+        ("assay.dev", "gpuscreenings"): {"get", "list", "watch"},
+        ("assay.dev", "gpuscreenings/status"): {"patch"},
         ("batch", "jobs"): {"get", "list", "watch", "create", "patch", "delete"},
         ("", "pods"): {"get", "list", "watch"},
         ("", "events"): {"list", "create"},

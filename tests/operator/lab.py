@@ -26,6 +26,7 @@ CRDS = REPOSITORY / "crds"
 PATHS = {
     "accuracyaudits": "/apis/assay.dev/v1alpha1",
     "accuracysweeps": "/apis/assay.dev/v1alpha1",
+    "gpuscreenings": "/apis/assay.dev/v1alpha1",
     "jobs": "/apis/batch/v1",
     "pods": "/api/v1",
     "events": "/api/v1",

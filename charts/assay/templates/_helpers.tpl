@@ -50,10 +50,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   resources: [accuracyaudits]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [assay.dev]
-  resources: [accuracysweeps]
+  resources: [accuracysweeps, gpuscreenings]
   verbs: [get, list, watch]
 - apiGroups: [assay.dev]
-  resources: [accuracyaudits/status, accuracysweeps/status]
+  resources: [accuracyaudits/status, accuracysweeps/status, gpuscreenings/status]
   verbs: [patch]
 - apiGroups: [batch]
   resources: [jobs]
@@ -70,6 +70,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [list]
 {{- end }}
 
+{{/* The PriorityClass that the chart makes for Pods that screen GPUs; empty where it makes none. An operator of single
+     namespaces screens nothing, for it may not list nodes. */}}
+{{- define "assay.screeningClass" -}}
+{{- if and (dig "priorityClass" "create" true (.Values.screening | default dict)) (not .Values.namespaces) -}}
+{{ include "assay.fullname" . }}-screening
+{{- end }}
+{{- end }}
+
 {{- define "assay.subject" -}}
 subjects:
   - kind: ServiceAccount
@@ -84,6 +92,7 @@ subjects:
 - {name: ASSAY_RUNNER_SERVICE_ACCOUNT, value: {{ .Values.runner.serviceAccount | quote }}}
 - {name: ASSAY_TASK_PODS, value: {{ include "assay.taskPods" . | quote }}}
 - {name: ASSAY_GPU_HOUR_PRICES, value: {{ .Values.metrics.gpuHourPrices | default dict | toJson | quote }}}
+- {name: ASSAY_SCREENING_PRIORITY_CLASS, value: {{ if include "assay.screeningClass" . }}{{ include "assay.screeningClass" . | quote }}{{ else }}""{{ end }}}
 - {name: ASSAY_AUDITS_PER_NAMESPACE, value: {{ .Values.audits.keepPerNamespace | int64 | quote }}}
 - {name: ASSAY_TASKS_AT_ONCE, value: {{ .Values.tasks.atOnce | int64 | quote }}}
 - {name: ASSAY_TASKS_AT_ONCE_PER_NAMESPACE, value: {{ .Values.tasks.atOncePerNamespace | int64 | quote }}}

@@ -29,12 +29,19 @@ SWEEP_PLURAL: Final = "accuracysweeps"
 SWEEP_SINGULAR: Final = "accuracysweep"
 SWEEP_SHORT_NAMES: Final = ("sweep", "sweeps")
 
+SCREENING_KIND: Final = "GpuScreening"
+SCREENING_PLURAL: Final = "gpuscreenings"
+SCREENING_SINGULAR: Final = "gpuscreening"
+SCREENING_SHORT_NAMES: Final = ("screening", "screenings")
+
 # Labels on every child Job and Pod. The operator watches nothing that lacks LABEL_MANAGED.
 LABEL_MANAGED: Final = f"{GROUP}/managed"
 LABEL_AUDIT: Final = f"{GROUP}/audit"
 # On the audits of a sweep, and on the Jobs that look at its models; the run is the one that made them.
 LABEL_SWEEP: Final = f"{GROUP}/sweep"
 LABEL_SWEEP_RUN: Final = f"{GROUP}/sweep-run"
+# On the Jobs of a screening.
+LABEL_SCREENING: Final = f"{GROUP}/screening"
 LABEL_RUN: Final = f"{GROUP}/run"
 LABEL_TASK: Final = f"{GROUP}/task"
 LABEL_KIND: Final = f"{GROUP}/kind"

@@ -25,6 +25,7 @@ from assay_api.audit import AuditSpec, Candidate
 from assay_api.baseline import AcceptOrder
 from assay_api.model import Model, to_wire
 from assay_api.resolved import ResolveOrder
+from assay_api.screen_orders import CompareOrder, ScreenOrder
 from assay_api.task_kinds import CANDIDATE, GOLDEN, KINDS, REPAIR, SUMMARY, TOGETHER, TaskKind
 
 # Fields that steer how a run is carried out and what becomes of it, not what it measures.
@@ -81,6 +82,10 @@ class Task(Model):
     """Models of a sweep to look at, where that is the task; no audit has it in its plan."""
     accept: AcceptOrder | None = None
     """Answers to accept as baselines, where that is the task; likewise."""
+    screen: ScreenOrder | None = None
+    """A node whose GPUs are screened, where that is the task; likewise."""
+    compare: CompareOrder | None = None
+    """Reports of nodes that are held together, where that is the task; likewise."""
 
     @model_validator(mode="after")
     def _of_a_kind(self) -> Self:

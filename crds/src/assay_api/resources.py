@@ -10,6 +10,8 @@ from typing import Final
 
 from assay_api import names
 from assay_api.audit import AccuracyAudit, AuditSpec
+from assay_api.gpu_screening import GpuScreening, ScreenSpec
+from assay_api.gpu_screening_status import ScreenStatus
 from assay_api.model import Model
 from assay_api.status import AuditStatus
 from assay_api.sweep import AccuracySweep, SweepSpec
@@ -126,5 +128,33 @@ SWEEP: Final = CustomResource(
     selectable=(".status.verdict", ".status.phase"),
 )
 
-RESOURCES: Final[dict[str, CustomResource]] = {each.kind: each for each in (AUDIT, SWEEP)}
+SCREENING: Final = CustomResource(
+    kind=names.SCREENING_KIND,
+    plural=names.SCREENING_PLURAL,
+    singular=names.SCREENING_SINGULAR,
+    short_names=names.SCREENING_SHORT_NAMES,
+    description=(
+        "A GpuScreening runs one plan on every GPU of a product and compares all answers bit by bit: "
+        "GPUs that compute something else than the others, hang or die are named."
+    ),
+    model=GpuScreening,
+    spec=ScreenSpec,
+    status=ScreenStatus,
+    columns=(
+        Column("Verdict", "string", ".status.verdict", "Failed where a GPU is named"),
+        Column("Phase", "string", ".status.phase", "Where the run stands"),
+        Column("Nodes", "string", ".status.finished", "Nodes that are done of all"),
+        Column("GPUs", "integer", ".status.gpus.scanned", "GPUs that were screened"),
+        Column("Named", "integer", ".status.gpus.named", "GPUs that compute something else, hang or die"),
+        Column("Skipped", "integer", ".status.nodes.skipped", "Nodes that were not screened"),
+        Column("Excludes", "string", ".status.excludes", "Fault rate per run that is excluded (95 %)", 1),
+        Column("Run", "string", ".status.run", "Name of the run", 1),
+        Column("Next", "string", ".status.nextScheduleTime", "When the next run begins", 1),
+        Column("Age", "date", ".metadata.creationTimestamp", "Time since creation"),
+        Column("Message", "string", '.status.conditions[?(@.type=="Ready")].message', "Why it stands there", 1),
+    ),
+    selectable=(".status.verdict", ".status.phase"),
+)
+
+RESOURCES: Final[dict[str, CustomResource]] = {each.kind: each for each in (AUDIT, SWEEP, SCREENING)}
 """Every resource by its kind."""

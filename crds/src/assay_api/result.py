@@ -11,6 +11,7 @@ from assay_api.finding import Verdict, WorstFigure
 from assay_api.names import TERMINATION_MESSAGE_BYTES
 from assay_api.repair import Deployable
 from assay_api.resolved import Resolved
+from assay_api.screen_orders import FleetTold, NodeTold, smaller
 from assay_api.told import Told
 
 
@@ -111,6 +112,10 @@ class TaskResult(Told):
     """What came of each candidate that failed; from a repair."""
     resolved: Resolved | None = None
     """Models of a sweep; from the task that looks at them."""
+    screened: NodeTold | None = None
+    """What came of a node's GPUs; from the task that screens it."""
+    fleet: FleetTold | None = None
+    """What came of all nodes; from the task that holds their reports together."""
     baselines: tuple[BaselineTold, ...] = ()
     """What answers are beside their baselines; from a candidate and from an acceptance."""
     compared: BaselineTold | None = None
@@ -162,6 +167,7 @@ def shortened(result: TaskResult, limit: int) -> TaskResult:
         "cures": result.cures[: max(limit // 32, 1)],
         "baselines": tuple(_shorter_baseline(told, min(limit, 256)) for told in result.baselines),
         "compared": _shorter_baseline(result.compared, min(limit, 256)) if result.compared else None,
+        "fleet": smaller(result.fleet, max(limit // 64, 1), min(limit, 160)) if result.fleet else None,
     }
     if result.worst:
         fields = {key: shorten(value, limit) for key, value in result.worst if isinstance(value, str)}

@@ -118,3 +118,7 @@ class Deadlines(Model):
     """In a sweep's template, the looking at its models. An audit has no such task."""
     baseline: int | None = Field(default=None, ge=1, le=31_536_000)
     """Each accepting of answers as baselines."""
+    screen: int | None = Field(default=None, ge=1, le=31_536_000)
+    """The screening of a node. An audit has no such task."""
+    compare: int | None = Field(default=None, ge=1, le=31_536_000)
+    """The comparison of a screening's nodes. An audit has no such task."""

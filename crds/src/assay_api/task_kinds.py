@@ -12,6 +12,8 @@ SUMMARY: Final = "summary"
 TOGETHER: Final = "together"
 RESOLVE: Final = "resolve"
 BASELINE: Final = "baseline"
+SCREEN: Final = "screen"
+COMPARE: Final = "compare"
 
 
 @dataclass(frozen=True)
@@ -53,5 +55,7 @@ KINDS: Final[dict[str, TaskKind]] = {
     SUMMARY: TaskKind("the summary", "Writing", "the audit's report", concludes=True),
     RESOLVE: TaskKind("the models", "Looking at", "the models of the sweep"),
     BASELINE: TaskKind("the baseline", "Accepting", "the baseline"),
+    SCREEN: TaskKind("the screening of a node", "Screening", "the node's GPUs"),
+    COMPARE: TaskKind("the comparison", "Comparing", "all nodes' answers"),
 }
 """Every kind of task. What does it is in the runner's table of tasks."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from assay_api.names import KIND, SWEEP_KIND
+from assay_api.names import KIND, SCREENING_KIND, SWEEP_KIND
 from assay_operator.apply import Applier, ChildRefused
 from assay_operator.cluster.api import Api, ApiError
 from assay_operator.cluster.cache import Cache
@@ -31,10 +31,11 @@ from assay_operator.objects.kind import Kinds
 from assay_operator.objects.line import Limits
 from assay_operator.objects.retention import surplus
 from assay_operator.objects.seen import Seen
-from assay_operator.process.census import Regressed
+from assay_operator.process.census import Figure
 from assay_operator.process.health import Health
 from assay_operator.process.metrics import Metrics
 from assay_operator.process.signals import unless_stopped
+from assay_operator.screenings.screening import Screening
 from assay_operator.settings import Settings
 from assay_operator.sweeps.sweep import Sweep
 
@@ -83,7 +84,7 @@ class Controller:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is begun, in a second or two: another replica waits."""
         objects = {kind.custom.word: partial(self.cache.parents, kind.custom.kind) for kind in self._kinds}
-        self._metrics.watch(objects, self.cache.pods_at_work, lambda: self.queue.depth, self._regressions)
+        self._metrics.watch(objects, self.cache.pods_at_work, lambda: self.queue.depth, self._regressions, self._named)
         self._metrics.turns.set_function(lambda: self.turns.waiting)
         self._health.stuck = lambda: self.queue.stuck_seconds
         if not await unless_stopped(self.fill(), stop):
@@ -120,7 +121,11 @@ class Controller:
             task.result()
         await self._poster.flush(FLUSH_SECONDS)
 
-    def _regressions(self) -> Iterator[Regressed]:
+    def _named(self) -> Iterator[Figure]:
+        every = (parent for parent in self.cache.parents(SCREENING_KIND) if isinstance(parent, Screening))
+        return ((each.namespace, each.name, each.named) for each in every)
+
+    def _regressions(self) -> Iterator[Figure]:
         sweeps = (parent for parent in self.cache.parents(SWEEP_KIND) if isinstance(parent, Sweep))
         return ((sweep.namespace, sweep.name, sweep.regressed) for sweep in sweeps)
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from assay_operator.audits.kind import AUDITS
 from assay_operator.objects.kind import Kinds
+from assay_operator.screenings.kind import SCREENINGS
 from assay_operator.sweeps.kind import SWEEPS
 
-KINDS: Final = Kinds((AUDITS, SWEEPS))
+KINDS: Final = Kinds((AUDITS, SWEEPS, SCREENINGS))

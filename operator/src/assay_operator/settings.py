@@ -41,6 +41,8 @@ class Settings:
     """ServiceAccount of the task Pods, for audits that name none; None: the namespace's default."""
     pods: PodSettings = field(default_factory=PodSettings)
     """What task Pods look like, for audits that do not say."""
+    screening_priority_class: str | None = None
+    """PriorityClass of the Pods that screen nodes, of screenings that name none; None: the cluster's default."""
     audits_per_namespace: int = 0
     """Audits that are done and stay in each namespace, the newest; 0: all."""
     tasks_at_once: int = 0
@@ -95,6 +97,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         runner_pull_policy=_choice(env, "ASSAY_RUNNER_PULL_POLICY", PULL_POLICIES, "IfNotPresent"),
         runner_service_account=env.get("ASSAY_RUNNER_SERVICE_ACCOUNT", "").strip() or None,
         pods=_pods(env.get("ASSAY_TASK_PODS", "")),
+        screening_priority_class=env.get("ASSAY_SCREENING_PRIORITY_CLASS", "").strip() or None,
         audits_per_namespace=_number(env, "ASSAY_AUDITS_PER_NAMESPACE", int, 0, least=0),
         tasks_at_once=_number(env, "ASSAY_TASKS_AT_ONCE", int, 0, least=0),
         tasks_at_once_per_namespace=_number(env, "ASSAY_TASKS_AT_ONCE_PER_NAMESPACE", int, 0, least=0),

@@ -14,7 +14,7 @@ from assay_api.model import parse, to_wire
 from assay_api.plan import After, Task, in_order, plan
 from assay_api.remedies import Auto, Remedies
 from assay_api.report import Verdict
-from assay_api.task_kinds import BASELINE, CANDIDATE, GOLDEN, KINDS, RESOLVE, TaskKind
+from assay_api.task_kinds import BASELINE, CANDIDATE, COMPARE, GOLDEN, KINDS, RESOLVE, SCREEN, TaskKind
 from assay_runner.tasks import TASKS
 from tests.unit.api.audits import spec
 

@@ -60,7 +60,8 @@ def told(cache: Cache) -> tuple[SweepAudit, ...]:
 
 def test_what_owns_is_listed_before_what_it_owns() -> None:
     assert [(resource.kind, label) for resource, label in KINDS.watched.items()] == [
-        ("AccuracyAudit", ""), ("AccuracySweep", ""), ("Job", LABEL_MANAGED), ("Pod", LABEL_MANAGED),
+        ("AccuracyAudit", ""), ("AccuracySweep", ""), ("GpuScreening", ""), ("Job", LABEL_MANAGED),
+        ("Pod", LABEL_MANAGED),
     ]  # fmt: skip
 
 

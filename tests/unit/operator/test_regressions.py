@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay_operator.process.census import MOST_SWEEPS
+from assay_operator.process.census import MOST_OBJECTS
 from assay_operator.process.metrics import Metrics
 
 
@@ -21,6 +21,6 @@ def test_every_sweep_has_a_series_also_where_nothing_regressed() -> None:
 
 
 def test_beyond_some_hundreds_they_share_one() -> None:
-    lines = scraped(*((f"n{number:04}", "nightly", 1) for number in range(MOST_SWEEPS + 7)))
-    assert len(lines) == MOST_SWEEPS + 1
+    lines = scraped(*((f"n{number:04}", "nightly", 1) for number in range(MOST_OBJECTS + 7)))
+    assert len(lines) == MOST_OBJECTS + 1
     assert lines[-1] == 'assay_sweep_regressions{namespace="(other)",sweep="(other)"} 7.0'

@@ -21,12 +21,12 @@ from assay_operator.process.outcomes import known_reason
 
 AtWork = tuple[Pod, bool]
 """A Pod that is not over, and whether it waits for storage."""
-Regressed = tuple[str, str, int]
-"""Namespace and name of a sweep, and how many of its answers regressed."""
+Figure = tuple[str, str, int]
+"""Namespace and name of an object of ours, and a figure of it."""
 
 MOST_NAMESPACES: Final = 100
-MOST_SWEEPS: Final = 500
-# No namespace can be called so, nor can a sweep.
+MOST_OBJECTS: Final = 500
+# No namespace can be called so, nor can an object of ours.
 OTHER_NAMESPACES: Final = "(other)"
 WAITS: Final = (Phase.PENDING, Phase.RUNNING)
 
@@ -122,25 +122,39 @@ class PodsAtWork(Collector):
         yield GaugeMetricFamily("assay_tasks_waiting_for_storage", said, value=waiting)
 
 
-class Regressions(Collector):
-    """Answers of sweeps that are worse than what was accepted, or passed before; 0 where none is.
+class PerObject(Collector):
+    """A figure of each object of a kind; 0 where there is nothing to tell.
 
-    The first 500 sweeps by name have series of their own, all others share one.
+    The first 500 by name have series of their own, all others share one.
 
     Args:
-        sweeps: all of them.
+        name: of the metric.
+        said: what it tells.
+        labels: for namespace and name.
+        objects: all of them, with the figure.
     """
 
-    def __init__(self, sweeps: Callable[[], Iterable[Regressed]]) -> None:
-        self._sweeps = sweeps
+    def __init__(self, name: str, said: str, labels: tuple[str, str], objects: Callable[[], Iterable[Figure]]) -> None:
+        self._name, self._said, self._labels, self._objects = name, said, labels, objects
 
     def collect(self) -> Iterator[Metric]:
         """The family of metrics."""
-        said = "Answers of a sweep that are worse than what was accepted, or passed before."
-        found = GaugeMetricFamily("assay_sweep_regressions", said, labels=["namespace", "sweep"])
-        every = sorted(self._sweeps())
-        for namespace, name, count in every[:MOST_SWEEPS]:
+        found = GaugeMetricFamily(self._name, self._said, labels=self._labels)
+        every = sorted(self._objects())
+        for namespace, name, count in every[:MOST_OBJECTS]:
             found.add_metric([namespace, name], count)
-        if more := every[MOST_SWEEPS:]:
+        if more := every[MOST_OBJECTS:]:
             found.add_metric([OTHER_NAMESPACES, OTHER_NAMESPACES], sum(count for _, _, count in more))
         yield found
+
+
+def regressions(sweeps: Callable[[], Iterable[Figure]]) -> PerObject:
+    """Answers of sweeps that are worse than what was accepted, or passed before."""
+    said = "Answers of a sweep that are worse than what was accepted, or passed before."
+    return PerObject("assay_sweep_regressions", said, ("namespace", "sweep"), sweeps)
+
+
+def named_gpus(screenings: Callable[[], Iterable[Figure]]) -> PerObject:
+    """GPUs that the last runs of screenings name."""
+    said = "GPUs that the last run of a screening that ended names."
+    return PerObject("assay_screening_named_gpus", said, ("screening_namespace", "screening"), screenings)

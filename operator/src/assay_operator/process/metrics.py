@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 from prometheus_client.exposition import generate_latest
 
 from assay_operator.objects.seen import Parent
-from assay_operator.process.census import AtWork, PodsAtWork, Regressed, Regressions, Standing
+from assay_operator.process.census import AtWork, Figure, PodsAtWork, Standing, named_gpus, regressions
 from assay_operator.process.outcomes import FREE, Outcomes
 
 
@@ -67,13 +67,15 @@ class Metrics:
         objects: Mapping[str, Callable[[], Iterable[Parent]]],
         at_work: Callable[[], Iterable[AtWork]],
         depth: Callable[[], float],
-        regressions: Callable[[], Iterable[Regressed]] = tuple,
+        regressed: Callable[[], Iterable[Figure]] = tuple,
+        named: Callable[[], Iterable[Figure]] = tuple,
     ) -> None:
-        """Count objects of each kind, by the word for one, Pods at work, the queue and regressions from now on."""
+        """Count from now on: objects by the word for one, Pods at work, the queue, regressions, GPUs that are named."""
         for word, every in objects.items():
             self.registry.register(Standing(word, every, time.time))
         self.registry.register(PodsAtWork(at_work))
-        self.registry.register(Regressions(regressions))
+        self.registry.register(regressions(regressed))
+        self.registry.register(named_gpus(named))
         self.depth.set_function(depth)
 
     def failed(self, verb: str, code: int) -> None:

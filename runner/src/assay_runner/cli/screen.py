@@ -9,25 +9,23 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from assay_api.screening import DeviceClass, ScreenReport
 from assay_runner.cli.places import absolute
 from assay_runner.cli.screen_end import clear, end
 from assay_runner.cli.screen_fleet import compared
 from assay_runner.cli.workspace import scratch_folder
 from assay_runner.digests import file_sha256
 from assay_runner.errors import InvalidInput
-from assay_runner.moments import utc_now
 from assay_runner.report.wording import visible
 from assay_runner.screening.gpus import chosen, gpus
-from assay_runner.screening.judging import Device, conclusion
+from assay_runner.screening.judging import Device
 from assay_runner.screening.orders import Order
 from assay_runner.screening.processes import Processes, Scanner
 from assay_runner.screening.records import read_records
-from assay_runner.screening.screening import Screened, screen
+from assay_runner.screening.reports import machine_report, stand_ins
+from assay_runner.screening.screening import screen
 from assay_runner.screening.subjects import is_onnx
 
 NODE_NAME: Final = "NODE_NAME"
@@ -81,7 +79,8 @@ def screened(arguments: argparse.Namespace, scanner: Scanner) -> int:
             at_once=len(devices),
             note=lambda text: print(visible(text), file=sys.stderr, flush=True),
         )
-    return end(arguments, places.out, _report(places, sha256, found, recorded=bool(records)))
+    host = os.environ.get(NODE_NAME) or socket.gethostname()
+    return end(arguments, places.out, machine_report(places.subject, sha256, host, found, recorded=bool(records)))
 
 
 def _places(arguments: argparse.Namespace) -> Places:
@@ -115,7 +114,7 @@ def _stand_ins(text: str) -> list[Device]:
     count = int(text) if text.isascii() and text.isdecimal() else 0
     if not 1 <= count <= MOST_STAND_INS:
         raise InvalidInput(f"--devices of an .onnx file is a number of stand-ins, 1 to {MOST_STAND_INS}, got {text!r}")
-    return [Device(f"cpu-{index}", DeviceClass(product="CPU")) for index in range(count)]
+    return stand_ins(count)
 
 
 def _order(arguments: argparse.Namespace, places: Places, device: Device, answers: Path) -> Order:
@@ -130,22 +129,4 @@ def _order(arguments: argparse.Namespace, places: Places, device: Device, answer
         heat=arguments.heat,
         seconds=arguments.seconds,
         answers=str(answers),
-    )
-
-
-def _report(places: Places, sha256: str, found: Screened, *, recorded: bool) -> ScreenReport:
-    verdict, message = conclusion(found.entries)
-    rules = {truth.rule for truth in found.truths.values()}
-    return ScreenReport(
-        version=version("assay-runner"),
-        subject=places.subject.name,
-        sha256=sha256,
-        inputs=found.inputs,
-        host=os.environ.get(NODE_NAME) or socket.gethostname(),
-        made=utc_now(),
-        rule="digest" if recorded else "majority" if "majority" in rules else "none",
-        verdict=verdict,
-        message=message,
-        devices=found.entries,
-        emulated=is_onnx(places.subject),
     )

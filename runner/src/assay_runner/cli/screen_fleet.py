@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 from assay_api.screening import SCREEN_JSON, ScreenReport
 from assay_runner.cli.places import absolute
 from assay_runner.cli.screen_end import clear, end
 from assay_runner.errors import InvalidInput
-from assay_runner.moments import utc_now
 from assay_runner.screening.fleet import NODE, together
-from assay_runner.screening.judging import conclusion
 from assay_runner.screening.records import read_records
+from assay_runner.screening.reports import fleet_report
 
 
 def compared(arguments: argparse.Namespace) -> int:
@@ -27,19 +25,8 @@ def compared(arguments: argparse.Namespace) -> int:
     one = reports[0][1]
     records = read_records(absolute(arguments.digest, "the record"), one.sha256) if arguments.digest else {}
     entries = together(reports, _expected(arguments.expect), records)
-    verdict, message = conclusion(entries)
-    hosts = {report.host for _, report in reports}
-    fields = {
-        "version": version("assay-runner"),
-        "inputs": next((report.inputs for _, report in reports if report.inputs), ""),
-        "host": f"{len(hosts)} machine{'s' if len(hosts) > 1 else ''}",
-        "made": utc_now(),
-        "rule": "digest" if records else "majority",
-        "verdict": verdict,
-        "message": message,
-        "devices": entries,
-    }
-    return end(arguments, out, one.model_copy(update=fields))
+    report = fleet_report([each for _, each in reports], entries, recorded=bool(records))
+    return end(arguments, out, report)
 
 
 def _file(path: Path) -> Path:

@@ -21,12 +21,17 @@ _LOST: Final = re.compile(r"Unable to determine the device handle for gpu:?\s*(\
 Ask = Callable[[Sequence[str]], str]
 
 
+class Unresponsive(Unavailable):
+    """The driver does not answer: all GPUs of the machine hang."""
+
+
 def ask(arguments: Sequence[str]) -> str:
     """What nvidia-smi prints; devices that it has lost it names, and fails.
 
     Raises:
         Unsupported: it is not here.
-        Unavailable: it does not answer, as where the driver hangs.
+        Unresponsive: it does not answer, as where the driver hangs.
+        Unavailable: it fails.
     """
     try:
         done = subprocess.run([SMI, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False)
@@ -36,7 +41,7 @@ def ask(arguments: Sequence[str]) -> str:
             "the capability utility; an .onnx file is screened on the CPU, as a stand-in"
         ) from None
     except subprocess.TimeoutExpired:
-        raise Unavailable(
+        raise Unresponsive(
             f"{SMI} does not answer within {SECONDS:.0f} s: the driver hangs, see the node's log"
         ) from None
     said = f"{done.stdout}\n{done.stderr}"

@@ -1,4 +1,4 @@
-"""Tasks: golden, candidate, repair, summary, and what sweeps and acceptances ask.
+"""Tasks: golden, candidate, repair, summary, and what sweeps, acceptances and screenings ask.
 
 Each takes its description and a context, publishes, tells a few bytes.
 """
@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from assay_api.plan import Task
 from assay_api.result import TaskResult
-from assay_api.task_kinds import BASELINE, CANDIDATE, GOLDEN, REPAIR, RESOLVE, SUMMARY, TOGETHER
+from assay_api.task_kinds import BASELINE, CANDIDATE, COMPARE, GOLDEN, REPAIR, RESOLVE, SCREEN, SUMMARY, TOGETHER
 from assay_runner import journal
 from assay_runner.errors import Unsupported, debug
 from assay_runner.tasks.context import Context
@@ -26,6 +26,8 @@ TASKS: Final[dict[str, str]] = {
     SUMMARY: "assay_runner.tasks.summary:run_summary",
     RESOLVE: "assay_runner.tasks.resolve:run_resolve",
     BASELINE: "assay_runner.tasks.baseline:run_baseline",
+    SCREEN: "assay_runner.tasks.screen:run_screen",
+    COMPARE: "assay_runner.tasks.compare:run_compare",
 }
 """Every kind of task that can be planned → "module:function"; imported when first run, for a summary needs no ONNX
 Runtime."""
