@@ -155,7 +155,7 @@ def test_every_node_is_listed_with_why_it_was_skipped(
     assert told["cordoned"].startswith("it is cordoned: uncordon it, or tolerate node.kubernetes.io/unschedulable")
     assert told["tainted"] == "it has the taint team=a:NoSchedule: name it in target.tolerations"
     assert told["unhealthy"].startswith("none of its 8 nvidia.com/gpu can be had")
-    assert told["whole-2"].startswith("never free: not once in 8 s its GPU was free")
+    assert told["whole-2"].startswith("not begun within 8 s (spec.pendingDeadlineSeconds): its GPU was free at no time")
     listed = {entry["host"]: entry["state"] for entry in report(found)["devices"]}
     assert {name for name, state in listed.items() if state == "Skipped"} == set(told)
 

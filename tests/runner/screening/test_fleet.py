@@ -83,6 +83,34 @@ def test_a_majority_of_one_machine_is_overturned_by_one_of_all() -> None:
     )  # fmt: skip
 
 
+def test_one_that_deviates_now_and_then_is_named_once_it_did_so_in_two_scans() -> None:
+    good = [report(host, device(host)) for host in "ab"]
+    rarely = report("c", device("3", deviations=1))
+    once = told(*good, rarely)["3"]
+    assert (once.verdict, once.confirmed) == (Verdict.INCONCLUSIVE, False)
+    assert once.message == "1 of 1000 runs deviate in one scan: scan it again, and give both reports"
+    again = report("c", device("3", deviations=2), made="2026-01-02T00:00:00Z")
+    twice = told(*good, rarely, again)["3"]
+    assert (twice.verdict, twice.confirmed) == (Verdict.FAILED, True)
+    assert twice.message == "1 of 1000 runs deviate in one scan, and 2 of 1000 in another"
+    # Where most devices do, it is the plan.
+    varying = told(*(report(host, device(host, deviations=1)) for host in "abc"))
+    assert {(each.verdict, each.confirmed) for each in varying.values()} == {(Verdict.INCONCLUSIVE, None)}
+    assert all("screen with a plan that does not" in each.message for each in varying.values())
+
+
+def test_where_all_of_a_class_hang_it_is_the_plan() -> None:
+    hung: dict[str, Any] = {"verdict": Verdict.FAILED, "message": "hangs", "confirmed": True}
+    alone = {name: told(report(name, device(name, (), **hung)))[name].verdict for name in "ab"}
+    assert set(alone.values()) == {Verdict.FAILED}
+    found = told(*(report(name, device(name, (), **hung)) for name in "ab"))
+    assert {each.verdict for each in found.values()} == {Verdict.INCONCLUSIVE}
+    assert all("look at the plan" in each.message for each in found.values())
+    assert told(*(report(name, device(name, (), **hung)) for name in "ab"), report("c", device("c")))["a"].verdict is (
+        Verdict.FAILED
+    )
+
+
 def test_every_machine_is_listed_and_a_missing_one_is_no_pass() -> None:
     busy = device("3", (), state="Skipped", message="in use by 1 process")
     reports = (report("a", device("1")), report("b", device("2")), report("c", busy, device("4")))

@@ -53,8 +53,8 @@ def keys(tasks: Sequence[Task]) -> list[str]:
 def test_every_kind_of_task_has_something_that_does_it() -> None:
     assert set(TASKS) == set(KINDS)
     repaired = SPEC.model_copy(update={"remedies": Remedies(auto=Auto()), "candidates_per_job": 2})
-    # What a sweep asks, and the accepting of answers, is in no plan of an audit.
-    assert {task.kind for task in planned(repaired)} == set(KINDS) - {RESOLVE, BASELINE}
+    # What sweeps and screenings ask, and the accepting of answers, is in no plan of an audit.
+    assert {task.kind for task in planned(repaired)} == set(KINDS) - {RESOLVE, BASELINE, SCREEN, COMPARE}
 
 
 def test_a_run_from_its_first_task_to_its_last() -> None:

@@ -32,7 +32,7 @@ from assay_operator.screenings.run import Now, now_of, parsed, read_status
 from assay_operator.screenings.screening import Screening
 from assay_operator.screenings.standing import NodeState, node_state, order_of, with_vanished
 from assay_operator.screenings.status import Writer, invalid
-from assay_operator.screenings.words import ended, going, skipped_all
+from assay_operator.screenings.words import ended, going, none_screened
 from assay_operator.screenings.work import AGAIN, FIRST, Parts, compare_task, manifest, observed_of, run_label
 from assay_operator.settings import Settings
 
@@ -93,8 +93,8 @@ class _Pass:
         states = [self._state(place, FIRST) for place in places]
         if not all(state.over for state in states):
             return self._going(states, states)
-        if not any(state.state in ("Scanned", "Hung") for state in states):
-            return self._end(states, skipped_all(states))
+        if not any(state.state == "Scanned" for state in states):
+            return self._end(states, none_screened(states))
         return self._compared(states)
 
     def _state(self, place: Place, which: str) -> NodeState:

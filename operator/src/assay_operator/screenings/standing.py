@@ -149,15 +149,16 @@ def _failed(place: Place, spec: ScreenSpec, state: TaskState, parts: Parts) -> N
         return NodeState(place, "Invalid", words, Reason.INVALID_INPUT, state)
     if job and job.failure == DEADLINE:
         return NodeState(place, "Skipped", _never_free(place, spec, pods), task=state)
-    return NodeState(place, "Skipped", words, task=state)
+    return NodeState(place, "Skipped", shorten(words, WORDS), task=state)
 
 
 def _never_free(place: Place, spec: ScreenSpec, pods: list[Pod]) -> str:
     last = newest(pods) if pods else None
     if last and last.lost:
         return f"it did not answer for {spec.pending_deadline_seconds} s"
-    many = f"all of its {place.gpus} GPUs were" if place.gpus > 1 else "its GPU was"
-    return f"never free: not once in {spec.pending_deadline_seconds} s {many} free for it (pendingDeadlineSeconds)"
+    many = f"all of its {place.gpus} GPUs were free together" if place.gpus > 1 else "its GPU was free"
+    limit = f"within {spec.pending_deadline_seconds} s (spec.pendingDeadlineSeconds)"
+    return f"not begun {limit}: {many} at no time, or its Pod could not start"
 
 
 def _left(spec: ScreenSpec, state: TaskState, now: datetime) -> float:

@@ -18,7 +18,7 @@ from assay_api.gpu_screening_status import (
     ScreenStatus,
 )
 from assay_api.model import to_wire
-from assay_api.names import Condition, Phase, Reason
+from assay_api.names import STATUS_BYTES, Condition, Phase, Reason
 from assay_api.result import TaskResult, shorten
 from assay_api.schedule import Due
 from assay_api.screen_orders import WORDS
@@ -27,7 +27,7 @@ from assay_operator.audits.conditions import Setting, ended, find, in_progress, 
 from assay_operator.audits.outcome import Outcome
 from assay_operator.objects.decision import Decision
 from assay_operator.objects.events import NORMAL, WARNING, Event
-from assay_operator.objects.raw import time, timestamp
+from assay_operator.objects.raw import compact, time, timestamp
 from assay_operator.objects.resources import Ref
 from assay_operator.screenings.run import Now
 from assay_operator.screenings.screening import Screening
@@ -36,6 +36,8 @@ from assay_operator.screenings.standing import NodeState, counts
 WRITE_SECONDS: Final = 10.0
 """While only counts change, a status is written so often at most."""
 LONGEST_WAIT: Final = 3_600.0
+BUDGET: Final = STATUS_BYTES - 1024
+_NOTHING: Final[dict[str, object]] = {"gpus": None, "worst": (), "excludes": None, "report": None, "emulated": None}
 RECORD: Final = "answers.json"
 
 
@@ -62,7 +64,7 @@ class Writer:
         found = counts(states)
         begun = found.nodes > found.waiting
         phase = Phase.SUSPENDED if reason is Reason.SUSPENDED else Phase.RUNNING if begun else Phase.PENDING
-        return self._status(phase, in_progress(self._setting, reason, message), states)
+        return fitted(self._status(phase, in_progress(self._setting, reason, message), states))
 
     def done(self, states: Sequence[NodeState], end: Outcome, result: TaskResult | None) -> ScreenStatus:
         """The status of a run that ends now."""
@@ -70,7 +72,7 @@ class Writer:
         status = self._status(phase, ended(self._setting, end, self.on_breach), states)
         verdict = end.verdict.value if end.verdict else None
         update: dict[str, object] = {"verdict": verdict, "completion_time": timestamp(self.now)}
-        return status.model_copy(update=update | (_of_fleet(result) if result else {}))
+        return fitted(status.model_copy(update=update | (_of_fleet(result) if result else _NOTHING)))
 
     def resting(self) -> ScreenStatus:
         """The status between runs, or after the only one."""
@@ -154,6 +156,14 @@ def invalid(screening: Screening, sentences: Sequence[str], old: ScreenStatus, n
         "conditions": ended(setting, end, "Fail"), "next_schedule_time": None,
     }  # fmt: skip
     return old.model_copy(update=update)
+
+
+def fitted(status: ScreenStatus) -> ScreenStatus:
+    """The status, made small enough: names of nodes may have 253 characters, so the last that it tells of go."""
+    while len(compact(to_wire(status))) > BUDGET and (status.unscanned or status.worst):
+        longer = "unscanned" if len(status.unscanned) >= len(status.worst) else "worst"
+        status = status.model_copy(update={longer: getattr(status, longer)[:-1]})
+    return status
 
 
 def _of_fleet(result: TaskResult) -> dict[str, object]:

@@ -12,6 +12,7 @@ from assay_api.result import TaskResult
 from assay_operator.audits.outcome import REASONS, Outcome
 from assay_operator.screenings.standing import NodeState, counts
 
+HUNG: Final = "did not come to an end"
 TOLD: Final = 3
 """GPUs or nodes that a sentence names."""
 
@@ -35,20 +36,23 @@ def going(spec: ScreenSpec, states: Sequence[NodeState], *, again: bool) -> tupl
     return (Reason.RUNNING if found.running else Reason.PENDING), f"{said}{words}"
 
 
-def skipped_all(states: Sequence[NodeState]) -> Outcome:
+def none_screened(states: Sequence[NodeState]) -> Outcome:
     """The end of a run in which no node could be screened."""
     wrong = [state for state in states if state.state == "Invalid"]
     if wrong:
         words = f"{wrong[0].place.node}: {wrong[0].message}"
         return Outcome(Reason.INVALID_INPUT, Reason.INVALID_INPUT, words, None)
     words = f"none of {_many(len(states), 'node')} could be screened: {_skipped(states)}"
+    if any(state.state == "Hung" for state in states):
+        # None did better, so there is nobody to name.
+        words = f"{words}; look at the plan, or raise activeDeadlineSeconds"
     return Outcome(Reason.INCONCLUSIVE, Reason.INCONCLUSIVE, words, Verdict.INCONCLUSIVE)
 
 
 def ended(states: Sequence[NodeState], result: TaskResult | None) -> Outcome:
     """The end of a run, by the comparison of all nodes; None: there is none, for the plan or the record is wrong."""
     if result is None or result.fleet is None:
-        return skipped_all(states)
+        return none_screened(states)
     fleet, nodes = result.fleet, counts(states)
     verdict = Verdict.FAILED if fleet.named else result.verdict or Verdict.INCONCLUSIVE
     screened = f"{_many(fleet.scanned, 'GPU')} on {nodes.scanned} of {_many(nodes.nodes, 'node')} screened"
@@ -71,8 +75,8 @@ def ended(states: Sequence[NodeState], result: TaskResult | None) -> Outcome:
 
 
 def _skipped(states: Sequence[NodeState]) -> str:
-    found = [state for state in states if state.state in ("Skipped", "Invalid")]
-    told = "; ".join(f"{state.place.node}: {state.message}" for state in found[:TOLD])
+    found = [state for state in states if state.state in ("Skipped", "Invalid", "Hung")]
+    told = "; ".join(f"{state.place.node}: {state.message or HUNG}" for state in found[:TOLD])
     return f"{told}; and {len(found) - TOLD} more" if len(found) > TOLD else told
 
 

@@ -90,8 +90,11 @@ def manifest(screening: Screening, spec: ScreenSpec, task: Task, settings: Setti
         labels[LABEL_SCREENING] = label_value(screening.name)
     made["metadata"]["ownerReferences"] = [owner_reference(screening)]
     del made["spec"]["ttlSecondsAfterFinished"]
-    if task.kind == SCREEN and not recovery:
-        pod = made["spec"]["template"]["spec"]
+    pod = made["spec"]["template"]["spec"]
+    if task.kind == SCREEN and recovery:
+        # It reads what is stored, for which any node will do: its own may be gone.
+        del pod["affinity"]
+    elif task.kind == SCREEN:
         # From the moment that it is on its node: what does not end by then hangs.
         pod["activeDeadlineSeconds"] = spec.active_deadline_seconds
         pod.pop("topologySpreadConstraints", None)

@@ -8,7 +8,7 @@ second report of the same device deviates too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assay_api.finding import Verdict
 from assay_api.screening import AnswerRecord, DeviceClass, DeviceEntry, ScreenReport
@@ -52,7 +52,7 @@ def together(
     _check(reports, records)
     known = _known(reports)
     truths = _truths(known.values(), records)
-    entries = [_judged(each, truths.get(each.newest.kind, Truth())) for each in known.values()]
+    entries = _excused([_judged(each, truths.get(each.newest.kind, Truth())) for each in known.values()])
     hosts = {report.host for _, report in reports}
     missing = (host for host in dict.fromkeys(expected) if host not in hosts)
     return (*entries, *(_missing(host) for host in missing))
@@ -80,11 +80,18 @@ def _known(reports: Sequence[tuple[str, ScreenReport]]) -> dict[tuple[str, str],
 
 
 def _truths(known: Iterable[_Known], records: Mapping[DeviceClass, AnswerRecord]) -> dict[DeviceClass, Truth]:
-    by_class: dict[DeviceClass, list[Scan]] = {}
+    by_class: dict[DeviceClass, list[DeviceEntry]] = {}
     for each in known:
         if each.scanned:
-            by_class.setdefault(each.newest.kind, []).append(_scan(each.scanned[0]))
-    return {kind: truth_of(scans, records.get(kind)) for kind, scans in by_class.items()}
+            by_class.setdefault(each.newest.kind, []).append(each.scanned[0])
+    return {kind: _truth(entries, records.get(kind)) for kind, entries in by_class.items()}
+
+
+def _truth(entries: Sequence[DeviceEntry], record: AnswerRecord | None) -> Truth:
+    """What counts as right for one class. That most devices vary is the subject's doing."""
+    truth = truth_of([_scan(each) for each in entries], record)
+    varying = sum(each.deviations > 0 and not _overturned(each, truth) for each in entries)
+    return replace(truth, unsteady=varying * 2 > len(entries))
 
 
 def _scan(entry: DeviceEntry) -> Scan:
@@ -106,6 +113,20 @@ def _judged(known: _Known, truth: Truth) -> DeviceEntry:
     )  # fmt: skip
 
 
+def _excused(entries: Sequence[DeviceEntry]) -> list[DeviceEntry]:
+    """The devices, none of which is named where all of its class hang or die: that is the plan's doing."""
+    dead = {}
+    for kind in {entry.kind for entry in entries}:
+        run = [entry for entry in entries if entry.kind == kind and entry.state == "Scanned"]
+        dead[kind] = len(run) > 1 and all(each.verdict is Verdict.FAILED and not each.answers for each in run)
+    return [_excuse(each) if dead[each.kind] and each.verdict is Verdict.FAILED else each for each in entries]
+
+
+def _excuse(entry: DeviceEntry) -> DeviceEntry:
+    words = f"{entry.message}; no other device of its class did better: look at the plan"
+    return entry.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "message": words})
+
+
 def _verdict(known: _Known, truth: Truth) -> tuple[Verdict, str, bool | None]:
     named = next((e for e in known.told if e.verdict is Verdict.FAILED and not _overturned(e, truth)), None)
     if named:
@@ -125,9 +146,8 @@ def _verdict(known: _Known, truth: Truth) -> tuple[Verdict, str, bool | None]:
     if wrong:
         words = f"its answers deviate from {by} in one scan"
         return Verdict.INCONCLUSIVE, f"{words}: scan it again, and give both reports", False
-    unclear = next((each for each in known.scanned if each.deviations and not _overturned(each, truth)), None)
-    if unclear:
-        return Verdict.INCONCLUSIVE, unclear.message, unclear.confirmed
+    if now_and_then := [each for each in known.scanned if each.deviations and not _overturned(each, truth)]:
+        return _intermittent(now_and_then, truth)
     runs = sum(each.runs for each in known.scanned)
     if any(which not in truth.answers for which in range(len(known.newest.answers))):
         return Verdict.INCONCLUSIVE, "on some inputs no answer is that of most devices: give a record (--digest)", None
@@ -136,6 +156,17 @@ def _verdict(known: _Known, truth: Truth) -> tuple[Verdict, str, bool | None]:
         f"every answer is that of {by}; faults in more than {EXCLUDED / runs:.1e} of runs are excluded",
         None,
     )
+
+
+def _intermittent(scans: Sequence[DeviceEntry], truth: Truth) -> tuple[Verdict, str, bool | None]:
+    """What to say of a device that is right most of the time, by those of its scans in which it was not always."""
+    if truth.unsteady:
+        words = "the subject itself gives now one answer and now another on most devices"
+        return Verdict.INCONCLUSIVE, f"{words}: screen with a plan that does not", None
+    found = f"{scans[0].deviations} of {scans[0].runs} runs deviate"
+    if len(scans) > 1:
+        return Verdict.FAILED, f"{found} in one scan, and {scans[1].deviations} of {scans[1].runs} in another", True
+    return Verdict.INCONCLUSIVE, f"{found} in one scan: scan it again, and give both reports", False
 
 
 def _deviates(entry: DeviceEntry, truth: Truth) -> bool:
