@@ -63,6 +63,15 @@ def test_the_table_asks_for_just_this() -> None:
     }
 
 
+def test_nodes_are_written_only_where_that_is_asked_for(chart: Chart, default: list[dict[str, Any]]) -> None:
+    more = {("", "nodes", "*"): {"list", "get"}, ("", "nodes/status", "*"): {"patch"}}
+    made = chart.render("--set", "screening.nodeConditions=true")
+    assert grants(named(made, "ClusterRole", "assay")) == WATCHED | CLUSTER | more
+    for objects, said in ((made, "true"), (default, "false")):
+        (container,) = named(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+        assert {"name": "ASSAY_NODE_CONDITIONS", "value": said} in container["env"]
+
+
 def test_operator_may_do_just_this(default: list[dict[str, Any]]) -> None:
     assert grants(named(default, "ClusterRole", "assay")) == WATCHED | CLUSTER
     assert grants(named(default, "Role")) == LEASE

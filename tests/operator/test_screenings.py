@@ -41,9 +41,8 @@ def cluster(bare_api: ApiServer) -> Iterator[ApiServer]:
 @pytest.fixture(scope="module")
 def fresh(cluster: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """An operator that has not asked for nodes before."""
-    with running(
-        cluster, tmp_path_factory.mktemp("operator"), ASSAY_SCREENING_PRIORITY_CLASS="assay-screening"
-    ) as operator:
+    asked = {"ASSAY_SCREENING_PRIORITY_CLASS": "assay-screening", "ASSAY_NODE_CONDITIONS": "true"}
+    with running(cluster, tmp_path_factory.mktemp("operator"), **asked) as operator:
         yield operator
 
 
@@ -188,6 +187,7 @@ def test_jobs_wait_for_free_gpus_and_displace_nobody(
     assert term == {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["gpu-1"]}]}
     assert specs["screen@gpu-1"]["backoffLimit"] == 0
     # An annotation asks for another run of the same spec, of whose nodes none is begun while it is suspended.
+    namespace.until(lambda: bool(status(namespace).get("run")), "its status")
     before = status(namespace)["run"]
     apply(
         namespace, plan, tmp_path / "artifacts", {"annotations": {"assay.dev/rerun": "1"}}, maxParallel=2, suspend=True
@@ -195,6 +195,40 @@ def test_jobs_wait_for_free_gpus_and_displace_nobody(
     namespace.until(lambda: status(namespace)["run"] != before, "another run")
     namespace.until(lambda: status(namespace)["phase"] == "Suspended", "it to be held")
     namespace.until(lambda: namespace.items("jobs") == [], "the Jobs of the run before to be gone")
+
+
+def test_nodes_say_what_was_found_of_their_gpus(
+    fresh: Operator, namespace: Namespace, nodes: Nodes, plan: Path, tmp_path: Path, cluster: ApiServer
+) -> None:
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
+    told = json.dumps({"status": {"conditions": [ready]}})
+    cluster.kubectl("patch", "node", "gpu-3", "--subresource=status", "--type=merge", "-p", told)
+
+    def said(node: str) -> Raw:
+        found = json.loads(cluster.kubectl("get", "node", node, "-o", "json"))["status"].get("conditions", [])
+        return {each["type"]: each for each in found}
+
+    apply(namespace, plan, tmp_path / "artifacts")
+    wrong = {"node": "gpu-3", "device": "GPU-1", "message": "its answers deviate"}
+    nodes.answer_as_gpus(fleet={"scanned": 4, "named": 1, "wrong": [wrong], "bad_nodes": ["gpu-3"], "bad": 1})
+    assert status(namespace)["verdict"] == "Failed"
+    found = said("gpu-3")
+    assert found["Ready"]["status"] == "True"
+    one = found["GpuAnswersWrong"]
+    assert (one["status"], one["reason"]) == ("True", "Deviates")
+    assert one["message"].startswith(f"GPU-1: its answers deviate (screening {namespace.name}/h100, ")
+    assert (said("gpu-1")["GpuAnswersWrong"]["status"], said("whole-1")) == ("False", {})
+    namespace("annotate", "screening", "h100", "assay.dev/rerun=1")
+    namespace.until(lambda: status(namespace)["phase"] in ("Pending", "Running"), "another run")
+    nodes.answer_as_gpus(fleet={"scanned": 4, "excludes": "1.0e-04"})
+    assert said("gpu-3")["GpuAnswersWrong"]["status"] == "False"
+    # A stand-in says nothing of a node.
+    since = said("gpu-3")["GpuAnswersWrong"]["lastHeartbeatTime"]
+    namespace("annotate", "screening", "h100", "assay.dev/rerun=2", "--overwrite")
+    namespace.until(lambda: status(namespace)["phase"] in ("Pending", "Running"), "a third run")
+    nodes.faults = {"gpu-3": {"cpu-0": {"kind": "bits", "bits": [0]}}}
+    assert nodes.until_ended()["emulated"] is True
+    assert said("gpu-3")["GpuAnswersWrong"]["lastHeartbeatTime"] == since
 
 
 def test_a_product_that_nobody_has_and_a_plan_that_is_none(

@@ -93,6 +93,7 @@ subjects:
 - {name: ASSAY_TASK_PODS, value: {{ include "assay.taskPods" . | quote }}}
 - {name: ASSAY_GPU_HOUR_PRICES, value: {{ .Values.metrics.gpuHourPrices | default dict | toJson | quote }}}
 - {name: ASSAY_SCREENING_PRIORITY_CLASS, value: {{ if include "assay.screeningClass" . }}{{ include "assay.screeningClass" . | quote }}{{ else }}""{{ end }}}
+- {name: ASSAY_NODE_CONDITIONS, value: {{ dig "nodeConditions" false (.Values.screening | default dict) | quote }}}
 - {name: ASSAY_AUDITS_PER_NAMESPACE, value: {{ .Values.audits.keepPerNamespace | int64 | quote }}}
 - {name: ASSAY_TASKS_AT_ONCE, value: {{ .Values.tasks.atOnce | int64 | quote }}}
 - {name: ASSAY_TASKS_AT_ONCE_PER_NAMESPACE, value: {{ .Values.tasks.atOncePerNamespace | int64 | quote }}}

@@ -89,9 +89,11 @@ class FleetTold(Told):
     doubtful: tuple[GpuTold, ...] = ()
     """The first of which nothing can be said."""
     bad_nodes: tuple[str, ...] = ()
-    """Nodes with a GPU that is named."""
+    """The first nodes with a GPU that is named."""
     unclear_nodes: tuple[str, ...] = ()
-    """Nodes with a GPU of which nothing can be said, and none that is named."""
+    """The first nodes with a GPU of which nothing can be said, and none that is named."""
+    bad: int = 0
+    """How many there are of both kinds."""
     excludes: str | None = None
     """Fault rate that is excluded with 95 % for every GPU that passed."""
     recorded: bool = False

@@ -11,6 +11,28 @@ SCREEN_JSON = "screen.json"
 SCREEN_HTML = "screen.html"
 
 
+class NodeCondition(Model):
+    """What is said of a node; times are added by whoever writes it."""
+
+    type: Literal["GpuAnswersWrong"] = "GpuAnswersWrong"
+    """GpuAnswersWrong."""
+    status: Literal["True", "False", "Unknown"]
+    """True: a GPU of it is named."""
+    reason: Literal["Deviates", "Inconclusive", "NoDeviation"]
+    """One word for machines."""
+    message: str
+    """One sentence."""
+
+
+def node_condition(verdict: Verdict, message: str) -> NodeCondition:
+    """The condition of a node whose worst GPU has a verdict."""
+    if verdict is Verdict.FAILED:
+        return NodeCondition(status="True", reason="Deviates", message=message)
+    if verdict is Verdict.INCONCLUSIVE:
+        return NodeCondition(status="Unknown", reason="Inconclusive", message=message)
+    return NodeCondition(status="False", reason="NoDeviation", message=message)
+
+
 class DeviceClass(Model):
     """What devices must have in common for their answers to be the same bits."""
 

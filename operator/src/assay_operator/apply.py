@@ -1,4 +1,4 @@
-"""Carrying out a Decision: children first, then the status in one write, then deletions, then events.
+"""Carrying out a Decision: children first, then what nodes say, then the status in one write, deletions, events.
 
 Each step may be cut short by a crash and the next pass goes on from what is there. A child that exists already is the
 one that was wanted, for its name is its content.
@@ -17,6 +17,7 @@ from assay_api.names import LABEL_KIND, trace_of
 from assay_operator.cluster.api import Api, ApiError
 from assay_operator.cluster.cache import Cache
 from assay_operator.cluster.feed import Feed
+from assay_operator.cluster.marks import write_marks
 from assay_operator.objects.decision import Decision, Why
 from assay_operator.objects.events import Event
 from assay_operator.objects.keys import Key
@@ -69,6 +70,7 @@ class Applier:
         fresh = [not await self._create(parent, memory, manifest, now) for manifest in decision.create]
         for ref, change in decision.patch:
             await self._patch(parent, ref, change)
+        await write_marks(self._api, decision.marks, now)
         refused = memory.refused
         untold = any(ref not in seen.refused for ref in refused)
         if decision.status is not None and not untold:

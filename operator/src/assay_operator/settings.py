@@ -43,6 +43,8 @@ class Settings:
     """What task Pods look like, for audits that do not say."""
     screening_priority_class: str | None = None
     """PriorityClass of the Pods that screen nodes, of screenings that name none; None: the cluster's default."""
+    node_conditions: bool = False
+    """Whether a screening writes what it found into a condition of each node."""
     audits_per_namespace: int = 0
     """Audits that are done and stay in each namespace, the newest; 0: all."""
     tasks_at_once: int = 0
@@ -98,6 +100,7 @@ def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
         runner_service_account=env.get("ASSAY_RUNNER_SERVICE_ACCOUNT", "").strip() or None,
         pods=_pods(env.get("ASSAY_TASK_PODS", "")),
         screening_priority_class=env.get("ASSAY_SCREENING_PRIORITY_CLASS", "").strip() or None,
+        node_conditions=_choice(env, "ASSAY_NODE_CONDITIONS", ("true", "false"), "false") == "true",
         audits_per_namespace=_number(env, "ASSAY_AUDITS_PER_NAMESPACE", int, 0, least=0),
         tasks_at_once=_number(env, "ASSAY_TASKS_AT_ONCE", int, 0, least=0),
         tasks_at_once_per_namespace=_number(env, "ASSAY_TASKS_AT_ONCE_PER_NAMESPACE", int, 0, least=0),

@@ -27,6 +27,7 @@ Raw = dict[str, Any]
 JSON: Final = "application/json"
 METADATA: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 # With the parameter the client sends the bytes it is given; without, it makes JSON of its own.
 APPLY_PATCH: Final = "application/apply-patch+yaml; charset=utf-8"
 # What the API server's YAML takes as an escape only: controls, line ends beside \n, the byte order mark, noncharacters.
@@ -130,6 +131,10 @@ class Api:
     async def patch(self, resource: Resource, namespace: str, name: str, body: Raw) -> Raw:
         """Merge a change into an object."""
         return await self._write("PATCH", _path(resource, namespace, name), MANAGER, body, MERGE_PATCH)
+
+    async def mark(self, resource: Resource, name: str, body: Raw) -> Raw:
+        """Merge a change into the status of an object of the cluster, lists by the keys of their items."""
+        return await self._write("PATCH", f"{_path(resource, None, name)}/status", MANAGER, body, STRATEGIC_PATCH)
 
     async def apply_status(self, resource: Resource, namespace: str, name: str, version: str, status: Raw) -> Raw:
         """Make the status of an object say this and nothing else of ours, if it still is as it was in this version.

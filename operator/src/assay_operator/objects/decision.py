@@ -11,6 +11,21 @@ from assay_operator.objects.raw import Manifest
 from assay_operator.objects.resources import JOBS, Ref
 
 Why = Literal["ttl", "history"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is to be said of a node of the cluster, by a condition of ours among those of others.
+
+    Attributes:
+        node: its name.
+        condition: type, status, reason and message.
+    """
+
+    node: str
+    condition: Manifest
+
+
 S = TypeVar("S", bound=Model, covariant=True)
 
 
@@ -25,6 +40,7 @@ class Decision(Generic[S]):
         status: the status to write; None where the one on record says the same.
         replace: what stands in the status now is none of ours, and goes before it is written.
         announce: write the status before anything else: until then, what is on record tells of an end that was.
+        marks: what is to be said of nodes, before the status.
         events: events to post, once everything else is done.
         retire: why the object itself is deleted, once everything else is done, if it is as it was seen; None: it stays.
         waits: how many tasks would start besides, had there been room for them.
@@ -38,6 +54,7 @@ class Decision(Generic[S]):
     status: S | None = None
     replace: bool = False
     announce: bool = False
+    marks: tuple[Mark, ...] = ()
     events: tuple[Event, ...] = ()
     retire: Why | None = None
     waits: int = 0

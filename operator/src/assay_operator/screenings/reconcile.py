@@ -27,6 +27,7 @@ from assay_operator.objects.kind import Asks
 from assay_operator.objects.raw import Manifest
 from assay_operator.objects.resources import JOBS, Ref
 from assay_operator.objects.seen import Seen
+from assay_operator.screenings.marks import marks_of
 from assay_operator.screenings.places import Place, places_of
 from assay_operator.screenings.run import Now, now_of, parsed, read_status
 from assay_operator.screenings.screening import Screening
@@ -199,7 +200,9 @@ class _Pass:
         self, states: Sequence[NodeState], end: Outcome, compared: TaskState | None = None
     ) -> Decision[ScreenStatus]:
         result = compared.result if compared else None
-        return self.writer.written(self.writer.done(states, end, result), delete=_jobs(self.seen))
+        decision = self.writer.written(self.writer.done(states, end, result), delete=_jobs(self.seen))
+        marks = marks_of(self.screening, states, result) if self.settings.node_conditions else ()
+        return replace(decision, marks=marks)
 
 
 def _jobs(seen: Seen) -> tuple[Ref, ...]:

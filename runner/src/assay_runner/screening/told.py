@@ -7,22 +7,15 @@ from typing import Any, Final
 
 from assay_api.finding import Verdict
 from assay_api.names import TERMINATION_MESSAGE_BYTES
-from assay_api.screening import ScreenReport
+from assay_api.screening import ScreenReport, node_condition
 from assay_runner.screening.judging import called
 
-CONDITION: Final = "GpuAnswersWrong"
 NAMED: Final = 32
-_STATUS: Final = {
-    Verdict.FAILED: ("True", "Deviates"),
-    Verdict.INCONCLUSIVE: ("Unknown", "Inconclusive"),
-    Verdict.PASSED: ("False", "NoDeviation"),
-}
 
 
 def condition(report: ScreenReport) -> dict[str, Any]:
     """The condition of a node that says the same; whoever may write nodes puts it there: this process may not."""
-    status, reason = _STATUS[report.verdict]
-    return {"type": CONDITION, "status": status, "reason": reason, "message": report.message[:1024]}
+    return node_condition(report.verdict, report.message[:1024]).model_dump()
 
 
 def termination_message(report: ScreenReport) -> bytes:

@@ -112,6 +112,7 @@ def _told(order: CompareOrder, entries: tuple[DeviceEntry, ...], *, recorded: bo
         doubtful=_few(unclear),
         bad_nodes=bad[: 2 * PAIRS],
         unclear_nodes=doubtful[: 2 * PAIRS],
+        bad=len(bad) + len(doubtful),
         excludes=f"{max(rates):.1e}" if rates else None,
         recorded=recorded,
     )
