@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from assay_api.audit import Storage
 from assay_runner.errors import InvalidInput
-from assay_runner.stores import STORES, Store, basename, beside, join, open_store
+from assay_runner.stores import STORES, Replaced, Store, basename, beside, join, open_store
 from tests.lab.s3 import S3Server
 
 
@@ -96,6 +97,25 @@ def test_a_put_replaces_and_changes_the_version(place: Place) -> None:
     assert before == again
     assert before.version != after.version
     assert place.store.read(uri) == b"three"
+
+
+def test_an_object_of_another_version_is_not_given(place: Place, tmp_path: Path) -> None:
+    uri = join(place.prefix, "object")
+    place.store.put(uri, b"one")
+    before = place.store.stat(uri)
+    assert before is not None
+    place.store.get(uri, tmp_path / "copy", version=before.version)
+    assert place.store.read_range(uri, 1, 2, before.version) == b"ne"
+    place.store.put(uri, b"two")
+    for attempt in (
+        lambda: place.store.get(uri, tmp_path / "other", version=before.version),
+        lambda: place.store.read_range(uri, 1, 2, before.version),
+    ):
+        with pytest.raises(Replaced, match=f"^{re.escape(uri)} was replaced while the audit ran: leave what it reads"):
+            attempt()
+    assert not (tmp_path / "other").exists()
+    place.store.get(uri, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"two"
 
 
 def test_listings_are_by_name_recursive_and_exact(place: Place) -> None:

@@ -10,18 +10,21 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from assay_api.audit import AuditSpec, Storage
 from assay_api.model import parse
 from assay_api.plan import Task, plan
 from assay_api.report import Report
 from assay_api.result import TaskResult
+from assay_runner.data.shards import ShardFiles
 from assay_runner.stores import open_store
 from tests.cli.audits import SAMPLES, assay, document, good, spec, write
 from tests.cli.test_task import environment, pod
 from tests.lab.s3 import S3Server
-from tests.runner.io.made import linear
+from tests.runner.io.made import linear, rows
 
 
 @pytest.fixture
@@ -66,6 +69,60 @@ def test_pods_read_and_write_s3_alone(prefix: str, tmp_path: Path) -> None:
     assert kept
     for stored in kept:
         assert secret[0].encode() not in open_store(Storage()).read(stored.uri)
+
+
+def turned(prefix: str, name: str, folder: Path) -> None:
+    """Other samples of the same size take the place of an object."""
+    with np.load(folder / name) as archive:
+        np.savez(folder / "turned.npz", **{key: array[::-1] for key, array in archive.items()})
+    assert (folder / "turned.npz").stat().st_size == (folder / name).stat().st_size
+    open_store(Storage()).put(f"{prefix}/{name}", folder / "turned.npz")
+
+
+def test_a_shard_that_is_replaced_between_two_pods_is_named(prefix: str, tmp_path: Path) -> None:
+    plans = planned(prefix)
+    assert pod(tmp_path, plans["golden"])[0] == 0
+    turned(prefix, "data/part-1.npz", tmp_path)
+    code, answer, log = pod(tmp_path, plans["fp32"])
+    assert (code, answer and answer.verdict) == (64, None), log
+    assert answer is not None
+    assert answer.error is not None
+    assert answer.error.message.startswith(f"part-1.npz, of the dataset {prefix}/data/, is not what the golden run of")
+    assert "leave what the audit reads alone until it has ended, and run it again" in answer.error.message
+    # Of a new run it is the golden task that reads it.
+    again = {
+        task.key: task
+        for task in plan(plans["golden"].spec, "ml/an-audit", output=f"{prefix}/runs/2", cache=f"{prefix}/cache")
+    }
+    assert [pod(tmp_path, again[key])[0] for key in ("golden", "fp32")] == [0, 0]
+
+
+@pytest.mark.parametrize("kind", ["npz", "safetensors"])
+def test_a_shard_that_is_replaced_before_it_is_fetched_is_named(
+    kind: str, prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its headers were read, and golden runs on the shards before it."""
+    store = open_store(Storage())
+    if kind == "safetensors":
+        for number in range(2):
+            save_file({"x": rows(12, seed=number)}, str(tmp_path / f"{number}.safetensors"))
+            store.put(f"{prefix}/tensors/{number}.safetensors", tmp_path / f"{number}.safetensors")
+    uri = f"{prefix}/{'data/part-1.npz' if kind == 'npz' else 'tensors/1.safetensors'}"
+    path = tmp_path / ("data/part-1.npz" if kind == "npz" else "1.safetensors")
+    other = path.read_bytes()[:-100] + path.read_bytes()[-100:][::-1]
+    fetch = ShardFiles.fetch
+
+    def meddled(files: ShardFiles, index: int) -> tuple[Path, bool]:
+        if index == 1:
+            store.put(uri, other)
+        return fetch(files, index)
+
+    monkeypatch.setattr(ShardFiles, "fetch", meddled)
+    dataset = {"uri": f"{prefix}/{'data' if kind == 'npz' else 'tensors'}/", "batch": 8}
+    audit = write(tmp_path, document(in_s3(prefix, dataset=dataset)))
+    ended = assay(capsys, "run", "-f", audit, "--out", str(tmp_path / "out"))
+    assert ended.code == 64
+    assert ended.complaints[0].startswith(f"assay: {uri} was replaced while the audit ran: leave what it reads alone ")
 
 
 def test_a_local_run_reads_s3(prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,7 +99,7 @@ def _own(candidate: Candidate, report: CandidateReport, folder: Path, ran: Ran) 
     context, task = ran.context, next(task for task in ran.tasks if task.key == report.name)
     model = context.load(candidate.model or task.spec.model, task.spec.dataset)
     dataset = dataset_of(task, context.load(task.spec.model, task.spec.dataset), context)
-    calibration = calibration_of(candidate, model, context)
+    calibration = calibration_of(task, candidate, model, context)
     words = f"{report.name} as the audit {ran.report.audit} asks for it"
     design = Design(order_of(candidate, model.path), model, calibration, words)
     scratch = context.workdir(task) / RECOMMENDED

@@ -18,9 +18,9 @@ from assay_api.report import DatasetEntry
 from assay_runner.data.batches import along, padded, repeated, stacked, typed
 from assay_runner.data.dimension_names import contradicted
 from assay_runner.data.finding import Part, find
-from assay_runner.data.identities import identity_of
 from assay_runner.data.readers.reader import Wanted
 from assay_runner.data.rules import check_numbers, checked_labels, wanted
+from assay_runner.data.seals import Seal, brief, digest_of, prints, seal_of
 from assay_runner.data.shards import KEEP_BYTES, ShardFiles
 from assay_runner.data.streams import Shard, batch_bytes, batch_counts, open_stream
 from assay_runner.errors import InvalidInput
@@ -65,11 +65,12 @@ class Dataset:
         batch: samples per batch.
         fixed: whether the model takes no other batch, so that the last one is padded.
         ignored: arrays that match no input and are neither labels nor targets.
-        identity: digest of the shards' names, sizes, versions and checksums, of the limit, of the batch and of how they
-            are fed.
+        identity: digest of the shards' names, sizes and contents (in a store: versions), of the limit, of the batch and
+            of how they are fed.
         axes: where the samples of the inputs are.
         feeding: what the spec says of that.
         parts: what the shards are read from, one each; by their keys, feeds and golden outputs belong together.
+        prints: digests of name, size and content of each part.
         constants: inputs that are in no shard; of those that have samples, what one has.
     """
 
@@ -83,6 +84,7 @@ class Dataset:
     axes: InputAxes
     feeding: Feeding
     parts: tuple[Part, ...]
+    prints: tuple[str, ...]
     constants: Mapping[str, Array] = field(repr=False)
     _files: ShardFiles = field(repr=False)
     _clean: set[int] = field(default_factory=set, repr=False)
@@ -221,10 +223,12 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
     stored = [spec for spec in model.inputs if spec.name not in constants]
     shards: list[Shard] = []
     parts: list[Part] = []
+    seals: list[Seal | None] = []
     seen: dict[str, None] = {}
     used, most = 0, source.samples or sys.maxsize
     asked = Wanted("inputs", names(model.inputs))
     for part in find(store, source.uri, source.what, asked).parts(store, asked, scratch):
+        seals.append(seal_of(store, part, f"the {source.what} {source.uri}"))
         headers = part.headers(store)
         found = wanted(headers, stored, model.axes, source.labels, part.name, source.targets)
         seen.update(dict.fromkeys(n for n in headers if n not in found))
@@ -239,6 +243,7 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
     fixed = model.batch is not None and not model.feeding.feeds
     fed = batch if fixed else min(batch, used)
     check_batch(batch_bytes(shards, fed), fed, fixed, source.uri)
+    told = prints(parts, seals)
     return Dataset(
         source=source,
         shards=tuple(shards),
@@ -246,19 +251,22 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
         batch=batch,
         fixed=fixed,
         ignored=tuple(seen),
-        identity=identity_of(store, parts, shards, _meaning(source, used, batch, model.feeding, parts)),
+        identity=digest_of((*told, *_meaning(source, used, batch, model.feeding, parts))),
         axes=model.axes,
         feeding=model.feeding,
         parts=tuple(parts),
+        prints=tuple(map(brief, told)),
         constants=constants,
-        _files=shard_files(store, parts, scratch, keep),
+        _files=shard_files(store, parts, seals, scratch, keep),
     )
 
 
-def shard_files(store: Store, parts: Sequence[Part], scratch: Path, keep: int = KEEP_BYTES) -> ShardFiles:
-    """The files of parts, in their order."""
+def shard_files(
+    store: Store, parts: Sequence[Part], seals: Sequence[Seal | None], scratch: Path, keep: int = KEEP_BYTES
+) -> ShardFiles:
+    """The files of parts, in their order; each is to be what it was when they were opened."""
     placed = tuple(part.path for part in parts)
-    return ShardFiles(store, tuple(part.stat for part in parts), scratch, keep, placed)
+    return ShardFiles(store, tuple(part.stat for part in parts), scratch, keep, placed, tuple(seals))
 
 
 def _meaning(source: Source, samples: int, batch: int, feeding: Feeding, parts: Sequence[Part]) -> Iterator[str]:

@@ -46,7 +46,7 @@ def rewritten(reader: Reader, store: Gets, stats: Sequence[Stat], wanted: Wanted
             if path is None:
                 path = folder / f"{number}-{basename(stat.uri)}"
                 stack.callback(path.unlink, missing_ok=True)
-                store.get(stat.uri, path)
+                store.get(stat.uri, path, version=stat.version)
             files.append(File(basename(stat.uri), path))
         for number, arrays in enumerate(reader.parts(files, wanted)):
             target = folder / f"{number:06}.npz"

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from assay_runner.data.arrays import corruption
-from assay_runner.stores import Stat, basename
+from assay_runner.stores import Replaced, Stat, basename
 from assay_runner.stores.files import free_bytes
 from assay_runner.stores.regular import open_regular
 
 if TYPE_CHECKING:
+    from assay_runner.data.seals import Seal
     from assay_runner.stores import Gets
 
 KEEP_BYTES: Final = 1 << 30
@@ -72,7 +73,10 @@ class RangeFile(io.RawIOBase):
 
     def _block(self, index: int) -> bytes:
         if index not in self._kept:
-            self._kept[index] = self._store.read_range(self._stat.uri, index * _BLOCK, _BLOCK)
+            found = self._store.read_range(self._stat.uri, index * _BLOCK, _BLOCK, self._stat.version)
+            if len(found) < min(_BLOCK, self._stat.size - index * _BLOCK):
+                raise Replaced(self._stat.uri)
+            self._kept[index] = found
             if len(self._kept) > _BLOCKS:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(index)
@@ -107,14 +111,17 @@ class ShardFiles:
         scratch: Path,
         keep: int = KEEP_BYTES,
         placed: tuple[Path | None, ...] = (),
+        seals: tuple[Seal | None, ...] = (),
     ) -> None:
         """Fetch nothing yet; shards of more than `keep` bytes together go once they are read.
 
-        Those that are `placed` lie on disk already, whatever the store holds.
+        Those that are `placed` lie on disk already, whatever the store holds. With `seals` each is to be what it was: a
+        file what its seal says, an object of the version of its stat. Without, whoever reads them holds them to more.
         """
         self._store = store
         self._stats = stats
         self._placed = placed or (None,) * len(stats)
+        self._seals, self._pinned = seals or (None,) * len(stats), bool(seals)
         self._scratch = scratch / "shards"
         self.verified: set[int] = set()
         self._local: dict[int, Path | None] = {}
@@ -142,6 +149,10 @@ class ShardFiles:
             self._local[index] = self._placed[index] or self._store.local_path(self._stats[index].uri)
         return self._local[index]
 
+    def seal(self, index: int) -> Seal | None:
+        """What the shard's file held when it was opened, where it is read where it lies."""
+        return self._seals[index]
+
     def count(self) -> int:
         """Number of shards."""
         return len(self._stats)
@@ -149,14 +160,15 @@ class ShardFiles:
     def fetch(self, index: int) -> tuple[Path, bool]:
         """Fetch a shard to scratch; also whether it stays there."""
         stat = self._stats[index]
+        version = stat.version if self._pinned else None
         if not self._keep:
             path = self._scratch / f"{uuid.uuid4().hex[:12]}-{basename(stat.uri)}"
-            self._store.get(stat.uri, path)
+            self._store.get(stat.uri, path, version=version)
             return path, False
         digest = hashlib.sha256(f"{stat.uri}\0{stat.version}".encode()).hexdigest()[:16]
         path = self._scratch / f"{digest}-{basename(stat.uri)}"
         if not path.exists():
-            self._store.get(stat.uri, path)
+            self._store.get(stat.uri, path, version=version)
         return path, True
 
 

@@ -140,7 +140,9 @@ def _segments(
         if not shard.rows:
             continue
         with ExitStack() as stack:
-            path = stack.enter_context(session.shard(index, last))
+            path, seal = stack.enter_context(session.shard(index, last)), files.seal(index)
+            if seal:
+                seal.check()  # Headers are those of what it was.
             if shard.cut and index not in files.verified:
                 shard.format.verify(path, shard.name, shard.headers)
                 files.verified.add(index)
@@ -151,14 +153,17 @@ def _segments(
                 block = min(wanted * max(1, _rows_in(SMALL, shard) // wanted), shard.rows - done)
                 with corruption(shard.name):
                     rows = {name: reader.take(block) for name, reader in readers.items()}
+                done += block
+                if seal:
+                    # After they are read and before anybody has them.
+                    seal.check() if done < shard.rows else seal.close()
                 if inspect:
                     try:
-                        inspect(index, done, rows)
+                        inspect(index, done - block, rows)
                     except InvalidInput:
                         # A damaged file shows as odd numbers before its checksum is reached: say what is the cause.
                         shard.format.verify(path, shard.name, shard.headers)
                         raise
-                done += block
                 first = 0
                 while first < block:
                     end = min(first + wanted, block)

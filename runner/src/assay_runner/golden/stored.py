@@ -5,12 +5,11 @@ They have a row per sample. What no sample decides, as a constant, has none: the
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from assay_runner.data.arrays import ArrayHeader
 from assay_runner.data.batches import typed
@@ -18,6 +17,7 @@ from assay_runner.data.datasets import Dataset, shard_files
 from assay_runner.data.finding import Part, find
 from assay_runner.data.readers.reader import Wanted
 from assay_runner.data.rules import fits, same_type, shown, type_name
+from assay_runner.data.seals import brief, digest_of, prints, seal_of
 from assay_runner.data.shards import ShardFiles
 from assay_runner.data.streams import Shard, open_stream
 from assay_runner.errors import InvalidInput, did_you_mean
@@ -26,12 +26,13 @@ from assay_runner.golden.run import constant_outputs
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes, whole
 from assay_runner.graphs.upstream import fed
-from assay_runner.stores import basename
 from assay_runner.tensors import Array, TensorSpec, names
 
 if TYPE_CHECKING:
     from assay_runner.models.loading import LoadedModel
     from assay_runner.stores import Store
+
+STORED: Final = "stored golden outputs"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class StoredOutputs:
         shards: the shards that are read.
         ignored: arrays that match no output.
         constant: outputs that no sample decides; the model's own are given.
-        identity: digest of the files' names, sizes and versions.
+        identity: digest of the files' names, sizes and contents (in a store: versions).
+        parts: what the shards are read from, one each.
+        prints: digests of name, size and content of each part.
     """
 
     uri: str
@@ -53,6 +56,8 @@ class StoredOutputs:
     ignored: tuple[str, ...]
     constant: tuple[str, ...]
     identity: str
+    parts: tuple[Part, ...]
+    prints: tuple[str, ...]
     _model: LoadedModel = field(repr=False)
     _scratch: Path = field(repr=False)
     _files: ShardFiles = field(repr=False)
@@ -95,7 +100,7 @@ def open_stored_outputs(
         Unavailable: the store does not answer.
     """
     asked = Wanted("outputs", names(model.outputs))
-    parts = list(find(store, uri, "stored golden outputs", asked).parts(store, asked, scratch))
+    parts = list(find(store, uri, STORED, asked).parts(store, asked, scratch))
     known, data = (axes or GoldenAxes(model, dataset, scratch / "axes")).outputs, fed(load_outline(model.path))
     wanted = _wanted(model, dataset, known)
     constant = [o.name for o in model.outputs if o not in wanted and known.shared(o.name) and o.name not in data]
@@ -105,6 +110,7 @@ def open_stored_outputs(
         )
     if dataset.feeding.feeds:
         parts = _matched(parts, dataset, uri)
+    seals = [seal_of(store, part, f"the {STORED} {uri}") for part in parts]
     shards: list[Shard] = []
     ignored: dict[str, None] = {}
     for part in parts:
@@ -119,10 +125,20 @@ def open_stored_outputs(
             f"{dataset.samples}: store one row per sample, in the dataset's order"
         )
     used = _used(shards, dataset.samples)
-    files = shard_files(store, parts, scratch)
-    told = (f"{basename(part.stat.uri)}\0{part.stat.size}\0{part.stat.version}" for part in parts)
-    identity = hashlib.sha256("\n".join(told).encode()).hexdigest()
-    return StoredOutputs(uri, dataset, used, tuple(ignored), tuple(constant), identity, model, scratch, files)
+    files, told = shard_files(store, parts, seals, scratch), prints(parts, seals)
+    return StoredOutputs(
+        uri=uri,
+        dataset=dataset,
+        shards=used,
+        ignored=tuple(ignored),
+        constant=tuple(constant),
+        identity=digest_of(told),
+        parts=tuple(parts),
+        prints=tuple(map(brief, told)),
+        _model=model,
+        _scratch=scratch,
+        _files=files,
+    )
 
 
 def _wanted(model: LoadedModel, dataset: Dataset, known: SampleAxes) -> list[TensorSpec]:

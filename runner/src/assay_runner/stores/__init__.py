@@ -32,6 +32,16 @@ class Stat:
     version: str
 
 
+class Replaced(InvalidInput):
+    """An object is no longer of the version that was seen of it."""
+
+    def __init__(self, uri: str) -> None:
+        """`uri` names the object."""
+        super().__init__(
+            f"{uri} was replaced while the audit ran: leave what it reads alone until it has ended, and run it again"
+        )
+
+
 class Stats(Protocol):
     """Can look an object up."""
 
@@ -51,8 +61,10 @@ class Lists(Protocol):
 class Gets(Protocol):
     """Can fetch an object."""
 
-    def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
+    def get(self, uri: str, path: Path, named_by: str | None = None, version: str | None = None) -> None:
         """Stream the object into a file, which appears whole or not at all. Raises InvalidInput where there is none.
+
+        Where a `version` is given (see `Stat`), no other is: `Replaced` is raised where it has another one by now.
 
         Where another object names it (`named_by`), it must belong to that object, links followed to their end. A large
         one may then be a second name of the object, if it lies on this disk: such a file is only ever read.
@@ -63,8 +75,11 @@ class Gets(Protocol):
         """A small object's content. Raises InvalidInput where there is none."""
         ...
 
-    def read_range(self, uri: str, start: int, length: int) -> bytes:
-        """At most `length` bytes from `start` on; fewer at the end of the object. `length` is at least 1."""
+    def read_range(self, uri: str, start: int, length: int, version: str | None = None) -> bytes:
+        """At most `length` bytes from `start` on; fewer at the end of the object. `length` is at least 1.
+
+        Of a `version` as in `get`.
+        """
         ...
 
     def local_path(self, uri: str) -> Path | None:

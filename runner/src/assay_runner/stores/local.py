@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from assay_runner.errors import InvalidInput, Unavailable
-from assay_runner.stores import Opening, Stat
+from assay_runner.stores import Opening, Replaced, Stat
 from assay_runner.stores.companions import companion
 from assay_runner.stores.files import CHUNK, TEMPORARY, whole_file
 from assay_runner.stores.regular import open_regular, refuse_irregular
@@ -75,8 +75,8 @@ class LocalStore:
             except OSError as error:
                 raise _read_error(uri, error) from error
 
-    def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
-        """See `Gets`."""
+    def get(self, uri: str, path: Path, named_by: str | None = None, version: str | None = None) -> None:
+        """See `Gets`; a version is a time of change, which its user can set."""
         try:
             where = self._path(uri)
             path_read = where if named_by is None else companion(where, self._path(named_by), uri)
@@ -89,6 +89,7 @@ class LocalStore:
                 return
             with whole_file(path, size) as file:
                 shutil.copyfileobj(reader, file, CHUNK)
+                _hold(reader, uri, version)
 
     def read(self, uri: str) -> bytes:
         """See `Gets`."""
@@ -98,12 +99,14 @@ class LocalStore:
         except OSError as error:
             raise _read_error(uri, error) from error
 
-    def read_range(self, uri: str, start: int, length: int) -> bytes:
+    def read_range(self, uri: str, start: int, length: int, version: str | None = None) -> bytes:
         """See `Gets`."""
         try:
             with open_regular(self._path(uri), uri) as file:
                 file.seek(start)
-                return file.read(length)
+                found = file.read(length)
+                _hold(file, uri, version)
+                return found
         except OSError as error:
             raise _read_error(uri, error) from error
 
@@ -136,7 +139,17 @@ def _linked(reader: BinaryIO, path: Path) -> bool:
 
 def _stat(uri: str, path: Path) -> Stat:
     found = path.stat()
-    return Stat(uri, found.st_size, f"{found.st_size:x}-{found.st_mtime_ns:x}")
+    return Stat(uri, found.st_size, _version(found))
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_size:x}-{found.st_mtime_ns:x}"
+
+
+def _hold(file: BinaryIO, uri: str, version: str | None) -> None:
+    """Raise Replaced where an open file is of another version than the one asked for."""
+    if version is not None and version != _version(os.fstat(file.fileno())):
+        raise Replaced(uri)
 
 
 def _refuse(prefix: str) -> Callable[[OSError], None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from assay_runner.errors import InvalidInput
-from assay_runner.stores import Opening, Stat
+from assay_runner.stores import Opening, Replaced, Stat
 from assay_runner.stores.files import whole_file
 
 
@@ -35,9 +35,9 @@ class MemoryStore:
             if found:
                 yield found
 
-    def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
+    def get(self, uri: str, path: Path, named_by: str | None = None, version: str | None = None) -> None:
         """See `Gets`; keys have no links."""
-        content = self.read(uri)
+        content = self._of(uri, version)
         with whole_file(path, len(content)) as file:
             file.write(content)
 
@@ -47,9 +47,15 @@ class MemoryStore:
             raise InvalidInput(f"{uri} does not exist: correct the URI or put the object there")
         return self._objects[uri]
 
-    def read_range(self, uri: str, start: int, length: int) -> bytes:
+    def read_range(self, uri: str, start: int, length: int, version: str | None = None) -> bytes:
         """See `Gets`."""
-        return self.read(uri)[start : start + length]
+        return self._of(uri, version)[start : start + length]
+
+    def _of(self, uri: str, version: str | None) -> bytes:
+        content = self.read(uri)
+        if version is not None and version != hashlib.sha256(content).hexdigest():
+            raise Replaced(uri)
+        return content
 
     def local_path(self, uri: str) -> Path | None:
         """See `Gets`."""

@@ -33,17 +33,17 @@ class RoutingStore:
         """See `Lists`."""
         return self._of(prefix).list(prefix)
 
-    def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
+    def get(self, uri: str, path: Path, named_by: str | None = None, version: str | None = None) -> None:
         """See `Gets`."""
-        self._of(uri).get(uri, path, named_by)
+        self._of(uri).get(uri, path, named_by, version)
 
     def read(self, uri: str) -> bytes:
         """See `Gets`."""
         return self._of(uri).read(uri)
 
-    def read_range(self, uri: str, start: int, length: int) -> bytes:
+    def read_range(self, uri: str, start: int, length: int, version: str | None = None) -> bytes:
         """See `Gets`."""
-        return self._of(uri).read_range(uri, start, length)
+        return self._of(uri).read_range(uri, start, length, version)
 
     def local_path(self, uri: str) -> Path | None:
         """See `Gets`."""

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from assay_api.audit import Storage
 from assay_runner.errors import InvalidInput
-from assay_runner.stores import Opening, Stat
+from assay_runner.stores import Opening, Replaced, Stat
 from assay_runner.stores.files import CHUNK, whole_file
 from assay_runner.stores.patience import Patience, Transient, retry_seconds
 from assay_runner.stores.s3_errors import code_of, public_endpoint, status_of, translate
@@ -110,7 +110,7 @@ class S3Store:
                         return None
                     raise
                 raise Transient(f"{uri} appeared while it was looked up") from None
-            return Stat(uri, int(found["ContentLength"]), found["ETag"].strip('"'))
+            return Stat(uri, int(found["ContentLength"]), _version(found))
 
         return self._ask("look up", uri, request)
 
@@ -122,16 +122,16 @@ class S3Store:
             page = self._ask("list", prefix, request)
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):
-                    yield Stat(f"s3://{bucket}/{item['Key']}", int(item["Size"]), item["ETag"].strip('"'))
+                    yield Stat(f"s3://{bucket}/{item['Key']}", int(item["Size"]), _version(item))
             if not page.get("IsTruncated"):
                 return
             request = partial(request, ContinuationToken=page["NextContinuationToken"])
 
-    def get(self, uri: str, path: Path, named_by: str | None = None) -> None:
+    def get(self, uri: str, path: Path, named_by: str | None = None, version: str | None = None) -> None:
         """See `Gets`; keys have no links."""
         found = self.stat(uri)
         with whole_file(path, found.size if found else None) as file:
-            self._ask("read", uri, _Download(self._client, uri, file))
+            self._ask("read", uri, _Download(self._client, uri, file, version))
 
     def read(self, uri: str) -> bytes:
         """See `Gets`."""
@@ -139,14 +139,16 @@ class S3Store:
         content = self._ask("read", uri, lambda: self._client.get_object(Bucket=bucket, Key=key)["Body"].read())
         return bytes(content)
 
-    def read_range(self, uri: str, start: int, length: int) -> bytes:
+    def read_range(self, uri: str, start: int, length: int, version: str | None = None) -> bytes:
         """See `Gets`."""
         bucket, key = split_object(uri)
         wanted = f"bytes={start}-{start + length - 1}"
 
         def request() -> bytes:
             try:
-                return bytes(self._client.get_object(Bucket=bucket, Key=key, Range=wanted)["Body"].read())
+                answer = self._client.get_object(Bucket=bucket, Key=key, Range=wanted)
+                _hold(answer, uri, version)
+                return bytes(answer["Body"].read())
             except ClientError as error:
                 if status_of(error) == 416:
                     return b""
@@ -176,8 +178,9 @@ class S3Store:
 class _Download:
     """One download over several attempts: each goes on where the last one broke."""
 
-    def __init__(self, client: Any, uri: str, file: BinaryIO) -> None:
+    def __init__(self, client: Any, uri: str, file: BinaryIO, wanted: str | None = None) -> None:
         self._client = client
+        self._wanted = wanted
         self._bucket, self._key = split_object(uri)
         self._file = file
         self._version: str | None = None
@@ -196,6 +199,8 @@ class _Download:
             raise
         if position and status_of_answer(answer) != 206:
             self._restart()
+        # By what is answered, and not by a condition of the request, which not every server heeds.
+        _hold(answer, f"s3://{self._bucket}/{self._key}", self._wanted)
         self._version = answer["ETag"]
         for chunk in answer["Body"].iter_chunks(CHUNK):
             self._file.write(chunk)
@@ -204,6 +209,17 @@ class _Download:
         self._file.seek(0)
         self._file.truncate()
         self._version = None
+
+
+def _hold(answer: dict[str, Any], uri: str, version: str | None) -> None:
+    """Raise Replaced where an answer is of another version than the one asked for."""
+    if version is not None and version != _version(answer):
+        answer["Body"].close()
+        raise Replaced(uri)
+
+
+def _version(found: dict[str, Any]) -> str:
+    return str(found["ETag"]).strip('"')
 
 
 def status_of_answer(answer: dict[str, Any]) -> int:

@@ -35,6 +35,7 @@ from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.provenance import provenance_of
 from assay_runner.tasks.publish import candidate_of, publish, resumed, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
+from assay_runner.tasks.same_inputs import same_calibration
 from assay_runner.tasks.sections import publish_left, single_report
 from assay_runner.tasks.timings import given_timings
 from assay_runner.tasks.wider import wider_of
@@ -155,7 +156,7 @@ def _setting(
     if said := zero_points(candidate, own or model, context):
         notes.append(said)
     golden = open_golden(record, task, model, dataset, context, notes)
-    calibration = calibration_of(candidate, own or model, context)
+    calibration = calibration_of(task, candidate, own or model, context)
     notes.extend(calibration.notes if calibration else ())
     request = None
     if not candidate.engine:
@@ -216,21 +217,25 @@ def _same_inputs(candidate: Candidate, own: LoadedModel, model: LoadedModel, dat
 
 
 def calibration_of(
-    candidate: Candidate, model: LoadedModel, context: Context, *, whole: bool = False
+    task: Task, candidate: Candidate, model: LoadedModel, context: Context, *, whole: bool = False
 ) -> Dataset | None:
     """The candidate's calibration set, opened; None where it has none.
 
     Args:
+        task: of the run.
         candidate: as the audit asks for it.
         model: that it is built of.
         context: opens it.
         whole: all of it, where the candidate takes the first samples only.
 
     Raises:
-        InvalidInput: nothing there, no samples, or a shard that does not fit the model.
+        InvalidInput: nothing there, no samples, or a shard that does not fit the model; or another task of the run
+            was given other ones.
     """
     spec = candidate.calibration
     if spec is None:
         return None
     source = Source(uri=spec.uri, samples=None if whole else spec.samples, what="calibration set")
-    return context.open(source, model)
+    opened = context.open(source, model)
+    same_calibration(task, opened, context)
+    return opened

@@ -12,7 +12,7 @@ from assay_api.plan import Task
 from assay_api.result import TaskResult
 from assay_runner.data.datasets import Dataset, Source
 from assay_runner.digests import cache_key
-from assay_runner.errors import InvalidInput, Unavailable
+from assay_runner.errors import Unavailable
 from assay_runner.golden.cache import Aligned
 from assay_runner.golden.kept_axes import KeptAxes
 from assay_runner.golden.stored import open_stored_outputs
@@ -25,6 +25,7 @@ from assay_runner.tasks.environment import made_by
 from assay_runner.tasks.golden_entry import GoldenEntry, Precision
 from assay_runner.tasks.golden_noise import checks_of, with_noise
 from assay_runner.tasks.records import RECORD, GoldenRecord
+from assay_runner.tasks.same_inputs import files_of, same_inputs, same_outputs
 from assay_runner.tensors import Array
 
 
@@ -70,6 +71,9 @@ def _stored(task: Task, uri: str, model: LoadedModel, dataset: Dataset, context:
         model=model.identity,
         dataset=dataset.identity,
         identity=outputs.identity,
+        files=files_of(model, task.spec.model.uri),
+        shards=dataset.prints,
+        stored=outputs.prints,
         notes=tuple(notes),
         details={"uri": uri},
         axes=kept,
@@ -91,6 +95,8 @@ def _computed(task: Task, model: LoadedModel, dataset: Dataset, context: Context
         samples=index.samples,
         model=model.identity,
         dataset=dataset.identity,
+        files=files_of(model, task.spec.model.uri),
+        shards=dataset.prints,
         notes=(*index.notes, *entry.notes),
         details={"precision": precision, **index.details},
         axes=_kept_axes(task, model, dataset, context),
@@ -117,14 +123,14 @@ def open_golden(
     Where the cache does not hold what was stored there they are made again on the way, and `notes` grows by one.
 
     Raises:
-        InvalidInput: model or dataset changed since the golden run.
+        InvalidInput: model, dataset or stored outputs changed since the golden run.
     """
-    for what, then, now in (("model", record.model, model.identity), ("dataset", record.dataset, dataset.identity)):
-        if then != now:
-            raise InvalidInput(f"the {what} changed after the golden run of this audit: run the audit again")
+    same_inputs(record, model, task.spec.model.uri, dataset)
     context.axes(model, dataset).take(record.axes)
     if record.source == "stored":
         axes = context.axes(model, dataset)
-        return open_stored_outputs(context.store, record.uri, model, dataset, context.scratch, axes)
+        outputs = open_stored_outputs(context.store, record.uri, model, dataset, context.scratch, axes)
+        same_outputs(record, outputs)
+        return outputs
     workdir = context.workdir(task) / "golden"
     return Aligned(dataset, GoldenEntry(record.uri, model, dataset, record.precision, context, workdir, notes))

@@ -35,7 +35,13 @@ class GoldenRecord(Model):
     dataset: str
     """Identity of the dataset."""
     identity: str = ""
-    """Of those that the user stored: digest of names, sizes and versions of their files."""
+    """Of those that the user stored: digest of names, sizes and contents of their files."""
+    files: dict[str, str] = {}
+    """SHA-256 of each file of the model, by its URI."""
+    shards: tuple[str, ...] = ()
+    """Digest of name and content of each shard, or feed, of the dataset."""
+    stored: tuple[str, ...] = ()
+    """The same of outputs that the user stored."""
     notes: tuple[str, ...] = ()
     """What a reader of the report must know."""
     details: dict[str, Any] = {}

@@ -162,10 +162,10 @@ class _Repair:
                 self.cures.say(of.key, "precision", f"{of.key} {UNFIT}")
                 continue
             own = self.context.load(candidate.model, self.task.spec.dataset) if candidate.model else self.model
-            calibration = calibration_of(candidate, own, self.context)
+            calibration = calibration_of(self.task, candidate, own, self.context)
             design = Design(order_of(candidate, own.path), own, calibration)
             backend = BACKENDS[self.context.backend or candidate.backend]
-            whole = calibration_of(candidate, own, self.context, whole=True)
+            whole = calibration_of(self.task, candidate, own, self.context, whole=True)
             yield Case(of.key, candidate, backend, design, report.candidates[0], report.findings, whole)
 
     def _remedied(self, case: Case, name: str) -> Design | None:
