@@ -19,8 +19,9 @@ class TrialEntry(Model):
     """The remedy it belongs to, as in `spec.remedies`."""
     oracle: Literal["emulation", "build"]
     """emulation: ONNX Runtime stood in to propose. build: what would be served."""
-    split: Literal["search", "unseen"]
-    """The part of the dataset that it was judged on."""
+    split: Literal["search", "unseen", "told", "last"]
+    """The part of the dataset that it was judged on. unseen: all that no search has seen. Of these, told: those of
+    which another search is told what was missing; last: the rest, which nothing had looked at before."""
     words: str
     """What was tried."""
     wide: int = 0
@@ -148,7 +149,9 @@ class RepairEntry(Model):
     search_samples: int = 0
     """Samples that remedies were searched with."""
     unseen_samples: int = 0
-    """Samples that repaired candidates were judged on."""
+    """Samples that no search has seen, on which repaired candidates were judged."""
+    told_samples: int = 0
+    """Of these, those of which searches were told what was missing, where one was; then the verdict is of the rest."""
     builds: int = 0
     """Engines built."""
     proposals: int = 0

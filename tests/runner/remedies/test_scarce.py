@@ -15,6 +15,7 @@ from assay_api.report import Finding, Verdict
 from assay_runner.errors import CannotBuild
 from assay_runner.remedies import auditing
 from assay_runner.remedies.scarce import MOST, ROUNDS, Lack, lacking
+from assay_runner.report import render_html
 from assay_runner.tensors import Array
 from tests.models import constant, model, node, random, value
 from tests.runner.remedies.repairs import INT8, Repaired, repaired, staged
@@ -70,11 +71,20 @@ def worst(path: Path, inputs: Array) -> float:
 
 def test_what_was_missing_is_asked_for_where_nodes_are_searched(tmp_path: Path) -> None:
     cured = found(tmp_path)
-    unseen = [trial for trial in cured.trials if trial.split == "unseen"]
-    assert [trial.verdict for trial in unseen] == [Verdict.FAILED] * (len(unseen) - 1) + [Verdict.PASSED]
-    assert 1 < len(unseen) <= 1 + ROUNDS
+    looked = [trial for trial in cured.trials if trial.split != "search"]
+    # Of the half that tells a search what is missing as often as needed, of the other half once.
+    assert [trial.split for trial in looked] == ["told"] * (len(looked) - 1) + ["last"]
+    assert [trial.verdict for trial in looked] == [Verdict.FAILED] * (len(looked) - 1) + [Verdict.PASSED]
+    assert 1 < len(looked) <= 1 + ROUNDS
     assert cured.remedy.outcome == "Cured"
-    less = "a set with less" if len(unseen) == 2 else f"{len(unseen) - 1} sets with less"
+    assert (cured.entry.search_samples, cured.entry.unseen_samples, cured.entry.told_samples) == (100, 100, 50)
+    assert cured.remedy.message.endswith(
+        "it passes on 50 samples that no search has seen and that nothing had looked at before; 50 others had told the "
+        "search what was missing"
+    )
+    page = str(render_html(cured.report))
+    assert "100 others, which no search has seen, once; where 50 of them told a search what was missing, on" in page
+    less = "a set with less" if len(looked) == 2 else f"{len(looked) - 1} sets with less"
     assert f"to spare, as {less} passed on the samples that are searched with and not on the others" in (
         cured.remedy.message
     )
@@ -88,9 +98,61 @@ def test_what_was_missing_is_asked_for_where_nodes_are_searched(tmp_path: Path) 
 def test_what_was_found_first_stands_where_more_nodes_than_may_be_wide_would_be_needed(tmp_path: Path) -> None:
     told = found(tmp_path, remedies={"precision": {"to": ["fp32"], "mostNodes": 1}})
     assert (told.remedy.outcome, set(told.remedy.wide)) == ("SearchOnly", {"d3.node"})
-    assert [trial.split for trial in told.trials].count("unseen") == 1
+    assert [trial.split for trial in told.trials if trial.split != "search"] == ["told"]
+    assert told.remedy.message.endswith("and fails on 50 samples that it had not seen")
     assert "to spare" not in told.remedy.message
     assert worst(told.model, random(200, WIDTH, seed=7)) < LIMIT
+
+
+def samples_of(folder: Path) -> tuple[Array, Array]:
+    """Samples that the set which is found first gets right, and those that it misses by a little."""
+    first = found(folder, remedies={"precision": {"to": ["fp32"], "mostNodes": 1}}).model
+    x = random(200, WIDTH, seed=7)
+    kept = [worst(first, x[at : at + 1]) for at in range(len(x))]
+    order = np.argsort(kept)
+    return x[order[-100:]], x[[at for at in order if LIMIT - 30 * MOST < kept[at] < LIMIT]]
+
+
+def judged(folder: Path, search: Array, others: Array) -> Repaired:
+    """Searched with some samples, and judged on others."""
+    x = np.concatenate([search, others])
+    staged(folder, products(), {"x": x}, {"x": random(200, WIDTH, seed=7)[:64]})
+    return repaired(
+        folder,
+        candidates=[INT8],
+        dataset={"uri": "file://./data/", "batch": len(x)},
+        remedies={"precision": {"to": ["fp32"]}, "searchShare": len(search) / len(x)},
+        checks=[{"outputDrift": {"snr": LIMIT}}],
+    )
+
+
+@pytest.mark.parametrize("few", [True, False], ids=["one sample", "two samples"])
+def test_where_none_can_be_kept_back_no_search_is_told_and_that_is_said(few: bool, tmp_path: Path) -> None:
+    right, wrong = samples_of(tmp_path / "all")
+    told = judged(tmp_path / "few", right[:18], wrong[:1] if few else np.concatenate([wrong[-1:], right[18:19]]))
+    looked = [trial.split for trial in told.trials if trial.split != "search"]
+    if few:
+        assert (told.remedy.outcome, looked) == ("SearchOnly", ["unseen"])
+        assert told.remedy.message.endswith(
+            "and fails on 1 samples that it had not seen; it lacks little, but of 1 sample none can be kept back for a "
+            "second verdict, so no other search was told of it: give the dataset more samples"
+        )
+    else:
+        assert looked[0] == "told"
+        assert looked.count("last") <= 1
+        assert "none can be kept back" not in told.remedy.message
+
+
+def test_what_is_looked_at_last_decides_alone_and_nothing_is_searched_for_after_it(tmp_path: Path) -> None:
+    """Of four unseen samples the two that tell are right at once; of the others one is not."""
+    right, wrong = samples_of(tmp_path / "all")
+    told = judged(tmp_path / "few", right[:4], np.concatenate([right[4:6], wrong[:1], right[6:7]]))
+    assert (told.remedy.outcome, set(told.remedy.wide)) == ("SearchOnly", {"d3.node"})
+    assert [trial.split for trial in told.trials if trial.split != "search"] == ["unseen"]
+    assert told.remedy.message.endswith(
+        "fails on 4 samples that it had not seen; it lacks little, but all samples have been looked at: give the "
+        "dataset more, and repair it again"
+    )
 
 
 def test_what_was_found_first_stands_where_the_next_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

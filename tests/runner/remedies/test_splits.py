@@ -175,7 +175,7 @@ def test_a_search_sees_nothing_of_what_it_is_judged_on(batch: int, tmp_path: Pat
     assert trials(found["clean"]) == trials(found["poisoned"])
     assert [each.remedy.outcome for each in found.values()] == ["Cured", "SearchOnly"]
     assert found["clean"].remedy.wide == found["poisoned"].remedy.wide
-    assert "fails on 8 that it had not seen" in found["poisoned"].remedy.message
+    assert "fails on 8 samples that it had not seen" in found["poisoned"].remedy.message
 
 
 @pytest.mark.parametrize("fixed", [False, True])

@@ -20,6 +20,7 @@ from assay_runner.backends.quantisation import quantised_model
 from assay_runner.backends.seams import SHARED
 from assay_runner.backends.subject import Subject
 from assay_runner.backends.tensorrt.source import half_inside, strong_model
+from assay_runner.digests import file_sha256
 from assay_runner.graphs.eight_bit import EightBit
 from assay_runner.graphs.weights import packed
 from assay_runner.models.files import external_tensors
@@ -44,6 +45,10 @@ UNFOUNDED: Final = "Not to be deployed, as it does not pass on samples that no s
 UNJUDGED: Final = "Best so far, not yet judged on samples that no search has seen"
 
 
+OF_BUILD: Final = ("plan", "timing_cache", "tactics")
+"""What of `Deployable` a build alone makes; all else is written of the design."""
+
+
 class Bench(Protocol):
     """What writing a model needs: a workshop is one."""
 
@@ -63,7 +68,14 @@ class Bench(Protocol):
         ...
 
 
-def deployed(design: Design, subject: Subject | None, folder: str, store: Store, workshop: Bench) -> Deployable:
+def deployed(
+    design: Design,
+    subject: Subject | None,
+    folder: str,
+    store: Store,
+    workshop: Bench,
+    kept: Deployable | None = None,
+) -> Deployable:
     """Store what is to be deployed below `folder`; the URIs.
 
     Args:
@@ -72,6 +84,7 @@ def deployed(design: Design, subject: Subject | None, folder: str, store: Store,
         folder: URI.
         store: where it goes.
         workshop: whose scratch folder is used.
+        kept: what a run before this one has stored of the build, where this one did not make it.
     """
     scratch = workshop.scratch / "deploy"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -82,6 +95,7 @@ def deployed(design: Design, subject: Subject | None, folder: str, store: Store,
         for name in external_files(model):
             # Of a model of its own there may be many; those that are written here have one.
             found["weights"] = _put(store, model.parent / name, join(folder, name))
+        found |= {name: uri for name in OF_BUILD if kept and (uri := getattr(kept, name))}
         if subject and subject.built.path.suffix == ".plan":
             found["plan"] = _put(store, subject.built.path, join(folder, PLAN))
             if cache := next((subject.built.folder / SHARED).glob("*cache*"), None):
@@ -94,6 +108,21 @@ def deployed(design: Design, subject: Subject | None, folder: str, store: Store,
         return Deployable(**found, reproduce=join(folder, SCRIPT))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def build_digests(deploy: Deployable, store: Store, scratch: Path) -> dict[str, str]:
+    """SHA-256 of what a build left, by its name in `deploy`; nothing of what is not there."""
+    digests = {}
+    for name in OF_BUILD:
+        uri = getattr(deploy, name)
+        if uri is None or store.stat(uri) is None:
+            continue
+        path, fetched = store.local_path(uri), scratch / f"kept-{name}"
+        if path is None:
+            store.get(uri, fetched)
+        digests[name] = file_sha256(path or fetched)
+        fetched.unlink(missing_ok=True)
+    return digests
 
 
 def explicit_model(design: Design, folder: Path, workshop: Bench) -> Path:

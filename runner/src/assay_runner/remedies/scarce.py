@@ -1,8 +1,10 @@
 """A set that passes on the samples it was searched with, and by a little not on the others: it had too little to spare.
 
 The worst of the samples that no search has seen is as likely as not worse than the worst of those that were searched
-with, and a set from which nothing can be left out passes by little. So what was missing is asked for, a few times. That
-is all that another search is told of those samples, and the cure says how often.
+with, and a set from which nothing can be left out passes by little. So what was missing is asked for, a few times, and
+the cure says how often. Whoever is told of samples has looked at them, be it by one figure. So half of the unseen ones
+tell, and are looked at first; a set that passes there at once is judged on all, and one that was asked for on the other
+half alone, which is looked at once.
 """
 
 from __future__ import annotations

@@ -15,8 +15,13 @@ from typing import Final, Literal, Protocol
 
 from assay_runner.tensors import Array, Batch
 
-Part = Literal["search", "unseen"]
-PARTS: Final[tuple[Part, Part]] = ("search", "unseen")
+Part = Literal["search", "unseen", "told", "last"]
+"""search: is searched with. unseen: all others. Of these, told: of them other searches are told what was missing. last:
+the rest, which nothing has looked at before the verdict."""
+Half = Literal["search", "unseen"]
+PARTS: Final[tuple[Half, Half]] = ("search", "unseen")
+TOLD: Final = 0.5
+"""Share of the unseen samples of which searches are told."""
 
 
 class Whole(Protocol):
@@ -49,24 +54,29 @@ class Split:
     share: float
 
     @property
+    def unseen(self) -> Split:
+        """How the unseen samples are split: "search" are those that searches are told of, "unseen" the last ones."""
+        return Split(self.batches("unseen"), TOLD)
+
+    @property
     def whole(self) -> bool:
         """Whether nothing can be held back: one sample, or one batch that the model fixes."""
         return not all(self.samples(part) for part in PARTS)
 
-    def samples(self, part: Part) -> int:
+    def samples(self, part: Half) -> int:
         """How many samples a part has."""
         counts = list(self.dataset.counts())
         return sum(end - start for number, count in enumerate(counts) for start, end in self._rows(part, number, count))
 
-    def batches(self, part: Part) -> Samples:
+    def batches(self, part: Half) -> Samples:
         """The samples of a part."""
         return Samples(self, part)
 
-    def outputs(self, part: Part, golden: Iterable[Mapping[str, Array]]) -> Outputs:
+    def outputs(self, part: Half, golden: Iterable[Mapping[str, Array]]) -> Outputs:
         """Golden outputs of a part, out of those of all batches of the dataset."""
         return Outputs(self, part, golden)
 
-    def _rows(self, part: Part, number: int, count: int) -> list[tuple[int, int]]:
+    def _rows(self, part: Half, number: int, count: int) -> list[tuple[int, int]]:
         """First and last row (exclusive) of the batch of this number that belong to the part."""
         edge = self._edges[number]
         first, end = (0, edge) if part == "search" else (edge, count)
@@ -105,7 +115,7 @@ class Samples:
     """The samples of one part, as `Batches`; each batch starts where it does in the whole dataset."""
 
     split: Split
-    part: Part
+    part: Half
 
     @property
     def samples(self) -> int:
@@ -134,7 +144,7 @@ class Outputs:
     """Golden outputs of one part."""
 
     split: Split
-    part: Part
+    part: Half
     golden: Iterable[Mapping[str, Array]]
 
     def __iter__(self) -> Iterator[Mapping[str, Array]]:

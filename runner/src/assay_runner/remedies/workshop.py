@@ -46,7 +46,7 @@ class Workshop:
 
     Attributes:
         case: the candidate that failed.
-        references: golden and data of each part of the dataset; no unseen one where nothing can be held back.
+        references: golden and data of each part of the dataset that there is.
         dataset: all of it, in whose shapes engines are built.
         data: what tells the parts from all others: digests of dataset, golden and shares.
         checks: the audit's.

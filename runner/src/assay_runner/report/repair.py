@@ -35,6 +35,13 @@ _DEPLOY: Final = (
 )
 _HEADERS: Final = ("Trial", "Verdict", "What was tried", "By", "Nodes wide", "Worst figure", "Latency", "Time")
 
+_SPLITS: Final = {
+    "search": "",
+    "unseen": ", unseen samples",
+    "told": ", unseen samples of which searches are told",
+    "last": ", the last unseen samples",
+}
+
 
 def repair_section(report: Report, anchors: dict[str, str]) -> Html | None:
     """The section; None where nothing was repaired.
@@ -54,8 +61,13 @@ def repair_section(report: Report, anchors: dict[str, str]) -> Html | None:
 def _entry(report: Report, entry: RepairEntry, number: int, anchors: dict[str, str]) -> list[Child]:
     said = (
         f"Searched with {count(entry.search_samples)} samples; what was found is judged on "
-        f"{count(entry.unseen_samples)} others, which no search has seen."
+        f"{count(entry.unseen_samples)} others, which no search has seen"
     )
+    if entry.told_samples:
+        last = entry.unseen_samples - entry.told_samples
+        told = f"where {count(entry.told_samples)} of them told a search what was missing, on the other {count(last)}"
+        said = f"{said}, once; {told}"
+    said = f"{said}."
     keys = list(dict.fromkeys(remedy.candidate for remedy in entry.remedies))
     per_candidate = [
         _candidate(report, key, [remedy for remedy in entry.remedies if remedy.candidate == key], anchors)
@@ -132,7 +144,7 @@ def chosen(trials: tuple[TrialEntry, ...]) -> list[TrialEntry]:
     """Trials that are shown: of a long search what was judged on unseen samples, builds that passed, then the first."""
     if len(trials) <= SHOWN:
         return list(trials)
-    ranked = sorted(trials, key=lambda t: (t.split != "unseen", t.oracle != "build" or t.verdict != "Passed", t.number))
+    ranked = sorted(trials, key=lambda t: (t.split == "search", t.oracle != "build" or t.verdict != "Passed", t.number))
     return sorted(ranked[:SHOWN], key=lambda trial: trial.number)
 
 
@@ -159,7 +171,7 @@ def _trial(trial: TrialEntry, *, timed: bool) -> list[Child]:
     if trial.value is not None:
         limit = f" (limit {bound(trial.metric, trial.limit)})" if trial.limit is not None else ""
         value = f"{trial.metric or 'value'} {figure(trial.metric, trial.value)}{limit}"
-    by = f"{trial.remedy}, {trial.oracle}{', unseen samples' if trial.split == 'unseen' else ''}"
+    by = f"{trial.remedy}, {trial.oracle}{_SPLITS[trial.split]}"
     because = el("small", None, shortened(trial.because, 240)) if trial.because and trial.verdict != "Passed" else None
     latency = milliseconds(trial.latency_ms) if trial.latency_ms is not None else NOT_MEASURED
     time = "known" if trial.known else duration(trial.seconds)

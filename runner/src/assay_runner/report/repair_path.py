@@ -75,7 +75,7 @@ def _mark(trial: TrialEntry, along: float) -> Html:
     told = f"trial {trial.number}, {trial.oracle}: {trial.verdict}, {value}; {trial.words}"
     shape = {"x": -edge / 2, "y": -edge / 2, "width": edge, "height": edge}
     x = percent_of(along)
-    ring = el("circle", {"class": "ring", "cx": x, "cy": y, "r": edge * 0.8}) if trial.split == "unseen" else None
+    ring = el("circle", {"class": "ring", "cx": x, "cy": y, "r": edge * 0.8}) if trial.split != "search" else None
     drawn = el(
         "svg", {"x": x, "y": y, "class": "place"}, icon(trial.verdict, {**shape, "class": f"icon {trial.oracle}"})
     )

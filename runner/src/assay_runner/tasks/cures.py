@@ -12,12 +12,13 @@ from assay_api.report import CandidateReport, Finding, Verdict
 from assay_runner.checks import parse_checks
 from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
 from assay_runner.journal import step
-from assay_runner.remedies.auditing import audited
+from assay_runner.remedies.auditing import Looks, audited
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.deploy import UNFOUNDED, UNJUDGED, deployed
+from assay_runner.remedies.precision.tries import NAME
 from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.scarce import Lack, lacking
-from assay_runner.remedies.splits import Split
+from assay_runner.remedies.splits import Part, Split
 from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import join
 from assay_runner.tasks.candidate import MADE_UP
@@ -62,11 +63,18 @@ class Cures:
     def _folder(self, key: str) -> str:
         return join(self._task.folder, key.replace("@", "."))
 
-    def confirmed(self, case: Case, name: str, cure: Cure, workshop: Workshop) -> Lack | None:
+    def confirmed(self, case: Case, name: str, cure: Cure, workshop: Workshop, *, again: bool = False) -> Lack | None:
         """Audit what a remedy found on what no search has seen, and keep what is to be deployed.
 
+        Args:
+            case: the candidate.
+            name: of the remedy.
+            cure: what it found.
+            workshop: where it is built.
+            again: a search was told before what was missing.
+
         Returns:
-            What it lacks to pass there, where that is a little.
+            What it lacks to pass on the samples of which searches may be told, where that is a little.
         """
         assert cure.design is not None
         key = self._key(case, name)
@@ -75,13 +83,16 @@ class Cures:
             self.say(case.key, name, f"{cure.message}; {said}", "SearchOnly", cure)
             return None
         before = len(self._trials)
-        with audited(workshop, cure.design, name, key) as (measured, subject):
+        with audited(workshop, cure.design, name, key, self._looks(name, again=again)) as audit:
+            measured, part = audit.measured, audit.part
             verdict = measured.report.verdict
             if self._task.spec.dataset.synthetic and verdict is Verdict.PASSED:
                 verdict = Verdict.INCONCLUSIVE
             words = cure.design.words if verdict is Verdict.PASSED else f"{UNFOUNDED}: {cure.design.words}"
             laid_out = replace(cure.design, words=words)
-            deploy = deployed(laid_out, subject, self._folder(key), self._context.store, workshop)
+            folder, store = self._folder(key), self._context.store
+            deploy = deployed(laid_out, audit.subject, folder, store, workshop, audit.deploy)
+            audit.keep(deploy)
             short = key.removesuffix(f"@{self._task.gpu_product}")
             named = {"name": key, "candidate": short, "gpu_product": self._task.gpu_product, "repaired": case.key}
             left = judged_here(case.candidate, parse_checks(self._task.spec), self._context)[1]
@@ -90,18 +101,46 @@ class Cures:
             self.candidates.append(measured.report.model_copy(update={**named, **made}))
             self.findings += measured.findings
         outcome = {Verdict.PASSED: "Cured", Verdict.FAILED: "SearchOnly"}.get(verdict, "Inconclusive")
-        samples = self._split.samples("unseen")
+        lack = lacking(measured.findings) if name == NAME else None
+        which = self._which(part)
         said = {
-            "Cured": f"passes on {samples} samples that no search has seen",
-            "SearchOnly": f"passes on the samples it was searched with, and fails on {samples} that it had not seen",
-        }.get(outcome, f"could not be judged on {samples} samples that no search has seen{_why(measured.findings)}")
+            "Cured": f"passes on {which} that no search has seen",
+            "SearchOnly": f"passes on the samples it was searched with, and fails on {which} that it had not seen",
+        }.get(outcome, f"could not be judged on {which} that no search has seen{_why(measured.findings)}")
+        said += self._told(part, lack)
         if len(engines := [trial.verdict for trial in self._trials[before:]]) > 1:
             said = f"{said}: {engines.count(Verdict.PASSED)} of {len(engines)} engines of it pass"
         if self._task.spec.dataset.synthetic:
             said = f"{said}; {MADE_UP}"
         self.say(case.key, name, f"{cure.message}; it {said}", outcome, cure, key)
         self.remedies[-1] = self.remedies[-1].model_copy(update={"deploy": deploy})
-        return lacking(measured.findings)
+        return lack if part == "told" else None
+
+    def _looks(self, name: str, *, again: bool) -> Looks:
+        """Where another search may be told what is missing, some of the samples are kept for the verdict."""
+        if name != NAME or self._split.unseen.whole:
+            return Looks()
+        return Looks("last" if again else "unseen", "told")
+
+    def _which(self, part: Part) -> str:
+        """Of how many samples the verdict is."""
+        split = self._split.unseen if part in ("told", "last") else self._split
+        return f"{split.samples('search' if part == 'told' else 'unseen')} samples"
+
+    def _told(self, part: Part, lack: Lack | None) -> str:
+        """What was looked at besides, or could not be."""
+        if part == "last":
+            told = self._split.unseen.samples("search")
+            return f" and that nothing had looked at before; {told} others had told the search what was missing"
+        if lack and part == "unseen" and self._split.unseen.whole:
+            few = self._split.samples("unseen")
+            return (
+                f"; it lacks little, but of {few} {'sample' if few == 1 else 'samples'} none can be kept back for a "
+                "second verdict, so no other search was told of it: give the dataset more samples"
+            )
+        if lack and part == "unseen":
+            return "; it lacks little, but all samples have been looked at: give the dataset more, and repair it again"
+        return ""
 
     @contextmanager
     def replaced(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ It comes after the candidates of one GPU product, and is done where one of them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from assay_api.plan import Task, siblings
@@ -29,7 +29,7 @@ from assay_runner.remedies.precision.tries import NAME
 from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.scarce import ROUNDS, Lack, told, with_more
 from assay_runner.remedies.spending import OutOfBudget, Spending
-from assay_runner.remedies.splits import PARTS, Part, Split
+from assay_runner.remedies.splits import PARTS, Half, Part, Split
 from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged
@@ -43,6 +43,7 @@ from assay_runner.tasks.golden import dataset_of, open_golden
 from assay_runner.tasks.publish import by_severity, publish, published, resumed, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
 from assay_runner.tasks.sections import golden_section
+from assay_runner.tensors import Array
 
 FOLDER = "remedies"
 """Folder of the task's with what remedies leave beside the report, by candidate."""
@@ -74,7 +75,10 @@ class _Repair:
         self.dataset: Dataset = dataset_of(task, self.model, context)
         self.split = Split(self.dataset, self.asked.search_share)
         self.notes: list[str] = []
-        self.references: dict[Part, Reference] = {part: self._reference(part) for part in PARTS}
+        self.references: dict[Part, Reference] = {part: self._reference(self.split, part, part) for part in PARTS}
+        if not self.split.whole and not self.split.unseen.whole:
+            self.references["told"] = self._reference(self.split.unseen, "search", "told")
+            self.references["last"] = self._reference(self.split.unseen, "unseen", "last")
         self.spending = Spending(self.asked.budget)
         self.trials: list[TrialEntry] = []
         self.cures = Cures(task, context, self.split, self.trials)
@@ -117,11 +121,17 @@ class _Repair:
             trials=tuple(self.trials),
             search_samples=self.split.samples("search"),
             unseen_samples=self.split.samples("unseen"),
+            told_samples=self.split.unseen.samples("search") if self._looked_twice else 0,
             builds=self.spending.builds,
             proposals=self.spending.proposals,
             seconds=self.spending.seconds,
             valid_for=self._valid_for(),
         )
+
+    @property
+    def _looked_twice(self) -> bool:
+        """Whether a search was told of samples that it had not seen."""
+        return any(trial.split == "last" for trial in self.trials)
 
     def _valid_for(self) -> dict[str, str]:
         found = {"model": self.model.identity, "data": self.dataset.identity, "versions": versions()}
@@ -130,13 +140,17 @@ class _Repair:
                 found[backend.name] = backend.identity()
         return found
 
-    def _reference(self, part: Part) -> Reference:
-        golden = open_golden(self.record, self.task, self.model, self.dataset, self.context, self.notes)
+    def _reference(self, split: Split, half: Half, part: Part) -> Reference:
+        golden: Iterable[Mapping[str, Array]] = open_golden(
+            self.record, self.task, self.model, self.dataset, self.context, self.notes
+        )
+        if split is not self.split:
+            golden = self.split.outputs("unseen", golden)
         folder = self.context.workdir(self.task) / part
         return Reference(
             self.model,
-            self.split.batches(part),
-            self.split.outputs(part, golden),
+            split.batches(half),
+            split.outputs(half, golden),
             self.record.precision,
             folder,
             keep=self.context.keep,
@@ -205,7 +219,7 @@ class _Repair:
                 continue  # It had so much to spare already: more than what was missing is needed.
             missing = None
             with self.cures.replaced():
-                missing = self.cures.confirmed(case, name, told(cure, case, lack.metric, failed), workshop)
+                missing = self.cures.confirmed(case, name, told(cure, case, lack.metric, failed), workshop, again=True)
             if missing is None:
                 return
             before, lack, failed = cure, missing, failed + 1
