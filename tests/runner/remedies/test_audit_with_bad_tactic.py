@@ -66,3 +66,26 @@ def test_an_audit_names_the_tactic_and_deploys_what_is_without_it(
     assert remedy.deploy.reproduce
     script = Path(remedy.deploy.reproduce.removeprefix("file://")).read_text()
     assert "trtexec cannot hold a layer to a tactic" in script
+
+
+@pytest.mark.parametrize("damage", ["none", "changed", "removed"])
+def test_a_build_that_was_audited_is_taken_while_what_it_left_is_there(
+    damage: str, report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As by a repair that was killed after it; what it left is not believed unseen."""
+    tactics = report.repair[0].remedies[0].deploy.tactics
+    assert tactics
+    path = Path(tactics.removeprefix("file://"))
+    whole = path.read_bytes()
+    if damage == "changed":
+        path.write_bytes(whole.replace(b"0x", b"1x"))
+    if damage == "removed":
+        path.unlink()
+    audited(tmp_path, capsys)
+    again = parse(Report, json.loads((tmp_path / "out" / "repair" / "report.json").read_bytes()))
+    audits = [trial for trial in again.repair[0].trials if trial.split == "unseen"]
+    assert [trial.known for trial in audits] == [damage == "none"]
+    assert [remedy.outcome for remedy in again.repair[0].remedies] == ["Cured"]
+    assert again.repair[0].remedies[0].deploy == report.repair[0].remedies[0].deploy
+    assert path.read_bytes().count(b"1x") == 0
+    assert again.candidates[0].verdict == report.candidates[0].verdict == "Passed"
