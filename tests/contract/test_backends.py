@@ -17,7 +17,7 @@ from assay_runner.backends import BACKENDS, Backend, Built, Capability
 from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.seams import SHARED, Comparing
 from assay_runner.data.rows import bits_equal
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild, InvalidInput
 from assay_runner.statistics.blocks import Sums
 from assay_runner.tensors import Array
 from tests.contract.builds import SHAPES, Build, X, asked
@@ -208,5 +208,5 @@ def test_8_bits_without_calibration_inputs_are_refused(backend: Backend, precisi
 @pytest.mark.parametrize("precision", ["int8", "fp8"])
 def test_a_model_of_its_own_without_pairs_is_refused(backend: Backend, precision: str, tmp_path: Path) -> None:
     own = ordered(precision, backend=backend.name, model={"uri": "file:///own.onnx"})
-    with pytest.raises(InvalidInput, match=r"no .* QuantizeLinear and DequantizeLinear pairs inside"):
+    with pytest.raises(CannotBuild, match=r"no .* QuantizeLinear and DequantizeLinear pairs inside"):
         backend.build(loaded(convolutions(), tmp_path), own, None, tmp_path / "built", Heard())

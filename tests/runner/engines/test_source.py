@@ -17,7 +17,7 @@ from assay_runner.backends.order import BuildOrder, Quantisation
 from assay_runner.backends.sweep import activations
 from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.source import source_model
-from assay_runner.errors import InvalidInput, Unsupported
+from assay_runner.errors import CannotBuild, InvalidInput, Unsupported
 from tests.models import Heard, Samples, load, mlp, random
 from tests.orders import ordered
 from tests.runner.engines.versions import TEN
@@ -108,9 +108,7 @@ def test_the_builders_own_calibrator_is_not_given_what_was_trained_for_8_bits(tm
     given = load(Path("examples/digits/digits-cnn-qat.onnx").absolute(), tmp_path)
     order = ordered("int8", calibration=CALIBRATION)
     implicit = replace(settings(order, TEN), implicit=True)
-    with pytest.raises(
-        InvalidInput, match="has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing"
-    ):
+    with pytest.raises(CannotBuild, match="has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing"):
         source_model(given, order, implicit, Samples({"image": random(4, 1, 8, 8)}), tmp_path / "out", Heard())
 
 

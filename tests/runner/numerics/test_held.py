@@ -18,7 +18,7 @@ from assay_runner.backends.tensorrt.configuration import settings
 from assay_runner.backends.tensorrt.source import source_model
 from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.data.rows import bits_equal
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild, InvalidInput
 from assay_runner.graphs.documents import load_graph
 from assay_runner.graphs.rounding import rounder
 from assay_runner.graphs.taps import sites
@@ -173,7 +173,7 @@ def test_a_held_node_of_an_int8_candidate_has_no_pairs_before_it(kind: str, tmp_
     assert tensors(made, {"x": x})["h1"] == pytest.approx(rounding(rounding(x) @ rounding(weight)), abs=1e-2)
     assert any("no Q/DQ in front: h1.node" in note for note in made.notes)
     order = replace(order, held={"h1.node": kind, "logits.node": kind})
-    with pytest.raises(InvalidInput, match=r"all of given.onnx that would run in INT8 is held to another precision"):
+    with pytest.raises(CannotBuild, match=r"all of given.onnx that would run in INT8 is held to another precision"):
         built(loaded(proto, tmp_path), order, tmp_path, Samples({"x": x}))
 
 

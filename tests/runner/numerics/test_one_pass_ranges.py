@@ -14,7 +14,7 @@ from assay_runner.backends.found import Found, Range
 from assay_runner.backends.histograms import BINS, Magnitudes
 from assay_runner.backends.order import BuildOrder, Quantisation
 from assay_runner.backends.thresholds import LEVELS, STEP, entropy_threshold, mse_threshold, percentile_threshold
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild
 from assay_runner.graphs.eight_bit import EightBit
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.tensors import Array, Arrays
@@ -139,7 +139,7 @@ def test_batches_that_a_model_fixes_stay_whole() -> None:
 def test_a_number_that_is_none_is_refused(kind: EightBit) -> None:
     for wrong in (math.nan, math.inf, -math.inf):
         data = Samples({"x": np.array([[1], [wrong], [2]], np.float32)}, batch=1)
-        with pytest.raises(InvalidInput, match="not finite"):
+        with pytest.raises(CannotBuild, match="not finite"):
             swept(Counting(), data, frozenset({"x"}), WAYS, (), Heard(), axes=AXES, kind=kind)
 
 

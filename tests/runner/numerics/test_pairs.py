@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from assay_runner.backends.schemes import own_pairs
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild
 from assay_runner.graphs.documents import opset
 from assay_runner.graphs.eight_bit import FORMATS, NEUTRAL_SCALE, EightBit
 from assay_runner.tensors import Array
@@ -272,16 +272,16 @@ def test_a_weight_that_is_not_finite_is_named(tmp_path: Path) -> None:
     bad = random(16, 4)
     bad[0, 0] = np.nan
     next(t for t in proto.graph.initializer if t.name == "w2").CopyFrom(numpy_helper.from_array(bad, "w2"))
-    with pytest.raises(InvalidInput, match="'w2' holds values that are not finite"):
+    with pytest.raises(CannotBuild, match="'w2' holds values that are not finite"):
         quantised(proto, "int8", tmp_path, random(8, 8))
 
 
 def test_what_has_pairs_already_is_not_quantised_twice(tmp_path: Path) -> None:
     first = quantised(mlp(), "int8", tmp_path / "a", random(16, 8))
-    with pytest.raises(InvalidInput, match=r"has Q/DQ pairs inside already.*: remove calibration"):
+    with pytest.raises(CannotBuild, match=r"has Q/DQ pairs inside already.*: remove calibration"):
         quantised(first, "int8", tmp_path / "b", random(16, 8))
     # Of another format: to remove calibration would lead to being told to give it.
-    with pytest.raises(InvalidInput, match=r"pairs of another format inside already \(INT8\): choose the precision"):
+    with pytest.raises(CannotBuild, match=r"pairs of another format inside already \(INT8\): choose the precision"):
         quantised(first, "fp8", tmp_path / "c", random(16, 8))
 
 
@@ -293,7 +293,7 @@ def test_pairs_of_its_own_are_recognised_by_their_format(kind: EightBit, tmp_pat
     own_pairs(path, kind)
     other: EightBit = "fp8" if kind == "int8" else "int8"
     held = "only FLOAT8E4M3FN" if kind == "fp8" else "only INT8"
-    with pytest.raises(InvalidInput, match=held):
+    with pytest.raises(CannotBuild, match=held):
         own_pairs(path, other)
 
 
@@ -315,9 +315,9 @@ def dynamic() -> onnx.ModelProto:
 def test_another_scheme_than_pairs_is_named(tmp_path: Path) -> None:
     given = loaded(dynamic(), tmp_path)
     said = r"given.onnx is quantised dynamically.*\(DynamicQuantizeLinear\).*precision: fp32"
-    with pytest.raises(InvalidInput, match=said):
+    with pytest.raises(CannotBuild, match=said):
         own_pairs(given.path, "int8")
-    with pytest.raises(InvalidInput, match=r"nothing to run in INT8 in given.onnx: it is quantised dynamically"):
+    with pytest.raises(CannotBuild, match=r"nothing to run in INT8 in given.onnx: it is quantised dynamically"):
         build(given, asked("int8"), tmp_path, Samples({"x": random(8, 8)}))
     # The way out that it names is one.
     built = build(given, candidate("fp32"), tmp_path / "fp32")
@@ -331,7 +331,7 @@ def test_why_nothing_runs_in_fp8_is_said_with_the_rule_and_a_node(tmp_path: Path
     # Too old for FP8: what is quantised is a newer model of another file.
     proto = model([node("Conv", "x w", "y")], *shapes, [constant("w", random(8, 3, 1, 1))], opset=13)
     said = r"in FP8 in given.onnx: .*at least 16 .*channels.*3 and 8 channels \(y.node\)"
-    with pytest.raises(InvalidInput, match=said):
+    with pytest.raises(CannotBuild, match=said):
         build(loaded(proto, tmp_path), asked("fp8"), tmp_path, Samples({"x": random(4, 3, 8, 8)}))
 
 
@@ -344,5 +344,5 @@ def test_a_quantised_activation_without_a_zero_point_is_of_8_bits(tmp_path: Path
     )
     path = loaded(proto, tmp_path).path
     own_pairs(path, "int8")
-    with pytest.raises(InvalidInput):
+    with pytest.raises(CannotBuild):
         own_pairs(path, "fp8")

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 
 from assay_runner.backends.calibration import BINS, ranges
 from assay_runner.backends.thresholds import entropy_threshold
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild, InvalidInput
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.tensors import Array, Arrays
 from tests.models import Heard, Samples, convolutions, loaded, mlp, model, node, random, value
@@ -57,7 +57,7 @@ def test_entropy_does_not_depend_on_the_batches(batch: int) -> None:
 
 def test_not_finite_calibration_says_which_tensor() -> None:
     data = Samples({"x": np.array([[1], [np.inf]], np.float32)})
-    with pytest.raises(InvalidInput, match="'x' is not finite"):
+    with pytest.raises(CannotBuild, match="'x' is not finite"):
         ranges(Squares(), data, frozenset({"x"}), "minmax", Heard(), axes=FIRST)
 
 
@@ -103,7 +103,7 @@ def test_int8_of_old_and_new_operator_sets(opset: int, method: str, tmp_path: Pa
 
 def test_nothing_to_quantise_says_so(tmp_path: Path) -> None:
     proto = model([node("Relu", "x", "y")], [value("x", "N", 8)], [value("y", "N", 8)])
-    with pytest.raises(InvalidInput, match="nothing to run in INT8"):
+    with pytest.raises(CannotBuild, match="nothing to run in INT8"):
         build(loaded(proto, tmp_path), int8(), tmp_path, Samples({"x": random(4, 8)}))
 
 

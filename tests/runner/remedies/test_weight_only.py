@@ -16,7 +16,7 @@ from assay_runner.backends.quantisation import quantised_model
 from assay_runner.backends.subject import Subject
 from assay_runner.backends.tensorrt.configuration import Offered, settings
 from assay_runner.checks import CHECKS
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild
 from assay_runner.golden.reference import Reference
 from assay_runner.golden.run import golden_outputs
 from assay_runner.passes.setting import Setting
@@ -89,7 +89,7 @@ def test_convolutions_and_held_nodes(tmp_path: Path) -> None:
 def test_a_model_without_weights_is_told(tmp_path: Path) -> None:
     inputs = [value("a", "N", 4, 4), value("b", "N", 4, 4)]
     given = loaded(model([node("MatMul", "a b", "y")], inputs, [value("y", "N", 4, 4)], [constant("w", 1.0)]), tmp_path)
-    with pytest.raises(InvalidInput, match=r"no product in given\.onnx reads a weight"):
+    with pytest.raises(CannotBuild, match=r"no product in given\.onnx reads a weight"):
         quantised_model(given.path, ALONE, None, tmp_path, Heard())
 
 

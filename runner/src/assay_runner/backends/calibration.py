@@ -21,7 +21,7 @@ import numpy as np
 from assay_runner.backends.found import Range
 from assay_runner.backends.histograms import Magnitudes
 from assay_runner.backends.thresholds import entropy_threshold, mse_threshold, percentile_threshold
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild, InvalidInput
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.tensors import Array, Arrays, Batch, Batches, Progress
@@ -89,7 +89,8 @@ def ranges(
         kind: the format whose rounding error mse counts.
 
     Raises:
-        InvalidInput: the calibration set is empty, or a tensor is not finite on it.
+        InvalidInput: the calibration set is empty.
+        CannotBuild: a tensor is not finite on it.
     """
     way = Way(method, percentile)
     found = swept(session, batches, names, (way,), (), progress, axes=axes, kind=kind)
@@ -122,7 +123,8 @@ def swept(
         whole: whether the model takes whole batches only; a size then stands for the batches that reach it.
 
     Raises:
-        InvalidInput: the calibration set is empty, or a tensor is not finite on it.
+        InvalidInput: the calibration set is empty.
+        CannotBuild: a tensor is not finite on it.
     """
     if batches.samples < 1:
         raise InvalidInput(f"the calibration set is empty: an {kind} candidate needs at least one calibration sample")
@@ -175,4 +177,4 @@ def _add(
         seen[name].add(axes.judged(name, shown[name], batch))
         if not np.isfinite(seen[name].peak):
             label = FORMATS[kind].label
-            raise InvalidInput(f"tensor {name!r} is not finite on the calibration set: it has no {label} range")
+            raise CannotBuild(f"tensor {name!r} is not finite on the calibration set: it has no {label} range")

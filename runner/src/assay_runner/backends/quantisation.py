@@ -25,7 +25,7 @@ from assay_runner.backends.order import Quantisation
 from assay_runner.backends.quantisation_notes import cut_of, cuts, held_note, quantisation_notes
 from assay_runner.backends.schemes import nothing_to_quantise
 from assay_runner.backends.sessions import OrtSession, Purpose
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild, InvalidInput
 from assay_runner.evidence import Cut
 from assay_runner.graphs.batch_shapes import FIRST
 from assay_runner.graphs.control_flow import containing
@@ -102,7 +102,8 @@ def ready(
     """Choose what to quantise of a model; what is derived for that in `folder` is gone afterwards.
 
     Raises:
-        InvalidInput: nothing in it can be quantised, or all of that is held, or ONNX Runtime refuses the model.
+        CannotBuild: nothing in it can be quantised, or all of that is held.
+        InvalidInput: ONNX Runtime refuses the model.
     """
     name, form = path.name, FORMATS[kind]
     own = fp32_model(path, _made(folder / "fp32"))
@@ -114,11 +115,11 @@ def ready(
         inside = containing(model, form.operators)
         chosen = choose(model, floats, kind, calibration.per_channel, fixed, held)
         if not chosen.slots:
-            raise InvalidInput(nothing_to_quantise(name, kind, chosen, inside, model))
+            raise CannotBuild(nothing_to_quantise(name, kind, chosen, inside, model))
         if calibration.weights_only:
             chosen.slots = [slot for slot in chosen.slots if slot.weight]
             if not chosen.slots:
-                raise InvalidInput(f"no product in {name} reads a weight, so there are none to quantise alone")
+                raise CannotBuild(f"no product in {name} reads a weight, so there are none to quantise alone")
         yield Ready(path, model, place, fixed, chosen, inside, own.notes)
 
 
@@ -147,8 +148,8 @@ def quantised_model(
         zeros: whether the zero points of large weights are written out.
 
     Raises:
-        InvalidInput: nothing in it can be quantised, or all of that is held, the calibration set is empty, a tensor or
-            weight is not finite, ranges are missing, or ONNX Runtime refuses the model.
+        CannotBuild: nothing in it can be quantised, or all of that is held, or a tensor or weight is not finite.
+        InvalidInput: the calibration set is empty, ranges are missing, or ONNX Runtime refuses the model.
     """
     with ready(path, calibration, folder, kind, held) as it:
         found = _ranges(it, calibration, batches, progress, kind, inputs)

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from assay_runner.backends.conversion import listed
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild
 from assay_runner.graphs.documents import all_nodes, load_outline, subgraphs
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.slots import Chosen, told
@@ -114,24 +114,24 @@ def own_pairs(path: Path, kind: EightBit) -> None:
     """Do nothing if the model has Q/DQ pairs of this format inside.
 
     Raises:
-        InvalidInput: it has none, so that building it would give no 8-bit engine.
+        CannotBuild: it has none, so that building it would give no 8-bit engine.
     """
     model = load_outline(path)
     found, label = _stored(model), FORMATS[kind].label
     if found & STORED[kind]:
         return
     for scheme, operators in other_schemes(model).items():
-        raise InvalidInput(
+        raise CannotBuild(
             f"{path.name} {scheme} ({', '.join(operators)}), which is another scheme than the {label} QuantizeLinear "
             f"and DequantizeLinear pairs that {kind} stands for: {_instead(scheme)}"
         )
     nothing = f"{path.name} has no {label} QuantizeLinear and DequantizeLinear pairs inside"
     if found:
-        raise InvalidInput(
+        raise CannotBuild(
             f"{nothing} (only {_types(found)}): choose the precision of those pairs, or give the candidate calibration "
             "and the model as it was before it was quantised"
         )
-    raise InvalidInput(
+    raise CannotBuild(
         f"{nothing} (none): give the candidate calibration to have them put in, or a model trained with them"
     )
 
@@ -140,10 +140,10 @@ def no_pairs(path: Path) -> None:
     """Do nothing if the model has no Q/DQ pairs inside.
 
     Raises:
-        InvalidInput: it has some, so that the builder would take their scales and calibrate nothing.
+        CannotBuild: it has some, so that the builder would take their scales and calibrate nothing.
     """
     if _stored(load_outline(path)):
-        raise InvalidInput(
+        raise CannotBuild(
             f"{path.name} has Q/DQ pairs inside, beside which TensorRT's own calibrator does nothing: remove "
             "calibration, and the model is taken as it was trained, or set calibration.quantization: explicit"
         )

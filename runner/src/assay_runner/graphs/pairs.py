@@ -18,7 +18,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild
 from assay_runner.graphs.constants import drop_dead
 from assay_runner.graphs.documents import fresh
 from assay_runner.graphs.eight_bit import FORMATS, EightBit, Format
@@ -50,7 +50,7 @@ def insert(
             times as long to read a weight per channel with them.
 
     Raises:
-        InvalidInput: a weight is not finite.
+        CannotBuild: a weight is not finite.
     """
     writer = _Writer(model, FORMATS[kind], fixed, zeros)
     by_node: dict[int, list[Slot]] = {}
@@ -146,5 +146,5 @@ def _peak(slot: Slot, array: Array, form: Format) -> Array:
     others = None if slot.axis is None else tuple(axis for axis in range(array.ndim) if axis != slot.axis)
     peak = np.maximum(array.max(axis=others, initial=0), -array.min(axis=others, initial=0))
     if not np.isfinite(peak).all():
-        raise InvalidInput(f"weight {slot.tensor!r} holds values that are not finite: it has no {form.label} range")
+        raise CannotBuild(f"weight {slot.tensor!r} holds values that are not finite: it has no {form.label} range")
     return np.asarray(peak)

@@ -18,7 +18,7 @@ from assay_runner.backends.found import Found
 from assay_runner.backends.order import Quantisation
 from assay_runner.backends.sweep import Activations, activations
 from assay_runner.digests import cache_key
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild, InvalidInput
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.journal import step
 from assay_runner.remedies.baseline import Baseline, baseline
@@ -63,7 +63,7 @@ def calibrate_otherwise(case: Case, asked: Remedies, workshop: Workshop) -> Cure
     try:
         with activations(case.design.model, kind, order.held, workshop.scratch) as shown:
             return _Sweep(case, asked.calibration or CalibrationRemedy(), workshop, base, shown).cure()
-    except InvalidInput as error:
+    except (CannotBuild, InvalidInput) as error:
         return does_not_apply(str(error))
 
 
@@ -109,7 +109,7 @@ class _Sweep:
         samples, judging = found
         try:
             swept = found_ranges(self.shown, samples, self._identity(judging.data), ways, (), self.workshop)
-        except InvalidInput as error:
+        except (CannotBuild, InvalidInput) as error:
             # What is not finite on the dataset has no range; what was tried before stands.
             self.workshop.progress.note(f"the dataset cannot be calibrated with: {error}")
             return None

@@ -19,7 +19,7 @@ def with_ranges(design: Design, workshop: Workshop) -> Design:
     Nodes that it holds do not count: what another design does not hold has its range, too.
 
     Raises:
-        InvalidInput: nothing in it can be quantised, or a tensor is not finite on its calibration set.
+        CannotBuild: nothing in it can be quantised, or a tensor is not finite on its calibration set.
     """
     order = design.order
     how = order.quantisation

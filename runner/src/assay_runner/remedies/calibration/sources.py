@@ -55,7 +55,8 @@ def found_ranges(
         workshop: where they are kept.
 
     Raises:
-        InvalidInput: there are no samples, or a tensor is not finite on them.
+        InvalidInput: there are no samples.
+        CannotBuild: a tensor is not finite on them.
         Died: an earlier try ended the process.
     """
     key = cache_key(
