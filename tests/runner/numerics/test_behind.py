@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from assay_runner.backends import Built
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild
 from assay_runner.tensors import Array
 from tests.models import Samples, constant, loaded, model, node, random, value
 from tests.runner.numerics.candidates import ORT, build, candidate, int8, measured
@@ -179,6 +179,6 @@ def test_what_cannot_be_quantised_is_told(
 ) -> None:
     held = [constant(name, random(4, 4)) for name in weights]
     proto = model(nodes, [value("x", 4, 4)], [value("y", 4, 4)], held)
-    with pytest.raises(InvalidInput, match=told) as error:
+    with pytest.raises(CannotBuild, match=told) as error:
         build(loaded(proto, tmp_path), int8(), tmp_path, Samples({"x": random(4, 4)}, batch=4))
     assert "has none of" not in str(error.value)

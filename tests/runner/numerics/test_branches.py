@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 
 from assay_api.report import Verdict
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import CannotBuild
 from assay_runner.graphs.documents import load_graph, load_outline
 from assay_runner.tensors import Array
 from tests.models import Samples, constant, loaded, model, node, random, value
@@ -136,7 +136,7 @@ def test_branches_without_types_are_emulated(precision: str, tmp_path: Path) -> 
 
 
 def test_int8_says_where_the_products_stand(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"inside the control flow of y\.node") as error:
+    with pytest.raises(CannotBuild, match=r"inside the control flow of y\.node") as error:
         build(loaded(by_data(), tmp_path), int8(), tmp_path, Samples({"x": X}))
     assert "none of Conv" not in str(error.value)
 

@@ -13,6 +13,7 @@ import onnx
 
 from assay_runner.backends.conversion import DOUBLE, HALVES, OLDEST, UPGRADED, in_fp32, listed, opened
 from assay_runner.backends.inspection import inspect
+from assay_runner.backends.vanishing_constants import vanishing_constants
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import Guard, Overflow
 from assay_runner.graphs.control_flow import control_flow
@@ -92,8 +93,10 @@ def rounded_model(
                 vanished.append(guard)
             return result
 
+        made_of = tuple(vanishing_constants(model, source, formats, downstream))
         unclear = emulate(model, formats, found.types, source)
         localise(model, source, folder, convert)
+        vanished += made_of
     inner = control_flow(load_outline(path))
     unrounded = tuple(site for number, site in enumerate(inner) if number in unclear)
     notes = (*made.notes, *_notes(formats, inner, overflown, found.skipped))

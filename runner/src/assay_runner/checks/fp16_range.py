@@ -113,7 +113,9 @@ class Fp16Range(Check):
 
     def _lost(self, entry: TensorRange) -> bool:
         live = entry.elements - entry.zeros
-        if live < 2 and entry.kind == "weight" and entry.site.op not in words.MULTIPLY:
+        if (entry.addend and entry.underflow == entry.elements) or (
+            live < 2 and entry.kind == "weight" and entry.site.op not in words.MULTIPLY
+        ):
             return False  # An epsilon that is added and vanishes changes nothing; where it does it is a divisor.
         zero = abs(entry.largest) < ZERO_REACH and entry.underflow > self.underflow * live
         return zero or (abs(entry.largest) < SUBNORMAL_REACH and entry.subnormal > self.subnormal * live)
@@ -148,7 +150,7 @@ class Fp16Range(Check):
 
     def _divisors(self, evidence: Evidence, gone: Sequence[Divisor], details: Fp16RangeDetails) -> Finding:
         first = gone[0]
-        site = first.guard.site if first.guard and first.guard.kind == "weight" else first.range.site
+        site = first.guard.site if first.guard and first.guard.kind != "attribute" else first.range.site
         fields = {"metric": "zeroDivisors", "value": first.range.underflow, "limit": 0, "details": details}
         message = words.divisor(first, evidence, len(gone) - 1)
         return self.finding(evidence, Verdict.FAILED, message, site, **fields)

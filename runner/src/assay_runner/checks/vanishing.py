@@ -57,12 +57,14 @@ def named(guard: Guard) -> str:
     site, value = guard.site, spoken(guard.value)
     if guard.kind == "attribute":
         return f"attribute {site.tensor} = {value} of node {site.node!r} ({site.op})"
+    if guard.kind == "constant":
+        return f"constant {site.tensor!r} ({value}), which node {site.node!r} ({site.op}) makes,"
     return f"weight {site.tensor!r} ({value}), which node {site.node!r} ({site.op}) reads,"
 
 
 def remedy(guard: Guard) -> str:
     """What to do about an epsilon that vanishes."""
-    what = repr(guard.site.tensor) if guard.kind == "weight" else guard.site.tensor
+    what = guard.site.tensor if guard.kind == "attribute" else repr(guard.site.tensor)
     if "logarithm" in guard.ending.what:
         held = f"hold {_held(guard.ending.through)} to fp32{', or use bf16' if guard.precision == 'fp16' else ''}"
         return f"{held}; a larger value, such as 1e-5, would be held too, and change what the logarithm of it is"

@@ -32,15 +32,16 @@ class Guard:
     """An epsilon: what should keep from zero what is divided by, and is zero itself in a precision.
 
     Attributes:
-        site: the weight, with the node that reads it; or an attribute's name, with its node.
-        kind: which of the two.
+        site: the weight, with the node that reads it; or what a node makes of constants alone; or an attribute's name,
+            with its node.
+        kind: which of the three.
         precision: the one that makes it zero, all of its elements, none of which is.
         value: its element of largest magnitude.
         ending: what divides, and the nodes from the one that reads the epsilon on.
     """
 
     site: Site
-    kind: Literal["weight", "attribute"]
+    kind: Literal["weight", "constant", "attribute"]
     precision: str
     value: float
     ending: Ending

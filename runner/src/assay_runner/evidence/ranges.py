@@ -31,6 +31,7 @@ class TensorRange:
         first: index of the first such sample; -1 where there is none.
         readers: names of the outer nodes that read it.
         ending: where it overflows, what makes a number of its infinity; None where nothing does.
+        addend: whether it is made of constants alone and only added to something, or bounds it.
     """
 
     site: Site
@@ -46,6 +47,7 @@ class TensorRange:
     first: int = -1
     readers: tuple[str, ...] = ()
     ending: Ending | None = None
+    addend: bool = False
 
 
 @dataclass(frozen=True)

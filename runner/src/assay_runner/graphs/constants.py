@@ -6,6 +6,7 @@ A builder folds them before it looks for weights, so they are weights here too, 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -14,8 +15,11 @@ import onnx.shape_inference
 
 from assay_runner.graphs.batch_shapes import dims
 from assay_runner.graphs.documents import captured, subgraphs
-from assay_runner.graphs.taps import RANDOM_OPS
+from assay_runner.graphs.operators import MOVES
+from assay_runner.graphs.taps import RANDOM_OPS, name_of, site
+from assay_runner.tensors import Site
 
+FILL: Final = "ConstantOfShape"
 NOTHING: Final[Mapping[str, onnx.TensorProto]] = MappingProxyType({})
 
 
@@ -28,6 +32,44 @@ def constants(model: onnx.ModelProto, others: Collection[str] = ()) -> frozenset
         if known and node.op_type not in RANDOM_OPS and not any(subgraphs(node)):
             found |= set(filter(None, node.output))
     return frozenset(found)
+
+
+def constants_and_fills(model: onnx.ModelProto) -> frozenset[str]:
+    """The same, and what a ConstantOfShape makes, of whatever shape."""
+    return constants(model, {name for node in model.graph.node if node.op_type == FILL for name in node.output})
+
+
+@dataclass(frozen=True)
+class Made:
+    """A tensor that nodes make of constants alone, and that a node reads which makes another.
+
+    Attributes:
+        site: the tensor, with the node that makes it.
+        through: names of the nodes that make its numbers, in order, that one last.
+    """
+
+    site: Site
+    through: tuple[str, ...]
+
+
+def made_of_constants(model: onnx.ModelProto) -> dict[str, Made]:
+    """By name, in order; what a ConstantOfShape makes is one of any shape, whose numbers its attribute says."""
+    known, by = constants_and_fills(model), makers(model)
+    read = {name for node in model.graph.node if not known.issuperset(node.output) for name in node.input}
+    found = {name: node for name, node in by.items() if name in known and name in read}
+    return {name: Made(site(node), _makers_of(name, by)) for name, node in found.items()}
+
+
+def _makers_of(tensor: str, by: Mapping[str, onnx.NodeProto]) -> tuple[str, ...]:
+    """Nodes that a tensor's numbers go through; not those that only decide a shape."""
+    found, ahead = list[str](), [tensor]
+    for name in ahead:  # It grows meanwhile.
+        if (node := by.get(name)) is None or name_of(node) in found:
+            continue
+        found.append(name_of(node))
+        if node.op_type != FILL:
+            ahead += node.input[:1] if node.op_type in MOVES else node.input
+    return tuple(reversed(found))
 
 
 def makers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:

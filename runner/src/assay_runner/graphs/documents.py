@@ -10,9 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx.inliner
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from assay_runner.errors import InvalidInput
 from assay_runner.models.outline import read_outline
@@ -177,10 +178,22 @@ def _names(graph: onnx.GraphProto, found: set[str]) -> set[str]:
     return found
 
 
+def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
+    """The numbers of a Constant, however it says them; None of strings, and of what is sparse."""
+    for each in node.attribute:
+        if each.name == "value":
+            stored: onnx.TensorProto = each.t
+            return stored
+        if each.name in ("value_float", "value_floats", "value_int", "value_ints"):
+            kind = np.float32 if "float" in each.name else np.int64
+            return numpy_helper.from_array(np.array(helper.get_attribute_value(each), kind))
+    return None
+
+
 def _constants_as_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     kept = []
     for node in model.graph.node:
-        value = next((a.t for a in node.attribute if a.name == "value"), None) if node.op_type == "Constant" else None
+        value = _constant(node) if node.op_type == "Constant" else None
         if value is None:
             kept.append(node)
         else:

@@ -16,6 +16,8 @@ import onnx
 from onnx import numpy_helper
 
 from assay_runner.evidence.endings import Ending, Guard
+from assay_runner.graphs.constants import Made, constants_and_fills
+from assay_runner.graphs.documents import captured
 from assay_runner.graphs.operators import MOVES
 from assay_runner.graphs.taps import name_of, site
 from assay_runner.tensors import Site
@@ -122,10 +124,16 @@ class Downstream:
                     found[name] = replace(behind, through=(use.name, *behind.through))
         return found
 
-    def guard(self, weight: str, precision: str, largest: float) -> Guard | None:
-        """A weight that vanishes in a precision, where it should keep a divisor from zero; else None."""
+    def guard(self, weight: str, precision: str, largest: float, made: Made | None = None) -> Guard | None:
+        """A weight that vanishes in a precision, where it should keep a divisor from zero; else None.
+
+        Or what nodes make of constants alone: `made` says which.
+        """
         if (ending := self._guarded(weight)) is None:
             return None
+        if made:
+            ending = replace(ending, through=(*made.through, *ending.through))
+            return Guard(made.site, "constant", precision, largest, ending)
         first = self._uses[weight][0].site
         return Guard(Site(weight, first.node, first.op), "weight", precision, largest, ending)
 
@@ -156,6 +164,17 @@ class Downstream:
                     ahead += [(o, may and on, (*path, use.name)) for o in use.makes if o not in seen]
                     seen.update(use.makes)
         return None
+
+
+def addends(model: onnx.ModelProto) -> frozenset[str]:
+    """What nodes make of constants alone, and what is made of it is only added to something, or bounds it: epsilons."""
+    known, found = constants_and_fills(model), set[str]()
+    kept = {output.name for output in model.graph.output}
+    for node in reversed(model.graph.node):
+        found |= known.intersection(node.output) - kept
+        if not (found.issuperset(node.output) or (node.op_type in GUARDS and known.isdisjoint(node.output))):
+            kept |= {*node.input, *captured(node)}
+    return frozenset(found)
 
 
 def _absorbs(use: _Use, negative: bool) -> tuple[str, bool] | None:

@@ -13,6 +13,7 @@ import numpy as np
 from assay_runner.data.rows import by_sample
 from assay_runner.evidence.endings import Ending, Guard
 from assay_runner.evidence.ranges import Divisor, TensorRange
+from assay_runner.graphs.constants import Made
 from assay_runner.graphs.endings import Downstream
 from assay_runner.statistics.blocks import plain
 from assay_runner.statistics.ranges import UNDERFLOW
@@ -28,9 +29,9 @@ class _Seen:
 class Divisors:
     """The divisors of a graph, and in which samples they have elements that vanish."""
 
-    def __init__(self, downstream: Downstream) -> None:
-        """Nothing is counted yet."""
-        self._downstream = downstream
+    def __init__(self, downstream: Downstream, made: Mapping[str, Made]) -> None:
+        """Nothing is counted yet; `made`: of constants alone."""
+        self._downstream, self._made = downstream, made
         self._endings: Mapping[str, Ending] = downstream.divisors()
         self._seen: dict[str, _Seen] = {}
 
@@ -68,7 +69,9 @@ class Divisors:
     def _guards(self, ranges: Iterable[TensorRange]) -> Iterator[Guard]:
         """What FP16 makes zero that would have kept a divisor from it."""
         for entry in ranges:
-            gone = entry.kind == "weight" and 0 < entry.elements == entry.underflow
-            if gone and (guard := self._downstream.guard(entry.site.tensor, "fp16", entry.largest)):
+            made = self._made.get(entry.site.tensor) if entry.kind == "tensor" else None
+            if not 0 < entry.elements == entry.underflow or not (made or entry.kind == "weight"):
+                continue
+            if guard := self._downstream.guard(entry.site.tensor, "fp16", entry.largest, made):
                 yield guard
         yield from self._downstream.clips("fp16", lambda low: 0 < abs(low) <= UNDERFLOW)

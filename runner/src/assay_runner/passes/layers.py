@@ -10,6 +10,7 @@ import onnx
 
 from assay_runner.evidence import Error, ExactError, LayerError, LayerErrors
 from assay_runner.graphs.codes import codes, dequantised
+from assay_runner.graphs.endings import addends
 from assay_runner.graphs.upstream import nearest
 from assay_runner.passes.counts import Counts
 from assay_runner.statistics.blocks import Sums
@@ -44,17 +45,18 @@ def layer_errors(
         graph: what the tensors are named after, to tell what is computed from what; None: that is not known.
         golden: names of the tensors of golden's graph; None: that is not known.
     """
-    nothing = Counts().figures()
+    nothing, epsilons = Counts().figures(), addends(graph) if graph else frozenset()
     layers = tuple(
         _error(site, found, local.get(site.tensor))
         for site in sites
         for found in (accumulated.get(site.tensor, nothing),)
-        if found.sums.elements or found.reshaped or site.tensor in local or site.tensor in empty
+        if (found.sums.elements or found.reshaped or site.tensor in local or site.tensor in empty)
+        and not (site.tensor in epsilons and _vanished(found))
     )
     equal = tuple(_exact(site, exact[site.tensor]) for site in sites if site.tensor in exact)
     compared = {layer.site.tensor for layer in layers} | {entry.site.tensor for entry in equal}
     # Codes of quantised numbers are compared as what is read from them.
-    aside = compared | (codes(graph) | _rounded(graph, compared) if graph else frozenset())
+    aside = compared | epsilons | (codes(graph) | _rounded(graph, compared) if graph else frozenset())
     others = [site.tensor for site in sites if site.tensor not in aside]
     skipped = tuple(name for name in others if name not in fused)
     return LayerErrors(
@@ -76,6 +78,11 @@ def _rounded(graph: onnx.ModelProto, compared: Collection[str]) -> set[str]:
     pairs = dequantised(graph)
     held = {node.output[0] for node in graph.graph.node if node.op_type == "Constant"}
     return {name for name, source in pairs.items() if source in known | held or pairs.get(source) in known}
+
+
+def _vanished(found: Figures) -> bool:
+    """Whether all of a tensor is zero, and golden's is not: like a weight that is an epsilon."""
+    return found.low == found.high == 0 and not found.golden_low == found.golden_high == 0
 
 
 def summary(sums: Sums) -> Error:
