@@ -12,7 +12,7 @@ from typing import Final
 import onnx
 from onnx import TensorProto, helper
 
-from assay_runner.backends.sessions import DTYPES, OrtSession, Purpose
+from assay_runner.backends.sessions import DTYPES, TEXT, OrtSession, Purpose
 from assay_runner.graphs.documents import save
 from assay_runner.graphs.taps import sites, tapped
 
@@ -36,12 +36,14 @@ class Inspection:
         types: `TensorProto` element type by name: node outputs, graph inputs and initialisers that are tensors of
             numbers.
         ranks: number of axes by name, where known.
-        skipped: node outputs that are strings, sequences or optionals.
+        skipped: node outputs that are sequences or optionals.
+        texts: node outputs that are strings.
     """
 
     types: Mapping[str, int]
     ranks: Mapping[str, int]
     skipped: tuple[str, ...]
+    texts: tuple[str, ...] = ()
 
     @property
     def floats(self) -> frozenset[str]:
@@ -78,4 +80,6 @@ def inspection_of(session: OrtSession, model: onnx.ModelProto) -> Inspection:
     found = {**session.types, **session.inputs}
     types = {name: ELEMENT_TYPES[kind] for name, kind in found.items() if kind in ELEMENT_TYPES}
     types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    return Inspection(types, session.ranks, tuple(sorted(n for n, k in found.items() if k not in ELEMENT_TYPES)))
+    texts = tuple(sorted(name for name, kind in found.items() if kind == TEXT))
+    skipped = (name for name, kind in found.items() if kind not in ELEMENT_TYPES and kind != TEXT)
+    return Inspection(types, session.ranks, tuple(sorted(skipped)), texts)

@@ -159,7 +159,7 @@ class OnnxRuntime:
         with TemporaryDirectory(dir=built.folder) as scratch:
             folder = _home(built, Path(scratch))
             found = _SHOWN.get(_state(built))
-            known = found if found and shared.keys() <= found.types.keys() else None
+            known = found if found and shared.keys() <= {*found.types, *found.texts} else None
             own = _golden_made(built, golden, shared, known) if golden and known else {}
             yield open_segments(localised(built.path, folder), folder, shared, limit, known, own)
 
@@ -167,7 +167,7 @@ class OnnxRuntime:
 def _golden_made(built: Built, golden: Built, shared: Collection[str], found: Inspection) -> dict[str, str]:
     """What of the candidate is golden's own on golden's tensors; nothing where either has other floats than FP32."""
     theirs = load_outline(golden.path)
-    floats = written(theirs) | {found.types[name] for name in shared}
+    floats = written(theirs) | {found.types[name] for name in shared if name in found.types}
     if built.source != golden.source or floats & (HALVES | DOUBLE):
         return {}
     same = built.path == golden.path

@@ -48,6 +48,8 @@ def open_segments(
         return tuple(opened)
     found = found or inspect(model, folder)
     types, ranks = found.types, found.ranks
+    # Texts are known by their codes, which no node reads: who needs them makes them.
+    shared = {name: size for name, size in shared.items() if name in types}
     place = {output: index for index, node in enumerate(model.graph.node) for output in node.output}
 
     def halves(whole: Segments) -> tuple[Segments, ...]:

@@ -17,6 +17,7 @@ import onnxruntime as ort
 from assay_runner.backends.shared_weights import Shared
 from assay_runner.cores import cores
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
+from assay_runner.statistics.texts import coded
 from assay_runner.tensors import Array, Arrays
 
 DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
@@ -40,6 +41,9 @@ DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType(
     }
 )
 
+TEXT: Final = "tensor(string)"
+READ: Final = frozenset((*DTYPES, TEXT))
+"""Types of outputs that are read, texts as codes that are compared for equality."""
 TYPES: Mapping[np.dtype[Any], tuple[str, bool]] = MappingProxyType(
     {d: (np.dtype(f"u{d.itemsize}").str if d.kind == "V" else d.str, d.kind != "V") for d in DTYPES.values()}
 )
@@ -117,14 +121,18 @@ class _Memory:
 
 
 def view(value: ort.OrtValue) -> Array | None:
-    """The tensor as an array that shares its memory; None for strings, sequences and absent optionals."""
-    if not value.is_tensor() or not value.has_value() or (dtype := DTYPES.get(value.data_type())) is None:
+    """The tensor as an array that shares its memory, texts coded; None for sequences and absent optionals."""
+    if not value.is_tensor() or not value.has_value():
+        return None
+    if (kind := value.data_type()) == TEXT:
+        return coded(value.numpy())
+    if (dtype := DTYPES.get(kind)) is None:
         return None
     shape = tuple(value.shape())
     if 0 in shape:
         return np.empty(shape, dtype)
-    kind, own = TYPES[dtype]
-    interface = {"version": 3, "shape": shape, "typestr": kind, "data": (value.data_ptr(), False)}
+    name, own = TYPES[dtype]
+    interface = {"version": 3, "shape": shape, "typestr": name, "data": (value.data_ptr(), False)}
     array = np.asarray(_Memory(value, interface))
     return array if own else array.view(dtype)
 
@@ -147,7 +155,7 @@ class OrtSession:
         self.shapes: dict[str, tuple[int | str | None, ...]] = {
             i.name: tuple(i.shape) for i in self._session.get_inputs()
         }
-        self._outputs = [o for o in self.types if (outputs is None or o in outputs) and self.types[o] in DTYPES]
+        self._outputs = [o for o in self.types if (outputs is None or o in outputs) and self.types[o] in READ]
         kinds = (*self.inputs.values(), *(self.types[name] for name in self._outputs))
         # Through NumPy's own arrays, which do not have all types.
         self._plain = all(kind in DTYPES and DTYPES[kind].kind != "V" for kind in kinds)
@@ -189,7 +197,9 @@ class OrtSession:
 def _kept(value: ort.OrtValue, lent: Collection[int]) -> Array | None:
     """The tensor as an array; a copy where it is an input passed through, whose memory is not ONNX Runtime's."""
     array = view(value)
-    return array.copy() if array is not None and array.size and value.data_ptr() in lent else array
+    if array is None or not array.size or value.data_type() == TEXT:
+        return array
+    return array.copy() if value.data_ptr() in lent else array
 
 
 def _typed(array: Array, kind: str) -> Array:

@@ -26,6 +26,7 @@ from assay_runner.golden.run import constant_outputs
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.sample_axes import SampleAxes, whole
 from assay_runner.graphs.upstream import fed
+from assay_runner.statistics.texts import coded
 from assay_runner.tensors import Array, TensorSpec, names
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class StoredOutputs:
             for count in self.dataset.counts():
                 # What is stored in another type of the kind stays in that one.
                 rows = {
-                    name: typed(array, specs[name]) if same_type(array.dtype, specs[name].dtype) else array
+                    name: typed(array, specs[name]) if same_type(array.dtype, specs[name].dtype) else _numbers(array)
                     for name, array in stream.take(count).items()
                 }
                 yield {**rows, **{name: whole(a, self._model.batch or count) for name, a in self._constants.items()}}
@@ -104,17 +105,18 @@ def open_stored_outputs(
     known, data = (axes or GoldenAxes(model, dataset, scratch / "axes")).outputs, fed(load_outline(model.path))
     wanted = _wanted(model, dataset, known)
     constant = [o.name for o in model.outputs if o not in wanted and known.shared(o.name) and o.name not in data]
-    if not wanted:
-        raise InvalidInput(
-            f"no output of the model has a sample axis, so {uri} cannot hold a row per sample: set golden.precision"
-        )
     if dataset.feeding.feeds:
         parts = _matched(parts, dataset, uri)
     seals = [seal_of(store, part, f"the {STORED} {uri}") for part in parts]
     shards: list[Shard] = []
     ignored: dict[str, None] = {}
-    for part in parts:
-        headers = part.headers(store)
+    found = [part.headers(store) for part in parts]
+    wanted += [o for o in model.outputs if o.dtype.hasobject and all(_is_text(h.get(o.name)) for h in found)]
+    if not wanted:
+        raise InvalidInput(
+            f"no output of the model has a sample axis, so {uri} cannot hold a row per sample: set golden.precision"
+        )
+    for part, headers in zip(parts, found, strict=True):
         shards.append(_shard(headers, wanted, part, known))
         ignored.update(dict.fromkeys(n for n in headers if n not in names(model.outputs)))
     total = sum(s.rows for s in shards)
@@ -143,7 +145,7 @@ def open_stored_outputs(
 
 def _wanted(model: LoadedModel, dataset: Dataset, known: SampleAxes) -> list[TensorSpec]:
     """Outputs of which something must be stored for each sample."""
-    # Strings and sequences are not compared, and need not be there.
+    # Sequences are not compared, and texts where they are there: they need not be.
     numbers = [o for o in model.outputs if not o.dtype.hasobject]
     if dataset.feeding.feeds:
         return numbers
@@ -206,7 +208,7 @@ def _output(
         there = ", ".join(repr(n) for n in sorted(headers)[:12]) or "no arrays"
         raise InvalidInput(f"{shard} has no array for the model's output {spec.name!r}: it holds {there}{hint}")
     alike = header.dtype.kind in "fiub" and (header.dtype.kind == "f") == (spec.dtype.kind in "fV")
-    if not alike and not same_type(header.dtype, spec.dtype):
+    if not alike and not same_type(header.dtype, spec.dtype) and not (spec.dtype.hasobject and _is_text(header)):
         raise InvalidInput(
             f"array {spec.name!r} of {shard} is {type_name(header.dtype)}, and the model's output is "
             f"{spec.dtype.name}: store the outputs in that type, or in a wider one of the kind"
@@ -220,6 +222,15 @@ def _output(
             f"{shown(taken or ('samples',))}: store the outputs in that shape"
         )
     return replace(header, axis=axis)
+
+
+def _is_text(header: ArrayHeader | None) -> bool:
+    return header is not None and header.dtype.kind in "SU"
+
+
+def _numbers(array: Array) -> Array:
+    """Texts as the codes that a model's own are compared by."""
+    return coded(array) if array.dtype.kind in "SU" else array
 
 
 def _taken(spec: TensorSpec, axes: SampleAxes, axis: int | None) -> tuple[int | str | None, ...] | None:

@@ -156,7 +156,7 @@ class Drifts:
         One pair for the whole batch, or one per sample where it is the rows that name their samples.
         """
         if name not in candidate:
-            what = "no numbers that can be read (but strings, a sequence, or FP8, say)"
+            what = "no numbers that can be read (but a sequence, or FP8, say)"
             way = "export it as a tensor of numbers, from scikit-learn by to_onnx(…, options={'zipmap': False})"
             return f"output {name!r} holds {what}, so it is not compared: {way}"
         shape = list(candidate[name].shape)
