@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from assay_runner.cli import documents, strict_yaml
+from assay_runner.cli import audit_text, strict_yaml
 from assay_runner.data.readers import json_events, npz, onnx_test_sets, safetensors
 from assay_runner.models import bounds, files
 from assay_runner.stores import sealed
@@ -28,7 +28,7 @@ def page() -> str:
 def _rows() -> list[tuple[str, str, str]]:
     audit, model, data = "audit (YAML)", "model (ONNX)", "`.npz`"
     return [
-        (audit, "file", human(documents.MOST_BYTES)),
+        (audit, "file", human(audit_text.MOST_BYTES)),
         (
             audit,
             "values of one document, aliases counted as what they stand for",

@@ -136,7 +136,7 @@ def test_a_character_in_two_halves_is_one(tmp_path: Path, capsys: pytest.Capture
 def test_a_name_that_cannot_be_printed_is_no_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ended = assay(capsys, "validate", "-f", write(tmp_path, GOOD.replace("an-audit", '"a\\nb: ok"')))
     assert (ended.code, ended.out.count("\n")) == (64, 1)
-    assert ended.out.startswith("document 1: metadata.name: ")
+    assert ended.out.startswith("document 1: line 4: metadata.name: ")
 
 
 @pytest.mark.parametrize("command", ["validate", "run", "plan"])
@@ -238,7 +238,10 @@ def test_every_document_and_every_problem_is_told(tmp_path: Path, capsys: pytest
     assert ended.code == 64
     lines = ended.out.splitlines()
     assert lines[0] == "an-audit: ok"
-    assert lines[1].startswith("other: spec.modle: unknown field")
+    assert [line.partition(": unknown")[0] for line in lines[1:]] == [
+        "other: line 35: spec.checks[0].finit",
+        "other: line 42: spec.modle",
+    ]
 
 
 def test_run_takes_one_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

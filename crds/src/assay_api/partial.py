@@ -99,6 +99,22 @@ def partly(cls: type[Model], data: Any) -> Any:
     return _partial(cls, data)
 
 
+def objects(cls: type[Model], data: Any) -> Iterator[tuple[str, type[Model], Mapping[Any, Any]]]:
+    """Every object of a document: its path, empty for the document itself, its type, and what stands there."""
+    yield from ((path_of(place) if place else "", kind, value) for place, kind, value in _objects(cls, data, ()))
+
+
+def _objects(cls: type[Model], data: Any, place: Place) -> Iterator[tuple[Place, type[Model], Mapping[Any, Any]]]:
+    if not isinstance(data, dict):
+        return
+    yield place, cls, data
+    for field in cls.model_fields.values():
+        name = field.alias or ""
+        if data.get(name) is not None:
+            for inner, value, where in _inside(field.annotation, data[name], (*place, name)):
+                yield from _objects(inner, value, where)
+
+
 def _broken(cls: type[Model], data: Any, place: Place) -> Iterator[tuple[Place, str]]:
     if not isinstance(data, dict):
         return

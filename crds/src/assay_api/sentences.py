@@ -77,6 +77,16 @@ def _sentence(error: Any) -> str:
             return f"takes at most {error['ctx']['max_length']}, has {error['ctx']['actual_length']}"
         case "string_type" if isinstance(given, bool | int | float):
             return f'must be a string, and YAML reads {_plain(given)} otherwise: write it in quotes, "{_plain(given)}"'
+        case "string_type":
+            return f"must be a string, not {_kind(given)}"
+        case "int_type" | "float_type" | "bool_type" as expected if isinstance(given, bool | int | float):
+            return f"must be {_EXPECTED[expected]} (got {_plain(given)})"
+        case "int_type" | "float_type" | "bool_type" as expected:
+            got = f" (got {given!r})" if isinstance(given, str) else ""
+            quotes = ": write it without quotes" if _reads_as(expected, given) else ""
+            return f"must be {_EXPECTED[expected]}, not {_kind(given)}{got}{quotes}"
+        case "list_type" | "tuple_type" | "dict_type" | "model_type" as expected:
+            return f"must be {_EXPECTED[expected]}, not {_kind(given)}"
         case "string_pattern_mismatch" if error["ctx"]["pattern"] in PATTERNS:
             # Not what was given: where a pattern does not hold, it may be a URL with a password in it.
             return PATTERNS[error["ctx"]["pattern"]]
@@ -86,6 +96,49 @@ def _sentence(error: Any) -> str:
             # Our own sentences begin as they are to begin, one with a product's name among them.
             ours = message.removeprefix("Value error, ")
             return f"{ours if ours != message else message[0].lower() + message[1:]}{shown}"
+
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+"""What a value is to be, by the finding that it is not."""
+
+
+def _kind(value: Any) -> str:
+    """What stands there instead, as YAML has it."""
+    match value:
+        case None:
+            return "empty"
+        case bool():
+            return "true or false"
+        case str():
+            return "text"
+        case int() | float():
+            return "a number"
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+    return f"a {type(value).__name__}"
+
+
+def _reads_as(expected: str, given: Any) -> bool:
+    """Whether text would be what is wanted without its quotes."""
+    if not isinstance(given, str):
+        return False
+    if expected == "bool_type":
+        return given in ("true", "false")
+    try:
+        number = float(given)
+    except ValueError:
+        return False
+    return expected == "float_type" or number.is_integer()
 
 
 def _plain(value: bool | int | float) -> str:

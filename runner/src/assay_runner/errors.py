@@ -132,9 +132,15 @@ def _limit(error: BaseException) -> str:
     return ""
 
 
+_LONGEST_NAME: Final = 64
+"""Characters of a name that is held against others; who writes more has not misspelt one."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a sentence on a name that is not there: one that is and is close to it; empty where none is."""
     import difflib  # Most runs end without it.
 
+    if len(name) > _LONGEST_NAME:
+        return ""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""

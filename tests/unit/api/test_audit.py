@@ -134,7 +134,7 @@ def shapes(least: Sequence[int], best: Sequence[int], most: Sequence[int]) -> di
         ({"dataset": {"uri": "s3://datasets/d/"}}, "labelAccuracy needs labels"),
         (
             {"dataset": {"uri": "s3://datasets/d/", "batch": "32"}},
-            "spec.dataset.batch: input should be a valid integer",
+            "spec.dataset.batch: must be a whole number",
         ),
         ({"dataset": {"uri": "s3://datasets/d/", "batch": 0}}, "greater than or equal to 1"),
         ({"storage": {"secretRef": {"name": "s"}, "serviceAccountName": "x"}}, "not both"),

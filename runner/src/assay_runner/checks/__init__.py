@@ -27,7 +27,7 @@ from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.metric import MetricCheck
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.checks.run_to_run import RunToRun
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import InvalidInput, did_you_mean
 
 __all__ = ["CHECKS", "Check", "check_problems", "parse_checks"]
 
@@ -82,7 +82,7 @@ def _parsed(entries: Sequence[Mapping[str, Any]]) -> tuple[list[Check], list[str
         path = f"spec.checks[{index}]"
         for name, parameters in entry.items():
             if name not in CHECKS:
-                found.append(f"{path}.{name}: unknown check; there are {', '.join(CHECKS)}")
+                found.append(f"{path}.{name}: unknown check; there are {', '.join(CHECKS)}{did_you_mean(name, CHECKS)}")
                 continue
             try:
                 checks.append(parse(CHECKS[name], parameters))

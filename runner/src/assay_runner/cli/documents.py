@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,25 +15,20 @@ from assay_api.audit import AccuracyAudit
 from assay_api.model import parse, problems
 from assay_api.names import API_VERSION, KIND, SWEEP_KIND
 from assay_api.sweep import AccuracySweep
-from assay_runner import journal
+from assay_runner.cli.audit_text import text_of
 from assay_runner.cli.heads import head, label_of, meant
 from assay_runner.cli.hidden_problems import hidden_problems
+from assay_runner.cli.lines import with_lines
+from assay_runner.cli.misspelt import suggested
 from assay_runner.cli.places import absolute
-from assay_runner.cli.strict_yaml import load_all
+from assay_runner.cli.strict_yaml import Read, load_all
 from assay_runner.errors import InvalidInput
-from assay_runner.stores.files import human
-from assay_runner.stores.regular import Irregular, open_regular
 
-STANDARD_INPUT: Final = "standard input"
-MOST_BYTES: Final = 1 << 20
-"""Bytes of a file; etcd keeps no object that is much larger."""
 _LONG: Final = re.compile(r"([^\s\x00-\x1f]{80})\S{20,}")
 """A word that no sentence of ours has."""
 _LONGEST_SENTENCE: Final = 800
 _MOST_TOLD: Final = 8
 """Problems that one sentence tells."""
-_HANDED_ON: Final = ("/dev/fd/", "/dev/std", "/proc/")
-"""Where a shell's `<(…)` is found: a pipe that somebody writes to."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +38,14 @@ class Document:
     Attributes:
         label: its name, or its place in the file where it has none.
         resource: the audit or the sweep, or None where there are problems.
-        problems: one sentence each, led by the field's path.
+        problems: one sentence each, led by its line and the field's path, in the order of the text.
+        mistakes: those of them that are of the text itself, led by line and column.
     """
 
     label: str
     resource: AccuracyAudit | AccuracySweep | None
     problems: tuple[str, ...]
+    mistakes: tuple[str, ...] = ()
 
 
 def base_folder(filename: str) -> Path:
@@ -62,21 +57,33 @@ def read_documents(filename: str) -> tuple[Document, ...]:
     """Every document of a file, each judged.
 
     Raises:
-        InvalidInput: the file cannot be read, is no YAML, or holds nothing.
+        InvalidInput: the file cannot be read, is no YAML, or holds nothing. What is wrong before its YAML ends is told
+            with it.
     """
-    text = _text(filename)
+    text = text_of(filename)
     try:
-        values = [v for v in load_all(text) if v is not None]
-    except yaml.MarkedYAMLError as error:
+        found, broken = load_all(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise InvalidInput(_sentence(filename, (_broken(error, text),))) from error
+    documents = tuple(
+        _document(read, i) for i, read in enumerate(r for r in found if r.value is not None or r.mistakes)
+    )
+    if broken is not None:
+        raise InvalidInput(_sentence(filename, (_broken(broken, text), *_told(documents)))) from broken
+    if not documents:
+        raise InvalidInput(f"{filename}: empty; give an {KIND}, see `assay schema` for its fields")
+    return documents
+
+
+def _broken(error: Exception, text: str) -> str:
+    """What ended the reading of a file, and where."""
+    if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        what = _bounded(error.problem or error.context or "not YAML")
-        raise InvalidInput(f"{filename}: {where}{what}; correct the YAML there") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise InvalidInput(f"{filename}: not YAML ({_first_line(error)}); correct the file") from error
-    if not values:
-        raise InvalidInput(f"{filename}: empty; give an {KIND}, see `assay schema` for its fields")
-    return tuple(_document(value, index) for index, value in enumerate(values))
+        return f"{where}{_bounded(error.problem or error.context or 'not YAML')}; correct the YAML there"
+    place = getattr(error, "position", None)
+    where = f"line {text.count(chr(10), 0, place) + 1}: " if isinstance(place, int) else ""
+    return f"{where}not YAML ({_first_line(error)}); correct the file"
 
 
 def read_resources(filename: str) -> tuple[AccuracyAudit | AccuracySweep, ...]:
@@ -106,13 +113,34 @@ def read_audits(filename: str) -> tuple[AccuracyAudit, ...]:
 
 def _without_problems(filename: str) -> tuple[Document, ...]:
     documents = read_documents(filename)
-    found = [f"{filename}: {problem}" for document in documents for problem in document.problems]
-    if len(found) > _MOST_TOLD:
-        more = len(found) - _MOST_TOLD
-        found[_MOST_TOLD:] = [f"and {more} more, which `assay validate` lists"]
-    if found:
-        raise InvalidInput("; ".join(found))
+    if found := _told(documents):
+        raise InvalidInput(_sentence(filename, found))
     return documents
+
+
+def _told(documents: Sequence[Document]) -> list[str]:
+    return [problem for document in documents for problem in document.problems]
+
+
+def refuse_mistakes(filename: str, documents: Sequence[Document]) -> None:
+    """Refuse a file whose text is wrong.
+
+    Raises:
+        InvalidInput: a key stands twice, or a value cannot be read.
+    """
+    if found := [mistake for document in documents for mistake in document.mistakes]:
+        raise InvalidInput(f"{_sentence(filename, found)}; correct the YAML there")
+
+
+def _sentence(filename: str, problems: Sequence[str]) -> str:
+    """The problems of a file in one sentence, which names the file once: as many as fit, and one at least."""
+    shown = 0
+    while shown < min(len(problems), _MOST_TOLD) and len("; ".join(problems[: shown + 1])) <= _LONGEST_SENTENCE:
+        shown += 1
+    shown = max(shown, 1)
+    more = len(problems) - shown
+    rest = (f"and {more} more, which `assay validate` lists",) if more else ()
+    return f"{filename}: {'; '.join((*problems[:shown], *rest))}"
 
 
 def read_audit(filename: str, command: str = "run") -> AccuracyAudit:
@@ -130,56 +158,25 @@ def read_audit(filename: str, command: str = "run") -> AccuracyAudit:
     return audits[0]
 
 
-def _text(filename: str) -> str:
-    try:
-        content = _content(filename)
-    except Irregular:
-        if os.path.isdir(filename):
-            raise InvalidInput(f"{filename} is a folder: name the audit's YAML file in it") from None
-        raise
-    except FileNotFoundError:
-        raise InvalidInput(f"{filename} does not exist: name the audit's YAML file") from None
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise InvalidInput(f"{filename} cannot be read ({reason}): name the audit's YAML file") from error
-    if len(content) > MOST_BYTES:
-        raise InvalidInput(f"{filename} has more than {human(MOST_BYTES)}: name the audit's YAML file")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{filename} is not UTF-8 text (byte {error.start}): store it as UTF-8") from error
-
-
-def _content(filename: str) -> bytes:
-    """A file's bytes, and one more than are allowed at most; of pipes and devices those that a shell hands on."""
-    if filename == "-":
-        return _standard_input()
-    if not os.path.normpath(filename).startswith(_HANDED_ON):
-        with open_regular(Path(filename), filename) as file:
-            return file.read(MOST_BYTES + 1)
-    with Path(filename).open("rb") as file:
-        return file.read(MOST_BYTES + 1)
-
-
-def _standard_input() -> bytes:
-    """What was read by the process before this one, if it died: a pipe can be read once."""
-    kept = journal.kept(STANDARD_INPUT)
-    if isinstance(kept, str):
-        return kept.encode("latin-1")
-    content = sys.stdin.buffer.read(MOST_BYTES + 1)
-    journal.keep(STANDARD_INPUT, content.decode("latin-1"))
-    return content
-
-
-def _document(value: Any, index: int) -> Document:
-    place = f"document {index + 1}"
+def _document(read: Read, index: int) -> Document:
+    place, value = f"document {index + 1}", read.value
+    mistakes = tuple(_bounded(each.told()) for each in read.mistakes)
     if not isinstance(value, dict):
-        return Document(place, None, (f"{place}: not a mapping, but {_kind(value)}; an audit begins with apiVersion",))
-    label = label_of(value, place)
+        told = mistakes or (f"{place}: not a mapping, but {_kind(value)}; an audit begins with apiVersion",)
+        return Document(place, None, told, mistakes)
+    if mistakes and meant(value) is None:
+        return Document(label_of(value, place), None, mistakes, mistakes)
+    resource, problems = _judged(value)
+    told = tuple(_bounded(each) for each in with_lines(read, problems))
+    return Document(label_of(value, place), None if told else resource, told, mistakes)
+
+
+def _judged(value: dict[Any, Any]) -> tuple[AccuracyAudit | AccuracySweep | None, tuple[str, ...]]:
+    """What a document stands for, as far as it is one of ours, and what is wrong with it."""
     found = list(head(value))
     kind = meant(value)
     if kind is None:
-        return Document(label, None, tuple(found))  # It is something else, by other rules.
+        return None, tuple(found)  # It is something else, by other rules.
     names = {"apiVersion": API_VERSION, "kind": kind.__name__}
     # What the cluster wrote about it is no part of what its user wrote.
     given = {key: each for key, each in value.items() if key != "status"} | names
@@ -188,11 +185,10 @@ def _document(value: Any, index: int) -> Document:
     except ValidationError as error:
         named = [problem for problem in problems(error) if not (found and problem.startswith("metadata"))]
         more = [each for each in hidden_problems(kind, given, named) if not (found and each.startswith("metadata"))]
-        return Document(label, None, tuple(_bounded(each) for each in (*found, *named, *more)))
+        return None, (*found, *suggested(kind, given, (*named, *more)))
     except (ValueError, TypeError) as error:
-        return Document(label, None, (*found, f"document: {_first_line(error)}; correct the value"))
-    beyond = tuple(_bounded(problem) for problem in _beyond_schema(resource))
-    return Document(label, None if found else resource, (*found, *beyond))
+        return None, (*found, f"document: {_first_line(error)}; correct the value")
+    return resource, (*found, *suggested(kind, given, _beyond_schema(resource)))
 
 
 def _beyond_schema(resource: AccuracyAudit | AccuracySweep) -> Iterator[str]:

@@ -1,5 +1,8 @@
 """YAML as `kubectl` reads it, and no more of it than an audit can need.
 
+What is wrong with a value or a key is noted, and reading goes on, so that all mistakes of a file are told in one round;
+only what is no YAML, or too much of it, ends the reading.
+
 A few hundred bytes of YAML can stand for billions of values: aliases of lists of aliases. So values are counted while
 a document is composed, each alias as what it stands for, and nothing is made of one that holds too many.
 """
@@ -7,6 +10,7 @@ a document is composed, each alias as what it stands for, and nothing is made of
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
@@ -25,15 +29,59 @@ _MOST_SHOWN: Final = 40
 """Characters of a value that a sentence quotes."""
 _NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _UNREADABLE: Final = (ValueError, IndexError, KeyError, AttributeError, TypeError, OverflowError)
+_MOST_NOTED: Final = 100
+"""Mistakes of a file that are noted; who has more will not read them."""
+_MERGE: Final = "tag:yaml.org,2002:merge"
 
 
-def load_all(text: str) -> list[Any]:
-    """The documents of a file.
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong with the text of a document; line and column are counted from 1."""
+
+    line: int
+    column: int
+    what: str
+
+    def told(self) -> str:
+        """It, led by where it stands."""
+        return f"line {self.line}, column {self.column}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Read:
+    """A document as it was read.
+
+    Attributes:
+        value: what it holds; None in place of values that cannot be read, and of a document that holds nothing.
+        node: its tree, which knows where everything stands; None where the document ended before its end.
+        mistakes: keys given twice and values that cannot be read, in their order.
+    """
+
+    value: Any
+    node: yaml.Node | None
+    mistakes: tuple[Mistake, ...]
+
+
+def load_all(text: str) -> tuple[list[Read], yaml.YAMLError | None]:
+    """The documents of a file, and what ended the reading where that was not the end of the file.
+
+    What was wrong before the place where the reading ended is told too, as of a document without value.
 
     Raises:
-        yaml.YAMLError: it is no YAML, gives a key twice, or holds too much.
+        ValueError: a character that YAML does not have.
     """
-    return list(yaml.load_all(text, _StrictLoader))
+    loader = _StrictLoader(text)
+    found: list[Read] = []
+    try:
+        while loader.check_node():
+            found.append(loader.read())
+    except yaml.YAMLError as error:
+        if loader.noted:
+            found.append(Read(None, None, loader.taken()))
+        return found, error
+    finally:
+        loader.dispose()
+    return found, None
 
 
 class _BoundedLoader(yaml.SafeLoader):
@@ -86,9 +134,58 @@ class _BoundedLoader(yaml.SafeLoader):
 
 
 class _StrictLoader(_BoundedLoader):
-    """YAML that refuses a key given twice, which plain YAML resolves in silence, and values that belie their tag."""
+    """YAML that notes a key given twice, which plain YAML resolves in silence, and values that belie their tag."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.noted: dict[tuple[int, int], Mistake] = {}
+        self._keys: dict[int, dict[Hashable, int]] = {}
+
+    def taken(self) -> tuple[Mistake, ...]:
+        """What was noted since this was last asked, in the order of the text."""
+        noted, self.noted = self.noted, {}
+        return tuple(noted[place] for place in sorted(noted))
+
+    def read(self) -> Read:
+        """The next document."""
+        node: yaml.Node | None = self.get_node()
+        value = None
+        try:
+            value = self.construct_document(node) if node is not None else None
+        except ConstructorError as error:  # Of what is merged, which is looked at after all else.
+            self._note(error.problem_mark or error.context_mark, error.problem or "not YAML")
+        self._keys, self.constructed_objects, self.recursive_objects, self.state_generators = {}, {}, {}, []
+        return Read(value, node, self.taken())
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Note a key that its mapping has already: here, so that it is told of a document that has no end, too."""
+        node = super().compose_node(parent, index)
+        if isinstance(parent, yaml.MappingNode) and index is None and isinstance(node, yaml.ScalarNode):
+            self._key(parent, node)
+        return node
+
+    def _key(self, mapping: yaml.MappingNode, node: yaml.ScalarNode) -> None:
+        key = None if node.tag == _MERGE else self.construct_object(node, deep=True)
+        if key is None or not isinstance(key, Hashable):
+            return
+        lines = self._keys.setdefault(id(mapping), {})
+        if key in lines:
+            self._note(node.start_mark, f"key {_shown(key)} stands twice, first in line {lines[key]}")
+        lines.setdefault(key, node.start_mark.line + 1)
+
+    def _note(self, mark: Any, what: str) -> None:
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        if len(self.noted) < _MOST_NOTED:
+            self.noted.setdefault((line, column), Mistake(line, column, what))
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return self._made(node, deep)
+        except ConstructorError as error:
+            self._note(error.problem_mark or node.start_mark, error.problem or "not YAML")
+        return None
+
+    def _made(self, node: yaml.Node, deep: bool) -> Any:
         if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > MOST_DIGITS:
             what = f"is a number of more than {MOST_DIGITS} characters"
             raise ConstructorError(None, None, f"{_shown(node.value)} {what}", node.start_mark)
@@ -103,17 +200,19 @@ class _StrictLoader(_BoundedLoader):
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:
         if not isinstance(node, yaml.MappingNode):
-            raise ConstructorError(None, None, "expected a mapping", node.start_mark)
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise ConstructorError(None, None, f"key {_shown(key)} stands twice", key_node.start_mark)
-            if isinstance(key, Hashable):
-                seen.add(key)
+            self._note(node.start_mark, f"expected a mapping, and {_what(node)} is none")
+            return {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._note(key.start_mark, f"{_what(key)} is no key")
+        node.value = [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
         return super().construct_mapping(node, deep)
+
+    def construct_sequence(self, node: yaml.Node, deep: bool = False) -> list[Any]:
+        if not isinstance(node, yaml.SequenceNode):
+            self._note(node.start_mark, f"expected a list, and {_what(node)} is none")
+            return []
+        return super().construct_sequence(node, deep)
 
 
 def _characters(text: str, node: yaml.Node) -> str:
