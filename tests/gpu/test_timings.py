@@ -71,4 +71,5 @@ def test_a_timing_cache_of_somebody_else_is_built_with_and_a_damaged_one_is_refu
     assert shared.read_bytes() == before, "the shared one is neither read nor grown"
     given.write_bytes(b"no timing cache")
     refused = audited("third", workspace="2Gi", timingCache={"uri": given.as_uri()})
-    assert "TensorRT refuses the timing cache" in str(refused.candidate("fp16").error)
+    # Refused, or read as an empty one: which, is TensorRT's to choose.
+    assert "timing cache of build.timingCache: it is damaged" in str(refused.candidate("fp16").error)

@@ -18,6 +18,7 @@ from assay_runner.errors import CannotBuild, InvalidInput
 from assay_runner.stores import open_store
 from assay_runner.tasks.timings import given_timings
 from tests.contract.timing_caches import LinesConfig
+from tests.models import convolutions
 from tests.orders import NOWHERE
 
 CONTENT = b"device here\nlayer-32 5ms\n"
@@ -47,6 +48,13 @@ def test_it_is_fetched_to_where_the_build_looks_and_known_by_its_content(tmp_pat
         (None, {}, "trtexec.cache"),
         (b"", {}, "is empty (0 bytes): store it again"),
         (CONTENT, {"sha256": "0" * 64}, f"has SHA-256 {SHA}, not {'0' * 64} as the spec says"),
+        (b"TRT-100600-EntropyCalibration2\nx: 3c010a14\n", {}, "is none, but a calibration cache"),
+        (b"ftrt\x00\x00\x00\x00", {}, "is none, but a TensorRT engine"),
+        (b"PK\x03\x04" + b"\0" * 64, {}, "is none, but a zip archive"),
+        (b"assay sha256 00\ntimings", {}, "is none, but a sealed file of Assay's own store"),
+        (b"version https://git-lfs.github.com/spec/v1\n", {}, "is none, but a Git LFS pointer"),
+        (b" <!DOCTYPE html>", {}, "is none, but a web page"),
+        (convolutions().SerializeToString(), {}, "is none, but an ONNX model"),
     ],
 )
 def test_what_is_not_there_or_not_what_was_meant_is_said(
@@ -90,3 +98,11 @@ def test_it_is_taken_or_the_candidate_cannot_be_built(tmp_path: Path) -> None:
         path.write_bytes(refused)
         with pytest.raises(CannotBuild, match="TensorRT refuses the timing cache"):
             timing.take(LinesConfig(), path)
+
+
+def test_one_in_which_tensorrt_finds_nothing_is_not_taken_in_silence(tmp_path: Path) -> None:
+    """Whether a damaged cache comes out as none or as an empty one, is TensorRT's to choose."""
+    path = tmp_path / timing.NAME
+    path.write_bytes(b"device here\n")
+    with pytest.raises(CannotBuild, match="finds no timing in the timing cache"):
+        timing.take(LinesConfig(), path)

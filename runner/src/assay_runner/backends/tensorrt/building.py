@@ -190,7 +190,7 @@ def _config(trt: Any, builder: Any, network: Any, recipe: Recipe) -> Any:
     if timings := _timing_cache(config, recipe):
         since = mark()
         if recipe.given:
-            timing.take(config, timings)
+            _take(config, timings, since)
         elif not timing.lend(config, timings):
             excuse(since, "the timing cache is not used, so every layer is timed again")
     calibrator = recipe.calibrator(network) if recipe.calibrator is not None else None
@@ -198,6 +198,15 @@ def _config(trt: Any, builder: Any, network: Any, recipe: Recipe) -> Any:
     if calibrator is not None:
         config.int8_calibrator = calibrator
     return config
+
+
+def _take(config: Any, timings: Path, since: Mark) -> None:
+    """Take a timing cache that was given, or tell why TensorRT does not, in its own words where it has some."""
+    try:
+        timing.take(config, timings)
+    except CannotBuild as error:
+        words = f" ({reason(since)})" if said(since) else ""
+        raise CannotBuild(f"{error}{words}") from error
 
 
 def _narrow(trt: Any, config: Any, recipe: Recipe) -> None:

@@ -83,13 +83,17 @@ def take(config: Config, path: Path) -> None:
     """Let a build use the cache in a file that its user has given.
 
     Raises:
-        CannotBuild: TensorRT refuses it.
+        CannotBuild: TensorRT refuses it, or finds nothing in it: a damaged one may come out as an empty one.
     """
+    anew = "make it anew with this TensorRT on this GPU, or remove timingCache"
     if not lend(config, path):
         raise CannotBuild(
             "TensorRT refuses the timing cache of build.timingCache: it is damaged, or was made by another version or "
-            "on another GPU; make it anew with this TensorRT on this GPU, or remove timingCache"
+            f"on another GPU; {anew}"
         )
+    taken, empty = config.get_timing_cache(), config.create_timing_cache(b"")
+    if taken is None or (empty and len(bytes(taken.serialize())) <= len(bytes(empty.serialize()))):
+        raise CannotBuild(f"TensorRT finds no timing in the timing cache of build.timingCache: it is damaged; {anew}")
 
 
 def keep(config: Config, path: Path) -> None:
