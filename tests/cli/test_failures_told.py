@@ -32,7 +32,10 @@ def test_a_failure_says_how_many_what_labels_say_and_what_is_next(
     )
     assert f"top-1 is golden's in {SAMPLES} of {SAMPLES} samples" in found.message
     assert f"the label is right in {SAMPLES} (golden: {SAMPLES})" in found.message
-    assert "; next: judge by topKAgreement or labelAccuracy if the label is all that is used" in found.message
+    assert (
+        "; next: judge by `topKAgreement` of outputDrift or by labelAccuracy if the label is all that is used"
+        in found.message
+    )
     assert "add layerDrift to see where the error starts" in found.message
     assert found.message.endswith("`assay repair` look for what to keep wider")
     run(tmp_path, capsys, candidates=[BF16], checks=[*DRIFT, {"layerDrift": {}}])

@@ -13,7 +13,7 @@ from assay_api.entries import EngineEntry, Latency, MetricEntry, OutputEntry, Pr
 from assay_api.output_details import LabelAccuracyDetails
 from assay_api.report import CandidateReport, DatasetEntry, Finding, GoldenEntry, Report, Verdict
 from assay_runner.report.difference_page import render_differences
-from assay_runner.report.difference_words import conclusion, figure_rows, wire
+from assay_runner.report.difference_words import conclusion, figure_rows, verdict_rows, wire
 from assay_runner.report.differences import Differences, Measured, differences
 
 PASSED, FAILED, INCONCLUSIVE = Verdict.PASSED, Verdict.FAILED, Verdict.INCONCLUSIVE
@@ -66,6 +66,26 @@ def test_a_candidate_that_is_gone_is_no_longer_judged_and_a_new_one_that_fails_i
     assert differences(both, one).lost
     assert not differences(one, both).lost
     assert differences(one, report(candidate("a"), candidate("b", FAILED))).worse(figures=False)
+
+
+def test_what_is_judged_for_the_first_time_is_new_and_told_by_its_candidate() -> None:
+    """Nothing got better where nothing was before; a candidate that came or went as a whole is one line."""
+    one, both = report(candidate("a")), report(candidate("a"), candidate("b"))
+    found = differences(one, both)
+    assert {each.change for each in found.verdicts if each.candidate == "b"} == {"new"}
+    assert list(verdict_rows(found)) == [("b", "all checks", "-", "Passed", "new")]
+    told = list(conclusion(found))
+    assert "New: b." in told
+    assert not any(line.startswith("Better") for line in told)
+    gone = differences(both, one)
+    assert list(verdict_rows(gone)) == [("b", "all checks", "Passed", "-", "worse")]
+    assert "No longer judged: b." in list(conclusion(gone))
+    failed = differences(one, report(candidate("a"), candidate("b", FAILED)))
+    assert [row[1] for row in verdict_rows(failed)] == ["all checks", "outputDrift"]
+    finite = Finding(candidate="a", check="finite", verdict=PASSED, message="told")
+    drifted = Finding(candidate="a", check="outputDrift", verdict=PASSED, message="told")
+    more = differences(one, report(candidate("a"), findings=(drifted, finite)))
+    assert "New: a: finite." in list(conclusion(more))
 
 
 def test_a_check_that_is_gone_is_no_longer_judged() -> None:

@@ -59,7 +59,7 @@ def next_step(evidence: Evidence, drifts: OutputDrifts) -> str:
     """What to do about it."""
     steps = []
     if _alike(drifts) and not drifts.broken.any():
-        steps.append("judge by topKAgreement or labelAccuracy if the label is all that is used")
+        steps.append("judge by `topKAgreement` of outputDrift or by labelAccuracy if the label is all that is used")
     if evidence.any(TensorsWanted) is None:
         steps.append("add layerDrift to see where the error starts")
     if evidence.precision in NARROW:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from assay_api.report import Report, Verdict
-from assay_runner.report.differences import Differences, Measured
+from assay_runner.report.differences import Differences, Judged, Measured
 from assay_runner.report.figures import figure, metric_of, moment, plain
 from assay_runner.report.wording import overall, shortened
 
@@ -41,11 +41,18 @@ def _short(value: str) -> str:
 
 
 def verdict_rows(found: Differences, *, everything: bool = False) -> Iterator[tuple[str, ...]]:
-    """Verdicts that changed, or all."""
+    """Verdicts that changed, or all; of a candidate that came or went as a whole its own, and what failed."""
+    whole = _whole(found)
     for each in found.verdicts:
-        if everything or each.change != "same":
+        shown = each.change != "same" and (not each.check or each.candidate not in whole or each.new is Verdict.FAILED)
+        if everything or shown:
             pair = (str(verdict) if verdict else _NONE for verdict in (each.old, each.new))
             yield (each.candidate, each.check or "all checks", *pair, "" if each.change == "same" else each.change)
+
+
+def _whole(found: Differences) -> set[str]:
+    """Candidates that only one of the reports has."""
+    return {each.candidate for each in found.verdicts if not each.check and None in (each.old, each.new)}
 
 
 def figure_rows(found: Differences, *, everything: bool = False) -> Iterator[tuple[str, ...]]:
@@ -80,16 +87,19 @@ def _noise(each: Measured) -> str:
 def conclusion(found: Differences) -> Iterator[str]:
     """What to make of it, a sentence each."""
     failed = [each for each in found.verdicts if each.check and each.new is Verdict.FAILED and each.change == "worse"]
+    whole = _whole(found)
     lost = [each for each in found.verdicts if each.change == "worse" and each.new is not Verdict.FAILED]
+    first = [each for each in found.verdicts if each.change == "new"]
     mended = [each for each in found.verdicts if each.check and each.change == "better"]
     if failed:
         named = ", ".join(f"{each.candidate}: {each.check}" for each in failed)
         yield f"Worse: {_several(len(failed), 'check')} failed that did not before ({named})."
     if lost:
-        named = ", ".join(dict.fromkeys(f"{each.candidate}{f': {each.check}' if each.check else ''}" for each in lost))
-        yield f"No longer judged: {named}."
+        yield f"No longer judged: {', '.join(_named(lost, whole))}."
     if mended:
         yield f"Better: {_several(len(mended), 'verdict')}."
+    if first:
+        yield f"New: {', '.join(_named(first, whole))}."
     if found.apart:
         yield f"{found.apart[0].upper()}{found.apart[1:]}."
     else:
@@ -100,6 +110,15 @@ def conclusion(found: Differences) -> Iterator[str]:
         )
     if not (failed or lost or mended):
         yield "No verdict changed."
+
+
+def _named(judged: Iterable[Judged], whole: Collection[str]) -> list[str]:
+    """What was judged, each once: candidates that came or went as a whole, and checks of the others."""
+    told = (
+        each.candidate if each.candidate in whole or not each.check else f"{each.candidate}: {each.check}"
+        for each in judged
+    )
+    return list(dict.fromkeys(told))
 
 
 def _several(count: int, what: str) -> str:

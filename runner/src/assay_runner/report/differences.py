@@ -27,7 +27,7 @@ from assay_runner.report.content import model_digest
 from assay_runner.report.figures import metric_of, number
 from assay_runner.report.wording import SEVERITY, candidate_verdict, findings_of
 
-Change = Literal["better", "worse", "same"]
+Change = Literal["better", "worse", "same", "new"]
 Z975: Final = 1.959964
 
 
@@ -49,11 +49,11 @@ class Judged:
 
     @property
     def change(self) -> Change:
-        """Worse too where there is no verdict any more, and where the first one is Failed."""
+        """Worse too where there is no verdict any more, and where the first one is Failed; new any other first one."""
         if self.old == self.new:
             return "same"
         if self.old is None or self.new is None:
-            return "better" if self.new in (Verdict.PASSED, Verdict.INCONCLUSIVE) else "worse"
+            return "new" if self.new in (Verdict.PASSED, Verdict.INCONCLUSIVE) else "worse"
         return "better" if SEVERITY[self.new] > SEVERITY[self.old] else "worse"
 
 

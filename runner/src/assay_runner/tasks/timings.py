@@ -34,7 +34,7 @@ _FOREIGN: Final = (
     (b"{", f"a JSON file: {_MADE_BY}"),
     (b"<", "a web page (HTML or XML), as a failed download leaves behind: fetch it again"),
 )
-"""How files begin that are mistaken for timing caches, and what they are. Of the others TensorRT says which it takes."""
+"""How files begin that are mistaken for timing caches, and what they are; of others TensorRT says which it takes."""
 
 
 def given_timings(candidate: Candidate, backend: Backend, workdir: Path, store: Store) -> str:
