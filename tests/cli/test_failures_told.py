@@ -44,6 +44,25 @@ def test_a_failure_says_how_many_what_labels_say_and_what_is_next(
     assert "label is right" not in found.message
 
 
+def test_a_breach_inside_says_whether_the_outputs_hold_and_what_is_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels and outputs as they should be, and a page that only says where the error is spread: what to do with it?"""
+    good(tmp_path)
+    inside = {"layerDrift": {"snr": 90, "localSnr": 90}}
+    assert run(tmp_path, capsys, candidates=[BF16], checks=[{"outputDrift": {"snr": 20}}, inside]).code == 1
+    [found] = [f for f in report_of(tmp_path).findings if f.check == "layerDrift"]
+    assert found.message.endswith(
+        "; all the same, the outputs hold (outputDrift passed); next: leave layerDrift out if they are all that is "
+        "used, or let `assay repair` look for what to keep wider"
+    )
+    # Where an output breaches too, or nothing was asked of outputs, nothing of the kind is said.
+    for checks in ([{"outputDrift": {"snr": 90}}, inside], [inside]):
+        assert run(tmp_path, capsys, candidates=[BF16], checks=checks).code == 1
+        [found] = [f for f in report_of(tmp_path).findings if f.check == "layerDrift"]
+        assert "all the same" not in found.message
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [

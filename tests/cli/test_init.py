@@ -65,6 +65,39 @@ def test_data_with_labels_are_found_and_the_audit_runs(tmp_path: Path, capsys: p
     assert (verdicts["fp32"], verdicts["fp16"]) == ("Passed", "Passed")
 
 
+@pytest.mark.parametrize(
+    ("more", "labels", "unread"),
+    [
+        ({"label": np.arange(60) % 10}, None, "label (60,) int64"),  # Not one per sample.
+        ({"id": np.arange(64) + 5}, None, "id (64,) int64"),  # No indices of ten classes.
+        ({"id": np.arange(64) + 5, "kind": np.arange(64) % 10}, "kind", "id (64,) int64"),
+        ({"fold": np.arange(64) % 5, "y": np.arange(64) % 10}, "y", "fold (64,) int64"),
+        ({"onehot": np.eye(10, dtype="float32")[np.arange(64) % 10]}, None, "onehot (64, 10) float32"),
+        ({"name\n- x": np.array(["zero"] * 64)}, None, "name?- x (64,) text"),
+        ({"label": -np.arange(64) % 10 - 5}, None, "label (64,) int64"),
+    ],
+)
+def test_what_cannot_be_labels_is_not_taken_for_them_and_told(
+    more: dict[str, np.ndarray], labels: str | None, unread: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The draft must run as it is: an array of integers alone makes no labels."""
+    with np.load(DIGITS / "data" / "part-000.npz") as part:
+        image = part["image"][:64]
+    np.savez(tmp_path / "data.npz", image=image, **more)  # type: ignore[arg-type]
+    spec = drafted(tmp_path, capsys, str(DIGITS / "digits-cnn.onnx"), str(tmp_path / "data.npz"))
+    assert spec["dataset"].get("labels") == labels
+    assert f"# Nothing reads {unread}." in (tmp_path / "audit.yaml").read_text()
+    words = ("--candidate", "fp32", "--check", "outputDrift", "--out", str(tmp_path / "out"))
+    assert assay(capsys, "run", "-f", str(tmp_path / "audit.yaml"), *words).code == 0
+
+
+def test_an_array_of_another_name_that_would_do_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with np.load(DIGITS / "data" / "part-000.npz") as part:
+        np.savez(tmp_path / "data.npz", pixels=part["image"], label=part["label"])
+    told = refused(capsys, str(DIGITS / "digits-cnn.onnx"), str(tmp_path / "data.npz"), "-o", str(tmp_path / "a.yaml"))
+    assert told.endswith("'pixels' has its type and shape: store it as 'image'")
+
+
 def test_made_up_data_never_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = drafted(tmp_path, capsys, str(DIGITS / "digits-cnn.onnx"))
     assert spec["dataset"]["synthetic"] is True

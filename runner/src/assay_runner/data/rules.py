@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -39,8 +39,10 @@ def wanted(
         InvalidInput: an array is missing, of another type or shape, or their numbers of samples differ.
     """
     found: dict[str, ArrayHeader] = {}
+    inputs = tuple(inputs)
     for spec in inputs:
-        found[spec.name] = replace(_named(headers, spec.name, "input", shard), axis=axes.get(spec.name, 0))
+        like = "" if spec.name in headers else _like(headers, spec, {each.name for each in inputs}, axes)
+        found[spec.name] = replace(_named(headers, spec.name, "input", shard, like), axis=axes.get(spec.name, 0))
         _check_input(found[spec.name], spec, shard)
     feed = any(header.axis is None for header in found.values())
     if labels is not None:
@@ -62,13 +64,29 @@ def wanted(
     return found
 
 
-def _named(headers: Mapping[str, ArrayHeader], name: str, role: str, shard: str) -> ArrayHeader:
+def _named(headers: Mapping[str, ArrayHeader], name: str, role: str, shard: str, like: str = "") -> ArrayHeader:
     if name in headers:
         return headers[name]
-    hint = did_you_mean(name, headers)
+    hint = f"; {like!r} has its type and shape: store it as {name!r}" if like else did_you_mean(name, headers)
     there = ", ".join(repr(n) for n in sorted(headers)[:12]) or "no arrays"
     what = f"for the model's input {name!r}" if role == "input" else f"of {role} {name!r} (dataset.{_FIELDS[role]})"
-    raise InvalidInput(f"{shard} has no array {what}: it holds {there}{hint}{WAY_OUT if role == 'input' else ''}")
+    way_out = WAY_OUT if role == "input" and not like else ""
+    raise InvalidInput(f"{shard} has no array {what}: it holds {there}{hint}{way_out}")
+
+
+def _like(headers: Mapping[str, ArrayHeader], spec: TensorSpec, inputs: Collection[str], axes: InputAxes) -> str:
+    """The only array that no input is called by and that would do for one; empty where there is none or several."""
+    axis = axes.get(spec.name, 0)
+    taken = spec.shape if axis is None else (*spec.shape[:axis], "samples", *spec.shape[axis + 1 :])
+    fitting = [
+        name
+        for name, header in headers.items()
+        if name not in inputs
+        and not header.unnamed
+        and same_type(header.dtype, spec.dtype)
+        and fits(header.shape, taken)
+    ]
+    return fitting[0] if len(fitting) == 1 and spec.shape else ""
 
 
 def _check_input(header: ArrayHeader, spec: TensorSpec, shard: str) -> None:

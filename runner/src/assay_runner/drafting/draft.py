@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from assay_runner.drafting.classes import scores_of
 from assay_runner.drafting.facts import Facts
 from assay_runner.drafting.ways import Way
 from assay_runner.models.feeding import Constant
@@ -36,6 +37,7 @@ class Data:
         labels: name of the array of classes, or empty.
         synthetic: whether the values are made up.
         note: what was found, in a few words.
+        unread: arrays that nothing reads, in a few words.
     """
 
     uri: str
@@ -46,6 +48,7 @@ class Data:
     labels: str = ""
     synthetic: bool = False
     note: str = ""
+    unread: str = ""
 
 
 @dataclass
@@ -112,6 +115,11 @@ def _dataset(text: _Lines, data: Data) -> None:
         text.add(
             2, f"labels: {_scalar(data.labels)}", "integers, one per sample, that no input takes: classes, perhaps"
         )
+    if data.unread:
+        text.add(
+            2, f"# Nothing reads {_plainly(data.unread)}. Class labels are one integer per sample (of one-hot ones"
+        )
+        text.add(2, "# the argmax, of names the index); what a metric of yours is to see goes into targets: [...]")
 
 
 def _candidates(text: _Lines, data: Data, facts: Facts, outputs: Sequence[TensorSpec], backend: str) -> None:
@@ -142,7 +150,7 @@ def _checks(text: _Lines, data: Data, outputs: Sequence[TensorSpec]) -> None:
     text.add(1, "checks:")
     text.add(2, "- finite: {}", "no NaN, no infinity that the model itself does not give")
     text.add(2, "- outputDrift: {}", "how far outputs are from those of the model")
-    scores = _scores(outputs) if data.labels else None
+    scores = scores_of(outputs) if data.labels else None
     if scores is not None:
         named = "" if scores is outputs[0] else f"output: {_scalar(scores.name)}"
         settles = "" if data.samples >= _FEW else f"{data.samples} samples settle little"
@@ -154,12 +162,9 @@ def _checks(text: _Lines, data: Data, outputs: Sequence[TensorSpec]) -> None:
         text.add(2, "- batchInvariance: {}", "whether a sample's result depends on what is beside it")
 
 
-def _scores(outputs: Iterable[TensorSpec]) -> TensorSpec | None:
-    """The first output with a floating-point number per class: its last axis."""
-    for output in outputs:
-        if output.dtype.kind in "fV" and len(output.shape) > 1 and output.shape[-1] != 1:
-            return output
-    return None
+def _plainly(text: str) -> str:
+    """Names of unknown origin in a comment: nothing in them ends its line."""
+    return "".join(each if each.isprintable() else "?" for each in text)[:300]
 
 
 def _one(pairs: Iterable[tuple[str, Any]], name: str) -> list[Any]:

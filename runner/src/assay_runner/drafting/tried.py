@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.data.arrays import ArrayHeader
 from assay_runner.data.contents import contents_of
 from assay_runner.data.datasets import Dataset, Source, open_dataset
+from assay_runner.drafting.classes import labels_among, unread
 from assay_runner.drafting.draft import Data
 from assay_runner.drafting.facts import Facts
 from assay_runner.drafting.shape_inputs import values_of
@@ -59,8 +61,15 @@ def data_at(store: Store, uri: str, model: LoadedModel, facts: Facts, scratch: P
             continue
         files = f"{len(dataset.shards)} of " if len(dataset.shards) > 1 else ""
         said = f"{files}{found.reader}, {dataset.samples} {'feeds' if way.feeding.feeds else 'samples'}"
-        labels = _labels(headers, dataset)
-        return Data(uri, way, dataset.batch, dataset.samples, dataset.fixed, labels, note=said)
+        source, fed_names = dataset.source, names(dataset.inputs)
+        labels = labels_among(
+            headers,
+            fed_names,
+            model.outputs,
+            lambda name, source=source, fed=fed: open_dataset(store, replace(source, labels=name), fed, scratch),  # type: ignore[misc]
+        )
+        rest = unread(headers, (*fed_names, labels))
+        return Data(uri, way, dataset.batch, dataset.samples, dataset.fixed, labels, note=said, unread=rest)
     unknown = [name for name in facts.shapes if name not in headers]
     if unknown:
         how = facts.shapes[unknown[0]]
@@ -160,10 +169,3 @@ def _opened(
         return dataset
     assert failure is not None
     raise failure
-
-
-def _labels(headers: Mapping[str, ArrayHeader], dataset: Dataset) -> str:
-    """The only array of integers, one per sample, that is no input."""
-    fed = set(names(dataset.inputs))
-    found = [n for n, h in headers.items() if n not in fed and h.dtype.kind in "iu" and h.row in ((), (1,))]
-    return found[0] if len(found) == 1 else ""

@@ -17,6 +17,7 @@ from assay_api.report import Finding
 from assay_runner.backends import Built, Session
 from assay_runner.backends.conversion import listed
 from assay_runner.checks import Check
+from assay_runner.checks.beside import told_of_outputs
 from assay_runner.checks.calibrated import told_of_cut
 from assay_runner.checks.check import inconclusive_if_unrounded
 from assay_runner.data.rows import parts
@@ -107,7 +108,7 @@ def located(setting: Setting, wanted: Iterable[Need[Any]]) -> Setting:
 def judge(checks: Iterable[Check], evidence: Evidence) -> list[Finding]:
     """What the checks find in the evidence, in their order."""
     found = inconclusive_if_unrounded((finding for check in checks for finding in check.judge(evidence)), evidence)
-    return told_of_cut(found, evidence)
+    return told_of_outputs(told_of_cut(found, evidence), evidence)
 
 
 class _Attempt:
