@@ -110,8 +110,8 @@ class Artifacts(Model):
     """Where reports and reusable results go."""
 
     uri: Uri
-    """Prefix below which every run gets its own folder: <uri>/<namespace>/<name>/<run>-<uid>/. `assay run --out` takes
-    its place."""
+    """Prefix below which every run gets its own folder: <uri>/<namespace>/<name>/<run>-<uid>/. In place of it
+    `assay run` writes to the folder of `--out`, by default ./assay-out/NAME, and nothing into a bucket."""
 
 
 def once_rules(checks: Iterable[str]) -> tuple[Rule, ...]:
