@@ -1,14 +1,13 @@
 """Tensors compared in host memory, for backends that cannot do it where they lie.
 
-One batch is held, and every tensor dropped as soon as it was looked at. Tensors are looked at side by side, one on each
-core: ONNX Runtime has just left them idle, and what is found of one tensor depends on no other. What the candidate made
-of a tensor in its own run, and what its node alone makes of golden's tensors, is held against golden's in one pass.
+One batch is held, and every tensor dropped as soon as it was looked at. Tensors are looked at side by side. What the
+candidate made of a tensor in its own run, and what its node alone makes of golden's tensors, is held against golden's
+in one pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
@@ -16,12 +15,12 @@ from assay_runner.allocation import give_back
 from assay_runner.backends import Backend, Built, Capability, Segment, Session
 from assay_runner.backends.conversion import listed
 from assay_runner.backends.seams import Comparing, Comparison
-from assay_runner.cores import cores
 from assay_runner.data.rows import affordable, is_float
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
 from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.passes.counts import Counts
+from assay_runner.passes.side_by_side import SideBySide
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.exact import Exact, is_exact
 from assay_runner.statistics.figures import Figures
@@ -56,7 +55,7 @@ class HostComparison:
         """
         self._backend, self._built, self._session, self._stack = backend, built, session, stack
         self._limit, self._golden = limit, golden
-        self._looking = stack.enter_context(ThreadPoolExecutor(cores()))
+        self._looking = SideBySide(stack)
         self._names = [site.tensor for site in backend.sites(built)]
         self._axes = built.axes
         graph = load_outline(built.source)
@@ -113,9 +112,9 @@ class HostComparison:
             later = frozenset[str]().union(*(other.needs for other in segments[place + 1 :]))
             alone = {name: results.pop(given, None) for name, given in segment.gives.items()}
             del results
-            self._each(segment.gives.keys(), partial(self._look, tensors, golden, alone, later, batch))
+            self._looking.each(segment.gives.keys(), partial(self._look, tensors, golden, alone, later, batch))
         # Taken out one by one: a tensor is dropped once it was looked at.
-        self._each([n for n in shown if n in tensors], partial(self._look, tensors, golden, {}, NOWHERE, batch))
+        self._looking.each([n for n in shown if n in tensors], partial(self._look, tensors, golden, {}, NOWHERE, batch))
         # What the candidate does not show is given back too.
         golden.clear()
         return outputs
@@ -138,17 +137,6 @@ class HostComparison:
 
     def _exact_of(self, name: str) -> Exact:
         return self._exact.setdefault(name, Exact())
-
-    def _each(self, names: Collection[str], work: Callable[[str], None]) -> None:
-        """Do the work for each of the names; every core takes the next one that is left."""
-        left = iter(list(names))  # Of a list's iterator each name comes once, whoever asks.
-
-        def some() -> None:
-            for name in left:
-                work(name)
-
-        for done in [self._looking.submit(some) for _ in range(cores())]:
-            done.result()
 
     def _look(
         self,

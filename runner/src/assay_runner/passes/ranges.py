@@ -23,6 +23,7 @@ from assay_runner.graphs.weights import weight
 from assay_runner.passes.accumulations import AccumulationsPass
 from assay_runner.passes.divisors import Divisors
 from assay_runner.passes.setting import Pass, Setting, Step
+from assay_runner.passes.side_by_side import SideBySide
 from assay_runner.statistics.blocks import plain
 from assay_runner.statistics.exact import EXACT
 from assay_runner.statistics.ranges import OVERFLOW, RangeCounts
@@ -61,6 +62,7 @@ class RangesPass(Pass[RangesWanted]):
         self._divisors = Divisors(self._downstream, made_of_constants(self._graph))
         self._seen: dict[str, _Seen] = {}
         self._others: set[str] = set()
+        self._looking = SideBySide(stack)
 
     def golden_names(self) -> Collection[str]:
         """All."""
@@ -70,11 +72,9 @@ class RangesPass(Pass[RangesWanted]):
         """Count what golden computed of a part, and what it was fed."""
         tensors = {**part.inputs, **golden}
         self._sums.add(tensors, part)
-        for name, array in tensors.items():
-            if is_float(array) and array.size:
-                self._add(name, array, part)
-            elif array.dtype.kind in EXACT:
-                self._others.add(name)
+        self._others |= {name for name, array in tensors.items() if array.dtype.kind in EXACT}
+        floats = [name for name, array in tensors.items() if is_float(array) and array.size]
+        self._looking.each(floats, lambda name: self._add(name, tensors[name], part))
 
     def result(self) -> Mapping[RangesWanted, Ranges]:
         """The same for all."""

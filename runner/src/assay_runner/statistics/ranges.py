@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -46,9 +46,13 @@ class RangeCounts:
         """Take a tensor of floats in; whether any of its elements overflows."""
         before = self.overflow
         flat = plain(array).reshape(-1)
+        room: Array = np.empty(0, np.float32)
         for start in range(0, flat.size, BLOCK):
             block = flat[start : start + BLOCK]
-            self._add(block.astype(np.float32) if block.dtype.itemsize < 4 else block)
+            block = block.astype(np.float32) if block.dtype.itemsize < 4 else block
+            # Filled anew for every block: what is allocated for each is pages that the kernel clears first.
+            room = room if room.size >= block.size else np.empty(block.size, block.dtype)
+            self._add(block, room)
         return self.overflow > before
 
     @property
@@ -56,7 +60,7 @@ class RangeCounts:
         """The value of largest magnitude, with its sign; 0 of nothing."""
         return max(self.low, self.high, key=abs) if self.elements else 0.0
 
-    def _add(self, block: Array) -> None:
+    def _add(self, block: Array, room: Array) -> None:
         low, high = float(block.min()), float(block.max())
         if not (np.isfinite(low) and np.isfinite(high)):
             block = block[np.isfinite(block)]
@@ -65,16 +69,27 @@ class RangeCounts:
             low, high = float(block.min()), float(block.max())
         self.elements += block.size
         self.low, self.high = min(self.low, low), max(self.high, high)
-        sizes = np.abs(block)
+        sizes = np.abs(block, out=room[: block.size])
         if max(-low, high) >= OVERFLOW:
             self.overflow += int(np.count_nonzero(sizes >= OVERFLOW))
-        small = sizes[sizes < NORMAL]
-        if small.size:
-            zeros = int(small.size - np.count_nonzero(small))
-            under = int(np.count_nonzero(small <= UNDERFLOW)) - zeros
-            self.zeros, self.underflow = self.zeros + zeros, self.underflow + under
-            self.subnormal += small.size - zeros - under
-        least = sizes.min() if not small.size else np.min(small, where=small > 0, initial=np.inf)
-        if np.isinf(least):
-            least = np.min(sizes, where=sizes > 0, initial=np.inf)
-        self.smallest = min(self.smallest, float(least))
+        # Magnitudes are ordered as their bits are, read as an integer; one less, and those of zero are the largest.
+        bits = sizes.view(f"u{sizes.itemsize}")
+        np.subtract(bits, 1, out=bits)
+        if low <= 0 <= high:
+            zeros = int(np.count_nonzero(bits == _place(0, sizes)))
+            self.zeros += zeros
+            if zeros == block.size:
+                return
+        least = bits.min()
+        self.smallest = min(self.smallest, float(np.asarray(least + 1, bits.dtype).view(sizes.dtype)))
+        if least < (normal := _place(NORMAL, sizes)):
+            under = int(np.count_nonzero(bits <= _place(UNDERFLOW, sizes))) if self.smallest <= UNDERFLOW else 0
+            self.underflow += under
+            self.subnormal += int(np.count_nonzero(bits < normal)) - under
+
+
+def _place(size: float, sizes: Array) -> np.unsignedinteger[Any]:
+    """The bits of a magnitude in the type of others, one less."""
+    bits = np.array([size], sizes.dtype).view(f"u{sizes.itemsize}")
+    found: np.unsignedinteger[Any] = np.subtract(bits, 1)[0]
+    return found
