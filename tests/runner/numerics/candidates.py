@@ -70,7 +70,7 @@ def prepared(
     mine = loaded(own, folder / "own") if own else None
     outputs = [kept for _, kept in golden_outputs(model, data, golden, folder / "golden", Heard())]
     subject = Subject(asked.name, backend, build(mine or model, asked, folder, calibration), mine or model)
-    reference = Reference(model, data, outputs, golden, folder)
+    reference = Reference(model, data, outputs, golden, folder, computed=True)
     request = BuildRequest(ORT, mine or model, order_of(asked, model.path), cast(Any, calibration), "", {})
     wider, narrow = wider_of(request if backend is ORT else None, subject, folder, Heard())
     return Setting(subject, reference, Heard(), budgets, wider=wider, narrow=narrow), checks or USUAL

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto
 
+from assay_api.entries import FloorEntry
 from assay_api.model import parse
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.layer_drift import LayerDrift
@@ -44,6 +46,7 @@ BRANCH = chain(
     w=WEIGHT, tiny=np.float32(3e-8), back=np.float32(100),
 )  # fmt: skip
 """A branch that falls below FP16's smallest numbers, and hardly counts in what it is added to."""
+FLOOR = FloorEntry(output="y", against="unoptimised", samples=2, max_abs=0, max_rel=0, cosine=1, psnr=130, snr=130)
 
 
 def test_a_node_that_dominates_and_is_better_in_fp32_is_named(tmp_path: Path) -> None:
@@ -62,6 +65,24 @@ def test_a_node_that_dominates_and_is_better_in_fp32_is_named(tmp_path: Path) ->
     assert found.message.startswith(f"{SAYS} tensor 's' of node 's.node' (MatMul): on golden inputs it has")
     assert "% of what all nodes before tensor" in found.message
     assert "and with it and the node that reads it in FP32 that tensor has" in found.message
+
+
+def test_golden_is_not_run_once_more_for_an_output_that_is_held(tmp_path: Path) -> None:
+    """Unless somebody stored it, who may have made it otherwise."""
+    proto = chain(node("MatMul", "x w", "h"), node("Mul", "h up", "u"), node("MatMul", "u small", "y"),
+        w=WEIGHT, up=np.float32(3000), small=WEIGHT * np.float32(2e-8),
+    )  # fmt: skip
+    told, runs = [], []
+    for computed in (True, False):
+        folder = tmp_path / str(computed)
+        setting, checks = prepared(proto, "fp16", Samples({"x": X}), folder, LayerDrift())
+        setting.reference.computed, setting.reference.floors = computed, (FLOOR,)
+        told.append(details(*measure(setting, checks).findings))
+        runs.append(setting.reference.runs)
+    assert told[0]["sharesOf"] == "y"
+    assert told[0]["keptWide"]["helps"] is told[1]["keptWide"]["helps"] is True
+    assert told[0]["keptWide"]["snrKeptWide"] == pytest.approx(told[1]["keptWide"]["snrKeptWide"], abs=0.05)
+    assert runs[0] < runs[1]
 
 
 def test_a_node_that_dominates_and_is_no_better_in_fp32_is_not_where_it_starts(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class Reference:
         floors: how closely golden's outputs agree with themselves, as far as that was measured.
         noise: how closely its tensors do, by the names of those that a candidate shares; as far as anybody asked.
         precision: of the run that makes golden's tensors.
+        computed: whether the outputs are what this model gave in that precision, not what somebody stored.
         workdir: where derived models, and tensors that are kept, lie.
     """
 
@@ -56,6 +57,7 @@ class Reference:
         keep: int = 0,
         axes: GoldenAxes | None = None,
         floors: tuple[FloorEntry, ...] = (),
+        computed: bool = False,
     ) -> None:
         """Nothing is run yet.
 
@@ -68,8 +70,10 @@ class Reference:
             keep: bytes of tensors kept on disk; 0 where one trial is all there is to come.
             axes: where the samples of golden's tensors are; None: that is found out.
             floors: how closely its outputs agree with themselves, as far as that was measured.
+            computed: whether the outputs are what this model gave in that precision.
         """
         self.model, self.dataset, self.outputs, self.floors = model, dataset, outputs, floors
+        self.computed = computed
         self.measured: dict[Need[Any], Any] = {}
         self.noise: dict[frozenset[str], Mapping[str, TensorNoise]] = {}
         self.runs = 0
@@ -91,7 +95,7 @@ class Reference:
         """
         return Reference(
             self.model, dataset, outputs, self.precision, self.workdir / name, keep=self._keep, axes=self._axes,
-            floors=self.floors,
+            floors=self.floors, computed=self.computed,
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[tuple[Batch, Arrays]]:

@@ -168,7 +168,8 @@ def _setting(
         # An engine does not do what golden keeps ONNX Runtime from.
         built = replace(built, literal=True)
     subject = Subject(task.key, backend, built, own or model)
-    reference = context.reference(model, dataset, golden, record.uri, record.precision, record.floors)
+    computed = record.source == "computed"
+    reference = context.reference(model, dataset, golden, record.uri, record.precision, record.floors, computed)
     wider, narrow = wider_of(request, subject, context.workdir(task), context.progress)
     return Setting(subject, reference, context.progress, wider=wider, narrow=narrow), shelves
 

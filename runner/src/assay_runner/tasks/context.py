@@ -106,8 +106,12 @@ class Context:
         uri: str,
         precision: Precision,
         floors: tuple[FloorEntry, ...] = (),
+        computed: bool = False,
     ) -> Reference:
-        """What candidates are held against; one for all that this process audits with the same golden outputs."""
+        """What candidates are held against; one for all that this process audits with the same golden outputs.
+
+        `computed`: whether those are the model's own, see `Reference`.
+        """
         from assay_runner.golden.reference import Reference
 
         key = (model.identity, dataset.identity, uri, precision)
@@ -115,7 +119,7 @@ class Context:
             folder = self.scratch / "golden" / str(len(self._references))
             axes = self.axes(model, dataset)
             self._references[key] = Reference(
-                model, dataset, golden, precision, folder, keep=self.keep, axes=axes, floors=floors
+                model, dataset, golden, precision, folder, keep=self.keep, axes=axes, floors=floors, computed=computed
             )
         # How the outputs were taken is told to whoever reads them now.
         self._references[key].outputs = golden
