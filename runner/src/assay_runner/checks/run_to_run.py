@@ -40,8 +40,9 @@ class RunToRun(Check):
 
     name: ClassVar[str] = "runToRun"
 
-    runs: int = Field(default=5, ge=2, le=1000)
-    """Runs of each batch in one session, in used memory (at least 4 there), and under load. Default 5."""
+    runs: int | None = Field(default=None, ge=2, le=1000)
+    """Runs of each batch in one session, in used memory (at least 4 there), and under load. Default 5; of an emulation,
+    in which no kernel of an engine runs, 2."""
     batches: int = Field(default=4, ge=1, le=1000)
     """How many batches are run again, from the dataset's start. Default 4."""
     conditions: tuple[Condition, ...] = Field(

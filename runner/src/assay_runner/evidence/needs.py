@@ -121,12 +121,12 @@ class RerunsWanted(Need[Repeats]):
     """Outputs of the same input again, in the same session and under other circumstances.
 
     Attributes:
-        runs: runs of each batch in one session, in used memory and under load.
+        runs: runs of each batch in one session, in used memory and under load; None: as many as are usual.
         batches: batches run again.
         conditions: circumstances; none: all that the backend offers.
     """
 
-    runs: int
+    runs: int | None
     batches: int
     conditions: tuple[Condition, ...] = ()
 

@@ -206,7 +206,17 @@ def comparison(
     """
     if isinstance(backend, Comparing):
         return backend.open_comparison(built, local=local, whole=whole)
-    return compared_here(backend, built, budgets, local=local, golden=golden)
+    return _all_compared(compared_here(backend, built, budgets, local=local, golden=golden))
+
+
+@contextmanager
+def _all_compared(opened: AbstractContextManager[Comparison]) -> Iterator[Comparison]:
+    """The comparison of a trial; only when it is over is no more memory wanted for as many tensors."""
+    try:
+        with opened as comparison:
+            yield comparison
+    finally:
+        give_back()
 
 
 @contextmanager
@@ -224,6 +234,5 @@ def compared_here(
     `tensors`: those that are shown; None: all.
     """
     with ExitStack() as stack:
-        stack.callback(give_back)
         session = stack.enter_context(backend.open_tapped(built, tensors))
         yield HostComparison(backend, built, session, local, budgets.segments, stack, golden)

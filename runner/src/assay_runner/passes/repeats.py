@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Final
 
 import numpy as np
 
@@ -25,11 +26,17 @@ from assay_runner.passes.spoilt import follows_memory, in_turn
 from assay_runner.passes.suspects import Suspected
 from assay_runner.tensors import Arrays, Batch, Progress, Site
 
+USUAL: Final = 5
+"""Runs of a batch, where nobody says how many."""
+EMULATED: Final = 2
+"""The same of an emulation: ONNX Runtime's kernels stand in for an engine's, and take many times as long."""
+
 
 def repeat(setting: Setting, asked: RerunsWanted) -> Repeats:
     """Run the first batches again under each condition; where bits of the outputs differ, look why."""
-    subject, progress, runs = setting.subject, setting.progress, asked.runs
+    subject, progress = setting.subject, setting.progress
     backend, built = subject.backend, subject.built
+    runs = asked.runs or (EMULATED if built.emulated else USUAL)
     there = conditions_of(backend)
     wanted = [condition for condition in CONDITIONS if condition in (asked.conditions or there)]
     untried: dict[Condition, str] = {c: f"backend {backend.name} does not offer it" for c in wanted if c not in there}
@@ -49,7 +56,8 @@ def repeat(setting: Setting, asked: RerunsWanted) -> Repeats:
     found = Repeats(len(again.chosen), runs, again.found, suspected.all.random, tried, untried)
     if not again.found:
         return found
-    inside = look_inside(setting, again.chosen, again.found, runs)
+    # What differed now and then is looked for as often as anywhere.
+    inside = look_inside(setting, again.chosen, again.found, asked.runs or USUAL)
     first = inside.first or again.found[0]
     return replace(
         found,
