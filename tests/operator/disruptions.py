@@ -38,7 +38,12 @@ def start(api: ApiServer) -> None:
     """Start the controllers and the scheduler beside an API server."""
     binaries, names = toolchain.kubernetes(), ",".join((*CONTROLLERS, *OF_NODES))
     api.servers.append(start_controller_manager(binaries, api.folder, api.kubeconfig, api.credentials, names, *GRACE))
-    argv: list[str | Path] = [binaries / "kube-scheduler", f"--kubeconfig={api.kubeconfig}", "--leader-elect=false", "--secure-port=0"]
+    argv: list[str | Path] = [
+        binaries / "kube-scheduler",
+        f"--kubeconfig={api.kubeconfig}",
+        "--leader-elect=false",
+        "--secure-port=0",
+    ]
     api.servers.append(Server(argv, api.folder / "kube-scheduler.log"))
     high = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "urgent"}}
     api.kubectl.apply({**high, "value": 1000})
