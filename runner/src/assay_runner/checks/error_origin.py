@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from assay_runner.checks.check import place
 from assay_runner.checks.error_flow import AMPLIFIES_DB, GROWN_DB, ErrorFlow, Step
 from assay_runner.checks.own_shares import NAMED_SHARES, UNTRIED, Origin
 from assay_runner.evidence import Error, ExactError
 from assay_runner.tensors import Site
+
+GROWS_DB: Final = 1.0
+"""Below that an error does not grow at a node."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ def _adding_up(flow: ErrorFlow, origin: Origin, first: str, local_snr: float) ->
     # Their own errors, left to themselves, come to much less than what is there.
     if grown > GROWN_DB:
         step = flow.steepest(worst)
-        if step is None:
+        if step is None or step.gain < GROWS_DB:
             return f"no tensor starts an error below {local_snr:g} dB, and nothing that was measured accounts for it"
         return (
             f"no tensor starts an error below {local_snr:g} dB, and no node amplifies one by {AMPLIFIES_DB:g} dB: it "

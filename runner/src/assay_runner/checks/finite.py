@@ -191,7 +191,9 @@ def _not_finite(inner: InnerTensor) -> bool:
 
 def _overflow(overflow: Overflow) -> str:
     """What overflows, in words."""
-    where = "" if overflow.samples is None else f" in {overflow.samples} samples, first in sample {overflow.first},"
+    where, many = "", overflow.samples
+    if many is not None:
+        where = f" in {many} sample{'s' * (many != 1)}, first in sample {overflow.first},"
     return (
         f"{overflow.kind} {overflow.tensor!r} overflows in {overflow.precision}{where} with {spoken(overflow.value)} "
         f"(the largest number is {LARGEST[overflow.precision]})"

@@ -11,7 +11,7 @@ import onnx
 from assay_runner.evidence import Error, ExactError, LayerError, LayerErrors
 from assay_runner.graphs.codes import codes, dequantised
 from assay_runner.graphs.endings import addends
-from assay_runner.graphs.upstream import nearest
+from assay_runner.graphs.upstream import fed, nearest
 from assay_runner.passes.counts import Counts
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.exact import Exact
@@ -53,7 +53,9 @@ def layer_errors(
         if (found.sums.elements or found.reshaped or site.tensor in local or site.tensor in empty)
         and not (site.tensor in epsilons and _vanished(found))
     )
-    equal = tuple(_exact(site, exact[site.tensor]) for site in sites if site.tensor in exact)
+    counted = [(site, exact[site.tensor]) for site in sites if site.tensor in exact]
+    unfed = _unfed(graph, [found for _, found in counted]) if graph and local else frozenset()
+    equal = tuple(_exact(site, found, site.tensor in unfed) for site, found in counted)
     compared = {layer.site.tensor for layer in layers} | {entry.site.tensor for entry in equal}
     # Codes of quantised numbers are compared as what is read from them.
     aside = compared | epsilons | (codes(graph) | _rounded(graph, compared) if graph else frozenset())
@@ -106,8 +108,19 @@ def _error(site: Site, found: Figures, local: Sums | None) -> LayerError:
     )
 
 
-def _exact(site: Site, found: Exact) -> ExactError:
-    return ExactError(site, found.elements, found.different, found.local, found.boolean)
+def _unfed(graph: onnx.ModelProto, counted: Sequence[Exact]) -> frozenset[str]:
+    """Tensors that constants and shapes alone decide, where an integer may be wrong that was not computed alone.
+
+    Such integers are not handed to a segment, for operators may ask what they are before it runs.
+    """
+    if not any(each.local is None and each.different for each in counted):
+        return frozenset()
+    return frozenset(name for node in graph.graph.node for name in node.output) - fed(graph)
+
+
+def _exact(site: Site, found: Exact, unfed: bool) -> ExactError:
+    local = 0 if unfed and found.local is None else found.local  # Of golden's own constants a node makes golden's.
+    return ExactError(site, found.elements, found.different, local, found.boolean)
 
 
 def _share(local: Sums | None, accumulated: Sums) -> float | None:
