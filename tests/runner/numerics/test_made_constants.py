@@ -142,3 +142,19 @@ def test_positions_that_are_made_of_constants_are_where_an_error_starts(way: str
     assert f"tensor 'index' of node 'index.node' (Cast) parts from golden's: {wrong} of {length}" in found.message
     assert "of node 'p.node'" in found.message
     assert "grows from node to node" not in found.message
+
+
+def test_a_mask_that_is_filled_in_is_no_activation(tmp_path: Path) -> None:
+    fill = numpy_helper.from_array(np.array([-1e9], np.float32))
+    nodes = [
+        node("ConstantOfShape", "size", "low", value=fill),
+        node("Where", "keep zero low", "mask"),
+        node("Add", "x mask", "y"),
+    ]
+    keep = constant("keep", np.arange(16) > 3)
+    weights = [constant("size", np.array([16])), keep, constant("zero", np.float32(0))]
+    proto = model(nodes, [value("x", "N", 16)], [value("y", "N", 16)], weights, 14)
+    found = findings(proto, tmp_path, random(4, 16))["fp16Range"]
+    assert (found.verdict, found.tensor) == (Verdict.FAILED, "low")
+    assert "if it is a mask, use -10000 instead; else make a smaller constant" in found.message
+    assert "activations" not in found.message

@@ -85,6 +85,9 @@ def cure(entry: TensorRange) -> str:
         if entry.site.op == "BatchNormalization":
             return f"fold the BatchNormalization into the product before it, or {advice}"
         return advice
+    if entry.constant:
+        mask = "if it is a mask, use -10000 instead; else " if entry.largest < 0 else ""
+        return f"{mask}make a smaller constant, or keep its node and its readers in bf16 or fp32"
     if entry.kind == "graph input":
         return "scale or clip it before it is fed, or keep its readers in bf16 or fp32"
     advice = (

@@ -31,7 +31,8 @@ class TensorRange:
         first: index of the first such sample; -1 where there is none.
         readers: names of the outer nodes that read it.
         ending: where it overflows, what makes a number of its infinity; None where nothing does.
-        addend: whether it is made of constants alone and only added to something, or bounds it.
+        constant: whether nodes make it of constants alone.
+        addend: whether it is such a one and only added to something, or bounds it.
     """
 
     site: Site
@@ -47,6 +48,7 @@ class TensorRange:
     first: int = -1
     readers: tuple[str, ...] = ()
     ending: Ending | None = None
+    constant: bool = False
     addend: bool = False
 
 

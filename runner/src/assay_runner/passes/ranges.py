@@ -15,7 +15,7 @@ from onnx import TensorProto
 from assay_runner.data.rows import by_sample, is_float
 from assay_runner.evidence import RangesWanted
 from assay_runner.evidence.ranges import Kind, Ranges, TensorRange
-from assay_runner.graphs.constants import made_of_constants
+from assay_runner.graphs.constants import constants_and_fills, made_of_constants
 from assay_runner.graphs.documents import load_graph, subgraphs
 from assay_runner.graphs.endings import Downstream, addends
 from assay_runner.graphs.taps import uses
@@ -58,7 +58,7 @@ class RangesPass(Pass[RangesWanted]):
         self._order = {site.node: index for index, site in reversed(list(enumerate(self._sites)))}
         self._sums = AccumulationsPass(self._graph, self._axes, self._path.parent)
         self._downstream = Downstream(self._graph)
-        self._addends = addends(self._graph)
+        self._addends, self._constant = addends(self._graph), constants_and_fills(self._graph)
         self._divisors = Divisors(self._downstream, made_of_constants(self._graph))
         self._seen: dict[str, _Seen] = {}
         self._others: set[str] = set()
@@ -123,7 +123,8 @@ class RangesPass(Pass[RangesWanted]):
     def _entry(self, site: Site, name: str, kind: Kind) -> TensorRange:
         seen = self._seen[name]
         entry = _range(site, name, kind, seen.counts, seen.samples, seen.first)
-        return replace(entry, readers=self._readers(name), addend=name in self._addends)
+        readers, constant = self._readers(name), kind == "tensor" and name in self._constant
+        return replace(entry, readers=readers, constant=constant, addend=name in self._addends)
 
     def _readers(self, name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(site.node for site in self._users.get(name, ()) if site.node))
