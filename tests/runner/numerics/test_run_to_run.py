@@ -256,6 +256,18 @@ def test_every_condition_holds_for_onnx_runtime(tmp_path: Path) -> None:
     assert "(one session, a new session, a new process, under load)" in found.message
 
 
+@pytest.mark.parametrize(
+    ("emulated", "asked", "runs"), [(True, None, 2), (False, None, 5), (True, 3, 3), (False, 3, 3)]
+)
+def test_an_emulation_is_run_twice_unless_more_is_asked(
+    emulated: bool, asked: int | None, runs: int, tmp_path: Path
+) -> None:
+    made = loaded(mlp(), tmp_path)
+    built = replace(build(made, candidate("fp16"), tmp_path), emulated=emulated)
+    where = setting(made, built, Samples({"x": random(9, 8)}), tmp_path, OnnxRuntime())
+    assert repeat(where, RerunsWanted(asked, 1, ("sameSession", "underLoad"))).runs == runs
+
+
 def test_a_condition_that_is_not_offered_is_no_pass(tmp_path: Path) -> None:
     data = Samples({"x": random(9, 8)})
     found = judged(mlp(), data, tmp_path, conditions=["sameSession", "otherStream"])
