@@ -96,7 +96,7 @@ BAD: list[tuple[str, Callable[[Path], None], str]] = [
     ("short member", short_member, "part-000.npz is corrupt or truncated"),
     ("no samples", arrays(x=rows(4)[:, :2], label=INT), "shape (4, 2), and the model's input takes (samples, 3)"),
     ("wrong name", arrays(X=rows(4), label=INT), "no array for the model's input 'x': it holds 'X', 'label'"),
-    ("close name", arrays(x_=rows(4), label=INT), "did you mean 'x_'?"),
+    ("close name", arrays(x_=rows(4), label=INT), "'x_' has its type and shape: store it as 'x'"),
     ("wrong type", arrays(x=rows(4).astype("float64"), label=INT), "is float64, and the model's input takes float32"),
     ("cast", arrays(x=rows(4).astype("uint8"), label=INT), "store it by .astype('float32')"),
     ("wrong rank", arrays(x=rows(4)[..., None], label=INT), "has shape (4, 3, 1)"),
