@@ -134,8 +134,10 @@ class Browser:
         return bad
 
     def screenshot(self, path: Path) -> None:
-        """The whole page as PNG."""
-        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+        """The whole page as PNG, as wide as the screen: without a clip the width of a scrollbar is cut off."""
+        size = self.run("return [innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}
+        shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
         path.write_bytes(base64.b64decode(shot["data"]))
 
 
