@@ -438,6 +438,26 @@ def test_wrong_usage_ends_with_64(capsys: pytest.CaptureFixture[str], words: lis
     assert len(ended.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["run", "-f", "x", "--junit", "y"],
+            "unrecognized arguments: --junit y; did you mean '--out'?; see assay run --help",
+        ),
+        (["run", "-f", "x", "--cadidate", "y"], "did you mean '--candidate'?; see assay run --help"),
+        (["baseline", "show", "--nonsense-of-mine", "y"], "see assay baseline show --help"),
+        (["plan", "-f", "x", "--backend", "tensorrt"], "without --backend each candidate is run by the backend that"),
+        (["--frob"], "see assay --help"),
+    ],
+)
+def test_wrong_usage_names_the_command_and_what_comes_close(
+    capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    [sentence] = assay(capsys, *words).complaints
+    assert told in sentence
+
+
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"]])
 def test_help_is_help(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     ended = assay(capsys, *words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from assay_runner.cli.arguments.base import Commands, seconds
+from assay_runner.cli.arguments.base import Commands, seconds, stand_in
 
 
 def run(commands: Commands) -> None:
@@ -97,6 +97,7 @@ def _running(command: argparse.ArgumentParser) -> None:
 def _selection(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--backend",
+        type=stand_in,
         choices=("onnxruntime",),
         help="put ONNX Runtime on CPU in the place of TensorRT: an emulation, and every page says so; what only an "
         "engine can answer is left for the GPU and listed, and the rest decides",

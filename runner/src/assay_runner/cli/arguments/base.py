@@ -20,6 +20,15 @@ class Parser(argparse.ArgumentParser):
         print(f"assay: {message}; see {self.prog} --help", file=sys.stderr)
         raise SystemExit(int(ExitCode.INVALID_INPUT))
 
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """As argparse does; what is unknown is refused by the command that it was given to, not by all of them."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            from assay_runner.errors import did_you_mean
+
+            self.error(f"unrecognized arguments: {' '.join(rest)}{did_you_mean(rest[0], self._option_string_actions)}")
+        return found, rest
+
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 """Where commands are added; argparse has no public name for it."""
@@ -40,6 +49,16 @@ def seconds(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"takes a number of seconds, got {text!r}")
     return number
+
+
+def stand_in(text: str) -> str:
+    """What stands in for TensorRT."""
+    if text != "onnxruntime":
+        raise argparse.ArgumentTypeError(
+            f"takes onnxruntime, which stands in for TensorRT, got {text!r}: without --backend each candidate is "
+            "run by the backend that the file gives it"
+        )
+    return text
 
 
 def count(text: str) -> int:
