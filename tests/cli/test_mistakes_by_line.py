@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,18 @@ def test_thousands_of_duplicates_take_no_time_and_no_pages(tmp_path: Path, capsy
     assert ended.code == 64
     assert len(ended.out.splitlines()) == 100
     assert "and 92 more" in ended.complaints[0]
+
+
+def test_thousands_of_unknown_fields_are_told_in_little_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each has its line, and no more work is done for it than to look it up."""
+    fields = "".join(f"  lables{n}: 1\n" for n in range(6000))
+    long = f"  ? '{'k.' * 100_000}'\n  : 1\n"
+    start = time.process_time()
+    ended = assay(capsys, "validate", "-f", write(tmp_path, WRONG + fields + long))
+    assert "mixed: line 6021: spec.lables5999: unknown field" in ended.out
+    assert time.process_time() - start < 10
 
 
 def test_a_control_character_is_told_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

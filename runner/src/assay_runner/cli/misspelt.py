@@ -9,6 +9,8 @@ from assay_api.model import Model
 from assay_runner.errors import did_you_mean
 
 _UNKNOWN: Final = ": unknown field"
+_MOST: Final = 64
+"""Unknown fields that are held against known ones; who has more has not misspelt one."""
 
 
 def suggested(kind: type[Model], value: Mapping[Any, Any], problems: Iterable[str]) -> Iterator[str]:
@@ -20,12 +22,14 @@ def suggested(kind: type[Model], value: Mapping[Any, Any], problems: Iterable[st
         problems: sentences, each led by the path of a field.
     """
     known: dict[str, list[str]] | None = None
+    looked = 0
     for problem in problems:
         path, refused, _ = problem.partition(_UNKNOWN)
         if refused and known is None:
             known = dict(_unknown(kind, value))
         field = path.rpartition(".")[2]
-        fields = (known or {}).get(path, ()) if refused else ()
+        looked += bool(refused)
+        fields = (known or {}).get(path, ()) if refused and looked <= _MOST else ()
         meant = did_you_mean(field, fields)
         yield f"{path}{refused}{meant}" if meant else problem
 
