@@ -78,22 +78,29 @@ def test_audits(collected: tuple[ApiServer, Operator], how: str) -> None:
         assert operator.metric('assay_reconciles_total{result="exception"}') == 0
 
 
-def test_sweeps(collected: tuple[ApiServer, Operator]) -> None:
+@pytest.mark.parametrize("how", ["background", "foreground", "orphan"])
+def test_sweeps(collected: tuple[ApiServer, Operator], how: str) -> None:
     api, operator = collected
-    with Namespace(api.kubectl, "sweeps") as namespace:
+    with Namespace(api.kubectl, f"sweeps-{how}") as namespace:
         kubelet = Kubelet(namespace)
         for phase in SWEEP_PHASES:
             sweep(namespace, phase, suspend=phase == "held")
         for phase, ended in SWEEP_PHASES.items():
             reached(namespace, kubelet, phase, ended)
-        namespace("delete", "sweeps", "--all", "--wait=false")
-        everything = ("accuracysweeps", "accuracyaudits", "jobs", "pods")
+        namespace("delete", "sweeps", "--all", f"--cascade={how}", "--wait=false")
+        everything = ("accuracysweeps", *(("accuracyaudits", "jobs", "pods") if how != "orphan" else ()))
         namespace.until(lambda: not any(map(namespace.items, everything)), "the sweeps and all of theirs to go", 60)
+        left = {audit["metadata"]["uid"] for audit in namespace.items("accuracyaudits")}
+        assert bool(left) == (how == "orphan")
         for phase in SWEEP_PHASES:
             sweep(namespace, phase)
-        play(namespace, kubelet, lambda: all(map(over, namespace.items("accuracysweeps"))))
+        every = ("accuracysweeps", "accuracyaudits")
+        play(namespace, kubelet, lambda: all(over(item) for kind in every for item in namespace.items(kind)))
         assert {each["status"]["verdict"] for each in namespace.items("accuracysweeps")} == {"Passed"}
-        assert len(namespace.items("accuracyaudits")) == len(SWEEP_PHASES)
+        # What was left to itself comes to its own end, and answers for nobody.
+        made = [a for a in namespace.items("accuracyaudits") if a["metadata"]["uid"] not in left]
+        assert len(made) == len(SWEEP_PHASES)
+        assert {a["status"]["verdict"] for a in namespace.items("accuracyaudits")} == {"Passed"}
         assert operator.alive
         assert operator.metric('assay_reconciles_total{result="exception"}') == 0
 

@@ -42,11 +42,11 @@ def careless(kubeconfig: Path, folder: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("by", ["+90m", "-90m"])
+@pytest.mark.parametrize("by", ["+90m", "-90m", "+26h", "-26h"])
 def test_a_clock_that_is_off_ends_nothing_and_starts_nothing_twice(
     bare_api: ApiServer, namespace: Namespace, kubelet: Kubelet, folder: Path, by: str
 ) -> None:
-    """By more than the half hour for which a task may wait to start."""
+    """By more than the half hour for which a task may wait to start, and by more than the day that it may take."""
     env = {**skewed(by), "KUBECONFIG": str(careless(bare_api.kubeconfig, folder))}
     operator = Operator(bare_api, folder / "operator.log", **settings(namespace, **env)).start()
     try:
@@ -56,6 +56,7 @@ def test_a_clock_that_is_off_ends_nothing_and_starts_nothing_twice(
         kubelet.pod(golden, phase="Pending")
         hour = {"cron": "0 * * * *", "missedRuns": "RunLatest"}
         sweeps.apply(namespace, "hourly", schedule=hour, models=sweeps.MODELS[:1])
+        sweeps.apply(namespace, "once", models=sweeps.MODELS[:1], template__candidates=sweeps.CANDIDATES[1:])
         namespace.until(lambda: bool(namespace.audit("digits")["status"]["run"]), "the audit to be seen")
         namespace.until(lambda: "nextScheduleTime" in sweeps.status(namespace, "hourly"), "the sweep to be seen")
         due = datetime.fromisoformat(sweeps.status(namespace, "hourly")["nextScheduleTime"])
@@ -66,14 +67,21 @@ def test_a_clock_that_is_off_ends_nothing_and_starts_nothing_twice(
         assert namespace.condition("digits", "Reconciling")["reason"] == "Pending"
         namespace("delete", "pods", "--all")
         finish(kubelet, golden)
-        play(namespace, kubelet, lambda: over(namespace.audit("digits")))
+        both = (("accuracyaudits", "digits"), ("accuracysweeps", "once"))
+        play(namespace, kubelet, lambda: all(over(namespace.read(*each)) for each in both))
         status = namespace.audit("digits")["status"]
         assert status["verdict"] == "Passed"
         took = datetime.fromisoformat(status["completionTime"]) - datetime.fromisoformat(
             namespace.audit("digits")["metadata"]["creationTimestamp"]
         )
         assert -5 <= took.total_seconds() <= 120
-        assert len(namespace.items("jobs")) == 3
+        once = sweeps.status(namespace, "once")
+        assert (once["verdict"], once["counts"]) == ("Passed", {"cells": 1, "passed": 1})
+        ran = datetime.fromisoformat(once["completionTime"]) - datetime.fromisoformat(once["startTime"])
+        assert 0 <= ran.total_seconds() <= 120
+        assert len(namespace.items("accuracyaudits")) == 2
+        # The sweep's own is gone with its run.
+        assert len([job for job in namespace.items("jobs") if "assay.dev/audit" in job["metadata"]["labels"]]) == 6
         assert "clock is not the API server's" in operator.log.read_text()
     finally:
         operator.end()

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tests.bench.figures import Figure, report
 from tests.bench.operator import Size, burst
+from tests.soak.disrupted import disruptions, restarts
 from tests.soak.faults import kills, mutations, quota, silence
 from tests.soak.fleet import Fleet
 from tests.soak.outage import outage
@@ -22,6 +23,8 @@ PARTS: dict[str, Callable[[bool], Iterator[Figure]]] = {
     "mutations": lambda quick: mutations(100 if quick else 1000),
     "outage": lambda quick: outage(30, 10) if quick else outage(600),
     "silence": lambda quick: silence(),
+    "disruptions": lambda quick: disruptions(),
+    "restarts": lambda quick: restarts(),
 }
 
 

@@ -42,7 +42,6 @@ from assay_operator.sweeps.sweep import Sweep
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS, FLUSH_SECONDS = 1.0, 0.5
-AHEAD_SECONDS = 5.0
 LAG_SECONDS = 0.5
 
 
@@ -102,7 +101,7 @@ class Controller:
             *[lambda: self.queue.work(self._process)] * self._settings.workers,
             # Last, and never cancelled: kopf, as it ends, ends every task that began after it, and so the events that
             # are still to be posted and the giving back of the Lease. It ends with the process.
-            lambda: watch(self._settings, self._configuration, self._kinds, self._feed, stop),
+            lambda: watch(self._settings, self._configuration, self._kinds, self._feed, stop, self._resync.versions),
         ]
         tasks = [asyncio.create_task(job(), name=f"controller-{index}") for index, job in enumerate(jobs)]
         for task in tasks:
@@ -146,12 +145,8 @@ class Controller:
         self._metrics.got_on()
 
     async def _heal(self) -> None:
-        seconds = self._settings.resync_seconds
-        # What was deleted between a listing ahead and the start of the watches no watch tells of.
-        pause = min(AHEAD_SECONDS, seconds) if self._ahead > 0 else seconds
         while True:
-            await asyncio.sleep(pause)
-            pause = seconds
+            await asyncio.sleep(self._settings.resync_seconds)
             try:
                 healed = await self._resync.heal()
             except ApiError as error:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from itertools import chain, repeat
 from typing import Any, Final, cast
 
 import kopf
-from kopf._cogs.clients import errors, watching
+from kopf._cogs.clients import errors, fetching, watching
 
 from assay_operator.cluster.api import CHUNK
 from assay_operator.cluster.feed import Feed
+from assay_operator.cluster.resync import Listed
 from assay_operator.objects.kind import Kinds
 from assay_operator.objects.resources import Resource
 from assay_operator.process.signals import listen
@@ -28,7 +29,9 @@ SERVER_SECONDS, CLIENT_SECONDS, CONNECT_SECONDS, SILENT_SECONDS = 240, 300, 10, 
 AGAIN_SECONDS, GONE = 1.0, 410
 
 
-async def watch(settings: Settings, configuration: Any, kinds: Kinds, feed: Feed, stop: asyncio.Event) -> None:
+async def watch(
+    settings: Settings, configuration: Any, kinds: Kinds, feed: Feed, stop: asyncio.Event, since: Mapping[Listed, str]
+) -> None:
     """Feed the cluster's events until it is cancelled; an exception where watching cannot go on.
 
     kopf takes its time to end, a few seconds, and cancels whatever began after it: whoever is in a hurry leaves it be.
@@ -39,7 +42,9 @@ async def watch(settings: Settings, configuration: Any, kinds: Kinds, feed: Feed
         kinds: what to watch.
         feed: takes the events.
         stop: set by signals, before and after kopf has taken them for its own.
+        since: versions as of which all there is was listed.
     """
+    _SINCE.update({(r.group, r.version, r.plural, namespace): told for (r, namespace), told in since.items()})
     ready = asyncio.Event()
     hearing = asyncio.create_task(_hear_again(ready, stop))
     try:
@@ -104,6 +109,27 @@ async def watch_again(**how: Any) -> AsyncIterator[Any]:
 
 
 watching.continuous_watch = watch_again
+
+
+kopf_listing: Final = fetching.fetch_objs
+_SINCE: Final[dict[tuple[str, str, str, str | None], str]] = {}
+
+
+async def listing(**how: Any) -> AsyncIterator[Any]:
+    """Kopf's own listing; none at all for the first watch of what was listed before the first pass.
+
+    To list and to read everything a second time took a third of a start, and what was deleted in between nobody told.
+    """
+    resource = how["resource"]
+    version = _SINCE.pop((resource.group, resource.version, resource.plural, how["namespace"]), None)
+    if version is not None:
+        yield (), version
+        return
+    async for page in kopf_listing(**how):
+        yield page
+
+
+fetching.fetch_objs = listing
 
 
 class NoDifferences(kopf.DiffBaseStorage):

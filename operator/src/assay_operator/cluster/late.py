@@ -52,7 +52,7 @@ class LatePods:
 
 def _late(job: Any, seen: Seen, now: datetime) -> bool:
     """Whether a Job has been closed for a while, and no Pod of it is known to be over."""
-    if not (job.finished and job.owner == seen.parent.uid) or job.uid in seen.results:
+    if not (job.finished and job.owner == seen.parent.uid) or job.elsewhere or job.uid in seen.results:
         return False
     if (now - (job.ended or job.created)).total_seconds() < LATE_SECONDS:
         return False

@@ -22,6 +22,8 @@ from assay_operator.objects.resources import Resource
 log = logging.getLogger(__name__)
 
 CATCH_UP_SECONDS = 5.0
+Listed = tuple[Resource, str | None]
+"""A kind of resource, and the namespace that it was listed in; None: all."""
 
 
 class Resync:
@@ -33,11 +35,16 @@ class Resync:
         cache: what the watches have told.
         feed: takes what they have not.
         namespaces: those that are watched; empty: all.
+
+    Attributes:
+        versions: as of which version what was listed first, by its kind and namespace (None: all): whoever watches from
+            there misses nothing, and need not list it again.
     """
 
     def __init__(self, api: Api, kinds: Kinds, cache: Cache, feed: Feed, namespaces: tuple[str, ...]) -> None:
         self._api, self._kinds, self._cache, self._feed = api, kinds, cache, feed
         self._scopes: tuple[str | None, ...] = namespaces or (None,)
+        self.versions: dict[Listed, str] = {}
 
     async def fill(self) -> None:
         """List everything into the cache, before there is any watch."""
@@ -82,5 +89,8 @@ class Resync:
             for resource, label in self._kinds.watched.items():
                 query = {"labelSelector": label} if label else {}
                 async for page in self._api.pages(resource, scope, query, metadata_only=metadata_only):
+                    if not metadata_only:
+                        # That of an earlier try serves as well: what has happened since is told again.
+                        self.versions.setdefault((resource, scope), page["metadata"]["resourceVersion"])
                     for raw in page["items"] or ():
                         yield resource, raw
