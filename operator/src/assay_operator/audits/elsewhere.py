@@ -38,6 +38,15 @@ def read_here(state: TaskState) -> TaskState:
     return replace(state, here=True, trouble=Trouble(Reason.PENDING, words))
 
 
+def left_to_their_own(facts: Facts) -> TaskState:
+    """The state of what went ahead of several, elsewhere: which of them it has answered only its Pod told.
+
+    To do it again here would try those that it left, on a machine without their GPU. So each gets a Job of its own, which
+    takes the report that is stored.
+    """
+    return TaskState(facts.task, "Finished")
+
+
 def failed_elsewhere(job: Job) -> Trouble:
     """Why a Job failed in another cluster, as far as its status tells."""
     reason = Reason.INVALID_INPUT if job.failure == REFUSED else Reason.ERROR

@@ -16,7 +16,7 @@ from assay_api.names import ExitCode, Reason
 from assay_api.plan import Task
 from assay_api.status import Entry
 from assay_operator.audits.causes import failure, kept_by, last_of, mending_left, tried_again
-from assay_operator.audits.elsewhere import elsewhere, read_here
+from assay_operator.audits.elsewhere import elsewhere, left_to_their_own, read_here
 from assay_operator.audits.facts import Facts
 from assay_operator.audits.observed import Observed
 from assay_operator.audits.queueing import queued
@@ -115,6 +115,8 @@ def answer_unread(facts: Facts) -> TaskState | None:
     """Its Job succeeded without an answer that can be read: it is asked for its stored report."""
     if not facts.job.succeeded:
         return None
+    if facts.job.elsewhere and facts.task.together:
+        return left_to_their_own(facts)
     again = Trouble(Reason.PENDING, "reading its stored report again")
     state = TaskState(facts.task, "Running", recover=True, trouble=again)
     return _in_want_of_a_job(read_here(state) if facts.job.elsewhere else state, facts)
