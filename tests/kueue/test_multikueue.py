@@ -67,6 +67,8 @@ class Pair:
         self.here, self.there = Team(clusters.manager.kubectl, name), Team(clusters.worker.kubectl, name)
         self.there.quota("8")
         self.here.quota("8", admissionChecksStrategy={"admissionChecks": [{"name": "multikueue"}]})
+        for each in (self.here, self.there):
+            each.kubectl("wait", "--for=condition=Active", f"clusterqueue/{name}", "--timeout=60s")
 
     def __enter__(self) -> Pair:
         return self
@@ -140,7 +142,7 @@ def test_an_audit_whose_jobs_run_in_another_cluster(pair: Pair) -> None:
     # No Pod is seen to start here: that is no reason to give anything up.
     here.apply_audit("digits", queued(), pendingDeadlineSeconds=3, **ONE)
     there.until(lambda: bool(there.pod_of(there.job("golden"))), "a Pod in the other cluster")
-    here.until(lambda: "runs in another cluster, by kueue.x-k8s.io/multikueue" in here.said(), "where it runs", 30)
+    here.until(lambda: "runs in another cluster, by kueue.x-k8s.io/multikueue" in here.said(), "where it runs")
     assert here.audit("digits")["status"]["phase"] == "Running"
     answers: dict[str, Raw] = {
         "golden": {"samples": 1}, "fp16": {"verdict": "Passed"},

@@ -41,8 +41,8 @@ def read_here(state: TaskState) -> TaskState:
 def left_to_their_own(facts: Facts) -> TaskState:
     """The state of what went ahead of several, elsewhere: which of them it has answered only its Pod told.
 
-    To do it again here would try those that it left, on a machine without their GPU. So each gets a Job of its own, which
-    takes the report that is stored.
+    To do it again here would try those that it left, on a machine without their GPU. So each gets a Job of its own,
+    which takes the report that is stored.
     """
     return TaskState(facts.task, "Finished")
 
