@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
+from tests.bench.kube import Refused
 from tests.lab.apiserver import ApiServer
+from tests.lab.processes import wait_until
 from tests.lab.proxy import Proxy
 from tests.operator import sweeps
 from tests.operator.kubelet import Kubelet
@@ -46,6 +48,7 @@ def restarted(folder: Path, at: Collection[str]) -> None:
                 if name in at:
                     restart(api)
                     namespace.disconnect()
+                    wait_until(lambda: serves(namespace), "its resources to be served again", 60)
 
             sweeps.apply(namespace, "nightly", template__candidates=sweeps.CANDIDATES[1:], maxParallel=1)
             stage("looking")
@@ -57,6 +60,14 @@ def restarted(folder: Path, at: Collection[str]) -> None:
             namespace.until(lambda: over(namespace.read("accuracysweeps", "nightly")), "the end of the sweep")
             ended_once(namespace, proxy, operator, 2)
         namespace.disconnect()
+
+
+def serves(namespace: Namespace) -> bool:
+    """Whether an API server that is ready serves what definitions define: it reads those a moment later (429)."""
+    try:
+        return all(isinstance(namespace.items(kind), list) for kind in ("accuracyaudits", "accuracysweeps"))
+    except Refused:
+        return False
 
 
 def ended_once(namespace: Namespace, proxy: Proxy, operator: Operator, cells: int) -> None:
