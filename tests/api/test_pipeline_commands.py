@@ -171,9 +171,9 @@ def test_one_that_is_not_ended_in_time_and_those_that_are_not_there(cluster: Clu
     assert "it goes on in the cluster, wait again or longer (--timeout)" in done.complaints[-1]
     for what, told in (
         ("audit/nobody", "does not exist"),
-        ("nobody", "is neither audit/NAME nor sweep/NAME"),
-        ("pod/x", "is neither"),
-        ("audit/", "is neither"),
+        ("nobody", "is none of audit/NAME, sweep/NAME and screening/NAME"),
+        ("pod/x", "is none of"),
+        ("audit/", "is none of"),
         ("sweep/../x", "is no name of a sweep"),
     ):
         done = assay(capsys, "wait", what, "-n", cluster.namespace)  # fmt: skip

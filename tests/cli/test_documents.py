@@ -158,12 +158,12 @@ BAD_DOCUMENTS: list[tuple[str, str, str]] = [
     (
         "kind",
         GOOD.replace("kind: AccuracyAudit", "kind: Audit"),
-        "kind: must be AccuracyAudit or AccuracySweep, not 'Audit'",
+        "kind: must be AccuracyAudit or AccuracySweep or GpuScreening, not 'Audit'",
     ),
     (
         "no kind",
         GOOD.replace("kind: AccuracyAudit\n", ""),
-        "kind: must be AccuracyAudit or AccuracySweep, and it is missing",
+        "kind: must be AccuracyAudit or AccuracySweep or GpuScreening, and it is missing",
     ),
     ("version", GOOD.replace("v1alpha1", "v1"), "apiVersion: must be assay.dev/v1alpha1, not 'assay.dev/v1'"),
     ("no name", GOOD.replace("name: an-audit", "labels: {}"), "metadata.name: required, but missing"),
@@ -242,6 +242,33 @@ def test_every_document_and_every_problem_is_told(tmp_path: Path, capsys: pytest
         "other: line 35: spec.checks[0].finit",
         "other: line 42: spec.modle",
     ]
+
+
+SCREENING: dict[str, Any] = {
+    "apiVersion": "assay.dev/v1alpha1", "kind": "GpuScreening", "metadata": {"name": "l4"},
+    "spec": {
+        "plan": {"uri": "s3://engines/a.plan"}, "target": {"gpuProducts": ["NVIDIA-L4"]},
+        "artifacts": {"uri": "s3://audits/"},
+    },
+}  # fmt: skip
+
+
+def test_a_screening_is_validated_and_left_to_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(write(tmp_path, yaml.safe_dump(SCREENING)))
+    assert assay(capsys, "validate", "-f", path).code == 0
+    planned = assay(capsys, "plan", "-f", path)
+    assert (planned.code, planned.out.strip()) == (0, "l4: a screening, which the nodes of its cluster decide upon")
+    ran = assay(capsys, "run", "-f", path)
+    assert ran.code == 64
+    assert "l4 is a GpuScreening, which runs in a cluster: kubectl apply it there" in ran.err
+    late = {**SCREENING["spec"], "schedule": {"cron": "61 * * * *"}, "plan": {"uri": "file://./a.plan"}}
+    path = str(write(tmp_path, yaml.safe_dump({**SCREENING, "kind": "Screening", "spec": late})))
+    told = assay(capsys, "validate", "-f", path)
+    assert told.code == 64
+    assert "kind: must be AccuracyAudit or AccuracySweep or GpuScreening, not 'Screening'" in told.out
+    assert "spec.plan.uri: file://./a.plan is relative, which means nothing in a cluster: use s3://" in told.out
+    assert "spec.schedule.cron" in told.out
+    assert "heatSeconds" in assay(capsys, "schema", "screening").out
 
 
 def test_run_takes_one_audit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,7 @@ def show(api: ApiServer, name: str, gpus: int, *, labels: Raw, capacity: int | N
     api.kubectl("patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": told}))
 
 
-def apply(namespace: Namespace, plan: Path, artifacts: Path, meta: Raw | None = None, **spec: Any) -> None:
+def manifest(plan: Path, artifacts: Path, namespace: str, meta: Raw | None = None, **spec: Any) -> Raw:
     """A screening called h100, of few runs."""
     whole = {
         "plan": {"uri": f"file://{plan}"},
@@ -56,10 +56,13 @@ def apply(namespace: Namespace, plan: Path, artifacts: Path, meta: Raw | None = 
         "runs": 60, "heatSeconds": 0, "silenceSeconds": 3, "inputs": 4,
         **spec,
     }  # fmt: skip
-    meta = {"name": "h100", "namespace": namespace.name, **(meta or {})}
-    namespace.kubectl.apply(
-        {"apiVersion": "assay.dev/v1alpha1", "kind": "GpuScreening", "metadata": meta, "spec": whole}
-    )
+    meta = {"name": "h100", "namespace": namespace, **(meta or {})}
+    return {"apiVersion": "assay.dev/v1alpha1", "kind": "GpuScreening", "metadata": meta, "spec": whole}
+
+
+def apply(namespace: Namespace, plan: Path, artifacts: Path, meta: Raw | None = None, **spec: Any) -> None:
+    """Have one screened."""
+    namespace.kubectl.apply(manifest(plan, artifacts, namespace.name, meta, **spec))
 
 
 def status(namespace: Namespace, name: str = "h100") -> Raw:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from assay_runner.cli import run_command
 from tests.lab.apiserver import ApiServer
+from tests.lab.toolchain import kubectl
 from tests.models import loaded, mlp
 from tests.operator.kubelet import Kubelet
 from tests.operator.lab import Namespace, Operator, Raw, running
-from tests.operator.screenings import PRODUCT, Nodes, apply, condition, show, status, task_of
+from tests.operator.screenings import PRODUCT, Nodes, apply, condition, manifest, show, status, task_of
 
 NODES = ("gpu-1", "gpu-2", "gpu-3")
 
@@ -52,6 +55,13 @@ def plan(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def environment(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """What a user's shell has."""
+    monkeypatch.setenv("PATH", f"{kubectl().parent}:{os.environ['PATH']}")
+    return monkeypatch
+
+
+@pytest.fixture
 def nodes(namespace: Namespace, kubelet: Kubelet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     return Nodes(namespace, kubelet, tmp_path / "scratch", monkeypatch)
 
@@ -66,7 +76,7 @@ def report(found: Raw) -> Raw:
 
 
 def test_all_gpus_of_all_nodes_agree(
-    fresh: Operator, namespace: Namespace, nodes: Nodes, plan: Path, tmp_path: Path
+    fresh: Operator, namespace: Namespace, nodes: Nodes, plan: Path, tmp_path: Path, environment: pytest.MonkeyPatch
 ) -> None:
     apply(namespace, plan, tmp_path / "artifacts")
     found = nodes.until_ended()
@@ -80,6 +90,8 @@ def test_all_gpus_of_all_nodes_agree(
     assert "no answer deviated: faults in more than" in condition(namespace, "Complete")["message"]
     namespace.wait("Complete", "screening/h100")
     namespace.wait("Passed", "screening/h100")
+    environment.setenv("KUBECONFIG", str(namespace.kubectl.kubeconfig))
+    assert run_command(["wait", "screening/h100", "--namespace", namespace.name]) == 0
     columns = namespace("get", "screening", "h100").splitlines()
     assert columns[0].split() == ["NAME", "VERDICT", "PHASE", "NODES", "GPUS", "NAMED", "SKIPPED", "AGE"]
     assert columns[1].split()[:7] == ["h100", "Passed", "Complete", "3/3", "4", "0", "0"]
@@ -244,18 +256,27 @@ def test_a_product_that_nobody_has_and_a_plan_that_is_none(
     assert (status(namespace)["verdict"], condition(namespace, "Ready")["reason"]) == ("Inconclusive", "Unschedulable")
 
 
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    [
-        ({"target": {}}, "a plan is of one GPU product"),
-        ({"target": {"gpuProducts": ["A", "B"]}}, "a plan is of one GPU product"),
-        ({"target": {"gpuProducts": ["A"], "affinity": {"podAffinity": {}}}}, "choose nodes by target.nodeSelector"),
-        ({"target": {"gpuProducts": ["A"], "resources": {"nvidia.com/gpu": 1}}}, "takes all GPUs of a node"),
-        ({"gpuResource": "amd.com/gpu"}, "gpuResource"),
-    ],
-)
-def test_what_cannot_be_screened_is_refused_at_once(
-    namespace: Namespace, tmp_path: Path, spec: Raw, words: str
+WRONG: list[tuple[Raw, str]] = [
+    ({"target": {}}, "a plan is of one GPU product"),
+    ({"target": {"gpuProducts": ["A", "B"]}}, "a plan is of one GPU product"),
+    ({"target": {"gpuProducts": ["A"], "affinity": {"podAffinity": {}}}}, "choose nodes by target.nodeSelector"),
+    ({"target": {"gpuProducts": ["A"], "topologySpreadConstraints": [{"maxSkew": 1}]}}, "choose nodes by target"),
+    ({"target": {"gpuProducts": ["A"], "resources": {"nvidia.com/gpu": 1}}}, "takes all GPUs of a node"),
+    ({"gpuResource": "amd.com/gpu"}, "gpuResource"),
+    ({"runs": 0}, "runs"),
+    ({"activeDeadlineSeconds": 10}, "activeDeadlineSeconds"),
+    ({"maxParallel": 1001}, "maxParallel"),
+    ({"record": {"uri": "https://x/y"}}, "uri"),
+]
+
+
+@pytest.mark.parametrize(("spec", "words"), WRONG)
+def test_what_cannot_be_screened_is_refused_at_once_by_api_server_and_command_alike(
+    namespace: Namespace, tmp_path: Path, capsys: pytest.CaptureFixture[str], spec: Raw, words: str
 ) -> None:
+    whole = manifest(tmp_path / "x.onnx", tmp_path / "artifacts", namespace.name, **spec)
     with pytest.raises(Exception, match=words):
-        apply(namespace, tmp_path / "x.onnx", tmp_path / "artifacts", **spec)
+        namespace.kubectl.apply(whole)
+    (tmp_path / "screening.yaml").write_text(json.dumps(whole))
+    assert run_command(["validate", "-f", str(tmp_path / "screening.yaml")]) == 64
+    assert words in capsys.readouterr().out

@@ -77,7 +77,8 @@ class ScreenReportRef(Model):
     page: str | None = None
     """URI of screen.html."""
     record: str | None = None
-    """URI of answers.json, the right answers as of this run, where all GPUs of a class agreed: for spec.record."""
+    """URI of answers.json, the right answers as of this run, where all of three or more GPUs of a class agreed: for
+    spec.record."""
 
 
 class ScreenStatus(Model):
@@ -111,17 +112,17 @@ class ScreenStatus(Model):
     nodes: NodeCounts | None = None
     """Nodes by where they stand."""
     gpus: GpuCounts | None = None
-    """GPUs by what was found, once the run ended."""
+    """GPUs by what was found in the last run that ended."""
     finished: str | None = None
     """Nodes that are done of all, for example 62/64."""
     excludes: str | None = None
-    """Fault rate per run that is excluded with 95 % confidence for every GPU that passed."""
+    """Fault rate per run that is excluded with 95 % confidence for every GPU that passed in the last run that ended."""
     worst: tuple[GpuStatus, ...] = Field(default=(), max_length=NAMED)
-    """The first GPUs that are named, then those of which nothing can be said; the report has all."""
+    """The first GPUs that the last run to end names, then those of which nothing can be said; the report has all."""
     unscanned: tuple[NodeStatus, ...] = Field(default=(), max_length=UNSCANNED)
     """The first nodes that were not screened, and why; the report has all."""
     report: ScreenReportRef | None = None
-    """Where the report lies, once there is one."""
+    """Where the report of the last run that ended lies."""
     emulated: bool | None = None
     """True where the CPU stood in for the GPUs, so that nothing is said of any."""
     update_time: str | None = None

@@ -52,11 +52,11 @@ class World:
         self.tasks: dict[str, Task] = {}
         self.results: dict[str, str] = {}
         self.pods: list[Pod] = []
-        self.refused = ""
+        self.refused, self.cordoned = "", False
 
     def seen(self) -> Seen:
         gpu = {"nvidia.com/gpu": "8"}
-        nodes = [Node(name, {LABEL_GPU_PRODUCT: PRODUCT}, gpu, gpu) for name in self.names]
+        nodes = [Node(name, {LABEL_GPU_PRODUCT: PRODUCT}, gpu, gpu, cordoned=self.cordoned) for name in self.names]
         gpus = Gpus(refused=self.refused) if self.refused else Gpus.of(nodes)
         children = {JOBS: tuple(self.jobs.values()), PODS: tuple(self.pods)}
         return Seen(Screening.of(self.raw), children, results=self.results, nodes=gpus)
@@ -195,6 +195,47 @@ def test_a_plan_that_cannot_be_used_ends_the_run_before_every_node_has_tried_it(
     assert len(world.tasks) == 2
     (complete,) = (each for each in world.status.conditions if each.type == "Complete")
     assert (complete.reason, complete.message) == ("InvalidInput", "node-0: s3://engines/bert.plan is no plan")
+
+
+def test_a_plan_that_is_not_there_yet_is_told_as_such_in_the_end() -> None:
+    world = World(1)
+    world.step()
+    ((name, job),) = world.jobs.items()
+    error = {"reason": "Unavailable", "message": "s3://engines/bert.plan does not exist", "again": "Setup"}
+    world.pods.append(Pod(f"{name}-1", f"{name}-1", "1", job.uid, job.task, world.now, phase="Failed", exit_code=75,
+                          message=json.dumps({"task": job.task, "error": error})))  # fmt: skip
+    world.jobs[name] = replace(job, failed=1)
+    world.step()
+    (ready,) = (each for each in world.status.conditions if each.type == "Ready")
+    assert "s3://engines/bert.plan does not exist" in ready.message
+    world.jobs[name] = replace(job_failed(job, world.now), failure="DeadlineExceeded")
+    world.step()
+    (complete,) = (each for each in world.status.conditions if each.type == "Complete")
+    assert complete.message.startswith(
+        "none of 1 node could be screened: node-0: s3://engines/bert.plan does not exist"
+    )
+
+
+def test_a_cordoned_node_is_screened_where_that_is_tolerated() -> None:
+    tolerations = [{"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}]
+    for more, jobs in (({}, 0), ({"tolerations": tolerations}, 1)):
+        world = World(1, target={"gpuProducts": [PRODUCT], **more})
+        world.cordoned = True
+        world.step()
+        assert len(world.jobs) == jobs
+
+
+def test_an_answer_that_went_before_it_was_read_is_asked_for_once_more() -> None:
+    world = World(1, maxParallel=1)
+    world.step()
+    ((name, job),) = world.jobs.items()
+    world.jobs[name] = replace(job, succeeded=True, ended=world.now - timedelta(seconds=60))
+    (asked,) = world.step().create
+    pod = asked["spec"]["template"]["spec"]
+    assert asked["metadata"]["name"] == f"{name}-r"
+    assert "nvidia.com/gpu" not in str(pod["containers"][0]["resources"])
+    # Its own node may be gone; what is stored can be read anywhere.
+    assert "affinity" not in pod
 
 
 def test_an_operator_of_single_namespaces_says_that_it_cannot() -> None:

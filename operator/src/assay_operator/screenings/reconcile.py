@@ -160,7 +160,7 @@ class _Pass:
     ) -> Decision[ScreenStatus]:
         """The pass while nodes are screened, for the first time or once more."""
         hopeless = any(each.state == "Invalid" for each in of) and not any(each.state == "Scanned" for each in of)
-        under_way = sum(each.state in ("Pending", "Running") for each in of)
+        under_way = sum(each.state in ("Pending", "Running") and not each.wanted for each in of)
         room = 0 if self.spec.suspend or hopeless else max(self.spec.max_parallel - under_way, 0)
         wanted = [each.task for each in of if each.wanted and each.task][:room]
         if hopeless and not under_way:

@@ -15,7 +15,8 @@ from assay_api.gpu_screening import ScreenSpec
 from assay_api.gpu_screening_status import ScreenStatus
 from assay_api.model import problems, to_wire
 from assay_api.names import Condition
-from assay_api.schedule import Due, due, run_name, schedule_problems
+from assay_api.schedule import Due, due, run_name
+from assay_api.screening_rules import screening_problems
 from assay_operator.audits.conditions import find
 from assay_operator.objects.raw import time
 from assay_operator.objects.recorded import recorded
@@ -73,13 +74,7 @@ def parsed(spec_json: bytes) -> ScreenSpec | tuple[str, ...]:
         spec = ScreenSpec.model_validate_json(spec_json)
     except ValidationError as error:
         return tuple(f"spec.{sentence}" for sentence in problems(error))
-    found = list(schedule_problems(spec.schedule)) if spec.schedule else []
-    named = {"plan.uri": spec.plan.uri, "artifacts.uri": spec.artifacts.uri}
-    if spec.record:
-        named["record.uri"] = spec.record.uri
-    for field, uri in named.items():
-        if uri.startswith("file://") and not uri.startswith("file:///"):
-            found.append(f"{field}: {uri} is relative, which means nothing in a cluster: use s3://")
+    found = screening_problems(spec)
     return tuple(f"spec.{sentence}" for sentence in found) if found else spec
 
 

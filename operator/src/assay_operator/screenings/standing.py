@@ -15,7 +15,7 @@ from assay_api.screen_orders import WORDS, CompareOrder, NodeTold
 from assay_api.task_kinds import SCREEN
 from assay_operator.audits.rules import task_state
 from assay_operator.audits.tasks import TaskState
-from assay_operator.audits.troubles import newest, read_result
+from assay_operator.audits.troubles import newest, read_result, told_error
 from assay_operator.objects.children import Job, Pod
 from assay_operator.screenings.places import Place
 from assay_operator.screenings.screening import Screening
@@ -147,7 +147,9 @@ def _failed(place: Place, spec: ScreenSpec, state: TaskState, parts: Parts) -> N
         return NodeState(place, "Hung", task=state)
     if state.trouble and state.trouble.reason == Reason.INVALID_INPUT:
         return NodeState(place, "Invalid", words, Reason.INVALID_INPUT, state)
-    if job and job.failure == DEADLINE:
+    # A try that told why it failed says more than that no other came to anything.
+    told = told_error(newest(pods)) if pods else None
+    if job and job.failure == DEADLINE and told is None:
         return NodeState(place, "Skipped", _never_free(place, spec, pods), task=state)
     return NodeState(place, "Skipped", shorten(words, WORDS), task=state)
 

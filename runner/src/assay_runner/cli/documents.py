@@ -12,11 +12,12 @@ import yaml
 from pydantic import ValidationError
 
 from assay_api.audit import AccuracyAudit
+from assay_api.gpu_screening import GpuScreening
 from assay_api.model import parse, problems
-from assay_api.names import API_VERSION, KIND, SWEEP_KIND
+from assay_api.names import API_VERSION, KIND, SCREENING_KIND, SWEEP_KIND
 from assay_api.sweep import AccuracySweep
 from assay_runner.cli.audit_text import text_of
-from assay_runner.cli.heads import head, label_of, meant
+from assay_runner.cli.heads import Resource, head, label_of, meant
 from assay_runner.cli.hidden_problems import hidden_problems
 from assay_runner.cli.lines import with_lines
 from assay_runner.cli.misspelt import suggested
@@ -37,13 +38,13 @@ class Document:
 
     Attributes:
         label: its name, or its place in the file where it has none.
-        resource: the audit or the sweep, or None where there are problems.
+        resource: the audit, the sweep or the screening, or None where there are problems.
         problems: one sentence each, led by its line and the field's path, in the order of the text.
         mistakes: those of them that are of the text itself, led by line and column.
     """
 
     label: str
-    resource: AccuracyAudit | AccuracySweep | None
+    resource: Resource | None
     problems: tuple[str, ...]
     mistakes: tuple[str, ...] = ()
 
@@ -86,8 +87,8 @@ def _broken(error: Exception, text: str) -> str:
     return f"{where}not YAML ({_first_line(error)}); correct the file"
 
 
-def read_resources(filename: str) -> tuple[AccuracyAudit | AccuracySweep, ...]:
-    """Every audit and every sweep of a file.
+def read_resources(filename: str) -> tuple[Resource, ...]:
+    """Every audit, sweep and screening of a file.
 
     Raises:
         InvalidInput: a document has problems; one sentence each.
@@ -103,9 +104,10 @@ def read_audits(filename: str) -> tuple[AccuracyAudit, ...]:
     """
     documents = _without_problems(filename)
     for document in documents:
-        if isinstance(document.resource, AccuracySweep):
+        if document.resource is not None and not isinstance(document.resource, AccuracyAudit):
+            kind = f"an {SWEEP_KIND}" if isinstance(document.resource, AccuracySweep) else f"a {SCREENING_KIND}"
             raise InvalidInput(
-                f"{filename}: {document.label} is an {SWEEP_KIND}, which runs in a cluster: kubectl apply it there, or "
+                f"{filename}: {document.label} is {kind}, which runs in a cluster: kubectl apply it there, or "
                 f"give an {KIND}"
             )
     return tuple(d.resource for d in documents if isinstance(d.resource, AccuracyAudit))
@@ -171,7 +173,7 @@ def _document(read: Read, index: int) -> Document:
     return Document(label_of(value, place), None if told else resource, told, mistakes)
 
 
-def _judged(value: dict[Any, Any]) -> tuple[AccuracyAudit | AccuracySweep | None, tuple[str, ...]]:
+def _judged(value: dict[Any, Any]) -> tuple[Resource | None, tuple[str, ...]]:
     """What a document stands for, as far as it is one of ours, and what is wrong with it."""
     found = list(head(value))
     kind = meant(value)
@@ -191,7 +193,12 @@ def _judged(value: dict[Any, Any]) -> tuple[AccuracyAudit | AccuracySweep | None
     return resource, (*found, *suggested(kind, given, _beyond_schema(resource)))
 
 
-def _beyond_schema(resource: AccuracyAudit | AccuracySweep) -> Iterator[str]:
+def _beyond_schema(resource: Resource) -> Iterator[str]:
+    if isinstance(resource, GpuScreening):
+        from assay_api.screening_rules import screening_problems
+
+        yield from (f"spec.{problem}" for problem in screening_problems(resource.spec))
+        return
     from assay_runner.checks import parse_checks
 
     sweep = resource.spec if isinstance(resource, AccuracySweep) else None

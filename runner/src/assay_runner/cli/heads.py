@@ -7,17 +7,23 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from assay_api.audit import AccuracyAudit
-from assay_api.names import API_VERSION, KIND, SWEEP_KIND
+from assay_api.gpu_screening import GpuScreening
+from assay_api.names import API_VERSION, KIND, SCREENING_KIND, SWEEP_KIND
 from assay_api.sweep import AccuracySweep
 
 API_GROUP: Final = API_VERSION.partition("/")[0] + "/"
-TYPES: Final[dict[str, type[AccuracyAudit] | type[AccuracySweep]]] = {KIND: AccuracyAudit, SWEEP_KIND: AccuracySweep}
+Resource = AccuracyAudit | AccuracySweep | GpuScreening
+TYPES: Final[dict[str, type[Resource]]] = {
+    KIND: AccuracyAudit,
+    SWEEP_KIND: AccuracySweep,
+    SCREENING_KIND: GpuScreening,
+}
 """What a document may be, by its kind."""
 _LONGEST_NAME: Final = 253
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
-def meant(value: dict[Any, Any]) -> type[AccuracyAudit] | type[AccuracySweep] | None:
+def meant(value: dict[Any, Any]) -> type[Resource] | None:
     """What a document is to be, though its kind or version may be misspelt; None: nothing of ours."""
     ours, kind = str(value.get("apiVersion", "")).startswith(API_GROUP), value.get("kind")
     if isinstance(kind, str) and kind in TYPES:
@@ -25,7 +31,9 @@ def meant(value: dict[Any, Any]) -> type[AccuracyAudit] | type[AccuracySweep] | 
     spec = value.get("spec")
     if not ours or not isinstance(spec, dict):
         return None
-    return AccuracySweep if "template" in spec else AccuracyAudit
+    if "template" in spec:
+        return AccuracySweep
+    return GpuScreening if "plan" in spec and "model" not in spec else AccuracyAudit
 
 
 def head(value: dict[Any, Any]) -> Iterator[str]:

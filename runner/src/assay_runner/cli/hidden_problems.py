@@ -8,16 +8,14 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from assay_api.audit import AccuracyAudit
 from assay_api.model import parse, problems
 from assay_api.sweep import AccuracySweep, SweepSpec
+from assay_runner.cli.heads import Resource
 
 NO_NUMBER: Final = "not a finite number"
 
 
-def hidden_problems(
-    kind: type[AccuracyAudit] | type[AccuracySweep], value: Mapping[Any, Any], named: Collection[str]
-) -> list[str]:
+def hidden_problems(kind: type[Resource], value: Mapping[Any, Any], named: Collection[str]) -> list[str]:
     """What else is wrong with a document that has problems.
 
     Args:

@@ -13,11 +13,11 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any, Final
 
-from assay_api.names import GROUP, LABEL_SWEEP, PLURAL, SWEEP_PLURAL, label_value
+from assay_api.names import GROUP, LABEL_SWEEP, PLURAL, SCREENING_PLURAL, SWEEP_PLURAL, label_value
 from assay_runner.errors import AuditError, InvalidInput, Unavailable
 
 SECONDS: Final = 60
-_PLURALS: Final = {"audit": PLURAL, "sweep": SWEEP_PLURAL}
+_PLURALS: Final = {"audit": PLURAL, "sweep": SWEEP_PLURAL, "screening": SCREENING_PLURAL}
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 

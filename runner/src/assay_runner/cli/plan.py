@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from assay_api.audit import AccuracyAudit, AuditSpec
+from assay_api.gpu_screening import GpuScreening
 from assay_api.names import ANNOTATION_RERUN, ENV_RETRY_SECONDS, ENV_SCRATCH, ExitCode
 from assay_api.plan import Task, cache_folder, plan, run_digest, run_folder
 from assay_api.remedies import REMEDIES
@@ -38,6 +39,9 @@ def command(arguments: argparse.Namespace) -> int:
 
             seconds = measured_seconds(written) if arguments.measured else arguments.cell_seconds
             print("\n".join(sweep_lines(written, seconds, datetime.now(timezone.utc))))
+            continue
+        if isinstance(written, GpuScreening):
+            print(printable(f"{written.metadata['name']}: a screening, which the nodes of its cluster decide upon"))
             continue
         audit = selected(written, arguments)
         audit = audit.model_copy(update={"spec": for_backend(audit.spec, arguments.backend)})

@@ -14,6 +14,7 @@ from assay_api.names import (
     ANNOTATION_RERUN,
     ANNOTATION_RERUN_FAILED,
     MANAGED_BY,
+    SCREENING_KIND,
     SWEEP_KIND,
     Condition,
     ExitCode,
@@ -97,6 +98,8 @@ def _asks(resource: Raw, annotations: Raw, status: Raw) -> bool:
         return not (
             (done[0] or _told(rerun, status.get("rerun"))) and (done[1] or _told(failed, status.get("rerunFailed")))
         )
+    if resource.get("kind") == SCREENING_KIND:
+        return not answered(rerun, "", str(status.get("asked") or ""))[0]
     return not _told(rerun, status.get("rerun"))
 
 

@@ -1,4 +1,4 @@
-"""`assay wait`: until audits and sweeps of a cluster have ended, with their verdict as the exit code.
+"""`assay wait`: until audits, sweeps and screenings of a cluster have ended, with their verdict as the exit code.
 
 Read by the user's own kubectl, again and again: an API server that is away for a while ends no pipeline.
 """
@@ -18,7 +18,7 @@ from assay_runner.errors import InvalidInput, Unavailable
 
 EVERY: Final = 5.0
 """Seconds between two looks."""
-_WORDS: Final = ("audit", "sweep")
+_WORDS: Final = ("audit", "sweep", "screening")
 _ORDER: Final = (
     ExitCode.INTERNAL, ExitCode.INVALID_INPUT, ExitCode.BREACHED, ExitCode.UNAVAILABLE, ExitCode.INCONCLUSIVE,
 )  # fmt: skip
@@ -37,14 +37,14 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def named(what: str, namespace: str | None, context: str | None) -> Place:
-    """What a user means by audit/NAME or sweep/NAME.
+    """What a user means by audit/NAME, sweep/NAME or screening/NAME.
 
     Raises:
-        InvalidInput: it is neither.
+        InvalidInput: it is none of them.
     """
     word, slash, name = what.partition("/")
     if not slash or word not in _WORDS or not name:
-        raise InvalidInput(f"{what!r} is neither audit/NAME nor sweep/NAME: say which of both it is")
+        raise InvalidInput(f"{what!r} is none of audit/NAME, sweep/NAME and screening/NAME: say which it is")
     return Place(name, namespace, context, word)
 
 

@@ -11,6 +11,7 @@ from assay_api.screen_orders import PAIRS, WORDS, CompareOrder, FleetTold, GpuTo
 from assay_api.screening import AnswerRecord, DeviceClass, DeviceEntry, ScreenReport
 from assay_runner.errors import Internal, InvalidInput
 from assay_runner.screening.fleet import NODE, UNKNOWN, together
+from assay_runner.screening.judging import MAJORITY
 from assay_runner.screening.records import read_records, record_bytes, records_of
 from assay_runner.screening.reports import fleet_report
 from assay_runner.stores import join
@@ -87,8 +88,9 @@ def _skipped(order: CompareOrder) -> dict[str, str]:
 
 
 def _record(task: Task, context: Context, report: ScreenReport) -> bool:
-    """Store the right answers of every class whose GPUs agreed throughout; whether there were any."""
-    records, _ = records_of(report.devices, report.sha256, report.inputs)
+    """Store the right answers of every class whose GPUs agreed throughout and are enough; whether there were any."""
+    every, _ = records_of(report.devices, report.sha256, report.inputs)
+    records = [each for each in every if each.devices >= MAJORITY]
     if records:
         context.store.put(join(task.output, ANSWERS), record_bytes(records), "application/json")
     return bool(records)

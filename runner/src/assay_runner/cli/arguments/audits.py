@@ -77,8 +77,12 @@ def plan(commands: Commands) -> None:
 
 def schema(commands: Commands) -> None:
     """`assay schema`."""
-    command = commands.add_parser("schema", help="print the JSON schema of an audit or a sweep, or of report.json")
-    command.add_argument("what", nargs="?", choices=("audit", "sweep", "report"), default="audit", help="default audit")
+    command = commands.add_parser(
+        "schema", help="print the JSON schema of an audit, a sweep, a screening, or of report.json"
+    )
+    command.add_argument(
+        "what", nargs="?", choices=("audit", "sweep", "screening", "report"), default="audit", help="default audit"
+    )
 
 
 def _running(command: argparse.ArgumentParser) -> None:

@@ -9,13 +9,13 @@ def wait(commands: Commands) -> None:
     """`assay wait`."""
     command = commands.add_parser(
         "wait",
-        help="wait until audits or sweeps in the cluster have ended, and end with their verdict",
-        description="Wait until the runs of audits and sweeps in the cluster have ended: those of their present spec "
-        "and of the rerun that their annotations ask for. Ends with 0 where all passed, else as `assay run` does: 1 "
-        "breached, 2 inconclusive or over budget, 64 wrong input, 69 an error, or not ended in time. onBreach changes "
-        "nothing of this.",
+        help="wait until audits, sweeps or screenings in the cluster have ended, and end with their verdict",
+        description="Wait until the runs of audits, sweeps and screenings in the cluster have ended: those of their "
+        "present spec and of the rerun that their annotations ask for. Ends with 0 where all passed, else as "
+        "`assay run` does: 1 breached, 2 inconclusive or over budget, 64 wrong input, 69 an error, or not ended in "
+        "time. onBreach changes nothing of this.",
     )
-    command.add_argument("what", metavar="audit/NAME|sweep/NAME", nargs="+", help="what to wait for")
+    command.add_argument("what", metavar="audit/NAME|sweep/NAME|screening/NAME", nargs="+", help="what to wait for")
     command.add_argument(
         "--timeout", metavar="TIME", type=duration, default=7200.0, help="how long in all: 90s, 30m, 2h (default 2h)"
     )
