@@ -57,6 +57,13 @@ def all_failed(builds: Sequence[Rebuild], turned: Sequence[Turned]) -> str:
         f"confidence more than {least:.0%} of builds fail)"
     )
     knobs = f"; nor does any of {len(turned)} build routes help" if turned else ""
+    if unsteady := sum(len(build.kernels.bits) > 1 for build in builds):
+        which = "each of them" if unsteady == len(builds) else f"{unsteady} of them"
+        return (
+            f"{said}{knobs}; {which} gives other bits from one session to the next, which no choice of tactics and no "
+            "other build mends: replace what draws random numbers or sums in any order, as plugins do (runToRun says "
+            "from which tensor on where that can be seen), or allow as much in its limits"
+        )
     return f"{said}{knobs}: look at precision and calibration"
 
 
