@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,38 @@ def filled(store: Store, prefix: str, folder: Path, names: tuple[str, ...] = ("b
 
 def below(prefix: str, **more: Any) -> dict[str, Any]:
     return {"prefix": {"uri": f"{prefix}/models/"}, **more}
+
+
+@pytest.mark.parametrize("name", ["data/bert/0.npz", "models/bert.onnx.data", "calib/bert.npz"])
+def test_files_of_an_image_are_told_apart_by_what_they_hold(name: str, store: Store, tmp_path: Path) -> None:
+    """Those of the same size and time, too; and a time alone is no change."""
+    prefix = f"file://{tmp_path}/held"
+    filled(store, prefix, tmp_path, ("bert",))
+    order = {"models": [{"name": "bert", "uri": f"{prefix}/models/bert.onnx"}]}
+    path = tmp_path / "held" / name
+
+    def found() -> Any:
+        (told,) = look(store, tmp_path, task(prefix, order)).models
+        return told.inputs, told.own
+
+    first, before = found(), path.stat()
+    path.touch()
+    assert found() == first
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert found() != first
+
+
+def test_what_is_no_file_of_an_image_is_not_waited_for(store: Store, tmp_path: Path) -> None:
+    """A pipe that nobody writes to; the audit itself says so."""
+    prefix = f"file://{tmp_path}/held"
+    filled(store, prefix, tmp_path, ("bert",))
+    os.mkfifo(tmp_path / "held" / "data" / "bert" / "1.npz")
+    order = {"models": [{"name": "bert", "uri": f"{prefix}/models/bert.onnx"}]}
+    assert len(look(store, tmp_path, task(prefix, order)).models) == 1
 
 
 def test_every_model_below_a_prefix_is_found(prefix: str, store: Store, tmp_path: Path) -> None:

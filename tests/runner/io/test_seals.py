@@ -20,7 +20,7 @@ from assay_runner.data import seals
 from assay_runner.data.datasets import Dataset, Source, open_dataset
 from assay_runner.data.seals import Seal
 from assay_runner.digests import open_sha256
-from assay_runner.errors import InvalidInput
+from assay_runner.errors import AuditError, InvalidInput
 from assay_runner.models.feeding import Feeding
 from assay_runner.tensors import Array
 from tests.runner.io.made import linear, loaded, shard, store
@@ -270,3 +270,18 @@ def test_a_change_while_it_is_opened_is_told(tmp_path: Path) -> None:
     os.utime(path, ns=(0, 0))
     with pytest.raises(InvalidInput, match=r"0\.npz of the dataset d/ was written to or replaced"):
         seal.read()
+
+
+@pytest.mark.parametrize("change", ["pipe", "folder", "loop"])
+def test_what_takes_the_place_of_a_shard_and_is_no_file_is_told(change: str, tmp_path: Path) -> None:
+    path = npz(tmp_path / "data", 0, values(0))
+    dataset = opened(tmp_path, npz)
+    path.unlink()
+    if change == "pipe":
+        os.mkfifo(path)
+    elif change == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path)
+    with pytest.raises(AuditError, match=r"0\.npz"):
+        list(dataset)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from assay_runner.cores import cores
+from assay_runner.data.arrays import corruption
 from assay_runner.digests import open_sha256
 from assay_runner.errors import InvalidInput
 from assay_runner.stores.regular import open_regular
@@ -114,20 +115,22 @@ class Seal:
         now = self._now()
         # Before the file is read: what changes while that lasts has another time then.
         self._settled = _believed(self.path.parent) and 0 <= now.changed <= time.time_ns() - SETTLED_NS
-        sha256 = (_known if self._settled else _sha256)(self.path, now)
+        with corruption(self.told):
+            sha256 = (_known if self._settled else _sha256)(self.path, now)
         if self._now() != now:
             raise self._broken()
         self._state = now
         return sha256
 
     def _now(self) -> _State:
-        try:
-            status = os.stat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            raise InvalidInput(
-                f"{self.told} was removed while the audit ran: put it back, leave the data alone until the audit has "
-                "ended, and run it again"
-            ) from None
+        with corruption(self.told):
+            try:
+                status = os.stat(self.path)
+            except (FileNotFoundError, NotADirectoryError):
+                raise InvalidInput(
+                    f"{self.told} was removed while the audit ran: put it back, leave the data alone until the audit "
+                    "has ended, and run it again"
+                ) from None
         return _State(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
     def _broken(self) -> InvalidInput:

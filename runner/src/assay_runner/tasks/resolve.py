@@ -1,7 +1,8 @@
 """Looking at the models of a sweep: which there are, and what their cells depend on in the store.
 
-Nothing is computed and no data are read: versions (S3's ETags) tell whether an object has changed. Only a model's own
-file is fetched once, for it alone names its external data; which those are is kept in the cache under its version.
+Nothing is computed, and no object is read for what it holds: versions (S3's ETags) tell whether one has changed; of
+files of the image, whose times can be set back, the content does. Only a model's own file is fetched once, for it alone
+names its external data; which those are is kept in the cache under its version.
 What is missing or no model is told like everything else, by a digest: its own audit says what is wrong with it, and no
 other model waits for that.
 """
@@ -13,6 +14,7 @@ import hashlib
 import itertools
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from assay_api.audit import AuditTemplate
@@ -22,10 +24,12 @@ from assay_api.plan import Task
 from assay_api.resolved import PAGE_BYTES, ModelFound, Resolved
 from assay_api.result import TaskResult
 from assay_api.sweep import ModelPrefix, SweepModel
+from assay_runner.digests import open_sha256
 from assay_runner.errors import Internal, InvalidInput
 from assay_runner.models.files import external_tensors, fetch_model
 from assay_runner.models.outline import read_outline
 from assay_runner.stores import Stat, beside, join
+from assay_runner.stores.regular import open_regular
 from assay_runner.stores.sealed import Damaged, put_record, read_record
 from assay_runner.tasks.context import Context
 
@@ -108,7 +112,7 @@ class _Look:
         """Versions of a file, or of all files below a prefix, by their names there."""
         if uri not in self._listed:
             self._listed[uri] = _digest(
-                f"{each.uri[len(uri) :]}\0{each.size}\0{each.version}" for each in self._list(uri)
+                f"{each.uri[len(uri) :]}\0{each.size}\0{self._version(each)}" for each in self._list(uri)
             )
         return self._listed[uri]
 
@@ -124,12 +128,22 @@ class _Look:
         """Versions of a model's file and of its external data."""
         if uri not in self._listed:
             found = self._found(uri)
-            parts = [f"{found.size}\0{found.version}" if found else MISSING]
+            parts = [f"{found.size}\0{self._version(found)}" if found else MISSING]
             for location in self._external(uri, found) if found else ():
                 data = self._store.stat(beside(uri, location))
-                parts.append(f"{location}\0{data.size}\0{data.version}" if data else f"{location}\0{MISSING}")
+                parts.append(f"{location}\0{data.size}\0{self._version(data)}" if data else f"{location}\0{MISSING}")
             self._listed[uri] = _digest(parts)
         return self._listed[uri]
+
+    def _version(self, found: Stat) -> str:
+        """What tells the content of an object from any other."""
+        path = self._store.local_path(found.uri)
+        if path is None:
+            return found.version
+        # What cannot be read its own audit tells of.
+        with suppress(InvalidInput, OSError), open_regular(path, found.uri) as file:
+            return open_sha256(file)
+        return found.version
 
     def _found(self, uri: str) -> Stat | None:
         try:
@@ -140,7 +154,7 @@ class _Look:
 
     def _external(self, uri: str, found: Stat) -> tuple[str, ...]:
         """Where a model's external data lie: as the cache has it, or by reading the model."""
-        name = hashlib.sha256(f"{uri}\0{found.size}\0{found.version}".encode()).hexdigest()[:32]
+        name = hashlib.sha256(f"{uri}\0{found.size}\0{self._version(found)}".encode()).hexdigest()[:32]
         record = join(self._cache, "external", f"{name}.json")
         try:
             kept = read_record(self._store, record, ExternalRecord, "list of external data")
