@@ -58,7 +58,7 @@ def mutate(namespace: Namespace, changes: int) -> int:
         kind, name = slot(turn)
         turn += 1
         # What another controller carries out is left alone, and never settles.
-        for spec in (audit, sweep, sweep.get("template", {})):
+        for spec in (audit, sweep, sweep.get("template") or {}):
             spec.pop("managedBy", None)
         taken += put(namespace, kind, name, sweep if kind == "accuracysweeps" else audit)
 
