@@ -1,4 +1,4 @@
-"""Health as Argo CD, kstatus and Flux see it, by their own code, on audits and sweeps in every phase.
+"""Health as Argo CD, kstatus and Flux see it, by their own code, on audits, sweeps and screenings in every phase.
 
 The checks are those of `examples/gitops`. Resources of every phase are judged as a real API server gives them back;
 every other recorded decision as it is written.
@@ -25,6 +25,7 @@ from tests.lab.judging import Judged, judge
 from tests.reconcile.cases import names, status_after
 from tests.reconcile.sweeps import World
 from tests.unit.api.audits import audit
+from tests.unit.operator.test_screenings import World as Screenings
 
 CRDS = Path(__file__).parents[2] / "crds"
 TOKEN = "assay.dev/rerun"
@@ -154,6 +155,40 @@ def test_a_sweep_of_an_operator_that_told_of_no_rerun_is_not_asked_again() -> No
     world.settle()
     assert (world.status.rerun, world.status.rerun_failed) == ("1", "x")
     assert (len(world.made), world.status.run) == (made, run)
+
+
+PASSED = {"verdict": "Passed", "report": {"uri": "s3://a/screen.json", "sha256": "0" * 64}}
+NAMED: Raw = {
+    **PASSED, "verdict": "Failed",
+    "fleet": {"scanned": 24, "named": 1, "wrong": [{"node": "node-0", "device": "GPU-0", "message": "one bit"}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "spec", "health"),
+    [({**PASSED, "fleet": {"scanned": 24}}, {}, "Healthy"), (NAMED, {}, "Degraded"),
+     (NAMED, {"onBreach": "Report"}, "Healthy"), (None, {}, "Progressing"), (None, {"suspend": True}, "Suspended")],
+    ids=["passed", "named", "reported", "going", "suspended"],
+)  # fmt: skip
+def test_a_screening_is_healthy_once_no_gpu_is_named(told: Raw | None, spec: Raw, health: str) -> None:
+    world = Screenings(3, **spec)
+    world.step()
+    if told is not None:
+        world.answer("screen")
+        world.step()
+        world.answer("compare", **told)
+        world.step()
+    # Where a GPU is named, its node is looked at once more.
+    for _ in range(3):
+        for kind in ("screen", "again") if told is not None else ():
+            world.answer(kind)
+        if told is not None:
+            world.answer("compare", **told)
+        world.step()
+    (found,) = judged({"apiVersion": "assay.dev/v1alpha1", "kind": "GpuScreening", **copy.deepcopy(world.raw)})
+    words = {"Healthy": "Current", "Degraded": "Failed"}
+    assert found.argo.status == health
+    assert found.flux.status == found.kstatus.status == words.get(health, "InProgress")
 
 
 def as_it_is(world: World) -> Raw:
