@@ -131,7 +131,7 @@ class OnnxRuntime:
             # Named apart: golden's and a candidate's may lie in one folder and be open at once.
             path = save(tapped(model, shown), folder / f"{Path(scratch).name}.onnx")
             outputs = {output.name for output in model.graph.output}
-            session = OrtSession(path, Purpose.EXACT, shown | outputs)
+            session = OrtSession(path, _looked_into(built), shown | outputs)
             _SHOWN[_state(built)] = inspection_of(session, model)
             while len(_SHOWN) > SHOWN:
                 del _SHOWN[next(iter(_SHOWN))]
@@ -161,7 +161,8 @@ class OnnxRuntime:
             found = _SHOWN.get(_state(built))
             known = found if found and shared.keys() <= {*found.types, *found.texts} else None
             own = _golden_made(built, golden, shared, known) if golden and known else {}
-            yield open_segments(localised(built.path, folder), folder, shared, limit, known, own)
+            model = localised(built.path, folder)
+            yield open_segments(model, folder, shared, limit, known, own, purpose=_looked_into(built))
 
 
 def _golden_made(built: Built, golden: Built, shared: Collection[str], found: Inspection) -> dict[str, str]:
@@ -207,7 +208,12 @@ def _rounded_in(workdir: Path, path: Path) -> Path:
 
 def purpose(built: Built) -> Purpose:
     """How a model is run for its outputs."""
-    return Purpose.PLAIN if built.precision in OPTIMISED and not built.literal else Purpose.EXACT
+    return Purpose.PLAIN if built.precision in OPTIMISED and not built.literal else _looked_into(built)
+
+
+def _looked_into(built: Built) -> Purpose:
+    """How a model is run to show its tensors."""
+    return Purpose.DOUBLE if built.precision == "fp64" else Purpose.EXACT
 
 
 def _home(built: Built, scratch: Path) -> Path:

@@ -27,6 +27,8 @@ def open_segments(
     limit: int,
     found: Inspection | None = None,
     own: Mapping[str, str] = NONE,
+    *,
+    purpose: Purpose = Purpose.EXACT,
 ) -> tuple[Segment, ...]:
     """The model cut at shared tensors.
 
@@ -37,6 +39,7 @@ def open_segments(
         limit: results of a segment take at most so many bytes.
         found: what its tensors are; None: ONNX Runtime is asked.
         own: see `cut`.
+        purpose: what their sessions are for.
 
     Raises:
         InvalidInput: ONNX Runtime refuses the model.
@@ -59,7 +62,7 @@ def open_segments(
         return tuple(segment(model, types, shared, part, ranks, own) for part in parts) if nodes[1:] else ()
 
     for part in cut(model, types, shared, shared, limit, ranks, own):
-        session = _Halving(part, halves, folder)
+        session = _Halving(part, halves, folder, purpose)
         needs = frozenset(value.name for value in part.model.graph.input)
         opened.append(Segment(needs, part.results, session, session.lost))
     return tuple(opened)
@@ -80,9 +83,11 @@ class _Halving:
         lost: why a tensor cannot be made, by its name.
     """
 
-    def __init__(self, whole: Segments, halves: Callable[[Segments], tuple[Segments, ...]], folder: Path) -> None:
+    def __init__(
+        self, whole: Segments, halves: Callable[[Segments], tuple[Segments, ...]], folder: Path, purpose: Purpose
+    ) -> None:
         self.lost: dict[str, str] = {}
-        self._halves, self._folder = halves, folder
+        self._halves, self._folder, self._purpose = halves, folder, purpose
         self._open = self._opened(whole)
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
@@ -106,7 +111,7 @@ class _Halving:
     def _opened(self, part: Segments) -> list[tuple[Segments, OrtSession]]:
         path = save(part.model, self._folder / f"segment-{len(part.results)}.onnx")
         try:
-            session = OrtSession(path, Purpose.EXACT)
+            session = OrtSession(path, self._purpose)
         except InvalidInput as error:
             return self._smaller(part, error)
         finally:

@@ -65,10 +65,14 @@ class Purpose(Enum):
     EXACT: every node as it stands: no optimisation, so that explicit rounding is kept and Q/DQ pairs stay what they are
         (a CPU's integer kernels may saturate where a GPU's do not), and no arena, so that memory goes back as soon as a
         tensor has been looked at.
+    DOUBLE: likewise, of a model in double precision, where a convolution is a chain of nodes for each position of its
+        kernel: in the order of the list, which ends one position before it begins the next, and with an arena. Of a
+        model with 35,000 such nodes the two took a third of the memory of either alone, and of the time.
     """
 
     PLAIN = "plain"
     EXACT = "exact"
+    DOUBLE = "double"
 
 
 def options(purpose: Purpose) -> ort.SessionOptions:
@@ -79,12 +83,14 @@ def options(purpose: Purpose) -> ort.SessionOptions:
     chosen.add_session_config_entry("session.disable_quant_qdq", "1")
     # Without VNNI, sums of products of uint8 and int8 saturate in 16 bits; products of uint8 alone do not.
     chosen.add_session_config_entry("session.x64quantprecision", "1")
-    if purpose is Purpose.EXACT:
+    if purpose is not Purpose.PLAIN:
         chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        chosen.enable_cpu_mem_arena = False
+        chosen.enable_cpu_mem_arena = purpose is Purpose.DOUBLE
         chosen.enable_mem_pattern = False
         chosen.add_session_config_entry("session.disable_prepacking", "1")
         chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if purpose is Purpose.DOUBLE:
+        chosen.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     return chosen
 
 
@@ -100,7 +106,7 @@ def _opened(path: Path, purpose: Purpose) -> tuple[ort.InferenceSession, Shared]
     try:
         return ort.InferenceSession(str(path), chosen, providers=[PROVIDER], disabled_optimizers=INEXACT), kept
     except Exception:  # The runtime's own exception classes have no common base.
-        if purpose is Purpose.EXACT:
+        if purpose is not Purpose.PLAIN:
             raise
         # Some fusions look past a Cast, and give an operator types that it does not have.
         chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
