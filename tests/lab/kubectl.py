@@ -32,7 +32,9 @@ class Kubectl:
         self, *arguments: str, stdin: str | None = None, seconds: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl and return how it ended, with its output as text, whether it worked or not."""
-        env = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        # What kubectl remembers of an API server, it remembers by address: another may have had the same port before.
+        own = {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.kubeconfig.parent / "kubectl-cache")}
+        env = {**os.environ, **own}
         return subprocess.run(
             [str(kubectl()), *arguments], env=env, input=stdin if stdin is not None else "",
             text=True, capture_output=True, check=False, timeout=seconds,
