@@ -124,9 +124,12 @@ def test_a_storm_of_refusals_and_lost_answers(
         for index in range(5):
             namespace.apply_audit(f"more-{index}", candidates=ONE)
         kinds = ("accuracyaudits", "accuracysweeps")
+
+        def all_over() -> bool:
+            return all(over(item) for kind in kinds for item in namespace.items(kind))
+
         # Listings are struck too, and what is tried again waits ever longer.
-        ended = lambda: all(over(item) for kind in kinds for item in namespace.items(kind))  # noqa: E731
-        play(namespace, kubelet, ended, seconds=300.0)
+        play(namespace, kubelet, all_over, seconds=300.0)
         assert operator.alive
         assert operator.answer("/livez") == 200
         proxy.rules.clear()
