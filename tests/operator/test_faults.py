@@ -113,7 +113,7 @@ def test_a_storm_of_refusals_and_lost_answers(
         nonlocal struck
         hit = dice.random() < 0.25
         struck += hit
-        # Watches that fail or fall silent are another fault, with a test of its own; what they miss waits for a listing.
+        # Watches that fail or fall silent are another fault, with a test of its own.
         return dice.choice(STORM) if hit and not asked.watch else None
 
     # A watch that tells nothing more is made good by a listing, here sooner than after five minutes.
