@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.data import audit
+from tests.e2e.holder import HOLDER, hold_gpu
 from tests.e2e.place import OWN, Manifest, Place, Room, condition
 from tests.lab import Unavailable
-from tests.lab.images import OURS
 from tests.lab.processes import wait_until
 
 PRODUCT = "NVIDIA-H200"
@@ -53,22 +53,7 @@ def test_a_gpu_that_nobody_has_is_said_at_once_and_stalls_in_time(room: Room) ->
 
 @pytest.mark.usefixtures("gpu")
 def test_a_gpu_that_others_hold_is_waited_for_and_told_as_such(room: Room) -> None:
-    image = next(tag for tag in OURS if "runner" in tag)
-    container = {
-        "name": "x",
-        "image": image,
-        "command": ["sleep", "600"],
-        "resources": {"limits": {"nvidia.com/gpu": 1}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    spec = {
-        "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": 0,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [container],
-    }
-    room.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "holder", "labels": {"x": "y"}}, "spec": spec})
-    room.running_pod("x=y")
+    hold_gpu(room)
     room.apply(on_gpu(room, "waits", 300))
 
     def message() -> str:
@@ -77,7 +62,7 @@ def test_a_gpu_that_others_hold_is_waited_for_and_told_as_such(room: Room) -> No
     wait_until(lambda: "waits for room: the nodes with NVIDIA-H200 would do" in message(), "that it waits", 120)
     assert condition(room.audit("waits"), "Ready")["reason"] == "Pending"
     assert "Insufficient nvidia.com/gpu" in message()
-    room.kubectl("delete", "pod", "holder", "--wait=false")
+    room.kubectl("delete", "pod", HOLDER, "--wait=false")
     found = room.wait("waits", "Stalled", 120)
     assert condition(found, "Complete")["reason"] == "Inconclusive"
 

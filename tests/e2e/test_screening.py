@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.data import AUDITS, MODELS
+from tests.e2e.holder import HOLDER, LABEL, hold_gpu
 from tests.e2e.place import OWN, Manifest, Place, Room, condition
 from tests.lab import Unavailable
-from tests.lab.images import OURS
 from tests.lab.processes import wait_until
 
 PRODUCT = "NVIDIA-L4"
@@ -45,19 +45,7 @@ def ended(room: Room, name: str, seconds: int = 120) -> Manifest:
 
 
 def test_all_gpus_of_the_node_are_screened_once_they_are_free(room: Room) -> None:
-    image = next(tag for tag in OURS if "runner" in tag)
-    container = {
-        "name": "x", "image": image, "command": ["sleep", "600"], "resources": {"limits": {"nvidia.com/gpu": 1}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }  # fmt: skip
-    spec = {
-        "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": 0,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [container],
-    }
-    room.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "holder", "labels": {"x": "y"}}, "spec": spec})
-    room.running_pod("x=y")
+    hold_gpu(room)
     # One of three is taken: the node is waited for, and in the end skipped. The holder stays where it is.
     room.apply(screening(room, "busy", pendingDeadlineSeconds=10))
     found = ended(room, "busy")
@@ -66,7 +54,7 @@ def test_all_gpus_of_the_node_are_screened_once_they_are_free(room: Room) -> Non
         "not begun within 10 s (spec.pendingDeadlineSeconds): all of its 3 GPUs were free together at no time" in said
     )
     assert found["status"]["verdict"] == "Inconclusive"
-    assert room.running_pod("x=y") == "holder"
+    assert room.running_pod(LABEL) == HOLDER
     room.apply(screening(room, "waits"))
 
     def waits() -> bool:
@@ -74,7 +62,7 @@ def test_all_gpus_of_the_node_are_screened_once_they_are_free(room: Room) -> Non
         return "waits until all of its 3 GPUs are free" in condition(told, "Ready").get("message", "")
 
     wait_until(waits, "that it waits", 60)
-    room.kubectl("delete", "pod", "holder", "--wait=false")
+    room.kubectl("delete", "pod", HOLDER, "--wait=false")
     found = ended(room, "waits")
     assert (found["status"]["verdict"], found["status"]["gpus"]["scanned"]) == ("Passed", 3)
     assert found["status"]["report"]["record"].endswith("/answers.json")

@@ -8,8 +8,6 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any
 
 from kubernetes.aio.client import Configuration
@@ -79,16 +77,10 @@ async def run(settings: Settings, kinds: Kinds) -> int:
         try:
             return await _lead(client, kinds, settings, metrics, health, stop)
         finally:
-            await _closed(client.close())
+            await client.close()
     finally:
         lag.cancel()
-        await _closed(endpoints.stop())
-
-
-async def _closed(closing: Coroutine[Any, Any, None]) -> None:
-    """Close it, as far as kopf lets it: it ends beside, and cancels every task that began after its own."""
-    with suppress(asyncio.CancelledError):
-        await closing
+        await endpoints.stop()
 
 
 async def load_configuration() -> Configuration:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from sys import intern
+from typing import Protocol
 
 from assay_api.names import (
     ANNOTATION_ACCEPT,
@@ -15,21 +15,49 @@ from assay_api.names import (
     KIND,
     LABEL_QUEUE,
     LABEL_QUEUE_PRIORITY,
-    LABEL_TRACE,
     SWEEP_KIND,
     Condition,
 )
 from assay_api.result import Progress
 from assay_operator.objects.children import Job, Pod
+from assay_operator.objects.common import common
 from assay_operator.objects.fits import Fit
 from assay_operator.objects.keys import Key
 from assay_operator.objects.line import Turn
 from assay_operator.objects.queued import Queued
-from assay_operator.objects.raw import Raw, condition, foreign, owner, packed, seconds
+from assay_operator.objects.raw import Raw, condition, owner, packed
 from assay_operator.objects.refusals import Refusal
 from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.objects.retention import managed_by
 from assay_operator.objects.seen import Seen
+
+
+class Owner(Protocol):
+    """What owns tasks, whatever its kind."""
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def uid(self) -> str:
+        """What tells it from another of its name."""
+
+    @property
+    def generation(self) -> int:
+        """Generation of its spec."""
+
+    @property
+    def version(self) -> str:
+        """Its resource version."""
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is being deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +111,26 @@ class Audit:
         annotations = meta.get("annotations") or {}
         asked = annotations.get(ANNOTATION_RERUN) or ""
         return Audit(
-            namespace=intern(meta["namespace"]),
-            name=meta["name"],
-            uid=meta["uid"],
-            generation=int(meta.get("generation", 0)),
-            version=meta["resourceVersion"],
-            deleting="deletionTimestamp" in meta,
+            **common(raw),
             queue=labels.get(LABEL_QUEUE) or None,
             rerun=asked or status.get("rerun") or "",
             asked=asked,
             accept=annotations.get(ANNOTATION_ACCEPT) or "",
             spec=packed(raw.get("spec") or {}),
             status=packed(status),
-            phase=intern(status.get("phase") or ""),
-            verdict=intern(status.get("verdict") or ""),
             complete=condition(status, Condition.COMPLETE).get("status") == "True",
-            reason=intern(condition(status, Condition.READY).get("reason") or ""),
-            since=seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
-            until=seconds(status.get("completionTime")),
             managed=_kept_by(meta),
-            trace=intern(labels.get(LABEL_TRACE) or ""),
             queue_priority=labels.get(LABEL_QUEUE_PRIORITY) or None,
-            foreign=foreign(raw.get("spec") or {}),
         )
+
+    @staticmethod
+    def of_owner(owner: Owner, queue: str | None = None, queue_priority: str | None = None, trace: str = "") -> Audit:
+        """What the rules of tasks ask of an object of another kind that owns some."""
+        return Audit(
+            namespace=owner.namespace, name=owner.name, uid=owner.uid, generation=owner.generation,
+            version=owner.version, deleting=owner.deleting, queue=queue, queue_priority=queue_priority, rerun="",
+            spec=b"{}", status=b"{}", phase="", verdict="", complete=False, trace=trace,
+        )  # fmt: skip
 
 
 def _kept_by(meta: Raw) -> str:
@@ -151,9 +176,9 @@ class Observed:
         object.__setattr__(self, "pods", tuple(pod for pod in self.pods if pod.job in own))
 
     @staticmethod
-    def of(seen: Seen) -> Observed:
-        """The same of an audit, from what is known of any object of ours."""
-        audit = seen.parent
+    def of(seen: Seen, owner: Audit | None = None) -> Observed:
+        """The same from what is known of any object of ours: of an audit, or of what `owner` stands for."""
+        audit = owner or seen.parent
         assert isinstance(audit, Audit), f"{audit.key.kind} is no audit"
         return Observed(
             audit=audit,
@@ -162,7 +187,7 @@ class Observed:
             results=seen.results,
             progress=seen.progress,
             hints=seen.hints,
-            refused={ref.name: refusal for ref, refusal in seen.refused.items()},
+            refused={ref.name: refusal for ref, refusal in seen.refused.items() if ref.resource == JOBS},
             queued=seen.queued,
             crowded=seen.crowded,
             turn=None if audit.queue else seen.turn,

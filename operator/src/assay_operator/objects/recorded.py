@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 
 class Recorded(Protocol):
@@ -24,6 +25,13 @@ class Recorded(Protocol):
 def recorded(item: Recorded) -> bytes:
     """The status on record."""
     return item.status if item.record is None else item.record
+
+
+def keep(new: Any, known: Any) -> Any:
+    """An object as a watch brings it, with the status that the operator has on record where it is another by now."""
+    assert type(new) is type(known)
+    record = changed_by_others(new, known)
+    return new if record is None else replace(new, record=record)
 
 
 def changed_by_others(new: Recorded, known: Recorded) -> bytes | None:

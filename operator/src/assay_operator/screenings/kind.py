@@ -10,9 +10,10 @@ from assay_api.resources import SCREENING
 from assay_operator.audits import troubles
 from assay_operator.objects.children import JOB, POD
 from assay_operator.objects.kind import Kind
+from assay_operator.objects.recorded import keep
 from assay_operator.objects.seen import Seen
 from assay_operator.screenings.reconcile import reconcile, wants_nodes
-from assay_operator.screenings.screening import Screening, keep
+from assay_operator.screenings.screening import Screening
 from assay_operator.screenings.work import observed_of
 
 

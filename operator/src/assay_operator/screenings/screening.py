@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from assay_api.asked import asked
-from assay_api.names import ANNOTATION_RERUN, LABEL_TRACE, SCREENING_KIND, Condition
+from assay_api.names import ANNOTATION_RERUN, SCREENING_KIND, Condition
+from assay_operator.objects.common import common
 from assay_operator.objects.keys import Key
-from assay_operator.objects.raw import Raw, compact, condition, foreign, seconds, time
-from assay_operator.objects.recorded import changed_by_others
+from assay_operator.objects.raw import Raw, compact, condition, time
 from assay_operator.objects.retention import managed_by
 
 
@@ -58,36 +57,16 @@ class Screening:
     def of(raw: Raw) -> Screening:
         """Read one from its raw form."""
         meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
-        annotations, labels = meta.get("annotations") or {}, meta.get("labels") or {}
+        annotations = meta.get("annotations") or {}
         ended = condition(status, Condition.COMPLETE).get("status") == "True"
         return Screening(
-            namespace=meta["namespace"],
-            name=meta["name"],
-            uid=meta["uid"],
-            generation=int(meta.get("generation", 0)),
-            version=meta["resourceVersion"],
+            **common(raw),
             created=time(meta["creationTimestamp"]),
-            deleting="deletionTimestamp" in meta,
-            foreign=foreign(spec),
             rerun=annotations.get(ANNOTATION_RERUN) or "",
             spec=compact(spec),
             status=compact(status),
-            phase=status.get("phase") or "",
-            verdict=status.get("verdict") or "",
             complete=ended and not spec.get("schedule"),
             # A stand-in that is wrong calls nobody.
             named=0 if status.get("emulated") else int((status.get("gpus") or {}).get("named") or 0),
-            reason=condition(status, Condition.READY).get("reason") or "",
-            since=seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
-            until=seconds(status.get("completionTime")),
             managed=managed_by(meta),
-            trace=labels.get(LABEL_TRACE) or "",
         )
-
-
-def keep(new: Any, known: Any) -> Any:
-    """A screening as a watch brings it, with the status that the operator has on record where it is another by now."""
-    assert isinstance(new, Screening)
-    assert isinstance(known, Screening)
-    record = changed_by_others(new, known)
-    return new if record is None else replace(new, record=record)

@@ -9,7 +9,6 @@ pinned to its node by an affinity, so that the scheduler has it wait until all a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -26,7 +25,6 @@ from assay_operator.audits.observed import Audit, Observed
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.keys import label_value
 from assay_operator.objects.raw import Manifest, compact
-from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.objects.seen import Seen, owner_reference
 from assay_operator.screenings.places import Place
 from assay_operator.screenings.screening import Screening
@@ -105,11 +103,8 @@ def manifest(screening: Screening, spec: ScreenSpec, task: Task, settings: Setti
 
 def observed_of(screening: Screening, seen: Seen) -> Observed:
     """The Jobs and Pods of a screening, as an audit's are looked at."""
-    refused: Mapping[str, Any] = {ref.name: r for ref, r in seen.refused.items() if ref.resource == JOBS}
-    return Observed(
-        audit=as_audit(screening), jobs=seen.children[JOBS], pods=seen.children[PODS], results=seen.results,
-        progress=seen.progress, hints=seen.hints, refused=refused, queued=seen.queued, turn=seen.turn,
-    )  # fmt: skip
+    # A Pod waits for its own node to be wholly free, whatever others wait for.
+    return replace(Observed.of(seen, as_audit(screening)), crowded=frozenset())
 
 
 class Parts:
@@ -141,11 +136,7 @@ class Parts:
 def as_audit(screening: Screening, task: Task | None = None) -> Audit:
     """What the rules of tasks ask of the object that owns them."""
     trace = screening.trace or (trace_of(screening.uid, task.run.partition(".")[0]) if task else "")
-    return Audit(
-        namespace=screening.namespace, name=screening.name, uid=screening.uid, generation=screening.generation,
-        version=screening.version, deleting=screening.deleting, queue=None, rerun="", spec=b"{}", status=b"{}",
-        phase="", verdict="", complete=False, trace=trace,
-    )  # fmt: skip
+    return Audit.of_owner(screening, trace=trace)
 
 
 def run_label(screening: Screening, run: str) -> str:

@@ -10,11 +10,11 @@ from assay_api.resources import SWEEP
 from assay_operator.audits import troubles
 from assay_operator.objects.children import JOB, POD
 from assay_operator.objects.kind import ChildKind, Kind
+from assay_operator.objects.recorded import keep
 from assay_operator.objects.seen import Seen
 from assay_operator.sweeps.models import observed_of
 from assay_operator.sweeps.observed import AUDITS, Sweep, SweepAudit
 from assay_operator.sweeps.reconcile import reconcile, wants_nodes
-from assay_operator.sweeps.sweep import keep
 
 
 def silent(seen: Seen, now: datetime) -> tuple[str, ...]:

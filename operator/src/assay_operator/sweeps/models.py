@@ -7,8 +7,7 @@ They are tasks like an audit's, so whatever keeps one from starting or ends it i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +24,6 @@ from assay_operator.audits.rules import task_state
 from assay_operator.audits.tasks import TaskState
 from assay_operator.objects.keys import label_value
 from assay_operator.objects.raw import Manifest
-from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.objects.seen import Seen, owner_reference
 from assay_operator.settings import Settings
 from assay_operator.sweeps.observed import Sweep
@@ -60,7 +58,7 @@ class Looked:
 
 def look(sweep: Sweep, spec: SweepSpec, run: str, seen: Seen, now: datetime) -> Looked:
     """How far the looking at the models of a run is."""
-    observed = _observed(sweep, seen)
+    observed = observed_of(sweep, seen)
     models: list[ModelFound] = []
     states: list[TaskState] = []
     for page in range(MOST_PAGES):
@@ -101,7 +99,7 @@ def look_manifest(sweep: Sweep, state: TaskState, settings: Settings) -> Manifes
     # A task is of a run and of the models that it looks at.
     trace = sweep.trace or trace_of(sweep.uid, state.task.run.rpartition("-")[0])
     manifest: dict[str, Any] = job_manifest(
-        replace(_as_audit(sweep), trace=trace), state.task, settings, recovery=state.recover, here=state.here
+        _as_audit(sweep, trace), state.task, settings, recovery=state.recover, here=state.here
     )
     for labels in (manifest["metadata"]["labels"], manifest["spec"]["template"]["metadata"]["labels"]):
         del labels[LABEL_AUDIT]
@@ -113,22 +111,8 @@ def look_manifest(sweep: Sweep, state: TaskState, settings: Settings) -> Manifes
 
 def observed_of(sweep: Sweep, seen: Seen) -> Observed:
     """The Jobs and Pods of a sweep, as an audit's are looked at."""
-    return _observed(sweep, seen)
+    return Observed.of(seen, _as_audit(sweep))
 
 
-def _observed(sweep: Sweep, seen: Seen) -> Observed:
-    refused: Mapping[str, Any] = {ref.name: r for ref, r in seen.refused.items() if ref.resource == JOBS}
-    return Observed(
-        audit=_as_audit(sweep), jobs=seen.children[JOBS], pods=seen.children[PODS], results=seen.results,
-        progress=seen.progress, hints=seen.hints, refused=refused, queued=seen.queued, crowded=seen.crowded,
-        turn=None if sweep.queue else seen.turn,
-    )  # fmt: skip
-
-
-def _as_audit(sweep: Sweep) -> Audit:
-    """What the rules of tasks ask of the object that owns them."""
-    return Audit(
-        namespace=sweep.namespace, name=sweep.name, uid=sweep.uid, generation=sweep.generation, version=sweep.version,
-        deleting=sweep.deleting, queue=sweep.queue, queue_priority=sweep.queue_priority, rerun="", spec=b"{}",
-        status=b"{}", phase="", verdict="", complete=False,
-    )  # fmt: skip
+def _as_audit(sweep: Sweep, trace: str = "") -> Audit:
+    return Audit.of_owner(sweep, sweep.queue, sweep.queue_priority, trace)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from assay_api.asked import asked
 from assay_api.names import (
@@ -14,13 +13,12 @@ from assay_api.names import (
     ANNOTATION_RERUN_FAILED,
     LABEL_QUEUE,
     LABEL_QUEUE_PRIORITY,
-    LABEL_TRACE,
     SWEEP_KIND,
     Condition,
 )
+from assay_operator.objects.common import common
 from assay_operator.objects.keys import Key
-from assay_operator.objects.raw import Raw, compact, condition, foreign, seconds, time
-from assay_operator.objects.recorded import changed_by_others
+from assay_operator.objects.raw import Raw, compact, condition, time
 from assay_operator.objects.retention import managed_by
 
 
@@ -87,36 +85,16 @@ class Sweep:
         annotations, labels = meta.get("annotations") or {}, meta.get("labels") or {}
         ended = condition(status, Condition.COMPLETE).get("status") == "True"
         return Sweep(
-            namespace=meta["namespace"],
-            name=meta["name"],
-            uid=meta["uid"],
-            generation=int(meta.get("generation", 0)),
-            version=meta["resourceVersion"],
+            **common(raw),
             created=time(meta["creationTimestamp"]),
-            deleting="deletionTimestamp" in meta,
             queue=labels.get(LABEL_QUEUE) or None,
             queue_priority=labels.get(LABEL_QUEUE_PRIORITY) or None,
-            foreign=foreign(spec),
             rerun=annotations.get(ANNOTATION_RERUN) or "",
             rerun_failed=annotations.get(ANNOTATION_RERUN_FAILED) or "",
             accept=annotations.get(ANNOTATION_ACCEPT) or "",
             spec=compact(spec),
             status=compact(status),
-            phase=status.get("phase") or "",
-            verdict=status.get("verdict") or "",
             complete=ended and not spec.get("schedule"),
-            reason=condition(status, Condition.READY).get("reason") or "",
-            since=seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
-            until=seconds(status.get("completionTime")),
             managed=managed_by(meta),
-            trace=labels.get(LABEL_TRACE) or "",
             regressed=_regressed(status),
         )
-
-
-def keep(new: Any, known: Any) -> Any:
-    """A sweep as a watch brings it, with the status that the operator has on record where it is another by now."""
-    assert isinstance(new, Sweep)
-    assert isinstance(known, Sweep)
-    record = changed_by_others(new, known)
-    return new if record is None else replace(new, record=record)

@@ -20,12 +20,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from assay_runner.cores import cores
 from assay_runner.data.arrays import corruption
 from assay_runner.digests import open_sha256
 from assay_runner.errors import InvalidInput
+from assay_runner.file_states import FileState
 from assay_runner.stores.regular import open_regular
 
 if TYPE_CHECKING:
@@ -43,16 +44,6 @@ _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 _READERS: Final = 4
 
 
-class _State(NamedTuple):
-    """Which file it is, how long, when its content changed, when its state."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
-
-
 @dataclass(eq=False)
 class Seal:
     """What one file of a dataset held.
@@ -66,7 +57,7 @@ class Seal:
     path: Path
     told: str
     sha256: str = ""
-    _state: _State = field(init=False, repr=False)
+    _state: FileState = field(init=False, repr=False)
     _settled: bool = field(init=False, repr=False)
 
     @classmethod
@@ -122,16 +113,15 @@ class Seal:
         self._state = now
         return sha256
 
-    def _now(self) -> _State:
+    def _now(self) -> FileState:
         with corruption(self.told):
             try:
-                status = os.stat(self.path)
+                return FileState.of(self.path)
             except (FileNotFoundError, NotADirectoryError):
                 raise InvalidInput(
                     f"{self.told} was removed while the audit ran: put it back, leave the data alone until the audit "
                     "has ended, and run it again"
                 ) from None
-        return _State(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
     def _broken(self) -> InvalidInput:
         return InvalidInput(
@@ -189,7 +179,7 @@ def _told(part: Part, seal: Seal | None) -> str:
     return seal.sha256
 
 
-def _sha256(path: Path, state: _State) -> str:
+def _sha256(path: Path, state: FileState) -> str:
     with open_regular(path, str(path)) as file:
         return open_sha256(file)
 

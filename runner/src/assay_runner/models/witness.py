@@ -14,20 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from assay_runner.digests import file_sha256
 from assay_runner.errors import InvalidInput
-
-
-class _State(NamedTuple):
-    """What tells whether a file is what it was: which it is, how long, when its content changed, when its state."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
+from assay_runner.file_states import FileState
 
 
 @dataclass(eq=False)
@@ -43,14 +33,14 @@ class Witness:
     path: Path
     uri: str
     sha256: str = ""
-    _state: _State = field(init=False, repr=False)
+    _state: FileState = field(init=False, repr=False)
     _shared: bool = field(init=False, repr=False)
 
     @classmethod
     def of(cls, path: Path, uri: str) -> Witness:
         """The file as it is now; to be made before it is read."""
         made = cls(path, uri)
-        made._shared, made._state = path.stat().st_nlink > 1, _state(path)
+        made._shared, made._state = path.stat().st_nlink > 1, FileState.of(path)
         return made
 
     def read(self) -> str:
@@ -60,7 +50,7 @@ class Witness:
 
     def unchanged(self) -> bool:
         """Whether it is what it was; read again where its state changed, as by other names for it."""
-        while (now := _state(self.path)) != self._state:
+        while (now := FileState.of(self.path)) != self._state:
             mine = now._replace(changed=0) == self._state._replace(changed=0)
             # Nobody else has a name of a copy; of what was not read yet there is nothing to compare.
             if not mine or (self._shared and self.sha256 and file_sha256(self.path) != self.sha256):
@@ -81,8 +71,3 @@ def unchanged(files: Iterable[Witness]) -> None:
                 f"{file.uri}, which holds weights of the model, was written to while the audit ran: "
                 "leave the file alone and run the audit again"
             )
-
-
-def _state(path: Path) -> _State:
-    status = path.stat()
-    return _State(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

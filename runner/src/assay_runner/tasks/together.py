@@ -10,6 +10,7 @@ from assay_api.plan import Task, siblings
 from assay_api.result import TaskResult
 from assay_api.together import with_answers
 from assay_runner.errors import Unreachable, as_audit_error, debug
+from assay_runner.tasks import answered
 from assay_runner.tasks.context import Context
 
 
@@ -19,8 +20,6 @@ def run_together(task: Task, context: Context) -> TaskResult:
     Raises:
         Unreachable: storage does not answer, which is no candidate's own trouble.
     """
-    from assay_runner.tasks import answered
-
     planned, answers = siblings(task), list[TaskResult]()
     for key in task.together:
         try:
