@@ -29,31 +29,11 @@ from assay_operator.objects.raw import Raw, condition, owner, packed
 from assay_operator.objects.refusals import Refusal
 from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.objects.retention import managed_by
-from assay_operator.objects.seen import Seen
+from assay_operator.objects.seen import Parent, Seen
 
 
-class Owner(Protocol):
-    """What owns tasks, whatever its kind."""
-
-    @property
-    def namespace(self) -> str:
-        """Its namespace."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def uid(self) -> str:
-        """What tells it from another of its name."""
-
-    @property
-    def generation(self) -> int:
-        """Generation of its spec."""
-
-    @property
-    def version(self) -> str:
-        """Its resource version."""
+class Owner(Parent, Protocol):
+    """An object of ours that owns tasks, whatever its kind."""
 
     @property
     def deleting(self) -> bool:
@@ -127,7 +107,7 @@ class Audit:
     def of_owner(owner: Owner, queue: str | None = None, queue_priority: str | None = None, trace: str = "") -> Audit:
         """What the rules of tasks ask of an object of another kind that owns some."""
         return Audit(
-            namespace=owner.namespace, name=owner.name, uid=owner.uid, generation=owner.generation,
+            namespace=owner.key.namespace, name=owner.name, uid=owner.uid, generation=owner.generation,
             version=owner.version, deleting=owner.deleting, queue=queue, queue_priority=queue_priority, rerun="",
             spec=b"{}", status=b"{}", phase="", verdict="", complete=False, trace=trace,
         )  # fmt: skip
