@@ -7,8 +7,9 @@ follows the machine, and docs/gpu-cluster.md says what it is made of.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -24,6 +25,10 @@ from tests.gpu_e2e.times import spent
 from tests.lab.gpus import Gpus
 
 ALLOWED_SECONDS, ALLOWED_SHARE = 20.0, 0.05
+# Weakly typed, and layers as small as these: the precision runs that was faster when the builder timed it, and what was
+# left in FP32 fails achievedPrecision. Two builds may differ in it (examples/digits/engines.yaml says so).
+BUILDERS_CHOICE: Final = frozenset({"fp16", "int8-implicit"})
+ROW: Final = re.compile(r"Z ([\w.-]+)@\S+ +\S (Passed|Failed|Inconclusive)\b")
 RUN = """\
 begin=$(date +%s%N)
 assay run -f /script/audit.yaml --out /scratch/out
@@ -34,7 +39,7 @@ echo "{\\"seconds\\": $(( ($(date +%s%N) - begin) / 1000000 ))e-3, \\"code\\": $
 
 @pytest.fixture(scope="module")
 def bare(place: Place, node_gpus: Gpus, audited: Audited, evidence: Evidence) -> dict[str, Any]:
-    """How long `assay run` takes, in seconds, and how it ended."""
+    """How long `assay run` takes, in seconds, how it ended, and the verdict of each candidate."""
     room = Room.make(place, "gpu-bare")
     manifest = engines("digits", place.inside, node_gpus, store="bare")
     start(room, "bare", {"audit.yaml": yaml.safe_dump(manifest)}, ["sh", "-c", RUN], 1)
@@ -44,7 +49,7 @@ def bare(place: Place, node_gpus: Gpus, audited: Audited, evidence: Evidence) ->
     assert end["exitCode"] == 0, end
     told: dict[str, Any] = json.loads(end["message"])
     evidence.fact("assay run of the same audit", {**told, "spent": spent(log.splitlines())})
-    return told
+    return {**told, "verdicts": dict(ROW.findall(log))}
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +63,31 @@ def overhead(audited: float, bare: float, name: str = "cluster-overhead") -> Fig
     return Figure(name, audited - bare, ALLOWED_SECONDS + ALLOWED_SHARE * bare, unit="s")
 
 
+def verdicts(audited: Audited) -> dict[str, str]:
+    """Verdict of each candidate, by its own name."""
+    return {each["name"].partition("@")[0]: each["verdict"] for each in audited.found["status"]["candidates"]}
+
+
+def settled(verdicts: Mapping[str, str]) -> dict[str, str]:
+    """Those that are the same whichever engine a builder makes of them."""
+    return {name: verdict for name, verdict in verdicts.items() if name not in BUILDERS_CHOICE}
+
+
 def test_the_same_audit_runs_in_one_container(bare: dict[str, Any], audited: Audited) -> None:
-    # What the resource says too; 69 says besides that nothing could be measured for want of a GPU.
-    verdicts = {0: "Passed", 1: "Failed", 2: "Inconclusive", 69: "Inconclusive"}
-    assert verdicts[bare["code"]] == audited.found["status"]["verdict"]
+    assert settled(bare["verdicts"]) == settled(verdicts(audited))
+    assert bare["verdicts"].keys() == verdicts(audited).keys()
+    # 69 says that nothing could be measured for want of a GPU.
+    said = {0: "Passed", 1: "Failed", 2: "Inconclusive", 69: "Inconclusive"}[bare["code"]]
+    worst = next(each for each in ("Failed", "Inconclusive", "Passed") if each in bare["verdicts"].values())
+    assert worst == said
 
 
 def test_candidates_of_one_job_are_judged_as_those_of_many(audited: Audited, together: Audited) -> None:
-    alone, shared = (
-        {c["name"]: c["verdict"] for c in each.found["status"]["candidates"]} for each in (audited, together)
-    )
-    assert shared == alone
+    assert settled(verdicts(together)) == settled(verdicts(audited))
+    assert verdicts(together).keys() == verdicts(audited).keys()
+    for each in together.found["status"]["candidates"]:
+        if each["verdict"] == "Failed":
+            assert each["worst"]["check"] == "achievedPrecision"
     kinds = [job["metadata"]["labels"]["assay.dev/kind"] for job in together.room.objects("jobs")]
     assert sorted(kinds) == ["golden", "summary", "together"]
 
