@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -181,3 +182,17 @@ def test_a_screening_that_is_stopped_leaves_no_process_behind(model: Path, tmp_p
     _, err = running.communicate(timeout=60)
     assert running.returncode == 143, err
     wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the worker to go", 30)
+
+
+def test_sources_that_are_not_installed_screen_too(model: Path, tmp_path: Path) -> None:
+    """As on a machine without network, where packages lie in a folder and the sources beside it."""
+    packages, root = tmp_path / "site", Path(__file__).parents[2]
+    packages.mkdir()
+    for path in Path(np.__file__).parents[1].iterdir():
+        if not path.name.startswith("assay"):
+            (packages / path.name).symlink_to(path)
+    lying = os.pathsep.join(map(str, (root / "crds" / "src", root / "runner" / "src", packages)))
+    words = ["-S", "-m", "assay_runner", "screen", str(model), "--devices", "3", "--runs", "2", "--heat", "0"]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": lying}
+    done = subprocess.run([sys.executable, *words], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -120,3 +120,18 @@ def audited_as(name: str, place: Place, node_gpus: Gpus, evidence: Evidence, **m
     told = {"seconds": round(seconds, 1), "began": watch.began, "pods": watch.told()}
     evidence.fact(f"audit of the {name}", told)
     return Audited(room, found, watch, seconds)
+
+
+@pytest.fixture
+def two(place: Place, node_gpus: Gpus) -> Iterator[Gpus]:
+    """Two GPUs on the node: its own, or stand-ins."""
+    assert place.lab
+    if node_gpus.real:
+        if len(node_gpus.devices) < 2:
+            raise Unavailable("two GPUs are needed: this machine has one")
+        yield node_gpus
+        return
+    pair = gpus.stand_in(2, node_gpus.product)
+    place.lab.offer(pair)
+    yield pair
+    place.lab.offer(node_gpus)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.e2e.data import AUDITS, DATASETS, DIGITS
 from tests.e2e.place import Place, Room
@@ -17,25 +14,9 @@ from tests.gpu_e2e.evidence import Evidence
 from tests.gpu_e2e.place import allocations, needs_real
 from tests.gpu_e2e.pods import SCRIPT, ended, start
 from tests.gpu_e2e.watching import watching
-from tests.lab import Unavailable
-from tests.lab.gpus import Gpus, stand_in
+from tests.lab.gpus import Gpus
 
 SOURCE = Path(__file__).with_name("both_devices.py")
-
-
-@pytest.fixture(scope="module")
-def two(place: Place, node_gpus: Gpus) -> Iterator[Gpus]:
-    """Two GPUs on the node: its own, or stand-ins."""
-    assert place.lab
-    if node_gpus.real:
-        if len(node_gpus.devices) < 2:
-            raise Unavailable("two pods at once need two GPUs: this machine has one")
-        yield node_gpus
-        return
-    pair = stand_in(2, node_gpus.product)
-    place.lab.offer(pair)
-    yield pair
-    place.lab.offer(node_gpus)
 
 
 def test_two_candidates_run_at_once_each_on_its_own(place: Place, two: Gpus, room: Room, evidence: Evidence) -> None:

@@ -24,6 +24,7 @@ __all__ = ["RESOURCE", "Gpu", "Gpus", "here", "libraries_in", "specification", "
 
 RESOURCE: Final = "nvidia.com/gpu"
 # Where the dynamic loader of Debian's and Ubuntu's images looks without being told.
+PROGRAMS: Final = "/usr/bin"
 LIBRARIES: Final = f"/usr/lib/{os.uname().machine}-linux-gnu"
 KNOWN_FOLDERS: Final = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", LIBRARIES, "/usr/lib64", "/usr/lib")
 # Of a driver's libraries, what computing takes.
@@ -59,6 +60,7 @@ class Gpus:
         capability: compute capability, for example 9.0; empty for stand-ins.
         shared: paths of device nodes that every container with a GPU gets.
         libraries: the driver's, by their names in a container's library folder.
+        programs: the driver's, by their names in a container's /usr/bin.
     """
 
     devices: tuple[Gpu, ...]
@@ -68,6 +70,7 @@ class Gpus:
     capability: str = ""
     shared: tuple[str, ...] = ()
     libraries: Mapping[str, Path] = field(default_factory=dict)
+    programs: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def real(self) -> bool:
@@ -114,8 +117,9 @@ def specification(gpus: Gpus) -> dict[str, Any]:
     ]
     options = ["ro", "nosuid", "nodev", "rbind", "rprivate"]
     mounts = [
-        {"hostPath": str(path), "containerPath": f"{LIBRARIES}/{name}", "options": options}
-        for name, path in sorted(gpus.libraries.items())
+        {"hostPath": str(path), "containerPath": f"{folder}/{name}", "options": options}
+        for folder, files in ((LIBRARIES, gpus.libraries), (PROGRAMS, gpus.programs))
+        for name, path in sorted(files.items())
     ]
     shared = {"deviceNodes": [node(path, path) for path in gpus.shared], "mounts": mounts}
     edits = {name: value for name, value in shared.items() if value}
@@ -156,6 +160,7 @@ def here() -> Gpus:
         first["compute_cap"],
         tuple(path for path in SHARED_NODES if Path(path).exists()),
         libraries,
+        {smi.name: smi.resolve()},
     )
 
 

@@ -85,13 +85,16 @@ def test_a_devices_number_is_the_drivers_and_not_that_of_nvidia_smi(tmp_path: Pa
 def test_a_container_gets_its_gpu_and_what_all_share() -> None:
     libraries = {"libcuda.so.1": Path("/usr/local/nvidia/lib64/libcuda.so.580")}
     device = Gpu("GPU-a", "/dev/nvidia3", "/dev/nvidia3")
-    told = specification(Gpus((device,), "P", driver="580.1", shared=("/dev/nvidiactl",), libraries=libraries))
+    programs = {"nvidia-smi": Path("/usr/local/nvidia/bin/nvidia-smi")}
+    gpus = Gpus((device,), "P", driver="580.1", shared=("/dev/nvidiactl",), libraries=libraries, programs=programs)
+    told = specification(gpus)
     assert told["kind"] == "nvidia.com/gpu"
     (one,) = told["devices"]
     assert one["name"] == "GPU-a"
     assert [node["path"] for node in one["containerEdits"]["deviceNodes"]] == ["/dev/nvidia3"]
     assert [node["path"] for node in told["containerEdits"]["deviceNodes"]] == ["/dev/nvidiactl"]
-    (mount,) = told["containerEdits"]["mounts"]
+    mount, program = told["containerEdits"]["mounts"]
+    assert (program["hostPath"], program["containerPath"]) == (str(programs["nvidia-smi"]), "/usr/bin/nvidia-smi")
     assert mount["hostPath"] == "/usr/local/nvidia/lib64/libcuda.so.580"
     assert mount["containerPath"].endswith("-linux-gnu/libcuda.so.1")
     assert "ro" in mount["options"]

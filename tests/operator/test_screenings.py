@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from assay_operator.cluster.nodes import NOW_SECONDS
 from assay_runner.cli import run_command
 from tests.lab.apiserver import ApiServer
 from tests.lab.toolchain import kubectl
@@ -139,7 +141,8 @@ def test_two_alone_that_differ_name_nobody(
     nodes.faults = {"gpu-2": {"cpu-0": {"kind": "bits", "bits": [0]}}}
     found = nodes.until_ended()
     assert (found["verdict"], found["gpus"]["named"], found["gpus"]["inconclusive"]) == ("Inconclusive", 0, 2)
-    assert "fewer than 3 devices of its class answered" in condition(namespace, "Complete")["message"]
+    said = "differs from the other device of its class, and two name nobody: give a record"
+    assert said in condition(namespace, "Complete")["message"]
 
 
 def test_every_node_is_listed_with_why_it_was_skipped(
@@ -207,6 +210,27 @@ def test_jobs_wait_for_free_gpus_and_displace_nobody(
     namespace.until(lambda: status(namespace)["run"] != before, "another run")
     namespace.until(lambda: status(namespace)["phase"] == "Suspended", "it to be held")
     namespace.until(lambda: namespace.items("jobs") == [], "the Jobs of the run before to be gone")
+
+
+def test_a_gpu_that_came_back_a_moment_ago_is_screened_too(
+    fresh: Operator, namespace: Namespace, nodes: Nodes, plan: Path, tmp_path: Path, cluster: ApiServer
+) -> None:
+    gpus = "nvidia.com/gpu"
+
+    def asked(name: str) -> dict[str, str]:
+        apply(namespace, plan, tmp_path / "artifacts", {"name": name}, target=on(pair="no"))
+        namespace.until(lambda: bool(status(namespace, name).get("run")), "its run")
+        jobs = [job for job in namespace.items("jobs") if job["metadata"]["ownerReferences"][0]["name"] == name]
+        specs = {task_of(job).key: job["spec"]["template"]["spec"] for job in jobs}
+        return {key: spec["containers"][0]["resources"]["limits"][gpus] for key, spec in specs.items()}
+
+    assert asked("before") == {"screen@gpu-3": "2"}
+    time.sleep(NOW_SECONDS)
+    show(cluster, "gpu-3", 3, labels={"set": "even", "pair": "no"})
+    try:
+        assert asked("after") == {"screen@gpu-3": "3"}
+    finally:
+        show(cluster, "gpu-3", 2, labels={"set": "even", "pair": "no"})
 
 
 def test_nodes_say_what_was_found_of_their_gpus(

@@ -76,6 +76,8 @@ class PhaseCount(Model):
     """Runs that were compared."""
     deviations: int
     """Those whose answer was another."""
+    seconds: float | None = None
+    """Time that they took, comparing included."""
 
 
 class DeviceEntry(Model):

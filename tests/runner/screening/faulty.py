@@ -2,16 +2,16 @@
 
 `ASSAY_TEST_FAULTS` is JSON: by device, `kind` and its parameters.
 
-    bits      bits `bits` of element `element` flipped, in every run
-    period    the sign of every `period`-th element flipped, in every run
-    rarely    bit 0 of element 0 flipped in about one of `one_in` runs
-    warm      as bits, from run `after` on
+    bits      bits `bits` of element `element` flipped, in every run from `after` on
+    period    the sign of every `period`-th element flipped, in every run from `after` on
+    rarely    bit 0 of element 0 flipped in about one of `one_in` runs; with a `seed`, in the same ones on any device
     varies    another answer in every run
     once      as rarely in the first process on this device alone; `file` remembers
     hangs     never comes back from run `after`
     dies      ends the process in run `after`, by a signal
     refuses   cannot be loaded
-    breaks    fails in run `after`, as CUDA does where it has lost the device
+    prints    half a line on standard output in every run, as plugins do
+    breaks    fails in run `after`, as CUDA does where it has lost the device; where `refuses` is set, as TensorRT does
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from assay_runner.errors import Internal, InvalidInput
+from assay_runner.errors import Internal, InvalidInput, Unavailable
 from assay_runner.screening.orders import Order
 from assay_runner.screening.scanning import Subject
 from assay_runner.screening.subjects import opened
@@ -46,7 +46,8 @@ class Faulty:
         self._subject, self._fault, self._runs = subject, fault, 0
         self.specs: Sequence[TensorSpec] = subject.specs
         # What shows rarely shows in other runs of each scan, and in the same ones of each test.
-        self._random = random.Random(Path(order.answers).name)
+        scan = Path(order.answers).name
+        self._random = random.Random(f"{scan.partition('-')[0]}{fault['seed']}" if "seed" in fault else scan)
         self._spent = False
         if fault["kind"] == "once":
             self._spent = Path(fault["file"]).exists()
@@ -65,6 +66,8 @@ class Faulty:
     def _spoil(self, array: Array) -> None:
         fault, flat = self._fault, array.reshape(-1)
         words = flat.view(f"u{array.dtype.itemsize}")
+        if self._runs < fault.get("after", 0):
+            return
         match fault["kind"]:
             case "bits":
                 words[fault.get("element", 0)] ^= sum(1 << bit for bit in fault["bits"])
@@ -74,15 +77,17 @@ class Faulty:
                 words[0] ^= self._random.random() < 1 / fault["one_in"]
             case "once":
                 words[0] ^= not self._spent and self._runs == 20
-            case "warm":
-                words[0] ^= sum(1 << bit for bit in fault["bits"]) if self._runs >= fault["after"] else 0
             case "varies":
                 words[0] ^= self._runs % 4096
-            case "hangs" if self._runs >= fault["after"]:
+            case "prints":
+                os.write(1, b"no newline")
+            case "hangs":
                 time.sleep(3600)
-            case "breaks" if self._runs >= fault["after"]:
+            case "breaks" if fault.get("refuses"):
+                raise Unavailable("the engine did not run: launch failed")
+            case "breaks":
                 raise Internal("cudaStreamSynchronize failed with cudaErrorECCUncorrectable: the GPU may be broken")
-            case "dies" if self._runs >= fault["after"]:
+            case "dies":
                 os.kill(os.getpid(), signal.SIGSEGV)
 
 

@@ -125,11 +125,29 @@ def test_every_machine_is_listed_and_a_missing_one_is_no_pass() -> None:
 def test_classes_are_held_apart_and_a_record_serves_one_alone() -> None:
     other = DeviceClass(product="NVIDIA H100", driver="570")
     reports = (report("a", device("1")), report("b", device("2")), report("c", device("3", WRONG, kind=other)))
-    assert {entry.verdict for entry in told(*reports).values()} == {Verdict.INCONCLUSIVE}
-    assert "fewer than 3 devices" in told(*reports)["3"].message
+    found = told(*reports)
+    assert [found[name].verdict for name in "123"] == [Verdict.PASSED, Verdict.PASSED, Verdict.INCONCLUSIVE]
+    words = "agrees with itself, and nothing else of its class answered: give a record; intermittent faults in more"
+    assert found["3"].message.startswith(f"{words} than 3.0e-03 of runs are excluded")
     record = AnswerRecord(sha256="0" * 64, inputs="i", kind=other, answers=RIGHT, devices=3, runs=9)
     held = {entry.device: entry for entry in together(reports, (), {other: record})}
     assert "deviate from the record in one scan" in held["3"].message
+
+
+def test_two_are_equal_or_different_and_name_nobody() -> None:
+    one, wrong = report("a", device("1")), report("b", device("2", WRONG))
+    equal = told(one, report("b", device("2")))
+    assert {each.verdict for each in equal.values()} == {Verdict.PASSED}
+    assert equal["1"].excludes == pytest.approx(3 / 1000)
+    assert equal["1"].message.startswith("agrees with the other device of its class; faults in more than 3.0e-03 of")
+    differing = told(one, wrong)
+    assert {each.verdict for each in differing.values()} == {Verdict.INCONCLUSIVE}
+    assert differing["1"].message == "differs from the other device of its class, and two name nobody: give a record"
+    varying = told(one, report("b", device("2", deviations=7)))["2"]
+    assert varying.message.startswith("7 of 1000 runs deviate from its commonest answer: the plan or the device")
+    # Nor do three of which no two agree.
+    every = told(one, report("b", device("2", ("c", "d"))), report("c", device("3", ("y", "z"))))
+    assert every["3"].message == "no answer is that of most devices: give a record"
 
 
 def test_reports_of_other_plans_or_inputs_are_refused() -> None:

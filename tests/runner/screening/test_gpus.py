@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import pytest
 
 from assay_api.screening import DeviceClass
 from assay_runner.errors import InvalidInput, Unavailable, Unsupported
-from assay_runner.screening.gpus import Ask, ask, chosen, gpus
+from assay_runner.screening import gpus as gpus_module
+from assay_runner.screening import smi as smi_module
+from assay_runner.screening.gpus import Ask, Unresponsive, ask, chosen, gpus
 from assay_runner.screening.judging import Device
 
 ONE = "GPU-11111111-0000-0000-0000-000000000000"
@@ -62,6 +66,25 @@ def test_only_those_that_are_asked_for() -> None:
     assert [device.skipped for device in found] == ["not asked for (--devices)", ""]
     with pytest.raises(InvalidInput, match="there is no device GPU-3: there is GPU-1"):
         chosen(found, ["GPU-3"])
+
+
+def test_nvidia_smi_is_found_where_it_is_on_no_path_and_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\ncase "$1" in -L) echo "GPU 0";; *) exec /bin/sleep 60;; esac\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(smi_module, "ELSEWHERE", (str(tmp_path / "nowhere"), str(program)))
+    assert ask(["-L"]).strip() == "GPU 0"
+    begin = time.monotonic()
+    with pytest.raises(subprocess.TimeoutExpired):
+        smi_module.run(["--query-gpu=uuid"], 0.2)
+    assert time.monotonic() - begin < 10
+    monkeypatch.setattr(gpus_module, "SECONDS", 0.2)
+    with pytest.raises(Unresponsive, match="does not answer within"):
+        ask(["--query-gpu=uuid"])
 
 
 def test_a_machine_without_nvidia_smi_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

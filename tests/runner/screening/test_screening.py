@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -134,8 +135,8 @@ def test_a_fault_of_one_run_in_ten_thousand_is_found(screening: Callable[..., Sc
 
 
 def test_a_fault_that_shows_once_it_is_warm_is_told_by_phase(screening: Callable[..., Screened]) -> None:
-    entry = of(screening({"cpu-0": {"kind": "warm", "bits": [1], "after": 9}}), "cpu-0")
-    assert [(phase.name, phase.deviations) for phase in entry.phases] == [("cold", 0), ("warm", 200)]
+    entry = of(screening({"cpu-0": {"kind": "bits", "bits": [1], "after": 151}}), "cpu-0")
+    assert [(phase.name, phase.deviations) for phase in entry.phases] == [("cold", 0), ("warm", 58)]
     assert entry.verdict is Verdict.FAILED
 
 
@@ -196,9 +197,11 @@ def test_what_hangs_dies_or_is_refused_is_told_and_stops_nobody(screening: Calla
         "cpu-2": {"kind": "dies", "after": 20},
         "cpu-3": {"kind": "refuses"},
         "cpu-4": {"kind": "breaks", "after": 20},
+        "cpu-5": {"kind": "breaks", "after": 20, "refuses": True},
+        "cpu-6": {"kind": "breaks", "after": 0, "refuses": True},
     }
     scanner = Processes(silence=4.0, module="tests.runner.screening.faulty")
-    found = screening(faults, devices=5, scanner=scanner, runs=2000)
+    found = screening(faults, devices=7, scanner=scanner, runs=2000)
     hung, dead, refused = (of(found, f"cpu-{n}") for n in (1, 2, 3))
     assert (hung.verdict, hung.confirmed) == (Verdict.FAILED, True)
     assert hung.message.startswith("hangs: no word for 4 s, after ")
@@ -208,7 +211,32 @@ def test_what_hangs_dies_or_is_refused_is_told_and_stops_nobody(screening: Calla
     broken = of(found, "cpu-4")
     assert (broken.verdict, broken.confirmed) == (Verdict.FAILED, True)
     assert "a run failed: cudaStreamSynchronize failed with cudaErrorECCUncorrectable" in broken.message
+    assert "a run failed: the engine did not run: launch failed" in of(found, "cpu-5").message
+    assert (of(found, "cpu-5").verdict, of(found, "cpu-6").state) == (Verdict.FAILED, "Skipped")
     assert of(found, "cpu-0").deviations == 0
+
+
+def test_what_a_plugin_prints_spoils_nothing(screening: Callable[..., Screened]) -> None:
+    scanner = Processes(silence=20.0, module="tests.runner.screening.faulty")
+    (one,) = screening({"cpu-0": {"kind": "prints"}}, devices=1, scanner=scanner, runs=20).entries
+    assert (one.runs, one.verdict) == (28, Verdict.INCONCLUSIVE), one.message
+
+
+def test_a_clock_that_is_told_late_is_no_silence_of_the_device(subject: Path, tmp_path: Path) -> None:
+    order = Order(subject=str(subject), device="cpu-0", runs=1, count=1, answers=str(tmp_path))
+    told: list[int] = []
+    with faulty(order) as opened:
+
+        class Slow:
+            specs, run = opened.specs, opened.run
+
+            def clock(self) -> int:
+                time.sleep(1.2)
+                return 1980
+
+        found = scan(Slow(), made_up(opened.specs, 1, 1), order, told.append)
+    assert (found.clock_mhz, told) == (1980, [2, 2])
+    assert [phase.seconds for phase in found.phases if phase.seconds is None or phase.seconds > 1] == []
 
 
 def test_what_every_device_dies_of_is_the_plans(screening: Callable[..., Screened]) -> None:

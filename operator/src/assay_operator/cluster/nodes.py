@@ -25,6 +25,8 @@ from assay_operator.process.signals import pause
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 60.0
+# A GPU that was put back in service a moment ago is one to be screened.
+NOW_SECONDS = 3.0
 # The right to ask comes with a new chart, not by itself.
 REFUSED_SECONDS = 600.0
 # Asking costs the API server and this process: the longer it takes, the rarer it is done.
@@ -44,7 +46,7 @@ class Nodes:
     def __init__(self, api: Api, clock: Callable[[], float], look: Callable[[Key], None] = lambda key: None) -> None:
         self._api, self._clock, self._look = api, clock, look
         self._known: Gpus | None = None
-        self._due = 0.0
+        self._due = self._listed = 0.0
         self._listing = asyncio.Lock()
         self._asking: set[Key] = set()
         self._wake = asyncio.Event()
@@ -57,7 +59,7 @@ class Nodes:
         """
         if asks != "known":
             self.forget(key)
-            return await self.gpus() if asks else None
+            return await self.gpus(NOW_SECONDS if asks == "now" else FRESH_SECONDS) if asks else None
         self._asking.add(key)
         self._wake.set()
         return self._known
@@ -66,14 +68,17 @@ class Nodes:
         """An object of ours is gone."""
         self._asking.discard(key)
 
-    async def gpus(self) -> Gpus:
-        """What GPUs there are, at most a minute ago.
+    async def gpus(self, age: float = FRESH_SECONDS) -> Gpus:
+        """What GPUs there are.
+
+        Args:
+            age: seconds for which what is known serves.
 
         Raises:
             ApiError: the nodes could not be listed, other than for want of the right to.
         """
         async with self._listing:
-            if not self._known or self._known.refused or self._clock() >= self._due:
+            if not self._known or self._known.refused or self._clock() >= min(self._due, self._listed + age):
                 await self._renew()
             assert self._known is not None
             return self._known
@@ -108,7 +113,7 @@ class Nodes:
     async def _renew(self) -> None:
         began = self._clock()
         self._known = await self._list()
-        now = self._clock()
+        self._listed = now = self._clock()
         self._due = now + max(REFUSED_SECONDS if self._known.refused else FRESH_SECONDS, SHARE * (now - began))
 
     async def _list(self) -> Gpus:

@@ -18,9 +18,9 @@ from assay_operator.objects.seen import Memory, Parent, Seen, Versioned
 from assay_operator.settings import Settings
 
 WATCH = ("get", "list", "watch")
-Asks = Literal["", "known", "fresh"]
+Asks = Literal["", "known", "fresh", "now"]
 """What a decision wants to know of the cluster's nodes: nothing; what is known, if anything is, and to be looked at
-again when that changes; what holds now, without which nothing can be decided."""
+again when that changes; what holds, as of a minute ago or of this moment, without which nothing can be decided."""
 
 
 @dataclass(frozen=True)

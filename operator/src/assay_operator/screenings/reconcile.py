@@ -56,14 +56,17 @@ def reconcile(seen: Seen, now: datetime, settings: Settings) -> Decision[ScreenS
 
 
 def wants_nodes(seen: Seen, now: datetime) -> Asks:
-    """While a run goes on it has to know the nodes that there are."""
+    """While a run goes on it has to know the nodes that there are; when it begins, how many GPUs each has now."""
     screening = seen.parent
     assert isinstance(screening, Screening), f"{screening.key.kind} is no screening"
     spec = parsed(screening.spec)
     if screening.deleting or screening.foreign or isinstance(spec, tuple):
         return ""
-    at = now_of(screening, spec, read_status(screening), now)
-    return "fresh" if at.run and not at.ended else ""
+    old = read_status(screening)
+    at = now_of(screening, spec, old, now)
+    if not at.run or at.ended:
+        return ""
+    return "fresh" if old.run == at.run else "now"
 
 
 @dataclass(frozen=True)

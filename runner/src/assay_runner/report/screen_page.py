@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from assay_api.report import Verdict
-from assay_api.screening import SCREEN_JSON, DeviceEntry, Difference, ScreenReport
+from assay_api.screening import SCREEN_JSON, DeviceEntry, Difference, PhaseCount, ScreenReport
 from assay_runner.report.frame import framed
 from assay_runner.report.markup import Html, badge, code, data_block, el, facts, icon, join, row, table, tone
 
@@ -21,7 +21,7 @@ _RULES: Final = {
     "none": "nothing: a record or three devices of one class would",
 }
 _HEADS: Final = ("Device", "Class", "Verdict", "Runs", "Deviate", "Excluded rate", "Time of a run", "What was seen")
-_PHASES: Final = ("Device", "Phase", "Runs", "Deviate")
+_PHASES: Final = ("Device", "Phase", "Runs", "Deviate", "Time", "Runs per second")
 _PARTS_HEADS: Final = ("Device", "Input", "Output", "Elements", "First", "Bits", "Period", "Largest difference")
 _PARTS: Final = (("devices", "Devices"), ("differences", "Differences"), ("phases", "Cold and warm"))
 
@@ -114,11 +114,19 @@ def _phases(report: ScreenReport) -> Html:
     def rows() -> Iterator[Html]:
         for entry in report.devices:
             for phase in entry.phases:
-                yield row([_device_name(entry), phase.name, f"{phase.runs:,}", f"{phase.deviations:,}"])
+                counts = (f"{phase.runs:,}", f"{phase.deviations:,}")
+                yield row([_device_name(entry), phase.name, *counts, *_pace(phase)])
 
     found = list(rows())
     none = el("p", {"class": "quiet"}, "Nothing was scanned.")
     return _section("phases", table("Cold and warm", _PHASES, found) if found else none)
+
+
+def _pace(phase: PhaseCount) -> tuple[str, str]:
+    """Time and runs per second of a phase, where they are known."""
+    if not phase.seconds:
+        return "", ""
+    return f"{phase.seconds:,.2f} s", f"{phase.runs / phase.seconds:,.0f}"
 
 
 def _section(key: str, *children: Html) -> Html:

@@ -52,7 +52,9 @@ def together(
     _check(reports, records)
     known = _known(reports)
     truths = _truths(known.values(), records)
-    entries = _excused([_judged(each, truths.get(each.newest.kind, Truth())) for each in known.values()])
+    peers = _peers(known.values())
+    kinds = ((each, each.newest.kind) for each in known.values())
+    entries = _excused([_judged(each, truths.get(kind, Truth()), peers.get(kind, [])) for each, kind in kinds])
     hosts = {report.host for _, report in reports}
     missing = (host for host in dict.fromkeys(expected) if host not in hosts)
     return (*entries, *(_missing(host) for host in missing))
@@ -100,9 +102,18 @@ def _scan(entry: DeviceEntry) -> Scan:
     return Scan(device=entry.device, ended="Done", runs=entry.runs, answers=answers)
 
 
-def _judged(known: _Known, truth: Truth) -> DeviceEntry:
+def _peers(known: Iterable[_Known]) -> dict[DeviceClass, list[set[tuple[str, ...]]]]:
+    """The answers of each device that gave any, by class."""
+    found: dict[DeviceClass, list[set[tuple[str, ...]]]] = {}
+    for each in known:
+        if each.scanned:
+            found.setdefault(each.newest.kind, []).append({entry.answers for entry in each.scanned})
+    return found
+
+
+def _judged(known: _Known, truth: Truth, peers: Sequence[set[tuple[str, ...]]]) -> DeviceEntry:
     entry = known.newest
-    verdict, message, confirmed = _verdict(known, truth)
+    verdict, message, confirmed = _verdict(known, truth) if truth.answers else _unruled(known, peers)
     runs = sum(each.runs for each in known.scanned)
     clean = verdict is Verdict.PASSED and runs > 0
     return entry.model_copy(
@@ -133,12 +144,6 @@ def _verdict(known: _Known, truth: Truth) -> tuple[Verdict, str, bool | None]:
         return Verdict.FAILED, named.message, named.confirmed
     if not known.scanned:
         return Verdict.INCONCLUSIVE, known.newest.message, None
-    if not truth.answers:
-        return (
-            Verdict.INCONCLUSIVE,
-            f"fewer than {MAJORITY} devices of its class answered: give a record (--digest)",
-            None,
-        )
     wrong = [each for each in known.scanned if _deviates(each, truth)]
     by = "the record" if truth.rule == "digest" else "most devices of its class"
     if len(wrong) > 1:
@@ -156,6 +161,33 @@ def _verdict(known: _Known, truth: Truth) -> tuple[Verdict, str, bool | None]:
         f"every answer is that of {by}; faults in more than {EXCLUDED / runs:.1e} of runs are excluded",
         None,
     )
+
+
+def _unruled(known: _Known, peers: Sequence[set[tuple[str, ...]]]) -> tuple[Verdict, str, bool | None]:
+    """What to say of a device where nothing says which answer is right: as on one machine, that names nobody.
+
+    Args:
+        known: the device.
+        peers: answers of each device of its class, its own among them.
+    """
+    if named := next((e for e in known.told if e.verdict is Verdict.FAILED), None):
+        return Verdict.FAILED, named.message, named.confirmed
+    if not known.scanned:
+        return Verdict.INCONCLUSIVE, known.newest.message, None
+    record = "give a record" if len(peers) < MAJORITY else "no answer is that of most devices: give a record"
+    runs = sum(each.runs for each in known.scanned)
+    if wrong := sum(each.deviations for each in known.scanned):
+        words = f"{wrong} of {runs} runs deviate from its commonest answer: the plan or the device varies"
+        return Verdict.INCONCLUSIVE, f"{words}; {record}", None
+    excluded = f"faults in more than {EXCLUDED / max(runs, 1):.1e} of runs are excluded (95 %, {runs} runs)"
+    if len(peers) == 1:
+        words = f"agrees with itself, and nothing else of its class answered: {record}"
+        return Verdict.INCONCLUSIVE, f"{words}; intermittent {excluded}", None
+    if len(peers) < MAJORITY and len(set[tuple[str, ...]]().union(*peers)) == 1:
+        return Verdict.PASSED, f"agrees with the other device of its class; {excluded}", None
+    if len(peers) < MAJORITY:
+        return Verdict.INCONCLUSIVE, f"differs from the other device of its class, and two name nobody: {record}", None
+    return Verdict.INCONCLUSIVE, record, None
 
 
 def _intermittent(scans: Sequence[DeviceEntry], truth: Truth) -> tuple[Verdict, str, bool | None]:

@@ -11,9 +11,9 @@ from typing import Final
 from assay_api.screening import DeviceClass
 from assay_runner.errors import InvalidInput, Unavailable, Unsupported
 from assay_runner.screening.judging import Device
+from assay_runner.screening.smi import SMI, run
 
 SECONDS: Final = 60.0
-SMI: Final = "nvidia-smi"
 FIELDS: Final = ("uuid", "name", "driver_version", "mig.mode.current", "ecc.mode.current")
 _GPU: Final = re.compile(r"GPU \d+: .* \(UUID: (GPU-[^)]+)\)")
 _PART: Final = re.compile(r"\s+MIG (\S+)\s+Device\s+\d+: \(UUID: (MIG-[^)]+)\)")
@@ -34,7 +34,7 @@ def ask(arguments: Sequence[str]) -> str:
         Unavailable: it fails.
     """
     try:
-        done = subprocess.run([SMI, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = run(arguments, SECONDS)
     except FileNotFoundError:
         raise Unsupported(
             f"there is no {SMI} here: screen on a machine with a GPU, in an image that its container toolkit gives "

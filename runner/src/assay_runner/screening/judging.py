@@ -96,9 +96,12 @@ def suspected(scan: Scan, truth: Truth) -> bool:
 
 
 def runs_to_confirm(scan: Scan, truth: Truth, most: int) -> int:
-    """Runs in which a fault of the rate that was seen shows again with 95 % probability, as far as `most` allows."""
+    """Runs in which a fault of the rate that was seen shows again with 95 % probability, as far as `most` allows.
+
+    Never fewer than before: what shows only once a device is warm is not seen by a few runs of a cold one.
+    """
     found = deviations(scan, truth)
-    return min(most, max(ceil(EXCLUDED * scan.runs / found), 1)) if found else most
+    return min(most, max(ceil(EXCLUDED * scan.runs / found), scan.runs)) if found else most
 
 
 def entry(device: Device, scan: Scan | None, truth: Truth, again: Scan | None, others: Sequence[Scan]) -> DeviceEntry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ def machine_report(subject: Path, sha256: str, host: str, found: Screened, *, re
     verdict, message = conclusion(found.entries)
     rules = {truth.rule for truth in found.truths.values()}
     return ScreenReport(
-        version=version("assay-runner"),
+        version=_version(),
         subject=subject.name,
         sha256=sha256,
         inputs=found.inputs,
@@ -45,7 +45,7 @@ def fleet_report(reports: Sequence[ScreenReport], entries: tuple[DeviceEntry, ..
     verdict, message = conclusion(entries)
     hosts = {report.host for report in reports}
     return ScreenReport(
-        version=version("assay-runner"),
+        version=_version(),
         subject=reports[0].subject,
         sha256=reports[0].sha256,
         inputs=next((report.inputs for report in reports if report.inputs), ""),
@@ -57,3 +57,11 @@ def fleet_report(reports: Sequence[ScreenReport], entries: tuple[DeviceEntry, ..
         devices=entries,
         emulated=any(report.emulated for report in reports),
     )
+
+
+def _version() -> str:
+    """The runner's version; sources that are run where they lie have none."""
+    try:
+        return version("assay-runner")
+    except PackageNotFoundError:
+        return "unknown"

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from assay_runner.errors import InvalidInput
+from assay_runner.screening import smi
 from assay_runner.screening.orders import Order
 from assay_runner.screening.scanning import Subject
 from assay_runner.tensors import Array, Arrays, TensorSpec
 
 ONNX: Final = ".onnx"
+CLOCK_SECONDS: Final = 10.0
 
 
 def is_onnx(path: Path) -> bool:
@@ -81,18 +83,21 @@ class _OnGpu:
             if min(shape, default=0) < 0:
                 # What the plan is best at stands in the middle of its first profile.
                 shape = tuple(engine.get_tensor_profile_shape(name, 0)[1])
-            specs.append(TensorSpec(name, kinds[engine.get_tensor_dtype(name)], shape))
+            kind = engine.get_tensor_dtype(name)
+            if kind not in kinds:
+                raise InvalidInput(f"input {name!r} is of type {kind}, which cannot be made up")
+            specs.append(TensorSpec(name, kinds[kind], shape))
         self.specs: Sequence[TensorSpec] = specs
 
     def run(self, inputs: Arrays) -> dict[str, Array]:
-        """Its outputs, halves widened to float32, exactly."""
-        return self._session.run(inputs)
+        """Its outputs as they are: widened, a half with one wrong bit would have others."""
+        return self._session.bits(inputs)
 
     def clock(self) -> int | None:
         """SM clock, as nvidia-smi has it."""
-        asked = ["nvidia-smi", f"--id={self._device}", "--query-gpu=clocks.sm", "--format=csv,noheader,nounits"]
+        asked = [f"--id={self._device}", "--query-gpu=clocks.sm", "--format=csv,noheader,nounits"]
         try:
-            told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
+            told = smi.run(asked, CLOCK_SECONDS).stdout.strip()
         except (OSError, subprocess.TimeoutExpired):
             return None
         return int(told) if told.isdecimal() else None

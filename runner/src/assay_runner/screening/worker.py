@@ -6,7 +6,10 @@ It is a process of its own so that a device which hangs, or takes its process do
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from assay_api.model import to_wire
@@ -20,14 +23,20 @@ from assay_runner.screening.subjects import opened
 def work(opener: Opener = opened) -> int:
     """Do what the order on standard input says, and tell of it; every failure that has words is told too."""
     order = Order.model_validate_json(sys.stdin.read())
+    with _own_output() as tell:
+        _obey(order, opener, tell)
+    return 0
+
+
+def _obey(order: Order, opener: Opener, tell: Callable[[object], None]) -> None:
     doing = "it cannot be loaded"
     try:
         with opener(order) as subject:
-            _tell({"loaded": True})
+            tell({"loaded": True})
             found = Path(order.feeds) if order.feeds else None
             doing = "a run failed"
             feeds = read(found, order.count) if found else made_up(subject.specs, order.count, order.batch)
-            told = scan(subject, feeds, order, lambda runs: _tell({"runs": runs}))
+            told = scan(subject, feeds, order, lambda runs: tell({"runs": runs}))
     except Exception as error:
         failure: AuditError = as_audit_error(error)
         # What a device does not do though nothing is wrong with what it was given is a finding.
@@ -38,12 +47,20 @@ def work(opener: Opener = opened) -> int:
             message=str(failure) if refused else f"{doing}: {failure}",
             error=name_of(failure),
         )
-    _tell({"scan": to_wire(told)})
-    return 0
+    tell({"scan": to_wire(told)})
 
 
-def _tell(what: object) -> None:
-    print(json.dumps(what, separators=(",", ":")), flush=True)
+@contextmanager
+def _own_output() -> Iterator[Callable[[object], None]]:
+    """Tells on standard output, alone: what plugins print goes to standard error, and spoils no line of ours."""
+    sys.stdout.flush()
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as output:
+        os.dup2(2, 1)
+
+        def tell(what: object) -> None:
+            print(json.dumps(what, separators=(",", ":")), file=output, flush=True)
+
+        yield tell
 
 
 if __name__ == "__main__":

@@ -156,9 +156,16 @@ class EngineSession:
 
     def fetch(self, arrays: Mapping[str, DeviceArray]) -> dict[str, Array]:
         """Copies on the host, halves widened to float32."""
-        found = {name: to_host(array.pointer, array.shape, array.dtype, self._stream) for name, array in arrays.items()}
-        synchronize(self._stream)
-        return {name: _wide(array) for name, array in found.items()}
+        return {name: _wide(array) for name, array in self._brought(arrays).items()}
+
+    def bits(self, inputs: Arrays) -> dict[str, Array]:
+        """Outputs of one batch in the engine's own element types.
+
+        Raises:
+            InvalidInput: a shape does not fit the engine.
+            Unavailable: device memory ran out, or the device failed.
+        """
+        return self._brought(self.launch(inputs))
 
     def time(self, inputs: Arrays, runs: int) -> tuple[float, ...]:
         """Milliseconds of device time of each run on one batch, copies excluded; warmed up before."""
@@ -198,6 +205,11 @@ class EngineSession:
         self._buffers.free()
         del self._context, self._engine, self._runtime
         self._scratch.free()
+
+    def _brought(self, arrays: Mapping[str, DeviceArray]) -> dict[str, Array]:
+        found = {name: to_host(array.pointer, array.shape, array.dtype, self._stream) for name, array in arrays.items()}
+        synchronize(self._stream)
+        return found
 
     def _compute_in_own_memory(self) -> None:
         synchronize(self._stream)
