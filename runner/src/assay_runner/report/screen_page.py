@@ -126,7 +126,7 @@ def _pace(phase: PhaseCount) -> tuple[str, str]:
     """Time and runs per second of a phase, where they are known."""
     if not phase.seconds:
         return "", ""
-    return f"{phase.seconds:,.2f} s", f"{phase.runs / phase.seconds:,.0f}"
+    return f"{phase.seconds:.3g} s", f"{phase.runs / phase.seconds:,.0f}"
 
 
 def _section(key: str, *children: Html) -> Html:
