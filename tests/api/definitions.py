@@ -16,13 +16,13 @@ from assay_api.model import problems
 from assay_runner.checks import parse_checks
 from assay_runner.errors import InvalidInput
 from tests.lab.apiserver import ApiServer
+from tests.lab.discovery import establish
 
 
 @contextmanager
 def installed(apiserver: ApiServer, definition: Path) -> Iterator[client.CustomObjectsApi]:
     """Client of the server, which has the definition, put there by a plain client-side `kubectl apply`."""
-    apiserver.kubectl("apply", "-f", str(definition))
-    apiserver.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(definition))
+    establish(apiserver.kubectl, definition, how=())
     with config.new_client_from_config(str(apiserver.kubeconfig)) as api:  # type: ignore[no-untyped-call]
         yield client.CustomObjectsApi(api)
 

@@ -18,7 +18,9 @@ import yaml
 from assay_runner.cli import parser
 from tests.api.gitops import EXAMPLES, documents
 from tests.lab.apiserver import ApiServer
+from tests.lab.discovery import establish
 from tests.lab.judging import module_file
+from tests.lab.kubectl import Kubectl
 from tests.lab.toolchain import kubectl
 
 ROOT = Path(__file__).parents[2]
@@ -43,9 +45,7 @@ def definitions() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def installed(apiserver: ApiServer) -> ApiServer:
-    files = [f"--filename={path}" for path in definitions()]
-    apiserver.kubectl("apply", "--server-side", "--force-conflicts", *files)
-    apiserver.kubectl("wait", "--for=condition=Established", "--timeout=60s", *files)
+    establish(apiserver.kubectl, *definitions())
     for name in ("argocd", "flux-system"):
         apiserver.kubectl.attempt("create", "namespace", name)
     return apiserver
@@ -110,7 +110,7 @@ def test_a_gate_applies_the_audit_waits_for_it_and_fails_with_it(
     installed.kubectl.attempt("create", "namespace", "team")
     name = f"pr-{uuid.uuid4().hex[:6]}"
     path = os.pathsep.join([str(kubectl().parent), str(Path(sys.executable).parent), os.environ["PATH"]])
-    env = {**os.environ, "KUBECONFIG": str(installed.kubeconfig), "PATH": path, "NAMESPACE": "team", "AUDIT": name}
+    env = {**os.environ, **installed.kubectl.env, "PATH": path, "NAMESPACE": "team", "AUDIT": name}
 
     def run(step: str) -> subprocess.CompletedProcess[str]:
         words = ["bash", "-eo", "pipefail", "-c", step]
@@ -147,7 +147,7 @@ class Canary:
         (self.container,) = job["spec"]["template"]["spec"]["containers"]
         told = {each["name"]: each["value"] for each in self.container["env"]} | {"TIMEOUT": "2s"}
         path = f"{kubectl().parent}{os.pathsep}{os.environ['PATH']}"
-        self.env = {**os.environ, **told, "KUBECONFIG": str(config), "PATH": path}
+        self.env = {**os.environ, **told, **Kubectl(config).env, "PATH": path}
 
     def tell(self, passed: str, message: str = "told", **more: Any) -> None:
         common = {"reason": "Passed", "lastTransitionTime": THEN, "observedGeneration": 1, "message": message}

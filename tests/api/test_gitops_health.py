@@ -21,6 +21,7 @@ from tests.api.gitops import argo_checks, audit_of, audits_by_phase, flux_checks
 from tests.bench.kube import Kube
 from tests.lab import LabError
 from tests.lab.apiserver import ApiServer
+from tests.lab.discovery import establish
 from tests.lab.judging import Judged, judge
 from tests.reconcile.cases import names, status_after
 from tests.reconcile.sweeps import World
@@ -200,9 +201,7 @@ class Served:
 
     def __init__(self, server: ApiServer) -> None:
         self.kube, self.namespace = Kube(server.kubeconfig), f"gitops-{uuid.uuid4().hex[:8]}"
-        files = [f"--filename={CRDS / name}.yaml" for name in ("accuracyaudits", "accuracysweeps")]
-        server.kubectl("apply", "--server-side", "--force-conflicts", *files)
-        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", *files)
+        establish(server.kubectl, *(CRDS / f"{name}.yaml" for name in ("accuracyaudits", "accuracysweeps")))
         self.kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": self.namespace}})
 
     def put(self, raw: Raw, status: Raw | None) -> Raw:

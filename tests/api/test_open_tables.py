@@ -31,6 +31,7 @@ from assay_runner.passes import PASSES
 from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.report.figures import METRICS, Metric
 from tests.lab.apiserver import ApiServer
+from tests.lab.discovery import defined
 from tests.lab.processes import wait_until
 from tools.generate import reference
 
@@ -118,20 +119,14 @@ def test_a_new_check_stands_in_the_definition_and_the_reference() -> None:
 
 
 @pytest.mark.usefixtures("extended")
-def test_a_new_check_explains_itself(apiserver: ApiServer, tmp_path: Path) -> None:
+def test_a_new_check_explains_itself(apiserver: ApiServer) -> None:
     """Under a group of its own: other tests have the resource as it is."""
     text = json.dumps(crd(AUDIT, CHECKS)).replace("assay.dev", "open.assay.dev").replace("accuracyaudit", "openaudit")
-    file = tmp_path / "crd.yaml"
-    file.write_text(yaml.safe_dump(json.loads(text)))
-    apiserver.kubectl("apply", "--server-side", "-f", str(file))
-    try:
-        apiserver.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(file))
+    with defined(apiserver.kubectl, json.loads(text)):
         # The API server publishes what `kubectl explain` reads a moment later.
         ask = ("explain", "openaudits.spec.checks.peak")
         wait_until(lambda: "atMost" in apiserver.kubectl.attempt(*ask).stdout, "the new check explained", 60, every=0.5)
         assert "Is any output larger than it may be?" in apiserver.kubectl(*ask)
-    finally:
-        apiserver.kubectl("delete", "-f", str(file))
 
 
 @pytest.mark.usefixtures("extended")

@@ -25,6 +25,7 @@ from assay_runner.errors import InvalidInput, Unavailable
 from tests.bench.kube import Kube
 from tests.cli.audits import assay
 from tests.lab.apiserver import ApiServer
+from tests.lab.discovery import establish
 from tests.lab.toolchain import kubectl
 from tests.unit.api.audits import audit
 from tests.unit.api.sweeps import sweep
@@ -58,9 +59,7 @@ class Cluster:
     def __init__(self, server: ApiServer) -> None:
         self.server, self.kube = server, Kube(server.kubeconfig)
         self.namespace = f"pipeline-{uuid.uuid4().hex[:8]}"
-        files = [f"--filename={CRDS / name}.yaml" for name in ("accuracyaudits", "accuracysweeps")]
-        server.kubectl("apply", "--server-side", "--force-conflicts", *files)
-        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", *files)
+        establish(server.kubectl, *(CRDS / f"{name}.yaml" for name in ("accuracyaudits", "accuracysweeps")))
         self.kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": self.namespace}})
 
     def path(self, kind: str, name: str) -> str:
@@ -112,7 +111,8 @@ def shared(apiserver: ApiServer) -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(shared: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    monkeypatch.setenv("KUBECONFIG", str(shared.server.kubeconfig))
+    for name, value in shared.server.kubectl.env.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", f"{kubectl().parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr("assay_runner.cli.wait.EVERY", 0.2)
     return shared

@@ -15,6 +15,7 @@ from assay_api.report import Report
 from assay_runner.report import render_html
 from tests.cli.audits import Ended, assay
 from tests.lab.apiserver import ApiServer
+from tests.lab.discovery import establish
 from tests.lab.s3 import REGION, S3Server
 from tests.lab.toolchain import kubectl
 from tests.unit.api.audits import audit
@@ -30,8 +31,7 @@ class Cluster:
     def __init__(self, server: ApiServer) -> None:
         self.server = server
         self.namespace = f"report-{uuid.uuid4().hex[:8]}"
-        server.kubectl("apply", "-f", str(CRD))
-        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
+        establish(server.kubectl, CRD, how=())
         server.kubectl("create", "namespace", self.namespace)
 
     def put(self, name: str, status: dict[str, Any], **changes: Any) -> None:
@@ -50,7 +50,8 @@ def shared(apiserver: ApiServer) -> Cluster:
 @pytest.fixture
 def cluster(shared: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """The cluster as the user's kubectl sees it; no display, no AWS environment, a temporary folder of the test's."""
-    monkeypatch.setenv("KUBECONFIG", str(shared.server.kubeconfig))
+    for name, value in shared.server.kubectl.env.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", f"{kubectl().parent}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
@@ -267,9 +268,7 @@ def test_s3_that_refuses_or_cannot_be_reached(
 
 
 def test_a_sweep_s_page_is_made_of_its_audits(cluster: Cluster, tmp_path: Path, capsys: Capture) -> None:
-    crd = CRD.with_name("accuracysweeps.yaml")
-    cluster.server.kubectl("apply", "-f", str(crd))
-    cluster.server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
+    establish(cluster.server.kubectl, CRD.with_name("accuracysweeps.yaml"), how=())
     cluster.server.kubectl.apply(sweep() | {"metadata": {"name": "nightly", "namespace": cluster.namespace}})
     here = ("-n", cluster.namespace, "--sweep", "--no-open")
     page = tmp_path / "page.html"
@@ -293,9 +292,7 @@ def test_a_sweep_s_page_is_made_of_its_audits(cluster: Cluster, tmp_path: Path, 
 
 
 def test_a_plan_is_priced_by_what_was_measured(cluster: Cluster, tmp_path: Path, capsys: Capture) -> None:
-    crd = CRD.with_name("accuracysweeps.yaml")
-    cluster.server.kubectl("apply", "-f", str(crd))
-    cluster.server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
+    establish(cluster.server.kubectl, CRD.with_name("accuracysweeps.yaml"), how=())
     meta = {"name": "priced", "namespace": cluster.namespace}
     cluster.server.kubectl.apply(sweep() | {"metadata": meta})
     file = tmp_path / "sweep.yaml"

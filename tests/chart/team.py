@@ -14,6 +14,7 @@ import yaml
 from tests.chart.conftest import NAMESPACE, Chart
 from tests.lab import toolchain
 from tests.lab.apiserver import CONTROLLERS, ApiServer, start_controller_manager
+from tests.lab.discovery import published
 from tests.lab.processes import wait_until
 
 Raw = dict[str, Any]
@@ -119,9 +120,7 @@ def working(chart: Chart) -> Iterator[Team]:
         for name in (NAMESPACE, TEAM):
             api.kubectl("create", "namespace", name)
         api.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(chart.render("--set", "admissionPolicy.enabled=true")))
-        api.kubectl(
-            "wait", "--for=condition=Established", "crd/accuracyaudits.assay.dev", "crd/accuracysweeps.assay.dev"
-        )
+        published(api.kubectl, "accuracyaudits.assay.dev", "accuracysweeps.assay.dev")
         everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
         role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
                 "metadata": {"name": "everything", "namespace": TEAM}, "rules": [everything]}  # fmt: skip

@@ -12,6 +12,7 @@ import yaml
 
 from tests.chart.conftest import NAMESPACE, ROOT, Chart, named
 from tests.lab.apiserver import ApiServer
+from tests.lab.discovery import published
 from tests.lab.processes import wait_until
 
 FOREIGN = {"ServiceMonitor", "PrometheusRule"}
@@ -93,9 +94,7 @@ def test_api_server_agrees_on_what_the_operator_may_do(
 def installed(default: list[dict[str, Any]], server: ApiServer) -> ApiServer:
     """The server with the chart's objects really made."""
     server.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(default))
-    server.kubectl(
-        "wait", "--for=condition=Established", "crd/accuracyaudits.assay.dev", "crd/accuracysweeps.assay.dev"
-    )
+    published(server.kubectl, "accuracyaudits.assay.dev", "accuracysweeps.assay.dev")
     return server
 
 

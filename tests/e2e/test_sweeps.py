@@ -80,7 +80,7 @@ def baseline(room: Room, *words: str) -> subprocess.CompletedProcess[str]:
     """`assay baseline` as a user types it, with no credentials for S3."""
     path = f"{toolchain.kubectl().parent}:{os.environ['PATH']}"
     env = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-    env |= {"PATH": path, "KUBECONFIG": str(room.place.kubeconfig), "COLUMNS": "200"}
+    env |= {**room.place.kubectl.env, "PATH": path, "COLUMNS": "200"}
     whole = [sys.executable, "-m", "assay_runner", "baseline", *words, "--sweep", "nightly", "-n", room.name]
     return subprocess.run(whole, env=env, capture_output=True, text=True, timeout=330, check=False)
 

@@ -44,7 +44,7 @@ def other(room: Room, tmp_path: Path) -> str:
 def gate(room: Room, *words: str) -> subprocess.CompletedProcess[str]:
     """`assay gate` as CI asks it."""
     path = f"{toolchain.kubectl().parent}:{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "KUBECONFIG": str(room.place.kubeconfig), "COLUMNS": "240"}
+    env = {**os.environ, **room.place.kubectl.env, "PATH": path, "COLUMNS": "240"}
     whole = [sys.executable, "-m", "assay_runner", "gate", "up", "-n", room.name, *words]
     return subprocess.run(whole, env=env, capture_output=True, text=True, timeout=330, check=False)
 

@@ -28,15 +28,18 @@ class Kubectl:
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
 
+    @property
+    def env(self) -> dict[str, str]:
+        """What any program that runs kubectl against this cluster needs in its environment."""
+        # What kubectl remembers of an API server, it remembers by address: another may have had the same port before.
+        return {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.kubeconfig.parent / "kubectl-cache")}
+
     def attempt(
         self, *arguments: str, stdin: str | None = None, seconds: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl and return how it ended, with its output as text, whether it worked or not."""
-        # What kubectl remembers of an API server, it remembers by address: another may have had the same port before.
-        own = {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.kubeconfig.parent / "kubectl-cache")}
-        env = {**os.environ, **own}
         return subprocess.run(
-            [str(kubectl()), *arguments], env=env, input=stdin if stdin is not None else "",
+            [str(kubectl()), *arguments], env={**os.environ, **self.env}, input=stdin if stdin is not None else "",
             text=True, capture_output=True, check=False, timeout=seconds,
         )  # fmt: skip
 
@@ -77,7 +80,7 @@ class Proxy:
         self.kubeconfig, self.log = kubeconfig, log
 
     def __enter__(self) -> Proxy:
-        env = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        env = {**os.environ, **Kubectl(self.kubeconfig).env}
         self.server = Server([kubectl(), "proxy", "--port=0"], self.log, env)
         try:
             self.server.wait_ready(lambda: self._port() is not None)

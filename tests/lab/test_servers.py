@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab import LabError, Unavailable, cache_dir, digest_of
 from tests.lab.apiserver import ApiServer
+from tests.lab.discovery import defined
 from tests.lab.kubectl import Kubectl
 from tests.lab.processes import Server, wait_until
 from tests.lab.s3 import S3Access, S3Server
@@ -187,3 +188,20 @@ def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> N
 def test_system_programs_are_found_without_them_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert find("ldconfig")
+
+
+def test_a_definition_is_found_at_once_and_forgotten_by_kubectl_when_it_goes(apiserver: ApiServer) -> None:
+    kubectl, names = apiserver.kubectl, {"plural": "passings", "singular": "passing", "kind": "Passing"}
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "passings.lab.assay.dev"},
+        "spec": {"group": "lab.assay.dev", "scope": "Namespaced", "versions": [version],
+                 "names": {**names, "categories": ["transient"]}},
+    }  # fmt: skip
+    with defined(kubectl, definition):
+        kubectl.apply({"apiVersion": "lab.assay.dev/v1", "kind": "Passing", "metadata": {"name": "one"}})
+        assert kubectl("get", "transient", "--output=name").split() == ["passing.lab.assay.dev/one"]
+    assert "passing" not in kubectl("api-resources", "--cached", "--output=name")
+    assert 'doesn\'t have a resource type "transient"' in kubectl.attempt("get", "transient").stderr

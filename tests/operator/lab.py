@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from tests.bench.kube import Kube
 from tests.lab.apiserver import ApiServer
+from tests.lab.discovery import establish
 from tests.lab.kubectl import Kubectl
 from tests.lab.processes import free_port, wait_until
 
@@ -152,9 +153,7 @@ def running(api: ApiServer, folder: Path, **env: str) -> Iterator[Operator]:
 
 def install(api: ApiServer) -> None:
     """Install the definitions of our resources."""
-    files = [f"--filename={path}" for path in sorted(CRDS.glob("*.yaml"))]
-    api.kubectl("apply", "--server-side", "--force-conflicts", *files)
-    api.kubectl("wait", "--for=condition=Established", *files)
+    establish(api.kubectl, *sorted(CRDS.glob("*.yaml")))
 
 
 class Namespace:

@@ -174,7 +174,7 @@ def test_a_restart_in_the_middle_accepts_once(
 def command(namespace: Namespace, *words: str) -> subprocess.Popen[str]:
     """`assay baseline`, with the kubectl and the kubeconfig of the test."""
     path = f"{toolchain.kubectl().parent}:{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "KUBECONFIG": str(namespace.kubectl.kubeconfig), "COLUMNS": "200"}
+    env = {**os.environ, **namespace.kubectl.env, "PATH": path, "COLUMNS": "200"}
     whole = [sys.executable, "-m", "assay_runner", "baseline", *words, "-n", namespace.name]
     return subprocess.Popen(whole, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import yaml
 
 from assay_api.resources import RESOURCES
 from assay_api.schema import crd
@@ -24,6 +23,7 @@ from assay_operator.objects.keys import Key
 from assay_operator.objects.kind import Kinds
 from assay_operator.objects.seen import Seen
 from tests.lab.apiserver import ApiServer
+from tests.lab.discovery import defined
 from tests.operator.kubelet import Kubelet
 from tests.operator.lab import REPOSITORY, Namespace, Operator, Raw
 from tests.operator.through import through
@@ -40,14 +40,10 @@ class WithToys(Operator):
 
 
 @pytest.fixture(scope="module")
-def toys(bare_api: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def toys(bare_api: ApiServer) -> Iterator[ApiServer]:
     """The API server with the definition of Toy as well."""
-    file = tmp_path_factory.mktemp("toys") / "toys.yaml"
-    file.write_text(yaml.safe_dump(crd(TOY, {})))
-    bare_api.kubectl("apply", "--server-side", "-f", str(file))
-    bare_api.kubectl("wait", "--for=condition=Established", f"crd/{TOY.definition}")
-    yield bare_api
-    bare_api.kubectl("delete", "-f", str(file))
+    with defined(bare_api.kubectl, crd(TOY, {})):
+        yield bare_api
 
 
 def words(namespace: Namespace) -> dict[str, str]:

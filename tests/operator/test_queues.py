@@ -11,6 +11,7 @@ import pytest
 
 from assay_operator.objects.queued import INACTIVE, NO_KUEUE, NO_WORKLOAD, Queued, said_by
 from tests.lab.apiserver import ApiServer
+from tests.lab.discovery import defined
 from tests.operator.kubelet import Kubelet, report
 from tests.operator.lab import Namespace, Operator, Raw, running
 
@@ -47,10 +48,8 @@ def quick(bare_api: ApiServer, namespace: Namespace, folder: Path) -> Iterator[O
 
 @pytest.fixture
 def kueue(bare_api: ApiServer) -> Iterator[None]:
-    bare_api.kubectl.apply(DEFINITION)
-    bare_api.kubectl("wait", "--for=condition=Established", "crd/workloads.kueue.x-k8s.io")
-    yield
-    bare_api.kubectl("delete", "crd", "workloads.kueue.x-k8s.io")
+    with defined(bare_api.kubectl, DEFINITION):
+        yield
 
 
 def say(namespace: Namespace, job: Raw, status: str, reason: str, message: str) -> None:

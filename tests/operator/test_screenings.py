@@ -92,7 +92,8 @@ def test_all_gpus_of_all_nodes_agree(
     assert "no answer deviated: faults in more than" in condition(namespace, "Complete")["message"]
     namespace.wait("Complete", "screening/h100")
     namespace.wait("Passed", "screening/h100")
-    environment.setenv("KUBECONFIG", str(namespace.kubectl.kubeconfig))
+    for name, value in namespace.kubectl.env.items():
+        environment.setenv(name, value)
     assert run_command(["wait", "screening/h100", "--namespace", namespace.name]) == 0
     columns = namespace("get", "screening", "h100").splitlines()
     assert columns[0].split() == ["NAME", "VERDICT", "PHASE", "NODES", "GPUS", "NAMED", "SKIPPED", "AGE"]

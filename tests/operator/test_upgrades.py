@@ -28,7 +28,7 @@ def finish(namespace: Namespace, kubelet: Kubelet, name: str, told: Raw) -> None
 
 def gate(namespace: Namespace, *words: str) -> tuple[int, str, str]:
     path = f"{toolchain.kubectl().parent}:{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "KUBECONFIG": str(namespace.kubectl.kubeconfig), "COLUMNS": "200"}
+    env = {**os.environ, **namespace.kubectl.env, "PATH": path, "COLUMNS": "200"}
     whole = [sys.executable, "-m", "assay_runner", "gate", *words, "-n", namespace.name]
     done = subprocess.run(whole, env=env, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout, done.stderr
