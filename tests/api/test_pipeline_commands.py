@@ -16,6 +16,8 @@ from xml.etree import ElementTree
 import pytest
 
 from assay_api.asked import asked
+from assay_api.finding import Verdict
+from assay_api.model import to_wire
 from assay_api.names import ANNOTATION_CELLS
 from assay_api.report import to_json
 from assay_runner.cli.kubectl import Place, read_object
@@ -27,10 +29,12 @@ from tests.cli.audits import assay
 from tests.lab.apiserver import ApiServer
 from tests.lab.discovery import establish
 from tests.lab.toolchain import kubectl
+from tests.operator.screenings import manifest
 from tests.unit.api.audits import audit
 from tests.unit.api.sweeps import sweep
 from tests.unit.report import samples
 from tests.unit.report.test_ctrf import checked
+from tests.unit.report.test_screen_suites import device, screened
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 THEN = "2026-01-01T00:00:00Z"
@@ -53,20 +57,27 @@ def going(message: str) -> Raw:
     return {"observedGeneration": 1, "phase": "Running", "conditions": conditions}
 
 
+def screening() -> Raw:
+    whole = manifest(Path("/plan.onnx"), Path("/artifacts"), "")
+    return {key: whole[key] for key in ("apiVersion", "kind", "spec")}
+
+
 class Cluster:
     """A namespace whose statuses say what an operator would have written."""
 
     def __init__(self, server: ApiServer) -> None:
         self.server, self.kube = server, Kube(server.kubeconfig)
         self.namespace = f"pipeline-{uuid.uuid4().hex[:8]}"
-        establish(server.kubectl, *(CRDS / f"{name}.yaml" for name in ("accuracyaudits", "accuracysweeps")))
+        kinds = ("accuracyaudits", "accuracysweeps", "gpuscreenings")
+        establish(server.kubectl, *(CRDS / f"{name}.yaml" for name in kinds))
         self.kube.request("POST", "/api/v1/namespaces", {"metadata": {"name": self.namespace}})
 
     def path(self, kind: str, name: str) -> str:
-        return f"/apis/assay.dev/v1alpha1/namespaces/{self.namespace}/accuracy{kind}s/{name}"
+        plural = "gpuscreenings" if kind == "screening" else f"accuracy{kind}s"
+        return f"/apis/assay.dev/v1alpha1/namespaces/{self.namespace}/{plural}/{name}"
 
     def put(self, name: str, status: Raw | None, kind: str = "audit", **meta: Any) -> None:
-        made = audit() if kind == "audit" else sweep()
+        made = {"audit": audit, "sweep": sweep, "screening": screening}[kind]()
         self.kube.apply(self.path(kind, name), made | {"metadata": {"name": name, **meta}})
         if status is not None:
             self.tell(name, status, kind)
@@ -302,3 +313,40 @@ def test_a_sweep_is_a_suite_per_model(cluster: Cluster, capsys: Capture, tmp_pat
     assert "1 cells have no audit (1 are over the budget)" in out.read_text()
     done = assay(capsys, "ctrf", "sweep/models", "-n", cluster.namespace)
     assert checked(done.out.encode())["results"]["summary"]["failed"] == 3
+
+
+def test_a_screening_is_waited_for_and_is_a_suite_per_node(cluster: Cluster, capsys: Capture, tmp_path: Path) -> None:
+    where = ("-n", cluster.namespace)
+    devices = (device("GPU-1", host="a"), device("GPU-2", Verdict.FAILED, host="b"))
+    content = json.dumps(to_wire(screened(*devices, verdict=Verdict.FAILED))).encode()
+    (tmp_path / "screen.json").write_bytes(content)
+    (tmp_path / "screen.html").write_text("<html>")
+    told = {"uri": f"file://{tmp_path}/screen.json", "page": f"file://{tmp_path}/screen.html"}
+    report = {"report": told | {"sha256": hashlib.sha256(content).hexdigest()}}
+    cluster.put("h100", going("1 of 2 nodes done") | report, "screening")
+    out = tmp_path / "junit.xml"
+    done = assay(capsys, "junit", "screening/h100", *where, "-o", str(out))
+    assert (done.code, "wait for it with `assay wait screening/h100" in done.complaints[-1]) == (69, True)
+    assert ElementTree.parse(out).getroot().get("errors") == "1"
+    for reason, verdict, code in (
+        ("Passed", "Passed", 0), ("Breached", "Failed", 1), ("Inconclusive", "Inconclusive", 2),
+        ("InvalidInput", None, 64), ("Error", None, 69),
+    ):  # fmt: skip
+        # What an earlier run reported stays in the status of a spec that is wrong.
+        cluster.tell("h100", ended(reason, verdict=verdict) | report | {"verdict": verdict}, "screening")
+        assert assay(capsys, "wait", "screening/h100", *where, "--timeout", "0").code == code
+        done = assay(capsys, "ctrf", "screening/h100", *where, "-o", str(out))
+        assert done.code == (code if code > 2 else 0), done.err
+        tests = checked(out.read_bytes())["results"]["tests"]
+        names = ["a: GPU-1", "b: GPU-2"] if code <= 2 else ["audit: run"]
+        assert [test["name"] for test in tests] == names
+    # A rerun that is asked for is waited for, and of what lies on disk there is no cluster to ask.
+    cluster.tell("h100", ended("Passed", verdict="Passed"), "screening")
+    cluster.annotate("h100", "screening", rerun="1")
+    assert assay(capsys, "wait", "screening/h100", *where, "--timeout", "0").code == 69
+    for given in (tmp_path, tmp_path / "screen.json"):
+        done = assay(capsys, "junit", str(given))
+        assert (done.code, ElementTree.fromstring(done.out).get("failures")) == (0, "1")
+    (tmp_path / "screen.json").write_text('{"devices": 1, "rule": 2}')
+    done = assay(capsys, "junit", str(tmp_path))
+    assert (done.code, "is a damaged report of a screening" in done.complaints[-1]) == (64, True)

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,11 @@ from assay_operator.objects.queued import INACTIVE
 from tests.kueue.lab import Kueue
 from tests.lab.apiserver import ApiServer
 from tests.operator.lab import Namespace, Operator, Raw, install, running, task_of
+from tests.operator.screenings import PRODUCT, show
+from tests.operator.screenings import apply as apply_screening
+from tests.operator.screenings import condition as screening_condition
+from tests.operator.screenings import status as screening_status
+from tests.operator.screenings import task_of as screening_task
 from tests.operator.sweeps import apply as apply_sweep
 from tests.operator.sweeps import audits as audits_of
 
@@ -63,7 +69,7 @@ class Team(Namespace):
         self.kubectl.apply(queue)
 
     def jobs(self) -> dict[str, Raw]:
-        return {task_of(job): job for job in self.items("jobs") if "assay.dev/kind" in job["metadata"]["labels"]}
+        return {key_of(job): job for job in self.items("jobs") if "assay.dev/kind" in job["metadata"]["labels"]}
 
     def said(self, audit: str = "digits", kind: str = "Ready") -> str:
         return str(self.condition(audit, kind).get("message"))
@@ -107,12 +113,17 @@ class Team(Namespace):
         self.wait("Complete", f"audit/{audit}")
 
 
+def key_of(job: Raw) -> str:
+    """The task of a Job; of a screening's with its node."""
+    return screening_task(job).key if task_of(job) == "screen" else task_of(job)
+
+
 @pytest.fixture
 def team(api: ApiServer, operator: Operator) -> Iterator[Team]:
     team = Team(api.kubectl, f"team-{next(numbers)}")
     with team:
         yield team
-        team("delete", "audits,sweeps", "--all")
+        team("delete", "audits,sweeps,screenings", "--all")
 
 
 def queued(name: str = "team", priority: str = "") -> Raw:
@@ -219,6 +230,46 @@ def test_a_sweep_passes_queue_and_priority_on_to_all_of_its_jobs(team: Team) -> 
     for audit in audits_of(team, "nightly").values():
         labels = audit["metadata"]["labels"]
         assert (labels[QUEUE], labels[PRIORITY]) == ("team", "high")
+
+
+def test_a_screening_waits_in_a_queue_node_by_node_and_says_so(team: Team, api: ApiServer, tmp_path: Path) -> None:
+    gpu = {"name": "nvidia.com/gpu", "nominalQuota": "8"}
+    resources = [{"name": "cpu", "nominalQuota": "8"}, {"name": "memory", "nominalQuota": "64Gi"}, gpu]
+    flavors = [{"name": "default", "resources": resources}]
+    names = [each["name"] for each in resources]
+    team.quota("8", resourceGroups=[{"coveredResources": names, "flavors": flavors}])
+    nodes = (f"{team.name}-a", f"{team.name}-b")
+    for node in nodes:
+        show(api, node, 8, labels={"set": team.name})
+    spec = {"target": {"gpuProducts": [PRODUCT], "nodeSelector": {"set": team.name}}}
+    apply_screening(team, tmp_path / "x.onnx", tmp_path / "artifacts", queued(priority="low"), **spec)
+
+    def said() -> str:
+        return str(screening_condition(team, "Ready").get("message"))
+
+    def screens(node: str) -> str:
+        return f"screen@{node}"
+
+    # The quota is that of one node.
+    team.until(lambda: len(team.jobs()) == 2, "a Job for each node")
+    team.until(lambda: any(team.pod_of(job) for job in team.jobs().values()), "the first one's Pod")
+    first, second = sorted(nodes, key=lambda node: team.pod_of(team.job(screens(node))) is None)
+    assert team.job(screens(second))["spec"]["suspend"] is True
+    words = f"is queued in team: {team_words(team, screens(second))}"
+    team.until(lambda: words in json.dumps(screening_status(team).get("unscanned")), "why the second waits")
+    assert "insufficient unused quota for nvidia.com/gpu" in words
+    for node in (first, second):
+        team.finish(screens(node), screened={"node": node, "devices": 8})
+    team.until(lambda: "compare" in team.jobs(), "the comparison")
+    team.finish("compare", verdict="Passed", fleet={"scanned": 16})
+    team.until(lambda: screening_status(team).get("verdict") == "Passed", f"the end, not {said()}")
+    api.kubectl("delete", "node", *nodes)
+
+
+def team_words(team: Team, task: str) -> str:
+    """What Kueue says of a task's Job, once it says it."""
+    team.until(lambda: bool(team.kueue_says(team.job(task))), "Kueue's words")
+    return " ".join(team.kueue_says(team.job(task)).split())
 
 
 def sweeps_job(team: Team) -> Callable[[], Raw]:

@@ -18,6 +18,7 @@ from assay_api.screen_orders import FleetTold, GpuTold
 from assay_operator.objects.children import Job, Pod
 from assay_operator.objects.decision import Decision
 from assay_operator.objects.nodes import Gpus, Node
+from assay_operator.objects.queued import Queued
 from assay_operator.objects.raw import compact
 from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.objects.seen import Seen
@@ -52,6 +53,7 @@ class World:
         self.tasks: dict[str, Task] = {}
         self.results: dict[str, str] = {}
         self.pods: list[Pod] = []
+        self.queued: dict[str, Queued] = {}
         self.refused, self.cordoned = "", False
 
     def seen(self) -> Seen:
@@ -59,7 +61,7 @@ class World:
         nodes = [Node(name, {LABEL_GPU_PRODUCT: PRODUCT}, gpu, gpu, cordoned=self.cordoned) for name in self.names]
         gpus = Gpus(refused=self.refused) if self.refused else Gpus.of(nodes)
         children = {JOBS: tuple(self.jobs.values()), PODS: tuple(self.pods)}
-        return Seen(Screening.of(self.raw), children, results=self.results, nodes=gpus)
+        return Seen(Screening.of(self.raw), children, results=self.results, nodes=gpus, queued=self.queued)
 
     def step(self) -> Decision[ScreenStatus]:
         """One pass, carried out."""
@@ -74,7 +76,8 @@ class World:
             )
             self.jobs[name] = Job(
                 name, f"uid-{name}", "1", seen.parent.uid, labels["assay.dev/run"], labels["assay.dev/task"], self.now,
-                started=self.now, kind=labels["assay.dev/kind"],
+                started=None if manifest["spec"].get("suspend") else self.now, kind=labels["assay.dev/kind"],
+                queue=labels.get("kueue.x-k8s.io/queue-name"), suspended=manifest["spec"].get("suspend", False),
             )  # fmt: skip
             self.tasks[name] = Task.model_validate_json(env["value"])
         for ref in decision.delete:
@@ -170,6 +173,70 @@ def test_a_node_that_comes_late_is_screened_and_all_is_compared_anew() -> None:
     world.step()
     orders = [task.compare for task in world.tasks.values() if task.compare]
     assert [len(order.scans) for order in orders] == [2, 3]
+
+
+def in_a_queue(nodes: int = 2, **spec: Any) -> World:
+    world = World(nodes, pendingDeadlineSeconds=60, **spec)
+    names = {"kueue.x-k8s.io/queue-name": "team", "kueue.x-k8s.io/priority-class": "low"}
+    world.raw["metadata"]["labels"] = names
+    (job, *_) = world.step().create
+    assert job["spec"]["suspend"] is True
+    assert {key: job["metadata"]["labels"][key] for key in names} == names
+    assert not names.keys() & job["spec"]["template"]["metadata"]["labels"].keys()
+    return world
+
+
+def test_in_a_queue_it_waits_for_room_as_long_as_that_takes_and_says_so() -> None:
+    world = in_a_queue()
+    first, second = world.jobs
+    world.queued = {world.jobs[second].uid: Queued("insufficient unused quota for nvidia.com/gpu", False, NOW)}
+    world.now += timedelta(days=1)
+    world.step()
+    ready = world.status.conditions[0]
+    assert (ready.reason, world.status.phase) == ("Pending", "Pending")
+    assert ready.message == (
+        "0 of 2 nodes done, 0 being screened, 2 waiting. node-0 is queued in team: Kueue starts it when there is room."
+    )
+    told = {each.node: each.message for each in world.status.unscanned}
+    assert told["node-1"] == "is queued in team: insufficient unused quota for nvidia.com/gpu"
+    # From when it is admitted on its GPUs have the time that they always have.
+    world.jobs[first] = replace(world.jobs[first], suspended=False, started=world.now)
+    assert world.step().patch == ()
+    assert "waits until all of its 8 GPUs are free" in world.status.conditions[0].message
+    world.now += timedelta(seconds=60)
+    assert [ref.name for ref, _ in world.step().patch] == [first]
+
+
+def test_what_keeps_it_in_a_queue_for_good_has_the_node_skipped_after_a_while() -> None:
+    world = in_a_queue()
+    first, second = world.jobs
+    wrong = Queued("LocalQueue team doesn't exist", True, NOW)
+    world.queued = {world.jobs[second].uid: wrong}
+    world.step()
+    assert {each.node: each.message for each in world.status.unscanned}["node-1"].endswith("doesn't exist")
+    world.queued = {world.jobs[each].uid: wrong for each in (first, second)}
+    world.step()
+    ready = world.status.conditions[0]
+    assert (ready.reason, ready.message.partition(";")[0]) == (
+        "ConfigError", "node-0: is queued in team: LocalQueue team doesn't exist",
+    )  # fmt: skip
+    world.now += timedelta(seconds=60)
+    world.step()
+    assert (world.status.verdict, world.jobs) == ("Inconclusive", {})
+    assert world.status.unscanned[0].message == (
+        "is queued in team: LocalQueue team doesn't exist (waited 60 s, spec.pendingDeadlineSeconds)"
+    )
+
+
+def test_a_queue_of_another_clusters_has_no_such_node() -> None:
+    world = in_a_queue(1)
+    (name,) = world.jobs
+    world.jobs[name] = replace(world.jobs[name], elsewhere="kueue.x-k8s.io/multikueue")
+    world.step()
+    assert world.status.unscanned[0].message == (
+        "its queue gives Jobs to other clusters, which do not have this node (kueue.x-k8s.io/multikueue): "
+        "take another queue"
+    )
 
 
 def test_another_spec_ends_the_run_before() -> None:

@@ -22,6 +22,7 @@ from assay_operator.screenings.screening import Screening
 from assay_operator.screenings.work import AGAIN, FIRST, Parts, folder_of, run_label, screen_task
 
 DEADLINE: Final = "DeadlineExceeded"
+ELSEWHERE: Final = "its queue gives Jobs to other clusters, which do not have this node"
 State = Literal["Waiting", "Pending", "Running", "Scanned", "Skipped", "Hung", "Invalid"]
 
 
@@ -84,6 +85,10 @@ def node_state(
         return NodeState(place, "Hung" if told and told.hung else "Scanned", task=state)
     if state.state == "Failed":
         return _failed(place, spec, state, parts)
+    if state.job and state.job.elsewhere:
+        return NodeState(place, "Skipped", f"{ELSEWHERE} ({state.job.elsewhere}): take another queue", task=state)
+    if state.job and state.job.queue and state.job.suspended:
+        return _queued(place, spec, state, parts, now)
     words = state.trouble.message if state.trouble else ""
     reason = state.trouble.reason if state.trouble else Reason.PENDING
     if state.state == "Running":
@@ -98,6 +103,21 @@ def node_state(
     return NodeState(
         place, "Pending", words, reason, state, late=left <= 0, check_after=max(min(waits), 1.0) if left > 0 else None
     )
+
+
+def _queued(place: Place, spec: ScreenSpec, state: TaskState, parts: Parts, now: datetime) -> NodeState:
+    """A node whose Job is in a queue of Kueue's: it waits for room as it must, for what is missing a limited time."""
+    assert state.job is not None, "there is no Job"
+    known, trouble = parts.whole.queued.get(state.job.uid), state.trouble
+    words = f"is {trouble.message}" if trouble else f"is queued in {state.job.queue}"
+    reason = trouble.reason if trouble else Reason.PENDING
+    if known is None or not known.stuck:
+        return NodeState(place, "Pending", words, reason, state)
+    left = spec.pending_deadline_seconds - (now - known.since).total_seconds()
+    if left > 0:
+        return NodeState(place, "Pending", words, reason, state, check_after=left)
+    limit = f"(waited {spec.pending_deadline_seconds} s, spec.pendingDeadlineSeconds)"
+    return NodeState(place, "Skipped", f"{shorten(words, WORDS - len(limit) - 1)} {limit}", task=state)
 
 
 def order_of(firsts: Iterable[NodeState], seconds: Iterable[NodeState], spec: ScreenSpec) -> CompareOrder:
@@ -167,7 +187,8 @@ def _left(spec: ScreenSpec, state: TaskState, now: datetime) -> float:
     """Seconds for which a node may still wait for its GPUs."""
     if state.job is None:
         return float(spec.pending_deadline_seconds)
-    until = state.job.created + timedelta(seconds=spec.pending_deadline_seconds)
+    # A queue may have held it before.
+    until = (state.job.started or state.job.created) + timedelta(seconds=spec.pending_deadline_seconds)
     return (until - now).total_seconds()
 
 

@@ -71,7 +71,7 @@ def compare_task(screening: Screening, spec: ScreenSpec, run: str, order: Compar
     common["run"] = f"{common['run']}-{_digest(order)}"
     return Task(
         kind=COMPARE, key="compare", compare=order,
-        spec=_carrier(spec, target, retries=3, seconds=COMPARE_SECONDS), **common,
+        spec=_carrier(spec, target, retries=3, seconds=COMPARE_SECONDS, pending=COMPARE_SECONDS), **common,
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ class Parts:
 def as_audit(screening: Screening, task: Task | None = None) -> Audit:
     """What the rules of tasks ask of the object that owns them."""
     trace = screening.trace or (trace_of(screening.uid, task.run.partition(".")[0]) if task else "")
-    return Audit.of_owner(screening, trace=trace)
+    return Audit.of_owner(screening, screening.queue, screening.queue_priority, trace=trace)
 
 
 def run_label(screening: Screening, run: str) -> str:
@@ -154,7 +154,7 @@ def _common(screening: Screening, spec: ScreenSpec, run: str) -> dict[str, Any]:
     }
 
 
-def _carrier(spec: ScreenSpec, target: Target, *, retries: int, seconds: int) -> AuditSpec:
+def _carrier(spec: ScreenSpec, target: Target, *, retries: int, seconds: int, pending: int = LONGEST) -> AuditSpec:
     """What a task takes along beside its order: of an audit's spec, all that Pods are made of and the plan's place.
 
     What keeps a Pod waiting is for the Job's deadline to end: a Job that stays says for good that its node was skipped.
@@ -164,7 +164,7 @@ def _carrier(spec: ScreenSpec, target: Target, *, retries: int, seconds: int) ->
         model=plan, dataset=Dataset(uri=spec.plan.uri),
         candidates=(Candidate(name="plan", backend="tensorrt", precision="fp32"),),
         artifacts=spec.artifacts, storage=spec.storage, target=target, backoff_limit=retries,
-        active_deadline_seconds=seconds, pending_deadline_seconds=LONGEST,
+        active_deadline_seconds=seconds, pending_deadline_seconds=pending,
         stall_deadline_seconds=max(spec.active_deadline_seconds, 60),
     )  # fmt: skip
 

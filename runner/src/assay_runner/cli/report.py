@@ -156,7 +156,7 @@ def _storage(audit: Mapping[str, Any]) -> Storage:
     try:
         return parse(Storage, kept)
     except ValidationError as error:
-        raise InvalidInput("spec.storage of the audit has no endpoint or region that can be used") from error
+        raise InvalidInput("its spec.storage has no endpoint or region that can be used") from error
 
 
 @contextmanager
@@ -202,7 +202,7 @@ def _reached(store: Store, uri: str, place: Place) -> Iterator[None]:
                 f" as it is seen from here: {elsewhere}; where" if in_s3 else ", or never lay on this machine: where"
             )
             raise Unavailable(
-                f"the report of {place} is not at {uri}{asked} it was removed, annotate the audit with a new "
+                f"the report of {place} is not at {uri}{asked} it was removed, annotate the {place.word} with a new "
                 f"{ANNOTATION_RERUN} to make it again"
             )
         yield

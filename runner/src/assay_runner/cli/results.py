@@ -12,20 +12,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from assay_api.names import ExitCode, Reason
+from assay_api.audit import Storage
+from assay_api.names import REPORT_JSON, ExitCode, Reason
+from assay_api.screening import SCREEN_JSON
 from assay_runner import interruption
 from assay_runner.cli.broken_off import results_without_report
 from assay_runner.cli.kubectl import Place, read_object, read_sweep
 from assay_runner.cli.places import absolute
-from assay_runner.cli.reports import AUDIT, read_report
+from assay_runner.cli.reports import AUDIT, content_at, parsed, read_report
+from assay_runner.cli.screen_results import SCREENING, is_screening, parsed_screening, screening_of_cluster
 from assay_runner.cli.standing import Standing, standing
 from assay_runner.cli.wait import named
 from assay_runner.errors import Unavailable
 from assay_runner.report.ctrf import render_ctrf
 from assay_runner.report.junit import render_junit
+from assay_runner.report.screen_suites import results_of_screen
 from assay_runner.report.suites import Results, results_of
 from assay_runner.report.sweep_cells import sweep_shown
 from assay_runner.report.sweep_suites import results_of_sweep
+from assay_runner.stores import open_store
 from assay_runner.stores.files import whole_file
 
 SWEEP: Final = "sweep/"
@@ -58,7 +63,14 @@ def _results(arguments: argparse.Namespace) -> Results:
         return _of_sweep(named(what, *where))
     if what.startswith(AUDIT):
         _ended(named(what, *where))
-    return results_of(read_report(what, *where))
+        return results_of(read_report(what, *where))
+    if what.startswith(SCREENING):
+        place = named(what, *where)
+        return results_of_screen(screening_of_cluster(place, _ended(place)), place.name)
+    content = content_at(open_store(Storage()), what, "the report", (REPORT_JSON, SCREEN_JSON))
+    if content is not None and is_screening(content):
+        return results_of_screen(parsed_screening(content, what))
+    return results_of(read_report(what) if content is None else parsed(content, what))
 
 
 def _of_sweep(place: Place) -> Results:
@@ -68,16 +80,17 @@ def _of_sweep(place: Place) -> Results:
     return results_of_sweep(sweep_shown(sweep, audits), "" if fine else _said(now))
 
 
-def _ended(place: Place) -> None:
-    """Do nothing where an audit's report is of this spec and this rerun.
+def _ended(place: Place) -> Standing:
+    """Where an audit or a screening stands whose report is of this spec and this rerun.
 
     Raises:
         Unavailable: its run has not ended.
     """
     now = standing(read_object(place))
     if now.code is None:
-        wait = " ".join(["assay wait", f"audit/{place.name}", *place.options])
+        wait = " ".join(["assay wait", f"{place.word}/{place.name}", *place.options])
         raise Unavailable(f"{place} has not ended ({_said(now)}): wait for it with `{wait}`")
+    return now
 
 
 def _said(now: Standing) -> str:

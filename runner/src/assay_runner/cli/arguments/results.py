@@ -28,14 +28,15 @@ def results(commands: Commands) -> None:
         command = commands.add_parser(
             name,
             help=f"write results as {what} for a CI system",
-            description=f"Write results as {what}: of a report.json, a folder with one, a URI of either, audit/NAME "
-            "in the cluster (its report is fetched), or sweep/NAME (a suite per model, a case per cell, by what its "
-            "audits say). Ends with 0 whatever the verdict is. Where there is no answer, FILE holds the reason as one "
+            description=f"Write results as {what}: of a report.json or screen.json, a folder with one, a URI of "
+            "either, audit/NAME in the cluster (its report is fetched), sweep/NAME (a suite per model, a case per "
+            "cell, by what its audits say), or screening/NAME (a suite per node, a case per GPU; its report is "
+            "fetched). Ends with 0 whatever the verdict is. Where there is no answer, FILE holds the reason as one "
             "error, and the exit code is not 0.",
         )
-        command.add_argument("what", metavar="RESULTS", help="report.json, a folder or URI, audit/NAME or sweep/NAME")
+        command.add_argument("what", metavar="RESULTS", help="report.json, screen.json, a folder or URI, or KIND/NAME")
         command.add_argument("-o", "--out", metavar="FILE", help="write there (default: standard output)")
-        in_cluster(command, "namespace of the audit or sweep")
+        in_cluster(command, "namespace of audit/NAME, sweep/NAME or screening/NAME")
 
 
 def diff(commands: Commands) -> None:
