@@ -88,6 +88,8 @@ def test_three_stand_ins_are_screened_recorded_and_told(assay: Run, model: Path,
         (("none.onnx", "--heat", "nan"), 64, "takes a number of seconds, got 'nan'"),
         (("none.onnx", "--digest", "none.onnx"), 64, "none.onnx is no record of answers"),
         (("none.onnx", "--out", "none.onnx/there"), 64, "none.onnx"),
+        (("none.onnx", "--plugin", "x.so"), 64, "--plugin is of a TensorRT plan"),
+        (("engine.plan", "--plugin", "x.so"), 64, "x.so is no file: name a plugin library"),
         (("engine.plan",), 69, "there is no nvidia-smi here"),
     ],
 )

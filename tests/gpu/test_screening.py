@@ -150,7 +150,8 @@ def test_every_gpu_gives_the_same_bits_throughout_or_is_said_to_differ(clean: To
         phases = {phase.name: phase for phase in each.phases}
         pace = {name: f"{phase.runs / phase.seconds:.0f}/s" for name, phase in phases.items() if phase.seconds}
         print(each.device, pace, f"{each.milliseconds} ms, {each.clock_mhz} MHz, {each.seconds} s")
-        assert (each.deviations, phases["warm"].runs) == (0, 30_000)
+        assert each.deviations == 0
+        assert phases["warm"].runs == 30_000 or each.seconds >= 110
         # A virtual GPU may have none to tell.
         assert each.clock_mhz is None or 100 < each.clock_mhz < 5000
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import Field
 
 from assay_api.audit import Artifacts, Storage
-from assay_api.fields import Sha256, ShortText, Uri
+from assay_api.fields import ImagePath, Sha256, ShortText, Uri
 from assay_api.model import Model, Rule
 from assay_api.sweep import Schedule
 from assay_api.target import Target
@@ -25,6 +25,10 @@ class ScreenPlan(Model):
     CPU of each node by as many stand-ins as it has GPUs: that tries everything out and says nothing of any GPU."""
     sha256: Sha256 | None = None
     """SHA-256 that it must have."""
+    plugins: tuple[ImagePath, ...] = Field(
+        default=(), max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}
+    )
+    """Plugin libraries that the plan needs and does not carry, absolute paths in the runner's image."""
 
 
 class ScreenRecord(Model):

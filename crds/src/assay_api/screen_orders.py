@@ -22,6 +22,8 @@ class ScreenOrder(Model):
     """GPUs that it offers."""
     record: str | None = None
     """URI of the right answers."""
+    plugins: tuple[str, ...] = ()
+    """Libraries that the plan needs, paths in the runner's image."""
     inputs: int
     """As in the spec of the screening, as all that follows."""
     batch: int

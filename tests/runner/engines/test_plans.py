@@ -12,11 +12,11 @@ from assay_runner.backends.tensorrt.session import unloadable
     [
         (
             "Cannot find plugin: Swish, version: 1, namespace: acme",
-            "name their libraries in engine.plugins, or serialize them into it",
+            "name their libraries (plugins, or --plugin), or serialize them into it",
         ),
         (
             "getPluginCreator could not find plugin: Swish version: 1",
-            "name their libraries in engine.plugins, or serialize them into it",
+            "name their libraries (plugins, or --plugin), or serialize them into it",
         ),
         (
             "[stdArchiveReader.cpp::stdArchiveReaderInitCommon::45] Error Code 1: Serialization (Serialization "

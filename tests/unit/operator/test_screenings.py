@@ -239,6 +239,12 @@ def test_a_queue_of_another_clusters_has_no_such_node() -> None:
     )
 
 
+def test_a_node_is_told_which_plugins_the_plan_needs() -> None:
+    world = World(1, plan={"uri": "s3://engines/bert.plan", "plugins": ["/opt/plugins/a.so"]})
+    world.step()
+    assert [task.screen.plugins for task in world.tasks.values() if task.screen] == [("/opt/plugins/a.so",)]
+
+
 def test_another_spec_ends_the_run_before() -> None:
     world = World(2)
     world.step()

@@ -55,7 +55,7 @@ def screen_task(screening: Screening, spec: ScreenSpec, run: str, place: Place, 
     order = ScreenOrder(
         node=place.node, gpus=place.gpus, record=spec.record.uri if spec.record else None, inputs=spec.inputs,
         batch=spec.batch, runs=spec.runs, heat_seconds=spec.heat_seconds, scan_seconds=spec.scan_seconds,
-        silence_seconds=spec.silence_seconds,
+        silence_seconds=spec.silence_seconds, plugins=spec.plan.plugins,
     )  # fmt: skip
     return Task(
         kind=SCREEN, key=f"{which}@{place.node}", gpus=place.gpus, gpu_product=spec.target.gpu_products[0],

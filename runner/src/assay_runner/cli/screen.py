@@ -41,11 +41,13 @@ class Places:
         subject: what is run.
         out: folder for page and JSON.
         data: folder of inputs, where one is given.
+        plugins: libraries that the plan needs.
     """
 
     subject: Path
     out: Path
     data: Path | None
+    plugins: tuple[str, ...] = ()
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -90,7 +92,12 @@ def _places(arguments: argparse.Namespace) -> Places:
     data = absolute(arguments.data, "the folder of inputs") if arguments.data else None
     if data and not data.is_dir():
         raise InvalidInput(f"{data} is no folder: name one with .npz files, one feed each")
-    return Places(subject, absolute(arguments.out, "the folder for the report"), data)
+    plugins = tuple(str(absolute(each, "a plugin library")) for each in arguments.plugin)
+    if plugins and is_onnx(subject):
+        raise InvalidInput("--plugin is of a TensorRT plan: an .onnx file is run by ONNX Runtime")
+    if missing := next((each for each in plugins if not Path(each).is_file()), None):
+        raise InvalidInput(f"{missing} is no file: name a plugin library")
+    return Places(subject, absolute(arguments.out, "the folder for the report"), data, plugins)
 
 
 def _devices(arguments: argparse.Namespace, subject: Path) -> Sequence[Device]:
@@ -122,6 +129,7 @@ def _order(arguments: argparse.Namespace, places: Places, device: Device, answer
     return Order(
         subject=str(places.subject),
         device=device.name,
+        plugins=places.plugins,
         feeds=str(places.data) if places.data else None,
         count=arguments.count,
         batch=arguments.batch,

@@ -17,6 +17,8 @@ class Order(Model):
     """File to be run: a plan, or an ONNX model for the CPU."""
     device: str
     """The device, as `DeviceEntry` has it."""
+    plugins: tuple[str, ...] = ()
+    """Libraries that a plan needs and does not carry, absolute paths."""
     feeds: str | None = None
     """Folder of inputs, one .npz file each; absent: made up."""
     count: int = Field(default=8, ge=1)

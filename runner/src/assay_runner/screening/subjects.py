@@ -37,11 +37,16 @@ def opened(order: Order) -> Iterator[Subject]:
         yield _OnCpu(path)
         return
     from assay_runner.backends.tensorrt.device import check_device
+    from assay_runner.backends.tensorrt.interface import check_layouts
+    from assay_runner.backends.tensorrt.library import load_plugins, tensorrt
     from assay_runner.backends.tensorrt.session import EngineSession, opened
 
     check_device()
+    load_plugins(order.plugins)
     with opened(path) as session:
         assert isinstance(session, EngineSession), "another session"
+        # What pads an output leaves there whatever was in memory before.
+        check_layouts(tensorrt(), session.engine, (*session.inputs, *session.outputs))
         yield _OnGpu(session, order.device)
 
 

@@ -126,7 +126,7 @@ def _found(
         answers.mkdir(parents=True, exist_ok=True)
         return Order(
             subject=str(subject), device=device.name, count=order.inputs, batch=order.batch, runs=order.runs,
-            heat=order.heat_seconds, seconds=order.scan_seconds, answers=str(answers),
+            heat=order.heat_seconds, seconds=order.scan_seconds, answers=str(answers), plugins=order.plugins,
         )  # fmt: skip
 
     def note(text: str) -> None:

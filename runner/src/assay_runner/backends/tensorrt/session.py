@@ -75,8 +75,8 @@ def unloadable(plan: str, version: str, why: str) -> str:
         way = "it is no plan, or a damaged one: give the file that TensorRT's builder serialised"
     if "plugin" in why.lower():
         way = (
-            "the plan has plugins that are not TensorRT's own: name their libraries in engine.plugins, or serialize "
-            "them into it"
+            "the plan has plugins that are not TensorRT's own: name their libraries (plugins, or --plugin), or "
+            "serialize them into it"
         )
     return f"plan {plan} cannot be loaded by TensorRT {version} on this GPU: {why}; {way}"
 

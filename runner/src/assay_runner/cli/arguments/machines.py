@@ -27,6 +27,8 @@ def screen(commands: Commands) -> None:
         metavar="FILE",
         help="with --compare: names of all machines, one a line (node/NAME too); - reads input",
     )
+    plugin = "a plugin library that the plan needs and does not carry; again for each"
+    command.add_argument("--plugin", metavar="FILE", action="append", default=[], help=plugin)
     command.add_argument("--data", metavar="DIR", help="inputs: .npz files, one feed each (default: made up)")
     command.add_argument("--count", metavar="N", type=count, default=8, help="inputs in rotation (default 8)")
     command.add_argument("--batch", metavar="N", type=count, default=1, help="free axes of made-up inputs (default 1)")
