@@ -49,7 +49,6 @@ def test_it_is_fetched_to_where_the_build_looks_and_known_by_its_content(tmp_pat
         (b"", {}, "is empty (0 bytes): store it again"),
         (CONTENT, {"sha256": "0" * 64}, f"has SHA-256 {SHA}, not {'0' * 64} as the spec says"),
         (b"TRT-100600-EntropyCalibration2\nx: 3c010a14\n", {}, "is none, but a calibration cache"),
-        (b"ftrt\x00\x00\x00\x00", {}, "is none, but a TensorRT engine"),
         (b"PK\x03\x04" + b"\0" * 64, {}, "is none, but a zip archive"),
         (b"assay sha256 00\ntimings", {}, "is none, but a sealed file of Assay's own store"),
         (b"version https://git-lfs.github.com/spec/v1\n", {}, "is none, but a Git LFS pointer"),
@@ -65,6 +64,12 @@ def test_what_is_not_there_or_not_what_was_meant_is_said(
     with pytest.raises(InvalidInput, match=r"trtexec\.cache") as caught:
         fetched(tmp_path, candidate(tmp_path, **more))
     assert sentence in str(caught.value)
+
+
+def test_what_begins_as_engines_and_timing_caches_do_is_left_to_tensorrt(tmp_path: Path) -> None:
+    """On TensorRT 10.6 both begin with these bytes (`tests/gpu/test_timings.py` has real ones)."""
+    (tmp_path / "trtexec.cache").write_bytes(b"ftrt\x00\x00\x00\x00")
+    assert fetched(tmp_path, candidate(tmp_path))
 
 
 def test_what_stands_in_for_tensorrt_times_nothing_and_fetches_none(tmp_path: Path) -> None:

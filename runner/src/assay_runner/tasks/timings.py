@@ -22,8 +22,6 @@ _MADE_BY: Final = (
 )
 _FOREIGN: Final = (
     (b"TRT-", f"a calibration cache (ranges of tensors, not timings of layers): {_MADE_BY}"),
-    (b"ptrt", f"a TensorRT engine: {_MADE_BY}"),
-    (b"ftrt", f"a TensorRT engine: {_MADE_BY}"),
     (
         b"assay sha256 ",
         "a sealed file of Assay's own store: that is read without being named; remove build.timingCache",
@@ -34,7 +32,10 @@ _FOREIGN: Final = (
     (b"{", f"a JSON file: {_MADE_BY}"),
     (b"<", "a web page (HTML or XML), as a failed download leaves behind: fetch it again"),
 )
-"""How files begin that are mistaken for timing caches, and what they are; of others TensorRT says which it takes."""
+"""How files begin that are mistaken for timing caches, and what they are; of others TensorRT says which it takes.
+
+Its engines are among the others: on TensorRT 10.6 a timing cache begins with the same four bytes as they do.
+"""
 
 
 def given_timings(candidate: Candidate, backend: Backend, workdir: Path, store: Store) -> str:
