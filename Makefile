@@ -141,13 +141,15 @@ GPU_ENV = PYTHONPATH="$(CURDIR)/crds/src:$(CURDIR)/runner/src$${PYTHONPATH:+:$$P
 GPU_TESTS = tests/gpu tests/contract/test_backends.py tests/contract/test_seams.py \
   tests/contract/test_comparisons.py tests/contract/test_timing.py tests/contract/test_checks.py
 
-.PHONY: gpu-env gpu-test gpu-bench gpu-real
+.PHONY: gpu-env gpu-test gpu-bench gpu-real gpu-real-repair
 gpu-env:
 	@$(PYTHON) -c 'import tensorrt' 2>/dev/null || $(MAKE) --no-print-directory .venv/.dev
 gpu-test: gpu-env ## TensorRT on this machine's GPU; what cannot run here is listed as NOT RUN
 	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m pytest -W default --durations=15 $(GPU_TESTS) $(ARGS)
 gpu-real: gpu-env ## The same list as engines: ARGS=DIR, where real-models staged them
 	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m tests.real gpu $(ARGS)
+gpu-real-repair: gpu-env ## Repair what of it fails: ARGS=DIR (docs/repair-real.md)
+	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m tests.real repair-engines $(ARGS)
 gpu-bench: gpu-env ## The tensorrt backend against bare TensorRT and Polygraphy
 	@python=$(GPU_PYTHON); $(GPU_ENV) "$$python" -m tests.bench.gpu $(ARGS)
 

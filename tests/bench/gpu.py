@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.bench import gpu_repair
 from tests.bench.audits import DRIFT, audit
 from tests.bench.figures import Figure, median_ratio, report, say
 from tests.bench.programs import ROOT, ProgramFailed, Usage, python, run_program
@@ -187,6 +188,8 @@ BENCHMARKS: dict[str, Callable[[Path, Size], Iterator[Figure]]] = {
     "layers": layers,
     "cache": cache,
 }
+REPAIR = "repair"
+"""Measured where it is named: it takes as long as all others together."""
 
 
 def missing() -> str:
@@ -205,26 +208,33 @@ def main() -> int:
     """Measure what is asked for; 1 when a goal is missed, 69 where nothing can be measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small and once: finds what is broken, judges nothing")
-    parser.add_argument("--only", default=",".join(BENCHMARKS), help=f"of {','.join(BENCHMARKS)}")
+    parser.add_argument("--only", default=",".join(BENCHMARKS), help=f"of {','.join(BENCHMARKS)},{REPAIR}")
     parser.add_argument("--repeats", type=int, help="times that each program runs")
     parser.add_argument("--compared", type=int, help="samples that Polygraphy and assay compare all tensors of")
     parser.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)
+    gpu_repair.options(parser.add_argument_group("repair"))
     asked = parser.parse_args()
     if asked.probe:
         print(missing())
         return 0
     chosen = asked.only.split(",")
-    if unknown := [name for name in chosen if name not in BENCHMARKS]:
-        parser.error(f"--only takes {','.join(BENCHMARKS)}; got {','.join(unknown)}")
-    if why := probed():
+    if unknown := [name for name in chosen if name not in (*BENCHMARKS, REPAIR)]:
+        parser.error(f"--only takes {','.join(BENCHMARKS)},{REPAIR}; got {','.join(unknown)}")
+    if why := gpu_repair.unknown(asked.networks):
+        parser.error(why)
+    if why := asked.backend == "tensorrt" and probed():
         for name in chosen:
             print(f"NOT RUN: {name}: {why}")
         return UNAVAILABLE
     size = QUICK if asked.quick else Size()
     size = replace(size, repeats=asked.repeats or size.repeats, compared=asked.compared or size.compared)
+    code = report([gpu_repair.measure(asked)]) if REPAIR in chosen else 0
+    if chosen == [REPAIR]:
+        return code
     with prepared("resnet50", size.image, size.samples) as folder:
         # In their order: the first takes the only engine there is by then.
-        return report(benchmark(folder, size) for name, benchmark in BENCHMARKS.items() if name in chosen)
+        others = report(benchmark(folder, size) for name, benchmark in BENCHMARKS.items() if name in chosen)
+    return max(code, others)
 
 
 def probed() -> str:

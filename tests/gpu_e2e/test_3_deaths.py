@@ -14,7 +14,8 @@ from tests.e2e.place import SYSTEM, Manifest, Place, Room
 from tests.e2e.test_audits import fetch
 from tests.e2e.test_faults import CHECKS as LONG_CHECKS
 from tests.e2e.test_faults import DATA as LONG
-from tests.gpu.test_crash import BATCH, SAMPLES, WIDTH, WORDS, transformer
+from tests.gpu.test_crash import BATCH, SAMPLES
+from tests.gpu.transformer import WIDTH, WORDS, transformer
 from tests.gpu_e2e.audits import on_node
 from tests.gpu_e2e.conftest import SECONDS
 from tests.gpu_e2e.evidence import Evidence

@@ -4,6 +4,7 @@ python -m tests.real cpu   [--only NAMES] [--precisions P]     every candidate, 
 python -m tests.real stage DIR [--only NAMES]                  models and inputs for a machine without network
 python -m tests.real repair [--only NAMES] [--precisions P]    `assay repair` of every candidate that fails
 python -m tests.real gpu   DIR [--only NAMES] [--precisions P] engines of what was staged, by TensorRT
+python -m tests.real repair-engines DIR [--json FILE]          `assay repair` of every engine that fails
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from tests.bench.programs import ProgramFailed
 from tests.lab import Unavailable, say
-from tests.real import repairs
+from tests.real import engine_repairs, repairs
 from tests.real.engines import engine_opinion
 from tests.real.models import MODELS
 from tests.real.runs import audited, disagreements, second_opinion
@@ -37,16 +38,20 @@ def names(text: str, known: Sequence[str]) -> list[str]:
 def arguments() -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("cpu", "stage", "repair", "gpu"))
+    parser.add_argument("command", choices=("cpu", "stage", "repair", "gpu", "repair-engines"))
     parser.add_argument("folder", nargs="?", type=Path, help="where models are staged")
     parser.add_argument("--only", type=lambda text: names(text, tuple(MODELS)), default=list(MODELS), metavar="NAMES")
     parser.add_argument("--precisions", type=lambda text: names(text, PRECISIONS), default=list(PRECISIONS))
     parser.add_argument("--level", type=int, help="optimisation level of engines (default TensorRT's)")
     parser.add_argument("--samples", type=int, help="stage so many of each model, not as many as are audited")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "real", help="where reports are left")
+    parser.add_argument("--json", type=Path, default=Path("repair-engines.json"), help="results of repair-engines")
+    parser.add_argument("--minutes", type=float, default=9.0, help="for all of repair-engines")
+    parser.add_argument("--workers", type=int, default=3, help="repairs of engines at once")
+    parser.add_argument("--backend", default="tensorrt", help="of repair-engines; onnxruntime tries it without a GPU")
     parser.add_argument("--page", type=Path, help="whose table is written")
     asked = parser.parse_args()
-    if asked.command in ("stage", "gpu") and asked.folder is None:
+    if asked.command in ("stage", "gpu", "repair-engines") and asked.folder is None:
         parser.error(f"{asked.command} needs the folder of the staged models")
     return asked
 
@@ -103,10 +108,23 @@ def repairing(asked: argparse.Namespace) -> int:
     return 0
 
 
+def repairing_engines(asked: argparse.Namespace) -> int:
+    """Repair engines, print the table and write it, where a page is named."""
+    chosen = [row for row in engine_repairs.FAILING if row[0] in asked.only and row[1] in asked.precisions]
+    rows = engine_repairs.repair_engines(
+        asked.folder.absolute(), chosen, asked.json.absolute(), asked.out.absolute(), level=asked.level or 0,
+        minutes=asked.minutes, workers=asked.workers, backend=asked.backend,
+    )  # fmt: skip
+    print(*rows, sep="\n", flush=True)
+    if asked.page:
+        write(rows, "repair-engines", asked.page, engine_repairs.HEAD)
+    return 0
+
+
 def main() -> int:
     """Do what is asked for."""
     asked = arguments()
-    does = {"stage": staging, "repair": repairing}
+    does = {"stage": staging, "repair": repairing, "repair-engines": repairing_engines}
     try:
         return does.get(asked.command, auditing)(asked)
     except (Unavailable, ProgramFailed) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ from tests.real.measured import measured
 from tests.real.staging import audit, write_audit
 from tests.real.table import Row, shortened
 
-__all__ = ["BUDGET", "FAILING", "PAGE", "Repair", "repair_row", "repaired"]
+__all__ = ["BUDGET", "FAILING", "PAGE", "Repair", "best_of", "repair_row", "repaired"]
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "repair-real.md"
 HEAD: Final = ("model", "candidate", "what became of it", "nodes kept wider", "emulations", "processor time")
@@ -97,10 +97,15 @@ def repaired(name: str, precision: str, staged: Path, out: Path, budget: Mapping
     return Repair(name, precision, folder, used, entry)
 
 
+def best_of(remedies: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The remedy that came to most; None where none applies."""
+    return next((each for outcome in OUTCOMES for each in remedies if each["outcome"] == outcome), None)
+
+
 def repair_row(found: Repair) -> Row:
     """One row of the table."""
     told = found.remedies
-    best = next((each for outcome in OUTCOMES for each in told if each["outcome"] == outcome), None)
+    best = best_of(told)
     others = "; ".join(f"{each['remedy']}: {each['outcome']}" for each in told if each is not best)
     said = f"{best['outcome']} by {best['remedy']}: {best['message']}" if best else "nothing applies"
     precision = next((each for each in told if each["remedy"] == "precision"), {})
