@@ -46,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, help="stage so many of each model, not as many as are audited")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "real", help="where reports are left")
     parser.add_argument("--json", type=Path, default=Path("repair-engines.json"), help="results of repair-engines")
+    parser.add_argument("--told", type=Path, help="such results of another machine: nothing is run")
     parser.add_argument("--minutes", type=float, default=9.0, help="for all of repair-engines")
     parser.add_argument("--workers", type=int, default=3, help="repairs of engines at once")
     parser.add_argument("--backend", default="tensorrt", help="of repair-engines; onnxruntime tries it without a GPU")
@@ -111,10 +112,13 @@ def repairing(asked: argparse.Namespace) -> int:
 def repairing_engines(asked: argparse.Namespace) -> int:
     """Repair engines, print the table and write it, where a page is named."""
     chosen = [row for row in engine_repairs.FAILING if row[0] in asked.only and row[1] in asked.precisions]
-    rows = engine_repairs.repair_engines(
-        asked.folder.absolute(), chosen, asked.json.absolute(), asked.out.absolute(), level=asked.level or 0,
-        minutes=asked.minutes, workers=asked.workers, backend=asked.backend,
-    )  # fmt: skip
+    if asked.told:
+        rows = engine_repairs.rows_told(asked.told, chosen)
+    else:
+        rows = engine_repairs.repair_engines(
+            asked.folder.absolute(), chosen, asked.json.absolute(), asked.out.absolute(), level=asked.level or 0,
+            minutes=asked.minutes, workers=asked.workers, backend=asked.backend,
+        )  # fmt: skip
     print(*rows, sep="\n", flush=True)
     if asked.page:
         write(rows, "repair-engines", asked.page, engine_repairs.HEAD)

@@ -23,7 +23,7 @@ from tests.real.repairs import best_of
 from tests.real.staging import audit, write_audit
 from tests.real.table import Row, shortened
 
-__all__ = ["FAILING", "HEAD", "document", "engine_row", "repair_engines", "told_by"]
+__all__ = ["FAILING", "HEAD", "document", "engine_row", "repair_engines", "rows_told", "told_by"]
 
 FAILING: Final = (
     ("nudenet", "int8"),
@@ -127,6 +127,12 @@ def engine_row(name: str, precision: str, told: Mapping[str, Any]) -> Row:
     counts = (str(told.get(key, "–")) for key in ("builds", "emulations"))
     what = f"{shortened(said)} ({others})" if others else shortened(said)
     return Row((name, precision, what, wide, *counts, f"{told['seconds']:.0f} s", before, after))
+
+
+def rows_told(file: Path, chosen: Sequence[tuple[str, str]]) -> list[Row]:
+    """The rows of results that lie in a file."""
+    results = json.loads(file.read_text())
+    return [engine_row(*row, results["-".join(row)]) for row in chosen if "-".join(row) in results]
 
 
 def repair_engines(
