@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any, Final
 
 from tests.bench.figures import Figure, say
-from tests.bench.programs import ROOT, python, run_program
+from tests.bench.programs import ROOT, ProgramFailed, python, run_program
 from tests.bench.repair_trials import document, last_json, ours, theirs
 
 __all__ = ["LIMITS", "Limits", "Results", "figures_of", "kept_ratio", "measure", "options", "unknown"]
@@ -125,7 +125,8 @@ def measure(asked: Namespace) -> Iterator[Figure]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with ThreadPoolExecutor(asked.workers) as workers:
-            list(workers.map(lambda name: _prepared(folder / name, name), names))
+            ready = list(workers.map(lambda name: _prepared(folder / name, name, results), names))
+            names = [name for name, made in zip(names, ready, strict=True) if made]
             list(workers.map(lambda job: job(until), _jobs(names, folder, results, asked)))
         _timed(names, folder, results, until)
         found = list(figures_of(results.networks))
@@ -136,9 +137,15 @@ def measure(asked: Namespace) -> Iterator[Figure]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _prepared(folder: Path, name: str) -> None:
+def _prepared(folder: Path, name: str, results: Results) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
-    run_program(python("tests.bench.repair_networks", name, folder), folder / "prepare.log")
+    try:
+        run_program(python("tests.bench.repair_networks", name, folder), folder / "prepare.log")
+    except ProgramFailed as error:
+        results.add(name, "ours", {"outcome": "error", "said": str(error).splitlines()[-3:]})
+        say(f"{name} could not be made: {error}")
+        return False
+    return True
 
 
 def _jobs(names: Sequence[str], folder: Path, results: Results, asked: Namespace) -> list[Callable[[float], None]]:
@@ -168,7 +175,18 @@ def _jobs(names: Sequence[str], folder: Path, results: Results, asked: Namespace
 
 
 def _shown(told: Mapping[str, Any]) -> str:
-    keys = ("outcome", "nodesKept", "builds", "ended", "layersKept", "layersAtLeast", "seconds", "said", "notes")
+    keys = (
+        "outcome",
+        "nodesKept",
+        "builds",
+        "ended",
+        "layersKept",
+        "layersAtLeast",
+        "seconds",
+        "said",
+        "notes",
+        "broken",
+    )
     return ", ".join(f"{key} {told[key]}" for key in keys if told.get(key) not in (None, []))
 
 
@@ -207,8 +225,11 @@ def _builds(told: Mapping[str, Any]) -> float:
 
 def kept_ratio(told: Mapping[str, Any]) -> float | None:
     """Nodes that ours keeps wide against Polygraphy's; where it did not end, against the fewest it can come to."""
-    other = told.get("theirs", {}).get("atLeast", {})
-    if told.get("ours", {}).get("outcome") != "Cured" or "layers" not in other or not told["theirs"]["builds"]:
+    theirs_told = told.get("theirs", {})
+    other = theirs_told.get("atLeast", {})
+    if told.get("ours", {}).get("outcome") != "Cured" or "layers" not in other:
+        return None
+    if not theirs_told["builds"] or theirs_told.get("broken"):
         return None
     # Of its layers, those that are nodes of the model: the rest are reshapes and copies that the parser adds.
     return int(told["ours"]["nodesKept"]) / max(1, int(other["nodes"] or other["layers"]))

@@ -52,12 +52,14 @@ class Bisection:
         steps: those that ended, in order.
         ended: whether it came to its end within the limit.
         seconds: wall time of all of it.
+        broken: what its checks ended with that were none, so that they tell nothing of the engines.
     """
 
     steps: list[Step]
     ended: bool
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
     @property
     def kept(self) -> int | None:
@@ -76,6 +78,7 @@ class Bisection:
         return {
             "builds": len(self.steps), "ended": self.ended, "seconds": round(self.seconds, 1), "layersKept": self.kept,
             "layersAtLeast": self.least, "steps": rows, "notes": self.notes,
+            "broken": self.broken,
         }  # fmt: skip
 
 
@@ -131,8 +134,8 @@ def _once(folder: Path, words: list[str], limit: float) -> Bisection:
     found = read((folder / "polygraphy.log").read_text(errors="replace"))
     notes = [f"ended with {code}"] if code else ["out of time"] if code is None else []
     lines = (folder / CHECKS).read_text().splitlines() if (folder / CHECKS).is_file() else []
-    notes += [json.loads(line)["error"] for line in lines if "error" in json.loads(line)]
-    return Bisection(found.steps, found.ended and code == 0, time.monotonic() - begin, notes)
+    broken = [json.loads(line)["error"] for line in lines if "error" in json.loads(line)]
+    return Bisection(found.steps, found.ended and code == 0, time.monotonic() - begin, notes, broken)
 
 
 def engine_of(folder: Path, steps: Sequence[Step]) -> Path | None:

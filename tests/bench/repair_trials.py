@@ -68,7 +68,8 @@ def repair_told(report: Mapping[str, Any], out: Path) -> dict[str, Any]:
     if not remedies:
         return {"outcome": "no repair", "said": [str(report.get("verdict"))]}
     [entry], [remedy] = report["repair"], [each for each in remedies if each["remedy"] == "precision"]
-    plan = out / "recommended" / "model.plan"
+    laid, kept = out / "recommended" / "model.plan", remedy.get("deploy", {}).get("plan")
+    plan = laid if laid.is_file() or not kept else Path(kept.removeprefix("file://"))
     return {
         "outcome": remedy["outcome"],
         "minimal": remedy.get("minimal"),
@@ -77,7 +78,7 @@ def repair_told(report: Mapping[str, Any], out: Path) -> dict[str, Any]:
         "builds": entry["builds"],
         "emulations": entry["proposals"],
         "repairSeconds": round(entry["seconds"], 1),
-        "trials": [[t["oracle"], t["split"], t["wide"], t["verdict"], round(t["seconds"], 2)] for t in entry["trials"]],
+        "trials": [[*map(t.get, ("oracle", "split", "wide", "verdict", "seconds"))] for t in entry["trials"]],
         "message": remedy["message"],
         "plan": str(plan) if plan.is_file() else None,
     }

@@ -94,6 +94,9 @@ def test_figures_are_of_what_was_cured_and_of_bounds() -> None:
     ]
     networks["b"]["ours"] = {"outcome": "out of time"}
     assert [figure.met for figure in figures_of(networks)] == [False, False, True, True]
+    assert kept_ratio(networks["a"]) == 0.05
+    networks["a"]["theirs"]["broken"] = ["RuntimeError: no device"]
+    assert kept_ratio(networks["a"]) is None
     networks["a"]["theirs"] = {"builds": 0, "atLeast": {"layers": 1, "nodes": 1}}
     assert kept_ratio(networks["a"]) is None
 

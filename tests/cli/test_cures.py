@@ -144,6 +144,20 @@ def test_answers_that_are_wrong_three_times_in_a_hundred(
     assert (ended.code, remedy.outcome, set(remedy.wide)) == (0, "Cured", {A, B})
 
 
+def test_an_engine_that_passes_by_luck_is_the_one_that_is_shipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], engines: Any
+) -> None:
+    """Seed 31 of the above: the candidate's own build is the wrong answer. The verdict is of it, and it ships."""
+    backend = Engines(lambda wide: {A, B} <= wide, wrong=10 ** (-29 / 20), right=10 ** (-32 / 20), flips=0.03, seed=31)
+    engines(backend)
+    staged(tmp_path, transformer((), blocks=6), sentences())
+    ended, report = repaired(tmp_path, capsys, candidates=[ENGINE], remedies=SEARCH)
+    assert (ended.code, report.repair, backend.asked) == (0, (), [frozenset()])
+    [candidate] = report.candidates
+    assert candidate.outputs[0].metrics["snr"].worst == pytest.approx(32, abs=0.1)
+    assert shipped(tmp_path)["candidate"] == "fp16"
+
+
 @pytest.mark.parametrize("good", ["qat", "ptq"])
 def test_what_was_trained_for_8_bits_and_what_was_calibrated(
     good: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

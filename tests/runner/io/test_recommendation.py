@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assay_api.audit import Candidate
-from assay_api.entries import MetricEntry, OutputEntry
+from assay_api.entries import BuildEntry, MetricEntry, OutputEntry
 from assay_api.model import parse
 from assay_api.repair import Deployable, RemedyEntry, RepairEntry
 from assay_api.report import CandidateReport, Latency, Verdict
@@ -287,6 +287,24 @@ def test_it_is_said_where_little_of_what_is_recommended_ran_in_its_precision() -
     for precision in ("fp32", "tf32"):
         wide = made.model_copy(update={"precision": precision, "achieved": {"FP32": 4}})
         assert "only" not in recommend((wide, one("b", PASSED, 2))).message
+
+
+def passing(snr: float, **more: Any) -> CandidateReport:
+    """An engine that passes with this SNR, its limit 17 dB."""
+    outputs = (
+        OutputEntry(name="y", metrics={"snr": MetricEntry(worst=snr, limit=17), "cosine": MetricEntry(worst=1)}),
+    )
+    builds = (BuildEntry.model_validate({"for": "the engine"}),)
+    return one("fp16", PASSED, 1).model_copy(update={"outputs": outputs, "builds": builds, **more})
+
+
+def test_it_is_said_where_another_build_of_what_is_recommended_may_fail() -> None:
+    message = recommend((passing(18.9),)).message
+    assert "fp16 passes by little, snr 18.9 dB (≥ 17 dB) of output 'y', and builds of one order differ" in message
+    for told in (passing(20.1), passing(18.9, emulated=True), passing(18.9, builds=()), passing(float("inf"))):
+        assert "by little" not in recommend((told,)).message
+    kept = {"topKAgreement": MetricEntry(worst=1, limit=0.99)}
+    assert "by little" not in recommend((passing(0, outputs=(OutputEntry(name="y", metrics=kept),)),)).message
 
 
 def repair(name: str, of: str, verdict: Verdict, ms: float | None = None, **more: Any) -> CandidateReport:

@@ -18,6 +18,7 @@ from assay_api.audit import Candidate
 from assay_api.repair import RepairEntry
 from assay_api.report import CandidateReport, Latency, Recommendation, Verdict, worst
 from assay_runner.report.figures import milliseconds
+from assay_runner.tasks.near_limits import near_limit
 from assay_runner.tasks.repaired import deploy_of, repair_clause, unrepaired, with_siblings
 from assay_runner.tasks.training import most_accurate, trained_or_not
 
@@ -58,8 +59,9 @@ def recommend(
     found = _fastest(by_name)
     chosen = [c for c in candidates if found.candidate in (c.name, _name(c))]
     little = next((said for c in chosen if (said := _little(c))), None)
+    near = next((said for c in chosen if (said := near_limit(c))), None)
     untold = next((said for c in chosen if (said := _left(c))), None)
-    clauses = [*repair_clause(chosen, repairs), *filter(None, (little, untold)), *trained_or_not(by_name, asked)]
+    clauses = [*repair_clause(chosen, repairs), *filter(None, (little, near, untold)), *trained_or_not(by_name, asked)]
     message = "; ".join([found.message, *clauses])
     return found.model_copy(update={"message": message, "deploy": deploy_of(chosen, repairs)})
 
