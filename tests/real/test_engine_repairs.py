@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.bench.programs import ROOT, python
+from assay_runner.cli import run_command
 from tests.real.engine_repairs import FAILING, document, engine_row, rows_told, snr, told_by
 
 
@@ -58,4 +57,4 @@ def test_what_has_no_number_is_told_in_words() -> None:
 def test_what_is_asked_is_an_audit_that_assay_takes(row: tuple[str, str], tmp_path: Path) -> None:
     file = tmp_path / "audit.yaml"
     file.write_text(json.dumps(document(*row, level=0)))
-    subprocess.run(python("assay_runner", "validate", "-f", file), cwd=ROOT, check=True, capture_output=True)
+    assert run_command(["validate", "-f", str(file)]) == 0
