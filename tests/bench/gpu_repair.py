@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from argparse import Namespace, _ArgumentGroup
+from argparse import ArgumentTypeError, Namespace, _ArgumentGroup
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ from tests.bench.figures import Figure, say
 from tests.bench.programs import ROOT, ProgramFailed, python, run_program
 from tests.bench.repair_trials import document, last_json, ours, theirs
 
-__all__ = ["LIMITS", "Limits", "Results", "figures_of", "kept_ratio", "measure", "options", "unknown"]
+__all__ = ["LIMITS", "Limits", "Results", "at_least_one", "figures_of", "kept_ratio", "measure", "options", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ class Results:
 def options(parser: _ArgumentGroup) -> None:
     """What this benchmark takes on the command line."""
     parser.add_argument("--networks", default=",".join(LIMITS), help=f"of {','.join(LIMITS)}")
-    parser.add_argument("--json", type=Path, default=Path("gpu-repair.json"), help="where results of repairs go")
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "gpu-repair.json", help="where results go")
     parser.add_argument("--minutes", type=float, default=7.5, help="for all repairs together")
-    parser.add_argument("--workers", type=int, default=5, help="repairs and bisections at once")
+    parser.add_argument("--workers", type=at_least_one, default=5, help="repairs and bisections at once")
     parser.add_argument("--level", type=int, default=1, help="optimisation level of all engines")
     parser.add_argument("--keep", type=Path, help="folder for logs and engines, else they go")
     parser.add_argument("--backend", default="tensorrt", help="onnxruntime tries the program itself, without a GPU")
@@ -117,12 +117,24 @@ def unknown(text: str) -> str:
     return f"--networks takes {','.join(LIMITS)}; got {','.join(names)}" if names else ""
 
 
+def at_least_one(text: str) -> int:
+    """A number of the command line.
+
+    Raises:
+        ArgumentTypeError: it is less than 1, or none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"takes a whole number from 1 on; got {text}")
+    return int(text)
+
+
 def measure(asked: Namespace) -> Iterator[Figure]:
     """Repair, bisect, time, and judge."""
     until = time.monotonic() + 60 * asked.minutes
     names, results = asked.networks.split(","), Results(asked.json.absolute())
     folder = (asked.keep or Path(tempfile.mkdtemp(prefix="assay-gpu-repair-"))).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    for each in (folder, results.file.parent):
+        each.mkdir(parents=True, exist_ok=True)
     try:
         with ThreadPoolExecutor(asked.workers) as workers:
             ready = list(workers.map(lambda name: _prepared(folder / name, name, results), names))

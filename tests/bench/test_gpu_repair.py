@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,12 @@ def test_layers_are_counted_by_their_first_output() -> None:
 
 
 def test_a_program_and_what_it_started_end_with_their_time(tmp_path: Path) -> None:
-    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    assert ended_within([sys.executable, "-c", child], tmp_path, tmp_path / "log", 0.5) is None
+    child = "import subprocess; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
+    assert ended_within([sys.executable, "-c", child], tmp_path, tmp_path / "log", 3) is None
+    state = Path("/proc", str(int((tmp_path / "log").read_text())), "stat")
+    until = time.monotonic() + 10
+    # Its parent is gone: where no init waits for it, it stays as a zombie.
+    while (alive := state.exists() and state.read_text().split()[2] != "Z") and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not alive
     assert ended_within([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, tmp_path / "log", 30) == 3

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.bench.gpu_repair import at_least_one
 from tests.bench.programs import ProgramFailed
 from tests.lab import Unavailable, say
 from tests.real import engine_repairs, repairs
@@ -45,10 +46,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--level", type=int, help="optimisation level of engines (default TensorRT's)")
     parser.add_argument("--samples", type=int, help="stage so many of each model, not as many as are audited")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "real", help="where reports are left")
-    parser.add_argument("--json", type=Path, default=Path("repair-engines.json"), help="results of repair-engines")
+    parser.add_argument(
+        "--json", type=Path, default=ROOT / "build" / "repair-engines.json", help="results of repair-engines"
+    )
     parser.add_argument("--told", type=Path, help="such results of another machine: nothing is run")
     parser.add_argument("--minutes", type=float, default=9.0, help="for all of repair-engines")
-    parser.add_argument("--workers", type=int, default=3, help="repairs of engines at once")
+    parser.add_argument("--workers", type=at_least_one, default=3, help="repairs of engines at once")
     parser.add_argument("--backend", default="tensorrt", help="of repair-engines; onnxruntime tries it without a GPU")
     parser.add_argument("--page", type=Path, help="whose table is written")
     asked = parser.parse_args()

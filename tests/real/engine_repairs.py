@@ -142,6 +142,7 @@ def repair_engines(
     """Repair all of them, each within its budget and all within `minutes`; writes `file` after each."""
     until, lock = time.monotonic() + 60 * minutes, threading.Lock()
     results: dict[str, dict[str, Any]] = {}
+    file.parent.mkdir(parents=True, exist_ok=True)
 
     def one(row: tuple[str, str]) -> Row:
         name, precision = row
