@@ -73,25 +73,17 @@ class Logger(Whatever):
 
 
 class Layer:
-    """A layer of one output, in FP32 until it is told otherwise."""
+    """A layer of one output, of no precision until it is told one."""
 
     def __init__(self, name: str, kind: str) -> None:
-        self.name, self.type, self._precision, self.num_outputs, self.num_inputs = name, kind, "", 1, 0
-
-    @property
-    def precision(self) -> str:
-        return self._precision or float32
-
-    @precision.setter
-    def precision(self, value: str) -> None:
-        self._precision = value
+        self.name, self.type, self.precision, self.num_outputs, self.num_inputs = name, kind, "", 1, 0
 
     @property
     def precision_is_set(self) -> Any:
-        return self._precision != ""
+        return self.precision != ""
 
     def reset_precision(self) -> None:
-        self._precision = ""
+        self.precision = ""
 
     def get_output(self, at: int) -> Any:
         return SimpleNamespace(is_execution_tensor=True, dtype=float32, name=f"{self.name}{at}", shape=(1,))
