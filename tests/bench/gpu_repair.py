@@ -57,7 +57,7 @@ LIMITS: Final = {
     "chain-100": Limits(100, 8, 170, 150, all_fp16=True),
     "chain-200": Limits(200, 8, 170, 150, all_fp16=True),
     "chain-1000": Limits(1000, 8, 230, 240, all_fp16=True),
-    "chain-5000": Limits(5000, 8, 300, 300, all_fp16=True),
+    "chain-5000": Limits(5000, 8, 420, 300, all_fp16=True),
     "resnet-50": Limits(207, 8, 230, 240),
     "transformer-6": Limits(217, 8, 230, 240),
     "transformer-12": Limits(433, 8, 240, 300),
