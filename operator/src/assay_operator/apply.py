@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from assay_api.model import Model, to_wire
 from assay_api.names import LABEL_KIND, trace_of
@@ -29,6 +30,8 @@ from assay_operator.objects.seen import Memory, Parent, Seen
 from assay_operator.process.metrics import Metrics
 
 log = logging.getLogger(__name__)
+
+CONFLICT: Final = 409
 
 Post = Callable[[Parent, tuple[Event, ...], datetime], None]
 
@@ -104,7 +107,7 @@ class Applier:
             if kind := meta["labels"].get(LABEL_KIND):
                 self._metrics.jobs.labels(kind).inc()
         except ApiError as error:
-            if error.status == 409:
+            if error.status == CONFLICT:
                 raw = await self._api.read(ref.resource, namespace, ref.name)
             elif error.status in REFUSALS:
                 refusal = Refusal(error.status, error.message, now).after(memory.refused.get(ref))
@@ -139,6 +142,8 @@ class Applier:
             if error.passing:
                 # It may have been written all the same; the next pass has no news then, and tells these.
                 self._tell_later(seen.parent.key, decision)
+            if error.status == CONFLICT:
+                await self._look(kind, seen.parent.key)
             if error.status not in UNWRITABLE or kind.unwritable is None:
                 raise
             word = kind.custom.word
@@ -155,9 +160,15 @@ class Applier:
         raw = await self._api.clear_status(kind.resource, key.namespace, key.name, parent.version)
         return kind.read(raw)
 
+    async def _look(self, kind: Kind, key: Key) -> None:
+        """See an object as it is now: its watch is behind, or silent, and every further try would be refused too."""
+        self._feed.take(kind.resource, await self._api.read(kind.resource, key.namespace, key.name))
+
     async def _put_status(self, kind: Kind, parent: Parent, status: Model, result: str) -> None:
         key = parent.key
-        raw = await self._api.apply_status(kind.resource, key.namespace, key.name, parent.version, to_wire(status))
+        wire = to_wire(status)
+        self._feed.sends(parent, wire)
+        raw = await self._api.apply_status(kind.resource, key.namespace, key.name, parent.version, wire)
         self._metrics.statuses.labels(result).inc()
         self._take(parent, kind.resource, raw)
 
@@ -180,7 +191,7 @@ class Applier:
         try:
             await self._api.delete(ref.resource, seen.parent.key.namespace, ref.name, uid)
         except ApiError as error:
-            if error.status not in (404, 409):
+            if error.status not in (404, CONFLICT):
                 raise
 
     async def _retire(self, parent: Parent, why: Why) -> None:

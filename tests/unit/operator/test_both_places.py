@@ -94,6 +94,31 @@ def test_what_the_operator_wrote_is_an_answer_whichever_tells_first(watch_first:
     assert (child.complete, child.answers["fp16"].verdict) == (True, "Passed")
 
 
+def test_what_was_sent_is_the_operator_s_own_though_its_answer_was_lost() -> None:
+    feed, cache = fed()
+    feed.take(AUDITS, audit(2, RUNNING))
+    (parent,) = cache.parents("AccuracyAudit")
+    feed.sends(parent, PASSED | {"finished": "2/2"})
+    feed.sends(parent, PASSED)
+    assert feed.take(AUDITS, audit(3, PASSED))
+    assert told(cache)[0].complete
+    (parent,) = cache.parents("AccuracyAudit")
+    assert parent.record is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("other", [{"finished": "9/9"}, {"verdict": "Failed"}])
+def test_what_was_not_sent_is_another_hand_s(other: Raw) -> None:
+    feed, cache = fed()
+    feed.take(AUDITS, audit(2, RUNNING))
+    (parent,) = cache.parents("AccuracyAudit")
+    feed.sends(parent, PASSED)
+    feed.take(AUDITS, audit(3, PASSED | other))
+    assert not told(cache)[0].complete
+    # What was sent may come to be written later.
+    feed.take(AUDITS, audit(4, PASSED))
+    assert told(cache)[0].complete
+
+
 @pytest.mark.parametrize(
     ("change", "believed"),
     [({}, True), ({"candidates": []}, False), ({"finished": "1/2"}, False)],

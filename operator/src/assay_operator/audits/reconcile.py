@@ -178,6 +178,7 @@ def _retiring(
 
 
 def _decision(audit: Audit, status: AuditStatus, **rest: Any) -> Decision[AuditStatus]:
-    unchanged = to_wire(status) == json.loads(unpacked(audit.status))
-    # What another hand has added would stay: the operator applies its own fields, and takes nobody's away.
-    return Decision(status=None if unchanged else status, replace=audit.record is not None, **rest)
+    same, edited = to_wire(status) == json.loads(unpacked(audit.status)), audit.record is not None
+    # What another hand has added would stay: the operator applies its own fields, and takes nobody's away. What another
+    # hand wrote just as it should be is written too, which changes nothing: an owner goes by our word alone.
+    return Decision(status=None if same and not edited else status, replace=edited and not same, **rest)
