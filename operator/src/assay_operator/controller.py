@@ -13,10 +13,11 @@ from typing import Any
 
 from assay_api.names import KIND, SCREENING_KIND, SWEEP_KIND
 from assay_operator.apply import Applier, ChildRefused
-from assay_operator.cluster.api import Api, ApiError
+from assay_operator.cluster.api import Api, ApiError, Fenced
 from assay_operator.cluster.cache import Cache
 from assay_operator.cluster.feed import Feed
 from assay_operator.cluster.handlers import watch
+from assay_operator.cluster.held import Held
 from assay_operator.cluster.hints import Hints
 from assay_operator.cluster.late import LatePods
 from assay_operator.cluster.nodes import Nodes
@@ -75,6 +76,7 @@ class Controller:
         self._nodes = Nodes(api, time.monotonic, self.queue.add)
         self._late = LatePods(api, self.cache, self._feed)
         self._resync = Resync(api, kinds, self.cache, self._feed, settings.namespaces)
+        self._held = Held(lambda: health.fence is None or health.fence.left > 0)
         self._surplus: frozenset[Key] = frozenset()
         self._queues = Queues(api, self.cache, self.queue.add, settings.progress_seconds, api.clock.now)
         self._poller = Poller(self.cache, self.queue, settings.progress_seconds)
@@ -98,6 +100,7 @@ class Controller:
             self._nodes.work,
             self._heal,
             lambda: self.turns.work(self.queue.add),
+            lambda: self._held.work(self.queue.add),
             *[lambda: self.queue.work(self._process)] * self._settings.workers,
             # Last, and never cancelled: kopf, as it ends, ends every task that began after it, and so the events that
             # are still to be posted and the giving back of the Lease. It ends with the process.
@@ -178,6 +181,10 @@ class Controller:
             self._failed(key, "refused", str(refusal))
             if self.cache.memory(key.group).refused != seen.refused:
                 self.queue.add(key)
+        except Fenced as error:
+            self._metrics.reconciles.labels("error").inc()
+            self._held.hold(key)
+            log.debug("a pass waits for the lease", extra={"key": str(key), "error": error.message})
         except ApiError as error:
             if error.status == 404 and not await self._there(key):
                 return
