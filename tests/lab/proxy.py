@@ -7,11 +7,10 @@ to it, with the API server's own certificate, so the operator is the one that us
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,83 +22,11 @@ from yarl import URL
 
 from tests.lab.apiserver import ApiServer
 from tests.lab.credentials import write_kubeconfig
+from tests.lab.proxy_faults import Asked, Cut, Expire, Fault, Hang, Refuse, Rule, Say, refusal, status_object
 
-__all__ = ["Asked", "Cut", "Expire", "Fault", "Proxy", "Refuse"]
+__all__ = ["Asked", "Cut", "Expire", "Fault", "Hang", "Proxy", "Refuse", "Say", "status_object"]
 
 HOP = frozenset({"host", "connection", "transfer-encoding", "content-length", "keep-alive"})
-PLURAL = re.compile(r"^/apis?/(?:[^/]+/)?v[^/]+/(?:namespaces/[^/]+/)?([^/]+)")
-
-
-@dataclass
-class Asked:
-    """One request.
-
-    Attributes:
-        method: GET, POST, PATCH, PUT or DELETE.
-        path: without the query.
-        query: the query.
-        body: what was sent.
-        status: what was answered to the client; 0: nothing yet, or nothing at all.
-        done: what the API server answered; 0: it was not asked.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    body: bytes = b""
-    status: int = 0
-    done: int = 0
-
-    @property
-    def plural(self) -> str:
-        """The kind of object it is about, as the path has it."""
-        found = PLURAL.match(self.path)
-        return found[1] if found else ""
-
-    @property
-    def watch(self) -> bool:
-        """Whether it is a watch."""
-        return "watch" in self.query
-
-    @property
-    def writes(self) -> bool:
-        """Whether it changes anything, the Lease apart."""
-        return self.method != "GET" and self.plural != "leases"
-
-
-@dataclass(frozen=True)
-class Refuse:
-    """An answer in the API server's place.
-
-    Attributes:
-        status: of the answer.
-        after: the API server has done what was asked all the same.
-        retry: seconds in `Retry-After`.
-        reason: of the Status object.
-    """
-
-    status: int
-    after: bool = False
-    retry: int | None = None
-    reason: str = "InternalError"
-
-
-@dataclass(frozen=True)
-class Cut:
-    """No answer: the connection ends before the API server was asked, or after."""
-
-    after: bool = False
-
-
-@dataclass(frozen=True)
-class Expire:
-    """A watch that begins and says at once that its version is too old, as an API server does (410)."""
-
-    after: bool = False
-
-
-Fault = Refuse | Cut | Expire
-Rule = Callable[[Asked], Fault | None]
 
 
 @dataclass
@@ -112,6 +39,7 @@ class Proxy:
         asked: every request so far.
         stalled: plurals whose watches are silent, those that stand already too: their events wait.
         silent: single requests, by their `id`, of which nothing more is told for ever.
+        torn: plurals whose watches end, cleanly, in the middle of the next thing that they tell; once each.
         page: objects in a page of a listing, where one asks for pages at all; 0: as many as it asks for.
         kubeconfig: of the API server through the proxy.
     """
@@ -121,7 +49,9 @@ class Proxy:
     asked: list[Asked] = field(default_factory=list)
     stalled: set[str] = field(default_factory=set)
     silent: set[int] = field(default_factory=set)
+    torn: set[str] = field(default_factory=set)
     page: int = 0
+    _standing: dict[int, web.Request] = field(default_factory=dict)
 
     def start(self) -> Proxy:
         """Listen."""
@@ -153,6 +83,16 @@ class Proxy:
     def done(self, method: str, plural: str) -> list[Asked]:
         """The requests of one kind that the API server has carried out."""
         return [a for a in list(self.asked) if (a.method, a.plural) == (method, plural) and 200 <= a.done < 300]
+
+    def cut_watches(self) -> None:
+        """Cut the connections of all watches that stand."""
+
+        def cut() -> None:
+            for request in self._standing.values():
+                if request.transport:
+                    request.transport.abort()
+
+        self._loop.call_soon_threadsafe(cut)
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
@@ -196,7 +136,9 @@ class Proxy:
                 if answer is not None:
                     return answer
         assert fault is not None
-        return _refusal(request, asked, fault)
+        while isinstance(fault, Hang) and request.transport:
+            await asyncio.sleep(0.05)
+        return refusal(request, asked, fault)
 
     async def _forward(self, request: web.Request, asked: Asked, fault: Fault | None) -> web.StreamResponse | None:
         """Have the API server answer; None where that is kept from the client."""
@@ -209,37 +151,29 @@ class Proxy:
         async with sent as answer:
             asked.done = answer.status
             if fault is not None:
-                await answer.read()
+                if not asked.watch:
+                    # A watch would be read to its end, minutes later: that is no refusal, but a `Hang`.
+                    await answer.read()
                 return None
             asked.status = answer.status
             kept = {key: value for key, value in answer.headers.items() if key.lower() not in HOP}
             response = web.StreamResponse(status=answer.status, headers=kept)
             await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                while (asked.watch and asked.plural in self.stalled) or id(asked) in self.silent:
-                    await asyncio.sleep(0.05)
-                await response.write(chunk)
+            if asked.watch:
+                self._standing[id(asked)] = request
+            try:
+                await self._copy(answer, response, asked)
+            finally:
+                self._standing.pop(id(asked), None)
             await response.write_eof()
             return response
 
-
-def _refusal(request: web.Request, asked: Asked, fault: Fault) -> web.StreamResponse:
-    if isinstance(fault, Cut):
-        if request.transport:
-            request.transport.abort()
-        # It reaches nobody.
-        return web.Response(status=502)
-    if isinstance(fault, Expire):
-        asked.status = 200
-        line = json.dumps({"type": "ERROR", "object": status_object(410, "Expired")})
-        return web.Response(text=f"{line}\n", content_type="application/json")
-    asked.status = fault.status
-    headers = {} if fault.retry is None else {"Retry-After": str(fault.retry)}
-    return web.json_response(status_object(fault.status, fault.reason), status=fault.status, headers=headers)
-
-
-def status_object(code: int, reason: str) -> dict[str, Any]:
-    """The object with which an API server refuses."""
-    words = f"made up by a proxy: {code}"
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": words,
-            "reason": reason, "code": code}  # fmt: skip
+    async def _copy(self, answer: aiohttp.ClientResponse, response: web.StreamResponse, asked: Asked) -> None:
+        async for chunk in answer.content.iter_any():
+            while (asked.watch and asked.plural in self.stalled) or id(asked) in self.silent:
+                await asyncio.sleep(0.05)
+            if asked.watch and asked.plural in self.torn:
+                self.torn.discard(asked.plural)
+                await response.write(chunk[: len(chunk) // 2])
+                return
+            await response.write(chunk)

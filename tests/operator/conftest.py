@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.apiserver import ApiServer
+from tests.lab.proxy import Proxy
 from tests.operator.kubelet import Kubelet
 from tests.operator.lab import Namespace, Operator, install, running
 
@@ -36,6 +37,13 @@ def namespace(bare_api: ApiServer) -> Iterator[Namespace]:
 @pytest.fixture
 def kubelet(namespace: Namespace) -> Kubelet:
     return Kubelet(namespace)
+
+
+@pytest.fixture
+def proxy(bare_api: ApiServer) -> Iterator[Proxy]:
+    """A way to the API server that loses, refuses and cuts what a test tells it to."""
+    with Proxy(bare_api) as proxy:
+        yield proxy
 
 
 @pytest.fixture

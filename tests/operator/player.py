@@ -87,6 +87,15 @@ def tasks_done(proxy: Proxy) -> Counter[str]:
     return Counter(_name(asked) for asked in proxy.done("POST", "jobs"))
 
 
+def ended_well(namespace: Namespace, proxy: Proxy, jobs: int, audit: str = "digits") -> None:
+    """An audit has passed, each of its Jobs was created once, and nobody else's."""
+    status = namespace.audit(audit)["status"]
+    assert (status["verdict"], status["phase"]) == ("Passed", "Complete"), status
+    done = tasks_done(proxy)
+    assert set(done.values()) == {1}, done
+    assert len(done) == jobs, done
+
+
 def _name(asked: Asked) -> str:
     return str(json.loads(asked.body)["metadata"]["name"])
 

@@ -1,20 +1,18 @@
 """kopf as the source of events, and nothing more: each one goes into the cache, and what it is of into the queue.
 
 No handler decides, writes or waits. kopf's own state (annotations, finalizers, its Events) is left off: a watch that
-only spies leaves no trace on an object. This is the only file that knows kopf.
+only spies leaves no trace on an object. This file and `watches.py` are the only ones that know kopf.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from itertools import chain, repeat
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
 
 import kopf
-from kopf._cogs.clients import errors, fetching, watching
 
+from assay_operator.cluster import watches
 from assay_operator.cluster.api import CHUNK
 from assay_operator.cluster.feed import Feed
 from assay_operator.cluster.resync import Listed
@@ -23,10 +21,9 @@ from assay_operator.objects.resources import Resource
 from assay_operator.process.signals import listen
 from assay_operator.settings import Settings
 
-log = logging.getLogger(__name__)
-
+# An API server sends a bookmark every minute: a watch that brings nothing for longer is dead. In less time one would be
+# made anew from ever older versions, and in the end everything would have to be listed.
 SERVER_SECONDS, CLIENT_SECONDS, CONNECT_SECONDS, SILENT_SECONDS = 240, 300, 10, 70
-AGAIN_SECONDS, GONE = 1.0, 410
 
 
 async def watch(
@@ -44,7 +41,7 @@ async def watch(
         stop: set by signals, before and after kopf has taken them for its own.
         since: versions as of which all there is was listed.
     """
-    _SINCE.update({(r.group, r.version, r.plural, namespace): told for (r, namespace), told in since.items()})
+    watches.mend(since)
     ready = asyncio.Event()
     hearing = asyncio.create_task(_hear_again(ready, stop))
     try:
@@ -74,62 +71,6 @@ async def _watch(settings: Settings, configuration: Any, kinds: Kinds, feed: Fee
         identity=cast(Any, settings.identity),
         ready_flag=ready,
     )
-
-
-class Patiently(Iterable[float]):
-    """Seconds between tries to reach the API server, without an end: kopf would give up after a minute, and we with it.
-
-    They stay short, for until a watch is there again nothing is seen but by the next listing.
-    """
-
-    def __iter__(self) -> Iterator[float]:
-        """1, 1, 2, 3, 5, and then 5 for ever."""
-        return chain((1.0, 1.0, 2.0, 3.0), repeat(5.0))
-
-
-kopf_watch: Final = watching.continuous_watch
-
-
-async def watch_again(**how: Any) -> AsyncIterator[Any]:
-    """Kopf's own watch; where it breaks off in a way that would end kopf, and this process, it is begun anew.
-
-    So ends a listing that took longer than etcd keeps its versions (410), and a watch that the API server gives up with
-    an error of its own. That the resource itself is gone (404) goes on to end the process: its definition is waited for
-    at the start.
-    """
-    try:
-        async for event in kopf_watch(**how):
-            yield event
-    except (errors.APIClientError, watching.WatchingError) as error:
-        if isinstance(error, errors.APIClientError) and error.status != GONE:
-            raise
-        words = {"of": str(how.get("resource")), "error": str(error)[:200]}
-        log.warning("a watch broke off: everything is listed and watched anew", extra=words)
-        await asyncio.sleep(AGAIN_SECONDS)
-
-
-watching.continuous_watch = watch_again
-
-
-kopf_listing: Final = fetching.fetch_objs
-_SINCE: Final[dict[tuple[str, str, str, str | None], str]] = {}
-
-
-async def listing(**how: Any) -> AsyncIterator[Any]:
-    """Kopf's own listing; none at all for the first watch of what was listed before the first pass.
-
-    To list and to read everything a second time took a third of a start, and what was deleted in between nobody told.
-    """
-    resource = how["resource"]
-    version = _SINCE.pop((resource.group, resource.version, resource.plural, how["namespace"]), None)
-    if version is not None:
-        yield (), version
-        return
-    async for page in kopf_listing(**how):
-        yield page
-
-
-fetching.fetch_objs = listing
 
 
 class NoDifferences(kopf.DiffBaseStorage):
@@ -164,7 +105,7 @@ def kopf_settings(kinds: Kinds) -> kopf.OperatorSettings:
             settings.watching.label_selectors[resource.group, resource.version, resource.plural] = label
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = CONNECT_SECONDS
-    settings.networking.error_backoffs = Patiently()
+    settings.networking.error_backoffs = watches.Patiently()
     # A worker waits for more events of its object; with many objects at once, waiting long is memory.
     settings.queueing.idle_timeout = 0.5
     settings.process.ultimate_exiting_timeout = 60
