@@ -13,7 +13,7 @@ from tests.bench.figures import Figure, say
 from tests.lab import toolchain
 from tests.lab.apiserver import CONTROLLERS, ApiServer, start_controller_manager
 from tests.lab.processes import wait_until
-from tests.lab.proxy import Proxy
+from tests.lab.proxy import Asked, Fault, Hang, Proxy
 from tests.operator import sweeps
 from tests.operator.kubelet import Kubelet
 from tests.operator.lab import SPEC, Namespace, install, running
@@ -137,5 +137,25 @@ def silence() -> Iterator[Figure]:
             took = time.perf_counter() - began
             jobs = [json.loads(asked.body)["metadata"]["name"] for asked in proxy.done("POST", "jobs")]
             alive = operator.alive
-    yield Figure("soak_silent_watch", took if alive else float("nan"), 90, unit="s")
-    yield Figure("soak_silent_watch_doubled", len(jobs) - len(set(jobs)), 0)
+        yield Figure("soak_silent_watch", took if alive else float("nan"), 90, unit="s")
+        yield Figure("soak_silent_watch_doubled", len(jobs) - len(set(jobs)), 0)
+        yield Figure("soak_unanswered_watch", _unanswered(api, Path(folder)), 90, unit="s")
+
+
+def _unanswered(api: ApiServer, folder: Path) -> float:
+    """From an audit that no watch tells of, for none was ever answered, until its Job is there."""
+    namespace = Namespace(api.kubectl, "unanswered")
+    seen: set[str] = set()
+
+    def strike(asked: Asked) -> Fault | None:
+        first = asked.watch and asked.plural not in seen
+        seen.update({asked.plural} if asked.watch else ())
+        return Hang() if first else None
+
+    with Proxy(api) as proxy:
+        proxy.rules.append(strike)
+        with behind(proxy, namespace, folder, ASSAY_RESYNC_SECONDS="3600"):
+            began = time.perf_counter()
+            namespace.apply_audit("meanwhile")
+            wait_until(lambda: len(namespace.items("jobs")) == 1, "the Job of an audit that no watch told of", 200, 0.2)
+            return time.perf_counter() - began
