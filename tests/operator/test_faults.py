@@ -175,6 +175,32 @@ def test_an_end_that_was_written_though_the_answer_was_lost(
         assert sweeps.status(namespace, name)["counts"] == {"cells": 1, "passed": 1}
 
 
+def test_a_job_that_ended_before_its_creation_was_answered(
+    proxy: Proxy, namespace: Namespace, kubelet: Kubelet, folder: Path
+) -> None:
+    """And that no watch tells of: its end is seen where it is found to be there already."""
+    ended = threading.Event()
+
+    def strike(asked: Asked) -> Fault | None:
+        if asked.method != "POST" or asked.plural != "jobs" or ended.is_set():
+            return None
+        again = "jobs" in proxy.stalled
+        proxy.stalled.add("jobs")
+        return Refuse(503) if again else Cut(after=True)
+
+    with behind(proxy, namespace, folder):
+        proxy.rules.append(strike)
+        namespace.apply_audit("digits", candidates=ONE)
+        finish(kubelet, namespace.job("golden"))
+        # Its Pod is told of, and passes fail, before the Job is found.
+        time.sleep(1.0)
+        ended.set()
+        namespace.job("fp16", 30)
+        proxy.stalled.clear()
+        play(namespace, kubelet, lambda: over(namespace.audit("digits")))
+    ended_well(namespace, proxy, 3)
+
+
 @pytest.fixture
 def meddler(namespace: Namespace) -> Iterator[threading.Event]:
     """Another hand that writes into all audits, sweeps and Jobs of a namespace as fast as it can, until it is told."""

@@ -72,7 +72,7 @@ class Applier:
             memory = self._cache.memory(seen.parent.key.group)
         fresh = [not await self._create(parent, memory, manifest, now) for manifest in decision.create]
         for ref, change in decision.patch:
-            await self._patch(parent, ref, change)
+            await self._patch(parent.key.namespace, ref, change)
         await write_marks(self._api, decision.marks, now)
         refused = memory.refused
         untold = any(ref not in seen.refused for ref in refused)
@@ -108,7 +108,8 @@ class Applier:
                 self._metrics.jobs.labels(kind).inc()
         except ApiError as error:
             if error.status == CONFLICT:
-                raw = await self._api.read(ref.resource, namespace, ref.name)
+                # It may have come to its end before its creation was answered: that is news to this very pass.
+                self._feed.take(ref.resource, await self._api.read(ref.resource, namespace, ref.name))
             elif error.status in REFUSALS:
                 refusal = Refusal(error.status, error.message, now).after(memory.refused.get(ref))
                 memory.refused = {**memory.refused, ref: refusal}
@@ -116,19 +117,21 @@ class Applier:
                 return False
             else:
                 raise
-        self._take(parent, ref.resource, raw)
+        else:
+            self._take(parent, ref.resource, raw)
         if ref in memory.refused:
             memory.refused = {other: refusal for other, refusal in memory.refused.items() if other != ref}
         return True
 
-    async def _patch(self, parent: Parent, ref: Ref, change: Manifest) -> None:
+    async def _patch(self, namespace: str, ref: Ref, change: Manifest) -> None:
         try:
-            raw = await self._api.patch(ref.resource, parent.key.namespace, ref.name, change)
+            raw = await self._api.patch(ref.resource, namespace, ref.name, change)
         except ApiError as error:
             if error.status != 404:
                 raise
             return
-        self._take(parent, ref.resource, raw)
+        # With whatever became of it meanwhile, which no watch may have told yet.
+        self._feed.take(ref.resource, raw)
 
     async def _write_status(
         self, seen: Seen, decision: Decision[Model], status: Model, now: datetime
