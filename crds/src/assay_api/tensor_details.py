@@ -127,6 +127,8 @@ class KeptWideEntry(Model):
     """Whether that takes at least half of the error's power away; absent where it was not tried."""
     untried: str | None = None
     """Why it was not tried."""
+    samples: int | None = None
+    """The first samples, where both ratios are of these, as the error is as large in them as in all; else absent."""
 
 
 class LayerDriftDetails(SplitDetails):

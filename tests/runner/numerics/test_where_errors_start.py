@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,12 @@ from onnx import TensorProto
 from assay_api.entries import FloorEntry
 from assay_api.model import parse
 from assay_api.report import Finding, Verdict
+from assay_runner.backends import Built, Session
+from assay_runner.backends.onnxruntime import OnnxRuntime
+from assay_runner.backends.subject import Subject
 from assay_runner.checks.layer_drift import LayerDrift
+from assay_runner.passes.budgets import Budgets
+from assay_runner.tensors import Array, Arrays
 from assay_runner.trial.measure import measure
 from tests.models import Samples, constant, model, node, random, value
 from tests.runner.numerics.candidates import int8, measured, prepared
@@ -83,6 +90,76 @@ def test_golden_is_not_run_once_more_for_an_output_that_is_held(tmp_path: Path) 
     assert told[0]["keptWide"]["helps"] is told[1]["keptWide"]["helps"] is True
     assert told[0]["keptWide"]["snrKeptWide"] == pytest.approx(told[1]["keptWide"]["snrKeptWide"], abs=0.05)
     assert runs[0] < runs[1]
+
+
+SMALL = chain(
+    node("MatMul", "x w", "h"), node("Mul", "h up", "u"), node("MatMul", "u small", "y"),
+    w=WEIGHT, up=np.float32(3000), small=WEIGHT * np.float32(2e-8),
+)  # fmt: skip
+"""Weights that FP16 loses, so that every sample has the error."""
+WIDENED = [1.0] * 40 + [300.0] * 24
+"""Of the last samples the product overflows in FP16."""
+
+
+class Counting(OnnxRuntime):
+    """Counts the samples that are run with tensors shown."""
+
+    rows = 0
+
+    @contextmanager
+    def open_tapped(self, built: Built, tensors: Collection[str] | None = None) -> Iterator[Session]:
+        """As ever."""
+        with super().open_tapped(built, tensors) as session:
+            yield Counted(self, session)
+
+
+@dataclass
+class Counted:
+    """A session that is counted."""
+
+    counting: Counting
+    session: Session
+
+    def run(self, inputs: Arrays) -> dict[str, Array]:
+        """As ever."""
+        self.counting.rows += len(inputs["x"])
+        return self.session.run(inputs)
+
+
+@pytest.mark.parametrize("computed", [True, False])
+@pytest.mark.parametrize(("rows", "parts", "some"), [(5, 1, None), (16, 1, None), (17, 1, 16), (64, 6, 18)])
+def test_the_first_samples_are_enough_where_the_error_is_the_same_in_them(
+    tmp_path: Path, rows: int, parts: int, some: int | None, computed: bool
+) -> None:
+    """Both figures are of them, and it is said; of golden stored or computed, in batches that they do not fill."""
+    setting, checks = prepared(SMALL, "fp16", Samples({"x": X[:rows]}, batch=6), tmp_path, LayerDrift())
+    setting = replace(setting, budgets=Budgets(shown=1 if parts == 1 else 1 << 30))
+    setting.reference.computed, setting.reference.floors = computed, (FLOOR,)
+    wider, counting = setting.wider, Counting()
+    assert wider is not None
+
+    @contextmanager
+    def counted(held: Mapping[str, str]) -> Iterator[Subject]:
+        with wider(held) as subject:
+            yield replace(subject, backend=counting)
+
+    told = details(*measure(replace(setting, wider=counted), checks).findings)["keptWide"]
+    assert told["helps"] is True
+    assert told.get("samples") == some
+    assert counting.rows == (some or rows)
+
+
+def test_all_samples_are_run_where_the_first_tell_something_else(tmp_path: Path) -> None:
+    proto = chain(
+        node("MatMul", "x w", "h"), node("Mul", "h up", "u"), node("Mul", "u down", "y"),
+        w=WEIGHT, up=np.float32(100), down=np.float32(0.01),
+    )  # fmt: skip
+    data = Samples({"x": X * np.array(WIDENED, np.float32)[:, None]})
+    found = drift(proto, "fp16", tmp_path, data)
+    told = details(found)
+    assert told["keptWide"]["snr"] == "-Infinity"
+    assert "samples" not in told["keptWide"]
+    assert "in the first" not in found.message
 
 
 def test_a_node_that_dominates_and_is_no_better_in_fp32_is_not_where_it_starts(tmp_path: Path) -> None:

@@ -181,8 +181,8 @@ class Comparison(Protocol):
 
         Args:
             batch: what is fed; rows of padding are not judged.
-            golden: golden's tensors of numbers, of those shown; emptied on the way. Empty: only look for what is not
-                finite.
+            golden: golden's tensors of numbers, of those shown; emptied on the way, at the latest before the next batch
+                or once a figure is asked for. Empty: only look for what is not finite.
 
         Returns:
             The candidate's outputs, in host memory.

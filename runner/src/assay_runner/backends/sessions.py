@@ -126,21 +126,21 @@ class _Memory:
         self.owner, self.__array_interface__ = owner, interface
 
 
-def view(value: ort.OrtValue) -> Array | None:
-    """The tensor as an array that shares its memory, texts coded; None for sequences and absent optionals."""
-    if not value.is_tensor() or not value.has_value():
-        return None
-    if (kind := value.data_type()) == TEXT:
+def _kept(value: ort.OrtValue, kind: str, lent: Collection[int]) -> Array:
+    """A tensor of a type that is read, as an array that shares its memory, texts coded.
+
+    A copy where it is an input passed through, whose memory is not ONNX Runtime's. Each question to ONNX Runtime takes
+    a microsecond, and there are tens of thousands of tensors: the type is known, and not asked for.
+    """
+    if kind == TEXT:
         return coded(value.numpy())
-    if (dtype := DTYPES.get(kind)) is None:
-        return None
-    shape = tuple(value.shape())
+    dtype, shape = DTYPES[kind], tuple(value.shape())
     if 0 in shape:
         return np.empty(shape, dtype)
-    name, own = TYPES[dtype]
-    interface = {"version": 3, "shape": shape, "typestr": name, "data": (value.data_ptr(), False)}
-    array = np.asarray(_Memory(value, interface))
-    return array if own else array.view(dtype)
+    (name, own), address = TYPES[dtype], value.data_ptr()
+    array = np.asarray(_Memory(value, {"version": 3, "shape": shape, "typestr": name, "data": (address, False)}))
+    array = array if own else array.view(dtype)
+    return array.copy() if address in lent else array
 
 
 class OrtSession:
@@ -196,16 +196,7 @@ class OrtSession:
             feeds = {name: _fed(inputs[name], kind) for name, kind in self.inputs.items() if name in inputs}
             values = self._session.run_with_ort_values(self._outputs, feeds)
         lent = {feed.data_ptr() for feed in feeds.values()}
-        arrays = ((name, _kept(value, lent)) for name, value in zip(self._outputs, values, strict=True))
-        return {name: array for name, array in arrays if array is not None}
-
-
-def _kept(value: ort.OrtValue, lent: Collection[int]) -> Array | None:
-    """The tensor as an array; a copy where it is an input passed through, whose memory is not ONNX Runtime's."""
-    array = view(value)
-    if array is None or not array.size or value.data_type() == TEXT:
-        return array
-    return array.copy() if value.data_ptr() in lent else array
+        return {name: _kept(v, self.types[name], lent) for name, v in zip(self._outputs, values, strict=True)}
 
 
 def _typed(array: Array, kind: str) -> Array:
@@ -214,10 +205,20 @@ def _typed(array: Array, kind: str) -> Array:
 
 
 def _fed(array: Array, kind: str) -> ort.OrtValue:
+    if (owner := _owner(array, kind)) is not None:
+        return owner
     array = _typed(array, kind)
     if array.dtype == ml_dtypes.bfloat16:
         return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), 16)
     return ort.OrtValue.ortvalue_from_numpy(array)
+
+
+def _owner(array: Array, kind: str) -> ort.OrtValue | None:
+    """ONNX Runtime's own tensor, where the array is all of one that it lent, as it was: made anew it takes longer."""
+    lent = array.base
+    if not isinstance(lent, _Memory) or array.dtype != DTYPES.get(kind) or not array.flags.c_contiguous:
+        return None
+    return lent.owner if array.shape == lent.__array_interface__["shape"] else None
 
 
 @contextmanager

@@ -117,10 +117,11 @@ def weighed(origin: Origin) -> str:
     others = len(tried.nodes) - 1
     also = {0: "", 1: " and the node that reads it"}.get(others, f" and the {others} nodes that read it")
     then, now = _decibels(tried.after), _decibels(tried.before)
+    where = f" in the first {tried.samples} samples" if tried.samples else ""
     if helps:
-        return f"{told}, and with it{also} in FP32 that tensor has {then} instead of {now}"
+        return f"{told}, and with it{also} in FP32 that tensor has {then} instead of {now}{where}"
     same = f"still has {then}" if then == now else f"then has {then} instead of {now}"
-    return f"{told}, but keeping it{also} in FP32 does not help: that tensor {same}"
+    return f"{told}, but keeping it{also} in FP32 does not help: that tensor {same}{where}"
 
 
 def spread(origin: Origin) -> str:

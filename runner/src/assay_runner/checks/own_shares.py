@@ -101,6 +101,7 @@ class Origin:
             snr_kept_wide=None if tried.untried else tried.after,
             helps=self.helps,
             untried=tried.untried or None,
+            samples=tried.samples,
         )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from assay_runner.statistics.figures import Early
 from assay_runner.tensors import Site
 
 
@@ -44,6 +45,7 @@ class LayerError:
         starts_here: share of the accumulated error's power that the local error accounts for, in [0, 1].
         reshaped: whether it has another shape than golden's in some batch, as where the data decide how many rows there
             are; its accumulated error is infinite then.
+        early: how near it was in the first samples alone; None where they are all, or nobody knows.
     """
 
     site: Site
@@ -57,6 +59,7 @@ class LayerError:
     local: Error | None
     starts_here: float | None
     reshaped: bool = False
+    early: Early | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,7 @@ class KeptWide:
         after: dB with the node kept wide; NaN where it was not tried.
         untried: why it was not; empty where it was.
         nodes: those that were kept wide, the node itself first, then what reads it.
+        samples: the first ones, of which both are; None: all.
     """
 
     tensor: str
@@ -210,3 +214,4 @@ class KeptWide:
     after: float = math.nan
     untried: str = ""
     nodes: tuple[str, ...] = ()
+    samples: int | None = None

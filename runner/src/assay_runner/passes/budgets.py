@@ -17,7 +17,7 @@ class Budgets:
     """
 
     shown: int = 384 << 20
-    segments: int = 96 << 20
+    segments: int = 48 << 20
 
 
 DEFAULT: Final = Budgets()

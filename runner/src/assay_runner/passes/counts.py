@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +13,17 @@ from numpy.typing import NDArray
 from assay_runner.data.rows import by_sample, is_float
 from assay_runner.graphs.sample_axes import without_padding
 from assay_runner.statistics.blocks import Sums, add_together, plain
-from assay_runner.statistics.figures import Figures
+from assay_runner.statistics.figures import Early, Figures
 from assay_runner.tensors import Array, Batch
 
 Flags = NDArray[np.bool_]
+EARLY: Final = 16
+"""Samples after which it is remembered how near a tensor was by then."""
 
 
 @dataclass
 class Counts:
-    """Counts of one tensor; the fields are those of `Figures`."""
+    """Counts of one tensor; the fields are those of `Figures`, and `seen`: samples that were held against golden."""
 
     sums: Sums = field(default_factory=Sums)
     low: float = float("inf")
@@ -33,7 +36,9 @@ class Counts:
     negative: int = 0
     first: int = -1
     own: int | None = None
+    early: Early | None = None
     reshaped: bool = False
+    seen: int = 0
 
     def add(
         self,
@@ -58,6 +63,9 @@ class Counts:
         array = without_padding(candidate, axis, batch)
         if golden is not None and golden.shape == candidate.shape:
             finite = self._compare(golden, array, alone, lambda each: without_padding(each, axis, batch))
+            self.seen += batch.count
+            if self.early is None and self.seen >= EARLY:
+                self.early = Early(self.seen, self.sums.snr)
         else:
             if golden is not None and alone is not None:
                 alone[0].add(without_padding(golden, axis, batch), without_padding(alone[1], axis, batch))
@@ -83,6 +91,7 @@ class Counts:
             negative=self.negative,
             first=self.first,
             own=self.own,
+            early=self.early,
             reshaped=self.reshaped,
         )
 

@@ -8,8 +8,10 @@ in one pass.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from typing import Final
 
 from assay_runner.allocation import give_back
 from assay_runner.backends import Backend, Built, Capability, Segment, Session
@@ -27,6 +29,8 @@ from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Arrays, Batch
 
 NOWHERE: frozenset[str] = frozenset()
+AHEAD: Final = 2
+"""Segments that are run beside the candidate; their results are in memory at once."""
 
 
 class HostComparison:
@@ -55,7 +59,7 @@ class HostComparison:
         """
         self._backend, self._built, self._session, self._stack = backend, built, session, stack
         self._limit, self._golden = limit, golden
-        self._looking = SideBySide(stack)
+        self._looking, self._beside = SideBySide(stack), stack.enter_context(ThreadPoolExecutor(1))
         self._names = [site.tensor for site in backend.sites(built)]
         self._axes = built.axes
         graph = load_outline(built.source)
@@ -80,6 +84,7 @@ class HostComparison:
     @property
     def batches(self) -> frozenset[int]:
         """Starts of the batches in which a tensor was not finite."""
+        self._looking.settle()
         return frozenset(self._batches)
 
     @property
@@ -99,25 +104,38 @@ class HostComparison:
         return affordable(self._session.run, batch, limit)
 
     def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
-        """Run the candidate, then its segments on golden's tensors, and compare."""
+        """Run the candidate, and its segments on golden's tensors, and compare.
+
+        The first segments are run beside the candidate, and tensors are looked at beside the next ones: ONNX Runtime
+        alone does not keep all cores at work.
+        """
         segments = self._cut(golden) if golden else ()
-        tensors = self._session.run(batch.inputs)
+        # Golden's tensors are there already: those of the last batch go before the candidate's come.
+        self._looking.settle()
+        coming = self._beside.submit(self._session.run, batch.inputs)
+        ahead = [self._alone(segment, golden, batch) for segment in segments[:AHEAD]] or [{}]
+        tensors = coming.result()
         outputs = {name: tensors[name] for name in self._outputs if name in tensors}
         shown = [name for name in self._names if name in tensors]
         self._shown.update(shown)
-        for place, segment in enumerate(segments):
-            needed = {name: golden[name] for name in segment.needs & golden.keys()}
-            results = segment.session.run({**needed, **batch.inputs})
-            del needed
-            later = frozenset[str]().union(*(other.needs for other in segments[place + 1 :]))
-            alone = {name: results.pop(given, None) for name, given in segment.gives.items()}
-            del results
-            self._looking.each(segment.gives.keys(), partial(self._look, tensors, golden, alone, later, batch))
-        # Taken out one by one: a tensor is dropped once it was looked at.
-        self._looking.each([n for n in shown if n in tensors], partial(self._look, tensors, golden, {}, NOWHERE, batch))
-        # What the candidate does not show is given back too.
-        golden.clear()
+        made = {name for segment in segments for name in segment.gives}
+        for place in range(max(1, len(segments))):
+            alone = ahead.pop(0) if ahead else self._alone(segments[place], golden, batch)
+            later, rest = NOWHERE.union(*(other.needs for other in segments[max(place + 1, AHEAD) :])), list[str]()
+            self._looking.settle()
+            if not segments[place + 1 :]:
+                rest = [name for name in shown if name not in made]
+                # What the candidate does not show is given back too.
+                for name in golden.keys() - {*alone, *rest}:
+                    del golden[name]
+            self._looking.begin([*alone, *rest], partial(self._look, tensors, golden, alone, later, batch))
         return outputs
+
+    def _alone(self, segment: Segment, golden: Arrays, batch: Batch) -> dict[str, Array | None]:
+        """What a segment makes of golden's tensors, None for what it cannot, by the names of these."""
+        needed = {name: golden[name] for name in segment.needs if name in golden}
+        results = segment.session.run({**needed, **batch.inputs})
+        return {name: results.get(given) for name, given in segment.gives.items()}
 
     def show(self, batch: Batch, names: Collection[str]) -> dict[str, Array]:
         """By another run."""
@@ -125,14 +143,17 @@ class HostComparison:
 
     def accumulated(self) -> Mapping[str, Figures]:
         """What was counted so far."""
+        self._looking.settle()
         return {name: self._counts[name].figures() for name in self._names if name in self._counts}
 
     def local(self) -> Mapping[str, Sums]:
         """What the segments gave so far."""
+        self._looking.settle()
         return self._local
 
     def exact(self) -> Mapping[str, Exact]:
         """What was counted so far."""
+        self._looking.settle()
         return self._exact
 
     def _exact_of(self, name: str) -> Exact:

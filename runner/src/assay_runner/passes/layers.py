@@ -105,6 +105,7 @@ def _error(site: Site, found: Figures, local: Sums | None) -> LayerError:
         local=summary(local) if local else None,
         starts_here=None if found.reshaped else _share(local, found.sums),
         reshaped=found.reshaped,
+        early=None if found.reshaped else found.early,
     )
 
 

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from assay_runner.statistics.blocks import Sums
+
+
+class Early(NamedTuple):
+    """What the first samples of a tensor had, so that they alone can be run again and compared.
+
+    Attributes:
+        samples: so many.
+        snr: dB of golden's power over that of the difference.
+    """
+
+    samples: int
+    snr: float
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class Figures:
         overflow: finite values of golden that FP16 rounds to an infinity.
         underflow: values of golden, not zero, that FP16 rounds to zero.
         subnormal: values of golden that FP16 rounds to a subnormal number.
+        early: the candidate against golden in the first samples alone; None where they are too few, or nobody knows.
         reshaped: whether it had more or fewer elements than golden's in some batch; those are not in the sums.
     """
 
@@ -46,4 +60,5 @@ class Figures:
     overflow: int | None = None
     underflow: int | None = None
     subnormal: int | None = None
+    early: Early | None = None
     reshaped: bool = False

@@ -1,0 +1,67 @@
+"""Runs of ONNX Runtime and figures of tensors go on beside one another; what is found is what it was."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from assay_runner.backends.sessions import OrtSession, Purpose
+from assay_runner.graphs.documents import save
+from assay_runner.passes.side_by_side import SideBySide
+from assay_runner.tensors import Array
+from tests.models import model, node, random, value
+
+
+def test_what_was_begun_goes_on_beside_and_is_done_before_the_next_begins() -> None:
+    going, done = threading.Event(), list[str]()
+
+    def wait(name: str) -> None:
+        assert going.wait(30)
+        done.append(name)
+
+    with ExitStack() as stack:
+        looking = SideBySide(stack)
+        looking.begin(["a", "b", "c"], wait)
+        assert not done
+        going.set()
+        looking.begin(["d"], lambda name: done.append(f"{name} after {len(done)}"))
+        looking.settle()
+    assert sorted(done) == ["a", "b", "c", "d after 3"]
+
+
+def test_what_goes_wrong_beside_is_raised_where_it_is_waited_for_and_once() -> None:
+    def fail(name: str) -> None:
+        raise ValueError(name)
+
+    with ExitStack() as stack:
+        looking = SideBySide(stack)
+        looking.begin(["a"], fail)
+        with pytest.raises(ValueError, match="a"):
+            looking.settle()
+        looking.settle()
+
+
+PARTS: tuple[Callable[[Array], Array], ...] = (
+    lambda a: a, lambda a: a[:7], lambda a: a[7:], lambda a: a.T, lambda a: a[::-1], lambda a: a.reshape(150, 600),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.BOOL])
+def test_a_tensor_that_one_session_lent_is_fed_to_another_as_it_is_read(tmp_path: Path, kind: int) -> None:
+    """All of it, a part of it, in another order, in another shape; and it is still there when its session is gone."""
+    x, y, z = value("x", "N", "M"), value("y", "N", "M", kind=kind), value("z", "N", "M")
+    makes = model([node("Cast", "x", "y", to=kind)], [x], [y])
+    reads = model([node("Cast", "y", "z", to=TensorProto.FLOAT)], [y], [z])
+    first = OrtSession(save(makes, tmp_path / "makes.onnx"), Purpose.EXACT)
+    second = OrtSession(save(reads, tmp_path / "reads.onnx"), Purpose.EXACT)
+    lent = first.run({"x": random(300, 300)})["y"]
+    del first
+    expected = lent.astype(np.float32)
+    for part in PARTS:
+        assert np.array_equal(second.run({"y": part(lent)})["z"], part(expected))
