@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,10 @@ from tests.lab import not_run
 from tests.lab.apiserver import ApiServer
 from tests.lab.cluster import Cluster
 from tests.lab.s3 import S3Server
+
+# Tests start hundreds of processes, half of whose start would be compiling what they import, each time anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A pipeline must give the same answer twice; at a desk every run may look somewhere new. How long an example takes says
 # more about what else the machine does than about us.

@@ -1,7 +1,8 @@
 """Images built by buildah on the lab's own Debian base, without a registry.
 
 Each ends as a docker archive under the cache, for `Cluster.load_image`. Where public images can be pulled, `BASE_IMAGE`
-names another base; nothing else changes.
+names another base; nothing else changes. What an image is made of is remembered with it (`tests/lab/recipes.py`): to go
+through all steps of a build, each of which buildah has in its own cache, takes it seconds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from tests.lab import LabError, Unavailable, cache_dir, step, toolchain
 from tests.lab.bases import BASE_TAG, base
 from tests.lab.processes import on_overlay, run
+from tests.lab.recipes import recipe
 
 __all__ = ["OURS", "build", "default_base", "tidy"]
 
@@ -79,12 +81,18 @@ def build(dockerfile: Path, tag: str, build_args: Mapping[str, str] | None = Non
         arguments["PIP_CERT"] = HOST_CA
     flags = [f"--build-arg={key}={value}" for key, value in arguments.items()]
     with toolchain.locked("buildah"):
-        with step(f"building {tag}"):
-            buildah(
-                "bud", "--isolation", "chroot", "--network", "host", "--layers", *volumes, *flags,
-                "--file", context / dockerfile, "--tag", tag, context,
-            )  # fmt: skip
-        identity = buildah("inspect", "--type", "image", "--format", "{{.FromImageID}}", tag).strip()
+        of_base = identity_of(arguments["BASE_IMAGE"])
+        known = of_base and cache_dir("images", "recipes") / recipe(context, context / dockerfile, [of_base, *flags])
+        identity = known and remembered(known, tag)
+        if not identity:
+            with step(f"building {tag}"):
+                buildah(
+                    "bud", "--isolation", "chroot", "--network", "host", "--layers", *volumes, *flags,
+                    "--file", context / dockerfile, "--tag", tag, context,
+                )  # fmt: skip
+            identity = identity_of(tag)
+            if known:
+                known.write_text(identity)
     name = tag.rpartition("/")[2].replace(":", "-")
 
     def make(folder: Path) -> None:
@@ -95,6 +103,26 @@ def build(dockerfile: Path, tag: str, build_args: Mapping[str, str] | None = Non
     forget_older(made, name)
     tidy()
     return made / "image.tar"
+
+
+def identity_of(image: str) -> str:
+    """What names an image's content; nothing where it is not in the storage."""
+    try:
+        return buildah("inspect", "--type", "image", "--format", "{{.FromImageID}}", image).strip()
+    except LabError:
+        return ""
+
+
+def remembered(known: Path, tag: str) -> str:
+    """The image that was built of the same, under this tag again; nothing where there is none, or it is gone."""
+    if not known.exists():
+        return ""
+    identity = known.read_text()
+    try:
+        buildah("tag", identity, tag)
+    except LabError:
+        return ""
+    return identity
 
 
 def tidy(most: int = 200) -> None:

@@ -241,13 +241,17 @@ def test_images_that_were_built_are_loaded_and_no_others(
         assert desk.load(cluster) == [BASE_TAG]
 
 
-def test_images_of_a_build_run_in_the_cluster(based: Cluster, tmp_path: Path) -> None:
+def test_images_of_a_build_run_in_the_cluster(
+    based: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "greeting").write_text("from the build")
     (tmp_path / "Dockerfile").write_text(
         "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nARG WORD=\nRUN echo ${WORD} > /word\nCOPY greeting /greeting\nUSER 65532\n"
     )
     archive = images.build(Path("Dockerfile"), "localhost/built:test", {"WORD": "argument"}, context=tmp_path)
+    capsys.readouterr()
     assert archive == images.build(Path("Dockerfile"), "localhost/built:test", {"WORD": "argument"}, context=tmp_path)
+    assert capsys.readouterr().err == "", "what is built of the same is known without a build"
     based.load_image(archive)
     manifest = job("built", "print(open('/word').read() + open('/greeting').read())")
     manifest["spec"]["template"]["spec"]["containers"][0]["image"] = "localhost/built:test"

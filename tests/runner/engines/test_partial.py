@@ -90,7 +90,6 @@ def test_other_errors_are_not_split() -> None:
 PROGRAM = """
 import ctypes, json, sys
 from pathlib import Path
-from assay_runner.backends.tensorrt.partial import in_parts
 from assay_runner.journal import step
 from assay_runner.watcher import watched
 
@@ -101,6 +100,9 @@ def build(part):
     return Path(",".join(part))
 
 def work():
+    # Not before: what is forked would lack ONNX Runtime's threads, wait for them at its end, and be killed in a minute.
+    from assay_runner.backends.tensorrt.partial import in_parts
+
     with step("fp16", "auditing fp16"), step("TappedPass", "showing tensors"):
         parts = in_parts([f"t{index}" for index in range(16)], build)
     print(json.dumps([[str(plan) for plan in parts.plans], parts.left, parts.why]))
