@@ -47,7 +47,8 @@ class Kube:
         """
         connection = getattr(self.own, "connection", None) or self._connect()
         self.own.connection = connection
-        sent = None if body is None else json.dumps(body).encode()
+        # What is read as YAML has no escapes for halves of characters.
+        sent = None if body is None else json.dumps(body, ensure_ascii="yaml" not in content).encode()
         connection.request(method, path, sent, {**self.headers, "Content-Type": content})
         answer = connection.getresponse()
         data: bytes = answer.read()

@@ -62,7 +62,8 @@ def manifest(plan: Path, artifacts: Path, namespace: str, meta: Raw | None = Non
 
 def apply(namespace: Namespace, plan: Path, artifacts: Path, meta: Raw | None = None, **spec: Any) -> None:
     """Have one screened."""
-    namespace.kubectl.apply(manifest(plan, artifacts, namespace.name, meta, **spec))
+    made = manifest(plan, artifacts, namespace.name, meta, **spec)
+    namespace.apply("gpuscreenings", made["kind"], made["metadata"], made["spec"])
 
 
 def status(namespace: Namespace, name: str = "h100") -> Raw:

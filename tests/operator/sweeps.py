@@ -30,9 +30,7 @@ def apply(namespace: Namespace, name: str, meta: Raw | None = None, **spec: Any)
     """A sweep of two models; `template__field` replaces a field of the template."""
     template = TEMPLATE | {key.removeprefix("template__"): spec.pop(key) for key in list(spec) if "__" in key}
     whole = {"template": template, "models": MODELS, "maxParallel": 10, **spec}
-    meta = {"name": name, "namespace": namespace.name, **(meta or {})}
-    manifest = {"apiVersion": "assay.dev/v1alpha1", "kind": "AccuracySweep", "metadata": meta}
-    namespace.kubectl.apply({**manifest, "spec": {key: value for key, value in whole.items() if value is not None}})
+    namespace.apply("accuracysweeps", "AccuracySweep", {"name": name, **(meta or {})}, whole)
 
 
 def status(namespace: Namespace, name: str) -> Raw:

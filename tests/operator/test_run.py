@@ -210,7 +210,7 @@ def test_a_job_that_cannot_be_made_ends_the_run_at_once(
     assert complete["message"].startswith("golden: its Job was refused: Job.batch")
     assert words in complete["message"]
     before = operator.metric('assay_reconciles_total{result="refused"')
-    namespace.apply_audit("digits", target={})
+    namespace.apply_audit("digits")
     namespace.job("golden")
     namespace.until(lambda: namespace.condition("digits", "Stalled")["status"] == "False", "the new run in the status")
     assert operator.metric('assay_reconciles_total{result="refused"') == before

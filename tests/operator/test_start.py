@@ -37,7 +37,9 @@ def test_it_lists_everything_once_and_misses_nothing_until_it_watches(
         if asked.watch and asked.plural == "accuracyaudits":
             proxy.rules.remove(strike)
             namespace("delete", "audit", "doomed")
-            namespace.apply_audit("comes", suspend=True)
+            # By a connection of its own: the proxy asks in another thread.
+            with Namespace(bare_api.kubectl, namespace.name, made=True) as here:
+                here.apply_audit("comes", suspend=True)
         return None
 
     with Proxy(bare_api) as proxy:
