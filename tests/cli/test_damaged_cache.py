@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -223,15 +223,33 @@ def other_verdict(path: Path) -> None:
     path.write_text(json.dumps(report))
 
 
-@pytest.mark.parametrize("damage", [*ANY, another_candidates, other_verdict, fifo])
-def test_a_pod_that_goes_on_takes_no_damaged_report(tmp_path: Path, damage: Damage) -> None:
-    good(tmp_path)
-    plans = tasks(tmp_path, candidates=[FP32, INT8])
+@pytest.fixture(scope="module")
+def candidates_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An audit of two candidates up to its summary, for `audited` to begin from."""
+    folder = tmp_path_factory.mktemp("audited")
+    good(folder / "now")
+    plans = tasks(folder / "now", candidates=[FP32, INT8])
     for key in ("golden", "fp32", "int8"):
-        assert pod(tmp_path, plans[key])[0] == 0
-    path = tmp_path / "out" / "fp32" / "report.json"
+        assert pod(folder / "now", plans[key])[0] == 0
+    (folder / "now").rename(folder / "before")
+    return folder
+
+
+@pytest.fixture
+def audited(candidates_done: Path) -> Iterator[Path]:
+    """That audit, where it ran."""
+    folder = candidates_done / "now"
+    shutil.copytree(candidates_done / "before", folder)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("damage", [*ANY, another_candidates, other_verdict, fifo])
+def test_a_pod_that_goes_on_takes_no_damaged_report(audited: Path, damage: Damage) -> None:
+    plans = tasks(audited, candidates=[FP32, INT8])
+    path = audited / "out" / "fp32" / "report.json"
     damage(path)
-    code, answer, log = pod(tmp_path, plans["fp32"])
+    code, answer, log = pod(audited, plans["fp32"])
     assert (code, answer and answer.verdict) == (0, "Passed")
     assert "infer" in log
     assert f"the cached report {NOTE} (" in log
@@ -240,7 +258,7 @@ def test_a_pod_that_goes_on_takes_no_damaged_report(tmp_path: Path, damage: Dama
     assert [note.endswith(f"made again: file://{path}") for note in report.candidates[0].notes if NOTE in note] == [
         True
     ]
-    assert pod(tmp_path, plans["fp32"])[:2] == (0, answer)
+    assert pod(audited, plans["fp32"])[:2] == (0, answer)
 
 
 def seal_of(path: Path) -> Path:
