@@ -40,7 +40,8 @@ def shell(folder: Path, line: str, **environment: str) -> tuple[int, str]:
 
 LINES = [
     ("nobody reads a verdict", "ASSAY run -f passes.yaml --out a 2>/dev/null | true", 141, ""),
-    ("the first line is read", "ASSAY run -f passes.yaml --out b 2>/dev/null | head -1", 141, ""),
+    # Of more than a pipe holds: a few lines may all be written before who reads one of them is gone.
+    ("the first line is read", "ASSAY schema report | head -1", 141, ""),
     ("nobody reads a breach", "ASSAY run -f breaches.yaml --out c 2>/dev/null | true", 141, ""),
     ("nobody reads what is valid", "ASSAY validate -f passes.yaml | true", 141, ""),
     ("nobody reads a comparison", "ASSAY run -f passes.yaml --out r >/dev/null 2>&1 && ASSAY diff r r | true", 141, ""),
