@@ -35,7 +35,7 @@ def defined(kubectl: Kubectl, definition: Mapping[str, Any]) -> Iterator[None]:
     finally:
         name = definition["metadata"]["name"]
         kubectl("delete", "customresourcedefinition", name, "--ignore-not-found")
-        wait_until(lambda: name not in _listed(kubectl), f"{name} to be gone from discovery", 60)
+        wait_until(lambda: name not in _listed(kubectl, {name}), f"{name} to be gone from discovery", 60)
 
 
 def _establish(kubectl: Kubectl, words: Sequence[str], stdin: str | None = None) -> None:
@@ -46,9 +46,13 @@ def _establish(kubectl: Kubectl, words: Sequence[str], stdin: str | None = None)
 
 def published(kubectl: Kubectl, *names: str) -> None:
     """Wait until kubectl finds what definitions of these names define."""
-    wait_until(lambda: _listed(kubectl).issuperset(names), f"{', '.join(names)} to be in discovery", 60)
+    wait_until(lambda: _listed(kubectl, set()).issuperset(names), f"{', '.join(names)} to be in discovery", 60)
 
 
-def _listed(kubectl: Kubectl) -> set[str]:
-    """What the API server has, as `plural.group`, asked anew: what kubectl remembered is replaced by it."""
-    return set(kubectl("api-resources", "--output=name").split())
+def _listed(kubectl: Kubectl, unknown: set[str]) -> set[str]:
+    """What the API server has, as `plural.group`, asked anew: what kubectl remembered is replaced by it.
+
+    `unknown` where it is just changing its mind about a group, for which kubectl then has no answer.
+    """
+    done = kubectl.attempt("api-resources", "--output=name")
+    return unknown if done.returncode else set(done.stdout.split())
