@@ -14,8 +14,8 @@ from assay_runner import errors
 from assay_runner.backends import Backend, Built
 from assay_runner.backends.seams import Comparing, Opening
 from assay_runner.golden.model import BACKEND, golden_model
+from assay_runner.passes.comparing import comparison
 from assay_runner.passes.counts import Counts
-from assay_runner.passes.host import comparison
 from assay_runner.tensors import Array, Batch, Extents
 from tests.contract.offered import OFFERED
 from tests.lab import Unavailable

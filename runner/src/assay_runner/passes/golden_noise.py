@@ -20,7 +20,7 @@ from assay_runner.golden.reference import Reference
 from assay_runner.graphs.codes import codes
 from assay_runner.graphs.documents import load_outline
 from assay_runner.passes.budgets import Budgets
-from assay_runner.passes.host import compared_here
+from assay_runner.passes.comparing import compared_here
 from assay_runner.statistics.exact import is_exact
 
 SAMPLES: Final = 2

@@ -7,21 +7,20 @@ in one pass.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
-from assay_runner.allocation import give_back
 from assay_runner.backends import Backend, Built, Capability, Segment, Session
 from assay_runner.backends.conversion import listed
-from assay_runner.backends.seams import Comparing, Comparison
 from assay_runner.data.rows import affordable, is_float
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
-from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.passes.counts import Counts
+from assay_runner.passes.rises import FIRST, Rises, power
 from assay_runner.passes.side_by_side import SideBySide
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.exact import Exact, is_exact
@@ -70,6 +69,9 @@ class HostComparison:
         self._exact: dict[str, Exact] = {}
         self._shown: set[str] = set()
         self._batches: set[int] = set()
+        self._rises = Rises()
+        self._held: tuple[Batch, dict[str, Array]] | None = None
+        self._samples = self._alone_in = self._again_in = 0
 
     @property
     def shown(self) -> frozenset[str]:
@@ -84,7 +86,7 @@ class HostComparison:
     @property
     def batches(self) -> frozenset[int]:
         """Starts of the batches in which a tensor was not finite."""
-        self._looking.settle()
+        self._finish()
         return frozenset(self._batches)
 
     @property
@@ -94,24 +96,31 @@ class HostComparison:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Whose local errors could not be measured, and why."""
+        """Whose local errors could not be measured, and why; and of which samples they are, so far."""
         lost = {name: why for segment in self._segments or () for name, why in segment.lost.items()}
         reasons = {why: [name for name in lost if lost[name] == why] for why in lost.values()}
-        return tuple(f"no local error of {listed(names)}: {why}" for why, names in reasons.items())
+        notes = tuple(f"no local error of {listed(names)}: {why}" for why, names in reasons.items())
+        return (*notes, self._sampled()) if self._segments and self._alone_in < self._samples else notes
 
     def fits(self, batch: Batch, limit: int) -> int:
         """By the tensors of one sample."""
         return affordable(self._session.run, batch, limit)
 
     def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
-        """Run the candidate, and its segments on golden's tensors, and compare.
+        """Run the candidate, and on batches that `rises` is about its segments on golden's tensors, and compare.
 
         The first segments are run beside the candidate, and tensors are looked at beside the next ones: ONNX Runtime
         alone does not keep all cores at work.
         """
-        segments = self._cut(golden) if golden else ()
         # Golden's tensors are there already: those of the last batch go before the candidate's come.
-        self._looking.settle()
+        self._finish()
+        segments = self._cut(golden) if golden else ()
+        self._samples += batch.count
+        held = bool(segments) and self._alone_in >= FIRST
+        if held:
+            self._held, segments = (batch, golden), ()
+        else:
+            self._alone_in += batch.count
         coming = self._beside.submit(self._session.run, batch.inputs)
         ahead = [self._alone(segment, golden, batch) for segment in segments[:AHEAD]] or [{}]
         tensors = coming.result()
@@ -121,15 +130,35 @@ class HostComparison:
         made = {name for segment in segments for name in segment.gives}
         for place in range(max(1, len(segments))):
             alone = ahead.pop(0) if ahead else self._alone(segments[place], golden, batch)
-            later, rest = NOWHERE.union(*(other.needs for other in segments[max(place + 1, AHEAD) :])), list[str]()
+            needs = (other.needs for other in segments[max(place + 1, AHEAD) :])
+            later, rest = frozenset(golden) if held else NOWHERE.union(*needs), list[str]()
             self._looking.settle()
             if not segments[place + 1 :]:
                 rest = [name for name in shown if name not in made]
                 # What the candidate does not show is given back too.
-                for name in golden.keys() - {*alone, *rest}:
+                for name in () if held else golden.keys() - {*alone, *rest}:
                     del golden[name]
             self._looking.begin([*alone, *rest], partial(self._look, tensors, golden, alone, later, batch))
         return outputs
+
+    def _finish(self) -> None:
+        """Wait until all was looked at; where a tensor has fared worse than before, run what makes it alone too."""
+        self._looking.settle()
+        held, self._held = self._held, None
+        if held is not None:
+            batch, golden = held
+            again = [each for each in self._segments or () if self._rises.names & each.gives.keys()]
+            self._again_in += bool(again)
+            for segment in again:
+                alone = self._alone(segment, golden, batch)
+                self._looking.each(list(alone), partial(self._look, {}, golden, alone, frozenset(golden), batch))
+            golden.clear()
+        self._rises.names.clear()
+
+    def _sampled(self) -> str:
+        more = f", and of {self._again_in} batches in which a tensor fared worse" if self._again_in else ""
+        first = f"local errors are those of the first {self._alone_in} of {self._samples} samples"
+        return f"{first}{more}: no tensor fared worse in others"
 
     def _alone(self, segment: Segment, golden: Arrays, batch: Batch) -> dict[str, Array | None]:
         """What a segment makes of golden's tensors, None for what it cannot, by the names of these."""
@@ -143,17 +172,17 @@ class HostComparison:
 
     def accumulated(self) -> Mapping[str, Figures]:
         """What was counted so far."""
-        self._looking.settle()
+        self._finish()
         return {name: self._counts[name].figures() for name in self._names if name in self._counts}
 
     def local(self) -> Mapping[str, Sums]:
         """What the segments gave so far."""
-        self._looking.settle()
+        self._finish()
         return self._local
 
     def exact(self) -> Mapping[str, Exact]:
         """What was counted so far."""
-        self._looking.settle()
+        self._finish()
         return self._exact
 
     def _exact_of(self, name: str) -> Exact:
@@ -188,14 +217,21 @@ class HostComparison:
                 beside = self._local.setdefault(name, Sums(cross=None)), own
         if array is not None and is_float(array):
             axis = self._axes.of(name, array.shape, batch.fed)
-            if not self._counts.setdefault(name, Counts()).add(array, batch, expected, axis, beside):
+            counts = self._counts.setdefault(name, Counts())
+            noise, signal = power(counts.sums)
+            if not counts.add(array, batch, expected, axis, beside):
                 self._batches.add(batch.start)
+            error, whole = power(counts.sums)
+            self._rises.take(name, math.inf if counts.reshaped else error - noise, whole - signal)
         elif expected is not None:
             if beside is not None:
                 sums, given = beside
                 sums.add(*self._judged(name, batch, expected, given))
             if array is not None and is_exact(array):
-                self._exact_of(name).add(*self._judged(name, batch, expected, array))
+                exact = self._exact_of(name)
+                wrong, elements = exact.different, exact.elements
+                exact.add(*self._judged(name, batch, expected, array))
+                self._rises.take(name, exact.different - wrong, exact.elements - elements)
 
     def _judged(self, name: str, batch: Batch, golden: Array, other: Array) -> tuple[Array, Array]:
         """Both without what rows of padding made."""
@@ -210,50 +246,3 @@ class HostComparison:
             opened = self._backend.segments(self._built, sizes, self._limit, self._golden)
             self._segments = self._stack.enter_context(opened)
         return self._segments
-
-
-def comparison(
-    backend: Backend,
-    built: Built,
-    budgets: Budgets = DEFAULT,
-    *,
-    local: bool,
-    whole: bool = False,
-    golden: Built | None = None,
-) -> AbstractContextManager[Comparison]:
-    """The backend's own comparison, or one in host memory, which always shows every tensor.
-
-    `golden`: how golden's tensors are made, see `HostComparison`.
-    """
-    if isinstance(backend, Comparing):
-        return backend.open_comparison(built, local=local, whole=whole)
-    return _all_compared(compared_here(backend, built, budgets, local=local, golden=golden))
-
-
-@contextmanager
-def _all_compared(opened: AbstractContextManager[Comparison]) -> Iterator[Comparison]:
-    """The comparison of a trial; only when it is over is no more memory wanted for as many tensors."""
-    try:
-        with opened as comparison:
-            yield comparison
-    finally:
-        give_back()
-
-
-@contextmanager
-def compared_here(
-    backend: Backend,
-    built: Built,
-    budgets: Budgets = DEFAULT,
-    *,
-    local: bool,
-    tensors: Collection[str] | None = None,
-    golden: Built | None = None,
-) -> Iterator[HostComparison]:
-    """A comparison in host memory; `local`: also run segments of the candidate, if the backend can.
-
-    `tensors`: those that are shown; None: all.
-    """
-    with ExitStack() as stack:
-        session = stack.enter_context(backend.open_tapped(built, tensors))
-        yield HostComparison(backend, built, session, local, budgets.segments, stack, golden)

@@ -18,11 +18,11 @@ from assay_runner.evidence import Histogram, Reproduction, ShownTensors, TensorF
 from assay_runner.graphs.codes import codes
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
+from assay_runner.passes.comparing import comparison
 from assay_runner.passes.counts import own_samples
 from assay_runner.passes.faults import tensor_faults
 from assay_runner.passes.golden_noise import with_noise
 from assay_runner.passes.histograms import MOST, HistogramsPass, worst_sites
-from assay_runner.passes.host import comparison
 from assay_runner.passes.layers import layer_errors
 from assay_runner.passes.overflows import OverflowsPass
 from assay_runner.passes.rounded_inputs import with_rounding

@@ -26,7 +26,8 @@ from assay_runner.errors import CannotBuild, InvalidInput, Unavailable
 from assay_runner.evidence import Evidence, KeptWide, LayerError, Need, TensorsWanted
 from assay_runner.golden.noise import PRESUMED
 from assay_runner.journal import step
-from assay_runner.passes.host import HostComparison, compared_here
+from assay_runner.passes.comparing import compared_here
+from assay_runner.passes.host import HostComparison
 from assay_runner.passes.setting import Setting
 from assay_runner.statistics.blocks import Sums
 from assay_runner.tensors import Batch

@@ -18,8 +18,8 @@ from assay_runner.data.rows import is_float, parts
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.evidence import Evidence, FusedLayer, InnerTensor, Need, ShownTensors, SplitLayer, TensorsWanted
 from assay_runner.journal import step
+from assay_runner.passes.comparing import comparison
 from assay_runner.passes.counts import Counts
-from assay_runner.passes.host import comparison
 from assay_runner.passes.layers import summary
 from assay_runner.passes.setting import Setting
 from assay_runner.statistics.blocks import Sums
