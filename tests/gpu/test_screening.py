@@ -27,7 +27,7 @@ from assay_runner.screening import smi
 from assay_runner.screening.gpus import ask, gpus
 from tests.gpu.audits import KEEP
 from tests.gpu.bare import Bare, check
-from tests.gpu.plans import BEST, WIDTH, built, half
+from tests.gpu.building import BEST, WIDTH, built, half
 from tests.runner.screening.faulty import FAULTS as NAMED_IN
 from tests.runner.screening.injected import FAULTS
 

@@ -13,8 +13,9 @@ import pytest
 
 from tests.conftest import shown
 from tests.e2e.conftest import pytest_runtest_makereport, room
-from tests.e2e.data import upload
+from tests.e2e.data import AUDITS, MODELS, upload
 from tests.e2e.place import Manifest, Place, Room
+from tests.gpu.plans import served
 from tests.gpu_e2e.audits import engines
 from tests.gpu_e2e.evidence import Evidence, figures
 from tests.gpu_e2e.place import gpu_place
@@ -135,3 +136,18 @@ def two(place: Place, node_gpus: Gpus) -> Iterator[Gpus]:
     place.lab.offer(pair)
     yield pair
     place.lab.offer(node_gpus)
+
+
+@pytest.fixture(scope="session")
+def plan(place: Place, node_gpus: Gpus) -> str:
+    """URI of one engine of the digits; for stand-ins of their ONNX file, which can be run on the CPU."""
+    if not node_gpus.real:
+        return f"s3://{MODELS}/digits-cnn.onnx"
+    assert place.lab
+    room, data = Room.make(place, "gpu-plan"), place.lab.folder / "s3"
+    # Of the store of test_1: where that has run, nothing is built here.
+    manifest = engines("plan", place.inside, node_gpus, store="digits")
+    manifest["spec"]["candidates"] = [c for c in manifest["spec"]["candidates"] if c["name"] == "fp32"]
+    room.apply(manifest)
+    room.wait("plan", "Complete", SECONDS)
+    return f"s3://{served(data / AUDITS / 'digits').relative_to(data)}"

@@ -5,36 +5,25 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.data import AUDITS, DATASETS, DIGITS
+from tests.e2e.data import DATASETS, DIGITS
 from tests.e2e.place import Place, Room
-from tests.gpu.plans import served
 from tests.gpu_e2e.audits import engines
 from tests.gpu_e2e.conftest import SECONDS
 from tests.gpu_e2e.evidence import Evidence
 from tests.gpu_e2e.place import allocations, needs_real
 from tests.gpu_e2e.pods import SCRIPT, ended, start
-from tests.gpu_e2e.watching import Watch, watching
+from tests.gpu_e2e.watching import watching
 from tests.lab.gpus import Gpus
 
 SOURCE = Path(__file__).with_name("both_devices.py")
 
 
-@pytest.fixture(scope="module")
-def both(place: Place, two: Gpus) -> tuple[Watch, list[str]]:
-    """The audit of the digits with two candidates at a time, and the devices that its pods were given."""
-    room, before = Room.make(place, "gpu-both"), len(allocations(place))
+def test_two_candidates_run_at_once_each_on_its_own(place: Place, two: Gpus, room: Room, evidence: Evidence) -> None:
+    before = len(allocations(place))
     with watching(room) as watch:
         room.apply(engines("both", place.inside, two, maxParallel=2))
         room.wait("both", "Complete", SECONDS)
-    return watch, allocations(place)[before:]
-
-
-def test_two_candidates_run_at_once_each_on_its_own(
-    two: Gpus, both: tuple[Watch, list[str]], evidence: Evidence
-) -> None:
-    watch, given = both
+    given = allocations(place)[before:]
     evidence.fact("two GPUs", {"given": given, "at once": watch.most_on_gpus, "pods": watch.told()})
     assert set(given[:2]) == {gpu.id for gpu in two.devices[:2]}
     assert all(len(each.split()) == 1 for each in given)
@@ -44,14 +33,10 @@ def test_two_candidates_run_at_once_each_on_its_own(
     assert watch.most_on_gpus <= 2
 
 
-@pytest.mark.usefixtures("both")
-def test_one_engine_gives_the_same_bits_on_both(place: Place, two: Gpus, room: Room, evidence: Evidence) -> None:
+def test_one_engine_gives_the_same_bits_on_both(two: Gpus, plan: str, room: Room, evidence: Evidence) -> None:
     needs_real(two, "an engine on two GPUs")
-    assert place.lab
-    data = place.lab.folder / "s3"
-    plan = served(data / AUDITS / "both")
     part = sorted((DIGITS / "data").glob("*.npz"))[0].name
-    uris = [f"s3://{plan.relative_to(data)}", f"s3://{DATASETS}/digits/{part}"]
+    uris = [plan, f"s3://{DATASETS}/digits/{part}"]
     command = ["python3", f"{SCRIPT}/main.py", *uris, "64"]
     start(room, "bits", {"main.py": SOURCE.read_text()}, command, len(two.devices))
     end = ended(room, "bits", 120)

@@ -10,12 +10,10 @@ import pytest
 
 from assay_api.screening import AnswerRecord, ScreenReport
 from assay_runner.screening.gpus import FIELDS
-from tests.e2e.data import AUDITS, MODELS
+from tests.e2e.data import AUDITS
 from tests.e2e.place import Manifest, Place, Room, condition
 from tests.e2e.test_audits import fetch
 from tests.e2e.test_screening import ended as screened
-from tests.gpu.plans import served
-from tests.gpu_e2e.audits import engines
 from tests.gpu_e2e.conftest import SECONDS
 from tests.gpu_e2e.evidence import Evidence
 from tests.gpu_e2e.place import allocations
@@ -30,21 +28,6 @@ SOURCES = [Path(__file__).with_name("screens_in_pod.py")]
 SOURCES += [Path(__file__).parents[1] / "runner" / "screening" / name for name in ("injected.py", "faulty.py")]
 FOUND_SECONDS = 120
 """Within which a fault must have been found, on each GPU."""
-
-
-@pytest.fixture(scope="module")
-def plan(place: Place, node_gpus: Gpus) -> str:
-    """URI of what is screened with: an engine of the digits; for stand-ins their ONNX file, which runs on the CPU."""
-    if not node_gpus.real:
-        return f"s3://{MODELS}/digits-cnn.onnx"
-    assert place.lab
-    room, data = Room.make(place, "gpu-plan"), place.lab.folder / "s3"
-    # Of the store of test_1: where that has run, nothing is built here.
-    manifest = engines("plan", place.inside, node_gpus, store="digits")
-    manifest["spec"]["candidates"] = [c for c in manifest["spec"]["candidates"] if c["name"] == "fp32"]
-    room.apply(manifest)
-    room.wait("plan", "Complete", SECONDS)
-    return f"s3://{served(data / AUDITS / 'digits').relative_to(data)}"
 
 
 def runs(gpus: Gpus, many: int) -> int:
