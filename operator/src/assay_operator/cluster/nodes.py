@@ -93,28 +93,26 @@ class Nodes:
             await pause(max(self._due - self._clock(), 0.0) if self._asking else None, self._wake)
 
     async def _again(self) -> None:
-        before = self._known
         try:
             await self._renew()
         except ApiError as error:
             self._due = self._clock() + FRESH_SECONDS
             log.info("the nodes could not be listed", extra={"error": error.message})
-            return
         except Exception:
             # Ours, or an object that nobody thought of: no audit needs to know, and no pass ends for it.
             self._due = self._clock() + REFUSED_SECONDS
             log.exception("what was listed of the nodes could not be read")
-            return
-        if self._known != before:
-            asking, self._asking = self._asking, set()
-            for key in asking:
-                self._look(key)
 
     async def _renew(self) -> None:
-        began = self._clock()
+        began, before = self._clock(), self._known
         self._known = await self._list()
         self._listed = now = self._clock()
         self._due = now + max(REFUSED_SECONDS if self._known.refused else FRESH_SECONDS, SHARE * (now - began))
+        if self._known != before:
+            # Whoever had them listed: by the next time they may be just as they are now.
+            asking, self._asking = self._asking, set()
+            for key in asking:
+                self._look(key)
 
     async def _list(self) -> Gpus:
         try:
