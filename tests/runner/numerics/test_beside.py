@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -45,6 +46,26 @@ def test_what_goes_wrong_beside_is_raised_where_it_is_waited_for_and_once() -> N
         with pytest.raises(ValueError, match="a"):
             looking.settle()
         looking.settle()
+
+
+def test_nothing_goes_on_any_more_once_it_is_told_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else memory that was given back, or sums that were taken, might be another's by then."""
+    monkeypatch.setattr("assay_runner.passes.side_by_side.cores", lambda: 2)
+    failed, done = threading.Event(), list[str]()
+
+    def work(name: str) -> None:
+        if name == "wrong":
+            failed.set()
+            raise ValueError(name)
+        assert failed.wait(30)
+        time.sleep(0.3)
+        done.append(name)
+
+    with ExitStack() as stack:
+        looking = SideBySide(stack)
+        with pytest.raises(ValueError, match="wrong"):
+            looking.each(["wrong", "slow"], work)
+        assert done == ["slow"]
 
 
 PARTS: tuple[Callable[[Array], Array], ...] = (

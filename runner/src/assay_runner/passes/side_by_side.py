@@ -7,7 +7,7 @@ makes the next ones: its threads wait for one another, and what they leave of a 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 from assay_runner.cores import cores
@@ -45,7 +45,8 @@ class SideBySide:
         self._begun = [self._pool.submit(some) for _ in range(threads)]
 
     def settle(self) -> None:
-        """Wait for what was begun; what went wrong in it is raised here."""
+        """Wait for all that was begun, and then raise what went wrong in it."""
         begun, self._begun = self._begun, []
+        wait(begun)
         for done in begun:
             done.result()
