@@ -16,13 +16,17 @@ from tests.operator.lab import REPOSITORY, Namespace, Operator
 from tests.operator.player import ONE, behind, ended_well, finish, open_jobs, over, play, settings, tasks_done
 
 BROKEN = json.dumps({"type": "ERROR", "object": status_object(500, "InternalError")}) + "\n"
+ADDED = '{"type": "ADDED", "object": %s}\n'
 BREAKS: dict[str, list[Fault]] = {
     # After each a listing, of which the first is refused, and once more too old.
     "accuracyaudits": [Say('{"type": "MODIF'), Expire(), Refuse(503)],
     "jobs": [Say("null\n"), Say("{}\n")],
+    "accuracysweeps": [Say(ADDED % "null"), Say(ADDED % '{"metadata": {}}')],
     "pods": [Say("<html>please log in</html>\n"), Say(BROKEN), Refuse(429, retry=1)],
 }
 """What becomes of the next watches of a kind, one after the other."""
+PAGES = ("<html>please log in</html>", "null", "{}")
+"""What is answered in place of listings and of the Lease by whatever stands before the API server."""
 
 
 def test_listings_and_watches_that_are_too_old(
@@ -56,11 +60,18 @@ def test_listings_and_watches_that_are_too_old(
 def test_watches_that_fall_silent_and_tell_it_all_later(
     proxy: Proxy, namespace: Namespace, kubelet: Kubelet, folder: Path
 ) -> None:
-    """What they would have told is found by listing; told late, it changes nothing."""
+    """What they would have told is found by listing, once that is answered; told late, it changes nothing."""
+    left = {"jobs": list(PAGES), "leases": list(PAGES[:1])}
+
+    def strike(asked: Asked) -> Fault | None:
+        return Say(left[asked.plural].pop(0)) if left.get(asked.plural) and not asked.watch else None
+
     with behind(proxy, namespace, folder, ASSAY_RESYNC_SECONDS="1") as operator:
         namespace.apply_audit("before", candidates=ONE)
         namespace.until(lambda: len(namespace.items("jobs")) == 1, "the watches to work")
         proxy.stalled |= {"accuracyaudits", "jobs", "pods"}
+        proxy.rules.append(strike)
+        namespace.until(lambda: not any(left.values()), "listings and the Lease to be asked for again and again")
         namespace.apply_audit("digits", candidates=ONE)
         namespace("delete", "audit", "before")
         namespace.until(lambda: len(open_jobs(namespace)) == 2, "the Job of an audit that no watch told of")

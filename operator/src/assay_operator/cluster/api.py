@@ -208,8 +208,21 @@ class Api:
             if (method, response.status) != ("POST", 409):
                 self._failed(method, response.status)
             raise ApiError(response.status, _message(data, response.status))
-        answer: Raw = json.loads(data)
+        answer = _object(data)
+        if "kind" not in answer:
+            # All that an API server says tells what it is; whatever answers in its place may be gone the next time.
+            self._failed(method, 0)
+            raise ApiError(0, f"{method} {path}: the answer is no object of an API server's")
         return answer
+
+
+def _object(data: bytes) -> Raw:
+    """An answer's JSON; nothing where it is none, or no object."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def yaml_text(body: Raw) -> bytes:
@@ -231,8 +244,5 @@ def _path(resource: Resource, namespace: str | None, name: str | None = None) ->
 
 
 def _message(data: bytes, status: int) -> str:
-    try:
-        message = json.loads(data).get("message")
-    except (ValueError, AttributeError):
-        message = None
+    message = _object(data).get("message")
     return message if isinstance(message, str) and message else f"HTTP {status}"

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 AGAIN_SECONDS, GONE = 1.0, 410
 BROKEN: Final = (
     errors.APIClientError, watching.WatchingError, aiohttp.ClientError, ValueError, LookupError, TypeError,
+    AttributeError,
 )  # fmt: skip
 """How a watch or its listing breaks off, by what the API server, or whoever stands before it, said."""
 OVER: Final = object()
@@ -108,6 +109,13 @@ async def watch_again(**how: Any) -> AsyncIterator[Any]:
 async def _read(told: asyncio.Queue[Any], how: Mapping[str, Any]) -> None:
     try:
         async for event in kopf_watch(**how):
-            told.put_nowait(event)
+            told.put_nowait(_whole(event))
     finally:
         told.put_nowait(OVER)
+
+
+def _whole(event: Any) -> Any:
+    """An event of an object, or a bookmark; kopf looks at the metadata where nothing is begun anew."""
+    if not isinstance(event, watching.Bookmark) and "resourceVersion" not in event["object"]["metadata"]:
+        raise ValueError("an event of an object without a version")
+    return event
