@@ -13,7 +13,7 @@ from assay_api.report import Verdict
 from assay_runner.backends.tensorrt.timing import NAME
 from assay_runner.stores.sealed import unsealed
 from tests.gpu.audits import Audited, audit, run, trt
-from tests.gpu.plans import plans_in
+from tests.gpu.plans import served
 from tests.models import convolutions, random
 from tests.timings import STAYS
 
@@ -71,7 +71,7 @@ def test_a_timing_cache_of_somebody_else_is_built_with_and_a_damaged_one_is_refu
     assert any("timing cache of build.timingCache" in note for note in taken.candidate("fp16").notes)
     assert shared.read_bytes() == before, "the shared one is neither read nor grown"
     # Refused, or read as an empty one: which, is TensorRT's to choose. Engines begin with the bytes of timing caches.
-    for name, other in (("third", b"no timing cache"), ("fourth", plans_in(tmp_path)[0].read_bytes())):
+    for name, other in (("third", b"no timing cache"), ("fourth", served(tmp_path).read_bytes())):
         given.write_bytes(other)
         refused = audited(name, workspace="2Gi", timingCache={"uri": given.as_uri()})
         assert "timing cache of build.timingCache: it is damaged" in str(refused.candidate("fp16").error)
