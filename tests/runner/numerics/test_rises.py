@@ -75,7 +75,7 @@ def test_what_breaks_in_one_later_sample_is_run_alone_there(scale: float, starts
     local, _, notes = compared(network(), x, tmp_path)
     assert local[starts].elements == (FIRST + 4) * WIDTH
     assert local[starts].bad is (scale > 1)
-    assert "and of 1 batches in which a tensor fared worse" in notes[0]
+    assert "and of a batch in which a tensor fared worse" in notes[0]
 
 
 def test_an_index_that_goes_wrong_later_is_run_alone_there(tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ class HostComparison:
         self._rises.names.clear()
 
     def _sampled(self) -> str:
-        more = f", and of {self._again_in} batches in which a tensor fared worse" if self._again_in else ""
+        many = "a batch" if self._again_in == 1 else f"{self._again_in} batches"
+        more = f", and of {many} in which a tensor fared worse" if self._again_in else ""
         first = f"local errors are those of the first {self._alone_in} of {self._samples} samples"
         return f"{first}{more}: no tensor fared worse in others"
 
