@@ -123,7 +123,9 @@ def origin_of(flow: ErrorFlow, target: str, tried: Mapping[str, KeptWide]) -> Or
         noise[node] = noise.get(node, 0.0) + power
         noisiest[node] = max(noisiest.get(node, (0.0, "")), (power, name))
     shares = _shares(noise)
-    ordered = sorted(shares, key=lambda node: -shares[node])
+    # Of nodes that add as much the first comes first: what goes beyond a format there goes on in others.
+    place = {name: index for index, name in enumerate(flow.floats)}
+    ordered = sorted(shares, key=lambda node: (-shares[node], place[noisiest[node][1]]))
     found = tuple(
         OwnShare(flow.site(noisiest[node][1]), shares[node], flow.local(noisiest[node][1]) or 0.0) for node in ordered
     )
