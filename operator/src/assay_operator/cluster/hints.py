@@ -77,7 +77,8 @@ class Hints:
             self._wake.clear()
             now = self._clock()
             for namespace in [name for name in self._silent if self._due.get(name, now) <= now]:
-                for key in [key for key in self._silent[namespace] if not self._there(key)]:
+                # Whoever waited there may have gone while another namespace was asked.
+                for key in [key for key in self._silent.get(namespace, ()) if not self._there(key)]:
                     self.forget(key)
                 if namespace in self._silent:
                     await self.ask(namespace)
