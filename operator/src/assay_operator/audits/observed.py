@@ -13,8 +13,6 @@ from assay_api.names import (
     ANNOTATION_ACCEPT,
     ANNOTATION_RERUN,
     KIND,
-    LABEL_QUEUE,
-    LABEL_QUEUE_PRIORITY,
     SWEEP_KIND,
     Condition,
 )
@@ -87,12 +85,10 @@ class Audit:
     def of(raw: Raw) -> Audit:
         """Read one from its raw form."""
         meta, status = raw["metadata"], raw.get("status") or {}
-        labels = meta.get("labels") or {}
         annotations = meta.get("annotations") or {}
         asked = annotations.get(ANNOTATION_RERUN) or ""
         return Audit(
             **common(raw),
-            queue=labels.get(LABEL_QUEUE) or None,
             rerun=asked or status.get("rerun") or "",
             asked=asked,
             accept=annotations.get(ANNOTATION_ACCEPT) or "",
@@ -100,7 +96,6 @@ class Audit:
             status=packed(status),
             complete=condition(status, Condition.COMPLETE).get("status") == "True",
             managed=_kept_by(meta),
-            queue_priority=labels.get(LABEL_QUEUE_PRIORITY) or None,
         )
 
     @staticmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sys import intern
 from typing import TypedDict
 
-from assay_api.names import LABEL_TRACE, Condition
+from assay_api.names import LABEL_QUEUE, LABEL_QUEUE_PRIORITY, LABEL_TRACE, Condition
 from assay_operator.objects.raw import Raw, condition, foreign, seconds
 
 
@@ -25,11 +25,14 @@ class Common(TypedDict):
     since: float
     until: float | None
     trace: str
+    queue: str | None
+    queue_priority: str | None
 
 
 def common(raw: Raw) -> Common:
     """The fields of an object; words that thousands share are kept once."""
     meta, status = raw["metadata"], raw.get("status") or {}
+    labels = meta.get("labels") or {}
     return {
         "namespace": intern(meta["namespace"]),
         "name": meta["name"],
@@ -43,5 +46,7 @@ def common(raw: Raw) -> Common:
         "reason": intern(condition(status, Condition.READY).get("reason") or ""),
         "since": seconds(status.get("startTime")) or seconds(meta.get("creationTimestamp")) or 0.0,
         "until": seconds(status.get("completionTime")),
-        "trace": intern((meta.get("labels") or {}).get(LABEL_TRACE) or ""),
+        "trace": intern(labels.get(LABEL_TRACE) or ""),
+        "queue": labels.get(LABEL_QUEUE) or None,
+        "queue_priority": labels.get(LABEL_QUEUE_PRIORITY) or None,
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from assay_api.asked import asked
-from assay_api.names import ANNOTATION_RERUN, LABEL_QUEUE, LABEL_QUEUE_PRIORITY, SCREENING_KIND, Condition
+from assay_api.names import ANNOTATION_RERUN, SCREENING_KIND, Condition
 from assay_operator.objects.common import common
 from assay_operator.objects.keys import Key
 from assay_operator.objects.raw import Raw, compact, condition, time
@@ -61,7 +61,7 @@ class Screening:
     def of(raw: Raw) -> Screening:
         """Read one from its raw form."""
         meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
-        annotations, labels = meta.get("annotations") or {}, meta.get("labels") or {}
+        annotations = meta.get("annotations") or {}
         ended = condition(status, Condition.COMPLETE).get("status") == "True"
         return Screening(
             **common(raw),
@@ -73,6 +73,4 @@ class Screening:
             # A stand-in that is wrong calls nobody.
             named=0 if status.get("emulated") else int((status.get("gpus") or {}).get("named") or 0),
             managed=managed_by(meta),
-            queue=labels.get(LABEL_QUEUE) or None,
-            queue_priority=labels.get(LABEL_QUEUE_PRIORITY) or None,
         )

@@ -11,8 +11,6 @@ from assay_api.names import (
     ANNOTATION_ACCEPT,
     ANNOTATION_RERUN,
     ANNOTATION_RERUN_FAILED,
-    LABEL_QUEUE,
-    LABEL_QUEUE_PRIORITY,
     SWEEP_KIND,
     Condition,
 )
@@ -82,13 +80,11 @@ class Sweep:
     def of(raw: Raw) -> Sweep:
         """Read one from its raw form."""
         meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
-        annotations, labels = meta.get("annotations") or {}, meta.get("labels") or {}
+        annotations = meta.get("annotations") or {}
         ended = condition(status, Condition.COMPLETE).get("status") == "True"
         return Sweep(
             **common(raw),
             created=time(meta["creationTimestamp"]),
-            queue=labels.get(LABEL_QUEUE) or None,
-            queue_priority=labels.get(LABEL_QUEUE_PRIORITY) or None,
             rerun=annotations.get(ANNOTATION_RERUN) or "",
             rerun_failed=annotations.get(ANNOTATION_RERUN_FAILED) or "",
             accept=annotations.get(ANNOTATION_ACCEPT) or "",

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay_runner.data.rows import by_sample, is_float
 from assay_runner.graphs.sample_axes import without_padding
+from assay_runner.passes.rises import FIRST
 from assay_runner.statistics.blocks import Sums, add_together, plain
 from assay_runner.statistics.figures import Early, Figures
 from assay_runner.tensors import Array, Batch
 
 Flags = NDArray[np.bool_]
-EARLY: Final = 16
-"""Samples after which it is remembered how near a tensor was by then."""
 
 
 @dataclass
@@ -64,7 +62,7 @@ class Counts:
         if golden is not None and golden.shape == candidate.shape:
             finite = self._compare(golden, array, alone, lambda each: without_padding(each, axis, batch))
             self.seen += batch.count
-            if self.early is None and self.seen >= EARLY:
+            if self.early is None and self.seen >= FIRST:
                 self.early = Early(self.seen, self.sums.snr)
         else:
             if golden is not None and alone is not None:

@@ -113,7 +113,7 @@ def _peers(known: Iterable[_Known]) -> dict[DeviceClass, list[set[tuple[str, ...
 
 def _judged(known: _Known, truth: Truth, peers: Sequence[set[tuple[str, ...]]]) -> DeviceEntry:
     entry = known.newest
-    verdict, message, confirmed = _verdict(known, truth) if truth.answers else _unruled(known, peers)
+    verdict, message, confirmed = _verdict(known, truth, peers)
     runs = sum(each.runs for each in known.scanned)
     clean = verdict is Verdict.PASSED and runs > 0
     return entry.model_copy(
@@ -138,12 +138,17 @@ def _excuse(entry: DeviceEntry) -> DeviceEntry:
     return entry.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "message": words})
 
 
-def _verdict(known: _Known, truth: Truth) -> tuple[Verdict, str, bool | None]:
+def _verdict(known: _Known, truth: Truth, peers: Sequence[set[tuple[str, ...]]]) -> tuple[Verdict, str, bool | None]:
     named = next((e for e in known.told if e.verdict is Verdict.FAILED and not _overturned(e, truth)), None)
     if named:
         return Verdict.FAILED, named.message, named.confirmed
     if not known.scanned:
         return Verdict.INCONCLUSIVE, known.newest.message, None
+    return _ruled(known, truth) if truth.answers else _unruled(known, peers)
+
+
+def _ruled(known: _Known, truth: Truth) -> tuple[Verdict, str, bool | None]:
+    """What to say of a device that gave answers, where it is known which are right."""
     wrong = [each for each in known.scanned if _deviates(each, truth)]
     by = "the record" if truth.rule == "digest" else "most devices of its class"
     if len(wrong) > 1:
@@ -164,16 +169,12 @@ def _verdict(known: _Known, truth: Truth) -> tuple[Verdict, str, bool | None]:
 
 
 def _unruled(known: _Known, peers: Sequence[set[tuple[str, ...]]]) -> tuple[Verdict, str, bool | None]:
-    """What to say of a device where nothing says which answer is right: as on one machine, that names nobody.
+    """What to say of one where nothing says which answer is right: as on one machine, that names nobody.
 
     Args:
-        known: the device.
+        known: a device that gave answers.
         peers: answers of each device of its class, its own among them.
     """
-    if named := next((e for e in known.told if e.verdict is Verdict.FAILED), None):
-        return Verdict.FAILED, named.message, named.confirmed
-    if not known.scanned:
-        return Verdict.INCONCLUSIVE, known.newest.message, None
     record = "give a record" if len(peers) < MAJORITY else "no answer is that of most devices: give a record"
     runs = sum(each.runs for each in known.scanned)
     if wrong := sum(each.deviations for each in known.scanned):
