@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import yaml
 
 from assay_api.model import parse
 from assay_api.report import Report
+from assay_runner.backends.sessions import OrtSession
 from assay_runner.cli import run_command
+from assay_runner.tensors import Array, Arrays
 from tests.described import undescribed
 from tests.runner.io.made import linear, rows, shard
 
@@ -45,6 +48,18 @@ def assay(capsys: pytest.CaptureFixture[str], *words: str) -> Ended:
         code = int(ended.code or 0)
     out, err = capsys.readouterr()
     return Ended(code, out, err)
+
+
+def before_every_run(monkeypatch: pytest.MonkeyPatch, do: Callable[[Arrays], None]) -> None:
+    """It is done with the inputs of each run of ONNX Runtime, before it: one at a time, as runs lie side by side."""
+    run_it, alone = OrtSession.run, threading.Lock()
+
+    def patched(session: OrtSession, inputs: Arrays) -> dict[str, Array]:
+        with alone:
+            do(inputs)
+        return run_it(session, inputs)
+
+    monkeypatch.setattr(OrtSession, "run", patched)
 
 
 def good(folder: Path) -> None:

@@ -15,10 +15,9 @@ import onnx
 import pytest
 
 from assay_runner.backends import shared_weights
-from assay_runner.backends.sessions import OrtSession
 from assay_runner.stores import local
 from assay_runner.tensors import Arrays
-from tests.cli.audits import FP32, INT8, report_of, run
+from tests.cli.audits import FP32, INT8, before_every_run, report_of, run
 from tests.models import constant, model, node, random, value
 from tests.runner.io.made import shard
 
@@ -112,9 +111,9 @@ def test_weights_that_are_written_to_meanwhile_are_told_and_nothing_is_kept(
     large: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file, runs, run_it = staged(tmp_path), 0, OrtSession.run
+    file, runs = staged(tmp_path), 0
 
-    def meddled(self: OrtSession, inputs: Arrays) -> Any:
+    def meddled(inputs: Arrays) -> None:
         nonlocal runs
         runs += 1
         if runs == run_number:
@@ -123,9 +122,8 @@ def test_weights_that_are_written_to_meanwhile_are_told_and_nothing_is_kept(
                 there.write(np.ones(64, np.float32).tobytes())
             if set_back:
                 os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-        return run_it(self, inputs)
 
-    monkeypatch.setattr(OrtSession, "run", meddled)
+    before_every_run(monkeypatch, meddled)
     ended = run(tmp_path, capsys, **{**ASKED, "candidates": [FP32]})
     assert runs >= run_number
     assert ended.code == 64
@@ -139,30 +137,28 @@ def test_other_names_of_the_file_are_no_trouble(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], large: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As another run gives it some meanwhile: they change the time that nobody can set back."""
-    file, run_it = staged(tmp_path), OrtSession.run
+    file = staged(tmp_path)
 
-    def meddled(self: OrtSession, inputs: Arrays) -> Any:
+    def meddled(inputs: Arrays) -> None:
         os.link(file, tmp_path / "other")
         (tmp_path / "other").unlink()
         file.chmod(file.stat().st_mode ^ 0o004)
-        return run_it(self, inputs)
 
-    monkeypatch.setattr(OrtSession, "run", meddled)
+    before_every_run(monkeypatch, meddled)
     assert run(tmp_path, capsys, **ASKED).code == 0
 
 
 def test_another_file_in_their_place_is_no_trouble(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], large: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, run_it = staged(tmp_path), OrtSession.run
+    file = staged(tmp_path)
 
-    def meddled(self: OrtSession, inputs: Arrays) -> Any:
+    def meddled(inputs: Arrays) -> None:
         if file.stat().st_size > 1:
             (tmp_path / "other").write_bytes(b"x")
             os.replace(tmp_path / "other", file)
-        return run_it(self, inputs)
 
-    monkeypatch.setattr(OrtSession, "run", meddled)
+    before_every_run(monkeypatch, meddled)
     assert run(tmp_path, capsys, **ASKED).code == 0
 
 
@@ -181,17 +177,16 @@ def test_what_a_candidate_leaves_on_the_scratch_disk_is_gone_before_the_next(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], large: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = staged(tmp_path)
-    scratch, run_it, most = tmp_path / "scratch", OrtSession.run, 0
+    scratch, most = tmp_path / "scratch", 0
     monkeypatch.setenv("ASSAY_SCRATCH", str(scratch))
 
-    def watched(self: OrtSession, inputs: Arrays) -> Any:
+    def watched(inputs: Arrays) -> None:
         nonlocal most
         found = {s.st_ino: s.st_size for s in (p.stat() for p in scratch.rglob("*") if p.is_file())}
         found.pop(file.stat().st_ino, None)
         most = max(most, sum(found.values()))
-        return run_it(self, inputs)
 
-    monkeypatch.setattr(OrtSession, "run", watched)
+    before_every_run(monkeypatch, watched)
     checks = {"checks": [{"outputDrift": {}}], "candidates": [FP16, {**FP16, "name": "again"}, INT8]}
     assert run(tmp_path, capsys, **{**ASKED, **checks}).code == 0
     assert 0 < most <= 1.1 * file.stat().st_size

@@ -14,10 +14,9 @@ from safetensors.numpy import save_file
 
 from assay_api.plan import Task
 from assay_runner.backends.order import order_of
-from assay_runner.backends.sessions import OrtSession
 from assay_runner.tasks import candidate
 from assay_runner.tensors import Arrays
-from tests.cli.audits import FP32, INT8, good, run
+from tests.cli.audits import FP32, INT8, before_every_run, good, run
 from tests.cli.test_task import pod, tasks
 from tests.runner.io.made import linear, rows, shard
 
@@ -74,16 +73,15 @@ def test_a_shard_that_is_replaced_during_a_run_is_named(
 ) -> None:
     made(tmp_path)
     (path,) = (tmp_path / "data").glob("part-1.*")
-    run_it, done = OrtSession.run, list[Path]()
+    done = list[Path]()
 
-    def meddled(self: OrtSession, inputs: Arrays) -> Any:
+    def meddled(inputs: Arrays) -> None:
         stored = list((tmp_path / "out").glob("cache/golden/*/index.json"))
         if not done and bool(stored) == (during == "candidate"):
             done.append(path)
             turned(path)
-        return run_it(self, inputs)
 
-    monkeypatch.setattr(OrtSession, "run", meddled)
+    before_every_run(monkeypatch, meddled)
     ended = run(tmp_path, capsys, **AUDIT, dataset={"uri": "file://./data/", "batch": 8})
     assert done
     assert ended.code == 64
@@ -185,16 +183,15 @@ def test_stored_outputs_that_are_replaced_while_they_are_compared_are_named(
 ) -> None:
     good(tmp_path)
     stored_outputs(tmp_path)
-    run_it, runs = OrtSession.run, []
+    runs = list[int]()
 
-    def meddled(self: OrtSession, inputs: Arrays) -> Any:
+    def meddled(inputs: Arrays) -> None:
         runs.append(1)
         if len(inputs["x"]) == 8 and not (tmp_path / "done").exists():
             (tmp_path / "done").touch()
             turned(tmp_path / "golden" / "part-1.npz")
-        return run_it(self, inputs)
 
-    monkeypatch.setattr(OrtSession, "run", meddled)
+    before_every_run(monkeypatch, meddled)
     ended = run(tmp_path, capsys, **AUDIT, golden={"uri": "file://./golden/"})
     assert ended.code == 64, runs
     assert "part-1.npz of the stored golden outputs file://./golden/ was written to or replace" in ended.complaints[0]
