@@ -9,7 +9,7 @@ from assay_runner.backends import Backend, Built, Segment, Session
 from assay_runner.backends.onnxruntime import OnnxRuntime
 from assay_runner.errors import InvalidInput
 from assay_runner.evidence import FusedLayer
-from assay_runner.passes.budgets import DEFAULT
+from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.passes.host import HostComparison
 
 
@@ -22,13 +22,13 @@ class Kept(HostComparison):
         built: Built,
         session: Session,
         local: bool,
-        limit: int,
+        budgets: Budgets,
         stack: ExitStack,
         kept: Collection[str],
         fused: Collection[str],
     ) -> None:
         """`kept`: what the session shows; `fused`: what is never made."""
-        super().__init__(backend, built, session, local, limit, stack)
+        super().__init__(backend, built, session, local, budgets, stack)
         self._kept, self._fused = frozenset(kept), frozenset(fused)
 
     @property
@@ -89,4 +89,4 @@ class Fusing(OnnxRuntime):
         sites = {site.tensor for site in self.sites(built)}
         with ExitStack() as stack:
             session = stack.enter_context(self.open_tapped(built, sites - fused))
-            yield Kept(cut, built, session, local, DEFAULT.segments, stack, sites - fused, fused & sites)
+            yield Kept(cut, built, session, local, DEFAULT, stack, sites - fused, fused & sites)

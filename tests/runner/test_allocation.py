@@ -56,3 +56,43 @@ def test_memory_goes_back_once_no_more_tensors_are_shown() -> None:
     run = subprocess.run([sys.executable, "-c", FREED], capture_output=True, check=True, text=True)
     kept, left = map(int, run.stdout.split())
     assert left < PAGES // 8 < kept
+
+
+OTHERS = """
+import resource, sys
+from threading import Barrier, Thread
+import numpy as np
+from assay_runner.allocation import keep_freed_memory
+
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+turns = [Barrier(2) for _ in range(8)]
+
+def fill(turn):
+    turn.wait()
+    [np.ones(1 << 15) for _ in range(256)]
+    turn.wait()
+    turn.wait()
+
+threads = [Thread(target=fill, args=(turn,)) for turn in turns]
+for thread in threads:
+    thread.start()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for turn in turns:
+    turn.wait()
+    turn.wait()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+for turn in turns:
+    turn.wait()
+"""
+"""Eight threads, all there at once, make and free 256 tensors of 256 KiB each, one thread after another."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are counted as Linux does")
+def test_what_a_thread_has_freed_is_taken_by_others() -> None:
+    """Of two heaps, each of which is filled once."""
+    own, shared = (
+        int(subprocess.run([sys.executable, "-c", OTHERS, how], capture_output=True, check=True).stdout)
+        for how in ("own heaps", "kept")
+    )
+    assert shared < 3 * PAGES // 8 < own

@@ -14,12 +14,16 @@ from typing import Any, Final
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 LARGE: Final = 32 << 20
 """Bytes of a block that goes back as ever, such as the arena of a session."""
 SELDOM: Final = (20_000, 20, 50)
 """Objects more than before, collections of those, and of these, after which Python looks; 700, 10 and 10 by default."""
 KEPT: Final = 1 << 30
 """Bytes that may be free at the end of the heap: golden's tensors of a part, the candidate's and those of a segment."""
+HEAPS: Final = 2
+"""Heaps of all threads, eight for each core by default: what one thread frees is another's only in the same heap. One
+for all, and threads wait for one another."""
 
 
 def keep_freed_memory() -> None:
@@ -28,6 +32,7 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, LARGE)
         mallopt(_M_TRIM_THRESHOLD, KEPT)
+        mallopt(_M_ARENA_MAX, HEAPS)
 
 
 def collect_seldom() -> None:

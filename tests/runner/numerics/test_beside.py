@@ -14,12 +14,13 @@ from onnx import TensorProto
 
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.graphs.documents import save
-from assay_runner.passes.side_by_side import SideBySide
+from assay_runner.passes.side_by_side import MOST, SideBySide
 from assay_runner.tensors import Array
 from tests.models import model, node, random, value
 
 
-def test_what_was_begun_goes_on_beside_and_is_done_before_the_next_begins() -> None:
+def test_what_is_begun_goes_on_beside_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay_runner.passes.side_by_side.cores", lambda: 2)
     going, done = threading.Event(), list[str]()
 
     def wait(name: str) -> None:
@@ -29,11 +30,57 @@ def test_what_was_begun_goes_on_beside_and_is_done_before_the_next_begins() -> N
     with ExitStack() as stack:
         looking = SideBySide(stack)
         looking.begin(["a", "b", "c"], wait)
+        looking.begin(["d"], lambda name: done.append(f"{name} after {len(done)}"))
         assert not done
         going.set()
-        looking.begin(["d"], lambda name: done.append(f"{name} after {len(done)}"))
         looking.settle()
-    assert sorted(done) == ["a", "b", "c", "d after 3"]
+    assert done == ["a", "b", "c", "d after 3"]
+
+
+def test_no_more_than_so_many_are_under_way() -> None:
+    """Each holds tensors."""
+    going, begun, done = threading.Event(), list[int](), list[str]()
+
+    def wait(name: str) -> None:
+        assert going.wait(30)
+        done.append(name)
+
+    def begin(looking: SideBySide) -> None:
+        for number in range(MOST + 1):
+            looking.begin([str(number)], wait)
+            begun.append(number)
+
+    with ExitStack() as stack:
+        looking = SideBySide(stack)
+        beginning = threading.Thread(target=begin, args=(looking,))
+        beginning.start()
+        beginning.join(0.3)
+        assert beginning.is_alive()
+        assert begun == list(range(MOST))
+        going.set()
+        beginning.join(30)
+        assert begun == list(range(MOST + 1))
+        looking.settle()
+    assert sorted(done) == [str(number) for number in range(MOST + 1)]
+
+
+def test_what_went_wrong_is_told_by_the_next_that_waits_once_all_others_are_done() -> None:
+    done = list[str]()
+
+    def work(name: str) -> None:
+        if name == "wrong":
+            raise ValueError(name)
+        time.sleep(0.1)
+        done.append(name)
+
+    with ExitStack() as stack:
+        looking = SideBySide(stack)
+        for name in ("wrong", *"abc"):
+            looking.begin([name], work)
+        with pytest.raises(ValueError, match="wrong"):
+            looking.begin(["next"], work)
+        assert sorted(done) == ["a", "b", "c"]
+        looking.settle()
 
 
 def test_what_goes_wrong_beside_is_raised_where_it_is_waited_for_and_once() -> None:

@@ -58,4 +58,4 @@ def compared_here(
     """
     with ExitStack() as stack:
         session = stack.enter_context(backend.open_tapped(built, tensors))
-        yield HostComparison(backend, built, session, local, budgets.segments, stack, golden)
+        yield HostComparison(backend, built, session, local, budgets, stack, golden)

@@ -7,7 +7,6 @@ in one pass.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,11 +18,12 @@ from assay_runner.backends.conversion import listed
 from assay_runner.data.rows import affordable, is_float
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.upstream import fed
-from assay_runner.passes.counts import Counts
-from assay_runner.passes.rises import FIRST, Rises, power
+from assay_runner.passes.budgets import Budgets
+from assay_runner.passes.rises import FIRST
 from assay_runner.passes.side_by_side import SideBySide
+from assay_runner.passes.tensor_errors import TensorErrors
 from assay_runner.statistics.blocks import Sums
-from assay_runner.statistics.exact import Exact, is_exact
+from assay_runner.statistics.exact import Exact
 from assay_runner.statistics.figures import Figures
 from assay_runner.tensors import Array, Arrays, Batch
 
@@ -41,7 +41,7 @@ class HostComparison:
         built: Built,
         session: Session,
         local: bool,
-        limit: int,
+        budgets: Budgets,
         stack: ExitStack,
         golden: Built | None = None,
     ) -> None:
@@ -52,26 +52,21 @@ class HostComparison:
             built: the candidate.
             session: shows its tensors.
             local: whether its segments are run on golden's tensors.
-            limit: bytes of a segment's results.
+            budgets: bytes of tensors.
             stack: closes what is opened later.
             golden: how golden's tensors are made, where they are made by the same runtime; None: not known.
         """
         self._backend, self._built, self._session, self._stack = backend, built, session, stack
-        self._limit, self._golden = limit, golden
+        self._budgets, self._golden = budgets, golden
         self._looking, self._beside = SideBySide(stack), stack.enter_context(ThreadPoolExecutor(1))
         self._names = [site.tensor for site in backend.sites(built)]
-        self._axes = built.axes
         graph = load_outline(built.source)
         self._outputs, self._data = [output.name for output in graph.graph.output], fed(graph)
         self._segments: tuple[Segment, ...] | None = None if local and backend.can(Capability.SEGMENTS) else ()
-        self._counts: dict[str, Counts] = {}
-        self._local: dict[str, Sums] = {}
-        self._exact: dict[str, Exact] = {}
         self._shown: set[str] = set()
-        self._batches: set[int] = set()
-        self._rises = Rises()
+        self._errors = TensorErrors(built.axes)
         self._held: tuple[Batch, dict[str, Array]] | None = None
-        self._samples = self._alone_in = self._again_in = 0
+        self._samples = self._alone_in = self._again_in = self._size = 0
 
     @property
     def shown(self) -> frozenset[str]:
@@ -87,7 +82,7 @@ class HostComparison:
     def batches(self) -> frozenset[int]:
         """Starts of the batches in which a tensor was not finite."""
         self._finish()
-        return frozenset(self._batches)
+        return frozenset(self._errors.batches)
 
     @property
     def others(self) -> tuple[Arrays, ...]:
@@ -109,37 +104,55 @@ class HostComparison:
     def add(self, batch: Batch, golden: dict[str, Array]) -> dict[str, Array]:
         """Run the candidate, and on batches that `rises` is about its segments on golden's tensors, and compare.
 
-        The first segments are run beside the candidate, and tensors are looked at beside the next ones: ONNX Runtime
-        alone does not keep all cores at work.
+        The first segments are run beside the candidate, and tensors are looked at beside the next ones, or the next
+        batch: ONNX Runtime alone does not keep all cores at work.
         """
-        # Golden's tensors are there already: those of the last batch go before the candidate's come.
-        self._finish()
         segments = self._cut(golden) if golden else ()
         self._samples += batch.count
-        held = bool(segments) and self._alone_in >= FIRST
-        if held:
-            self._held, segments = (batch, golden), ()
+        later = bool(segments) and self._alone_in >= FIRST
+        if later:
+            segments = ()
         else:
             self._alone_in += batch.count
+        if max(self._size, _size(golden)) > self._budgets.beside:
+            self._finish()
         coming = self._beside.submit(self._session.run, batch.inputs)
-        ahead = [self._alone(segment, golden, batch) for segment in segments[:AHEAD]] or [{}]
+        ahead = [self._alone(segment, golden, batch) for segment in segments[:AHEAD]]
         tensors = coming.result()
-        outputs = {name: tensors[name] for name in self._outputs if name in tensors}
+        self._finish()
+        outputs, shown = self._taken(tensors)
+        if later:
+            self._held, golden = (batch, golden), dict(golden)
+        made = {name for segment in segments for name in segment.gives}
+        for place, segment in enumerate(segments):
+            alone = ahead.pop(0) if ahead else self._alone(segment, golden, batch)
+            needed = NOWHERE.union(*(other.needs for other in segments[max(place + 1, AHEAD) :]))
+            self._look(alone, tensors, golden, alone, batch, needed)
+        self._look([name for name in shown if name not in made], tensors, golden, {}, batch)
+        # What the candidate does not show is given back too.
+        golden.clear()
+        return outputs
+
+    def _look(
+        self,
+        names: Collection[str],
+        tensors: dict[str, Array],
+        golden: dict[str, Array],
+        alone: dict[str, Array | None],
+        batch: Batch,
+        needed: Collection[str] = NOWHERE,
+    ) -> None:
+        """Begin to look at tensors of these names, which are taken out, but for those of golden's that are needed."""
+        theirs = {name: tensors.pop(name) for name in names if name in tensors}
+        expected = {name: golden[name] if name in needed else golden.pop(name) for name in names if name in golden}
+        self._looking.begin(list(names), partial(self._errors.look, theirs, expected, alone, batch))
+
+    def _taken(self, tensors: Arrays) -> tuple[dict[str, Array], list[str]]:
+        """Outputs among what the candidate has shown, and the names of what is looked at."""
         shown = [name for name in self._names if name in tensors]
         self._shown.update(shown)
-        made = {name for segment in segments for name in segment.gives}
-        for place in range(max(1, len(segments))):
-            alone = ahead.pop(0) if ahead else self._alone(segments[place], golden, batch)
-            needs = (other.needs for other in segments[max(place + 1, AHEAD) :])
-            later, rest = frozenset(golden) if held else NOWHERE.union(*needs), list[str]()
-            self._looking.settle()
-            if not segments[place + 1 :]:
-                rest = [name for name in shown if name not in made]
-                # What the candidate does not show is given back too.
-                for name in () if held else golden.keys() - {*alone, *rest}:
-                    del golden[name]
-            self._looking.begin([*alone, *rest], partial(self._look, tensors, golden, alone, later, batch))
-        return outputs
+        self._size = _size(tensors)
+        return {name: tensors[name] for name in self._outputs if name in tensors}, shown
 
     def _finish(self) -> None:
         """Wait until all was looked at; where a tensor has fared worse than before, run what makes it alone too."""
@@ -147,13 +160,14 @@ class HostComparison:
         held, self._held = self._held, None
         if held is not None:
             batch, golden = held
-            again = [each for each in self._segments or () if self._rises.names & each.gives.keys()]
+            again = [each for each in self._segments or () if self._errors.rises.names & each.gives.keys()]
             self._again_in += bool(again)
             for segment in again:
                 alone = self._alone(segment, golden, batch)
-                self._looking.each(list(alone), partial(self._look, {}, golden, alone, frozenset(golden), batch))
+                self._look(alone, {}, golden, alone, batch, golden)
+            self._looking.settle()
             golden.clear()
-        self._rises.names.clear()
+        self._errors.rises.names.clear()
 
     def _sampled(self) -> str:
         many = "a batch" if self._again_in == 1 else f"{self._again_in} batches"
@@ -174,69 +188,18 @@ class HostComparison:
     def accumulated(self) -> Mapping[str, Figures]:
         """What was counted so far."""
         self._finish()
-        return {name: self._counts[name].figures() for name in self._names if name in self._counts}
+        counts = self._errors.counts
+        return {name: counts[name].figures() for name in self._names if name in counts}
 
     def local(self) -> Mapping[str, Sums]:
         """What the segments gave so far."""
         self._finish()
-        return self._local
+        return self._errors.local
 
     def exact(self) -> Mapping[str, Exact]:
         """What was counted so far."""
         self._finish()
-        return self._exact
-
-    def _exact_of(self, name: str) -> Exact:
-        return self._exact.setdefault(name, Exact())
-
-    def _look(
-        self,
-        tensors: dict[str, Array],
-        golden: dict[str, Array],
-        alone: dict[str, Array | None],
-        later: frozenset[str],
-        batch: Batch,
-        name: str,
-    ) -> None:
-        """Compare a tensor of the candidate's run, and what its node alone makes, with golden's; all are taken out.
-
-        Args:
-            tensors: the candidate's.
-            golden: golden's.
-            alone: what nodes alone make of golden's tensors.
-            later: those of golden's that are needed yet.
-            batch: what was fed.
-            name: of the tensor.
-        """
-        array, own = tensors.pop(name, None), alone.pop(name, None)
-        expected = golden.get(name) if name in later else golden.pop(name, None)
-        beside = None
-        if own is not None and expected is not None:
-            if is_exact(own):
-                self._exact_of(name).add_local(*self._judged(name, batch, expected, own))
-            elif own.shape == expected.shape:
-                beside = self._local.setdefault(name, Sums(cross=None)), own
-        if array is not None and is_float(array):
-            axis = self._axes.of(name, array.shape, batch.fed)
-            counts = self._counts.setdefault(name, Counts())
-            noise, signal = power(counts.sums)
-            if not counts.add(array, batch, expected, axis, beside):
-                self._batches.add(batch.start)
-            error, whole = power(counts.sums)
-            self._rises.take(name, math.inf if counts.reshaped else error - noise, whole - signal)
-        elif expected is not None:
-            if beside is not None:
-                sums, given = beside
-                sums.add(*self._judged(name, batch, expected, given))
-            if array is not None and is_exact(array):
-                exact = self._exact_of(name)
-                wrong, elements = exact.different, exact.elements
-                exact.add(*self._judged(name, batch, expected, array))
-                self._rises.take(name, exact.different - wrong, exact.elements - elements)
-
-    def _judged(self, name: str, batch: Batch, golden: Array, other: Array) -> tuple[Array, Array]:
-        """Both without what rows of padding made."""
-        return self._axes.judged(name, golden, batch), self._axes.judged(name, other, batch)
+        return self._errors.exact
 
     def _cut(self, golden: Arrays) -> tuple[Segment, ...]:
         """The candidate's segments, opened once it is known what golden shows."""
@@ -244,6 +207,11 @@ class HostComparison:
             # Integers that shapes and weights decide are computed in their segment, as operators may ask of them.
             cut = (item for item in golden.items() if is_float(item[1]) or item[0] in self._data)
             sizes = {name: array.nbytes for name, array in cut}
-            opened = self._backend.segments(self._built, sizes, self._limit, self._golden)
+            opened = self._backend.segments(self._built, sizes, self._budgets.segments, self._golden)
             self._segments = self._stack.enter_context(opened)
         return self._segments
+
+
+def _size(tensors: Arrays) -> int:
+    """Bytes of all."""
+    return sum(array.nbytes for array in tensors.values())
