@@ -8,7 +8,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests import documents
 from tests.bench.programs import Usage, python, run_program
+from tests.documents import HERE
 
 __all__ = ["DRIFT", "LAYERS", "audit", "run_audit"]
 
@@ -18,19 +20,9 @@ LAYERS: Mapping[str, Any] = {"layerDrift": {}}
 
 def audit(batch: int, *checks: Mapping[str, Any], precision: str = "fp32") -> dict[str, Any]:
     """An audit of the model and data beside it: golden in fp32, one candidate on ONNX Runtime."""
-    return {
-        "apiVersion": "assay.dev/v1alpha1",
-        "kind": "AccuracyAudit",
-        "metadata": {"name": "bench"},
-        "spec": {
-            "model": {"uri": "file://./model.onnx"},
-            "dataset": {"uri": "file://./data/", "batch": batch},
-            "golden": {"precision": "fp32"},
-            "candidates": [{"name": precision, "backend": "onnxruntime", "precision": precision}],
-            "checks": list(checks),
-            "artifacts": {"uri": "file://./out/"},
-        },
-    }
+    candidate = {"name": precision, "backend": "onnxruntime", "precision": precision}
+    more = {"golden": {"precision": "fp32"}, "artifacts": {"uri": f"{HERE}out/"}}
+    return documents.audit("bench", f"{HERE}model.onnx", f"{HERE}data", [candidate], checks, {"batch": batch}, **more)
 
 
 def run_audit(folder: Path, spec: Mapping[str, Any], allowed: Collection[int] = (0,)) -> Usage:

@@ -14,6 +14,7 @@ from tests.bench.files import MODEL, SNR
 from tests.bench.limited import ended_within
 from tests.bench.peer_precision import bisected, engine_of
 from tests.bench.programs import ROOT, python
+from tests.documents import HERE, audit
 
 __all__ = ["AUDIT", "document", "last_json", "ours", "repair_told", "theirs"]
 
@@ -31,19 +32,9 @@ def document(name: str, batch: int, level: int, backend: str, minutes: int) -> d
     candidate: dict[str, Any] = {"name": "fp16", "backend": backend, "precision": "fp16"}
     if backend == "tensorrt":
         candidate |= {"typing": "strong", "build": {"optimizationLevel": level}}
-    return {
-        "apiVersion": "assay.dev/v1alpha1",
-        "kind": "AccuracyAudit",
-        "metadata": {"name": name},
-        "spec": {
-            "model": {"uri": f"file://./{MODEL}"},
-            "dataset": {"uri": "file://./data/", "batch": batch},
-            "candidates": [candidate],
-            "checks": [{"outputDrift": {"snr": SNR}}],
-            "remedies": {"precision": {"rewrite": False}, "budget": {"builds": BUILDS, "minutes": minutes}},
-            "artifacts": {"uri": "file:///nowhere/"},
-        },
-    }
+    remedies = {"precision": {"rewrite": False}, "budget": {"builds": BUILDS, "minutes": minutes}}
+    checks = [{"outputDrift": {"snr": SNR}}]
+    return audit(name, HERE + MODEL, f"{HERE}data", [candidate], checks, {"batch": batch}, remedies=remedies)
 
 
 def ours(folder: Path, spec: Mapping[str, Any], limit: float) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import yaml
 from assay_api.model import parse
 from assay_api.report import CandidateReport, Finding, Report, Verdict
 from assay_runner.cli import run_command
+from tests import documents
 from tests.described import undescribed
 from tests.gpu.plans import plans_in
 from tests.lab import Unavailable
@@ -99,18 +100,7 @@ def audit(
     name: str, model: Path, data: Path, candidates: Sequence[Mapping[str, Any]], checks: Sequence[Any], **dataset: Any
 ) -> dict[str, Any]:
     """An audit as a file holds it; checks are names, or mappings with parameters."""
-    return {
-        "apiVersion": "assay.dev/v1alpha1",
-        "kind": "AccuracyAudit",
-        "metadata": {"name": name},
-        "spec": {
-            "model": {"uri": f"file://{model}"},
-            "dataset": {"uri": f"file://{data}/", **dataset},
-            "candidates": [dict(each) for each in candidates],
-            "checks": [{each: {}} if isinstance(each, str) else each for each in checks],
-            "artifacts": {"uri": "file:///nowhere/"},
-        },
-    }
+    return documents.audit(name, model, data, candidates, checks, dataset)
 
 
 def run(document: Mapping[str, Any], folder: Path, command: str = "run") -> Audited:
