@@ -198,3 +198,7 @@ def test_sources_that_are_not_installed_screen_too(model: Path, tmp_path: Path) 
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": lying}
     done = subprocess.run([sys.executable, *words], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "assay-out" / "screen" / "screen.json").read_text())["version"] == "unknown"
+    words = ["-S", "-m", "assay_runner", "--version"]
+    done = subprocess.run([sys.executable, *words], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "assay unknown\n"), done.stderr

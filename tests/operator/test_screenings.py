@@ -95,6 +95,10 @@ def test_all_gpus_of_all_nodes_agree(
     for name, value in namespace.kubectl.env.items():
         environment.setenv(name, value)
     assert run_command(["wait", "screening/h100", "--namespace", namespace.name]) == 0
+    asked = ["report", "h100", "--screening", "--namespace", namespace.name, "--no-open"]
+    assert run_command([*asked, "--out", str(tmp_path / "page.html")]) == 0
+    stored = Path(found["report"]["page"].removeprefix("file://")).read_bytes()
+    assert (tmp_path / "page.html").read_bytes() == stored, "one page, whoever makes it"
     columns = namespace("get", "screening", "h100").splitlines()
     assert columns[0].split() == ["NAME", "VERDICT", "PHASE", "NODES", "GPUS", "NAMED", "SKIPPED", "AGE"]
     assert columns[1].split()[:7] == ["h100", "Passed", "Complete", "3/3", "4", "0", "0"]
@@ -110,15 +114,16 @@ def test_all_gpus_of_all_nodes_agree(
 
 
 @pytest.mark.parametrize(
-    ("device", "fault", "words"),
+    ("device", "fault", "words", "what"),
     [
-        ("cpu-0", {"kind": "bits", "bits": [3]}, "deviate from most devices of its class in 2 scans"),
-        ("cpu-1", {"kind": "hangs", "after": 10}, "hangs: no word for 3 s"),
+        ("cpu-0", {"kind": "bits", "bits": [3]}, "deviate from most devices of its class in 2 scans", "differed"),
+        ("cpu-1", {"kind": "hangs", "after": 10}, "hangs: no word for 3 s", "hung or died"),
     ],
 )
 def test_one_gpu_of_several_is_wrong_and_is_confirmed_before_it_is_named(
-    fresh: Operator, namespace: Namespace, nodes: Nodes, plan: Path, tmp_path: Path, device: str, fault: Raw, words: str
-) -> None:
+    fresh: Operator, namespace: Namespace, nodes: Nodes, plan: Path, tmp_path: Path, device: str, fault: Raw,
+    words: str, what: str,
+) -> None:  # fmt: skip
     apply(namespace, plan, tmp_path / "artifacts")
     nodes.faults = {"gpu-3": {device: fault}}
     found = nodes.until_ended()
@@ -132,6 +137,9 @@ def test_one_gpu_of_several_is_wrong_and_is_confirmed_before_it_is_named(
     assert condition(namespace, "Complete")["reason"] == "Breached"
     assert condition(namespace, "Passed")["status"] == "False"
     assert f"1 named: {device} on gpu-3" in condition(namespace, "Stalled")["message"]
+    page = Path(found["report"]["page"].removeprefix("file://")).read_text()
+    for said in (f"{namespace.name}/h100, a screening of", "kubectl cordon gpu-3", f'aria-label="{device} {what}"'):
+        assert said in page, said
     namespace.until(lambda: any("1 named" in event for event in namespace.events()), "an event that names it")
 
 

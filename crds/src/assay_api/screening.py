@@ -65,6 +65,10 @@ class Difference(Model):
     """Distance at which elements differ, where it is the same throughout."""
     max_abs: float | None = None
     """Largest absolute difference of elements; absent where one of them is no number."""
+    digest: str = ""
+    """Digest of the whole answer that differs; nothing in reports of older versions."""
+    runs: int = 0
+    """Runs that gave that answer; 0 in reports of older versions."""
 
 
 class PhaseCount(Model):
@@ -117,6 +121,17 @@ class DeviceEntry(Model):
     """Where its answers differ, of the first few."""
 
 
+class RightAnswers(Model):
+    """What counted as right for the devices of one class."""
+
+    kind: DeviceClass
+    """The class."""
+    rule: Literal["digest", "majority", "none"]
+    """What said so, as in the report."""
+    answers: tuple[str, ...] = ()
+    """Digest of the right answer, by input; nothing for an input on which none was."""
+
+
 class ScreenReport(Model):
     """One screening."""
 
@@ -142,6 +157,8 @@ class ScreenReport(Model):
     """Every device that there is, scanned or skipped."""
     emulated: bool = False
     """Whether the CPU stood in for GPUs."""
+    right: tuple[RightAnswers, ...] = ()
+    """What counted as right, by class of the devices that answered; nothing in reports of older versions."""
 
 
 class AnswerRecord(Model):

@@ -14,8 +14,9 @@ from assay_api.model import to_wire
 from assay_api.screening import AnswerRecord, DeviceClass, DeviceEntry, ScreenReport
 from assay_runner.cli import run_command
 from assay_runner.errors import InvalidInput
-from assay_runner.screening.fleet import together
-from assay_runner.screening.judging import conclusion
+from assay_runner.screening.fleet import together, truths_of
+from assay_runner.screening.judging import Truth, conclusion
+from assay_runner.screening.reports import right_answers
 
 H100 = DeviceClass(product="NVIDIA H100", driver="580")
 RIGHT, WRONG = ("a", "b"), ("a", "x")
@@ -134,6 +135,18 @@ def test_classes_are_held_apart_and_a_record_serves_one_alone() -> None:
     assert "deviate from the record in one scan" in held["3"].message
 
 
+def test_what_counts_as_right_is_told_by_class_and_input() -> None:
+    other = DeviceClass(product="NVIDIA H100", driver="570")
+    record = AnswerRecord(sha256="0" * 64, inputs="i", kind=other, answers=RIGHT, devices=3, runs=9)
+    split = [report(name, device(name, ("a", name))) for name in "bcd"]
+    found = truths_of([*split, report("e", device("e", WRONG, kind=other))], {other: record})
+    assert (found[H100].rule, found[H100].answers) == ("majority", {0: "a"}), "of the other input no answer is"
+    assert (found[other].rule, found[other].answers) == ("digest", {0: "a", 1: "b"})
+    (told_of,) = (each for each in right_answers(found) if each.kind == H100)
+    assert told_of.answers == ("a",)
+    assert right_answers({H100: Truth("majority", {1: "b"})})[0].answers == ("", "b")
+
+
 def test_two_are_equal_or_different_and_name_nobody() -> None:
     one, wrong = report("a", device("1")), report("b", device("2", WRONG))
     equal = told(one, report("b", device("2")))
@@ -174,6 +187,8 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     page = (tmp_path / "assay-out" / "screen" / "screen.html").read_text()
     assert "no report of this machine was given" in page
     assert "3 machines" in page
+    made = ScreenReport.model_validate_json((tmp_path / "assay-out" / "screen" / "screen.json").read_text())
+    assert [(each.kind, each.rule, each.answers) for each in made.right] == [(H100, "majority", RIGHT)]
     capsys.readouterr()
     for words, said in (
         ((), "one of both"),

@@ -116,6 +116,7 @@ def test_a_constant_fault_is_named_with_its_bits(
     assert "208 of 208 runs deviate from most devices of its class, on 8 of 8 inputs" in entry.message
     first = entry.differences[0]
     assert (first.bits, first.period, first.elements, first.of) == (bits, period, elements, 4)
+    assert (first.digest, first.runs) == (entry.answers[first.input], 26)
     assert {e.verdict for e in found.entries if e.device != "cpu-1"} == {Verdict.PASSED}
     assert conclusion(found.entries) == (Verdict.FAILED, "3 of 3 devices scanned; named: cpu-1")
 

@@ -1,5 +1,7 @@
 """`assay report`: the page of an audit in the cluster, fetched with the user's own rights and opened.
 
+The page of a sweep or a screening is made here: of what the cluster tells, and of the screening's report.
+
 What the audit's status says about its storage is used, and the user's own AWS environment for the rest. An endpoint
 that only the cluster can reach is replaced by AWS_ENDPOINT_URL_S3, where the user has set it.
 """
@@ -10,9 +12,7 @@ import argparse
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
-import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +22,10 @@ from pydantic import ValidationError
 
 from assay_api.audit import Storage
 from assay_api.model import parse
-from assay_api.names import ANNOTATION_RERUN, ENV_RETRY_SECONDS, REPORT_HTML, REPORT_JSON, ExitCode, Phase
+from assay_api.names import ANNOTATION_RERUN, ENV_RETRY_SECONDS, REPORT_HTML, REPORT_JSON, Phase
 from assay_runner.cli.failures import say
 from assay_runner.cli.kubectl import Place, read_object
+from assay_runner.cli.opening import shown
 from assay_runner.cli.places import absolute, temporary
 from assay_runner.errors import AuditError, InvalidInput, NotYet, Unavailable, Unreachable
 from assay_runner.stores import beside, open_store
@@ -39,9 +40,9 @@ ENV_ENDPOINT: Final = "AWS_ENDPOINT_URL_S3"
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Fetch the page, or make that of a sweep, print its path and open it."""
-    if arguments.sweep:
-        return _sweep(arguments)
+    """Fetch the page, or make that of a sweep or a screening, print its path and open it."""
+    if arguments.sweep or arguments.screening:
+        return _made(arguments)
     place = Place(arguments.name, arguments.namespace, arguments.context)
     audit = read_object(place)
     status = _mapping(audit.get("status"))
@@ -52,38 +53,48 @@ def command(arguments: argparse.Namespace) -> int:
         _fetch(store, page, target, place)
     if not arguments.out and not arguments.candidate:
         _fetch_candidates(store, page, status, target.parent)
-    return _shown(target, arguments)
+    return shown(target, to_open=not arguments.no_open)
 
 
-def _sweep(arguments: argparse.Namespace) -> int:
-    from assay_runner.cli.sweep_report import page_of_sweep
-
-    if arguments.candidate:
+def _made(arguments: argparse.Namespace) -> int:
+    word = "sweep" if arguments.sweep else "screening"
+    if arguments.candidate and arguments.sweep:
         raise InvalidInput("--candidate is of an audit, whose name its sweep's page tells: leave out --sweep")
-    place = Place(arguments.name, arguments.namespace, arguments.context, "sweep")
-    page = page_of_sweep(place)
+    if arguments.candidate:
+        raise InvalidInput("--candidate is of an audit, and a screening has none: leave it out")
+    place = Place(arguments.name, arguments.namespace, arguments.context, word)
+    page = _page_made(place)
     with _target(arguments.out, place) as target, whole_file(target, len(page)) as file:
         file.write(page)
-    return _shown(target, arguments)
+    return shown(target, to_open=not arguments.no_open)
 
 
-def _shown(target: Path, arguments: argparse.Namespace) -> int:
-    """Open the page where that is asked for and possible, and tell where it is."""
-    if not arguments.no_open and not _opened(target):
-        say("there is no display here, so open the page yourself:")
-    print(target, flush=True)
-    return ExitCode.PASSED
+def _page_made(place: Place) -> bytes:
+    if place.word == "sweep":
+        from assay_runner.cli.sweep_report import page_of_sweep
+
+        return page_of_sweep(place)
+    from assay_runner.cli.screen_report import page_of_screening
+
+    return page_of_screening(place)
 
 
 def stored_report(place: Place) -> bytes:
-    """`report.json` of an audit in the cluster, as its status names it.
+    """`report.json` of an audit in the cluster, or `screen.json` of a screening, as its status names it.
+
+    Raises: as `report_of`.
+    """
+    return report_of(read_object(place), place)
+
+
+def report_of(audit: Mapping[str, Any], place: Place) -> bytes:
+    """The same of an audit or a screening that has been read.
 
     Raises:
         InvalidInput: there is no such audit, it ended without a report because of its input, or what lies there is not
             what its status names.
         Unavailable: it has no report yet, or the cluster or the store does not answer.
     """
-    audit = read_object(place)
     status = _mapping(audit.get("status"))
     page = _page(audit, status, place)
     told = _mapping(status.get("report"))
@@ -91,7 +102,10 @@ def stored_report(place: Place) -> bytes:
     os.environ.setdefault(ENV_RETRY_SECONDS, PATIENCE)
     content = _read(open_store(_storage(audit), notify=say), uri, place)
     if told.get("sha256") and hashlib.sha256(content).hexdigest() != told["sha256"]:
-        raise InvalidInput(f"{uri} is not the report that the status of {place} names: its SHA-256 is another")
+        raise InvalidInput(
+            f"{uri} is not the report that the status of {place} names: its SHA-256 is another; annotate the "
+            f"{place.word} with a new {ANNOTATION_RERUN} to make it again"
+        )
     return content
 
 
@@ -126,7 +140,9 @@ def _page(audit: Mapping[str, Any], status: Mapping[str, Any], place: Place) -> 
         raise kind(f"{place} ended without a report: {told}")
     phase = str(status.get("phase") or Phase.PENDING)
     finished = f", {status['finished']} candidates finished" if status.get("finished") else ""
-    wait = " ".join(["kubectl wait --for=condition=Complete --timeout=2h", f"audit/{place.name}", *place.options])
+    wait = " ".join(
+        ["kubectl wait --for=condition=Complete --timeout=2h", f"{place.word}/{place.name}", *place.options]
+    )
     raise Unavailable(f"{place} has no report yet ({phase}{finished}): wait for it with `{wait}`")
 
 
@@ -224,14 +240,3 @@ def _fetch_candidates(store: Store, page: str, status: Mapping[str, Any], folder
             store.get(uri, folder / name / REPORT_HTML)
         except (AuditError, OSError) as error:
             say(f"the page of candidate {entry.get('name')} could not be fetched: {error}")
-
-
-def _opened(page: Path) -> bool:
-    """Whether a browser took the page; on Linux without a display none is asked, for it would take the terminal."""
-    seen = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
-    if sys.platform.startswith("linux") and not seen:
-        return False
-    try:
-        return webbrowser.open(page.as_uri())
-    except webbrowser.Error:
-        return False

@@ -10,7 +10,7 @@ from assay_api.screening import SCREEN_JSON, ScreenReport
 from assay_runner.cli.places import absolute
 from assay_runner.cli.screen_end import clear, end
 from assay_runner.errors import InvalidInput
-from assay_runner.screening.fleet import NODE, together
+from assay_runner.screening.fleet import NODE, together, truths_of
 from assay_runner.screening.records import read_records
 from assay_runner.screening.reports import fleet_report
 
@@ -25,7 +25,8 @@ def compared(arguments: argparse.Namespace) -> int:
     one = reports[0][1]
     records = read_records(absolute(arguments.digest, "the record"), one.sha256) if arguments.digest else {}
     entries = together(reports, _expected(arguments.expect), records)
-    report = fleet_report([each for _, each in reports], entries, recorded=bool(records))
+    truths = truths_of(reports, records)
+    report = fleet_report([each for _, each in reports], entries, truths, recorded=bool(records))
     return end(arguments, out, report)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from assay_api.model import problems
-from assay_api.names import ExitCode
+from assay_api.names import ANNOTATION_RERUN, ExitCode
 from assay_api.screening import ScreenReport
 from assay_runner.cli.kubectl import Place
 from assay_runner.cli.report import stored_report
@@ -16,7 +16,7 @@ from assay_runner.cli.standing import Standing
 from assay_runner.errors import InvalidInput, Unavailable
 
 SCREENING: Final = "screening/"
-_WITH_REPORT: Final = (ExitCode.PASSED, ExitCode.BREACHED, ExitCode.INCONCLUSIVE)
+WITH_REPORT: Final = (ExitCode.PASSED, ExitCode.BREACHED, ExitCode.INCONCLUSIVE)
 
 
 def is_screening(content: bytes) -> bool:
@@ -37,7 +37,10 @@ def parsed_screening(content: bytes, place: str) -> ScreenReport:
     try:
         return ScreenReport.model_validate_json(content)
     except ValidationError as error:
-        raise InvalidInput(f"{place} is a damaged report of a screening: {problems(error)[0]}") from error
+        raise InvalidInput(
+            f"{place} is a damaged report of a screening, or one of another Assay: {problems(error)[0]}; screen again "
+            f"(in a cluster with a new {ANNOTATION_RERUN}), or read it with the Assay that wrote it"
+        ) from error
 
 
 def screening_of_cluster(place: Place, now: Standing) -> ScreenReport:
@@ -51,7 +54,7 @@ def screening_of_cluster(place: Place, now: Standing) -> ScreenReport:
         InvalidInput: its spec is wrong, so that what there is of a report is of an earlier run.
         Unavailable: it ended without a report, or the store does not answer.
     """
-    if now.code not in _WITH_REPORT:
+    if now.code not in WITH_REPORT:
         kind = InvalidInput if now.code == ExitCode.INVALID_INPUT else Unavailable
         raise kind(f"{place} ended without a report: {now.message or now.reason}")
     return parsed_screening(stored_report(place), f"the report of {place}")

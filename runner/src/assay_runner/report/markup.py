@@ -65,12 +65,14 @@ def _attribute(name: str, value: str | int | float | bool | None) -> str:
     return f" {name}" if value is True else f' {name}="{html.escape(visible(str(value)))}"'
 
 
-def table(title: str, heads: Iterable[Child], rows: Iterable[Html]) -> Html:
-    """A table that scrolls sideways in a region of its own; `title` is for who does not see it."""
+def table(title: str, heads: Iterable[Child], rows: Iterable[Html], kind: str | None = None) -> Html:
+    """A table that scrolls sideways in a region of its own; `title` is for who does not see it, `kind` its class."""
     head = el("thead", None, el("tr", None, [el("th", {"scope": "col"}, text) for text in heads]))
     region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": title}
     return el(
-        "div", region, el("table", None, el("caption", {"class": "unseen"}, title), head, el("tbody", None, rows))
+        "div",
+        region,
+        el("table", {"class": kind}, el("caption", {"class": "unseen"}, title), head, el("tbody", None, rows)),
     )
 
 

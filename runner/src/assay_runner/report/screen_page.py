@@ -1,133 +1,100 @@
-"""The page of a screening: every device, scanned or skipped, and where the answers of those that deviate differ."""
+"""The page of a screening: the verdict, a map of nodes and GPUs by comparison class, what was found, what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from assay_api.report import Verdict
-from assay_api.screening import SCREEN_JSON, DeviceEntry, Difference, PhaseCount, ScreenReport
+from assay_api.screening import SCREEN_JSON, ScreenReport
 from assay_runner.report.frame import framed
-from assay_runner.report.markup import Html, badge, code, data_block, el, facts, icon, join, row, table, tone
+from assay_runner.report.markup import Html, code, data_block, el, facts, icon, join, tone
+from assay_runner.report.screen_findings import MOST_LISTED, found_cards, reasons, runs_table, steps
+from assay_runner.report.screen_map import RULES, class_maps, counted, excluded_words
+from assay_runner.report.screen_next import steps_after
+from assay_runner.report.screen_shown import ClassShown, DeviceShown, by_outcome, classes_of
 
-_TITLES: Final = {
+TITLES: Final = {
     Verdict.FAILED: "Named",
     Verdict.INCONCLUSIVE: "Inconclusive",
     Verdict.PASSED: "No deviation",
 }
-_RULES: Final = {
-    "digest": "a stored record",
-    "majority": "most of at least three devices of one class",
-    "none": "nothing: a record or three devices of one class would",
-}
-_HEADS: Final = ("Device", "Class", "Verdict", "Runs", "Deviate", "Excluded rate", "Time of a run", "What was seen")
-_PHASES: Final = ("Device", "Phase", "Runs", "Deviate", "Time", "Runs per second")
-_PARTS_HEADS: Final = ("Device", "Input", "Output", "Elements", "First", "Bits", "Period", "Largest difference")
-_PARTS: Final = (("devices", "Devices"), ("differences", "Differences"), ("phases", "Cold and warm"))
+EMULATED: Final = "The CPU stood in for GPUs: this says nothing of any GPU."
+UNKNOWN: Final = "Of rarer faults, other kernels and other data nothing is known: that a GPU is in order is never said."
+STYLES: Final = ("sweep.css", "screen.css")
+_PARTS: Final = (
+    ("map", "Map"), ("found", "GPUs that differ or hang"), ("unclear", "Nothing can be said"),
+    ("skipped", "Not screened"), ("runs", "Runs and times"),
+)  # fmt: skip
 
 
-def render_screen(report: ScreenReport) -> bytes:
-    """A screening as one self-contained HTML page in UTF-8."""
+def render_screen(report: ScreenReport, of: str = "", notice: str = "") -> bytes:
+    """A screening as one self-contained HTML page in UTF-8.
+
+    Args:
+        report: of one machine, or of several.
+        of: `namespace/name` of the screening in the cluster, or nothing.
+        notice: what must be known before all else, such as that a newer run is under way.
+    """
+    classes = classes_of(report)
+    sections = list(_sections(report, classes, of))
     return framed(
-        title=join([f"{_TITLES[report.verdict]}: {report.host} · Assay"]),
+        title=join([f"{TITLES[report.verdict]}: {of or report.host} · Assay"]),
         verdict=report.verdict,
-        links=join(el("a", {"href": f"#{target}"}, text) for target, text in _PARTS),
-        main=join([_hero(report), _devices(report), _differences(report), _phases(report)]),
+        links=join(el("a", {"href": f"#{key}"}, dict(_PARTS)[key]) for key, _ in sections),
+        main=join([_hero(report, classes, of, notice), *(section for _, section in sections)]),
         data=data_block({}),
         source=SCREEN_JSON,
+        styles=STYLES,
     )
 
 
-def _hero(report: ScreenReport) -> Html:
-    emulated = "The CPU stood in for GPUs: this says nothing of any GPU." if report.emulated else None
+def _hero(report: ScreenReport, classes: Sequence[ClassShown], of: str, notice: str) -> Html:
+    devices = [each for kind in classes for each in kind.devices]
+    excluded = max((kind.excluded for kind in classes if kind.excluded), default=None)
     return el(
         "section",
         {"class": f"hero {tone(report.verdict)}", "aria-label": "Verdict"},
-        el("p", {"class": "audit"}, f"{report.host}, a screening"),
-        el("h1", None, icon(report.verdict), el("span", None, _TITLES[report.verdict])),
+        el("p", {"class": "audit"}, f"{of or report.host}, a screening" + (f" of {report.host}" if of else "")),
+        el("h1", None, icon(report.verdict), el("span", None, TITLES[report.verdict])),
+        el("p", {"class": "emulated"}, notice) if notice else None,
+        el("p", {"class": "headline"}, f"{counted(devices)}."),
         el("p", None, report.message),
-        el("p", None, emulated) if emulated else None,
+        el("p", {"class": "emulated"}, EMULATED) if report.emulated else None,
+        el("p", None, f"Where a GPU agreed, {excluded_words(excluded)}. {UNKNOWN}") if excluded else None,
         facts(
             [
                 ("Plan", report.subject),
-                ("SHA-256", code(report.sha256[:16])),
-                ("What is right is said by", _RULES[report.rule]),
+                ("SHA-256 of the plan", code(report.sha256[:16])),
+                ("Digest of the inputs", code(report.inputs[:16] or None)),
+                ("What is right is said by", RULES[report.rule]),
                 ("Ended", report.made),
+                ("Assay", report.version),
             ]
         ),
     )
 
 
-def _devices(report: ScreenReport) -> Html:
-    return _section("devices", table("Devices", _HEADS, map(_device, report.devices)))
+def _sections(report: ScreenReport, classes: Sequence[ClassShown], of: str) -> Iterator[tuple[str, Html]]:
+    """Key and section of each part that there is."""
+    found = by_outcome(classes, "differs") + by_outcome(classes, "hung")
+    found.sort(key=lambda each: each.entry.verdict is not Verdict.FAILED)
+    unclear, skipped = by_outcome(classes, "unclear"), by_outcome(classes, "skipped")
+    scanned = [each for each in (*found, *unclear, *by_outcome(classes, "agreed")) if not each.whole_node]
+    linked = frozenset(each.number for each in found[:MOST_LISTED])
+    yield "map", _section("map", *class_maps(classes, linked))
+    yield "found", _section("found", *found_cards(found))
+    if unclear:
+        yield "unclear", _told("unclear", unclear, of)
+    if skipped:
+        yield "skipped", _told("skipped", skipped, of)
+    yield "runs", _section("runs", *runs_table(scanned))
 
 
-def _device(entry: DeviceEntry) -> Html:
-    scanned = entry.state == "Scanned"
-    return row(
-        [
-            _device_name(entry),
-            _class(entry),
-            badge(entry.verdict) if scanned else el("span", {"class": "quiet"}, "Skipped"),
-            f"{entry.runs:,}" if scanned else "",
-            f"{entry.deviations:,}" if scanned else "",
-            f"{entry.excludes:.1e}" if entry.excludes is not None else "",
-            f"{entry.milliseconds:.3g} ms" if entry.milliseconds is not None else "",
-            entry.message,
-        ]
-    )
+def _told(key: str, devices: Sequence[DeviceShown], of: str) -> Html:
+    after = steps_after(of, skipped=key == "skipped", unclear=key == "unclear")
+    return _section(key, reasons(devices, dict(_PARTS)[key]), steps(after))
 
 
-def _device_name(entry: DeviceEntry) -> Html:
-    host = [f"{entry.host} "] if entry.host else []
-    return el("span", None, *host, code(entry.device))
-
-
-def _class(entry: DeviceEntry) -> str:
-    kind = entry.kind
-    ecc = f"ECC {kind.ecc.lower()}" if kind.ecc else ""
-    return ", ".join(filter(None, (kind.product, kind.mig, f"driver {kind.driver}" if kind.driver else "", ecc)))
-
-
-def _differences(report: ScreenReport) -> Html:
-    rows = [_difference(entry, each) for entry in report.devices for each in entry.differences]
-    none = el("p", {"class": "quiet"}, "None that is kept.")
-    return _section("differences", table("Differences", _PARTS_HEADS, rows) if rows else none)
-
-
-def _difference(entry: DeviceEntry, each: Difference) -> Html:
-    return row(
-        [
-            _device_name(entry),
-            str(each.input),
-            code(each.tensor),
-            f"{each.elements:,} of {each.of:,}",
-            ", ".join(map(str, each.first)),
-            ", ".join(map(str, each.bits)),
-            str(each.period or ""),
-            f"{each.max_abs:.3g}" if each.max_abs is not None else "",
-        ]
-    )
-
-
-def _phases(report: ScreenReport) -> Html:
-    def rows() -> Iterator[Html]:
-        for entry in report.devices:
-            for phase in entry.phases:
-                counts = (f"{phase.runs:,}", f"{phase.deviations:,}")
-                yield row([_device_name(entry), phase.name, *counts, *_pace(phase)])
-
-    found = list(rows())
-    none = el("p", {"class": "quiet"}, "Nothing was scanned.")
-    return _section("phases", table("Cold and warm", _PHASES, found) if found else none)
-
-
-def _pace(phase: PhaseCount) -> tuple[str, str]:
-    """Time and runs per second of a phase, where they are known."""
-    if not phase.seconds:
-        return "", ""
-    return f"{phase.seconds:.3g} s", f"{phase.runs / phase.seconds:,.0f}"
-
-
-def _section(key: str, *children: Html) -> Html:
+def _section(key: str, *children: Html | None) -> Html:
     return el("section", {"aria-labelledby": key}, el("h2", {"id": key}, dict(_PARTS)[key]), *children)

@@ -60,6 +60,13 @@ def together(
     return (*entries, *(_missing(host) for host in missing))
 
 
+def truths_of(
+    reports: Sequence[tuple[str, ScreenReport]], records: Mapping[DeviceClass, AnswerRecord]
+) -> dict[DeviceClass, Truth]:
+    """What `together` takes for right, by class of the devices that answered."""
+    return _truths(_known(reports).values(), records)
+
+
 def _check(reports: Sequence[tuple[str, ScreenReport]], records: Mapping[DeviceClass, AnswerRecord]) -> None:
     first, one = reports[0]
     inputs = next((report.inputs for _, report in reports if report.inputs), "")

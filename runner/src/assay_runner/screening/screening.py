@@ -149,7 +149,9 @@ def _differences(scan: Scan, truth: Truth, others: Sequence[Scan]) -> tuple[Diff
         right = truth.answers.get(answer.input) or counted(own[answer.input])
         file, mine = files.get((answer.input, right)), answer.file
         if answer.digest != right and file and mine:
-            found += differences(answer.input, kept(Path(file)), kept(Path(mine)))
+            told = {"digest": answer.digest, "runs": answer.count}
+            made = differences(answer.input, kept(Path(file)), kept(Path(mine)))
+            found += (each.model_copy(update=told) for each in made)
         if len(found) >= MOST_DIFFERENCES:
             break
     return tuple(found[:MOST_DIFFERENCES])

@@ -10,7 +10,7 @@ from assay_api.result import TaskResult, shorten
 from assay_api.screen_orders import PAIRS, WORDS, CompareOrder, FleetTold, GpuTold
 from assay_api.screening import AnswerRecord, DeviceClass, DeviceEntry, ScreenReport
 from assay_runner.errors import Internal, InvalidInput
-from assay_runner.screening.fleet import NODE, UNKNOWN, together
+from assay_runner.screening.fleet import NODE, UNKNOWN, together, truths_of
 from assay_runner.screening.judging import MAJORITY
 from assay_runner.screening.records import read_records, record_bytes, records_of
 from assay_runner.screening.reports import fleet_report
@@ -38,10 +38,11 @@ def run_compare(task: Task, context: Context) -> TaskResult:
         raise InvalidInput("there is no report to compare: the artifacts of this run were deleted; run it again")
     records = _records(order, task, context, reports[0][1].sha256)
     entries = (*together(reports, (), records), *_absent(order, lost))
-    report = fleet_report([each for _, each in reports], entries, recorded=bool(records))
+    truths = truths_of(reports, records)
+    report = fleet_report([each for _, each in reports], entries, truths, recorded=bool(records))
     recorded = _record(task, context, report)
     return TaskResult(
-        task=task.digest, verdict=report.verdict, report=put_screen(context.store, task.output, report),
+        task=task.digest, verdict=report.verdict, report=put_screen(context.store, task.output, report, task.audit),
         emulated=report.emulated, message=report.message, fleet=_told(order, entries, recorded=recorded),
     )  # fmt: skip
 

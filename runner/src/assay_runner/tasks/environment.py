@@ -6,11 +6,12 @@ import hashlib
 import os
 import platform
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-_PACKAGES: Final = ("assay-runner", "numpy", "onnx", "onnxruntime", "tensorrt")
+from assay_runner.installed import RUNNER, installed
+
+_PACKAGES: Final = (RUNNER, "numpy", "onnx", "onnxruntime", "tensorrt")
 ENV_IMAGE: Final = "ASSAY_IMAGE"
 
 
@@ -18,10 +19,8 @@ def environment() -> dict[str, str]:
     """Versions and machine, for the report."""
     found = {"python": platform.python_version(), "os": _os(), "cpu": _cpu(), "cores": str(_cores())}
     for package in _PACKAGES:
-        try:
-            found[package.replace("assay-runner", "assay")] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
+        if known := installed(package):
+            found["assay" if package == RUNNER else package] = known
     image = os.environ.get(ENV_IMAGE)
     return {**found, "image": image} if image else found
 

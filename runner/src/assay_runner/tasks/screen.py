@@ -67,7 +67,7 @@ def screened(task: Task, context: Context, scanner: Scanner) -> TaskResult:
     except Unresponsive as error:
         found, hung = _nothing(order, error, skipped=False), True
     report = machine_report(subject, sha256, order.node, found, recorded=bool(records))
-    return _result(task, order, report, hung=hung, stored=put_screen(context.store, task.folder, report))
+    return _result(task, order, report, hung=hung, stored=put_screen(context.store, task.folder, report, task.audit))
 
 
 def read_screen(store: Store, folder: str) -> ScreenReport | None:
@@ -81,11 +81,18 @@ def read_screen(store: Store, folder: str) -> ScreenReport | None:
         return None
 
 
-def put_screen(store: Store, folder: str, report: ScreenReport) -> StoredReport:
-    """Store a report; the page goes first, so that whoever sees the report sees all of it."""
+def put_screen(store: Store, folder: str, report: ScreenReport, of: str) -> StoredReport:
+    """Store a report; the page goes first, so that whoever sees the report sees all of it.
+
+    Args:
+        store: where to.
+        folder: its folder there.
+        report: of a node, or of all.
+        of: `namespace/name` of the screening.
+    """
     page, uri = join(folder, SCREEN_HTML), join(folder, SCREEN_JSON)
     content = (json.dumps(to_wire(report), indent=1, ensure_ascii=False) + "\n").encode()
-    store.put(page, render_screen(report), "text/html; charset=utf-8")
+    store.put(page, render_screen(report, of), "text/html; charset=utf-8")
     store.put(uri, content, "application/json")
     return StoredReport(uri=uri, sha256=hashlib.sha256(content).hexdigest(), page=page)
 

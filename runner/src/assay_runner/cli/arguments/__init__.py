@@ -33,9 +33,9 @@ class _Version(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         """Print it and end."""
-        from importlib.metadata import version
+        from assay_runner.installed import runner_version
 
-        print(f"assay {version('assay-runner')}")
+        print(f"assay {runner_version()}")
         raise SystemExit(0)
 
 

@@ -9,13 +9,15 @@ def report(commands: Commands) -> None:
     """`assay report`."""
     command = commands.add_parser(
         "report",
-        help="fetch the page of an audit in the cluster and open it",
+        help="fetch the page of an audit, a sweep or a screening in the cluster and open it",
         description="Fetch the report page of an audit in the cluster and open it. The audit is read by your kubectl, "
         "the page with your AWS environment; AWS_ENDPOINT_URL_S3 takes the place of the audit's endpoint. "
-        "Ends with 0 whatever the verdict is.",
+        "So is a screening and its report. Ends with 0 whatever the verdict is.",
     )
-    command.add_argument("name", metavar="NAME", help="name of the audit, or of the sweep")
-    command.add_argument("--sweep", action="store_true", help="the page of a sweep: a map of its models and targets")
+    command.add_argument("name", metavar="NAME", help="name of the audit, of the sweep, or of the screening")
+    kind = command.add_mutually_exclusive_group()
+    kind.add_argument("--sweep", action="store_true", help="the page of a sweep: a map of its models and targets")
+    kind.add_argument("--screening", action="store_true", help="the page of a screening: a map of its nodes and GPUs")
     in_cluster(command, "its namespace")
     command.add_argument("--candidate", metavar="CANDIDATE", help="the page of one candidate, not the audit's")
     command.add_argument("--out", metavar="FILE", help="write the page there (default: a new temporary folder)")
