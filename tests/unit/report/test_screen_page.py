@@ -119,12 +119,33 @@ def test_every_device_is_of_one_outcome() -> None:
 def test_a_page_without_any_gpu_is_whole() -> None:
     page = render_screen(screened(whole(1), rule="none"))
     assert "None." in section(page, "found")
+    assert "Nothing was scanned." in section(page, "runs")
     assert "Inconclusive" in page.decode()
+    nothing = mixed().model_copy(update={"devices": (), "right": (), "verdict": Verdict.INCONCLUSIVE})
+    assert '<p class="headline">No GPU.</p>' in render_screen(nothing).decode()
+
+
+def test_what_all_agreed_upon_is_to_be_kept() -> None:
+    assert "status.report.record" in section(render_screen(good()), "found")
+    by_record = good().model_copy(update={"rule": "digest"})
+    for report in (mixed(), by_record):
+        assert "status.report.record" not in section(render_screen(report), "found")
+
+
+def test_all_of_a_class_that_die_are_no_names_and_lead_to_the_plan() -> None:
+    words = "hangs: no word for 120 s; no other device of its class did better: look at the plan"
+    dead = [
+        device(node, 0, Verdict.INCONCLUSIVE, message=words, answers=(), confirmed=True, phases=()) for node in (1, 2)
+    ]
+    page = render_screen(screened(*dead))
+    assert rows(page) == {"worker-001": "■?", "worker-002": "■?"}
+    assert section(page, "found").count("try a plan that is known to run here") == 2
+    assert "kubectl cordon" not in page.decode()
 
 
 def test_a_page_of_8000_gpus_is_small_and_folds_what_agreed() -> None:
     page = render_screen(many())
-    assert len(page) < 2_000_000
+    assert len(page) < 1_000_000
     text = page.decode()
     assert text.count('<td class="passed"') == 8_000 - 4 - 100
     assert "<details open><summary>4 nodes with a GPU that differs, hangs, or of which nothing can be said" in text
@@ -133,7 +154,7 @@ def test_a_page_of_8000_gpus_is_small_and_folds_what_agreed() -> None:
     assert "7,700 more are in the map, and in the report." in section(page, "runs")
     assert text.count('<li class="finding') == 4
     worst = render_screen(all_differ())
-    assert len(worst) < 4_000_000
+    assert len(worst) < 2_500_000
     assert worst.decode().count('<li class="finding') == 200
     assert "7,800 more are in the map, and in the report." in section(worst, "found")
 

@@ -68,6 +68,15 @@ def steps_after(of: str, *, skipped: bool, unclear: bool) -> Iterator[Line]:
         yield ["Mend what each reason names, then screen again", *_again(of), ": what was skipped is no pass."]
 
 
+def steps_kept() -> Iterator[Line]:
+    """What to do where most devices said what is right, and all agreed."""
+    yield [
+        "Where three GPUs of a class or more agreed, keep what they answered as the record (",
+        _code("status.report.record"), " into ", _code("spec.record"), ", ", _code("--record"),
+        "): from then on one GPU alone can be judged, and a majority that is wrong is told.",
+    ]  # fmt: skip
+
+
 def _again(of: str) -> Line:
     namespace, _, name = of.partition("/")
     if not name:

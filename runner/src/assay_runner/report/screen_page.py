@@ -11,7 +11,7 @@ from assay_runner.report.frame import framed
 from assay_runner.report.markup import Html, code, data_block, el, facts, icon, join, tone
 from assay_runner.report.screen_findings import MOST_LISTED, found_cards, reasons, runs_table, steps
 from assay_runner.report.screen_map import RULES, class_maps, counted, excluded_words
-from assay_runner.report.screen_next import steps_after
+from assay_runner.report.screen_next import steps_after, steps_kept
 from assay_runner.report.screen_shown import ClassShown, DeviceShown, by_outcome, classes_of
 
 TITLES: Final = {
@@ -83,7 +83,8 @@ def _sections(report: ScreenReport, classes: Sequence[ClassShown], of: str) -> I
     scanned = [each for each in (*found, *unclear, *by_outcome(classes, "agreed")) if not each.whole_node]
     linked = frozenset(each.number for each in found[:MOST_LISTED])
     yield "map", _section("map", *class_maps(classes, linked))
-    yield "found", _section("found", *found_cards(found))
+    kept = report.verdict is Verdict.PASSED and report.rule == "majority"
+    yield "found", _section("found", *found_cards(found), steps(steps_kept()) if kept else None)
     if unclear:
         yield "unclear", _told("unclear", unclear, of)
     if skipped:
