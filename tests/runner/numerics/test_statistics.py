@@ -135,6 +135,36 @@ def test_values_that_are_not_finite(case: str) -> None:
         assert (sums.max_abs, sums.snr, sums.rms) == (INF, -INF, INF)
 
 
+@pytest.mark.parametrize("power", [-900, -600, -350, 0, 350, 600, 900])
+def test_figures_do_not_depend_on_how_large_numbers_are(power: int, rng: np.random.Generator) -> None:
+    """Squares of 1e-170 are zero in float64, and those of 1e170 infinite: ratios are as they are of numbers near 1."""
+    golden = rng.standard_normal((3, 40))
+    other = golden + 1e-3 * rng.standard_normal((3, 40))
+    other[2] = 0
+    near, far = drift(golden, other), drift(np.ldexp(golden, power), np.ldexp(other, power))
+    assert far.max_abs.tolist() == np.ldexp(near.max_abs, power).tolist()
+    for name in ("snr", "psnr", "cosine", "max_rel"):
+        assert getattr(far, name) == pytest.approx(getattr(near, name)), name
+    assert far.snr[2] == 0
+    sums, wanted = Sums(cross=0.0), Sums(cross=0.0)
+    for one, two in zip(golden, other, strict=True):
+        sums.add(np.ldexp(one, power), np.ldexp(two, power))
+        wanted.add(one, two)
+    assert (sums.snr, sums.cosine) == pytest.approx((wanted.snr, wanted.cosine))
+    assert sums.rms == pytest.approx(math.ldexp(wanted.rms, power))
+
+
+def test_numbers_of_any_size_add_up() -> None:
+    """Whatever comes first, what is too small to be seen beside the rest adds nothing."""
+    small, large = np.full(4, 1e-200), np.full(4, 1e3)
+    for order in ([small, large], [large, small]):
+        sums = Sums()
+        for array in order:
+            sums.add(array, array * 0.99)
+        assert sums.snr == pytest.approx(40)
+        assert sums.rms == pytest.approx(10 / math.sqrt(2))
+
+
 def test_integers_are_compared_as_integers() -> None:
     big = 2**62
     golden, candidate = np.array([[big, 1], [big, 2]]), np.array([[big, 1], [big + 1, 2]])

@@ -135,4 +135,5 @@ def _share(local: Sums | None, accumulated: Sums) -> float | None:
         return 1.0 if local.bad else 0.0
     if not local.elements:
         return None
-    return min(1.0, (local.noise / local.elements) / (accumulated.noise / accumulated.elements))
+    # Of roots, for sums of squares may be of numbers that were scaled.
+    return min(1.0, (local.rms / accumulated.rms) ** 2) if local.rms < accumulated.rms else 1.0

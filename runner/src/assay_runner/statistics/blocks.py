@@ -25,6 +25,9 @@ from assay_runner.tensors import Array, Floats
 BLOCK: Final = 1 << 18
 """Elements: fewer, and threads wait for one another between them longer than it takes to read from the last cache."""
 RESOLVED = 1e-12
+LEAST: Final = 2.0**-800
+MOST: Final = 2.0**800
+"""Sums of squares between which no digit of a difference is lost; others are of numbers scaled by a power of two."""
 LEFT: Final = 1 / 4
 """Share of golden's power that a candidate must have for sums in FP32 to tell the angle between them."""
 
@@ -40,6 +43,7 @@ class Sums:
         largest: largest absolute difference.
         bad: whether a value was not finite and not matched.
         elements: elements seen.
+        power: of two, by which all was scaled whose squares are summed, so that float64 holds them.
     """
 
     signal: float = 0.0
@@ -48,6 +52,7 @@ class Sums:
     largest: float = 0.0
     bad: bool = False
     elements: int = 0
+    power: int = 0
 
     def add(self, golden: Array, candidate: Array, look: Callable[[Array, Array], None] | None = None) -> None:
         """Take two tensors of one size in: any real or boolean element types.
@@ -91,7 +96,7 @@ class Sums:
         np.copyto(difference, candidate)
         np.subtract(difference, wide, out=difference)
         least, most = float(difference.min()), float(difference.max())
-        if least == most == 0.0 and math.isfinite(signal):
+        if least == most == 0.0 and not self.power and LEAST < signal < MOST:
             self.signal += signal
             return
         noise = dot(difference, difference)
@@ -101,11 +106,25 @@ class Sums:
             self.bad = self.bad or bool(unmatched.any())
             signal, noise = dot(wide, wide), dot(difference, difference)
             least, most = float(difference.min()), float(difference.max())
-        self.signal += signal
-        self.noise += noise
-        if self.cross is not None:
-            self.cross += dot(wide, difference)
         self.largest = max(self.largest, most, -least)
+        power = 0
+        if not (LEAST < signal < MOST and LEAST < noise < MOST):
+            power = _power(max(float(np.abs(wide).max()), most, -least))
+        if power:
+            wide, difference = np.ldexp(wide, power), np.ldexp(difference, power)
+            signal, noise = dot(wide, wide), dot(difference, difference)
+        self._take_sums(signal, noise, 0.0 if self.cross is None else dot(wide, difference), power)
+
+    def _take_sums(self, signal: float, noise: float, cross: float, power: int) -> None:
+        """Those of numbers that were scaled by a power of two: the larger numbers' is kept, the others come to that."""
+        if not (self.signal or self.noise):
+            self.power = power
+        own, theirs = (2 * (min(self.power, power) - each) for each in (self.power, power))
+        self.power = min(self.power, power)
+        self.signal = math.ldexp(self.signal, own) + math.ldexp(signal, theirs)
+        self.noise = math.ldexp(self.noise, own) + math.ldexp(noise, theirs)
+        if self.cross is not None:
+            self.cross = math.ldexp(self.cross, own) + math.ldexp(cross, theirs)
 
     @property
     def max_abs(self) -> float:
@@ -117,7 +136,7 @@ class Sums:
         """Root of the mean squared difference; Inf where bad, 0 of nothing."""
         if self.bad:
             return float("inf")
-        return float(np.sqrt(self.noise / self.elements)) if self.elements else 0.0
+        return math.ldexp(math.sqrt(self.noise / self.elements), -self.power) if self.elements else 0.0
 
     @property
     def snr(self) -> float:
@@ -193,6 +212,13 @@ def matched(golden: Floats, candidate: Floats) -> tuple[Floats, Floats, Array]:
         return golden, candidate, ~both
     same = (golden == candidate) | (np.isnan(golden) & np.isnan(candidate))
     return np.where(both, golden, 0.0), np.where(both, candidate, 0.0), ~both & ~same
+
+
+def _power(largest: float) -> int:
+    """Of two, that brings the largest magnitude near to 1 where its square is not held; else 0."""
+    if not 0 < largest < math.inf or math.sqrt(LEAST) < largest < math.sqrt(MOST):
+        return 0
+    return -math.frexp(largest)[1]
 
 
 def snr(signal: Array, noise: Array, bad: Array) -> Floats:

@@ -16,6 +16,8 @@ from assay_runner.tensors import Array, Floats
 FLOOR = 1e-3
 SHORT = 64
 """Elements of a short row."""
+SQUARED = 2.0**-400, 2.0**400
+"""Magnitudes between which float64 holds squares, and those of what is smaller by all of its digits, twice over."""
 WIDTH = 11
 MAX_ABS, MAX_REL, SIGNAL, NOISE, DOT, PEAK, BROKEN, POWER, NAN, VOID, SAME = range(WIDTH)
 """Columns: golden is the signal, the difference the noise; broken, nan and void say that there is such a value, same
@@ -36,6 +38,28 @@ def row_sums(golden: Sequence[Array], candidate: Sequence[Array]) -> Floats:
         if result[:, part, MAX_ABS].any():
             clean = not result[:, part, [BROKEN, VOID, SAME]].any()
             result[:, part, MAX_REL] = _relative(first, second, peak, clean)
+    return result
+
+
+def within_reach(golden: Sequence[Array], candidate: Sequence[Array], sums: Floats) -> Floats:
+    """`row_sums`; of samples whose squares float64 does not hold, those of the same numbers times a power of two.
+
+    Ratios of a sample's sums are right then, for numbers of 1e-200 as for those of 1. MAX_ABS stays.
+
+    Args:
+        golden: one array for each part, (samples, elements).
+        candidate: likewise.
+        sums: theirs, (samples, parts, WIDTH).
+    """
+    largest = sums[:, :, [MAX_ABS, PEAK]].max(axis=(1, 2), initial=0.0)
+    odd = np.flatnonzero((largest > 0) & ((largest < SQUARED[0]) | (largest > SQUARED[1])))
+    if not odd.size:
+        return sums
+    power = -np.frexp(np.minimum(largest[odd], np.finfo(np.float64).max))[1][:, None]
+    scaled = ([np.ldexp(part[odd].astype(np.float64), power) for part in parts] for parts in (golden, candidate))
+    result = sums.copy()
+    result[odd] = row_sums(*scaled)
+    result[odd, :, MAX_ABS] = sums[odd, :, MAX_ABS]
     return result
 
 

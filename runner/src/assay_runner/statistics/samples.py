@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from assay_runner.statistics import row_sums as columns
 from assay_runner.statistics.blocks import BLOCK, cosine, plain, snr
-from assay_runner.statistics.row_sums import WIDTH, row_sums, together
+from assay_runner.statistics.row_sums import WIDTH, row_sums, together, within_reach
 from assay_runner.statistics.scales import COLUMNS, Cut
 from assay_runner.tensors import Array, Floats
 
@@ -90,11 +90,12 @@ def drift(golden: Array, candidate: Array, ks: Collection[int] = (), cut: Cut | 
     golden, candidate = plain(golden), plain(candidate)
     height = max(1, BLOCK // max(1, math.prod(golden.shape[1:])))
     chunks = [slice(start, start + height) for start in range(0, samples, height)]
-    found = [row_sums(*(_taken(array[rows], cut) for array in (golden, candidate))) for rows in chunks]
+    found = [_sums(_taken(golden[rows], cut), _taken(candidate[rows], cut)) for rows in chunks]
     number = len(cut.parts) if cut is not None and cut.fits(golden.shape) else 1
-    sums = np.concatenate([np.zeros((0, number, WIDTH)), *found])
+    none = np.zeros((0, number, WIDTH))
+    sums, reached = (np.concatenate([none, *each]) for each in zip(*found, strict=True)) if found else (none, none)
     agreement = {k: same_top_k(golden, candidate, k) for k in ks}
-    return _figures(sums, math.prod(golden.shape[1:]), agreement, _of_parts(sums, golden.shape, cut))
+    return _figures(reached, math.prod(golden.shape[1:]), agreement, _of_parts(sums, golden.shape, cut))
 
 
 def nothing(samples: int, ks: Collection[int] = (), parts: int = 0) -> Drift:
@@ -187,6 +188,12 @@ def _figures(sums: Floats, width: int, top_k: dict[int, NDArray[np.bool_]], of_p
         top_k=top_k,
         sums=of_parts,
     )
+
+
+def _sums(golden: Sequence[Array], candidate: Sequence[Array]) -> tuple[Floats, Floats]:
+    """Of some samples, as they are, which compare from sample to sample; and so that their ratios are right."""
+    sums = row_sums(golden, candidate)
+    return sums, within_reach(golden, candidate, sums)
 
 
 def _taken(rows: Array, cut: Cut | None) -> list[Array]:
