@@ -36,6 +36,8 @@ class Followed(NamedTuple):
     last: tuple[int, ...] = ()
     """Of a tensor without such axes, those along which the last sample changes what is last, and nothing before it: as
     where samples are gone through in order. Others may do so by chance, so that it bears out a declaration, no more."""
+    folded: int = 0
+    """Without such axes: how many places of each sample its first axis holds, which changed as the order did."""
 
 
 def picked(given: Array, other: Array, chosen: Sequence[int]) -> int | None:
@@ -95,7 +97,7 @@ def followed(
             [axis] = found[name].axes
             undone(name, np.moveaxis(np.roll(given[name], 1, axis), axis, 0), np.moveaxis(other, axis, 0))
         del other
-        if found[name].axes or not found[name].changed:
+        if found[name].axes or found[name].folded or not found[name].changed:
             del given[name]
     if given:
         # The first sample in place of the last.
@@ -123,14 +125,21 @@ def _compared(given: Array, turned: Array, count: int) -> Followed:
     held = tuple(axis for axis in axes if _left(given, turned, (axis,)) <= LEFT * change)
     # Of each sample against each, as in a table of similarities, all axes follow, and none alone.
     together = not held and len(axes) > 1 and _left(given, turned, axes) <= LEFT * change
-    return Followed(True, axes if together else held)
+    if together or held or not given.ndim or len(given) <= count or len(given) % count:
+        return Followed(True, axes if together else held)
+    places = len(given) // count
+    return Followed(True, (), folded=places if _left(given, turned, (0,), places) <= LEFT * change else 0)
 
 
-def _left(given: Array, turned: Array, axes: tuple[int, ...]) -> float:
-    """How far the one, turned along these axes, is from the other; row by row, so that little memory is needed."""
+def _left(given: Array, turned: Array, axes: tuple[int, ...], places: int = 1) -> float:
+    """How far the one, turned along these axes, is from the other; row by row, so that little memory is needed.
+
+    Along the first by so many places.
+    """
     first, others = axes[0], tuple(axis - (axis > axes[0]) for axis in axes[1:])
     before, after = np.moveaxis(given, first, 0), np.moveaxis(turned, first, 0)
-    rows = (np.roll(before[row - 1], 1, others) if others else before[row - 1] for row in range(len(after)))
+    moved = (before[row - places] for row in range(len(after)))
+    rows = (np.roll(row, 1, others) if others else row for row in moved)
     return sum(_distance(row, other) for row, other in zip(rows, after, strict=True))
 
 

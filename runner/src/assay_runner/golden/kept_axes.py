@@ -9,6 +9,7 @@ from assay_api.model import Model
 from assay_runner.backends.axis_probes import Followed
 from assay_runner.backends.conversion import listed
 from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.tensors import Arrays
 
 
 class KeptAxes(Model):
@@ -18,6 +19,8 @@ class KeptAxes(Model):
     """By output, the axis that holds the samples; None where there is none."""
     wrong: dict[str, int] = {}
     """By output, an axis that is declared and that golden contradicts."""
+    folded: tuple[str, ...] = ()
+    """Outputs whose first axis holds several places of each sample."""
     inner: dict[str, int] | None = None
     """The same of tensors inside the graph of which nothing is declared; absent where nobody looked."""
     notes: tuple[str, ...] = ()
@@ -27,8 +30,8 @@ class KeptAxes(Model):
 
     def over(self, declared: SampleAxes) -> SampleAxes:
         """What is declared, with what golden showed of its outputs in place of it."""
-        held = {name: axis for name, axis in declared.axes.items() if name not in self.wrong}
-        return SampleAxes({**held, **self.outputs}, self.wrong, declared.rows)
+        held = {name: axis for name, axis in declared.axes.items() if name not in {*self.wrong, *self.folded}}
+        return SampleAxes({**held, **self.outputs}, self.wrong, declared.rows, frozenset(self.folded))
 
 
 def axis_of(told: Followed | None, declared: int | None) -> int | None:
@@ -36,6 +39,30 @@ def axis_of(told: Followed | None, declared: int | None) -> int | None:
     if told is None:
         return None
     return declared if declared in (*told.axes, *told.last) else told.axes[0] if len(told.axes) == 1 else None
+
+
+def settled(told: Followed | None, declared: int | None) -> bool:
+    """Whether it is known where the samples are."""
+    return axis_of(told, declared) is not None or bool(told and told.folded)
+
+
+class Folds:
+    """How many places of each sample the first axis of outputs holds, for several numbers of samples.
+
+    A table of a fixed length, which the rows of one number of samples happen to fill, is no axis of theirs.
+    """
+
+    def __init__(self, fixed: bool, fed: int, outputs: Arrays) -> None:
+        """Whether the model takes one number of samples only; and what a run of so many made, where there was one."""
+        self._fixed = fixed
+        self._seen = {name: {fed: len(array) / fed} for name, array in outputs.items() if array.ndim}
+
+    def borne_out(self, fed: int, told: Mapping[str, Followed]) -> dict[str, Followed]:
+        """The same, but for places that another number of samples does not have, or nobody has seen."""
+        for name, each in told.items():
+            self._seen.setdefault(name, {})[fed] = each.folded
+        held = {name for name, seen in self._seen.items() if self._fixed or len(seen) > 1 == len({*seen.values()})}
+        return {name: each if name in held else each._replace(folded=0) for name, each in told.items()}
 
 
 def decided(known: SampleAxes, asked: Iterable[str], found: Mapping[str, Followed]) -> KeptAxes:
@@ -47,7 +74,7 @@ def decided(known: SampleAxes, asked: Iterable[str], found: Mapping[str, Followe
         found: what they made of their samples' order, as far as they were run.
     """
     axes, wrong = dict[str, int | None](), dict[str, int]()
-    notes, unsure = list[str](), list[str]()
+    notes, unsure, folded = list[str](), list[str](), list[str]()
     for name in asked:
         told, declared = found.get(name), known.axes.get(name)
         axis = axis_of(told, declared)
@@ -58,6 +85,8 @@ def decided(known: SampleAxes, asked: Iterable[str], found: Mapping[str, Followe
                     f"output {name!r}: by what the model declares, axis {declared} holds the samples, but golden's "
                     f"lie along axis {axis}, which is taken"
                 )
+        elif told and told.folded:
+            folded.append(name)
         elif declared is None:
             continue
         elif told is None or not told.changed:
@@ -73,4 +102,4 @@ def decided(known: SampleAxes, asked: Iterable[str], found: Mapping[str, Followe
             "outputs that are random, or alike whatever the order of the samples, so that the axis of samples is taken "
             f"as the model declares it: {listed(unsure)}"
         )
-    return KeptAxes(outputs=axes, wrong=wrong, notes=tuple(notes))
+    return KeptAxes(outputs=axes, wrong=wrong, folded=tuple(folded), notes=tuple(notes))

@@ -35,12 +35,15 @@ class SampleAxes:
             constant or in a single number. Of a tensor that is not there it is not known.
         wrong: by tensor, an axis that is declared and that golden's values contradict; none of them is among `axes`.
         rows: by tensor, the axis of rows each of which names its sample first; none of them is among `axes`.
+        folded: tensors whose first axis holds as many places of each sample, those of one after those of another, as
+            where samples and steps were made one axis; none of them is among `axes`.
         feeds: whether each batch is a single feed, so that all of every tensor is its own, whatever its shape.
     """
 
     axes: Mapping[str, int | None]
     wrong: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
+    folded: frozenset[str] = frozenset()
     feeds: bool = False
 
     def of(self, name: str, shape: tuple[int, ...], fed: int) -> int | None:
@@ -60,6 +63,8 @@ class SampleAxes:
         """
         if self.feeds or name in self.rows:
             return array[None]
+        if name in self.folded and array.size and len(array) % batch.fed == 0:
+            return array.reshape(batch.fed, -1, *array.shape[1:])[: batch.count]
         axis = self.of(name, array.shape, batch.fed)
         if axis is not None:
             # Most often they are along the first axis already.

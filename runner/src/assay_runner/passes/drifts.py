@@ -165,7 +165,7 @@ class Drifts:
             told = f"output {name!r} has no sample axis that is known: its shape is {shape} for {batch.fed} samples"
             if name in self._axes.wrong:
                 told += ", and its values do not follow the samples where the model declares them"
-            return f"{told}; export the model with its batch as a named, free dimension, or set dataset.batch to 1"
+            return f"{told}; export the model so that an axis of the output is its batch, or set dataset.batch to 1"
         if name not in golden and self._axes.shared(name):
             return (
                 f"output {name!r} is one for all samples of a batch, and the golden outputs, a row per sample, have "

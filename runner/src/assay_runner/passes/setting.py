@@ -66,7 +66,7 @@ class Setting:
         if not golden.feeds:
             declared, left = declared_axes(built.source, self.subject.model.axes).axes, {*golden.wrong, *golden.rows}
             own = {name: axis for name, axis in declared.items() if name not in left}
-            axes = SampleAxes({**own, **golden.axes}, golden.wrong, golden.rows)
+            axes = SampleAxes({**own, **golden.axes}, golden.wrong, golden.rows, golden.folded)
         return replace(self, subject=replace(self.subject, built=replace(built, measured=axes)))
 
 
