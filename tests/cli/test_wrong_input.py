@@ -122,3 +122,20 @@ def test_a_model_of_another_element_type_is_named(tmp_path: Path, capsys: pytest
     ended = run(tmp_path, capsys, candidates=[candidate])
     assert ended.code == 64
     assert "takes other inputs (x: float64) than the audit's (x: float32)" in ended.complaints[0]
+
+
+@pytest.mark.parametrize(("shape", "told"), [(["b", 4], "[b, 4]"), (["b", 3, 1], "[b, 3, 1]"), ([None], "[?]")])
+def test_a_model_of_another_layout_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: list[str | int | None], told: str
+) -> None:
+    """As one whose images have their channels last, where the audit's have them first."""
+    good(tmp_path)
+    own = tmp_path / "own.onnx"
+    save(own, [helper.make_node("Identity", ["x"], ["y"])], [info("x", shape)], [info("y", shape)])
+    candidate = {"name": "own", "backend": "onnxruntime", "precision": "fp32", "model": {"uri": "file://./own.onnx"}}
+    ended = run(tmp_path, capsys, candidates=[candidate])
+    assert ended.code == 64
+    assert (
+        f"takes 'x' in the shape {told}, and the audit's in [batch, 3]: export both in one layout"
+        in ended.complaints[0]
+    )

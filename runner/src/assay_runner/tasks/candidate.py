@@ -21,7 +21,7 @@ from assay_runner.builds.cache import BuildRequest, build_or_take
 from assay_runner.builds.shelves import Shelves
 from assay_runner.checks import parse_checks
 from assay_runner.data.datasets import Dataset, Source
-from assay_runner.errors import CannotBuild, InvalidInput, Unsupported
+from assay_runner.errors import CannotBuild, Unsupported
 from assay_runner.journal import step
 from assay_runner.models.files import fetch_pinned
 from assay_runner.models.loading import LoadedModel
@@ -32,6 +32,7 @@ from assay_runner.tasks.context import Context
 from assay_runner.tasks.environment import versions
 from assay_runner.tasks.for_gpu import PLAN_ELSEWHERE, judged_here, zero_points
 from assay_runner.tasks.golden import dataset_of, open_golden
+from assay_runner.tasks.own_models import fits_audit
 from assay_runner.tasks.provenance import provenance_of
 from assay_runner.tasks.publish import candidate_of, publish, resumed, task_result
 from assay_runner.tasks.records import GoldenRecord, read_record
@@ -152,7 +153,7 @@ def _setting(
     candidate = candidate_of(task)
     own = context.load(candidate.model, task.spec.dataset) if candidate.model else None
     if own:
-        _same_inputs(candidate, own, model, dataset)
+        fits_audit(own, model, dataset)
     if said := zero_points(candidate, own or model, context):
         notes.append(said)
     golden = open_golden(record, task, model, dataset, context, notes)
@@ -193,28 +194,6 @@ def _adopted(backend: Backend, ref: EngineRef, model: LoadedModel, workdir: Path
     plan = workdir / "existing.plan"
     fetch_pinned(context.store, ref.uri, ref.sha256, plan, "plan")
     return backend.adopt(plan, model, workdir, ref.plugins)
-
-
-def _same_inputs(candidate: Candidate, own: LoadedModel, model: LoadedModel, dataset: Dataset) -> None:
-    wanted = {i.name: i.dtype for i in model.inputs}
-    given = {i.name: i.dtype for i in own.inputs}
-    if wanted != given:
-        shown = [", ".join(f"{n}: {t.name}" for n, t in sorted(each.items())) for each in (given, wanted)]
-        raise InvalidInput(
-            f"the candidate's own model takes other inputs ({shown[0]}) than the audit's ({shown[1]}): "
-            "export both with the same input names and types"
-        )
-    outputs = [o.name for o in model.outputs if o.name not in {mine.name for mine in own.outputs}]
-    if outputs:
-        raise InvalidInput(
-            f"the candidate's own model lacks output {outputs[0]!r} of the audit's model: "
-            "export both with the same output names"
-        )
-    if own.batch is not None and own.batch != dataset.batch:
-        raise InvalidInput(
-            f"the candidate's own model takes batches of {own.batch}, and the audit feeds "
-            f"{dataset.batch}: set dataset.batch to {own.batch}, or export both models with one batch"
-        )
 
 
 def calibration_of(
