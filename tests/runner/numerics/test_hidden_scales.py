@@ -251,6 +251,31 @@ def test_dark_bars_of_pictures_whose_size_nobody_knows_are_no_scale(tmp_path: Pa
     assert (verdict, "for themselves" in message) == (Verdict.PASSED, False)
 
 
+def test_confidence_does_not_hide_behind_depth(tmp_path: Path) -> None:
+    """Two maps out of one convolution: metres, and a number up to 2 or so; and the same two beside a bright spot."""
+    x, w = random(16, 3, 8, 8, seed=3), random(2, 3, 1, 1, seed=4) * np.array([6, 0.2]).reshape(2, 1, 1, 1)
+    weights: dict[str, Array] = {"w": w.astype(np.float32), "b": np.array([40, 0.5], np.float32)}
+    golden = alone([node("Conv", "x w b", "y")], (3, 8, 8), ("N", 2, 8, 8), **weights)
+    steps: dict[str, Array] = {"step": np.array(0.7, np.float32), "zero": np.array(0, np.int8)}
+    rounding = [node("QuantizeLinear", "c step zero", "q"), node("DequantizeLinear", "q step zero", "y")]
+    lost = alone([node("Conv", "x w b", "c"), *rounding], (3, 8, 8), ("N", 2, 8, 8), **weights, **steps)
+    exact, eight = (outputs(proto, x)[:, 0].astype(np.float64) for proto in (golden, lost))
+    whole, own = (
+        10 * np.log10((e**2).sum((1, 2, 3)) / ((f - e) ** 2).sum((1, 2, 3)))
+        for e, f in ((exact, eight), (exact[:, 1:], eight[:, 1:]))
+    )
+    assert whole.min() > 30
+    assert own.min() < 17
+    data = Samples({"x": x}, batch=4)
+    [found] = measured(golden, "fp32", data, tmp_path, OutputDrift(), own=lost).findings
+    assert found.verdict is Verdict.FAILED
+    assert "channel 1," in found.message
+    assert groups(golden, x, tmp_path / "bf16")[0] is Verdict.PASSED
+    spot = np.abs(random(3, 8, 8, seed=5)).clip(0.5, 2)
+    spot[0, :2] *= 20
+    assert layout(spot, [0]) is None
+
+
 def test_a_class_that_a_model_is_sure_of_is_no_scale(tmp_path: Path) -> None:
     """The logarithm of a probability near 1 is near 0: its last bits are lost in any format, and nothing with them."""
     x = np.stack([np.linspace(3, 12, 8), np.zeros(8)], axis=1).astype(np.float32)

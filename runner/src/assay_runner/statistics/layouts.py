@@ -25,6 +25,8 @@ from assay_runner.tensors import Array, Floats
 
 FEW: Final = 16
 """Places that are quantities of their own each, as the columns of a table are: of so few no order is asked."""
+MAPS: Final = 6
+"""Channels of a picture that are quantities of their own each, as depth and confidence are; more are features."""
 PICTURE: Final = 3
 """Axes of a sample that is no table, but features or colours by place."""
 SPREAD: Final = 32.0
@@ -72,21 +74,28 @@ def layout(peaks: Array, axes: Collection[int]) -> Layout | None:
     """
     if not peaks.size or float(peaks.max()) < FACTOR:
         return None
-    found = [each for axis in axes if 1 < peaks.shape[axis] <= MOST_ELEMENTS for each in _along(peaks, axis)]
+    # Of a picture, where nothing but its channels is left, operators do the same at all of its places.
+    few = FEW if peaks.ndim < PICTURE else MAPS if len(axes) == 1 else 0
+    found = [each for axis in axes if 1 < peaks.shape[axis] <= MOST_ELEMENTS for each in _along(peaks, axis, few)]
     if len(axes) == peaks.ndim > 1 and peaks.size <= MOST_ELEMENTS:
-        found += _along(peaks.reshape(-1), None)
+        found += _along(peaks.reshape(-1), None, FEW)
     run = max(RUN, 1 / peaks.size)
     return min(found, key=lambda each: run * sum(map(len, each.scales)) - each.share, default=None)
 
 
-def _along(peaks: Array, axis: int | None) -> Iterator[Layout]:
-    """Layouts along an axis, or along all as one."""
+def _along(peaks: Array, axis: int | None, few: int) -> Iterator[Layout]:
+    """Layouts along an axis, or along all as one; of so `few` places no order is asked."""
     before = 1 if axis is None else math.prod(peaks.shape[:axis])
     length = peaks.size if axis is None else peaks.shape[axis]
-    largest = peaks.reshape(before, length, -1).max(axis=(0, 2))
+    places = peaks.reshape(before, length, -1)
+    largest = places.max(axis=(0, 2))
     numbers = _divisors(length)
-    few, chance = FEW if peaks.ndim < PICTURE else 0, CHANCE / (1 + 2 * len(numbers))
+    chance = CHANCE / (1 + 2 * len(numbers))
     labels = _apart(largest, 1, CHANCE, few)
+    if labels is not None and peaks.ndim >= PICTURE and length <= few:
+        # A few bright places of a channel make no scale of it.
+        pure = _pure(places.transpose(0, 2, 1).reshape(-1, length), labels)
+        labels = labels if pure else _apart(largest, 1, CHANCE)
     if labels is not None and (made := _layout(axis, 0, labels, 1)):
         yield made
     for number in numbers:
