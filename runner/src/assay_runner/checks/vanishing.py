@@ -79,7 +79,7 @@ def remedy(guard: Guard) -> str:
 def unguarded(divisor: Divisor) -> str:
     """What to do about a divisor that vanishes in FP16, and that nothing is known to keep from zero."""
     maker = (divisor.range.site.node or "",) if divisor.range.kind == "tensor" else ()
-    held = _held((*maker, *divisor.ending.through))
+    held = _held((*divisor.before, *maker, *divisor.ending.through))
     return f"scale it up, add what FP16 holds, such as 1e-5 (its smallest is 6e-8), or hold {held} to fp32, or use bf16"
 
 

@@ -62,6 +62,8 @@ class Divisor:
         samples: samples with such elements; None for a weight.
         first: index of the first such sample; -1 where there is none.
         guard: what should have kept them from zero; None where nothing is known to.
+        before: nodes that make what it is computed from, in order, with elements that FP16 makes zero too: of zeros it
+            would be computed whatever it is held to itself.
     """
 
     range: TensorRange
@@ -69,6 +71,7 @@ class Divisor:
     samples: int | None
     first: int
     guard: Guard | None = None
+    before: tuple[str, ...] = ()
 
     def inverts(self, made: TensorRange) -> bool:
         """Whether a tensor is an inverse of this one."""

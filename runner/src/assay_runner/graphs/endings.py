@@ -124,6 +124,24 @@ class Downstream:
                     found[name] = replace(behind, through=(use.name, *behind.through))
         return found
 
+    def before(self, tensor: str, vanishing: Collection[str]) -> tuple[str, ...]:
+        """Nodes that make what a tensor is computed from, where that is among `vanishing`, in order.
+
+        Behind what may make zero of something else than a zero nothing is looked for.
+        """
+        makers = {made: use for _, use in self._all for made in use.makes}
+        found: dict[str, None] = {}
+        ahead = [tensor]
+        for name in ahead:  # It grows meanwhile.
+            use = makers.get(name)
+            if use is None or not use.hands_on(CARRIES_ZERO | SUMS) or len(found) >= FARTHEST:
+                continue
+            for read, other in self._all:
+                if other.site == use.site and read in vanishing and read in makers and makers[read].name not in found:
+                    found[makers[read].name] = None
+                    ahead.append(read)
+        return tuple(reversed(found))
+
     def guard(self, weight: str, precision: str, largest: float, made: Made | None = None) -> Guard | None:
         """A weight that vanishes in a precision, where it should keep a divisor from zero; else None.
 

@@ -5,7 +5,7 @@ A zero does no harm until something divides by it, and one of a million elements
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,13 +58,15 @@ class Divisors:
         ranges = tuple(ranges)
         guards = tuple(self._guards(ranges))
         found = [entry for entry in ranges if entry.underflow and entry.site.tensor in self._endings]
-        return tuple(self._divisor(entry, guards) for entry in found)
+        vanishing = {entry.site.tensor for entry in ranges if entry.underflow and not entry.constant}
+        return tuple(self._divisor(entry, guards, vanishing) for entry in found)
 
-    def _divisor(self, entry: TensorRange, guards: Iterable[Guard]) -> Divisor:
+    def _divisor(self, entry: TensorRange, guards: Iterable[Guard], vanishing: Collection[str]) -> Divisor:
         seen = self._seen.get(entry.site.tensor, _Seen())
         mine = (guard for guard in guards if entry.kind == "tensor" and entry.site.node in guard.ending.through)
         samples = None if entry.kind == "weight" else seen.samples
-        return Divisor(entry, self._endings[entry.site.tensor], samples, seen.first, next(mine, None))
+        before = self._downstream.before(entry.site.tensor, vanishing) if entry.kind == "tensor" else ()
+        return Divisor(entry, self._endings[entry.site.tensor], samples, seen.first, next(mine, None), before)
 
     def _guards(self, ranges: Iterable[TensorRange]) -> Iterator[Guard]:
         """What FP16 makes zero that would have kept a divisor from it."""
