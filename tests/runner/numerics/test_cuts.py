@@ -15,7 +15,10 @@ from assay_runner.backends.order import order_of
 from assay_runner.builds.cache import BuildRequest, build_or_take
 from assay_runner.checks.output_drift import OutputDrift
 from assay_runner.data.datasets import Source, open_dataset
+from assay_runner.evidence import Unlike
 from assay_runner.stores import open_store
+from assay_runner.tensors import Batch
+from assay_runner.trial.input_peaks import InputPeaks
 from tests.models import Heard, Samples, constant, loaded, model, node, random, value
 from tests.runner.io.made import shard
 from tests.runner.numerics.candidates import ORT, build, candidate, int8, measured
@@ -48,6 +51,42 @@ def test_what_failed_says_what_was_cut(method: str, tmp_path: Path) -> None:
     assert any("percentile 95 cuts tensor 'x' to 11 % of its range" in note for note in report.notes) is cut
 
 
+TURNED = model(
+    [node("Transpose", "x", "t", perm=[1, 0]), node("Transpose", "t", "u", perm=[1, 0]), node("MatMul", "u w", "y")],
+    [value("x", "N", 8)],
+    [value("y", "N", 4)],
+    [constant("w", random(8, 4, seed=1))],
+)
+
+
+@pytest.mark.parametrize("proto", [product(), TURNED], ids=["as it is", "turned"])
+@pytest.mark.parametrize(
+    ("scale", "told"), [(255, "1020"), (1 / 255, "0.01569"), (1.5, ""), (1 / 4, "")], ids=["large", "small", "a", "b"]
+)
+def test_a_set_that_was_prepared_otherwise_is_named(
+    proto: onnx.ModelProto, scale: float, told: str, tmp_path: Path
+) -> None:
+    """Bytes of pixels beside a calibration set of shares of 1, and the other way round."""
+    seen = np.clip(random(64, 8), -4, 4)
+    seen[0, 0] = 4
+    judged = Samples({"x": (seen * np.float32(scale)).astype(np.float32)}, batch=16)
+    check = OutputDrift(snr=17 if told else 90)
+    _, [found] = measured(proto, int8(method="minmax"), judged, tmp_path, check, calibration=Samples({"x": seen}))
+    assert found.verdict is Verdict.FAILED
+    said = f"input 'x' has magnitudes up to {told} in these samples, and up to 4 in the calibration set: calibrate on"
+    assert (said in found.message) is bool(told), found.message
+    assert ("in the calibration set" in found.message) is bool(told)
+
+
+def test_nothing_is_said_of_a_set_where_nothing_failed_or_its_range_is_none() -> None:
+    found = InputPeaks({"x": 0.0, "y": 1.0, "unseen": 1.0})
+    assert found.unlike is None
+    found.add(Batch(0, 2, {"x": np.zeros((2, 3)), "y": np.array([[1.0], [np.inf]])}))
+    assert found.unlike is None
+    found.add(Batch(2, 1, {"x": np.array([[0.5], [9.0]]), "y": np.ones((1, 1))}))
+    assert found.unlike == Unlike("x", 0.5, 0.0)
+
+
 def test_what_passed_says_it_in_a_note_alone(tmp_path: Path) -> None:
     data = Samples({"x": loud()}, batch=50)
     asked = int8(method="percentile", percentile=95)
@@ -67,6 +106,7 @@ def test_a_build_that_is_taken_from_the_cache_still_knows(tmp_path: Path) -> Non
         build_or_take(request, tmp_path / name, Heard(), store, f"file://{tmp_path}/cache")[0] for name in ("a", "b")
     )
     assert second.path.parent.name == "cached"
+    assert first.seen == second.seen == {"x": 9.0}
     assert first.cut is not None
     assert first.cut == second.cut
 

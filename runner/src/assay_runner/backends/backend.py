@@ -52,6 +52,8 @@ class Built:
         overflows: weights that the precision cannot hold.
         vanished: what should keep something from zero and is zero in the precision.
         cut: where its calibration cuts most of a tensor's range.
+        seen: by graph input that is rounded to 8 bits before anything is computed of it, its largest magnitude on the
+            calibration set.
         wide: nodes of the source that compute in a format of wider range, as they are held; an engine tells itself.
         engine: what it is made of, where it is an engine.
         cached: whether that of an earlier build was taken, as far as the backend does not tell itself.
@@ -73,6 +75,7 @@ class Built:
     overflows: tuple[Overflow, ...] = ()
     vanished: tuple[Guard, ...] = ()
     cut: Cut | None = None
+    seen: Mapping[str, float] = field(default_factory=dict)
     wide: frozenset[str] = frozenset()
     engine: EngineFacts | None = None
     tactics: Mapping[str, str] | None = None

@@ -74,10 +74,11 @@ class OnnxRuntime:
         outline = load_outline(model.path)
         notes = [*scheme_notes(model.path.name, outline)]
         cut: Cut | None = None
+        seen: Mapping[str, float] = {}
         path, base, held = model.path, str(precision), dict(order.held)
         if precision in ("int8", "fp8"):
             quantised = _quantised(model, order, calibration, workdir, progress)
-            path, cut = quantised.path, quantised.cut
+            path, cut, seen = quantised.path, quantised.cut, quantised.seen
             notes += quantised.notes
             # What stands between pairs runs in floating point here, and so does what has none.
             base, held = "fp32", {name: kind for name, kind in held.items() if kind != "fp32"}
@@ -101,6 +102,7 @@ class OnnxRuntime:
             overflows=emulation.overflows if emulation else (),
             vanished=emulation.vanished if emulation else (),
             cut=cut,
+            seen=seen,
             wide=emulation.wide if emulation else frozenset(),
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -22,7 +22,7 @@ from assay_runner.backends.emulation import NOTHING
 from assay_runner.backends.found import Range
 from assay_runner.backends.inspection import inspect
 from assay_runner.backends.order import Quantisation
-from assay_runner.backends.quantisation_notes import cut_of, cuts, held_note, quantisation_notes
+from assay_runner.backends.quantisation_notes import cut_of, cuts, held_note, quantisation_notes, seen_of
 from assay_runner.backends.schemes import nothing_to_quantise
 from assay_runner.backends.sessions import OrtSession, Purpose
 from assay_runner.errors import CannotBuild, InvalidInput
@@ -50,11 +50,13 @@ class Quantised:
         path: where it lies.
         notes: what to know about it.
         cut: where its calibration cuts most of a tensor's range.
+        seen: by graph input that is quantised, its largest magnitude on the calibration set.
     """
 
     path: Path
     notes: tuple[str, ...]
     cut: Cut | None
+    seen: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,12 +157,13 @@ def quantised_model(
         found = _ranges(it, calibration, batches, progress, kind, inputs)
         largest = {name: found[name].end for name in it.wanted}
         cut = cut_of({name: found[name] for name in it.wanted}, calibration.called, it.readers)
+        seen = seen_of(it.model, {name: found[name].peak for name in it.wanted})
         convert = insert(it.model, it.chosen.slots, largest, kind, it.fixed, zeros)
         localise(it.model, it.place, _made(it.place / "quantised"), convert)
         target = packed(save(it.model, it.place / "quantised" / "model.onnx"), folder, limit=INSIDE, links=True)
     samples = calibration.found.samples if calibration.found else batches.samples if batches else 0
     notes = quantisation_notes(kind, calibration, samples, largest, it.chosen, it.inside)
-    return Quantised(target, (*it.notes, *notes, *cuts(kind, cut), *held_note(kind, it.chosen.held)), cut)
+    return Quantised(target, (*it.notes, *notes, *cuts(kind, cut), *held_note(kind, it.chosen.held)), cut, seen)
 
 
 def _ranges(

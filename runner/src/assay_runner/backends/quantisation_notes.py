@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
+
+import onnx
 
 from assay_runner.backends.conversion import listed
 from assay_runner.backends.found import Range
@@ -12,6 +15,8 @@ from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.slots import Chosen, told
 from assay_runner.tensors import Site
 
+UNCHANGED: Final = frozenset({"Identity", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"})
+"""They move all elements of their first input, and leave none out."""
 HALF = 0.5
 """Share of a tensor's range below which it is told that calibration cuts it."""
 
@@ -23,6 +28,25 @@ def cut_of(found: Mapping[str, Range], method: str, readers: Mapping[str, str]) 
         return None
     name = min(shares, key=shares.__getitem__)
     return Cut(name, readers[name], method, found[name].end, found[name].peak, len(shares) - 1)
+
+
+def seen_of(model: onnx.ModelProto, peaks: Mapping[str, float]) -> dict[str, float]:
+    """By graph input, the largest magnitude of what is quantised of it as it is, or moved.
+
+    Args:
+        model: its pairs may be there or not.
+        peaks: by quantised tensor.
+    """
+    makers = {name: node for node in model.graph.node for name in node.output}
+    inputs = {value.name for value in model.graph.input}
+    found: dict[str, float] = {}
+    for tensor, peak in peaks.items():
+        name = tensor
+        while name in makers and makers[name].op_type in UNCHANGED and makers[name].domain in ("", "ai.onnx"):
+            name = makers[name].input[0]
+        if name in inputs:
+            found[name] = max(peak, found.get(name, 0.0))
+    return found
 
 
 def cuts(kind: EightBit, cut: Cut | None) -> tuple[str, ...]:

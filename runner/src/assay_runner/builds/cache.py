@@ -53,6 +53,8 @@ class BuildRecord(EntryRecord):
     """How it was made."""
     wide: tuple[str, ...] = ()
     """Nodes that are held to a format of wider range."""
+    seen: dict[str, float] = {}
+    """Largest magnitudes of graph inputs on the calibration set."""
     cut: dict[str, Any] | None = None
     """Where calibration cuts most of a tensor's range."""
 
@@ -160,6 +162,7 @@ def _made(request: BuildRequest, workdir: Path, progress: Progress, store: Store
             notes=built.notes,
             wide=tuple(sorted(built.wide)),
             cut=asdict(built.cut) if built.cut else None,
+            seen=dict(built.seen),
         )
         put_record(store, join(folder, RECORD), record)
     return built
@@ -184,6 +187,7 @@ def _take(store: Store, folder: str, model: LoadedModel, workdir: Path) -> Built
         hidden=hidden(load_outline(model.path)),
         wide=frozenset(record.wide),
         cut=Cut(**record.cut) if record.cut else None,
+        seen=record.seen,
         cached=True,
     )
 

@@ -6,19 +6,27 @@ from collections.abc import Iterable
 
 from assay_api.report import Finding, Verdict
 from assay_runner.checks.check import spoken
-from assay_runner.evidence import Cut, Evidence
+from assay_runner.evidence import Cut, Evidence, Unlike
 
 
-def told_of_cut(findings: Iterable[Finding], evidence: Evidence) -> list[Finding]:
-    """The findings; the first that failed says of which tensor calibration cuts most, and which method does not."""
+def told_of_calibration(findings: Iterable[Finding], evidence: Evidence) -> list[Finding]:
+    """The findings; the first that failed says what is wrong with the calibration, where something is.
+
+    That the set is not like the samples; else of which tensor most is cut, and which method does not.
+    """
     found = list(findings)
-    if (cut := evidence.cut) is None:
-        return found
+    told = _unlike(evidence.unlike) if evidence.unlike else _told(evidence.cut) if evidence.cut else ""
     first = next((index for index, finding in enumerate(found) if finding.verdict is Verdict.FAILED), None)
-    if first is not None:
-        message = f"{found[first].message}; {_told(cut)}"
-        found[first] = found[first].model_copy(update={"message": message})
+    if first is not None and told:
+        found[first] = found[first].model_copy(update={"message": f"{found[first].message}; {told}"})
     return found
+
+
+def _unlike(unlike: Unlike) -> str:
+    return (
+        f"input {unlike.tensor!r} has magnitudes up to {spoken(unlike.largest)} in these samples, and up to "
+        f"{spoken(unlike.seen)} in the calibration set: calibrate on samples like these, prepared as they are"
+    )
 
 
 def _told(cut: Cut) -> str:

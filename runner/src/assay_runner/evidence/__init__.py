@@ -1,7 +1,7 @@
 """Evidence: everything that is measured of a candidate, as values, and how it is asked for."""
 
 from assay_runner.evidence.detections import DetectionsFound, Layout
-from assay_runner.evidence.eight_bit import Cut, EightBitReads
+from assay_runner.evidence.eight_bit import Cut, EightBitReads, Unlike
 from assay_runner.evidence.endings import Ending, Guard
 from assay_runner.evidence.engine import EngineFacts, EngineLayer, EngineTensor
 from assay_runner.evidence.evidence import BatchTimes, Evidence
@@ -83,4 +83,5 @@ __all__ = [
     "TensorNoise",
     "TensorsWanted",
     "TimingWanted",
+    "Unlike",
 ]

@@ -61,3 +61,18 @@ class Cut:
     end: float
     peak: float
     others: int
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """A graph input whose calibration set is not like the samples that are judged, the one that is least like them.
+
+    Attributes:
+        tensor: its name.
+        largest: magnitude of it in these samples.
+        seen: largest magnitude on the calibration set.
+    """
+
+    tensor: str
+    largest: float
+    seen: float

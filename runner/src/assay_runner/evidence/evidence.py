@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from assay_runner.evidence.eight_bit import Cut
+from assay_runner.evidence.eight_bit import Cut, Unlike
 from assay_runner.evidence.endings import Guard
 from assay_runner.evidence.engine import EngineFacts
 from assay_runner.evidence.faults import Overflow
@@ -45,6 +45,7 @@ class Evidence:
         overflows: weights that its precision cannot hold.
         vanished: what should keep something from zero and is zero in its precision.
         cut: where its calibration cuts most of a tensor's range.
+        unlike: which graph input is not like those that it was calibrated on.
         wide: nodes that an emulation holds to a format of wider range.
         engine: what the candidate is made of, where it is an engine.
         found: what was measured, by need.
@@ -62,6 +63,7 @@ class Evidence:
     overflows: tuple[Overflow, ...] = ()
     vanished: tuple[Guard, ...] = ()
     cut: Cut | None = None
+    unlike: Unlike | None = None
     wide: frozenset[str] = frozenset()
     engine: EngineFacts | None = None
     found: Mapping[Need[Any], Any] = field(default_factory=dict)

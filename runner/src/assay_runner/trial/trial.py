@@ -18,7 +18,7 @@ from assay_runner.backends import Built, Session
 from assay_runner.backends.conversion import listed
 from assay_runner.checks import Check
 from assay_runner.checks.beside import told_of_outputs
-from assay_runner.checks.calibrated import told_of_cut
+from assay_runner.checks.calibrated import told_of_calibration
 from assay_runner.checks.check import inconclusive_if_unrounded
 from assay_runner.data.rows import parts
 from assay_runner.errors import Died, InvalidInput, Unavailable
@@ -27,6 +27,7 @@ from assay_runner.journal import step
 from assay_runner.passes import PASSES
 from assay_runner.passes.setting import Pass, Setting, Step
 from assay_runner.tensors import Array, Arrays, Batch, Site
+from assay_runner.trial.input_peaks import InputPeaks
 
 T = TypeVar("T")
 SERVE: Final = "Serve"
@@ -70,6 +71,7 @@ def trial(setting: Setting, wanted: Iterable[Need[Any]]) -> Evidence:
         overflows=built.overflows,
         vanished=built.vanished,
         cut=built.cut,
+        unlike=run.peaks.unlike,
         wide=built.wide,
         engine=built.engine,
         found={need: found[need] for need in asked if need in found},
@@ -108,7 +110,7 @@ def located(setting: Setting, wanted: Iterable[Need[Any]]) -> Setting:
 def judge(checks: Iterable[Check], evidence: Evidence) -> list[Finding]:
     """What the checks find in the evidence, in their order."""
     found = inconclusive_if_unrounded((finding for check in checks for finding in check.judge(evidence)), evidence)
-    return told_of_outputs(told_of_cut(found, evidence), evidence)
+    return told_of_outputs(told_of_calibration(found, evidence), evidence)
 
 
 class _Attempt:
@@ -192,6 +194,7 @@ class _Run:
         self._size: int | None = None
         self._milliseconds: list[float] = []
         self._rows = self.samples = 0
+        self.peaks = InputPeaks(setting.subject.built.seen)
         setting.progress.stage("infer", setting.reference.dataset.samples, "samples")
 
     @property
@@ -205,6 +208,7 @@ class _Run:
         if self._size is None and takers:
             self._size = self._agreed(takers, batch)
         found = self._timed(batch) if self._plain or not self.samples else None
+        self.peaks.add(batch)
         step = Step(batch, golden, found, self._size or 0)
         for attempt in self._attempts:
             attempt.call(lambda measured: measured.add(step))
