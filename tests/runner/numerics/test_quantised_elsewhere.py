@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -42,11 +43,12 @@ class _Fed(CalibrationDataReader):  # type: ignore[misc]  # It has no types.
         return next(self._left, None)
 
 
-def quantised(folder: Path, form: QuantFormat) -> onnx.ModelProto:
+def quantised(folder: Path, form: QuantFormat, plain: onnx.ModelProto | None = None, **how: Any) -> onnx.ModelProto:
+    """As TensorRT takes it; as the quantiser does it by default, where a model is given."""
     given, made = folder / "plain.onnx", folder / "made.onnx"
-    onnx.save(three_products(), str(given))
-    options = {"ActivationSymmetric": True, "WeightSymmetric": True}
-    kinds = {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8}
+    onnx.save(plain or three_products(), str(given))
+    options = {} if plain else {"ActivationSymmetric": True, "WeightSymmetric": True}
+    kinds = how or {"activation_type": QuantType.QInt8, "weight_type": QuantType.QInt8}
     quantize_static(str(given), str(made), _Fed(), quant_format=form, extra_options=options, **kinds)
     return onnx.load(str(made))
 
@@ -78,6 +80,38 @@ def test_pairs_of_ones_own_leave_nothing_uncompared(tmp_path: Path) -> None:
         snr = 10 * np.log10((wanted[name].astype(np.float64) ** 2).sum() / noise)
         assert layers[name].accumulated_snr == pytest.approx(snr, abs=0.2)
     assert details(finding)["notCompared"] <= 1  # What `y` was before its own pair, which golden has by no name.
+
+
+def convolutions() -> onnx.ModelProto:
+    """Clipped from below by a ReLU, and from both sides."""
+    shapes = {"w0": (4, 1, 3, 3), "w1": (4, 4, 3, 3), "w2": (4, 4, 3, 3)}
+    weights = [constant(name, random(*shape, seed=shape[1] + len(name)) / 3) for name, shape in shapes.items()]
+    weights += [constant(name, np.array(size, np.float32)) for name, size in (("zero", 0), ("six", 6))]
+    weights += [constant("square", np.array([-1, 1, 4, 4])), constant("row", np.array([-1, 64]))]
+    pads = {"pads": [1] * 4}
+    nodes = [
+        node("Reshape", "x square", "s"), node("Conv", "s w0", "a", **pads), node("Relu", "a", "ra"),
+        node("Conv", "ra w1", "b", **pads), node("Clip", "b zero six", "rb"), node("Conv", "rb w2", "c", **pads),
+        node("Reshape", "c row", "y"),
+    ]  # fmt: skip
+    return model(nodes, [value("x", "N", 16)], [value("y", "N", 64)], weights)
+
+
+@pytest.mark.parametrize("kind", [QuantType.QUInt8, QuantType.QInt8])
+def test_what_the_quantiser_clips_by_the_ends_of_8_bits_is_no_error(kind: QuantType, tmp_path: Path) -> None:
+    """It takes the ReLU out and gives its output's name to what the convolution makes, negative numbers and all."""
+    own = quantised(tmp_path, QuantFormat.QDQ, convolutions(), activation_type=kind, weight_type=QuantType.QInt8)
+    assert [each.op_type for each in own.graph.node if "ra" in each.output] == ["Conv"]
+    data = Samples({"x": X})
+    found = measured(convolutions(), INT8, data, tmp_path, LayerDrift(), OutputDrift(), own=own)
+    assert [each.verdict for each in found.findings] == [Verdict.PASSED] * 2, found.findings
+    names = {layer.name for layer in found.report.layers}
+    assert {"s", "c", "y"} <= names
+    assert "ra" not in names
+    [scale] = [tensor for tensor in own.graph.initializer if tensor.name == "ra_scale"]
+    scale.CopyFrom(constant(scale.name, onnx.numpy_helper.to_array(scale) * np.float32(60)))
+    [finding] = measured(convolutions(), INT8, data, tmp_path / "worse", LayerDrift(), own=own).findings
+    assert finding.verdict is Verdict.FAILED
 
 
 def test_a_step_that_is_far_too_large_is_where_the_error_starts(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from assay_runner.errors import Unsupported
 from assay_runner.evidence import Histogram, Reproduction, ShownTensors, TensorFaults, TensorsWanted
 from assay_runner.graphs.codes import codes
 from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.unclipped import unclipped
 from assay_runner.graphs.upstream import fed
 from assay_runner.passes.comparing import comparison
 from assay_runner.passes.counts import own_samples
@@ -59,6 +60,8 @@ class TappedPass(Pass[TensorsWanted]):
         self._names, self._axes = frozenset(site.tensor for site in self._sites), subject.built.axes
         self._graph = load_outline(subject.built.source)
         self._data, self._codes = fed(self._graph), codes(self._graph)
+        self._other = unclipped(self._graph, load_outline(self._reference.model.path))
+        self._names -= self._other
         golden = self._reference.built if self._compared else None
         self._comparison = stack.enter_context(
             comparison(
@@ -112,6 +115,7 @@ class TappedPass(Pass[TensorsWanted]):
                 seen.exact(),
                 self._graph,
                 self._reference.names,
+                self._other,
             )
             whole = (part for batch in self._reference.dataset for part in parts(batch, self._size or None))
             errors = with_rounding(errors, self._graph, self._reference, self.setting.subject.built, whole)
