@@ -10,6 +10,7 @@ import numpy as np
 
 from assay_runner.evidence import Unlike
 from assay_runner.graphs.sample_axes import without_padding
+from assay_runner.statistics.blocks import plain
 from assay_runner.tensors import Batch
 
 BEYOND: Final = 2.0
@@ -29,7 +30,7 @@ class InputPeaks:
     def add(self, batch: Batch) -> None:
         """Take the inputs of a batch in; what is infinite in them is left out."""
         for name in self._seen.keys() & batch.inputs.keys():
-            sizes = np.abs(without_padding(batch.inputs[name], batch.axes.get(name, 0), batch))
+            sizes = np.abs(plain(without_padding(batch.inputs[name], batch.axes.get(name, 0), batch)))
             largest = float(sizes.max(initial=0, where=np.isfinite(sizes)))
             self._largest[name] = max(self._largest[name], largest)
 
