@@ -127,7 +127,7 @@ class Counted:
 
 
 @pytest.mark.parametrize("computed", [True, False])
-@pytest.mark.parametrize(("rows", "parts", "some"), [(5, 1, None), (16, 1, None), (17, 1, 16), (64, 6, 18)])
+@pytest.mark.parametrize(("rows", "parts", "some"), [(5, 1, None), (8, 1, None), (9, 1, 8), (64, 6, 12)])
 def test_the_first_samples_are_enough_where_the_error_is_the_same_in_them(
     tmp_path: Path, rows: int, parts: int, some: int | None, computed: bool
 ) -> None:

@@ -37,7 +37,7 @@ class LayerDrift(Check):
 
     Compares every tensor with the golden one: its accumulated error, and its local error, that of the candidate's own
     operation on golden inputs. Integers and booleans are golden's or they are not. Of an emulation, local errors are
-    those of the first 16 samples, and of batches in which a tensor fares worse than in any before.
+    those of the first 8 samples, and of batches in which a tensor fares worse than in any before.
     """
 
     name: ClassVar[str] = "layerDrift"

@@ -13,7 +13,7 @@ from assay_runner.statistics.blocks import Sums
 
 __all__ = ["FIRST", "RISE", "Rises", "power"]
 
-FIRST: Final = 16
+FIRST: Final = 8
 """Samples whose local errors are measured whatever they are, and after which it is remembered how near a tensor was."""
 RISE: Final = 4.0
 """Times the power of the error relative to golden's, 6 dB: tensors of a few elements differ by less from sample to
