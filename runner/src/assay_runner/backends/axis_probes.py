@@ -89,7 +89,7 @@ def followed(
     del first
     turned = session.run(batch.take(np.roll(order, 1)))
     found: dict[str, Followed] = {}
-    for name in given.keys() & turned.keys():
+    for name in [name for name in given if name in turned]:
         # Taken out, so that the memory of each goes back as soon as it was looked at.
         other = turned.pop(name)
         found[name] = _compared(given[name], other, count)
@@ -102,7 +102,7 @@ def followed(
     if given:
         # The first sample in place of the last.
         ended = session.run(batch.take(np.append(order[:-1], 0)))
-        for name in given.keys() & ended.keys():
+        for name in [name for name in given if name in ended]:
             found[name] = found[name]._replace(last=_last(given[name], ended[name], count))
     return found
 

@@ -173,7 +173,7 @@ def _pieces(batches: Batches, sizes: Sequence[int], whole: bool) -> Iterator[Bat
 def _add(
     seen: Mapping[str, Magnitudes], shown: Mapping[str, Array], axes: SampleAxes, batch: Batch, kind: EightBit
 ) -> None:
-    for name in seen.keys() & shown.keys():
+    for name in [name for name in shown if name in seen]:
         seen[name].add(axes.judged(name, shown[name], batch))
         if not np.isfinite(seen[name].peak):
             label = FORMATS[kind].label

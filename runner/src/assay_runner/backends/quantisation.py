@@ -155,9 +155,10 @@ def quantised_model(
     """
     with ready(path, calibration, folder, kind, held) as it:
         found = _ranges(it, calibration, batches, progress, kind, inputs)
-        largest = {name: found[name].end for name in it.wanted}
-        cut = cut_of({name: found[name] for name in it.wanted}, calibration.called, it.readers)
-        seen = seen_of(it.model, {name: found[name].peak for name in it.wanted})
+        found = {name: found[name] for name in sorted(it.wanted)}
+        largest = {name: each.end for name, each in found.items()}
+        cut = cut_of(found, calibration.called, it.readers)
+        seen = seen_of(it.model, {name: each.peak for name, each in found.items()})
         convert = insert(it.model, it.chosen.slots, largest, kind, it.fixed, zeros)
         localise(it.model, it.place, _made(it.place / "quantised"), convert)
         target = packed(save(it.model, it.place / "quantised" / "model.onnx"), folder, limit=INSIDE, links=True)

@@ -46,7 +46,7 @@ def open_segments(
         Unavailable: memory ran out.
     """
     same = frozenset(name for name, golden in own.items() if name == golden and name in shared)
-    opened = [Segment(same, {name: name for name in same}, AsGiven())] if same else []
+    opened = [Segment(same, {name: name for name in own if name in same}, AsGiven())] if same else []
     if same.issuperset(shared):
         return tuple(opened)
     found = found or inspect(model, folder)

@@ -44,7 +44,7 @@ class Activations:
             InvalidInput: the model cannot be run on these inputs.
         """
         shown = {**inputs, **self._session.run(inputs)}
-        return {name: shown[name] for name in self.names & shown.keys()}
+        return {name: array for name, array in shown.items() if name in self.names}
 
     def ranges(
         self, batches: Batches, ways: Sequence[Way], sizes: Collection[int], progress: Progress

@@ -168,7 +168,9 @@ class ErrorFlow:
 
     def own_noise(self, name: str) -> dict[str, float]:
         """Noise, over its signal, that each node adds to what a tensor is computed from, its own among them."""
-        locals_ = {there: self.local(there) for there in self.behind(name) if there in self.floats}
+        behind = self.behind(name)
+        # In one order: sums of them would else end in other digits from one process to the next.
+        locals_ = {there: self.local(there) for there in self.floats if there in behind}
         return {there: 10 ** (-local / 10) for there, local in locals_.items() if local is not None and local < INF}
 
 

@@ -5,7 +5,7 @@ Their weights are another matter (`graphs/weights.py`): what is handled here tak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -120,19 +120,21 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
             yield from all_nodes(inner)
 
 
-def captured(node: onnx.NodeProto) -> set[str]:
-    """Names of outer tensors that the node's subgraphs use."""
-    names: set[str] = set()
+def captured(node: onnx.NodeProto) -> Set[str]:
+    """Names of outer tensors that the node's subgraphs use, in the order in which they do."""
+    names: dict[str, None] = {}
     if not node.attribute:
-        return names
+        return names.keys()
     for graph in subgraphs(node):
         made = {i.name for i in graph.input} | {t.name for t in graph.initializer}
-        used: set[str] = {o.name for o in graph.output}
+        used: dict[str, None] = {}
         for inner in graph.node:
-            used |= set(inner.input) | captured(inner)
+            used |= dict.fromkeys((*inner.input, *captured(inner)))
             made |= set(inner.output)
-        names |= used - made
-    return names - {""}
+        used |= dict.fromkeys(output.name for output in graph.output)
+        names |= dict.fromkeys(name for name in used if name not in made)
+    names.pop("", None)
+    return names.keys()
 
 
 def rename_uses(node: onnx.NodeProto, names: dict[str, str]) -> None:

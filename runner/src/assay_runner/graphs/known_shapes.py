@@ -60,7 +60,7 @@ def shape_values(model: onnx.ModelProto, asked: Collection[str]) -> dict[str, Ar
             found[node.output[0]] = value
             if node.op_type == "Shape" or not made.isdisjoint(node.input):
                 made.add(node.output[0])
-    return {name: found[name].first for name in made if found[name].known}
+    return {name: value.first for name, value in found.items() if name in made and value.known}
 
 
 def _upstream(model: onnx.ModelProto, asked: Collection[str]) -> list[onnx.NodeProto]:

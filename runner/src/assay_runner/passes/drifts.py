@@ -85,7 +85,9 @@ class Drifts:
             golden: samples along the first axis, as golden runs give them.
             candidate: as the candidate gives them.
         """
-        for name in self._sites.keys() - self.unmeasured.keys():
+        for name in self._sites:
+            if name in self.unmeasured:
+                continue
             found = self._compared(name, batch, golden, candidate)
             if isinstance(found, str):
                 self.unmeasured[name] = found

@@ -35,7 +35,7 @@ class OverflowsPass:
 
     def add(self, batch: Batch) -> None:
         """Take the inputs of a batch in."""
-        for name in self._users.keys() & batch.inputs.keys():
+        for name in [name for name in self._users if name in batch.inputs]:
             axis = batch.axes.get(name, 0)
             array = without_padding(batch.inputs[name], axis, batch)
             if array.dtype.kind != "f" or array.dtype.itemsize < 4 or array.size == 0:

@@ -83,7 +83,8 @@ class RangesPass(Pass[RangesWanted]):
     def _ranges(self) -> Ranges:
         """What was measured; reads the weights one by one."""
         entries = self._weights()
-        for name in self._users.keys() & self._seen.keys() - {site.tensor for site in self._sites}:
+        made = {site.tensor for site in self._sites}
+        for name in [name for name in self._users if name in self._seen and name not in made]:
             entries.append((self._place(name), self._entry(self._users[name][0], name, "graph input")))
         for site in self._sites:
             if site.tensor in self._seen:

@@ -52,7 +52,7 @@ def with_rounding(
     except (InvalidInput, Unavailable):
         return errors
     decibels = {name: sums.snr for name, sums in found.items()}
-    inputs = {name: decibels[name] for name in fed & decibels.keys() if decibels[name] < float("inf")}
+    inputs = {name: each for name, each in decibels.items() if name in fed and each < float("inf")}
     kept = nearest(graph, errors.reads.keys() | inputs.keys())
     return replace(errors, reads=kept, inputs=inputs, rounding={n: decibels[n] for n in asked if n in decibels})
 

@@ -54,7 +54,9 @@ class Sameness:
             places: one per row of `first`.
         """
         self._outputs.add(batch, first, second)
-        for name in self._names.keys() & first.keys() & second.keys():
+        for name in self._names:
+            if name not in first or name not in second:
+                continue
             again = self._axes.samples(name, second[name], batch)
             if again is not None and first[name].shape == again.shape:
                 self._other.setdefault(name, []).extend(

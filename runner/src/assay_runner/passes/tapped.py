@@ -142,7 +142,7 @@ class TappedPass(Pass[TensorsWanted]):
 
     def _numbers(self, golden: dict[str, Array]) -> dict[str, Array]:
         """Golden's tensors that are compared, taken out of what is given, so that nothing else holds them."""
-        taken = {name: golden.pop(name) for name in self._names & golden.keys()}
+        taken = {name: golden.pop(name) for name in [name for name in golden if name in self._names]}
         self._empty |= {name for name, array in taken.items() if is_float(array) and array.size == 0}
         return {name: a for name, a in taken.items() if is_float(a) or (is_exact(a) and name not in self._codes)}
 

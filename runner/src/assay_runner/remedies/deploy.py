@@ -98,7 +98,7 @@ def deployed(
         found |= {name: uri for name in OF_BUILD if kept and (uri := getattr(kept, name))}
         if subject and subject.built.path.suffix == ".plan":
             found["plan"] = _put(store, subject.built.path, join(folder, PLAN))
-            if cache := next((subject.built.folder / SHARED).glob("*cache*"), None):
+            if cache := min((subject.built.folder / SHARED).glob("*cache*"), default=None):
                 found["timing_cache"] = _put(store, cache, join(folder, TIMINGS))
         if subject and subject.built.tactics is not None:
             store.put(join(folder, TACTICS), _record(subject, design).file)

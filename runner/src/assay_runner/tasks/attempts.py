@@ -101,6 +101,7 @@ class _Teller:
         self.told = False
         self._task, self._store, self._uri, self._suspect = task, store, uri, suspect
         self._step: Step | None = None
+        self._alone = threading.Lock()
 
     def watch(self, over: threading.Event) -> None:
         """Tell once of each step in which memory is nearly full."""
@@ -112,9 +113,15 @@ class _Teller:
                 self.tell(step, full=True)
 
     def tell(self, step: Step | None, full: bool = False) -> None:
-        """The step that was entered; None: no step is to blame any more."""
-        if not full:
+        """The step that was entered, or that is still open and in which memory is `full`; None: none is to blame."""
+        # What is told by two threads would else be left as the one has it that was slower.
+        with self._alone:
+            if full and step is not self._step:
+                return
             self._step = step
+            self._put(step, full)
+
+    def _put(self, step: Step | None, full: bool) -> None:
         passed = tuple(PassedOver(path=path, sentence=why) for path, why in journal.passed_over().items())
         path, words = (step.path, step.words) if step else ((), "")
         suspect = self._suspect if step else ()

@@ -135,7 +135,7 @@ class _Repair:
 
     def _valid_for(self) -> dict[str, str]:
         found = {"model": self.model.identity, "data": self.dataset.identity, "versions": versions()}
-        for backend in {case.backend for case in self.cases}:
+        for backend in dict.fromkeys(case.backend for case in self.cases):
             if isinstance(backend, Keeping):
                 found[backend.name] = backend.identity()
         return found

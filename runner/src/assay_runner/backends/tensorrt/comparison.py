@@ -75,7 +75,7 @@ class DeviceComparison:
         exact = {name: golden.pop(name) for name in [name for name, array in golden.items() if is_exact(array)]}
         placed = {name: self._copied(self._golden, name, array) for name, array in golden.items() if name in self.shown}
         found = self._probe.launch(batch.inputs)
-        for name in self.shown & found.keys():
+        for name in [name for name in found if name in self.shown]:
             self._reduce(self._accumulated, name, placed.get(name), found[name], batch)
         self._add_exact(exact, found, batch)
         outputs, *others = (
@@ -145,7 +145,8 @@ class DeviceComparison:
 
     def _add_exact(self, golden: Mapping[str, Array], found: Mapping[str, DeviceArray], batch: Batch) -> None:
         """Compare integers and booleans on the host: they are few, and no kernel reduces them."""
-        there = {name: found[name] for name in self.shown & golden.keys() & found.keys() if is_exact(found[name])}
+        shown = self.shown & golden.keys()
+        there = {name: array for name, array in found.items() if name in shown and is_exact(array)}
         for name, array in self._probe.fetch(there).items() if there else ():
             pair = (self._axes.judged(name, a, batch) for a in (golden[name], array))
             self._exact.setdefault(name, Exact()).add(*pair)

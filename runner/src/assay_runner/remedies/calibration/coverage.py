@@ -40,8 +40,8 @@ class _Seen:
 
     def __init__(self, shown: Activations, ranges: Mapping[str, Range]) -> None:
         self._shown, self._ranges = shown, ranges
-        self._all = dict.fromkeys(shown.names, 0)
-        self._outside = dict.fromkeys(shown.names, 0)
+        self._all = dict.fromkeys(sorted(shown.names), 0)
+        self._outside = dict.fromkeys(self._all, 0)
         self._beyond: dict[int, float] = {}
         self._samples = 0
 
@@ -80,4 +80,4 @@ class _Seen:
 
 
 def _least(shares: Mapping[str, float]) -> dict[str, float]:
-    return dict(sorted(shares.items(), key=lambda item: item[1])[:TENSORS])
+    return dict(sorted(shares.items(), key=lambda item: (item[1], item[0]))[:TENSORS])
