@@ -80,7 +80,7 @@ class Team:
     def pod_of(self, name: str) -> str:
         """The Pod that the Job controller makes of a Job, as `pod/name`."""
         find = (f"--namespace={TEAM}", "get", "pods", "-o", "name", "-l", f"job-name={name}")
-        wait_until(lambda: bool(self.api.kubectl(*find)), f"a Pod of {name}", 60)
+        wait_until(lambda: bool(self.api.kubectl(*find)), f"a Pod of {name}")
         return str(self.api.kubectl(*find)).strip()
 
     def audit(self) -> Raw:
@@ -135,6 +135,6 @@ def working(chart: Chart) -> Iterator[Team]:
         team = Team(api)
         dry = "--dry-run=server"
         # A new policy takes a moment to hold.
-        wait_until(lambda: bool(team.create(OWNER, job("probe", LABELS), dry)), "the policy of Jobs to hold", 30)
-        wait_until(lambda: bool(team.create(OWNER, pod("probe", LABELS), dry)), "the policy of Pods to hold", 30)
+        wait_until(lambda: bool(team.create(OWNER, job("probe", LABELS), dry)), "the policy of Jobs to hold")
+        wait_until(lambda: bool(team.create(OWNER, pod("probe", LABELS), dry)), "the policy of Pods to hold")
         yield team

@@ -163,7 +163,7 @@ def test_an_answer_is_told_by_the_kubelet_alone(team: Team) -> None:
     assert team.patch(KUBELET, mine, {"status": ENDED}, "--subresource=status") == ""
     # The Job controller counts the Pod, takes its finalizer off and closes the Job.
     team.api.kubectl(f"--namespace={TEAM}", "wait", "--for=condition=Complete", work, "--timeout=60s")
-    wait_until(lambda: not team.read(mine)["metadata"].get("finalizers"), "the finalizer to go", 60)
+    wait_until(lambda: not team.read(mine)["metadata"].get("finalizers"), "the finalizer to go")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_an_answer_is_told_by_the_kubelet_alone(team: Team) -> None:
 def test_an_editor_may_what_the_security_page_says(team: Team, verb: str, resource: str, allowed: str) -> None:
     resource, _, subresource = resource.partition("/")
     # The role is aggregated once the controllers run.
-    wait_until(lambda: not team.said(("--as=editor",), "get", "pods"), "the role of editors", 60)
+    wait_until(lambda: not team.said(("--as=editor",), "get", "pods"), "the role of editors")
     question = ("auth", "can-i", verb, resource, f"--subresource={subresource}", f"--namespace={TEAM}", "--as=editor")
     assert team.api.kubectl.attempt(*question).stdout.strip() == allowed
 
@@ -196,7 +196,7 @@ def test_expressions_fit_the_types_that_they_read(team: Team, policy: str) -> No
         found: Raw = team.api.kubectl.json("get", "validatingadmissionpolicy", policy).get("status") or {}
         return found
 
-    wait_until(lambda: "observedGeneration" in status(), "the types to be checked", 60)
+    wait_until(lambda: "observedGeneration" in status(), "the types to be checked")
     assert status()["typeChecking"] == {}
 
 
@@ -289,7 +289,7 @@ def test_an_orphan_is_nobody_s(team: Team) -> None:
     work, mine = team.task()
     assert team.said(OWNER, "delete", work, "--cascade=orphan") == ""
     team.gone(work)
-    wait_until(lambda: not team.read(mine)["metadata"].get("ownerReferences"), "the Pod to be an orphan", 60)
+    wait_until(lambda: not team.read(mine)["metadata"].get("ownerReferences"), "the Pod to be an orphan")
     _, other = team.task()
     controller = team.read(other)["metadata"]["labels"]["controller-uid"]
     said = team.patch(OWNER, mine, {"metadata": {"labels": {"batch.kubernetes.io/controller-uid": controller}}})
@@ -302,7 +302,7 @@ def test_a_pod_whose_owner_was_taken_goes_back_to_its_own_job(team: Team) -> Non
     _, mine = team.task()
     own = team.read(mine)["metadata"]["ownerReferences"]
     assert team.patch(OWNER, mine, {"metadata": {"ownerReferences": None}}) == ""
-    wait_until(lambda: team.read(mine)["metadata"].get("ownerReferences") == own, "the Pod to be adopted", 60)
+    wait_until(lambda: team.read(mine)["metadata"].get("ownerReferences") == own, "the Pod to be adopted")
 
 
 def test_a_pod_that_a_task_s_job_adopts_has_nothing_to_tell(team: Team) -> None:

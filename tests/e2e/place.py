@@ -16,7 +16,7 @@ import yaml
 from tests.lab import Unavailable, images, toolchain
 from tests.lab.cluster import Cluster
 from tests.lab.kubectl import Kubectl, Proxy
-from tests.lab.processes import run, wait_until
+from tests.lab.processes import PATIENCE, run, wait_until
 from tests.lab.s3 import S3Access
 
 ROOT = Path(__file__).parents[2]
@@ -184,7 +184,7 @@ class Room:
         self.place.kubectl(*words, "--namespace", self.name, seconds=seconds + 30)
         return self.audit(name)
 
-    def running_pod(self, selector: str, seconds: float = 60) -> str:
+    def running_pod(self, selector: str, seconds: float = PATIENCE) -> str:
         """The name of a running task pod, once there is one."""
         found: list[str] = []
 

@@ -36,7 +36,7 @@ def assert_done_once(room: Room, found: Manifest) -> None:
         return [job["status"].get("succeeded") for job in jobs] == [1, 1, 1]
 
     # The Job controller counts a Pod a moment after the operator has read its answer.
-    wait_until(counted, "every Job succeeded once", 15, every=0.3)
+    wait_until(counted, "every Job succeeded once", every=0.3)
     client = room.place.s3.client()
     listed = client.list_objects_v2(Bucket=AUDITS, Prefix=f"{room.name}/long/")["Contents"]
     keys = sorted(entry["Key"] for entry in listed if entry["Key"].endswith("report.json"))
@@ -108,4 +108,4 @@ def test_operator_that_dies_takes_up_where_it_was(room: Room, place: Place, how:
             p["metadata"]["uid"] != uid or p["status"]["containerStatuses"][0]["restartCount"] > 0 for p in pods
         ] == [True]
 
-    wait_until(anew, "one new operator", 60, every=0.5)
+    wait_until(anew, "one new operator", every=0.5)

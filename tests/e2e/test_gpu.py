@@ -39,7 +39,7 @@ def test_a_gpu_that_nobody_has_is_said_at_once_and_stalls_in_time(room: Room) ->
     def said() -> bool:
         return condition(room.audit("nobody"), "Ready").get("reason") == "Unschedulable"
 
-    wait_until(said, "Unschedulable in the status", 45, every=0.3)
+    wait_until(said, "Unschedulable in the status", every=0.3)
     waiting = room.audit("nobody")
     assert condition(waiting, "Reconciling")["status"] == "True"
     assert condition(waiting, "Stalled")["status"] == "False"

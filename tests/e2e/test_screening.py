@@ -61,7 +61,7 @@ def test_all_gpus_of_the_node_are_screened_once_they_are_free(room: Room) -> Non
         told = json.loads(room.kubectl("get", "screening", "waits", "-o", "json"))
         return "waits until all of its 3 GPUs are free" in condition(told, "Ready").get("message", "")
 
-    wait_until(waits, "that it waits", 60)
+    wait_until(waits, "that it waits")
     room.kubectl("delete", "pod", HOLDER, "--wait=false")
     found = ended(room, "waits")
     assert (found["status"]["verdict"], found["status"]["gpus"]["scanned"]) == ("Passed", 3)

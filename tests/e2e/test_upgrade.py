@@ -39,7 +39,7 @@ def test_chart_lives_and_dies_without_losing_an_audit(place: Place, room: Room, 
     # The API server publishes what `kubectl explain` reads a moment later.
     ask = ("explain", "audit.spec.ofTomorrow")
     told = "A field that a later version brings"
-    wait_until(lambda: told in place.kubectl.attempt(*ask).stdout, "the new field explained", 30, every=0.5)
+    wait_until(lambda: told in place.kubectl.attempt(*ask).stdout, "the new field explained", every=0.5)
 
     said = place.helm("uninstall", RELEASE, "--namespace", SYSTEM, "--wait", "--timeout", "60s")
     assert CRD in said

@@ -6,23 +6,60 @@ with its parent, is stopped by its own pid, and when it fails, the end of its lo
 
 from __future__ import annotations
 
+import fcntl
+import os
+import random
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import IO, Final
 
 from tests.lab import LabError
 
-__all__ = ["Server", "free_port", "on_overlay", "run", "tail", "wait_until"]
+__all__ = ["PATIENCE", "Server", "free_port", "on_overlay", "run", "tail", "wait_until"]
+
+
+PATIENCE: Final = 90.0
+"""Seconds that a test waits for what takes a second: a busy machine is no defect."""
+LOWEST_PORT: Final = 10_000
+KERNEL_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port() -> int:
-    """Return a TCP port that is free on the loopback address now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that is free on the loopback address, and is this process's own until it ends.
+
+    A server listens seconds after it was told where, and may be stopped and started again at the same port. So it is
+    none that the kernel gives to whoever asks for any (`KERNEL_PORTS`), and none that another test run was given:
+    each locks the bytes of a file by the numbers of its ports.
+    """
+    for port in _ports():
+        try:
+            fcntl.lockf(_claimed(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            with socket.socket() as probe:
+                probe.bind(("", port))
+        except OSError:
+            continue
+        return port
+    raise LabError(f"no port is free between {LOWEST_PORT} and those of {KERNEL_PORTS}")
+
+
+@cache
+def _ports() -> Iterator[int]:
+    """Those to be tried, each once, beginning anywhere: two runs that begin together need not try the same."""
+    end = int(KERNEL_PORTS.read_text().split()[0])
+    begin = random.SystemRandom().randrange(LOWEST_PORT, end)
+    return chain(range(begin, end), range(LOWEST_PORT, begin))
+
+
+@cache
+def _claimed() -> IO[bytes]:
+    """The file that is locked: one for all runs, and open until this process ends, as its locks are held."""
+    return Path(f"/tmp/assay-ports-{os.getuid()}").open("ab")
 
 
 def tail(log: Path, lines: int = 20) -> str:
@@ -31,7 +68,7 @@ def tail(log: Path, lines: int = 20) -> str:
     return "\n".join(text.splitlines()[-lines:]) or "(empty)"
 
 
-def wait_until(ready: Callable[[], bool], what: str, seconds: float, every: float = 0.1) -> None:
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = PATIENCE, every: float = 0.1) -> None:
     """Ask `ready` until it says yes; `LabError` naming `what` when it has not within `seconds`."""
     end = time.monotonic() + seconds
     while not ready():
@@ -77,7 +114,7 @@ class Server:
         """The process id, as seen by this process."""
         return self.process.pid
 
-    def wait_ready(self, ready: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_ready(self, ready: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Wait until `ready`; `LabError` with the end of the log when the server dies first or takes too long."""
 
         def alive_and_ready() -> bool:

@@ -51,7 +51,7 @@ def finished_pod(cluster: Cluster, name: str) -> dict[str, Any]:
         states = [s["state"].get("terminated") for pod in pods for s in pod["status"].get("containerStatuses", [])]
         return [state for state in states if state]
 
-    wait_until(lambda: bool(terminated()), f"the pod of Job {name} ended", 60, every=0.3)
+    wait_until(lambda: bool(terminated()), f"the pod of Job {name} ended", every=0.3)
     return terminated()[0]
 
 
@@ -121,7 +121,7 @@ def waits_for_a_gpu(cluster: Cluster, name: str) -> bool:
 def test_gpus_are_scheduled_and_seen_in_pods_and_no_others(based: Cluster) -> None:
     kubectl = based.kubectl
     kubectl.apply(job("gpu", SEES, GPU), job("none", SEES))
-    wait_until(lambda: waits_for_a_gpu(based, "gpu"), "a pod waits for a GPU", 20)
+    wait_until(lambda: waits_for_a_gpu(based, "gpu"), "a pod waits for a GPU")
     based.advertise_gpu(1, "NVIDIA H200")
     assert finished_pod(based, "gpu")["exitCode"] == 0
     assert kubectl("logs", "job/gpu") == "/dev/nvidia0 True 1 5 b'\\x00\\x00'\n"
@@ -138,7 +138,7 @@ def test_each_pod_gets_a_gpu_of_its_own_and_the_next_one_waits(based: Cluster) -
     names = ["first", "second", "third"]
     for name in names:
         based.kubectl.apply(job(name, lasts, GPU))
-    wait_until(lambda: any(waits_for_a_gpu(based, name) for name in names), "a pod waits for a GPU", 20)
+    wait_until(lambda: any(waits_for_a_gpu(based, name) for name in names), "a pod waits for a GPU")
     assert [finished_pod(based, name)["exitCode"] for name in names] == [0, 0, 0]
     seen = [based.kubectl("logs", f"job/{name}").split()[0] for name in names]
     assert set(seen) == {"/dev/nvidia0", "/dev/nvidia1"}
@@ -156,7 +156,7 @@ def test_a_gpu_whose_device_is_gone_is_offered_no_more(based: Cluster) -> None:
         status: dict[str, Any] = based.kubectl.json("get", "node", based.node)["status"]
         return str(status[where]["nvidia.com/gpu"])
 
-    wait_until(lambda: counts("allocatable") == "0", "no GPU to be had", 20, every=0.3)
+    wait_until(lambda: counts("allocatable") == "0", "no GPU to be had", every=0.3)
     assert counts("capacity") == "1"
     based.advertise_gpu(0, "none")
 
@@ -178,7 +178,6 @@ def test_a_cluster_left_running_is_found_again_and_leaves_nothing(
     for name in ("bin", "images"):
         (tmp_path / name).symlink_to(cache_dir(name))
     monkeypatch.setenv("ASSAY_CACHE", str(tmp_path))
-    mounts = Path("/proc/mounts").read_text()
     kubeconfigs = [subprocess.run([*run, "cluster"], capture_output=True, text=True, check=True).stdout for _ in "12"]
     assert kubeconfigs[0] == kubeconfigs[1]
     folder = Path(kubeconfigs[0].strip()).parent
@@ -199,7 +198,7 @@ def test_a_cluster_left_running_is_found_again_and_leaves_nothing(
     assert "No cluster is running: start one with make cluster" in asked.stderr
     assert not left.running()
     assert not folder.exists()
-    assert Path("/proc/mounts").read_text() == mounts
+    assert folder.name not in Path("/proc/mounts").read_text()
     assert cgroups(folder) == []
     assert "No cluster was running" in subprocess.run([*run, "down"], capture_output=True, text=True, check=True).stderr
 
@@ -223,14 +222,14 @@ def test_a_cluster_dies_with_a_killed_test_run_and_the_next_clears_its_folder(
     holder.kill()
     holder.wait()
     holder.stdout.close()
-    wait_until(lambda: not left.running(), "the cluster gone", 20)
+    wait_until(lambda: not left.running(), "the cluster gone")
 
     def cleared() -> bool:
         sweep()
         return not folder.exists()
 
     # Another worker may be at it too, and be done a moment later.
-    wait_until(cleared, "its folder cleared", 30)
+    wait_until(cleared, "its folder cleared")
     assert cgroups(folder) == []
 
 

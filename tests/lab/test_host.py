@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,10 +40,10 @@ def test_control_groups_that_nobody_mounted_are_mounted(first: str) -> None:
     assert found["control groups"].endswith("mounted for this cluster")
 
 
-def test_a_kernel_log_that_is_not_there_is_an_empty_one() -> None:
-    hidden = ["mkdir -p /tmp/assay-dev", "mount -t tmpfs tmpfs /tmp/assay-dev"]
-    nodes = [f"cp -a /dev/{name} /tmp/assay-dev/" for name in ("null", "zero", "full", "random", "urandom", "tty")]
-    code, found = findings(*hidden, *nodes, "mount --move /tmp/assay-dev /dev", "rmdir /tmp/assay-dev")
+def test_a_kernel_log_that_is_not_there_is_an_empty_one(tmp_path: Path) -> None:
+    hidden = [f"mount -t tmpfs tmpfs {tmp_path}"]
+    nodes = [f"cp -a /dev/{name} {tmp_path}/" for name in ("null", "zero", "full", "random", "urandom", "tty")]
+    code, found = findings(*hidden, *nodes, f"mount --move {tmp_path} /dev")
     assert found["kernel log"] == "an empty one", (code, found)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from tests.lab import LabError, Unavailable, cache_dir, digest_of
 from tests.lab.apiserver import ApiServer
 from tests.lab.discovery import defined
 from tests.lab.kubectl import Kubectl
-from tests.lab.processes import Server, wait_until
+from tests.lab.processes import KERNEL_PORTS, LOWEST_PORT, Server, wait_until
 from tests.lab.s3 import S3Access, S3Server
 from tests.lab.toolchain import cached, control_plane, debian, find, kubectl
 
@@ -32,11 +33,11 @@ def test_the_apiserver_validates_and_explains(apiserver: ApiServer) -> None:
 def test_controllers_make_pods_and_collect_them_with_their_owner(controlplane: ApiServer) -> None:
     kubectl = controlplane.kubectl
     kubectl("create", "namespace", "owners")
-    wait_until(lambda: kubectl.attempt("-n", "owners", "get", "sa", "default").returncode == 0, "service account", 20)
+    wait_until(lambda: kubectl.attempt("-n", "owners", "get", "sa", "default").returncode == 0, "service account")
     kubectl.apply(JOB, arguments=["-n", "owners"])
-    wait_until(lambda: len(kubectl.json("-n", "owners", "get", "pods")["items"]) == 1, "a pod of the Job", 20)
+    wait_until(lambda: len(kubectl.json("-n", "owners", "get", "pods")["items"]) == 1, "a pod of the Job")
     kubectl("-n", "owners", "delete", "job", "child", "--cascade=background")
-    wait_until(lambda: kubectl.json("-n", "owners", "get", "pods")["items"] == [], "no pod of the Job", 30)
+    wait_until(lambda: kubectl.json("-n", "owners", "get", "pods")["items"] == [], "no pod of the Job")
 
 
 def test_a_service_account_may_do_only_what_it_is_granted(apiserver: ApiServer, tmp_path: Path) -> None:
@@ -103,7 +104,32 @@ def test_a_server_dies_with_a_killed_test_run(
     holder.kill()
     holder.wait()
     holder.stdout.close()
-    wait_until(lambda: not process.exists(), f"{process} gone", 20)
+    wait_until(lambda: not process.exists(), f"{process} gone")
+
+
+PORTS = """
+import random, sys
+from tests.lab import processes
+processes.random.SystemRandom = lambda: random.Random(1)
+print(*(processes.free_port() for _ in range(300)), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_port_is_given_to_one_run_and_once_and_never_by_the_kernel() -> None:
+    """Runs that begin with the same: whoever was told of one may listen there late, and again after a while."""
+    words, pipe = [sys.executable, "-c", PORTS], subprocess.PIPE
+    runs = [subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) for _ in "123"]
+    told = [list(map(int, run.stdout.readline().split())) for run in runs if run.stdout]
+    for run in runs:
+        run.communicate()
+    every = [port for ports in told for port in ports]
+    assert (len(every), len(set(every))) == (900, 900)
+    least = int(KERNEL_PORTS.read_text().split()[0])
+    assert all(LOWEST_PORT <= port < least for port in every)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        assert server.getsockname()[1] >= least
 
 
 MISSING = """

@@ -20,7 +20,7 @@ from tests.bench.kube import Kube
 from tests.lab.apiserver import ApiServer
 from tests.lab.discovery import establish
 from tests.lab.kubectl import Kubectl
-from tests.lab.processes import free_port, wait_until
+from tests.lab.processes import PATIENCE, free_port, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 CRDS = REPOSITORY / "crds"
@@ -36,8 +36,10 @@ PATHS = {
 }
 Raw = dict[str, Any]
 
-PATIENCE = 90.0
-"""Seconds that a test waits for what takes a second: a busy machine is no defect."""
+GRACE = 30.0
+"""Seconds after which a kubelet kills what it has asked to end, by the chart (terminationGracePeriodSeconds)."""
+ASKED = 20.0
+"""Seconds in which a process answers that is not stopped."""
 
 SPEC: Raw = {
     "model": {"uri": "s3://models/digits.onnx"},
@@ -91,23 +93,31 @@ class Operator:
         return "assay_operator_leader 1.0" in self.scrape()
 
     def scrape(self) -> str:
+        """Its metrics; nothing where it does not tell them now."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=5) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=ASKED) as response:
                 return str(response.read().decode())
-        except OSError:
+        except (OSError, HTTPException):
             return ""
 
     def metric(self, name: str) -> float:
-        lines = [line for line in self.scrape().splitlines() if line.startswith(name)]
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+        """The sum of a metric, waited for: an operator that does not tell it now has not counted nothing."""
+        told: list[str] = []
+
+        def tells() -> bool:
+            told[:] = self.scrape().splitlines()
+            return bool(told)
+
+        wait_until(tells, f"the operator to tell its metrics, see {self.log}", PATIENCE)
+        return sum(float(line.rsplit(" ", 1)[1]) for line in told if line.startswith(name))
 
     def answer(self, path: str) -> int:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.probe}{path}", timeout=5) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.probe}{path}", timeout=ASKED) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
             return error.code
-        except OSError:
+        except (OSError, HTTPException):
             return 0
 
     @property
@@ -123,7 +133,7 @@ class Operator:
     def kill(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def stop(self, seconds: float = PATIENCE) -> int:
         """Ask it to stop, as the kubelet does; its exit code."""

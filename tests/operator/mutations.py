@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 
 from hypothesis import HealthCheck, given
@@ -74,12 +74,13 @@ def ending_jobs(namespace: Namespace, seed: int = 1) -> Iterator[None]:
 
     def end() -> None:
         while not stop.is_set():
-            for job in open_jobs(kubelet.namespace):
-                try:
-                    _end(kubelet, job, dice)
-                except (LabError, OSError, HTTPException):
-                    # It went in the meantime.
-                    continue
+            try:
+                for job in open_jobs(kubelet.namespace):
+                    # It may go in the meantime.
+                    with suppress(LabError):
+                        _end(kubelet, job, dice)
+            except (OSError, HTTPException):
+                kubelet.namespace.disconnect()
             time.sleep(0.2)
         kubelet.namespace.disconnect()
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from tests.bench.kube import Refused
 from tests.lab import LabError
-from tests.lab.processes import wait_until
+from tests.lab.processes import PATIENCE, wait_until
 from tests.lab.proxy import Asked, Cut, Fault, Proxy
 from tests.operator.kubelet import Kubelet, report
-from tests.operator.lab import PATIENCE, Namespace, Operator, Raw
+from tests.operator.lab import Namespace, Operator, Raw
 
 ONE = [{"name": "fp16", "backend": "onnxruntime", "precision": "fp16"}]
 """The candidates of an audit that has one."""

@@ -62,9 +62,9 @@ def test_audits(collected: tuple[ApiServer, Operator], how: str) -> None:
             advanced(namespace, kubelet, phase, ended)
         before = {audit["metadata"]["uid"] for audit in namespace.items("accuracyaudits")}
         namespace("delete", "audits", "--all", f"--cascade={how}", "--wait=false")
-        namespace.until(lambda: not namespace.items("accuracyaudits"), "the audits to go", 60)
+        namespace.until(lambda: not namespace.items("accuracyaudits"), "the audits to go")
         if how != "orphan":
-            namespace.until(lambda: not (namespace.items("jobs") or namespace.items("pods")), "all of theirs to go", 60)
+            namespace.until(lambda: not (namespace.items("jobs") or namespace.items("pods")), "all of theirs to go")
         # Their successors run from the start to the end, whatever was left of them.
         for phase in PHASES:
             namespace.apply_audit(phase, candidates=ONE)
@@ -89,7 +89,7 @@ def test_sweeps(collected: tuple[ApiServer, Operator], how: str) -> None:
             reached(namespace, kubelet, phase, ended)
         namespace("delete", "sweeps", "--all", f"--cascade={how}", "--wait=false")
         everything = ("accuracysweeps", *(("accuracyaudits", "jobs", "pods") if how != "orphan" else ()))
-        namespace.until(lambda: not any(map(namespace.items, everything)), "the sweeps and all of theirs to go", 60)
+        namespace.until(lambda: not any(map(namespace.items, everything)), "the sweeps and all of theirs to go")
         left = {audit["metadata"]["uid"] for audit in namespace.items("accuracyaudits")}
         assert bool(left) == (how == "orphan")
         for phase in SWEEP_PHASES:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from tests.lab.apiserver import ApiServer
-from tests.lab.processes import Server, free_port, wait_until
-from tests.operator.lab import Namespace, Operator, install, running
+from tests.lab.processes import PATIENCE, Server, wait_until
+from tests.operator.lab import GRACE, Namespace, Operator, install, running
 
 LEASE = ("-n", "default", "lease", "assay-operator")
 LINE = re.compile(r"^(\S+Z) (\w+) +(.*)$", re.MULTILINE)
@@ -53,7 +53,7 @@ def restart(api: ApiServer, *, seconds: float = 0.0) -> None:
     server.stop()
     time.sleep(seconds)
     api.servers[1] = Server(list(server.process.args), server.log)  # type: ignore[arg-type]
-    wait_until(lambda: api.kubectl.attempt("get", "--raw", "/readyz").returncode == 0, "the API server again", 90)
+    wait_until(lambda: api.kubectl.attempt("get", "--raw", "/readyz").returncode == 0, "the API server again")
 
 
 def test_frozen_and_thawed_beside_a_new_leader_it_writes_nothing_and_ends(
@@ -71,7 +71,7 @@ def test_frozen_and_thawed_beside_a_new_leader_it_writes_nothing_and_ends(
                 namespace.apply_audit(f"a{index}")
             send(first, signal.SIGCONT)
             assert first.process is not None
-            assert first.process.wait(30) == 1
+            assert first.process.wait(PATIENCE) == 1
             assert namespace.items("jobs") == []
             assert all(audit["status"]["observedGeneration"] == -1 for audit in namespace.items("accuracyaudits"))
             send(second, signal.SIGCONT)
@@ -100,7 +100,7 @@ def test_a_lease_that_names_another_ends_it_at_the_next_renewal(api: ApiServer, 
     with running(api, folder, **patient) as operator:
         api.kubectl("patch", *LEASE, "--type=merge", "-p", json.dumps({"spec": {"holderIdentity": "rival"}}))
         assert operator.process is not None
-        assert operator.process.wait(30) == 1
+        assert operator.process.wait(PATIENCE) == 1
         assert lease(api)["holderIdentity"] == "rival"
     assert len(said(operator, "the lease is lost")) == 1
 
@@ -110,7 +110,7 @@ def test_a_lease_that_was_deleted_or_relabelled_is_made_again(api: ApiServer, fo
         held = lease(api)["holderIdentity"]
         api.kubectl("label", *LEASE[2:], "team=sre", "-n", "default")
         api.kubectl("delete", *LEASE)
-        wait_until(lambda: api.kubectl.attempt("get", *LEASE).returncode == 0, "the Lease again", 30)
+        wait_until(lambda: api.kubectl.attempt("get", *LEASE).returncode == 0, "the Lease again")
         assert lease(api)["holderIdentity"] == held
         assert operator.alive
 
@@ -140,12 +140,10 @@ def test_while_cut_off_it_says_so_and_lives(folder: Path) -> None:
         install(api)
         with running(api, folder) as operator:
             api.servers[1].stop()
-            wait_until(lambda: operator.answer("/readyz") == 503, "it to be no longer ready", 60)
+            wait_until(lambda: operator.answer("/readyz") == 503, "it to be no longer ready")
             assert operator.answer("/livez") == 200
-            assert "assay_operator_leader 0.0" in operator.scrape()
-            began = datetime.now(UTC)
-            assert operator.stop(30) == 0
-            assert (datetime.now(UTC) - began).total_seconds() < 15
+            assert operator.metric("assay_operator_leader") == 0
+            assert operator.stop(GRACE) == 0
 
 
 def test_it_starts_before_its_api_server_and_its_definition_and_says_what_it_waits_for(folder: Path) -> None:
@@ -153,11 +151,11 @@ def test_it_starts_before_its_api_server_and_its_definition_and_says_what_it_wai
         api.servers[1].stop()
         operator = Operator(api, folder / "early.log").start()
         try:
-            wait_until(lambda: bool(said(operator, "waiting for the definition")), "a word on what it waits for", 60)
+            wait_until(lambda: bool(said(operator, "waiting for the definition")), "a word on what it waits for")
             assert operator.answer("/readyz") == 503
             assert operator.answer("/livez") == 200
             restart(api)
-            wait_until(lambda: "has no accuracyaudits.assay.dev" in operator.log.read_text(), "the other trouble", 60)
+            wait_until(lambda: "has no accuracyaudits.assay.dev" in operator.log.read_text(), "the other trouble")
             assert operator.alive
             install(api)
             operator.leading()
@@ -168,7 +166,7 @@ def test_it_starts_before_its_api_server_and_its_definition_and_says_what_it_wai
 @pytest.fixture
 def black_hole() -> Iterator[str]:
     """An address that takes connections and never answers."""
-    with closing(socket.create_server(("127.0.0.1", free_port()))) as server:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
         yield f"https://127.0.0.1:{server.getsockname()[1]}"
 
 
@@ -180,8 +178,8 @@ def test_starting_it_hears_that_it_is_to_end(api: ApiServer, folder: Path, black
     operator = Operator(api, folder / "operator.log", KUBECONFIG=str(config)).start()
     try:
         began = {"imports": lambda: hears(operator), "requests": lambda: bool(said(operator, "started"))}
-        wait_until(began[begun], "it to begin", 60)
-        assert operator.stop(15) == 0
+        wait_until(began[begun], "it to begin")
+        assert operator.stop(GRACE) == 0
     finally:
         operator.end()
 
@@ -207,7 +205,7 @@ def test_asked_to_stop_it_hands_over_within_the_patience_of_a_standby(
             asked = datetime.now(UTC)
             assert first.stop() == 0
             (gave,) = said(first, "gave the lease back")
-            assert (gave - asked).total_seconds() < 3
+            assert (gave - asked).total_seconds() < GRACE
             second.leading()
             (leads,) = said(second, "leading")
             assert gave < leads

@@ -70,7 +70,8 @@ def said(namespace: Namespace) -> str:
 def test_an_audit_in_a_queue_says_what_kueue_says_and_goes_on_when_kueue_starts_it(
     kueue: None, quick: Operator, namespace: Namespace, kubelet: Kubelet
 ) -> None:
-    namespace.apply_audit("digits", {"labels": {QUEUE: "team"}}, pendingDeadlineSeconds=1)
+    # Long enough for a Pod to be seen before it is said how it ended.
+    namespace.apply_audit("digits", {"labels": {QUEUE: "team"}}, pendingDeadlineSeconds=4)
     job = namespace.job("golden")
     assert job["spec"]["suspend"] is True
     assert job["metadata"]["labels"][QUEUE] == "team"

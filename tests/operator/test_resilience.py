@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.lab.apiserver import ApiServer
-from tests.lab.processes import Server, wait_until
+from tests.lab.processes import PATIENCE, Server, wait_until
 from tests.operator.kubelet import Kubelet, report
-from tests.operator.lab import Namespace, Operator, install, running
+from tests.operator.lab import GRACE, Namespace, Operator, install, running
 
 LEASE = ("-n", "default", "lease", "assay-operator")
 
@@ -84,7 +84,7 @@ def test_a_standby_stops_when_asked(api: ApiServer, folder: Path) -> None:
         standby = Operator(api, folder / "standby.log").start()
         try:
             standby.ready()
-            assert standby.stop(10) == 0
+            assert standby.stop(GRACE) == 0
         finally:
             standby.end()
         assert holder(api) == before
@@ -93,7 +93,7 @@ def test_a_standby_stops_when_asked(api: ApiServer, folder: Path) -> None:
 def test_a_leader_that_lost_its_lease_ends(api: ApiServer, folder: Path) -> None:
     with running(api, folder) as operator:
         lease = {"spec": {"holderIdentity": "rival", "leaseDurationSeconds": 3600}}
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while operator.alive and time.monotonic() < deadline:
             renewed = {
                 "spec": {**lease["spec"], "renewTime": time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())}
@@ -129,9 +129,9 @@ def test_at_rest_it_writes_nothing_but_its_lease(
         kinds = ("audits", "jobs", "pods", "events")
         before, passes = versions(api, *kinds), operator.metric("assay_reconciles_total")
         renewed = api.kubectl.json("get", *LEASE)["spec"]["renewTime"]
-        namespace.until(lambda: operator.metric("assay_reconciles_total") >= passes + 6, "a few resyncs", 40)
+        namespace.until(lambda: operator.metric("assay_reconciles_total") >= passes + 6, "a few resyncs")
         namespace.until(
-            lambda: api.kubectl.json("get", *LEASE)["spec"]["renewTime"] != renewed, "the Lease to be renewed", 40
+            lambda: api.kubectl.json("get", *LEASE)["spec"]["renewTime"] != renewed, "the Lease to be renewed"
         )
         assert versions(api, *kinds) == before
         assert operator.metric("assay_resync_healed_total") == 0
@@ -142,7 +142,7 @@ def restart(api: ApiServer) -> None:
     server = api.servers[1]
     server.stop()
     api.servers[1] = Server(list(server.process.args), server.log)  # type: ignore[arg-type]
-    wait_until(lambda: api.kubectl.attempt("get", "--raw", "/readyz").returncode == 0, "the API server again", 60)
+    wait_until(lambda: api.kubectl.attempt("get", "--raw", "/readyz").returncode == 0, "the API server again")
 
 
 def test_an_api_server_that_goes_away_and_forgets(folder: Path) -> None:
@@ -161,11 +161,11 @@ def test_an_api_server_that_goes_away_and_forgets(folder: Path) -> None:
             restart(api)
             operator.process.send_signal(signal.SIGCONT)
             namespace.apply_audit("after")
-            namespace.until(lambda: jobs_of(namespace) >= {"before", "meanwhile", "after"}, "their Jobs", 60)
+            namespace.until(lambda: jobs_of(namespace) >= {"before", "meanwhile", "after"}, "their Jobs")
             assert operator.alive
             assert operator.answer("/livez") == 200
             namespace.until(lambda: 'assay_audits{phase="Pending",verdict="None"} 3.0' in operator.scrape(),
-                            "the deleted audit to be forgotten", 60)  # fmt: skip
+                            "the deleted audit to be forgotten")  # fmt: skip
 
 
 def jobs_of(namespace: Namespace) -> set[Any]:
@@ -196,9 +196,7 @@ def test_with_real_controllers_from_start_to_deletion(folder: Path) -> None:
         assert namespace.condition("digits", "Stalled")["status"] == "True"
         namespace.wait("Complete", "jobs", "--all")
         namespace("delete", "audit", "digits")
-        namespace.until(
-            lambda: not (namespace.items("jobs") or namespace.items("pods")), "everything it owned to go", 60
-        )
+        namespace.until(lambda: not (namespace.items("jobs") or namespace.items("pods")), "everything it owned to go")
 
 
 def end_pod_of(namespace: Namespace, job: dict[str, Any], result: dict[str, Any]) -> None:
@@ -208,7 +206,7 @@ def end_pod_of(namespace: Namespace, job: dict[str, Any], result: dict[str, Any]
     def pods() -> list[dict[str, Any]]:
         return [pod for pod in namespace.items("pods") if pod["metadata"]["labels"]["job-name"] == name]
 
-    namespace.until(lambda: len(pods()) == 1, f"the Pod of {name}", 30)
+    namespace.until(lambda: len(pods()) == 1, f"the Pod of {name}")
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     message = json.dumps({"task": job["metadata"]["labels"]["assay.dev/task"], **result})
     ended = {"exitCode": 0, "reason": "Completed", "message": message, "startedAt": now, "finishedAt": now}

@@ -47,7 +47,7 @@ def test_it_lists_everything_once_and_misses_nothing_until_it_watches(
         # No listing heals anything within the time of this test.
         with behind(proxy, namespace, folder, ASSAY_RESYNC_SECONDS="3600") as operator:
             namespace.until(lambda: "comes" in seen(namespace), "what came meanwhile to be seen")
-            namespace.until(lambda: held(operator, 2), "what went meanwhile to be forgotten", 10)
+            namespace.until(lambda: held(operator, 2), "what went meanwhile to be forgotten")
             assert set(listings(proxy).values()) == {1}, listings(proxy)
             assert listings(proxy).keys() >= {"accuracyaudits", "accuracysweeps", "jobs", "pods"}
 

@@ -48,7 +48,7 @@ def restarted(folder: Path, at: Collection[str]) -> None:
                 if name in at:
                     restart(api)
                     namespace.disconnect()
-                    wait_until(lambda: serves(namespace), "its resources to be served again", 60)
+                    wait_until(lambda: serves(namespace), "its resources to be served again")
 
             sweeps.apply(namespace, "nightly", template__candidates=sweeps.CANDIDATES[1:], maxParallel=1)
             stage("looking")

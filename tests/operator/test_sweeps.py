@@ -51,7 +51,7 @@ def test_what_has_not_changed_is_not_audited_again(operator: Operator, namespace
     looked(namespace, kubelet, "again", SAME)
     namespace.until(lambda: status(namespace, "again")["counts"].get("unchanged") == 4, "four unchanged cells")
     assert {a["metadata"]["uid"] for a in namespace.items("accuracyaudits")} == first
-    namespace("wait", "--for=jsonpath={.status.rerunFailed}=1", "sweep/again", "--timeout=30s")
+    namespace("wait", "--for=jsonpath={.status.rerunFailed}=1", "sweep/again", "--timeout=90s")
     assert status(namespace, "again").get("gpuSeconds", 0) == 0
     namespace("annotate", "sweep", "again", "--overwrite", "assay.dev/rerun-failed=2")
     looked(namespace, kubelet, "again", {**SAME, "vit": "c" * 16})

@@ -108,9 +108,13 @@ def test_a_sweep_is_followed_to_the_report(
         assert report.images == {kubelet.image: ("golden", "fp16")}
         kinds = {next(key for key in ("audit", "sweep") if key in line) for line in logged(operator, trace)}
         assert kinds == {"audit", "sweep"}
-        events = [each for each in namespace.items("events") if each["metadata"].get("labels")]
-        namespace.until(lambda: bool(events), "its events")
-        assert {each["metadata"]["labels"]["assay.dev/trace"] for each in events} == {trace}
+
+        def traces() -> set[str]:
+            labels = [each["metadata"].get("labels") or {} for each in namespace.items("events")]
+            return {each["assay.dev/trace"] for each in labels if each}
+
+        namespace.until(lambda: bool(traces()), "its events")
+        assert traces() == {trace}
 
 
 @pytest.mark.parametrize("given", ["", "build-4711"])

@@ -83,7 +83,7 @@ def test_watches_that_fall_silent_and_tell_it_all_later(
         versions = {a["metadata"]["name"]: a["metadata"]["resourceVersion"] for a in namespace.items("accuracyaudits")}
         proxy.stalled.clear()
         namespace.apply_audit("after", candidates=ONE)
-        namespace.until(lambda: len(namespace.items("jobs")) == 4, "the watches to work again", 5)
+        namespace.until(lambda: len(namespace.items("jobs")) == 4, "the watches to work again")
         after = {a["metadata"]["name"]: a["metadata"]["resourceVersion"] for a in namespace.items("accuracyaudits")}
         assert {name: after[name] for name in versions} == versions
     assert set(tasks_done(proxy).values()) == {1}
@@ -156,7 +156,7 @@ def test_a_watch_without_an_answer_is_given_up_and_no_other_is_lost_for_it(
         operator.start().leading()
         for jobs, name in enumerate(("one", "two", "three"), start=1):
             namespace.apply_audit(name, candidates=ONE)
-            namespace.until(lambda n=jobs: len(namespace.items("jobs")) == n, f"the Job of audit {name}", 30)  # type: ignore[misc]
+            namespace.until(lambda n=jobs: len(namespace.items("jobs")) == n, f"the Job of audit {name}")  # type: ignore[misc]
         assert operator.metric("assay_resync_healed_total") == 0
     finally:
         operator.end()
