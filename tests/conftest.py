@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests import lanes
 from tests.lab import not_run
@@ -22,7 +22,7 @@ sys.dont_write_bytecode = False
 
 # A pipeline must give the same answer twice; at a desk every run may look somewhere new. How long an example takes says
 # more about what else the machine does than about us.
-settings.register_profile("desk", deadline=None)
+settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("pipeline", settings.get_profile("desk"), derandomize=True)
 settings.load_profile("pipeline" if os.environ.get("CI") else "desk")
 

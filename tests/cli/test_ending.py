@@ -19,7 +19,13 @@ class Slow:
 
 kept = Slow()
 atexit.register(lambda: open({file!r}, "w").write("handlers ran"))
-threading.Thread(target=lambda: (time.sleep(0.2), sys.stdout.closed or print("thread done"))).start()
+
+def late():
+    threading.main_thread().join()
+    time.sleep(0.1)
+    sys.stdout.closed or print("thread done")
+
+threading.Thread(target=late).start()
 sys.stdout.write("buffered ")
 {last}
 """

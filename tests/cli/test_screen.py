@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,12 +174,14 @@ def test_a_screening_that_is_stopped_leaves_no_process_behind(model: Path, tmp_p
     running = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def workers() -> list[int]:
-        children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
-        found = children.read_text().split() if children.exists() else []
-        every = Path(f"/proc/{running.pid}/task").glob("*/children") if running.poll() is None else ()
-        return [int(pid) for pid in {*found, *" ".join(each.read_text() for each in every).split()}]
+        found = set[str]()
+        for each in Path(f"/proc/{running.pid}/task").glob("*/children"):
+            # Threads come and go.
+            with suppress(OSError):
+                found |= set(each.read_text().split())
+        return list(map(int, found))
 
-    wait_until(lambda: bool(workers()), "a worker", 60)
+    wait_until(lambda: len(workers()) == 1, "a worker", 60)
     (worker,) = workers()
     running.send_signal(signal.SIGTERM)
     _, err = running.communicate(timeout=60)

@@ -179,9 +179,11 @@ def test_a_killed_put_leaves_the_object_whole_or_absent(
     child.wait()
     child.stdout.close()
     store = open_store(Storage())
+    # In this order: a server may finish meanwhile what it was told last, and what is there once stays.
+    listed = [s.uri for s in store.list(prefix + "/")]
     found = store.stat(uri)
     assert found is None or found.size == 64 << 20
-    assert [s.uri for s in store.list(prefix + "/")] == ([uri] if found else [])
+    assert listed in ([], [uri] if found else [])
 
 
 @pytest.mark.parametrize("uri", ["ftp://host/x", "https://host/x", "x"])

@@ -16,6 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.lab.processes import PATIENCE
 from tests.lab.toolchain import find
 
 # Chromium refuses to run as root in its sandbox; the last row keeps its own traffic out of the network log.
@@ -101,7 +102,15 @@ class Browser:
         return [element.text for element in self.all(selector)]
 
     def wait_for_text(self, selector: str, text: str) -> None:
-        WebDriverWait(self.driver, 10, 0.02).until(lambda _: text in self.one(selector).text, f"{text} in {selector}")
+        WebDriverWait(self.driver, PATIENCE, 0.02).until(
+            lambda _: text in self.one(selector).text, f"{text} in {selector}"
+        )
+
+    def worked(self) -> float:
+        """Seconds of processor time that the page has taken so far: on a busy machine all else says little of it."""
+        self.driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+        told = self.driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+        return next(float(each["value"]) for each in told if each["name"] == "TaskDuration")
 
     def log(self, kind: str) -> list[dict[str, Any]]:
         """What the log of that kind gained since it was last read."""

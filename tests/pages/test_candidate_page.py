@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -133,22 +132,20 @@ def test_five_thousand_layers_of_network_and_engine_are_ready_at_once(browser: B
     page = pages["deep-candidate"]
     assert page.stat().st_size < 2_500_000, "bytes"
     browser.open(page)
-    timing = json.loads(browser.run("return JSON.stringify(performance.getEntriesByType('navigation')[0])"))
-    assert timing["domContentLoadedEventEnd"] < 2_000, "milliseconds until scripts have run"
+    loaded = browser.worked()
+    assert 0 < loaded < 2, "seconds until scripts have run"
     assert browser.run("return document.getElementsByTagName('*').length") < 2_500
-    spent = browser.run(
-        """const begin = performance.now();
-        document.querySelector('.layers-view th[data-key=tactic] button').click();
+    browser.run(
+        """document.querySelector('.layers-view th[data-key=tactic] button').click();
         document.querySelector('.layers-view th[data-key=name] button').click();
         const select = document.querySelector('.layers-view select');
         for (const value of ['INT8', 'FP32', '']) { select.value = value; select.dispatchEvent(new Event('change')); }
         const chart = document.querySelector('.chart.range [role=slider]');
         chart.focus();
         for (let i = 0; i < 100; i++) chart.dispatchEvent(new KeyboardEvent('keydown', { key: 'PageDown' }));
-        document.body.getBoundingClientRect();
-        return performance.now() - begin;"""
+        document.body.getBoundingClientRect();"""
     )
-    assert spent < 2_000, "milliseconds for two sorts, three filters and a hundred moves"
+    assert browser.worked() - loaded < 2, "seconds for two sorts, three filters and a hundred moves"
     browser.one(LAYERS + "input").send_keys("CONV_4321/")
     browser.wait_for_text(LAYERS + ".count", "1–1 of 1 layers (5000 in all)")
 

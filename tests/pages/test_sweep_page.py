@@ -64,12 +64,10 @@ def test_ten_thousand_cells_are_there_in_a_moment(browser: Browser, tmp_path: Pa
     page = tmp_path / "many.html"
     page.write_bytes(made)
     assert len(made) < 4_000_000
-    began = time.monotonic()
     browser.open(page)
     assert len(browser.all(".heat tbody tr")) == 500
     assert browser.run("return document.querySelectorAll('.heat td').length") == 10_000
-    assert time.monotonic() - began < 20
-    assert browser.run("return performance.getEntriesByType('navigation')[0].loadEventEnd") < 10_000
+    assert 0 < browser.worked() < 5
     assert len(browser.all("#cause-1 tbody tr")) == 200
     # 17 models of each cause, on four products, with five candidates.
     assert browser.texts("summary")[0] == "finite at /layer.0/Mul: 340 cells of 17 models"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from tests.lab import cache_dir
+from tests.lab.toolchain import locked
 from tests.real.models import LABELS, MODELS, RealModel
 from tests.real.wheels import member
 
@@ -45,11 +47,12 @@ def staged(name: str) -> Path:
     files = (sources / "models.py", sources / "boosted.py", sources / "staging.py", *(sources / "inputs").glob("*.py"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:12]
     folder = cache_dir("real", "staged", digest) / name
-    if not folder.is_dir():
-        part = folder.with_name(f"{name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        stage(name, part)
-        part.rename(folder)
+    with locked(f"real-{name}"):
+        if not folder.is_dir():
+            part = folder.with_name(f"{name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            stage(name, part)
+            part.rename(folder)
     return folder
 
 
@@ -124,7 +127,8 @@ def _parameters(check: str, model: RealModel) -> Mapping[str, Any]:
 
 
 def write_audit(document: Mapping[str, Any], folder: Path) -> Path:
-    """The audit as a file beside its model; JSON is YAML."""
+    """The audit as a file beside its model, in one go, as another run may be reading its own there; JSON is YAML."""
     file = folder / f"{document['metadata']['name']}.yaml"
-    file.write_text(json.dumps(document, indent=1))
-    return file
+    fresh = file.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(document, indent=1))
+    return fresh.replace(file)

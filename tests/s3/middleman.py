@@ -40,7 +40,8 @@ class Middleman:
 
 
 def serve(connection: socket.socket, middleman: Middleman, stop: threading.Event) -> None:
-    with connection:
+    # A client that was killed, or has given up, may reset its connection at any moment.
+    with connection, suppress(OSError):
         request = connection.recv(1 << 16)
         if not request:
             return

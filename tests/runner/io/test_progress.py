@@ -8,7 +8,6 @@ import re
 import socket
 import struct
 import threading
-import time
 import urllib.error
 import urllib.request
 
@@ -125,7 +124,7 @@ class Held(Tracker):
     @property
     def now(self) -> Snapshot:
         self.asked.set()
-        self.go.wait(10)
+        self.go.wait(60)
         if self.broken:
             raise LookupError("a fault of our own")
         return super().now
@@ -137,10 +136,13 @@ def asked_and_left(tracker: Held) -> None:
         with socket.create_connection(("127.0.0.1", port)) as asking:
             asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             asking.sendall(b"GET /progress HTTP/1.0\r\n\r\n")
-            assert tracker.asked.wait(5)
-        time.sleep(0.1)
+            assert tracker.asked.wait(30)
+        # It is gone by now: a reset is there with the end of the block.
         tracker.go.set()
-        time.sleep(0.3)
+        for thread in threading.enumerate():
+            if "process_request" in thread.name:
+                thread.join(30)
+                assert not thread.is_alive()
 
 
 def test_one_who_did_not_wait_for_the_answer_leaves_nothing_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:

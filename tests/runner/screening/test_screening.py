@@ -236,7 +236,8 @@ def test_a_clock_that_is_told_late_is_no_silence_of_the_device(subject: Path, tm
                 return 1980
 
         found = scan(Slow(), made_up(opened.specs, 1, 1), order, told.append)
-    assert (found.clock_mhz, told) == (1980, [2, 2])
+    # Twice, but where this process itself was waited for.
+    assert (found.clock_mhz, told[-1:]) == (1980, [2])
     assert [phase.seconds for phase in found.phases if phase.seconds is None or phase.seconds > 1] == []
 
 

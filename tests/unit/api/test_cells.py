@@ -122,7 +122,7 @@ def test_a_name_is_put_in_where_a_uri_has_a_place_for_it_and_nowhere_else() -> N
 
 def test_ten_thousand_cells_take_a_moment() -> None:
     models = tuple(found(f"model-{n}", f"{n:016x}") for n in range(500))
-    began = time.perf_counter()
+    began = time.process_time()
     made = expand(spec().template, models, (H200, L4), tuple(f"runner:{n}" for n in range(4)))
     assert len(made) == 10_000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
