@@ -7,6 +7,7 @@ import http.client
 import json
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.lab import LabError
 __all__ = ["Kube", "Refused"]
 
 Raw = dict[str, Any]
+IDLE_SECONDS = 60.0
+"""Seconds after which a connection is not used again: an API server closes it after 90."""
 
 
 class Refused(LabError):
@@ -46,7 +49,10 @@ class Kube:
             Refused: the answer is not 2xx.
         """
         connection = getattr(self.own, "connection", None) or self._connect()
-        self.own.connection = connection
+        if time.monotonic() - getattr(self.own, "asked", 0.0) > IDLE_SECONDS:
+            # It opens itself again; one that the server has closed would fail a request that must not be made twice.
+            connection.close()
+        self.own.connection, self.own.asked = connection, time.monotonic()
         # What is read as YAML has no escapes for halves of characters.
         sent = None if body is None else json.dumps(body, ensure_ascii="yaml" not in content).encode()
         connection.request(method, path, sent, {**self.headers, "Content-Type": content})

@@ -26,7 +26,7 @@ __all__ = ["PATIENCE", "Server", "free_port", "on_overlay", "run", "tail", "wait
 
 PATIENCE: Final = 90.0
 """Seconds that a test waits for what takes a second: a busy machine is no defect."""
-LOWEST_PORT: Final = 10_000
+LOWEST_PORT, HIGHEST_PORT = 10_000, 32_767
 KERNEL_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -45,13 +45,15 @@ def free_port() -> int:
         except OSError:
             continue
         return port
-    raise LabError(f"no port is free between {LOWEST_PORT} and those of {KERNEL_PORTS}")
+    raise LabError(f"no port is free from {LOWEST_PORT} on, below those of {KERNEL_PORTS}")
 
 
 @cache
 def _ports() -> Iterator[int]:
     """Those to be tried, each once, beginning anywhere: two runs that begin together need not try the same."""
     end = int(KERNEL_PORTS.read_text().split()[0])
+    # Where the kernel gives out nearly all of them, there are no others.
+    end = end if end > LOWEST_PORT + 1_000 else HIGHEST_PORT
     begin = random.SystemRandom().randrange(LOWEST_PORT, end)
     return chain(range(begin, end), range(LOWEST_PORT, begin))
 
