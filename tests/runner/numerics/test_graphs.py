@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from assay_api.report import Verdict
+from assay_runner.graphs.documents import captured
 from tests.models import Samples, constant, mlp, model, node, random, value
 from tests.runner.numerics.candidates import measured
 
@@ -163,3 +164,12 @@ def test_graph(graph: str, precision: str, golden: Literal["fp32", "fp64"], tmp_
     assert "y" in {layer.name for layer in result.report.layers} or "logits" in result.report.outputs[0].name
     assert result.report.layers
     assert all(layer.local_snr is not None for layer in result.report.layers)
+
+
+def test_what_a_branch_reads_from_outside_comes_in_the_order_in_which_it_does() -> None:
+    """Of tensors that err alike the first is blamed: it is to be the same one in each process."""
+    outside = [f"t{number}" for number in range(9)]
+    inner = helper.make_graph([node("Sum", " ".join(outside[3:]), "s")], "inner", [], [value("s", "N", 4)])
+    deeper = node("If", "t2", "d", then_branch=inner, else_branch=inner)
+    outer = helper.make_graph([node("Sub", "t0 t1", "own"), deeper], "outer", [], [value("own", "N", 4)])
+    assert list(captured(node("If", "c", "y", then_branch=outer, else_branch=outer))) == outside
