@@ -132,6 +132,34 @@ except KeyboardInterrupt:
 """
 
 
+IMPORTING = """
+import signal, sys
+from assay_runner import interruption
+
+class Asking:
+    def find_spec(self, *_):
+        signal.getsignal(signal.SIGTERM)(signal.SIGTERM, sys._getframe(1))
+
+interruption._AGAIN_SECONDS = 3600.0
+interruption.install()
+sys.meta_path.insert(0, Asking())
+try:
+    import colorsys
+    print("imported; again in an hour:", signal.getitimer(signal.ITIMER_REAL)[0] > 0)
+    signal.raise_signal(signal.SIGALRM)
+    print("never")
+except KeyboardInterrupt:
+    sys.exit(interruption.told())
+"""
+
+
+def test_a_request_while_the_interpreter_has_its_locks_of_imports_waits_for_them() -> None:
+    """As at a signal that comes just then: a lock that stays taken would let whoever imports wait for ever."""
+    ended = subprocess.run([sys.executable, "-c", IMPORTING], capture_output=True, text=True, check=False, timeout=120)
+    assert (ended.returncode, ended.stderr) == (143, "assay: terminated\n")
+    assert ended.stdout == "imported; again in an hour: True\n"
+
+
 def test_a_request_within_a_library_that_calls_back_waits_for_its_end() -> None:
     ended = subprocess.run([sys.executable, "-c", POSTPONED], capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (143, "went on\n", "assay: terminated\n")

@@ -2,7 +2,9 @@
 
 Each becomes a KeyboardInterrupt, which unwinds whatever runs and takes its scratch files with it. Inside an import, an
 extension module may turn that into an error of its own; so it is remembered that a request came, and whatever is
-raised after it counts as the request.
+raised after it counts as the request. Where the interpreter has its own locks of imports at hand, the request waits for
+some milliseconds: raised there, it could leave one taken, for which a thread that imports waits for ever, or come to
+nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ _WORDS: Final = {
     signal.SIGTERM: "terminated",
     signal.SIGHUP: "hung up",
 }
+_IMPORTS: Final = "<frozen importlib"
+_AGAIN_SECONDS: Final = 0.01
 _PR_SET_PDEATHSIG: Final = 1
 _BASE: Final = 128
 """A process that a signal ended has, to its shell, the exit code 128 + the signal's number."""
@@ -35,6 +39,19 @@ class _Requests:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.first = self.first or signal.Signals(number)
         if not self.held:
+            self._interrupt(frame)
+
+    def again(self, _: int, frame: FrameType | None) -> None:
+        """One that had to wait for the interpreter's locks; what holds it since then is waited for too."""
+        if self.held:
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        else:
+            self._interrupt(frame)
+
+    def _interrupt(self, frame: FrameType | None) -> None:
+        if frame and frame.f_code.co_filename.startswith(_IMPORTS) and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        else:
             raise KeyboardInterrupt
 
 
@@ -46,6 +63,8 @@ def install() -> None:
     for number in _WORDS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _REQUESTS)
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _REQUESTS.again)
 
 
 def uninstall() -> None:
@@ -53,6 +72,8 @@ def uninstall() -> None:
     for number in _WORDS:
         if signal.getsignal(number) is _REQUESTS:
             signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "setitimer") and signal.getsignal(signal.SIGALRM) == _REQUESTS.again:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
 
 
 def came() -> bool:
