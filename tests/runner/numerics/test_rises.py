@@ -15,7 +15,7 @@ from assay_api.report import Verdict
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.golden.model import BACKEND, golden_model
 from assay_runner.passes.comparing import comparison
-from assay_runner.passes.rises import FIRST, Rises
+from assay_runner.passes.rises import FIRST, Rises, added, powers
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.exact import Exact
 from assay_runner.tensors import Array
@@ -118,3 +118,12 @@ def test_a_rise_is_four_times_the_worst_before(batches: list[Any], risen: list[b
         found.append("t" in rises.names)
         rises.names.clear()
     assert found == risen
+
+
+def test_what_a_batch_adds_is_told_whatever_size_those_before_had() -> None:
+    sums, golden = Sums(), np.full(8, 1e-200)
+    sums.add(golden, golden * 1.5)
+    before = powers(sums)
+    sums.add(np.ones(8), np.full(8, 1.4))
+    error, whole = added(before, sums)
+    assert error / whole == pytest.approx(0.16)

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from assay_runner.statistics.blocks import BLOCK, Sums, cosine
+from assay_runner.statistics.blocks import BLOCK, Sums, cosine, sums_of
 from assay_runner.statistics.quantiles import bad_end, worst_index
 from assay_runner.statistics.ranges import RangeCounts
+from assay_runner.statistics.row_sums import BROKEN, VOID, row_sums, within_reach
 from assay_runner.statistics.samples import drift, identical, ranks, same_top_k, top
 from assay_runner.tensors import Array
 
@@ -163,6 +164,32 @@ def test_numbers_of_any_size_add_up() -> None:
             sums.add(array, array * 0.99)
         assert sums.snr == pytest.approx(40)
         assert sums.rms == pytest.approx(10 / math.sqrt(2))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("size", [1e-200, 1e-170, 1.0, 1e200])
+def test_zeros_add_nothing_to_numbers_of_any_size(size: float, place: int) -> None:
+    """Nor take anything: in blocks of one tensor, and in tensors one after another."""
+    numbers, nothing = np.full(4, size), np.zeros(4)
+    sums = Sums()
+    for number in range(3):
+        golden = nothing if number == place else numbers
+        sums.add(golden, 2 * golden)
+    assert sums.snr == pytest.approx(0)
+    assert sums.rms == pytest.approx(size * math.sqrt(2 / 3))
+    golden = np.concatenate([np.zeros(BLOCK) if number == place else np.full(BLOCK, size) for number in range(3)])
+    lost = sums_of(golden, np.zeros_like(golden))
+    assert lost.snr == pytest.approx(0)
+    assert lost.cosine == 0
+
+
+def test_what_is_not_finite_beside_tiny_numbers_is_told_as_beside_others() -> None:
+    for size in (1e-200, 1e-20):
+        found = drift(np.array([[size, math.nan]]), np.array([[size, 1e300]]))
+        assert found.snr.tolist() == drift(np.array([[1.0, math.nan]]), np.array([[1.0, 1e300]])).snr.tolist()
+        golden, candidate = [np.array([[size, math.nan]])], [np.array([[size, 1e300]])]
+        sums = within_reach(golden, candidate, row_sums(golden, candidate))
+        assert (sums[0, 0, BROKEN], sums[0, 0, VOID]) == (0, 1)
 
 
 def test_integers_are_compared_as_integers() -> None:

@@ -13,7 +13,7 @@ class Budgets:
     Attributes:
         shown: what the tensors of one run may take, unless one sample takes more. Golden's and the candidate's are in
             memory at the same time, and while they are looked at golden's of the next batch: three times as much.
-        segments: what one segment of a graph that is run by itself may give.
+        segments: what one segment of a graph that is run by itself may give; a handful are in memory at a time.
     """
 
     shown: int = 384 << 20

@@ -11,7 +11,7 @@ from typing import Final
 
 from assay_runner.statistics.blocks import Sums
 
-__all__ = ["FIRST", "RISE", "Rises", "power"]
+__all__ = ["FIRST", "RISE", "Rises", "added", "powers"]
 
 FIRST: Final = 8
 """Samples whose local errors are measured whatever they are, and after which it is remembered how near a tensor was."""
@@ -42,6 +42,13 @@ class Rises:
         self._worst[name] = ratio if worst is None else max(ratio, worst)
 
 
-def power(sums: Sums) -> tuple[float, float]:
-    """Power of the error that was summed up, infinite where it is bad, and of golden's tensor."""
-    return math.inf if sums.bad else sums.noise, sums.signal
+def powers(sums: Sums) -> tuple[float, float, int]:
+    """Of the error that was summed up so far, of golden's tensor, and the power of two by which both are scaled."""
+    return sums.noise, sums.signal, sums.power
+
+
+def added(before: tuple[float, float, int], sums: Sums) -> tuple[float, float]:
+    """What of `powers` came since: that of the error, infinite where there is none, and of golden's tensor."""
+    noise, signal, power = before
+    by = 2 * (sums.power - power)
+    return math.inf if sums.bad else sums.noise - math.ldexp(noise, by), sums.signal - math.ldexp(signal, by)

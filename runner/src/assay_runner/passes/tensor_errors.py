@@ -7,7 +7,7 @@ import math
 from assay_runner.data.rows import is_float
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.passes.counts import Counts
-from assay_runner.passes.rises import Rises, power
+from assay_runner.passes.rises import Rises, added, powers
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.exact import Exact, is_exact
 from assay_runner.tensors import Array, Batch
@@ -60,11 +60,11 @@ class TensorErrors:
         if array is not None and is_float(array):
             axis = self._axes.of(name, array.shape, batch.fed)
             counts = self.counts.setdefault(name, Counts())
-            noise, signal = power(counts.sums)
+            before = powers(counts.sums)
             if not counts.add(array, batch, expected, axis, beside):
                 self.batches.add(batch.start)
-            error, whole = power(counts.sums)
-            self.rises.take(name, math.inf if counts.reshaped else error - noise, whole - signal)
+            error, whole = added(before, counts.sums)
+            self.rises.take(name, math.inf if counts.reshaped else error, whole)
         elif expected is not None:
             if beside is not None:
                 sums, given = beside

@@ -117,6 +117,8 @@ class Sums:
 
     def _take_sums(self, signal: float, noise: float, cross: float, power: int) -> None:
         """Those of numbers that were scaled by a power of two: the larger numbers' is kept, the others come to that."""
+        if not (signal or noise):
+            return  # Zeros have no power, and nothing comes to theirs.
         if not (self.signal or self.noise):
             self.power = power
         own, theirs = (2 * (min(self.power, power) - each) for each in (self.power, power))
@@ -184,7 +186,7 @@ def add_together(
         for start in range(0, first.size, BLOCK):
             block = Block(first[start : start + BLOCK], room)
             for (sums, given), array in zip(others, arrays, strict=True):
-                if given is golden and (block.power is not None or math.isfinite(block.signal)):
+                if given is golden and not sums.power and (block.power is not None or math.isfinite(block.signal)):
                     sums.signal += block.signal if block.power is None else block.power
                 else:
                     sums.take(block, array[start : start + BLOCK])

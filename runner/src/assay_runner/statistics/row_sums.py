@@ -7,6 +7,7 @@ difference, whose scale is known only then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -22,6 +23,7 @@ WIDTH = 11
 MAX_ABS, MAX_REL, SIGNAL, NOISE, DOT, PEAK, BROKEN, POWER, NAN, VOID, SAME = range(WIDTH)
 """Columns: golden is the signal, the difference the noise; broken, nan and void say that there is such a value, same
 how many elements are not finite in both alike."""
+UNSCALED: Final = [MAX_ABS, BROKEN, NAN, VOID, SAME]
 
 
 def row_sums(golden: Sequence[Array], candidate: Sequence[Array]) -> Floats:
@@ -44,7 +46,8 @@ def row_sums(golden: Sequence[Array], candidate: Sequence[Array]) -> Floats:
 def within_reach(golden: Sequence[Array], candidate: Sequence[Array], sums: Floats) -> Floats:
     """`row_sums`; of samples whose squares float64 does not hold, those of the same numbers times a power of two.
 
-    Ratios of a sample's sums are right then, for numbers of 1e-200 as for those of 1. MAX_ABS stays.
+    Ratios of a sample's sums are right then, for numbers of 1e-200 as for those of 1. MAX_ABS stays, and what is told
+    of values that are not finite.
 
     Args:
         golden: one array for each part, (samples, elements).
@@ -56,10 +59,13 @@ def within_reach(golden: Sequence[Array], candidate: Sequence[Array], sums: Floa
     if not odd.size:
         return sums
     power = -np.frexp(np.minimum(largest[odd], np.finfo(np.float64).max))[1][:, None]
-    scaled = ([np.ldexp(part[odd].astype(np.float64), power) for part in parts] for parts in (golden, candidate))
+    with np.errstate(over="ignore"):
+        # What golden has no finite value for may be of any size.
+        scaled = [[np.ldexp(part[odd].astype(np.float64), power) for part in parts] for parts in (golden, candidate)]
     result = sums.copy()
     result[odd] = row_sums(*scaled)
-    result[odd, :, MAX_ABS] = sums[odd, :, MAX_ABS]
+    for column in UNSCALED:
+        result[odd, :, column] = sums[odd, :, column]
     return result
 
 
