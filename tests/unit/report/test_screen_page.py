@@ -52,6 +52,16 @@ def test_each_class_says_what_is_right_in_it_and_what_is_excluded() -> None:
     assert "Class not known 3 nodes of which no GPU could be looked at: 2 skipped, 1 hung or died." in told
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_gpu_that_agrees_with_itself_alone_is_none_that_agreed(others: int) -> None:
+    """It has a rate too, of faults that come and go; of its class's answers it says nothing."""
+    alone = device(0, 0, Verdict.INCONCLUSIVE, kind=MIG, message="agrees with itself; give a record", excludes=1e-3)
+    page = render_screen(screened(alone, *(device(1, gpu) for gpu in range(others)), rule="none")).decode()
+    assert "1.0e-03 of runs are excluded" not in page
+    assert ("In those that agreed, faults in more than 1.0e-04 of runs" in page) is bool(others)
+    assert ("Where a GPU agreed, faults in more than 1.0e-04 of runs" in page) is bool(others)
+
+
 def test_a_gpu_that_differs_is_told_with_digests_runs_elements_and_what_to_do() -> None:
     told = section(render_screen(mixed()), "found")
     assert "7 of 30,004, 2.3e-04 of them" in told
@@ -157,6 +167,23 @@ def test_a_page_of_8000_gpus_is_small_and_folds_what_agreed() -> None:
     assert len(worst) < 2_500_000
     assert worst.decode().count('<li class="finding') == 200
     assert "7,800 more are in the map, and in the report." in section(worst, "found")
+
+
+@pytest.mark.parametrize("key", ["skipped", "unclear"])
+def test_a_page_of_8000_gpus_with_a_reason_each_lists_a_bounded_number(key: str) -> None:
+    more = {"state": "Skipped", "answers": ()} if key == "skipped" else {"kind": MIG}
+    worst = [
+        device(node, gpu, Verdict.INCONCLUSIVE, message=f"busy: process {8 * node + gpu}", **more)
+        for node in range(1000)
+        for gpu in range(8)
+    ]
+    few = [entry.model_copy(update={"message": "busy: process 1"}) for entry in worst[:50]]
+    page = render_screen(screened(*few, *worst[50:]))
+    told = section(page, key)
+    assert len(page) < 2_500_000
+    assert told.count("busy: process") == 200
+    assert "7,751 more are in the map, and in the report." in told
+    assert "more are in the map" not in section(render_screen(screened(*few)), key)
 
 
 def test_what_a_name_smuggles_in_is_text() -> None:

@@ -12,7 +12,7 @@ from assay_runner.report.screen_next import Line, steps_for
 from assay_runner.report.screen_shown import DeviceShown, OtherAnswer, by_message, class_words
 
 MOST_LISTED: Final = 200
-"""Devices of one kind that are listed; all of them are in the map."""
+"""Devices of one kind that are listed, or sentences that are said of any; all devices are in the map."""
 MOST_SPELT_OUT: Final = 8
 """Devices up to which what to do about each stands unfolded."""
 MOST_NAMED: Final = 24
@@ -35,10 +35,12 @@ def found_cards(devices: Sequence[DeviceShown]) -> Iterator[Html]:
     yield from _more(len(devices))
 
 
-def reasons(devices: Sequence[DeviceShown], title: str) -> Html:
+def reasons(devices: Sequence[DeviceShown], title: str) -> Iterator[Html]:
     """Devices by what is said of them."""
-    rows = [row([message, f"{len(found):,}", _names(found)]) for message, found in by_message(devices)]
-    return table(title, ("What is said", "How many", "Of which"), rows, "narrow")
+    groups = by_message(devices)
+    rows = [row([message, f"{len(found):,}", _names(found)]) for message, found in groups[:MOST_LISTED]]
+    yield table(title, ("What is said", "How many", "Of which"), rows, "narrow")
+    yield from _more(len(devices), sum(len(found) for _, found in groups[:MOST_LISTED]))
 
 
 def runs_table(devices: Sequence[DeviceShown]) -> Iterator[Html]:
@@ -172,6 +174,6 @@ def _names(found: Sequence[DeviceShown]) -> Line:
     return [*told, f" and {more:,} more"] if more > 0 else told
 
 
-def _more(count: int) -> Iterator[Html]:
-    if count > MOST_LISTED:
-        yield el("p", {"class": "quiet"}, f"{count - MOST_LISTED:,} more are in the map, and in the report.")
+def _more(count: int, listed: int = MOST_LISTED) -> Iterator[Html]:
+    if count > listed:
+        yield el("p", {"class": "quiet"}, f"{count - listed:,} more are in the map, and in the report.")

@@ -94,7 +94,7 @@ def _sections(report: ScreenReport, classes: Sequence[ClassShown], of: str) -> I
 
 def _told(key: str, devices: Sequence[DeviceShown], of: str) -> Html:
     after = steps_after(of, skipped=key == "skipped", unclear=key == "unclear")
-    return _section(key, reasons(devices, dict(_PARTS)[key]), steps(after))
+    return _section(key, *reasons(devices, dict(_PARTS)[key]), steps(after))
 
 
 def _section(key: str, *children: Html | None) -> Html:

@@ -82,7 +82,9 @@ class ClassShown:
     @property
     def excluded(self) -> float | None:
         """Fault rate that is excluded of every device that agreed."""
-        return max((each.entry.excludes for each in self.devices if each.entry.excludes), default=None)
+        # One that agrees with nothing but itself has a rate too.
+        agreed = (each.entry for each in self.devices if each.outcome == "agreed")
+        return max((entry.excludes for entry in agreed if entry.excludes), default=None)
 
 
 def classes_of(report: ScreenReport) -> tuple[ClassShown, ...]:
