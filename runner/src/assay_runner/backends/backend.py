@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import ClassVar, Final, Protocol
 
 from assay_api.text_enum import StrEnum
+from assay_runner.backends.found import Range
 from assay_runner.backends.order import BuildOrder
 from assay_runner.evidence import Cut, EngineFacts, Guard, Overflow
 from assay_runner.graphs.sample_axes import SampleAxes, declared_axes
@@ -52,8 +53,7 @@ class Built:
         overflows: weights that the precision cannot hold.
         vanished: what should keep something from zero and is zero in the precision.
         cut: where its calibration cuts most of a tensor's range.
-        seen: by graph input that is rounded to 8 bits before anything is computed of it, its largest magnitude on the
-            calibration set.
+        seen: by graph input that is rounded to 8 bits before anything is computed of it, its range.
         wide: nodes of the source that compute in a format of wider range, as they are held; an engine tells itself.
         engine: what it is made of, where it is an engine.
         cached: whether that of an earlier build was taken, as far as the backend does not tell itself.
@@ -75,7 +75,7 @@ class Built:
     overflows: tuple[Overflow, ...] = ()
     vanished: tuple[Guard, ...] = ()
     cut: Cut | None = None
-    seen: Mapping[str, float] = field(default_factory=dict)
+    seen: Mapping[str, Range] = field(default_factory=dict)
     wide: frozenset[str] = frozenset()
     engine: EngineFacts | None = None
     tactics: Mapping[str, str] | None = None

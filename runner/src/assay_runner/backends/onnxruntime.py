@@ -12,6 +12,7 @@ from typing import ClassVar
 from assay_runner.backends.backend import NOTHING, Built, Capability, Segment, Session
 from assay_runner.backends.conversion import DOUBLE, HALVES, InFp32, fp32_model, localised
 from assay_runner.backends.emulation import rounded_model
+from assay_runner.backends.found import Range
 from assay_runner.backends.inspection import Inspection, inspection_of
 from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.quantisation import Quantised, quantised_model
@@ -74,7 +75,7 @@ class OnnxRuntime:
         outline = load_outline(model.path)
         notes = [*scheme_notes(model.path.name, outline)]
         cut: Cut | None = None
-        seen: Mapping[str, float] = {}
+        seen: Mapping[str, Range] = {}
         path, base, held = model.path, str(precision), dict(order.held)
         if precision in ("int8", "fp8"):
             quantised = _quantised(model, order, calibration, workdir, progress)

@@ -50,13 +50,13 @@ class Quantised:
         path: where it lies.
         notes: what to know about it.
         cut: where its calibration cuts most of a tensor's range.
-        seen: by graph input that is quantised, its largest magnitude on the calibration set.
+        seen: by graph input that is quantised, its range.
     """
 
     path: Path
     notes: tuple[str, ...]
     cut: Cut | None
-    seen: Mapping[str, float] = field(default_factory=dict)
+    seen: Mapping[str, Range] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def quantised_model(
         found = {name: found[name] for name in sorted(it.wanted)}
         largest = {name: each.end for name, each in found.items()}
         cut = cut_of(found, calibration.called, it.readers)
-        seen = seen_of(it.model, {name: each.peak for name, each in found.items()})
+        seen = seen_of(it.model, found)
         convert = insert(it.model, it.chosen.slots, largest, kind, it.fixed, zeros)
         localise(it.model, it.place, _made(it.place / "quantised"), convert)
         target = packed(save(it.model, it.place / "quantised" / "model.onnx"), folder, limit=INSIDE, links=True)

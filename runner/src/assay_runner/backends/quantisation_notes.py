@@ -30,22 +30,23 @@ def cut_of(found: Mapping[str, Range], method: str, readers: Mapping[str, str]) 
     return Cut(name, readers[name], method, found[name].end, found[name].peak, len(shares) - 1)
 
 
-def seen_of(model: onnx.ModelProto, peaks: Mapping[str, float]) -> dict[str, float]:
-    """By graph input, the largest magnitude of what is quantised of it as it is, or moved.
+def seen_of(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> dict[str, Range]:
+    """By graph input, the range of what is quantised of it as it is, or moved.
 
     Args:
         model: its pairs may be there or not.
-        peaks: by quantised tensor.
+        ranges: by quantised tensor.
     """
     makers = {name: node for node in model.graph.node for name in node.output}
     inputs = {value.name for value in model.graph.input}
-    found: dict[str, float] = {}
-    for tensor, peak in peaks.items():
+    found: dict[str, Range] = {}
+    for tensor, its in ranges.items():
         name = tensor
         while name in makers and makers[name].op_type in UNCHANGED and makers[name].domain in ("", "ai.onnx"):
             name = makers[name].input[0]
         if name in inputs:
-            found[name] = max(peak, found.get(name, 0.0))
+            before = found.get(name, its)
+            found[name] = Range(max(its.end, before.end), max(its.peak, before.peak))
     return found
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from assay_runner.backends import Backend, Built
+from assay_runner.backends.found import Range
 from assay_runner.backends.order import BuildOrder
 from assay_runner.backends.seams import KEPT, SHARED, Keeping
 from assay_runner.builds.shelves import SharedShelf, Shelf, Shelves
@@ -53,8 +54,8 @@ class BuildRecord(EntryRecord):
     """How it was made."""
     wide: tuple[str, ...] = ()
     """Nodes that are held to a format of wider range."""
-    seen: dict[str, float] = {}
-    """Largest magnitudes of graph inputs on the calibration set."""
+    seen: dict[str, Range] = {}
+    """Ranges of graph inputs."""
     cut: dict[str, Any] | None = None
     """Where calibration cuts most of a tensor's range."""
 

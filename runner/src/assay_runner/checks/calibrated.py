@@ -12,20 +12,22 @@ from assay_runner.evidence import Cut, Evidence, Unlike
 def told_of_calibration(findings: Iterable[Finding], evidence: Evidence) -> list[Finding]:
     """The findings; the first that failed says what is wrong with the calibration, where something is.
 
-    That the set is not like the samples; else of which tensor most is cut, and which method does not.
+    That the set is not like the samples, and of which tensor most is cut, and which method does not.
     """
     found = list(findings)
-    told = _unlike(evidence.unlike) if evidence.unlike else _told(evidence.cut) if evidence.cut else ""
+    told = [_unlike(evidence.unlike)] if evidence.unlike else []
+    told += [_told(evidence.cut)] if evidence.cut else []
     first = next((index for index, finding in enumerate(found) if finding.verdict is Verdict.FAILED), None)
     if first is not None and told:
-        found[first] = found[first].model_copy(update={"message": f"{found[first].message}; {told}"})
+        found[first] = found[first].model_copy(update={"message": "; ".join((found[first].message, *told))})
     return found
 
 
 def _unlike(unlike: Unlike) -> str:
+    fewer = ", or by percentile where few of the set are so large" if unlike.largest < unlike.seen else ""
     return (
         f"input {unlike.tensor!r} has magnitudes up to {spoken(unlike.largest)} in these samples, and up to "
-        f"{spoken(unlike.seen)} in the calibration set: calibrate on samples like these, prepared as they are"
+        f"{spoken(unlike.seen)} in the calibration set: calibrate on samples like these, prepared as they are{fewer}"
     )
 
 

@@ -69,7 +69,8 @@ class Unlike:
 
     Attributes:
         tensor: its name.
-        largest: magnitude of it in these samples.
+        largest: magnitude of it in these samples; most have one that is much larger than on the calibration set, or all
+            much smaller ones.
         seen: largest magnitude on the calibration set.
     """
 

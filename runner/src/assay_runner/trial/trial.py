@@ -194,7 +194,7 @@ class _Run:
         self._size: int | None = None
         self._milliseconds: list[float] = []
         self._rows = self.samples = 0
-        self.peaks = InputPeaks(setting.subject.built.seen)
+        self.peaks = InputPeaks(setting.subject.built.seen, setting.subject.built.precision)
         setting.progress.stage("infer", setting.reference.dataset.samples, "samples")
 
     @property
