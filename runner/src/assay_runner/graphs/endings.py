@@ -124,8 +124,8 @@ class Downstream:
                     found[name] = replace(behind, through=(use.name, *behind.through))
         return found
 
-    def before(self, tensor: str, vanishing: Collection[str]) -> tuple[str, ...]:
-        """Nodes that make what a tensor is computed from, where that is among `vanishing`, in order.
+    def before(self, tensor: str, vanishing: set[str]) -> tuple[str, ...]:
+        """Nodes that make what a tensor is computed from, where that is among `vanishing` or a sum of it, in order.
 
         Behind what may make zero of something else than a zero nothing is looked for.
         """
@@ -133,14 +133,24 @@ class Downstream:
         found: dict[str, None] = {}
         ahead = [tensor]
         for name in ahead:  # It grows meanwhile.
-            use = makers.get(name)
-            if use is None or not use.hands_on(CARRIES_ZERO | SUMS) or len(found) >= FARTHEST:
+            if name not in makers or len(found) >= FARTHEST:
                 continue
-            for read, other in self._all:
-                if other.site == use.site and read in vanishing and read in makers and makers[read].name not in found:
+            # Of each that the node reads: a quotient is zero of its dividend, not of its divisor.
+            for read in self._zero_of(makers[name]):
+                # A sum of what vanishes need not vanish itself, and is zero all the same once that is.
+                told = read in makers and (read in vanishing or vanishing.intersection(self._summed(makers[read])))
+                if told and makers[read].name not in found:
                     found[makers[read].name] = None
                     ahead.append(read)
         return tuple(reversed(found))
+
+    def _zero_of(self, node: _Use) -> Iterator[str]:
+        """What a node reads and makes zero of a zero in."""
+        return (read for read, use in self._all if use.site == node.site and use.hands_on(CARRIES_ZERO | SUMS))
+
+    def _summed(self, node: _Use) -> Iterator[str]:
+        """What a sum reads; nothing of another node."""
+        return self._zero_of(node) if node.op in SUMS else iter(())
 
     def guard(self, weight: str, precision: str, largest: float, made: Made | None = None) -> Guard | None:
         """A weight that vanishes in a precision, where it should keep a divisor from zero; else None.

@@ -5,7 +5,7 @@ A zero does no harm until something divides by it, and one of a million elements
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +61,7 @@ class Divisors:
         vanishing = {entry.site.tensor for entry in ranges if entry.underflow and not entry.constant}
         return tuple(self._divisor(entry, guards, vanishing) for entry in found)
 
-    def _divisor(self, entry: TensorRange, guards: Iterable[Guard], vanishing: Collection[str]) -> Divisor:
+    def _divisor(self, entry: TensorRange, guards: Iterable[Guard], vanishing: set[str]) -> Divisor:
         seen = self._seen.get(entry.site.tensor, _Seen())
         mine = (guard for guard in guards if entry.kind == "tensor" and entry.site.node in guard.ending.through)
         samples = None if entry.kind == "weight" else seen.samples
