@@ -15,6 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from assay_api.report import Verdict
 from assay_runner.checks.layer_drift import LayerDrift
 from assay_runner.checks.output_drift import OutputDrift
+from assay_runner.graphs.unclipped import unclipped
 from assay_runner.tensors import Array
 from tests.models import Samples, constant, model, node, random, value
 from tests.runner.numerics.candidates import candidate, measured
@@ -105,13 +106,67 @@ def test_what_the_quantiser_clips_by_the_ends_of_8_bits_is_no_error(kind: QuantT
     data = Samples({"x": X})
     found = measured(convolutions(), INT8, data, tmp_path, LayerDrift(), OutputDrift(), own=own)
     assert [each.verdict for each in found.findings] == [Verdict.PASSED] * 2, found.findings
-    names = {layer.name for layer in found.report.layers}
-    assert {"s", "c", "y"} <= names
-    assert "ra" not in names
+    layers = {layer.name: layer for layer in found.report.layers}
+    assert {"s", "ra", "rb", "c", "y"} <= layers.keys()
+    for name in ("ra", "rb"):  # Nothing is rounded before it, but weights.
+        assert (layers[name].local_snr or 0) > 30
+        assert (layers[name].min or 0) >= 0
+    assert (layers["rb"].max or 0) <= 6
     [scale] = [tensor for tensor in own.graph.initializer if tensor.name == "ra_scale"]
     scale.CopyFrom(constant(scale.name, onnx.numpy_helper.to_array(scale) * np.float32(60)))
     [finding] = measured(convolutions(), INT8, data, tmp_path / "worse", LayerDrift(), own=own).findings
     assert finding.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("lost", ["ra", "rb"])
+def test_a_clip_that_the_zero_point_does_not_make_is_where_the_error_starts(lost: str, tmp_path: Path) -> None:
+    """In the middle of the type it lets negative numbers through: the node is lost, and those behind it are well."""
+    own = quantised(tmp_path, QuantFormat.QDQ, convolutions(), activation_type=QuantType.QInt8)
+    for what, number in (("zero_point", np.array(0, np.int8)), ("scale", np.array(0.05, np.float32))):
+        [tensor] = [each for each in own.graph.initializer if each.name == f"{lost}_{what}"]
+        tensor.CopyFrom(constant(tensor.name, number))
+    [finding] = measured(convolutions(), INT8, Samples({"x": X}), tmp_path, LayerDrift(), own=own).findings
+    assert (finding.verdict, finding.tensor) == (Verdict.FAILED, lost), finding.message
+    assert details(finding)["notCompared"] <= 1  # What `y` was before its own pair.
+
+
+def pair(zero: np.generic | None, step: float, **given: Any) -> onnx.ModelProto:
+    """What reads a tensor `r`, which golden's Relu or Clip makes."""
+    weights = [constant("s", np.float32(step)), *([constant("z", np.array(zero))] if zero is not None else [])]
+    nodes = [
+        node("LeakyRelu", "x", "r"), node("QuantizeLinear", "r s z" if weights[1:] else "r s", "q", **given),
+        node("DequantizeLinear", "q s z" if weights[1:] else "q s", "y"),
+    ]  # fmt: skip
+    return model(nodes, [value("x", "N", 16)], [value("y", "N", 16)], weights, 21)
+
+
+@pytest.mark.parametrize(
+    ("zero", "step", "low", "high"),
+    [
+        (np.uint8(0), 0.1, 0, 25.5), (np.int8(-128), 0.1, 0, 25.5), (None, 0.1, 0, 25.5),
+        (np.int8(0), 0.1, -12.8, 12.7), (np.int8(-128), 0.01, 0, 6), (np.int8(-64), 0.1, -6.4, 19.1),
+        (np.uint16(0), 1e-5, 0, 6),
+    ],
+)  # fmt: skip
+def test_as_much_is_clipped_as_pair_and_node_both_clip(
+    zero: np.generic | None, step: float, low: float, high: float, tmp_path: Path
+) -> None:
+    bounds = [constant("zero", np.float32(0)), constant("six", np.float32(6))]
+    plain = model([node("Clip", "x zero six", "r")], [value("x", "N", 16)], [value("r", "N", 16)], bounds)
+    for name, proto in (("own", pair(zero, step)), ("golden", plain)):
+        onnx.save(proto, str(tmp_path / name))
+    found = unclipped(tmp_path / "own", tmp_path / "golden")
+    assert found["r"] == pytest.approx((low, high))
+    given = np.array([-100, -1, 3, 100, np.nan, np.inf], np.float16)
+    np.testing.assert_array_equal(found["r"].of(given)[2:], np.array([3, high, np.nan, np.inf], np.float16))
+
+
+def test_what_something_else_reads_too_is_compared_as_it_is(tmp_path: Path) -> None:
+    own = pair(np.int8(-128), 0.1)
+    own.graph.output.append(onnx.helper.make_tensor_value_info("r", onnx.TensorProto.FLOAT, ["N", 16]))
+    onnx.save(own, str(tmp_path / "own"))
+    onnx.save(model([node("Relu", "x", "r")], [value("x", "N", 16)], [value("r", "N", 16)]), str(tmp_path / "golden"))
+    assert unclipped(tmp_path / "own", tmp_path / "golden") == {}
 
 
 def test_a_step_that_is_far_too_large_is_where_the_error_starts(tmp_path: Path) -> None:

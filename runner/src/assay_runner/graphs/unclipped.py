@@ -2,28 +2,102 @@
 
 Where 8 bits with a zero point at their end clip as a Relu or Clip does, ONNX Runtime's quantiser takes that node out,
 and gives its output's name to what stood before it: negative numbers and all. What is read of the tensor is what its
-pair makes of it, and golden's tensor of that name is another.
+pair makes of it. So it is held against golden's as its pair clips it: no more than golden clips, which is another
+error's to tell, and no less, so that a pair that does not clip as the node did is seen.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import onnx
 
+from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.eight_bit_reads import Q
+from assay_runner.graphs.zero_points import Small
+from assay_runner.tensors import Array
+
 CLIPS: Final = frozenset({"Relu", "Clip"})
+INF: Final = float("inf")
+
+Known = Callable[[str], Any]
+"""The value of a constant, by name; None of whatever else."""
 
 
-def unclipped(own: onnx.ModelProto, golden: onnx.ModelProto) -> frozenset[str]:
-    """Those of a candidate's own model that golden has clipped, and that nothing but a QuantizeLinear reads."""
-    clipped = {node.output[0]: node.op_type for node in golden.graph.node if node.op_type in CLIPS}
-    readers: dict[str, set[str]] = {output.name: {""} for output in own.graph.output}
-    for node in own.graph.node:
+class Clipped(NamedTuple):
+    """Between which numbers a tensor is read."""
+
+    low: float
+    high: float
+
+    def of(self, array: Array) -> Array:
+        """The tensor as it is read; what is not finite stays as it is, for that is a fault of its own."""
+        with np.errstate(over="ignore"):
+            low, high = (np.asarray(bound).astype(array.dtype) for bound in self)
+        return np.where(np.isfinite(array), np.clip(array, low, high), array)
+
+
+def unclipped(own: Path, golden: Path) -> dict[str, Clipped]:
+    """What clips those of a candidate's own model that golden has clipped, and that only a QuantizeLinear reads.
+
+    Those of which it is not known what clips them are left out: they are compared as they are.
+
+    Raises:
+        InvalidInput: a file is no ONNX model.
+    """
+    if own == golden:
+        return {}
+    mine, theirs = load_outline(own), load_outline(golden)
+    clips = {node.output[0]: node for node in theirs.graph.node if node.op_type in CLIPS}
+    made = {name: node.op_type for node in mine.graph.node for name in node.output}
+    readers: dict[str, list[onnx.NodeProto | None]] = {output.name: [None] for output in mine.graph.output}
+    for node in mine.graph.node:
         for name in node.input:
-            readers.setdefault(name, set()).add(node.op_type)
-    return frozenset(
-        name
-        for node in own.graph.node
-        for name in node.output
-        if name in clipped and node.op_type != clipped[name] and readers.get(name) == {"QuantizeLinear"}
-    )
+            readers.setdefault(name, []).append(node)
+    known, wanted = Small(mine, own).value, Small(theirs, golden).value
+    found: dict[str, Clipped] = {}
+    for name in [name for name, node in clips.items() if name in made and made[name] != node.op_type]:
+        reads = [node for node in readers.get(name, ()) if node is not None and node.op_type == Q]
+        if reads and len(reads) == len(readers[name]):
+            each = [_of_node(clips[name], wanted), *(_of_pair(node, known) for node in reads)]
+            sure = [clip for clip in each if clip is not None]
+            if len(sure) == len(each):
+                found[name] = Clipped(min(clip.low for clip in sure), max(clip.high for clip in sure))
+    return found
+
+
+def _of_node(node: onnx.NodeProto, known: Known) -> Clipped | None:
+    """None where something else than constants says it."""
+    if node.op_type == "Relu":
+        return Clipped(0.0, INF)
+    given = {each.name: each.f for each in node.attribute}
+    bounds = [given.get("min", -INF), given.get("max", INF)]
+    for place, name in enumerate(node.input[1:]):
+        if name:
+            value = known(name)
+            if value is None:
+                return None
+            bounds[place] = float(value)
+    return Clipped(*bounds)
+
+
+def _of_pair(node: onnx.NodeProto, known: Known) -> Clipped | None:
+    """None where it has a scale for each channel, or one that is not known, or rounds to floats."""
+    scale = known(node.input[1])
+    zero = known(node.input[2]) if len(node.input) > 2 and node.input[2] else _zero(node)
+    if scale is None or zero is None or np.size(scale) != 1 or np.size(zero) != 1:
+        return None
+    kind, step, point = np.asarray(zero).dtype, float(np.ravel(scale)[0]), int(np.ravel(zero)[0])
+    if kind.kind not in "iu":
+        return None
+    ends = np.iinfo(kind)
+    return Clipped((ends.min - point) * step, (ends.max - point) * step)
+
+
+def _zero(node: onnx.NodeProto) -> Array:
+    """The zero point of a node that has none: of the type that it says, or uint8."""
+    kinds = [each.i for each in node.attribute if each.name == "output_dtype" and each.i]
+    return np.zeros((), onnx.helper.tensor_dtype_to_np_dtype(kinds[0]) if kinds else np.uint8)

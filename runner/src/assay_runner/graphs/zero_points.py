@@ -84,13 +84,14 @@ class Small:
         """The first element other than 0 of each of the tensors, or 0; those that are not small are left out."""
         found: dict[str, int] = {}
         for name in sorted(names):
-            array = self._value(name)
+            array = self.value(name)
             if array is not None:
                 flat = np.asarray(array).ravel().astype(np.float64)
                 found[name] = int(next(iter(flat[flat != 0]), 0))
         return found
 
-    def _value(self, name: str) -> Any:
+    def value(self, name: str) -> Any:
+        """A tensor's value; None where it is not small, or not constant."""
         weights, nodes = dict[str, onnx.TensorProto](), dict[int, onnx.NodeProto]()
         ahead = [name]
         while ahead:

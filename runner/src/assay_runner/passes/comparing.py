@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from assay_runner.allocation import give_back
 from assay_runner.backends import Backend, Built
 from assay_runner.backends.seams import Comparing, Comparison
+from assay_runner.graphs.unclipped import Clipped
 from assay_runner.passes.budgets import DEFAULT, Budgets
 from assay_runner.passes.host import HostComparison
+from assay_runner.passes.tensor_errors import NONE
 
 __all__ = ["compared_here", "comparison"]
 
@@ -22,14 +24,15 @@ def comparison(
     local: bool,
     whole: bool = False,
     golden: Built | None = None,
+    clips: Mapping[str, Clipped] = NONE,
 ) -> AbstractContextManager[Comparison]:
     """The backend's own comparison, or one in host memory, which always shows every tensor.
 
-    `golden`: how golden's tensors are made, see `HostComparison`.
+    `golden`: how golden's tensors are made, `clips`: what clips the candidate's, see `HostComparison`.
     """
     if isinstance(backend, Comparing):
         return backend.open_comparison(built, local=local, whole=whole)
-    return _all_compared(compared_here(backend, built, budgets, local=local, golden=golden))
+    return _all_compared(compared_here(backend, built, budgets, local=local, golden=golden, clips=clips))
 
 
 @contextmanager
@@ -51,6 +54,7 @@ def compared_here(
     local: bool,
     tensors: Collection[str] | None = None,
     golden: Built | None = None,
+    clips: Mapping[str, Clipped] = NONE,
 ) -> Iterator[HostComparison]:
     """A comparison in host memory; `local`: also run segments of the candidate, if the backend can.
 
@@ -58,4 +62,4 @@ def compared_here(
     """
     with ExitStack() as stack:
         session = stack.enter_context(backend.open_tapped(built, tensors))
-        yield HostComparison(backend, built, session, local, budgets, stack, golden)
+        yield HostComparison(backend, built, session, local, budgets, stack, golden, clips)

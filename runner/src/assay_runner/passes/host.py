@@ -17,11 +17,12 @@ from assay_runner.backends import Backend, Built, Capability, Segment, Session
 from assay_runner.backends.conversion import listed
 from assay_runner.data.rows import affordable, is_float
 from assay_runner.graphs.documents import load_outline
+from assay_runner.graphs.unclipped import Clipped
 from assay_runner.graphs.upstream import fed
 from assay_runner.passes.budgets import Budgets
 from assay_runner.passes.rises import FIRST
 from assay_runner.passes.side_by_side import SideBySide
-from assay_runner.passes.tensor_errors import TensorErrors
+from assay_runner.passes.tensor_errors import NONE, TensorErrors
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.exact import Exact
 from assay_runner.statistics.figures import Figures
@@ -44,6 +45,7 @@ class HostComparison:
         budgets: Budgets,
         stack: ExitStack,
         golden: Built | None = None,
+        clips: Mapping[str, Clipped] = NONE,
     ) -> None:
         """Compare what a session shows.
 
@@ -55,6 +57,7 @@ class HostComparison:
             budgets: bytes of tensors.
             stack: closes what is opened later.
             golden: how golden's tensors are made, where they are made by the same runtime; None: not known.
+            clips: see `unclipped`.
         """
         self._backend, self._built, self._session, self._stack = backend, built, session, stack
         self._budgets, self._golden = budgets, golden
@@ -64,7 +67,7 @@ class HostComparison:
         self._outputs, self._data = [output.name for output in graph.graph.output], fed(graph)
         self._segments: tuple[Segment, ...] | None = None if local and backend.can(Capability.SEGMENTS) else ()
         self._shown: set[str] = set()
-        self._errors = TensorErrors(built.axes)
+        self._errors = TensorErrors(built.axes, clips)
         self._held: tuple[Batch, dict[str, Array]] | None = None
         self._samples = self._alone_in = self._again_in = self._size = 0
 

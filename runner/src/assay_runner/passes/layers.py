@@ -32,7 +32,6 @@ def layer_errors(
     exact: Mapping[str, Exact] = NOTHING,
     graph: onnx.ModelProto | None = None,
     golden: Collection[str] | None = None,
-    other: Collection[str] = (),
 ) -> LayerErrors:
     """What was measured, in topological order.
 
@@ -45,7 +44,6 @@ def layer_errors(
         exact: what was counted of tensors of integers and booleans.
         graph: what the tensors are named after, to tell what is computed from what; None: that is not known.
         golden: names of the tensors of golden's graph; None: that is not known.
-        other: those that are not what golden calls so; what is read of them shows what they cost.
     """
     nothing, epsilons = Counts().figures(), addends(graph) if graph else frozenset()
     layers = tuple(
@@ -60,9 +58,7 @@ def layer_errors(
     equal = tuple(_exact(site, found, site.tensor in unfed) for site, found in counted)
     compared = {layer.site.tensor for layer in layers} | {entry.site.tensor for entry in equal}
     # Codes of quantised numbers are compared as what is read from them.
-    aside = (
-        compared | epsilons | {*other} | (codes(graph) | _rounded(graph, {*compared, *other}) if graph else frozenset())
-    )
+    aside = compared | epsilons | (codes(graph) | _rounded(graph, compared) if graph else frozenset())
     others = [site.tensor for site in sites if site.tensor not in aside]
     skipped = tuple(name for name in others if name not in fused)
     return LayerErrors(

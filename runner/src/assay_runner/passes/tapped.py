@@ -60,12 +60,17 @@ class TappedPass(Pass[TensorsWanted]):
         self._names, self._axes = frozenset(site.tensor for site in self._sites), subject.built.axes
         self._graph = load_outline(subject.built.source)
         self._data, self._codes = fed(self._graph), codes(self._graph)
-        self._other = unclipped(self._graph, load_outline(self._reference.model.path))
-        self._names -= self._other
         golden = self._reference.built if self._compared else None
+        self._clips = unclipped(subject.built.source, self._reference.model.path) if self._compared else {}
         self._comparison = stack.enter_context(
             comparison(
-                subject.backend, subject.built, setting.budgets, local=self._compared, whole=whole, golden=golden
+                subject.backend,
+                subject.built,
+                setting.budgets,
+                local=self._compared,
+                whole=whole,
+                golden=golden,
+                clips=self._clips,
             )
         )
         self._overflows = OverflowsPass(subject.built)
@@ -115,7 +120,6 @@ class TappedPass(Pass[TensorsWanted]):
                 seen.exact(),
                 self._graph,
                 self._reference.names,
-                self._other,
             )
             whole = (part for batch in self._reference.dataset for part in parts(batch, self._size or None))
             errors = with_rounding(errors, self._graph, self._reference, self.setting.subject.built, whole)
@@ -174,7 +178,8 @@ class TappedPass(Pass[TensorsWanted]):
         for part in self._parts({0, *sorted(self._comparison.batches)[:1]}):
             golden, found = self._reference.tensors(part, drawn.names), self._comparison.show(part, drawn.names)
             for name in drawn.names & golden.keys() & found.keys():
-                drawn.add(name, golden[name], found[name], part)
+                clip = self._clips.get(name)
+                drawn.add(name, golden[name], clip.of(found[name]) if clip else found[name], part)
         return drawn.result()
 
     def _parts(self, starts: Collection[int]) -> Iterator[Batch]:

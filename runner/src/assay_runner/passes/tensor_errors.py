@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from assay_runner.data.rows import is_float
 from assay_runner.graphs.sample_axes import SampleAxes
+from assay_runner.graphs.unclipped import Clipped
 from assay_runner.passes.counts import Counts
 from assay_runner.passes.rises import Rises, added, powers
 from assay_runner.statistics.blocks import Sums
 from assay_runner.statistics.exact import Exact, is_exact
 from assay_runner.tensors import Array, Batch
+
+NONE: Final[Mapping[str, Clipped]] = MappingProxyType({})
 
 
 class TensorErrors:
@@ -24,9 +30,9 @@ class TensorErrors:
         rises: tensors that have fared worse than before.
     """
 
-    def __init__(self, axes: SampleAxes) -> None:
-        """Nothing was looked at yet; `axes`: where the samples of the tensors are."""
-        self._axes = axes
+    def __init__(self, axes: SampleAxes, clips: Mapping[str, Clipped] = NONE) -> None:
+        """Nothing was looked at yet; `axes`: where the samples of the tensors are; `clips`: as what reads some."""
+        self._axes, self._clips = axes, clips
         self.counts: dict[str, Counts] = {}
         self.local: dict[str, Sums] = {}
         self.exact: dict[str, Exact] = {}
@@ -51,6 +57,8 @@ class TensorErrors:
             name: of the tensor.
         """
         array, own, expected = tensors.pop(name, None), alone.pop(name, None), golden.pop(name, None)
+        if clip := self._clips.get(name):
+            array, own = (each if each is None or not is_float(each) else clip.of(each) for each in (array, own))
         beside = None
         if own is not None and expected is not None:
             if is_exact(own):

@@ -25,6 +25,7 @@ from assay_runner.data.rows import is_float
 from assay_runner.errors import CannotBuild, InvalidInput, Unavailable
 from assay_runner.evidence import Evidence, KeptWide, LayerError, Need, TensorsWanted
 from assay_runner.golden.noise import PRESUMED
+from assay_runner.graphs.unclipped import unclipped
 from assay_runner.journal import step
 from assay_runner.passes.comparing import compared_here
 from assay_runner.passes.host import HostComparison
@@ -122,8 +123,11 @@ def _after(setting: Setting, opened: AbstractContextManager[Subject], target: st
     reference = setting.reference
     with opened as subject:
         built = replace(subject.built, measured=setting.subject.built.measured)
+        clips = unclipped(built.source, reference.model.path)
         # One tensor is shown, which is no more than what a batch takes that is served.
-        with compared_here(subject.backend, built, setting.budgets, local=False, tensors={target}) as shown:
+        with compared_here(
+            subject.backend, built, setting.budgets, local=False, tensors={target}, clips=clips
+        ) as shown:
             if reference.computed and (found := _of_output(setting, built, shown, target, samples)) is not None:
                 return found
             try:
