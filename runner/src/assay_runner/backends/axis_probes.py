@@ -12,12 +12,16 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from assay_runner.backends.backend import Session
+from assay_runner.errors import InvalidInput
 from assay_runner.tensors import Array, Arrays, Batch
 
 CHANGED: Final = 1e-4
 """Share of the sum of magnitudes: what another order changes less may be the rounding of another kernel."""
 LEFT: Final = 0.1
 """Share of a change that may be left once the order is undone; along a wrong axis about all of it is."""
+OTHERWISE: Final = (2, 3)
+"""Samples that are fed to see whether as many places of each are there in another number: not one alone, of which some
+models make another shape."""
 BLOCK: Final = 1 << 16
 """Elements."""
 
@@ -107,6 +111,32 @@ def followed(
     return found
 
 
+def borne_out(session: Session, batch: Batch, told: dict[str, Followed]) -> dict[str, Followed]:
+    """The same, but for places of samples that another number of samples does not have.
+
+    A table of a fixed length, which the rows of one number of samples happen to fill, is no axis of theirs. Where the
+    model takes no other number it is taken for one, as where it declares that.
+
+    Args:
+        session: makes no fewer tensors than were followed.
+        batch: the samples that were followed.
+        told: what they showed.
+
+    Raises:
+        Unavailable: memory ran out.
+    """
+    folded = [name for name, each in told.items() if each.folded]
+    if not folded:
+        return told
+    number = next(number for number in OTHERWISE if number != batch.fed)
+    try:
+        outputs = session.run(batch.take(np.arange(number) % batch.fed))
+    except InvalidInput:
+        return told
+    lost = [name for name in folded if outputs[name].shape[:1] != (told[name].folded * number,)]
+    return {name: each._replace(folded=0) if name in lost else each for name, each in told.items()}
+
+
 def _last(given: Array, other: Array, count: int) -> tuple[int, ...]:
     if given.shape != other.shape or (change := _distance(given, other)) <= CHANGED * _size(given):
         return ()
@@ -128,7 +158,20 @@ def _compared(given: Array, turned: Array, count: int) -> Followed:
     if together or held or not given.ndim or len(given) <= count or len(given) % count:
         return Followed(True, axes if together else held)
     places = len(given) // count
-    return Followed(True, (), folded=places if _left(given, turned, (0,), places) <= LEFT * change else 0)
+    if _left(given, turned, (0,), places) > LEFT * change:
+        return Followed(True, ())
+    steps = (each for each in range(count + 1, places + 1, count) if places % each == 0)
+    ambiguous = any(_left(*_by_step(given, turned, each, count), (1,)) <= LEFT * change for each in steps)
+    return Followed(True, (), folded=0 if ambiguous else places)
+
+
+def _by_step(given: Array, turned: Array, steps: int, count: int) -> tuple[Array, Array]:
+    """Both read as the rows of all samples in one step, and then those in the next.
+
+    Where steps are alike, and one more than a multiple of the samples, turning either order makes the same.
+    """
+    shape = (steps, count, -1, *given.shape[1:])
+    return given.reshape(shape), turned.reshape(shape)
 
 
 def _left(given: Array, turned: Array, axes: tuple[int, ...], places: int = 1) -> float:

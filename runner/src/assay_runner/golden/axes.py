@@ -18,9 +18,9 @@ import numpy as np
 
 from assay_api.entries import FloorEntry
 from assay_runner.backends import Session
-from assay_runner.backends.axis_probes import Followed, followed, picked
+from assay_runner.backends.axis_probes import Followed, borne_out, followed, picked
 from assay_runner.errors import InvalidInput
-from assay_runner.golden.kept_axes import Folds, KeptAxes, decided, settled
+from assay_runner.golden.kept_axes import KeptAxes, decided, settled
 from assay_runner.golden.model import BACKEND, golden_model
 from assay_runner.golden.noise import floor
 from assay_runner.graphs.batch_shapes import shapes_for
@@ -167,7 +167,6 @@ class GoldenAxes:
 
     def _followed(self, batch: Batch, asked: Iterable[str], known: SampleAxes, run: Run | None) -> dict[str, Followed]:
         found: dict[str, Followed] = {}
-        folds = Folds(self._model.batch is not None, run.batch.fed if run else 0, run.outputs if run else {})
         # Whoever runs it for its outputs says why it cannot be run.
         with suppress(InvalidInput), nullcontext(run.session) if run else self._open() as session:
             if run and run.batch is batch:
@@ -177,7 +176,8 @@ class GoldenAxes:
             for few in self._attempts(batch):
                 left = [name for name in asked if not settled(found.get(name), known.axes.get(name))]
                 with suppress(InvalidInput):
-                    found |= folds.borne_out(few.fed, self._turned(session, few, left, run) if left else {})
+                    told = self._turned(session, few, left, run) if left else {}
+                    found |= told if self._model.batch is not None else borne_out(session, few, told)
         return found
 
     def _turned(self, session: Session, few: Batch, asked: list[str], run: Run | None) -> dict[str, Followed]:

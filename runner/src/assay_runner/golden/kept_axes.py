@@ -9,7 +9,6 @@ from assay_api.model import Model
 from assay_runner.backends.axis_probes import Followed
 from assay_runner.backends.conversion import listed
 from assay_runner.graphs.sample_axes import SampleAxes
-from assay_runner.tensors import Arrays
 
 
 class KeptAxes(Model):
@@ -44,25 +43,6 @@ def axis_of(told: Followed | None, declared: int | None) -> int | None:
 def settled(told: Followed | None, declared: int | None) -> bool:
     """Whether it is known where the samples are."""
     return axis_of(told, declared) is not None or bool(told and told.folded)
-
-
-class Folds:
-    """How many places of each sample the first axis of outputs holds, for several numbers of samples.
-
-    A table of a fixed length, which the rows of one number of samples happen to fill, is no axis of theirs.
-    """
-
-    def __init__(self, fixed: bool, fed: int, outputs: Arrays) -> None:
-        """Whether the model takes one number of samples only; and what a run of so many made, where there was one."""
-        self._fixed = fixed
-        self._seen = {name: {fed: len(array) / fed} for name, array in outputs.items() if array.ndim}
-
-    def borne_out(self, fed: int, told: Mapping[str, Followed]) -> dict[str, Followed]:
-        """The same, but for places that another number of samples does not have, or nobody has seen."""
-        for name, each in told.items():
-            self._seen.setdefault(name, {})[fed] = each.folded
-        held = {name for name, seen in self._seen.items() if self._fixed or len(seen) > 1 == len({*seen.values()})}
-        return {name: each if name in held else each._replace(folded=0) for name, each in told.items()}
 
 
 def decided(known: SampleAxes, asked: Iterable[str], found: Mapping[str, Followed]) -> KeptAxes:
