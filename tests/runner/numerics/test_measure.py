@@ -98,7 +98,8 @@ def test_local_error_starts_where_golden_inputs_go_wrong(golden: Any, fixed: boo
     assert list(layers) == ["c", "n", "r", "p", "f", "logits"]
     starts = {name: layer.starts_here or 0.0 for name, layer in layers.items()}
     assert starts["c"] > 0.99
-    assert layers["c"].local_snr == pytest.approx(layers["c"].accumulated_snr, abs=0.1)
+    # Of the first 8 samples and of all 10.
+    assert layers["c"].local_snr == pytest.approx(layers["c"].accumulated_snr, abs=0.2)
     assert layers["r"].starts_here is not None
     assert starts["r"] < 1e-3
     assert all(30 < (layer.accumulated_snr or 0) < 80 for layer in layers.values())
