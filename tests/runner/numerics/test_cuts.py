@@ -89,6 +89,15 @@ def test_a_set_and_a_method_that_are_both_wrong_are_both_named(tmp_path: Path) -
     assert "; calibration by percentile 95 keeps 11 % of the range of tensor 'x'" in found.message
 
 
+def test_no_method_is_advised_beside_what_that_method_cuts(tmp_path: Path) -> None:
+    seen = loud()
+    asked, judged = int8(method="percentile", percentile=95), Samples({"x": seen / 400}, batch=50)
+    _, [found] = measured(product(), asked, judged, tmp_path, OutputDrift(snr=90), calibration=Samples({"x": seen}))
+    assert "and up to 9 in the calibration set" in found.message
+    assert "; calibration by percentile 95 keeps 11 % of the range of tensor 'x'" in found.message
+    assert "or by percentile" not in found.message
+
+
 @pytest.mark.parametrize(
     ("precision", "scale", "told"), [("int8", 1 / 32, True), ("fp8", 1 / 32, False), ("fp8", 255, True)]
 )

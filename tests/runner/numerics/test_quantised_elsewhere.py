@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
@@ -145,20 +146,41 @@ def pair(zero: np.generic | None, step: float, **given: Any) -> onnx.ModelProto:
     [
         (np.uint8(0), 0.1, 0, 25.5), (np.int8(-128), 0.1, 0, 25.5), (None, 0.1, 0, 25.5),
         (np.int8(0), 0.1, -12.8, 12.7), (np.int8(-128), 0.01, 0, 6), (np.int8(-64), 0.1, -6.4, 19.1),
-        (np.uint16(0), 1e-5, 0, 6),
+        (np.uint16(0), 1e-5, 0, 6), (ml_dtypes.int4(-8), 1, 0, 15), (ml_dtypes.int4(0), 1, -8, 7),
+        (ml_dtypes.float8_e4m3fn(0), 0.1, -np.inf, np.inf),
     ],
 )  # fmt: skip
+@pytest.mark.parametrize("shape", [(), (1,)], ids=["scalars", "of one element"])
 def test_as_much_is_clipped_as_pair_and_node_both_clip(
-    zero: np.generic | None, step: float, low: float, high: float, tmp_path: Path
+    shape: tuple[int, ...], zero: np.generic | None, step: float, low: float, high: float, tmp_path: Path
 ) -> None:
-    bounds = [constant("zero", np.float32(0)), constant("six", np.float32(6))]
+    """ONNX Runtime takes bounds of one element, too."""
+    bounds = [constant(name, np.full(shape, size, np.float32)) for name, size in (("zero", 0), ("six", 6))]
     plain = model([node("Clip", "x zero six", "r")], [value("x", "N", 16)], [value("r", "N", 16)], bounds)
     for name, proto in (("own", pair(zero, step)), ("golden", plain)):
         onnx.save(proto, str(tmp_path / name))
     found = unclipped(tmp_path / "own", tmp_path / "golden")
     assert found["r"] == pytest.approx((low, high))
     given = np.array([-100, -1, 3, 100, np.nan, np.inf], np.float16)
-    np.testing.assert_array_equal(found["r"].of(given)[2:], np.array([3, high, np.nan, np.inf], np.float16))
+    np.testing.assert_array_equal(found["r"].of(given)[2:], np.array([3, min(high, 100), np.nan, np.inf], np.float16))
+
+
+def test_a_pair_that_clips_nobody_knows_where_is_no_error_of_what_it_reads(tmp_path: Path) -> None:
+    """As with a scale for each channel: if it does not clip as golden does, what reads it shows that."""
+    own = pair(np.int8(-128), 0.1)
+    for name, array in (("s", np.full(16, 0.1, np.float32)), ("z", np.full(16, -128, np.int8))):
+        [tensor] = [each for each in own.graph.initializer if each.name == name]
+        tensor.CopyFrom(constant(name, array))
+    onnx.save(own, str(tmp_path / "own"))
+    onnx.save(model([node("Relu", "x", "r")], [value("x", "N", 16)], [value("r", "N", 16)]), str(tmp_path / "golden"))
+    assert unclipped(tmp_path / "own", tmp_path / "golden") == {"r": (0, np.inf)}
+
+
+def test_bounds_of_golden_that_nobody_knows_clip_nothing(tmp_path: Path) -> None:
+    plain = model([node("Clip", "x low", "r")], [value("x", "N", 16), value("low")], [value("r", "N", 16)])
+    for name, proto in (("own", pair(np.int8(-128), 0.1)), ("golden", plain)):
+        onnx.save(proto, str(tmp_path / name))
+    assert unclipped(tmp_path / "own", tmp_path / "golden") == {}
 
 
 def test_what_something_else_reads_too_is_compared_as_it_is(tmp_path: Path) -> None:

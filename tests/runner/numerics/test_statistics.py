@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from assay_runner.statistics.blocks import BLOCK, Sums, cosine, sums_of
+from assay_runner.statistics.blocks import BLOCK, Sums, add_together, cosine, sums_of
 from assay_runner.statistics.quantiles import bad_end, worst_index
 from assay_runner.statistics.ranges import RangeCounts
 from assay_runner.statistics.row_sums import BROKEN, VOID, row_sums, within_reach
@@ -181,6 +181,14 @@ def test_zeros_add_nothing_to_numbers_of_any_size(size: float, place: int) -> No
     lost = sums_of(golden, np.zeros_like(golden))
     assert lost.snr == pytest.approx(0)
     assert lost.cosine == 0
+
+
+@pytest.mark.parametrize("size", [1e-200, 1.0])
+def test_golden_itself_counts_whatever_its_size(size: float) -> None:
+    sums, golden = Sums(), np.full(8, size)
+    add_together(golden, [(sums, golden)])
+    sums.add(golden, golden * 1.5)
+    assert sums.snr == pytest.approx(10 * math.log10(8))
 
 
 def test_what_is_not_finite_beside_tiny_numbers_is_told_as_beside_others() -> None:

@@ -15,7 +15,7 @@ def told_of_calibration(findings: Iterable[Finding], evidence: Evidence) -> list
     That the set is not like the samples, and of which tensor most is cut, and which method does not.
     """
     found = list(findings)
-    told = [_unlike(evidence.unlike)] if evidence.unlike else []
+    told = [_unlike(evidence.unlike, cut=bool(evidence.cut))] if evidence.unlike else []
     told += [_told(evidence.cut)] if evidence.cut else []
     first = next((index for index, finding in enumerate(found) if finding.verdict is Verdict.FAILED), None)
     if first is not None and told:
@@ -23,8 +23,9 @@ def told_of_calibration(findings: Iterable[Finding], evidence: Evidence) -> list
     return found
 
 
-def _unlike(unlike: Unlike) -> str:
-    fewer = ", or by percentile where few of the set are so large" if unlike.largest < unlike.seen else ""
+def _unlike(unlike: Unlike, *, cut: bool) -> str:
+    small = unlike.largest < unlike.seen and not cut
+    fewer = ", or by percentile where few of the set are so large" if small else ""
     return (
         f"input {unlike.tensor!r} has magnitudes up to {spoken(unlike.largest)} in these samples, and up to "
         f"{spoken(unlike.seen)} in the calibration set: calibrate on samples like these, prepared as they are{fewer}"

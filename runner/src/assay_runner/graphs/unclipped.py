@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import ml_dtypes
 import numpy as np
 import onnx
 
@@ -43,7 +44,8 @@ class Clipped(NamedTuple):
 def unclipped(own: Path, golden: Path) -> dict[str, Clipped]:
     """What clips those of a candidate's own model that golden has clipped, and that only a QuantizeLinear reads.
 
-    Those of which it is not known what clips them are left out: they are compared as they are.
+    Of a pair of which that is not known it is taken that it clips as golden does: if not, what reads it shows that.
+    Where it is not known between which numbers golden clips, the tensor is left out: it is compared as it is.
 
     Raises:
         InvalidInput: a file is no ONNX model.
@@ -62,9 +64,9 @@ def unclipped(own: Path, golden: Path) -> dict[str, Clipped]:
     for name in [name for name, node in clips.items() if name in made and made[name] != node.op_type]:
         reads = [node for node in readers.get(name, ()) if node is not None and node.op_type == Q]
         if reads and len(reads) == len(readers[name]):
-            each = [_of_node(clips[name], wanted), *(_of_pair(node, known) for node in reads)]
-            sure = [clip for clip in each if clip is not None]
-            if len(sure) == len(each):
+            asked = _of_node(clips[name], wanted)
+            if asked is not None:
+                sure = [asked, *(clip for node in reads if (clip := _of_pair(node, known)) is not None)]
                 found[name] = Clipped(min(clip.low for clip in sure), max(clip.high for clip in sure))
     return found
 
@@ -78,22 +80,23 @@ def _of_node(node: onnx.NodeProto, known: Known) -> Clipped | None:
     for place, name in enumerate(node.input[1:]):
         if name:
             value = known(name)
-            if value is None:
+            # ONNX Runtime takes a bound of one element for a scalar.
+            if value is None or np.size(value) != 1:
                 return None
-            bounds[place] = float(value)
+            bounds[place] = float(np.ravel(value)[0])
     return Clipped(*bounds)
 
 
 def _of_pair(node: onnx.NodeProto, known: Known) -> Clipped | None:
-    """None where it has a scale for each channel, or one that is not known, or rounds to floats."""
+    """None where it has a scale for each channel, or one that is not known."""
     scale = known(node.input[1])
     zero = known(node.input[2]) if len(node.input) > 2 and node.input[2] else _zero(node)
     if scale is None or zero is None or np.size(scale) != 1 or np.size(zero) != 1:
         return None
-    kind, step, point = np.asarray(zero).dtype, float(np.ravel(scale)[0]), int(np.ravel(zero)[0])
-    if kind.kind not in "iu":
-        return None
-    ends = np.iinfo(kind)
+    kind, step, point = np.asarray(zero).dtype, float(np.ravel(scale)[0]), float(np.ravel(zero)[0])
+    if "int" not in kind.name:
+        return Clipped(-INF, INF)  # Floats have no zero point at an end.
+    ends = ml_dtypes.iinfo(kind)  # type: ignore[no-untyped-call]
     return Clipped((ends.min - point) * step, (ends.max - point) * step)
 
 

@@ -186,7 +186,7 @@ def add_together(
         for start in range(0, first.size, BLOCK):
             block = Block(first[start : start + BLOCK], room)
             for (sums, given), array in zip(others, arrays, strict=True):
-                if given is golden and not sums.power and (block.power is not None or math.isfinite(block.signal)):
+                if given is golden and not sums.power and (block.power is not None or LEAST < block.signal < MOST):
                     sums.signal += block.signal if block.power is None else block.power
                 else:
                     sums.take(block, array[start : start + BLOCK])
