@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal
@@ -225,7 +226,7 @@ class LayerDrift(Check):
         if layers:
             worst = min(layers, key=lambda layer: layer.accumulated.snr)
             site = worst.site
-            exact = not any(layer.accumulated.max_abs for layer in layers)
+            exact = worst.accumulated.snr == math.inf and not any(layer.accumulated.max_abs for layer in layers)
             message += (
                 "; all equal golden's"
                 if exact
