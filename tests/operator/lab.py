@@ -102,7 +102,11 @@ class Operator:
             return ""
 
     def metric(self, name: str) -> float:
-        """The sum of a metric, waited for: an operator that does not tell it now has not counted nothing."""
+        """The sum of a metric."""
+        return sum(float(line.rsplit(" ", 1)[1]) for line in self.counted(name))
+
+    def counted(self, name: str) -> list[str]:
+        """Lines of a metric, waited for: an operator that does not tell its metrics now has not counted nothing."""
         told: list[str] = []
 
         def tells() -> bool:
@@ -110,7 +114,7 @@ class Operator:
             return bool(told)
 
         wait_until(tells, f"the operator to tell its metrics, see {self.log}", PATIENCE)
-        return sum(float(line.rsplit(" ", 1)[1]) for line in told if line.startswith(name))
+        return [line for line in told if line.startswith(name)]
 
     def answer(self, path: str) -> int:
         try:

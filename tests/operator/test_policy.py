@@ -69,6 +69,7 @@ def test_an_audit_goes_its_way_under_the_policies(held: ApiServer, folder: Path)
         finish(namespace, "summary", verdict="Passed", report=report("all"))
         namespace.wait("Complete")
         assert namespace.audit("digits")["status"]["verdict"] == "Passed"
-        assert operator.metric("assay_api_errors_total") == 0
+        # Of a write that another's came before (409) no policy is the reason; it is read again, and done.
+        assert [line for line in operator.counted("assay_api_errors_total") if 'code="409"' not in line] == []
         namespace("delete", "accuracyaudit", "digits", "--cascade=foreground")
         namespace.until(lambda: not namespace.items("jobs") and not namespace.items("pods"), "the garbage to go")
