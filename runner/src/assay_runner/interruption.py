@@ -2,9 +2,10 @@
 
 Each becomes a KeyboardInterrupt, which unwinds whatever runs and takes its scratch files with it. Inside an import, an
 extension module may turn that into an error of its own; so it is remembered that a request came, and whatever is
-raised after it counts as the request. Where the interpreter has its own locks of imports at hand, the request waits for
-some milliseconds: raised there, it could leave one taken, for which a thread that imports waits for ever, or come to
-nothing.
+raised after it counts as the request. Where the interpreter has its own locks of imports at hand, the request waits:
+raised there, it could leave one taken, for which a thread that imports waits for ever. That takes some milliseconds, or
+some seconds at most where a module is waited for that another thread loads. Where Python throws away what is raised, as
+in a `__del__`, it is raised again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -24,6 +26,9 @@ _WORDS: Final = {
 }
 _IMPORTS: Final = "<frozen importlib"
 _AGAIN_SECONDS: Final = 0.01
+_IMPORT_SECONDS: Final = 5.0
+"""So long a request waits for the interpreter's locks: it is another thread's import that takes longer."""
+_CAN_WAIT: Final = hasattr(signal, "setitimer")
 _PR_SET_PDEATHSIG: Final = 1
 _BASE: Final = 128
 """A process that a signal ended has, to its shell, the exit code 128 + the signal's number."""
@@ -35,6 +40,8 @@ class _Requests:
     def __init__(self) -> None:
         self.first: signal.Signals | None = None
         self.held = False
+        self.before = sys.unraisablehook
+        self._waits_since: float | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.first = self.first or signal.Signals(number)
@@ -42,17 +49,40 @@ class _Requests:
             self._interrupt(frame)
 
     def again(self, _: int, frame: FrameType | None) -> None:
-        """One that had to wait for the interpreter's locks; what holds it since then is waited for too."""
+        """One that had to wait; what holds it since then is waited for too."""
+        if self._waits_since is None:
+            return  # Another one came meanwhile, and was raised.
         if self.held:
-            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+            self._wait(time.monotonic())
         else:
             self._interrupt(frame)
 
-    def _interrupt(self, frame: FrameType | None) -> None:
-        if frame and frame.f_code.co_filename.startswith(_IMPORTS) and hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    def thrown_away(self, found: sys.UnraisableHookArgs) -> None:
+        """What Python cannot raise where it is now; a request is raised a little later."""
+        if self.first and issubclass(found.exc_type, KeyboardInterrupt):
+            self._wait(time.monotonic())
         else:
+            self.before(found)
+
+    def answered(self) -> None:
+        """Nothing waits any more: one request interrupts once."""
+        self._waits_since = None
+        if _CAN_WAIT:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _interrupt(self, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        since = now if self._waits_since is None else self._waits_since
+        importing = frame is not None and frame.f_code.co_filename.startswith(_IMPORTS)
+        if importing and _CAN_WAIT and now - since < _IMPORT_SECONDS:
+            self._wait(since)
+        else:
+            self.answered()
             raise KeyboardInterrupt
+
+    def _wait(self, since: float) -> None:
+        self._waits_since = since
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
 
 
 _REQUESTS: Final = _Requests()
@@ -63,8 +93,10 @@ def install() -> None:
     for number in _WORDS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _REQUESTS)
-    if hasattr(signal, "setitimer"):
+    if _CAN_WAIT:
         signal.signal(signal.SIGALRM, _REQUESTS.again)
+        if sys.unraisablehook != _REQUESTS.thrown_away:
+            _REQUESTS.before, sys.unraisablehook = sys.unraisablehook, _REQUESTS.thrown_away
 
 
 def uninstall() -> None:
@@ -72,8 +104,10 @@ def uninstall() -> None:
     for number in _WORDS:
         if signal.getsignal(number) is _REQUESTS:
             signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "setitimer") and signal.getsignal(signal.SIGALRM) == _REQUESTS.again:
+    if _CAN_WAIT and signal.getsignal(signal.SIGALRM) == _REQUESTS.again:
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    if sys.unraisablehook == _REQUESTS.thrown_away:
+        sys.unraisablehook = _REQUESTS.before
 
 
 def came() -> bool:
@@ -103,6 +137,7 @@ def postponed() -> Iterator[None]:
     with deferred():
         yield
     if came() and not _REQUESTS.held:
+        _REQUESTS.answered()
         raise KeyboardInterrupt
 
 
@@ -117,6 +152,7 @@ def die_with(parent: int) -> bool:
 
 def told() -> int:
     """Say on standard error what ended the process; returns its exit code."""
+    _REQUESTS.answered()
     number = _REQUESTS.first or signal.SIGINT
     print(f"assay: {_WORDS[number]}", file=sys.stderr, flush=True)
     return _BASE + int(number)
