@@ -111,6 +111,13 @@ def mirror_to(told: Callable[[Step | None], None] | None) -> None:
     _HERE.mirror = told
 
 
+def innermost() -> Step | None:
+    """The innermost step that is open inside a task, by whichever thread asks."""
+    with _HERE.lock:
+        found = _HERE.steps[-1] if _HERE.steps else None
+    return found if found and len(found.path) > 1 else None
+
+
 def passed_over() -> dict[tuple[str, ...], str]:
     """Sentences by the paths of steps that are passed over."""
     return dict(_HERE.passed)

@@ -101,27 +101,37 @@ class _Teller:
         self.told = False
         self._task, self._store, self._uri, self._suspect = task, store, uri, suspect
         self._step: Step | None = None
+        self._full = self._quiet = False
         self._alone = threading.Lock()
 
     def watch(self, over: threading.Event) -> None:
-        """Tell once of each step in which memory is nearly full."""
-        told: Step | None = None
+        """Tell of each step in which memory is nearly full."""
         while not over.wait(LOOK_SECONDS):
-            step = self._step
-            if step is not None and step is not told and nearly_full():
-                told = step
-                self.tell(step, full=True)
+            self.look()
 
-    def tell(self, step: Step | None, full: bool = False) -> None:
-        """The step that was entered, or that is still open and in which memory is `full`; None: none is to blame."""
+    def look(self) -> None:
+        """Tell of the step that is open now, if memory is nearly full in it and that was not told, or told of another.
+
+        Not of the step that was told last: not all are that are entered again, and none that is over.
+        """
+        with self._alone:
+            if self._quiet:
+                return
+            # The step first: one that is entered after it is seen at the next look.
+            step = journal.innermost()
+            full = step is not None and nearly_full()
+            if (full or self._full) and (step != self._step or not self._full):
+                self._put(step, full)
+
+    def tell(self, step: Step | None) -> None:
+        """The step that was entered; None: none is to blame, whatever is open."""
         # What is told by two threads would else be left as the one has it that was slower.
         with self._alone:
-            if full and step is not self._step:
-                return
-            self._step = step
-            self._put(step, full)
+            self._quiet = step is None
+            self._put(step, full=False)
 
     def _put(self, step: Step | None, full: bool) -> None:
+        self._step, self._full = step, full
         passed = tuple(PassedOver(path=path, sentence=why) for path, why in journal.passed_over().items())
         path, words = (step.path, step.words) if step else ((), "")
         suspect = self._suspect if step else ()
@@ -130,7 +140,7 @@ class _Teller:
             put_record(self._store, self._uri, record)
             self.told = True
         except (InvalidInput, Unavailable):
-            self.told = False
+            self.told, self._quiet = False, True
             journal.mirror_to(None)
 
 
