@@ -93,6 +93,7 @@ class Asking:
         signal.getsignal(signal.SIGTERM)(signal.SIGTERM, sys._getframe(1))
 
 interruption._AGAIN_SECONDS = 0.3
+signal.signal(signal.SIGINT, signal.default_int_handler)  # Who started the tests may have ignored it.
 interruption.install()
 sys.meta_path.insert(0, Asking())
 try:
