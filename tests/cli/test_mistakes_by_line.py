@@ -147,6 +147,27 @@ def test_thousands_of_unknown_fields_are_told_in_little_time(
     assert time.process_time() - start < 10
 
 
+@pytest.mark.parametrize("value", ["{NVIDIA-H200: 1}", "[a, b]"])
+@pytest.mark.parametrize(
+    "place", ["  target: {gpuProducts: [VALUE, VALUE]}\n", "  target: {gpuProducts: [a, VALUE]}\n"]
+)
+def test_what_is_no_value_in_a_list_of_values_is_told_as_that(
+    place: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not looked for among those that stand there: it cannot be."""
+    ended = assay(capsys, "validate", "-f", write(tmp_path, WRONG + place.replace("VALUE", value)))
+    assert ended.code == 64
+    assert "line 22: spec.target.gpuProducts[1]: must be a string, not a " in ended.out
+
+
+def test_a_list_of_named_things_may_have_names_that_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = assay(capsys, "validate", "-f", write(tmp_path, WRONG.replace("{name: a,", "{name: {b: 1},")))
+    assert ended.code == 64
+    assert "spec.candidates[0].name: must be " in ended.out, ended.out
+
+
 def test_a_control_character_is_told_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ended = assay(capsys, "validate", "-f", write(tmp_path, "a: 1\nb: \x01\n"))
     assert "audit.yaml: line 2: not YAML (" in ended.complaints[0]

@@ -97,7 +97,11 @@ def duplicates(cls: type[Model], whole: Any) -> Iterator[str]:
         seen: set[Any] = set()
         for item in getattr(whole, name) or ():
             identity = tuple(getattr(item, k) for k in keys) if keys else item
-            if identity in seen:
+            try:
+                twice = identity in seen
+            except TypeError:
+                continue  # A list or a mapping where a value belongs: its type is wrong, and told so.
+            if twice:
                 named = ", ".join(f"{k} {v!r}" for k, v in zip(keys, identity, strict=True)) if keys else repr(item)
                 yield f"duplicate {named} in {alias}: each may stand there once"
             seen.add(identity)
