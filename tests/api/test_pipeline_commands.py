@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,11 +23,11 @@ from assay_runner.cli.kubectl import Place, read_object
 from assay_runner.cli.standing import Standing
 from assay_runner.cli.wait import waited
 from assay_runner.errors import InvalidInput, Unavailable
+from tests.api.desk import with_kubectl
 from tests.bench.kube import Kube
 from tests.cli.audits import assay
 from tests.lab.apiserver import ApiServer
 from tests.lab.discovery import establish
-from tests.lab.toolchain import kubectl
 from tests.operator.screenings import manifest
 from tests.unit.api.audits import audit
 from tests.unit.api.sweeps import sweep
@@ -122,9 +121,7 @@ def shared(apiserver: ApiServer) -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(shared: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    for name, value in shared.server.kubectl.env.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PATH", f"{kubectl().parent}{os.pathsep}{os.environ['PATH']}")
+    with_kubectl(shared.server, monkeypatch)
     monkeypatch.setattr("assay_runner.cli.wait.EVERY", 0.2)
     return shared
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ import pytest
 from assay_api.names import ANNOTATION_CELLS
 from assay_api.report import Report
 from assay_runner.report import render_html
+from tests.api.desk import bare
 from tests.cli.audits import Ended, assay
 from tests.lab.apiserver import ApiServer
 from tests.lab.discovery import establish
 from tests.lab.s3 import REGION, S3Server
-from tests.lab.toolchain import kubectl
 from tests.unit.api.audits import audit
 from tests.unit.api.sweeps import sweep
 from tests.unit.report import samples
@@ -50,15 +49,7 @@ def shared(apiserver: ApiServer) -> Cluster:
 @pytest.fixture
 def cluster(shared: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """The cluster as the user's kubectl sees it; no display, no AWS environment, a temporary folder of the test's."""
-    for name, value in shared.server.kubectl.env.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PATH", f"{kubectl().parent}{os.pathsep}{os.environ['PATH']}")
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setenv("ASSAY_RETRY_SECONDS", "1")
-    for name in [n for n in os.environ if n.startswith("AWS_")] + ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"]:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    bare(shared.server, tmp_path, monkeypatch)
     return shared
 
 

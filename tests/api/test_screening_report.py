@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,11 @@ import pytest
 
 from assay_api.model import to_wire
 from assay_runner.report.screen_page import render_screen
+from tests.api.desk import bare
 from tests.api.test_pipeline_commands import Cluster, Raw, ended, going
 from tests.cli.audits import Ended, assay
 from tests.lab.apiserver import ApiServer
 from tests.lab.s3 import REGION, S3Server
-from tests.lab.toolchain import kubectl
 from tests.unit.report.screenings import mixed
 
 Capture = pytest.CaptureFixture[str]
@@ -35,15 +34,7 @@ def shared(apiserver: ApiServer) -> Iterator[Cluster]:
 @pytest.fixture
 def cluster(shared: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """The cluster as the user's kubectl sees it; no display, no AWS environment, a temporary folder of the test's."""
-    for name, value in shared.server.kubectl.env.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PATH", f"{kubectl().parent}{os.pathsep}{os.environ['PATH']}")
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setenv("ASSAY_RETRY_SECONDS", "1")
-    for name in [n for n in os.environ if n.startswith("AWS_")] + ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"]:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    bare(shared.server, tmp_path, monkeypatch)
     return shared
 
 

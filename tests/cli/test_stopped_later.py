@@ -7,6 +7,15 @@ import sys
 
 import pytest
 
+
+def ended(program: str, *words: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a program in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=False, timeout=60
+    )
+    return run.returncode, run.stdout, run.stderr
+
+
 THROWN_AWAY = """
 import os, signal, sys, threading, weakref
 from assay_runner import interruption
@@ -42,9 +51,7 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("where", ["a __del__", "a weak reference's callback"])
 def test_a_request_that_python_throws_away_is_raised_again(where: str) -> None:
     """What is raised there is printed, and the run would go on."""
-    words = [sys.executable, "-c", THROWN_AWAY, where]
-    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "assay: terminated\n")
+    assert ended(THROWN_AWAY, where) == (143, "", "assay: terminated\n")
 
 
 WAITING = """
@@ -80,8 +87,7 @@ except KeyboardInterrupt:
 
 def test_a_request_waits_for_no_import_of_another_thread_that_hangs() -> None:
     """Whoever asked would send what cannot be listened to, and scratch files would stay."""
-    ended = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True, check=False, timeout=60)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "assay: terminated\n")
+    assert ended(WAITING) == (143, "", "assay: terminated\n")
 
 
 TWICE = """
@@ -114,6 +120,4 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("raised", ["postponed", "another"])
 def test_a_request_that_waited_and_was_raised_since_interrupts_no_clean_up(raised: str) -> None:
-    words = [sys.executable, "-c", TWICE, raised]
-    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "cleaned up\n", "assay: terminated\n")
+    assert ended(TWICE, raised) == (143, "cleaned up\n", "assay: terminated\n")

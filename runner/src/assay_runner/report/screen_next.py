@@ -51,21 +51,17 @@ def _named(shown: DeviceShown) -> Iterator[Line]:
     ]  # fmt: skip
 
 
-def steps_after(of: str, *, skipped: bool, unclear: bool) -> Iterator[Line]:
-    """What to do about what nothing can be said of.
+def steps_unclear() -> Iterator[Line]:
+    """What to do about devices that were scanned, and of which nothing can be said."""
+    yield [
+        "Where nothing says which answer is right, screen against a record of the same plan (",
+        _code("spec.record"), ", ", _code("--digest"), "), or three devices of the class together.",
+    ]  # fmt: skip
 
-    Args:
-        of: `namespace/name` of the screening in the cluster, or nothing.
-        skipped: whether devices were not scanned.
-        unclear: whether of some that were scanned nothing can be said.
-    """
-    if unclear:
-        yield [
-            "Where nothing says which answer is right, screen against a record of the same plan (",
-            _code("spec.record"), ", ", _code("--digest"), "), or three devices of the class together.",
-        ]  # fmt: skip
-    if skipped:
-        yield ["Mend what each reason names, then screen again", *_again(of), ": what was skipped is no pass."]
+
+def steps_skipped(of: str) -> Iterator[Line]:
+    """What to do about devices that were not scanned; `of`: `namespace/name` in the cluster, or nothing."""
+    yield ["Mend what each reason names, then screen again", *_again(of), ": what was skipped is no pass."]
 
 
 def steps_kept() -> Iterator[Line]:

@@ -11,7 +11,7 @@ from assay_runner.report.frame import framed
 from assay_runner.report.markup import Html, code, data_block, el, facts, icon, join, tone
 from assay_runner.report.screen_findings import MOST_LISTED, found_cards, reasons, runs_table, steps
 from assay_runner.report.screen_map import RULES, class_maps, counted, excluded_words
-from assay_runner.report.screen_next import steps_after, steps_kept
+from assay_runner.report.screen_next import Line, steps_kept, steps_skipped, steps_unclear
 from assay_runner.report.screen_shown import ClassShown, DeviceShown, by_outcome, classes_of
 
 TITLES: Final = {
@@ -86,14 +86,13 @@ def _sections(report: ScreenReport, classes: Sequence[ClassShown], of: str) -> I
     kept = report.verdict is Verdict.PASSED and report.rule == "majority"
     yield "found", _section("found", *found_cards(found), steps(steps_kept()) if kept else None)
     if unclear:
-        yield "unclear", _told("unclear", unclear, of)
+        yield "unclear", _told("unclear", unclear, steps_unclear())
     if skipped:
-        yield "skipped", _told("skipped", skipped, of)
+        yield "skipped", _told("skipped", skipped, steps_skipped(of))
     yield "runs", _section("runs", *runs_table(scanned))
 
 
-def _told(key: str, devices: Sequence[DeviceShown], of: str) -> Html:
-    after = steps_after(of, skipped=key == "skipped", unclear=key == "unclear")
+def _told(key: str, devices: Sequence[DeviceShown], after: Iterator[Line]) -> Html:
     return _section(key, *reasons(devices, dict(_PARTS)[key]), steps(after))
 
 
