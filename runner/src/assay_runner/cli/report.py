@@ -28,6 +28,7 @@ from assay_runner.cli.kubectl import Place, read_object
 from assay_runner.cli.opening import shown
 from assay_runner.cli.places import absolute, temporary
 from assay_runner.errors import AuditError, InvalidInput, NotYet, Unavailable, Unreachable
+from assay_runner.raw import mapping
 from assay_runner.stores import beside, open_store
 from assay_runner.stores.files import disk_error, whole_file
 
@@ -45,7 +46,7 @@ def command(arguments: argparse.Namespace) -> int:
         return _made(arguments)
     place = Place(arguments.name, arguments.namespace, arguments.context)
     audit = read_object(place)
-    status = _mapping(audit.get("status"))
+    status = mapping(audit.get("status"))
     page = _candidate_page(status, place, arguments.candidate) if arguments.candidate else _page(audit, status, place)
     os.environ.setdefault(ENV_RETRY_SECONDS, PATIENCE)
     store = open_store(_storage(audit), notify=say)
@@ -95,9 +96,9 @@ def report_of(audit: Mapping[str, Any], place: Place) -> bytes:
             what its status names.
         Unavailable: it has no report yet, or the cluster or the store does not answer.
     """
-    status = _mapping(audit.get("status"))
+    status = mapping(audit.get("status"))
     page = _page(audit, status, place)
-    told = _mapping(status.get("report"))
+    told = mapping(status.get("report"))
     uri = str(told.get("uri") or beside(page, REPORT_JSON))
     os.environ.setdefault(ENV_RETRY_SECONDS, PATIENCE)
     content = _read(open_store(_storage(audit), notify=say), uri, place)
@@ -107,10 +108,6 @@ def report_of(audit: Mapping[str, Any], place: Place) -> bytes:
             f"{place.word} with a new {ANNOTATION_RERUN} to make it again"
         )
     return content
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _entries(value: Any) -> list[dict[str, Any]]:
@@ -124,10 +121,10 @@ def _page(audit: Mapping[str, Any], status: Mapping[str, Any], place: Place) -> 
         InvalidInput: the audit ended without a report, because of its input.
         Unavailable: it has none yet, or ended without one.
     """
-    report = _mapping(status.get("report"))
+    report = mapping(status.get("report"))
     uri = report.get("page") or (beside(str(report["uri"]), REPORT_HTML) if report.get("uri") else None)
     if uri:
-        if status.get("observedGeneration") != _mapping(audit.get("metadata")).get("generation"):
+        if status.get("observedGeneration") != mapping(audit.get("metadata")).get("generation"):
             say(f"the spec of {place} has changed since: this is the report of the run before")
         return str(uri)
     ended = [c for c in _entries(status.get("conditions")) if c.get("type") == "Complete" and c.get("status") == "True"]
@@ -165,7 +162,7 @@ def _candidate_page(status: Mapping[str, Any], place: Place, wanted: str) -> str
 
 
 def _storage(audit: Mapping[str, Any]) -> Storage:
-    given = _mapping(_mapping(audit.get("spec")).get("storage"))
+    given = mapping(mapping(audit.get("spec")).get("storage"))
     kept = {key: given[key] for key in ("endpoint", "region") if given.get(key)}
     if os.environ.get(ENV_ENDPOINT):
         kept.pop("endpoint", None)

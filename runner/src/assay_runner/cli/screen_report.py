@@ -6,7 +6,8 @@ from assay_api.names import ExitCode
 from assay_runner.cli.kubectl import Place, read_object
 from assay_runner.cli.report import report_of
 from assay_runner.cli.screen_results import WITH_REPORT, parsed_screening
-from assay_runner.cli.standing import Standing, mapping, standing
+from assay_runner.cli.standing import Standing, standing
+from assay_runner.raw import mapping
 from assay_runner.report.screen_page import render_screen
 from assay_runner.report.screen_waiting import render_waiting
 

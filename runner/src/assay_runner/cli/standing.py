@@ -5,7 +5,6 @@ What counts is what the status says of this spec and of this rerun: the verdict 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,8 +20,8 @@ from assay_api.names import (
     Reason,
 )
 from assay_api.report import Verdict
+from assay_runner.raw import Raw, mapping
 
-Raw = Mapping[str, Any]
 _UNSEEN: Final = "the operator has not looked at this spec yet"
 _UNTAKEN: Final = "the operator has not taken the rerun up yet"
 _CODES: Final = {
@@ -82,11 +81,6 @@ def condition(status: Raw, kind: str) -> Raw:
     given = status.get("conditions")
     found = map(mapping, given if isinstance(given, list) else ())
     return next((each for each in found if each.get("type") == kind), {})
-
-
-def mapping(value: Any) -> Raw:
-    """The value where it is a mapping, else an empty one: a resource may be anybody's."""
-    return value if isinstance(value, Mapping) else {}
 
 
 def _asks(resource: Raw, annotations: Raw, status: Raw) -> bool:

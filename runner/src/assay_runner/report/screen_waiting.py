@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from assay_api.report import Verdict
+from assay_runner.raw import Raw, mapping
 from assay_runner.report.frame import framed
 from assay_runner.report.markup import Html, data_block, el, facts, icon, join, row, table, tone
 from assay_runner.report.screen_map import many
 from assay_runner.report.screen_page import STYLES
 
-Raw = Mapping[str, Any]
 _WIDE: Final = 32
 """Squares of a row."""
 _STATES: Final = (
@@ -36,7 +36,7 @@ def render_waiting(of: str, status: Raw, word: str, message: str) -> bytes:
         word: what is being done, in one word.
         message: the same in a sentence.
     """
-    counts = {name: _count(_mapping(status.get("nodes")).get(name)) for name, *_ in _STATES}
+    counts = {name: _count(mapping(status.get("nodes")).get(name)) for name, *_ in _STATES}
     return framed(
         title=join([f"{word}: {of} · Assay"]),
         verdict=Verdict.INCONCLUSIVE,
@@ -97,10 +97,6 @@ def _map(counts: Mapping[str, int]) -> Html:
     region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Map of nodes"}
     caption = el("caption", {"class": "unseen"}, "Nodes by where they stand")
     return el("div", region, el("table", {"class": "heat"}, caption, el("tbody", None, rows)))
-
-
-def _mapping(value: Any) -> Raw:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _list(value: Any) -> list[Any]:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from assay_api.baseline import MATTERS, cause_of, joined
 from assay_api.gate import Gate, Shown, gate_of
 from assay_api.legs import leg_of
 from assay_api.names import ANNOTATION_CELLS
 from assay_api.report import Verdict
+from assay_runner.raw import Raw, mapping
 
 UNJUDGED: Final = "no answer"
-Raw = Mapping[str, Any]
 
 
 class Column(NamedTuple):
@@ -113,7 +113,7 @@ class SweepShown:
 
 def sweep_shown(sweep: Raw, audits: Iterable[Raw]) -> SweepShown:
     """What a sweep and its audits tell."""
-    meta = _mapping(sweep.get("metadata"))
+    meta = mapping(sweep.get("metadata"))
     places: dict[tuple[str, Column], list[tuple[Raw, Raw]]] = {}
     unread = 0
     newest_first = sorted(audits, key=_made_at, reverse=True)
@@ -123,9 +123,9 @@ def sweep_shown(sweep: Raw, audits: Iterable[Raw]) -> SweepShown:
         for place, entry in (found or {}).items():
             places.setdefault(place, []).append((audit, entry))
     cells = tuple(_cell(place, said) for place, said in sorted(places.items()))
-    status = _mapping(sweep.get("status"))
+    status = mapping(sweep.get("status"))
     name = f"{meta.get('namespace', 'default')}/{meta.get('name', '')}"
-    gate, images = _gate(_mapping(sweep.get("spec")), places)
+    gate, images = _gate(mapping(sweep.get("spec")), places)
     return SweepShown(name, str(status.get("run") or ""), cells, unread, status, gate, images)
 
 
@@ -133,17 +133,17 @@ def _gate(
     spec: Raw, places: Mapping[tuple[str, Column], Sequence[tuple[Raw, Raw]]]
 ) -> tuple[Gate | None, tuple[str, str]]:
     """What the answers come to, where the sweep has an upgrade, and its images."""
-    upgrade = _mapping(spec.get("upgrade"))
+    upgrade = mapping(spec.get("upgrade"))
     old, new = str(upgrade.get("fromImage") or ""), str(upgrade.get("toImage") or "")
     if not (old and new):
         return None, ("", "")
-    candidates = map(_mapping, _mapping(spec.get("template")).get("candidates") or ())
+    candidates = map(mapping, mapping(spec.get("template")).get("candidates") or ())
     plans = {each.get("name") for each in candidates if each.get("engine")}
     shown = []
     for (model, column), ((audit, entry), *_) in places.items():
         if column.image in (old, new):
-            repairs = [_mapping(each) for each in _mapping(audit.get("status")).get("repairs") or ()]
-            leg = leg_of(entry, repairs, str(_mapping(audit.get("metadata")).get("name", "")))
+            repairs = [mapping(each) for each in mapping(audit.get("status")).get("repairs") or ()]
+            leg = leg_of(entry, repairs, str(mapping(audit.get("metadata")).get("name", "")))
             if not leg.verdict and (ended := _ended(audit)).get("status") == "True":
                 leg = replace(leg, message=leg.message or str(ended.get("message") or ""))
             plan = column.candidate.partition("@")[0] in plans
@@ -153,19 +153,17 @@ def _gate(
 
 def _said(audit: Raw, uid: str) -> dict[tuple[str, Column], Raw] | None:
     """What an audit says of its cells; None where it cannot be read, or is another sweep's."""
-    meta = _mapping(audit.get("metadata"))
-    owners = [_mapping(owner) for owner in meta.get("ownerReferences") or ()]
+    meta = mapping(audit.get("metadata"))
+    owners = [mapping(owner) for owner in meta.get("ownerReferences") or ()]
     try:
-        made = json.loads(_mapping(meta.get("annotations")).get(ANNOTATION_CELLS, ""))
+        made = json.loads(mapping(meta.get("annotations")).get(ANNOTATION_CELLS, ""))
         place, keys = str(made["place"]), list(made["cells"])
     except (ValueError, TypeError, KeyError):
         return None
     if not any(owner.get("uid") == uid for owner in owners):
         return None
     model, _, image = place.partition("\n")
-    entries = {
-        entry.get("name"): entry for entry in map(_mapping, _mapping(audit.get("status")).get("candidates") or ())
-    }
+    entries = {entry.get("name"): entry for entry in map(mapping, mapping(audit.get("status")).get("candidates") or ())}
     return {(model, Column(str(key), image)): entries.get(key, {}) for key in keys}
 
 
@@ -173,12 +171,12 @@ def _cell(place: tuple[str, Column], said: Sequence[tuple[Raw, Raw]]) -> CellSho
     (audit, entry), *earlier = said
     verdict = _verdict(entry)
     before = next((old for _, past in earlier if (old := _verdict(past))), None)
-    worst = _mapping(entry.get("worst"))
+    worst = mapping(entry.get("worst"))
     ended = _ended(audit)
     going = ended.get("status") != "True"
     message = str(worst.get("message") or entry.get("message") or (ended.get("message") if not going else "") or "")
-    name = str(_mapping(audit.get("metadata")).get("name", ""))
-    told = _mapping(entry.get("baseline"))
+    name = str(mapping(audit.get("metadata")).get("name", ""))
+    told = mapping(entry.get("baseline"))
     state = next((each for each in MATTERS if each == told.get("state")), "")
     regressed = verdict is Verdict.FAILED and before is Verdict.PASSED
     if state in ("Unchanged", "Changed", "Improved", "Regressed"):
@@ -192,7 +190,7 @@ def _cell(place: tuple[str, Column], said: Sequence[tuple[Raw, Raw]]) -> CellSho
 
 def _ended(audit: Raw) -> Raw:
     """The condition Complete of an audit."""
-    conditions = map(_mapping, _mapping(audit.get("status")).get("conditions") or ())
+    conditions = map(mapping, mapping(audit.get("status")).get("conditions") or ())
     return next((each for each in conditions if each.get("type") == "Complete"), {})
 
 
@@ -207,9 +205,5 @@ def _verdict(entry: Raw) -> Verdict | None:
 
 
 def _made_at(audit: Raw) -> tuple[str, str]:
-    meta = _mapping(audit.get("metadata"))
+    meta = mapping(audit.get("metadata"))
     return str(meta.get("creationTimestamp", "")), str(meta.get("name", ""))
-
-
-def _mapping(value: Any) -> Raw:
-    return value if isinstance(value, Mapping) else {}

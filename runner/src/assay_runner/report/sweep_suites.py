@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import groupby
 from typing import Any, Final
 
+from assay_runner.raw import mapping
 from assay_runner.report.suites import OUTCOMES, Case, Results, Suite
 from assay_runner.report.sweep_cells import CellShown, SweepShown
 
@@ -22,7 +22,7 @@ def results_of_sweep(shown: SweepShown, trouble: str = "") -> Results:
     suites = [
         Suite(model, tuple(map(_case, cells))) for model, cells in groupby(shown.cells, key=lambda cell: cell.model)
     ]
-    counts = _mapping(shown.status.get("counts"))
+    counts = mapping(shown.status.get("counts"))
     more = []
     if trouble:
         more.append(Case("run", "error", "run.Inconclusive", trouble, trouble))
@@ -51,7 +51,7 @@ def _unseen(missing: int, shown: SweepShown) -> Case:
     """Cells of which no audit tells: they are no part of a green answer."""
     parts = []
     if missing:
-        over = _number(_mapping(shown.status.get("counts")).get("overBudget"))
+        over = _number(mapping(shown.status.get("counts")).get("overBudget"))
         parts.append(f"{missing} cells have no audit" + (f" ({over} are over the budget)" if over else ""))
     if shown.unread:
         parts.append(f"{shown.unread} audits could not be read")
@@ -61,7 +61,3 @@ def _unseen(missing: int, shown: SweepShown) -> Case:
 
 def _number(value: Any) -> int:
     return value if isinstance(value, int) else 0
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
