@@ -109,6 +109,16 @@ def test_a_pass_that_dies_loses_what_it_measures_and_nothing_else(tmp_path: Path
     assert f"assay: showing the candidate's tensors {words}" in done.stderr
 
 
+def test_a_crash_under_a_limit_names_the_limit(tmp_path: Path) -> None:
+    """A library that is not given memory aborts as often as it says so."""
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (64 << 30, 64 << 30))\n"
+    program = limited + dying(("passes.tapped:TappedPass:add_part", ABORTED, "fp16"))
+    done, report = audited(tmp_path, program, candidates=[FP16])
+    assert done.returncode == 2, done.stderr
+    words = "ended the process by SIGABRT, a crash in a library's own code, as where 65536 MiB are not enough"
+    assert findings(report, "fp16")["finite"].message.startswith(f"showing the candidate's tensors {words}")
+
+
 def test_a_pass_that_never_ends_is_ended(tmp_path: Path) -> None:
     done, report = audited(
         tmp_path, dying(("passes.reruns:InvariancePass:result", ENDLESS, "fp16")), stallDeadlineSeconds=60

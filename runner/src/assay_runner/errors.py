@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from typing import ClassVar, Final, Literal
 
 from assay_api.names import ExitCode
+from assay_runner.capacity import nearly_all_mapped
 
 ENV_DEBUG: Final = "ASSAY_DEBUG"
 
@@ -97,7 +98,10 @@ def name_of(error: AuditError) -> str:
 
 
 def as_audit_error(error: BaseException) -> AuditError:
-    """The error by whose move it is; whatever nobody foresaw is our bug, except a lack of memory or disk."""
+    """The error by whose move it is; whatever nobody foresaw is our bug, except a lack of memory or disk.
+
+    Where memory is short by a limit of the process, whatever a library made of that is told as such, with its words.
+    """
     if isinstance(error, AuditError):
         return error
     if isinstance(error, MemoryError):
@@ -108,10 +112,10 @@ def as_audit_error(error: BaseException) -> AuditError:
     if limit := _limit(error):
         return Unavailable(limit)
     detail = " ".join(str(error).split())[:200]
-    return Internal(
-        f"a bug in Assay ({type(error).__name__}{f': {detail}' if detail else ''}): "
-        "run again with ASSAY_DEBUG=1 and report the traceback"
-    )
+    words = f"{type(error).__name__}{f': {detail}' if detail else ''}"
+    if nearly_all_mapped():
+        return Unavailable(f"memory is short ({words}): raise the limit of this process (ulimit -v)")
+    return Internal(f"a bug in Assay ({words}): run again with ASSAY_DEBUG=1 and report the traceback")
 
 
 def debug(error: BaseException) -> None:

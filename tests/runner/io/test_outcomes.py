@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from assay_api.report import Verdict
+from assay_runner import capacity
 from assay_runner.cli import run_command
 from assay_runner.cli.failures import complain, exit_code
 from assay_runner.errors import AuditError, Internal, InvalidInput, Unavailable, as_audit_error
@@ -49,6 +54,46 @@ def test_every_error_is_one_sentence(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"assay: {words}")
+
+
+@pytest.mark.parametrize(("words", "code"), [("", 70), ("ballast = mmap.mmap(-1, 900 << 20)", 69)])
+def test_what_a_library_makes_of_a_full_address_space_is_no_bug_of_ours(words: str, code: int) -> None:
+    """As pydantic's `SystemError: error return without exception set`: told by where the process stands."""
+    lines = [
+        "import mmap, resource, sys",
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))",
+        "from assay_runner.cli.failures import complain",
+        words,
+        "sys.exit(complain(SystemError('error return without exception set')))",
+    ]
+    keys = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    told = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], env=keys, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == code, told.stderr
+    assert "SystemError: error return without exception set" in told.stderr
+    assert ("memory is short" in told.stderr, "ulimit -v" in told.stderr) == (code == 69, code == 69)
+
+
+@pytest.mark.parametrize(
+    ("status", "limit", "told"),
+    [
+        ("VmPeak:\t 900 kB\n", 1 << 20, True),
+        ("VmPeak:\t 700 kB\nVmSize:\t 900 kB\n", 1 << 20, False),
+        ("VmPeak:\t 900 kB\n", sys.maxsize, False),
+        ("VmPeak: much\n", 1 << 20, False),
+        ("", 1 << 20, False),
+        (None, 1 << 20, False),
+    ],
+    ids=["most", "once less", "no limit", "garbage", "nothing", "no /proc"],
+)
+def test_what_counts_is_the_most_that_was_ever_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str | None, limit: int, told: bool
+) -> None:
+    monkeypatch.setattr(capacity, "address_limit", lambda: limit)
+    if status is not None:
+        (tmp_path / "status").write_text(status)
+    assert capacity.nearly_all_mapped(tmp_path / "status") is told
 
 
 def test_the_traceback_is_for_who_asks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
