@@ -115,7 +115,7 @@ def test_a_crash_under_a_limit_names_the_limit(tmp_path: Path) -> None:
     program = limited + dying(("passes.tapped:TappedPass:add_part", ABORTED, "fp16"))
     done, report = audited(tmp_path, program, candidates=[FP16])
     assert done.returncode == 2, done.stderr
-    words = "ended the process by SIGABRT, a crash in a library's own code, as where 65536 MiB are not enough"
+    words = "ended the process by SIGABRT, a crash in a library's own code, as where 65536 MiB (ulimit -v) of memory"
     assert findings(report, "fp16")["finite"].message.startswith(f"showing the candidate's tensors {words}")
 
 

@@ -13,8 +13,8 @@ from assay_runner import interruption
 from assay_runner.ending import Ending
 from assay_runner.streams import open_streams
 
-WATCHED: Final = ("run", "repair", "init", "task")
-"""Commands that compute: what they call may crash."""
+WATCHED: Final = ("run", "repair", "init", "task", "validate", "plan", "diff", "baseline")
+"""Commands that compute, or whose 1 is an answer: a library that they load may end the process with a 1 of its own."""
 UNAVAILABLE: Final = 69
 
 
@@ -40,7 +40,7 @@ def _watched_or_not() -> int:
     return _code()
 
 
-def _last_resort(error: Exception) -> int:
+def _last_resort(error: BaseException) -> int:
     """What nobody caught, for so little is left to catch it with; Python would end with 1: a candidate that failed."""
     try:
         from assay_runner.cli.failures import complain
@@ -64,10 +64,13 @@ def _code() -> int:
         from assay_runner.cli import run_command
 
         return run_command()
-    except BaseException:
-        if not interruption.came():
+    except BaseException as error:
+        if interruption.came():
+            return interruption.told()
+        # A library in Rust that is not given memory panics, which is no Exception.
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
             raise
-        return interruption.told()
+        return _last_resort(error)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+if sys.platform != "win32":
+    import resource  # Here, for where memory is short it could not be loaded any more.
+
 CGROUP: Final = Path("/sys/fs/cgroup")
 STATUS: Final = Path("/proc/self/status")
 """What Linux tells of this process, the most that it ever mapped among it."""
+_TAKEN: Final = {"-v": "VmPeak:", "-d": "VmData:"}
+"""What it tells of the memory that each option of `ulimit` is about."""
 _MOST: Final = 0.75
 """Part of a limit beyond which one more library, or one more of its buffers, may not fit."""
 _LIMITS: Final = ("memory.max", "memory/memory.limit_in_bytes")
@@ -25,27 +30,28 @@ def memory_limit(cgroup: Path = CGROUP) -> int:
 
 def address_limit() -> int:
     """Bytes that this process may map, files too, whether or not they are in memory; `sys.maxsize` without a limit."""
-    try:
-        import resource
-    except ImportError:
-        return sys.maxsize
-    found = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return found if found > 0 else sys.maxsize
+    return limits_set().get("-v", sys.maxsize)
 
 
-def nearly_all_mapped(status: Path = STATUS) -> bool:
-    """Whether this process once mapped most of what a limit of its own (`ulimit -v`) lets it.
+def limits_set() -> dict[str, int]:
+    """Bytes of memory that this process may have by limits of its own, by the option of `ulimit` that sets each."""
+    if sys.platform == "win32":
+        return {}
+    found = {"-v": resource.getrlimit(resource.RLIMIT_AS)[0], "-d": resource.getrlimit(resource.RLIMIT_DATA)[0]}
+    return {option: limit for option, limit in found.items() if 0 < limit < sys.maxsize}
+
+
+def limit_reached(status: Path = STATUS) -> str:
+    """The option of `ulimit` whose limit this process has come near to; empty where none is, or without `/proc`.
 
     A library to which an allocation fails ends in words of every kind (`SystemError: error return without exception
-    set`), so it is told by where the process stood, not by what was said. No limit, or a system without `/proc`: False.
+    set`), so it is told by where the process stands, not by what was said. Of data Linux keeps no peak.
     """
-    limit = address_limit()
-    if limit == sys.maxsize:
-        return False
     with suppress(OSError, ValueError):
-        peak = next((line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmPeak:")), "0")
-        return int(peak) * 1024 > limit * _MOST
-    return False
+        lines = (line.split() for line in status.read_text().splitlines())
+        taken = {words[0]: int(words[1]) * 1024 for words in lines if words[:1] and words[0] in _TAKEN.values()}
+        return next((f"ulimit {o}" for o, most in limits_set().items() if taken.get(_TAKEN[o], 0) > most * _MOST), "")
+    return ""
 
 
 def _limits(cgroup: Path) -> Iterator[int]:
@@ -54,8 +60,4 @@ def _limits(cgroup: Path) -> Iterator[int]:
     for name in _LIMITS:
         with suppress(OSError, ValueError):  # "max", or no control group.
             yield int((cgroup / name).read_text())
-    with suppress(ImportError, OSError):
-        import resource
-
-        for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
-            yield resource.getrlimit(kind)[0]
+    yield from limits_set().values()

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from typing import ClassVar, Final, Literal
 
 from assay_api.names import ExitCode
-from assay_runner.capacity import nearly_all_mapped
+from assay_runner.capacity import limit_reached
 
 ENV_DEBUG: Final = "ASSAY_DEBUG"
 
@@ -113,8 +113,8 @@ def as_audit_error(error: BaseException) -> AuditError:
         return Unavailable(limit)
     detail = " ".join(str(error).split())[:200]
     words = f"{type(error).__name__}{f': {detail}' if detail else ''}"
-    if nearly_all_mapped():
-        return Unavailable(f"memory is short ({words}): raise the limit of this process (ulimit -v)")
+    if option := limit_reached():
+        return Unavailable(f"memory is short ({words}): raise the limit of this process ({option})")
     return Internal(f"a bug in Assay ({words}): run again with ASSAY_DEBUG=1 and report the traceback")
 
 

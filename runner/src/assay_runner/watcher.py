@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from assay_runner import interruption, journal
-from assay_runner.capacity import address_limit
+from assay_runner.capacity import limits_set
 from assay_runner.journal import Journal, Seen, Step
 
 MOST_IN_PASS: Final = 8
@@ -153,9 +153,9 @@ def _ended(status: int, patience: float | None) -> str:
             "was ended by SIGBUS, as where a file that is read was cut short meanwhile: leave the files of model and "
             "data alone, and run the audit again"
         )
-    # Of what a library does where an allocation fails nothing is said: this process's own limit is all that is known.
-    limit = address_limit()
-    short = f", as where {limit >> 20} MiB are not enough (ulimit -v): raise it" if limit < sys.maxsize else ""
+    # Of what a library does where an allocation fails nothing is said: this process's own limits are all that is known.
+    found = " or ".join(f"{limit >> 20} MiB (ulimit {option})" for option, limit in limits_set().items())
+    short = f", as where {found} of memory are not enough: raise the limit" if found else ""
     return f"ended the process by {_name(os.WTERMSIG(status))}, a crash in a library's own code{short}"
 
 

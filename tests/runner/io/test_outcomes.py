@@ -56,12 +56,20 @@ def test_every_error_is_one_sentence(
     assert lines[0].startswith(f"assay: {words}")
 
 
-@pytest.mark.parametrize(("words", "code"), [("", 70), ("ballast = mmap.mmap(-1, 900 << 20)", 69)])
-def test_what_a_library_makes_of_a_full_address_space_is_no_bug_of_ours(words: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("limit", "words", "option"),
+    [
+        ("AS", "", ""),
+        ("AS", "ballast = mmap.mmap(-1, 900 << 20)", "ulimit -v"),
+        ("DATA", "", ""),
+        ("DATA", "ballast = mmap.mmap(-1, 900 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)", "ulimit -d"),
+    ],
+)
+def test_what_a_library_makes_of_a_full_memory_is_no_bug_of_ours(limit: str, words: str, option: str) -> None:
     """As pydantic's `SystemError: error return without exception set`: told by where the process stands."""
     lines = [
         "import mmap, resource, sys",
-        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))",
+        f"resource.setrlimit(resource.RLIMIT_{limit}, (1 << 30, 1 << 30))",
         "from assay_runner.cli.failures import complain",
         words,
         "sys.exit(complain(SystemError('error return without exception set')))",
@@ -70,30 +78,32 @@ def test_what_a_library_makes_of_a_full_address_space_is_no_bug_of_ours(words: s
     told = subprocess.run(
         [sys.executable, "-c", "\n".join(lines)], env=keys, capture_output=True, text=True, check=False
     )
-    assert told.returncode == code, told.stderr
+    assert told.returncode == (69 if option else 70), told.stderr
     assert "SystemError: error return without exception set" in told.stderr
-    assert ("memory is short" in told.stderr, "ulimit -v" in told.stderr) == (code == 69, code == 69)
+    assert told.stderr.startswith("assay: memory is short" if option else "assay: a bug in Assay")
+    assert f"({option})" in told.stderr or not option
 
 
 @pytest.mark.parametrize(
-    ("status", "limit", "told"),
+    ("status", "limits", "told"),
     [
-        ("VmPeak:\t 900 kB\n", 1 << 20, True),
-        ("VmPeak:\t 700 kB\nVmSize:\t 900 kB\n", 1 << 20, False),
-        ("VmPeak:\t 900 kB\n", sys.maxsize, False),
-        ("VmPeak: much\n", 1 << 20, False),
-        ("", 1 << 20, False),
-        (None, 1 << 20, False),
+        ("VmPeak:\t 900 kB\nVmData:\t 10 kB\n", {"-v": 1 << 20, "-d": 1 << 20}, "ulimit -v"),
+        ("VmPeak:\t 700 kB\nVmSize:\t 900 kB\nVmData:\t 900 kB\n", {"-v": 1 << 20}, ""),
+        ("VmPeak:\t 700 kB\nVmData:\t 900 kB\n", {"-v": 1 << 20, "-d": 1 << 20}, "ulimit -d"),
+        ("VmPeak:\t 900 kB\n", {}, ""),
+        ("VmPeak: much\n", {"-v": 1 << 20}, ""),
+        ("\n", {"-v": 1 << 20}, ""),
+        (None, {"-v": 1 << 20}, ""),
     ],
-    ids=["most", "once less", "no limit", "garbage", "nothing", "no /proc"],
+    ids=["mapped", "once less", "data", "no limit", "garbage", "nothing", "no /proc"],
 )
-def test_what_counts_is_the_most_that_was_ever_mapped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str | None, limit: int, told: bool
+def test_a_limit_is_reached_by_what_it_is_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str | None, limits: dict[str, int], told: str
 ) -> None:
-    monkeypatch.setattr(capacity, "address_limit", lambda: limit)
+    monkeypatch.setattr(capacity, "limits_set", lambda: limits)
     if status is not None:
         (tmp_path / "status").write_text(status)
-    assert capacity.nearly_all_mapped(tmp_path / "status") is told
+    assert capacity.limit_reached(tmp_path / "status") == told
 
 
 def test_the_traceback_is_for_who_asks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
