@@ -44,7 +44,7 @@ LONG = (
     "tests/cli/test_damaged_cache.py",
     "tests/cli/test_deaths.py",
     "tests/runner/remedies/test_budgets.py",
-    "tests/cli/test_documents.py",
+    "tests/cli/test_yaml_files.py",
     "tests/runner/remedies/test_repair_by_tactics.py",
     "tests/runner/remedies/test_engines.py",
     "tests/contract/test_seams.py",
