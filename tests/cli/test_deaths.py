@@ -109,6 +109,23 @@ def test_a_pass_that_dies_loses_what_it_measures_and_nothing_else(tmp_path: Path
     assert f"assay: showing the candidate's tensors {words}" in done.stderr
 
 
+@pytest.mark.parametrize("status", [0, 1, 2, 64, 127])
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_what_a_library_ends_the_process_with_is_no_answer(tmp_path: Path, command: str, status: int) -> None:
+    """As OpenBLAS with 1, and the loader of threads' own data with 127, where memory is short."""
+    good(tmp_path)
+    file = write(tmp_path, document(spec(candidates=[FP16], checks=CHECKS)))
+    # Of a module that every command loads.
+    program = (
+        "import os, sys\nfrom tests.bench.counted import WhenLoaded\n"
+        f"sys.meta_path.insert(0, WhenLoaded('assay_runner.cli.documents', lambda _: os._exit({status})))\n"
+        "from assay_runner.__main__ import main\nmain()\n"
+    )
+    done = ended(tmp_path, program, command, "-f", file)
+    assert (done.returncode, done.stderr.count("\n")) == (69, 1), done.stderr
+    assert f"assay: a library ended the process with status {status}: give it more memory" in done.stderr
+
+
 def test_a_crash_under_a_limit_names_the_limit(tmp_path: Path) -> None:
     """A library that is not given memory aborts as often as it says so."""
     limited = "import resource; resource.setrlimit(resource.RLIMIT_AS, (64 << 30, 64 << 30))\n"

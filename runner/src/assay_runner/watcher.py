@@ -32,7 +32,6 @@ _ASLEEP_SECONDS: Final = 10.0
 _STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BY_KERNEL: Final = 0x80
 _UNAVAILABLE: Final = 69
-_VERDICTS: Final = (0, 1, 2)
 
 
 def watched(work: Callable[[], int]) -> int:
@@ -127,11 +126,11 @@ def _wait(child: int, book: Journal, stops: set[signal.Signals]) -> tuple[int, b
 
 
 def _code_of(status: int) -> int:
-    """The exit code of a child that wrote none down: no verdict, for each of those is written down."""
+    """The exit code of a child that wrote none down: whatever a library ended it with, no answer of ours."""
     if os.WIFSIGNALED(status):
         return 128 + os.WTERMSIG(status)
     code = os.WEXITSTATUS(status)
-    if code not in _VERDICTS:
+    if code == _UNAVAILABLE:
         return code
     print(f"assay: a library ended the process with status {code}: give it more memory (ulimit -v)", file=sys.stderr)
     return _UNAVAILABLE
