@@ -1,8 +1,8 @@
 """Watches the process that does the work, and has it done again without the step that killed one.
 
-`assay run` and `assay task` fork before anything heavy is loaded: the child works as if it were alone, and what stays
-behind is a process of a few megabytes that waits. Where nothing dies that costs one fork. A crash, the lack of memory
-and what never ends reach the child only: what it was doing stands in the `journal`.
+`assay run`, `assay task` and others fork before anything heavy is loaded: the child works as if it were alone, and what
+stays behind is a process of a few megabytes that waits. Where nothing dies that costs one fork. A crash, the lack of
+memory and what never ends reach the child only: what it was doing stands in the `journal`.
 """
 
 from __future__ import annotations
