@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -215,6 +218,32 @@ def test_what_hangs_dies_or_is_refused_is_told_and_stops_nobody(screening: Calla
     assert "a run failed: the engine did not run: launch failed" in of(found, "cpu-5").message
     assert (of(found, "cpu-5").verdict, of(found, "cpu-6").state) == (Verdict.FAILED, "Skipped")
     assert of(found, "cpu-0").deviations == 0
+
+
+@pytest.mark.parametrize("when", ["before", "while it starts", "while it runs"])
+def test_what_is_stopped_ends_whenever_that_is(
+    subject: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """A request to stop may come in one thread while another one has not yet noted the process that it starts."""
+    order = Order(subject=str(subject), device="cpu-0", runs=10**8, count=1, answers=str(tmp_path))
+    scanner, started = Processes(silence=60.0), list[subprocess.Popen[str]]()
+
+    class Watched(subprocess.Popen[str]):
+        def __init__(self, *words: Any, **named: Any) -> None:
+            super().__init__(*words, **named)
+            started.append(self)
+            if when == "while it starts":
+                scanner.stop()
+
+    monkeypatch.setattr(subprocess, "Popen", Watched)
+    if when == "before":
+        scanner.stop()
+    later = threading.Timer(0.5, scanner.stop)
+    later.start()
+    told = scanner.scan(order)
+    later.join()
+    assert told.ended == "Died"
+    assert [each.returncode for each in started] == ([] if when == "before" else [-signal.SIGKILL])
 
 
 def test_what_a_plugin_prints_spoils_nothing(screening: Callable[..., Screened]) -> None:

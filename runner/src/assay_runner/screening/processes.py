@@ -14,6 +14,7 @@ from queue import Empty, Queue
 from typing import IO, Any, Final, Protocol
 
 from assay_api.model import to_wire
+from assay_runner import interruption
 from assay_runner.screening.orders import Order, Scan
 
 WORKER: Final = "assay_runner.screening.worker"
@@ -46,10 +47,13 @@ class Processes:
     def __init__(self, silence: float, loading: float = LOAD_SECONDS, module: str = WORKER) -> None:
         self._silence, self._loading, self._module = silence, max(loading, silence), module
         self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
 
     def scan(self, order: Order) -> Scan:
         """Have one device scanned."""
         began = time.monotonic()
+        if self._stopped:
+            return _stopped(order, began)
         process = subprocess.Popen(
             [sys.executable, "-m", self._module],
             env=_environment(order), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -57,15 +61,19 @@ class Processes:
         )  # fmt: skip
         self._running.add(process)
         try:
-            return self._followed(process, order, began)
+            # Either this sees that all was stopped while the process started, or `stop` sees the process.
+            return _stopped(order, began) if self._stopped else self._followed(process, order, began)
         finally:
             _end(process)
             self._running.discard(process)
 
     def stop(self) -> None:
-        """End what runs: nobody waits for it any more."""
-        for process in list(self._running):
-            _end(process)
+        """End what runs, and what would: nobody waits for it any more."""
+        self._stopped = True
+        # A second request would leave some of them, and whoever follows those would wait for them.
+        with interruption.deferred():
+            for process in list(self._running):
+                _end(process)
 
     def _followed(self, process: subprocess.Popen[str], order: Order, began: float) -> Scan:
         lines: Queue[str | None] = Queue()
@@ -98,6 +106,10 @@ class Processes:
             if "runs" in told or "loaded" in told:
                 # What libraries print beside is no sign of life.
                 runs, loaded, heard = int(told.get("runs", runs)), True, time.monotonic()
+
+
+def _stopped(order: Order, began: float) -> Scan:
+    return Scan(device=order.device, ended="Died", message="the screening was stopped", seconds=_since(began))
 
 
 def _died(process: subprocess.Popen[str], order: Order, runs: int, words: str, began: float) -> Scan:
