@@ -92,7 +92,9 @@ def test_it_lives_beside_audits_and_outlives_its_leader(toys: ApiServer, namespa
         say(namespace, "two", "still here")
         namespace.until(lambda: phase(namespace, "two") == (1, "Complete"), "the new leader's Toy")
         assert second.metric("assay_resync_healed_total") == 0
-        assert second.counted('assay_api_errors_total{code="4') == []
+        # Of what a role lacks or the server does not take; that another was first, or the server busy, is neither.
+        refused = second.counted('assay_api_errors_total{code="4')
+        assert [line for line in refused if 'code="409"' not in line and 'code="429"' not in line] == []
 
 
 def test_a_listing_heals_what_the_watch_has_missed(toys: ApiServer, namespace: Namespace) -> None:
