@@ -217,3 +217,40 @@ def test_a_flattened_sum_of_exponentials(op: str, opset: int, tmp_path: Path) ->
     total = np.exp(wide - wide.max((1, 2), keepdims=True)).sum((1, 2)).max()
     found = inner(proto, data, tmp_path, accumulator="fp16", underflow=1)
     assert found["the sum of exponentials"] == (pytest.approx(total, rel=1e-5), 2, False)
+
+
+def in_a_branch(op: str, **given: Any) -> onnx.ModelProto:
+    """One operator in both branches of an If that the data decide; what it makes is the If's own output."""
+    then, orelse = (
+        onnx.helper.make_graph([node(op, "x", name, **given)], name, [], [onnx.ValueInfoProto(name=name)])
+        for name in ("then", "else")
+    )
+    nodes = [
+        node("ReduceMax", "x", "most", keepdims=0),
+        node("Greater", "most zero", "which"),
+        onnx.helper.make_node("If", ["which"], ["y"], "y.node", then_branch=then, else_branch=orelse),
+    ]
+    proto = model(nodes, [value("x", "N", 4, 16, 16)], [], [constant("zero", np.float32(0))])
+    proto.graph.output.append(onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None))
+    return proto
+
+
+@pytest.mark.parametrize(
+    ("accumulator", "verdict"),
+    [("unknown", Verdict.INCONCLUSIVE), ("fp16", Verdict.INCONCLUSIVE), ("fp32", Verdict.PASSED)],
+)
+def test_what_is_summed_inside_control_flow_is_not_said_to_fit(
+    accumulator: str, verdict: Verdict, tmp_path: Path
+) -> None:
+    """The sum of each plane reaches 77,000, and the mean that all can see 300."""
+    assert HIGH.sum((2, 3)).max() > 65504
+    found = inner(in_a_branch("ReduceMean", axes=[2, 3]), LOUD, tmp_path, accumulator=accumulator)
+    assert found["verdict"] is verdict
+    told = "what operators sum inside the control flow of 'y.node' (If) was not measured" in found["message"]
+    assert told == (verdict is Verdict.INCONCLUSIVE)
+    assert ("say accumulator fp32" in found["message"]) == (accumulator == "unknown")
+
+
+def test_few_exponentials_inside_control_flow_fit(tmp_path: Path) -> None:
+    found = inner(in_a_branch("Softmax", axis=-1), ROWS, tmp_path, accumulator="fp16", underflow=1)
+    assert found["verdict"] is Verdict.PASSED, found["message"]

@@ -98,6 +98,10 @@ class Fp16Range(Check):
             return self._inner_divisors(evidence, inner[0], details)
         if reason := unseen(evidence):
             return self.inconclusive(evidence, reason, details=details)
+        if ranges.unsummed and self.accumulator != "fp32":
+            return self.inconclusive(
+                evidence, words.unsummed(ranges.unsummed, self.accumulator == "unknown"), details=details
+            )
         if spared:
             return self._found(evidence, Verdict.PASSED, words.spared(spared, evidence), spared[0], 0, details)
         message = words.held_by_fp16(ranges, evidence) + words.largest(ranges.tensors)

@@ -8,11 +8,12 @@ from types import MappingProxyType
 import numpy as np
 
 from assay_api.tensor_details import Fp16RangeDetails, InnerSumEntry, RangeEntry
-from assay_runner.checks.check import spoken, why_not_served
+from assay_runner.checks.check import CONTROL_FLOW, NAMED, spoken, why_not_served
 from assay_runner.checks.endings import behind, settled
 from assay_runner.checks.vanishing import named, remedy, unguarded
 from assay_runner.evidence import Evidence, TensorsWanted
 from assay_runner.evidence.ranges import Accumulation, Divisor, InnerDivisor, Ranges, TensorRange
+from assay_runner.tensors import Site
 
 LISTED = 12
 CHANGED = 2.0**-9
@@ -90,6 +91,8 @@ def cure(entry: TensorRange) -> str:
         return f"{mask}make a smaller constant, or keep its node and its readers in bf16 or fp32"
     if entry.kind == "graph input":
         return "scale or clip it before it is fed, or keep its readers in bf16 or fp32"
+    if entry.site.op in CONTROL_FLOW:
+        return "use bf16, clamp its input, or export the model without control flow, which cannot be kept wider"
     advice = (
         "keep this node, and those that read it until the values fit again, in bf16 or fp32, clamp its input, or "
         "retrain with a penalty on large activations"
@@ -139,6 +142,16 @@ def inner_sum(entry: Accumulation, evidence: Evidence) -> str:
     return (
         f"{entry.what} inside node {entry.site.node!r} ({entry.site.op}) reaches {spoken(entry.largest)} in "
         f"{entry.samples} of {evidence.samples} samples, and FP16 ends at 65,504"
+    )
+
+
+def unsummed(nodes: Sequence[Site], ask: bool) -> str:
+    """Why sums inside control flow are not known, and what to do; `ask`: for what sums are taken in."""
+    shown = ", ".join(f"{site.node!r} ({site.op})" for site in nodes[:NAMED])
+    way = "say accumulator fp32 if you know, or " if ask else ""
+    return (
+        f"every tensor fits, but what operators sum inside the control flow of {shown} was not measured: {way}export "
+        "the model without control flow"
     )
 
 

@@ -158,6 +158,7 @@ class Ranges:
         divisors: those with elements that FP16 makes zero, in topological order.
         inner_divisors: those inside operators, likewise.
         integers: whether everything was looked at, and none of it is a floating-point number.
+        unsummed: nodes of control flow inside which operators take sums that were not measured.
     """
 
     tensors: tuple[TensorRange, ...]
@@ -166,3 +167,4 @@ class Ranges:
     divisors: tuple[Divisor, ...] = ()
     inner_divisors: tuple[InnerDivisor, ...] = ()
     integers: bool = False
+    unsummed: tuple[Site, ...] = ()

@@ -16,11 +16,12 @@ import onnx
 
 from assay_runner.data.rows import by_sample, is_float
 from assay_runner.evidence.ranges import Accumulation, InnerDivisor
+from assay_runner.graphs.control_flow import containing
 from assay_runner.graphs.documents import attributes, opset
 from assay_runner.graphs.sample_axes import SampleAxes
 from assay_runner.graphs.taps import site
 from assay_runner.graphs.weights import weight
-from assay_runner.passes.fused_sums import SUMMING
+from assay_runner.passes.fused_sums import SUMMING, UNBOUNDED
 from assay_runner.passes.totals import Operator, Ran, Total
 from assay_runner.statistics.blocks import plain
 from assay_runner.statistics.ranges import OVERFLOW, UNDERFLOW
@@ -36,7 +37,11 @@ class _Found:
 
 
 class AccumulationsPass:
-    """Measures the inner sums of a graph's operators."""
+    """Measures the inner sums of a graph's operators.
+
+    Attributes:
+        unmeasured: nodes of control flow inside which there are such operators: what is summed there is not measured.
+    """
 
     def __init__(self, model: onnx.ModelProto, axes: SampleAxes, folder: Path) -> None:
         """The graph whose golden tensors will be shown, where their samples are, and where its external weights lie."""
@@ -47,6 +52,7 @@ class AccumulationsPass:
         self._attributes = [_attributes(node, self._weights, folder) for node in self._nodes]
         self._found: list[dict[tuple[str, str], _Found]] = [{} for _ in self._nodes]
         self._summed: set[int] = set()
+        self.unmeasured: tuple[Site, ...] = containing(model, UNBOUNDED)
 
     def add(self, tensors: Arrays, batch: Batch) -> None:
         """Take golden's tensors and graph inputs of a batch in."""

@@ -23,6 +23,8 @@ from assay_runner.tensors import Array, Floats
 
 ADDED: Final = "the sum of input, skip and bias"
 EMBEDDED: Final = "the sum of embeddings"
+BOUNDED: Final = frozenset({"Softmax", "LogSoftmax", "ReduceLogSumExp"})
+"""Operators whose sums are at most the number of their elements."""
 OWN_EPSILON: Final = 1e-12
 """Where an operator of ONNX Runtime's own has none."""
 
@@ -109,3 +111,5 @@ SUMMING: Mapping[str, Mapping[str, Operator]] = MappingProxyType(
     }
 )
 """Every operator that sums, by domain and name."""
+UNBOUNDED: Final = frozenset(name for table in SUMMING.values() for name in table) - BOUNDED
+"""Names of those whose sums may exceed FP16 whatever the number of their elements."""

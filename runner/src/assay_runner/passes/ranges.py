@@ -91,7 +91,8 @@ class RangesPass(Pass[RangesWanted]):
                 entries.append((2 * self._order[site.node] + 1, self._entry(site, site.tensor, "tensor")))
         ordered = tuple(self._ended(entry) for _, entry in sorted(entries, key=lambda pair: pair[0]))
         sums, divisors = self._sums, self._divisors.result(ordered)
-        return Ranges(ordered, sums.result(), sums.summed, divisors, sums.divisors(), not ordered and self._integers())
+        integers = not ordered and self._integers()
+        return Ranges(ordered, sums.result(), sums.summed, divisors, sums.divisors(), integers, sums.unmeasured)
 
     def _integers(self) -> bool:
         """Whether every tensor was looked at, and holds integers or truth values."""
