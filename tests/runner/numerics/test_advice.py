@@ -74,3 +74,67 @@ def test_the_value_that_a_mask_is_told_to_have_fits_beside_scores(
     assert {found.verdict for found in findings} == {verdict}
     told = any("if it is a mask, use -10000 instead" in found.message for found in findings)
     assert told == (mask < -65504)
+
+
+def saturating() -> onnx.ModelProto:
+    """The inverse of a tangent that FP16 rounds to 1, where golden has numbers up to 9 alone."""
+    nodes = [node("MatMul", "x w", "h"), node("Tanh", "h", "t"), node("Atanh", "t", "y")]
+    return model(nodes, [value("x", "N", 16)], [value("y", "N", 16)], [constant("w", random(16, 16, scale=0.5))])
+
+
+def sharp() -> onnx.ModelProto:
+    """The angle between almost the same directions, whose cosine FP16 rounds to more than 1: no number."""
+    nodes = [
+        node("ReduceL2", "x", "n", axes=[1]),
+        node("Div", "x n", "u"),
+        node("Mul", "u u", "q"),
+        node("ReduceSum", "q axis", "s"),
+        node("Mul", "s less", "c"),
+        node("Acos", "c", "y"),
+    ]
+    weights = [constant("axis", [1]), constant("less", np.float32(0.9999))]
+    return model(nodes, [value("x", "N", 16)], [value("y", "N", 1)], weights)
+
+
+@pytest.mark.parametrize(
+    ("proto", "kept"), [(saturating(), ("y.node", "t.node")), (sharp(), tuple(f"{name}.node" for name in "nuqscy"))]
+)
+@pytest.mark.parametrize("alone", [True, False], ids=["finite alone", "beside layerDrift"])
+def test_what_follows_from_rounding_before_a_node_is_not_cured_at_that_node(
+    proto: onnx.ModelProto, kept: tuple[str, ...], alone: bool, tmp_path: Path
+) -> None:
+    checks = (CHECKS["finite"](), *(() if alone else (CHECKS["layerDrift"](),)))
+    data = Samples({"x": random(64, 16)})
+
+    def finite(folder: str, *held: str) -> Finding:
+        layers = [{"nodes": name, "precision": "fp32"} for name in held]
+        asked = candidate("fp16", backend="tensorrt", **({"layers": layers} if layers else {}))
+        return measured(proto, asked, data, tmp_path / folder, *checks).findings[0]
+
+    found = finite("given")
+    assert (found.verdict, found.node) == (Verdict.FAILED, "y.node")
+    assert "keep it and the nodes before it in a wider precision together" in found.message
+    assert "bf16" not in found.message
+    assert finite("node", "y.node").verdict is Verdict.FAILED
+    assert finite("together", *kept).verdict is Verdict.PASSED
+
+
+def test_control_flow_that_overflows_is_not_told_to_be_kept_wider(tmp_path: Path) -> None:
+    then, orelse = (
+        onnx.helper.make_graph([node("Mul", f"x {name}", f"{name}.y")], name, [], [value(f"{name}.y", "N", 16)])
+        for name in ("large", "larger")
+    )
+    nodes = [
+        node("ReduceSum", "x", "sum", keepdims=0),
+        node("Greater", "sum zero", "which"),
+        onnx.helper.make_node("If", ["which"], ["z"], "z.node", then_branch=then, else_branch=orelse),
+        node("Mul", "z small", "y"),
+    ]
+    factors = {"large": 5e4, "larger": 6e4, "small": 1e-4, "zero": 0}
+    weights = [constant(name, np.float32(number)) for name, number in factors.items()]
+    proto = model(nodes, [value("x", "N", 16)], [value("y", "N", 16)], weights)
+    for found in judged(proto, tmp_path):
+        assert (found.verdict, found.node) == (Verdict.FAILED, "z.node")
+        assert "keep this node" not in found.message
+        assert "bf16" in found.message
+        assert "export the model without control flow" in found.message

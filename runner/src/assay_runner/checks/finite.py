@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from assay_api.report import Finding, Verdict
 from assay_api.tensor_details import FaultEntry, FiniteDetails
-from assay_runner.checks.check import MOST_UNSEEN, Check, place, spoken, unseen, why_not_served
+from assay_runner.checks.check import CONTROL_FLOW, MOST_UNSEEN, Check, place, spoken, unseen, why_not_served
 from assay_runner.checks.endings import ends
 from assay_runner.checks.fused_layer import explained, with_inner
 from assay_runner.checks.vanishing import Zero, zero_behind
@@ -32,6 +33,9 @@ KEEP = "keep this node, and those that read it until the values fit again,"
 """What reads a value in the narrow precision rounds it to that as it reads it."""
 PARTED = "keep one of these nodes in a wider precision, so that they are not fused"
 BF16 = 3.38e38
+MARGIN = 0.5
+"""Share of the largest number up to which a value fits though it is a little off."""
+FITS: Mapping[str, float] = MappingProxyType({"fp16": 65504.0, "bf16": BF16})
 LARGEST: Mapping[str, str] = MappingProxyType({"fp16": "65,504", "bf16": "3.38953e38"})
 
 
@@ -115,7 +119,7 @@ class Finite(Check):
         message = (
             f"{place(first.site)} is the first that is not finite: {_what(first)} in {first.own or first.samples} of "
             f"{evidence.samples} samples, first in sample {first.first}, and {known}{others}{inside}; "
-            f"{PARTED if split and not _not_finite(split.split) else _way_out(evidence)}"
+            f"{PARTED if split and not _not_finite(split.split) else _way_out(evidence, first)}"
         )
         return self._found(evidence, own, message, first.site, first.own or first.samples, split)
 
@@ -209,12 +213,30 @@ def _ending(overflow: Overflow, shown: ShownTensors | None) -> str:
     return f"; {ends(overflow.ending, shown.faults if shown else None)}" if overflow.ending else ""
 
 
-def _way_out(evidence: Evidence) -> str:
+def _way_out(evidence: Evidence, first: Fault) -> str:
     if evidence.precision == "fp32":
         return "the candidate computes in fp32 like golden, so look at what else differs between the two models"
+    if first.site.op in CONTROL_FLOW:
+        bf16 = "use bf16 where the range is what lacks, or " if evidence.precision == "fp16" else ""
+        return f"{bf16}export the model without control flow, which cannot be kept in a wider precision"
+    if _rounded_before(evidence, first):
+        return (
+            f"golden's are at most {spoken(first.golden or 0.0)}, which would fit, so it follows from the rounding of "
+            "what this node reads: keep it and the nodes before it in a wider precision together"
+        )
     if evidence.precision in ("fp16", ""):
         return f"{KEEP} in a wider precision, or use bf16 where the range is what lacks"
     return f"{KEEP} in a wider precision"
+
+
+def _rounded_before(evidence: Evidence, fault: Fault) -> bool:
+    """Whether a node of an emulation had another result than golden's for what it was given, and none too large.
+
+    An engine may sum in less inside a node, and has none of golden's operators where it fuses them.
+    """
+    if evidence.engine is not None or not evidence.precision or fault.golden is None:
+        return False
+    return math.isfinite(fault.golden) and fault.golden <= MARGIN * FITS.get(evidence.precision, math.inf)
 
 
 def _what(fault: Fault) -> str:

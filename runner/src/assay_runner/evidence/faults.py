@@ -20,6 +20,8 @@ class Fault:
         negative: samples with -Inf.
         first: index of the first such sample.
         own: samples with such a value where golden has another; None where golden has no such tensor.
+        golden: golden's largest magnitude in the tensor, at least in the batches in which it is not finite here; None
+            where it is not known.
     """
 
     site: Site
@@ -29,6 +31,7 @@ class Fault:
     negative: int
     first: int
     own: int | None = None
+    golden: float | None = None
 
 
 @dataclass(frozen=True)

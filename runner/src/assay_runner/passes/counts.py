@@ -134,6 +134,12 @@ def own_samples(candidate: Array, golden: Array, batch: Batch, axis: int | None)
     return int(by_sample(own, axis, batch.count).sum())
 
 
+def largest_of(array: Array) -> float:
+    """Largest magnitude of what is finite; 0 where nothing is."""
+    low, high, _ = _widened(array, math.inf, -math.inf)
+    return max(abs(low), abs(high)) if low <= high else 0.0
+
+
 def _widened(array: Array, low: float, high: float) -> tuple[float, float, bool]:
     """The range with the finite values of an array in it, and whether they are all."""
     if array.size == 0:

@@ -20,7 +20,7 @@ from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.unclipped import unclipped
 from assay_runner.graphs.upstream import fed
 from assay_runner.passes.comparing import comparison
-from assay_runner.passes.counts import own_samples
+from assay_runner.passes.counts import largest_of, own_samples
 from assay_runner.passes.faults import tensor_faults
 from assay_runner.passes.golden_noise import with_noise
 from assay_runner.passes.histograms import MOST, HistogramsPass, worst_sites
@@ -110,6 +110,7 @@ class TappedPass(Pass[TensorsWanted]):
         seen = self._comparison
         figures = seen.accumulated()
         errors, settled, histograms = None, dict[str, int](), tuple[Histogram, ...]()
+        largest: dict[str, float] = {}
         if self._compared:
             errors = layer_errors(
                 self._sites,
@@ -126,10 +127,11 @@ class TappedPass(Pass[TensorsWanted]):
             below = max(need.noise_below for need in self.needs)
             errors = with_noise(errors, self._reference, self.setting.budgets, below)
             histograms = self._drawn(worst_sites(errors))
+            largest = {e.site.tensor: max(abs(e.golden_low), abs(e.golden_high)) for e in errors.layers}
         else:
-            settled, histograms = self._settled(figures)
+            settled, largest, histograms = self._settled(figures)
         self._found = ShownTensors(
-            faults=self._faults(figures, settled),
+            faults=self._faults(figures, settled, largest),
             layers=errors,
             reproduction=self._reproduction,
             overflows=self._overflows.result(),
@@ -140,9 +142,11 @@ class TappedPass(Pass[TensorsWanted]):
         """The same for all."""
         return dict.fromkeys(self.needs, self._found) if self._found else {}
 
-    def _faults(self, figures: Mapping[str, Figures], settled: Mapping[str, int]) -> TensorFaults:
+    def _faults(
+        self, figures: Mapping[str, Figures], settled: Mapping[str, int], largest: Mapping[str, float]
+    ) -> TensorFaults:
         seen = self._comparison
-        return tensor_faults(self._sites, figures, settled, seen.shown, seen.fused, self._data)
+        return tensor_faults(self._sites, figures, settled, largest, seen.shown, seen.fused, self._data)
 
     def _numbers(self, golden: dict[str, Array]) -> dict[str, Array]:
         """Golden's tensors that are compared, taken out of what is given, so that nothing else holds them."""
@@ -150,15 +154,18 @@ class TappedPass(Pass[TensorsWanted]):
         self._empty |= {name for name, array in taken.items() if is_float(array) and array.size == 0}
         return {name: a for name, a in taken.items() if is_float(a) or (is_exact(a) and name not in self._codes)}
 
-    def _settled(self, figures: Mapping[str, Figures]) -> tuple[dict[str, int], tuple[Histogram, ...]]:
-        """Samples in which golden does not have what is not finite here, by tensor; the first ones' histograms.
+    def _settled(
+        self, figures: Mapping[str, Figures]
+    ) -> tuple[dict[str, int], dict[str, float], tuple[Histogram, ...]]:
+        """Samples in which golden does not have what is not finite here, by tensor; how large golden's is; histograms.
 
         Runs only the batches that had any.
         """
-        names = {fault.site.tensor for fault in self._faults(figures, {}).faults}
-        if not names:
-            return {}, ()
+        names = {fault.site.tensor for fault in self._faults(figures, {}, {}).faults}
         own: dict[str, int] = {}
+        largest: dict[str, float] = {}
+        if not names:
+            return own, largest, ()
         drawn = HistogramsPass([site for site in self._sites if site.tensor in names][:MOST], self._axes)
         starts = self._comparison.batches
         for part in self._parts(starts):
@@ -166,9 +173,10 @@ class TappedPass(Pass[TensorsWanted]):
             for name in names & wanted.keys() & found.keys():
                 axis = self._axes.of(name, found[name].shape, part.fed)
                 own[name] = own.get(name, 0) + own_samples(found[name], wanted[name], part, axis)
+                largest[name] = max(largest.get(name, 0.0), largest_of(wanted[name]))
                 if name in drawn.names and part.start == min(starts):
                     drawn.add(name, wanted[name], found[name], part)
-        return own, drawn.result()
+        return own, largest, drawn.result()
 
     def _drawn(self, sites: tuple[Site, ...]) -> tuple[Histogram, ...]:
         """Count the worst tensors again: in the first part of the dataset, and in the first that is not finite."""

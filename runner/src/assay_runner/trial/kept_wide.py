@@ -20,6 +20,7 @@ from assay_api.report import Finding, Verdict
 from assay_api.tensor_details import LayerDriftDetails
 from assay_runner.backends import Built
 from assay_runner.backends.subject import Subject
+from assay_runner.checks.check import CONTROL_FLOW
 from assay_runner.checks.own_shares import DOMINATES
 from assay_runner.data.rows import is_float
 from assay_runner.errors import CannotBuild, InvalidInput, Unavailable
@@ -41,6 +42,7 @@ FITS: Final[Mapping[str, tuple[float, float]]] = MappingProxyType({"fp16": (2.0*
 """Between which magnitudes the largest number of a tensor must lie to fit, by format; others reach as far as FP32."""
 
 
+CANNOT: Final = "control flow cannot be kept in another precision"
 ALIKE: Final = 1.0
 """dB between the first samples and all, up to which the first tell what becomes of the error."""
 FARTHER: Final = 20.0
@@ -59,7 +61,7 @@ def keep_wide(setting: Setting, evidence: Evidence, findings: Iterable[Finding])
             continue
         top, target = details.shares[0], details.shares_of
         if top.node and target and top.share >= DOMINATES:
-            found[top.node] = _tried(setting, evidence, finding.check, top.node, target)
+            found[top.node] = _tried(setting, evidence, finding.check, top.node, target, top.op in CONTROL_FLOW)
     if not found:
         return evidence
     closer: dict[Need[Any], Any] = {
@@ -70,7 +72,7 @@ def keep_wide(setting: Setting, evidence: Evidence, findings: Iterable[Finding])
     return replace(evidence, found={**evidence.found, **closer})
 
 
-def _tried(setting: Setting, evidence: Evidence, asking: str, node: str, target: str) -> KeptWide:
+def _tried(setting: Setting, evidence: Evidence, asking: str, node: str, target: str, control_flow: bool) -> KeptWide:
     shown = evidence.any(TensorsWanted)
     errors = shown.layers if shown else None
     layers = {layer.site.tensor: layer for layer in errors.layers} if errors else {}
@@ -79,6 +81,8 @@ def _tried(setting: Setting, evidence: Evidence, asking: str, node: str, target:
     told = KeptWide(target, before, nodes=tuple(held), samples=samples)
     if setting.wider is None:
         return replace(told, untried=setting.narrow)
+    if control_flow:
+        return replace(told, untried=CANNOT)
     setting.progress.note(f"run once more with node {node} in FP32")
     try:
         with step(f"Keep {node}", f"running the candidate with node {node!r} kept in FP32", asking):
