@@ -212,6 +212,45 @@ def test_what_overflows_is_kept_until_its_values_fit_again(tmp_path: Path) -> No
     assert "dB instead of NaN or Inf" in found.message
 
 
+def test_what_hands_an_overflow_on_is_not_among_those_that_an_error_is_spread_over(tmp_path: Path) -> None:
+    """Of four tensors beyond FP16 the first is where they go beyond it: in FP32 they are golden to 60 dB."""
+    proto = chain(
+        node("MatMul", "x w", "h"), node("Mul", "h up", "u"), node("Reshape", "u rows", "r"),
+        node("Transpose", "r", "t", perm=[0, 2, 1]), node("Reshape", "t flat", "f"), node("Mul", "f down", "y"),
+        w=WEIGHT, up=np.float32(1e6), down=np.float32(1e-6), rows=[-1, 4, 4], flat=[-1, 16],
+    )  # fmt: skip
+    found = drift(proto, "fp16", tmp_path)
+    told = details(found)
+    assert found.message.startswith(f"{SAYS} tensor 'u' of node 'u.node' (Mul): on golden inputs it holds NaN or Inf")
+    assert "node 'u.node' adds 100 % of what all nodes before tensor 'y' add" in found.message
+    assert told["keptWide"]["nodes"] == ["u.node", "r.node", "t.node", "f.node", "y.node"]
+    assert told["keptWide"]["snrKeptWide"] > 60
+
+
+def test_two_overflows_between_which_values_fit_are_two(tmp_path: Path) -> None:
+    proto = chain(
+        node("MatMul", "x w", "h"), node("Mul", "h up", "u"), node("Relu", "u", "r"), node("Mul", "r down", "d"),
+        node("Mul", "d up", "v"), node("Relu", "v", "q"), node("Mul", "q down", "y"),
+        w=WEIGHT, up=np.float32(6e4), down=np.float32(1.5e-5),
+    )  # fmt: skip
+    told = details(drift(proto, "fp16", tmp_path))
+    assert [(entry["node"], entry["share"]) for entry in told["shares"]] == [("u.node", 0.5), ("v.node", 0.5)]
+
+
+def test_control_flow_is_not_said_to_be_no_better_in_fp32_for_it_is_never_kept_so(tmp_path: Path) -> None:
+    body = onnx.helper.make_graph(
+        [node("Mul", "state up", "next"), node("Identity", "go", "on")],
+        "body",
+        [value("turn", kind=TensorProto.INT64), value("go", kind=TensorProto.BOOL), value("state", "N", 16)],
+        [value("on", kind=TensorProto.BOOL), value("next", "N", 16)],
+    )
+    loop = onnx.helper.make_node("Loop", ["turns", "", "x"], ["z"], "z.node", body=body)
+    proto = chain(loop, node("Mul", "z down", "y"), turns=np.int64(6), up=np.float32(10), down=np.float32(1e-6))
+    found = drift(proto, "fp16", tmp_path)
+    assert "does not help" not in found.message
+    assert "whether keeping it wider helps was not tried: control flow cannot be kept in another" in found.message
+
+
 def test_of_8_bits_the_node_alone_is_kept_and_where_none_is_left_all_is_fp32(tmp_path: Path) -> None:
     x = random(256, 16)
     x[0, 0] = 4000

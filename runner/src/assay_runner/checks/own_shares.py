@@ -118,7 +118,7 @@ def origin_of(flow: ErrorFlow, target: str, tried: Mapping[str, KeptWide]) -> Or
         return Origin(target, ())
     noise: dict[str, float] = {}
     noisiest: dict[str, tuple[float, str]] = {}
-    for name, power in flow.own_noise(target).items():
+    for name, power in _begun(flow, flow.own_noise(target)).items():
         node = flow.site(name).node or name
         noise[node] = noise.get(node, 0.0) + power
         noisiest[node] = max(noisiest.get(node, (0.0, "")), (power, name))
@@ -131,6 +131,19 @@ def origin_of(flow: ErrorFlow, target: str, tried: Mapping[str, KeptWide]) -> Or
     )
     known = tried.get(ordered[0]) if ordered else None
     return Origin(target, found, known if known and known.tensor == target else None)
+
+
+def _begun(flow: ErrorFlow, noise: Mapping[str, float]) -> dict[str, float]:
+    """Noise without the endless one of what reads endless noise: what goes beyond a format goes on until it fits."""
+    beyond = {name for name, power in noise.items() if math.isinf(power)}
+    begun: dict[str, float] = {}
+    for name in flow.floats:
+        carried = not beyond.isdisjoint(flow.reads.get(name, ()))
+        if carried and flow.local(name) == math.inf:
+            beyond.add(name)  # It is moved alone.
+        if name in noise and not (carried and name in beyond):
+            begun[name] = noise[name]
+    return begun
 
 
 def _shares(noise: Mapping[str, float]) -> dict[str, float]:
