@@ -66,6 +66,22 @@ def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
         yield from _of_graph(training.algorithm)
 
 
+def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Every node of a model's graph and of its functions, each followed by those of the graphs that it holds."""
+    yield from nodes_of(model.graph.node)
+    for function in model.functions:
+        yield from nodes_of(function.node)
+
+
+def nodes_of(there: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Nodes, each followed by those of the graphs that it holds."""
+    for node in there:
+        yield node
+        for attribute in node.attribute:
+            for graph in inner_graphs(attribute):
+                yield from nodes_of(graph.node)
+
+
 def _of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
