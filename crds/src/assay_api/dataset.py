@@ -80,8 +80,9 @@ class Dataset(Model):
     uri: Uri
     """A file or a prefix of files: .npz, .safetensors, ONNX's test_data_set_N folders, Polygraphy's saved inputs
     (.json), or what a reader of yours in the image takes. One array per model input. Arrays that match no input are
-    ignored and listed in the report. NaN in an input is refused; infinities, as additive masks have them, are fed as
-    they are, and the report says in how many samples."""
+    ignored and listed in the report. NaN in an input is refused, unless the model asks for it, as trees do that know
+    missing values; it and infinities, as additive masks have them, are fed as they are, and the report says in how many
+    samples."""
     layout: Literal["samples", "feeds"] = "samples"
     """samples: arrays hold samples along their first axis, fed in batches. feeds: each file, ONNX test set or saved
     iteration is one feed in the model's exact shapes, scalars included, run by itself and judged as one sample. Default

@@ -7,7 +7,7 @@ Values are checked in the first pass. Memory holds a batch, never a shard.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +19,13 @@ from assay_runner.data.batches import along, padded, repeated, stacked, typed
 from assay_runner.data.dimension_names import contradicted
 from assay_runner.data.finding import Part, find
 from assay_runner.data.readers.reader import Wanted
-from assay_runner.data.rules import check_numbers, checked_labels, wanted
+from assay_runner.data.rules import NotFinite, check_numbers, checked_labels, wanted
 from assay_runner.data.seals import Seal, brief, digest_of, prints, seal_of
 from assay_runner.data.shards import KEEP_BYTES, ShardFiles
 from assay_runner.data.streams import Shard, batch_bytes, batch_counts, open_stream
 from assay_runner.errors import InvalidInput
 from assay_runner.models.feeding import Feeding, constant_values
+from assay_runner.models.missing_values import may_be_missing
 from assay_runner.models.room import check_batch
 from assay_runner.tensors import Array, Batch, Extents, InputAxes, TensorSpec, names
 
@@ -88,7 +89,8 @@ class Dataset:
     constants: Mapping[str, Array] = field(repr=False)
     _files: ShardFiles = field(repr=False)
     _clean: set[int] = field(default_factory=set, repr=False)
-    _infinite: dict[tuple[str, int, int], int] = field(default_factory=dict, repr=False)
+    _missing: Callable[[], frozenset[str]] = field(default=frozenset, repr=False)
+    _not_finite: dict[tuple[str, int, int], NotFinite] = field(default_factory=dict, repr=False)
 
     @property
     def samples(self) -> int:
@@ -107,19 +109,23 @@ class Dataset:
             notes.append(f"{self.source.samples} samples were asked for, the {self.source.what} holds {self.samples}")
         if self.fixed and self.source.batch != self.batch:
             notes.append(f"the model's batch is fixed at {self.batch}: fed in that instead of {self.source.batch}")
-        notes += [
-            f"array {name!r} of the {self.source.what} holds infinities in {count} of {self.samples} samples: "
-            "fed as they are"
-            for name, count in self._infinities().items()
-        ]
+        for name, found in self._numbers().items():
+            held = (("infinities", found.infinite, ""), ("NaN", found.missing, ", for the model asks for it"))
+            notes += [
+                f"array {name!r} of the {self.source.what} holds {kind} in {count} of {self.samples} samples: fed as "
+                f"they are{why}"
+                for kind, count, why in held
+                if count
+            ]
         return tuple(notes)
 
-    def _infinities(self) -> dict[str, int]:
-        """Samples with an infinity by input, as far as the dataset has been read."""
-        counts: dict[str, int] = {}
-        for (name, *_), count in self._infinite.items():
-            counts[name] = counts.get(name, 0) + count
-        return {name: count for name, count in counts.items() if count}
+    def _numbers(self) -> dict[str, NotFinite]:
+        """Samples with values that are not finite by input, as far as the dataset has been read."""
+        counts: dict[str, NotFinite] = {}
+        for (name, *_), (infinite, missing) in self._not_finite.items():
+            before = counts.get(name, NotFinite())
+            counts[name] = NotFinite(before.infinite + infinite, before.missing + missing)
+        return counts
 
     def extents(self) -> dict[str, Extents]:
         """Shapes in which each input is fed: single samples too, whole batches mostly."""
@@ -166,7 +172,8 @@ class Dataset:
         """Batches in order, each checked.
 
         Raises:
-            InvalidInput: a shard is corrupt, an input holds NaN, a label is out of range.
+            InvalidInput: a shard is corrupt, an input holds NaN that the model does not ask for, a label is out of
+                range.
         """
         starts = np.cumsum([0, *(s.rows for s in self.shards)])
         stored = [spec for spec in self.inputs if spec.name not in self.constants]
@@ -178,8 +185,8 @@ class Dataset:
             for spec in stored:
                 in_all = int(starts[index]) + first
                 known = typed(rows[spec.name], spec)
-                infinite = check_numbers(spec.name, known, shard.name, first, in_all, self.source.what)
-                self._infinite[spec.name, index, first] = infinite
+                found = check_numbers(spec.name, known, shard.name, first, in_all, self.source.what, self._missing)
+                self._not_finite[spec.name, index, first] = found
             if self.source.labels:
                 checked_labels(self.source.labels, rows[self.source.labels].reshape(-1), shard.name, first)
             if first + len(next(iter(rows.values()))) == shard.rows:
@@ -258,6 +265,7 @@ def open_dataset(store: Store, source: Source, model: LoadedModel, scratch: Path
         prints=tuple(map(brief, told)),
         constants=constants,
         _files=shard_files(store, parts, seals, scratch, keep),
+        _missing=lambda: may_be_missing(model.path),
     )
 
 

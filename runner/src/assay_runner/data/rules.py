@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -181,8 +181,17 @@ def shown(shape: tuple[int | str | None, ...]) -> str:
     return f"({inside},)" if len(shape) == 1 else f"({inside})"
 
 
-def check_numbers(name: str, rows: Array, shard: str, in_shard: int, in_all: int, what: str) -> int:
-    """Refuse NaN among rows; count the samples that hold an infinity, which an additive mask may mean.
+class NotFinite(NamedTuple):
+    """How many samples hold such values."""
+
+    infinite: int = 0
+    missing: int = 0
+
+
+def check_numbers(
+    name: str, rows: Array, shard: str, in_shard: int, in_all: int, what: str, missing: Callable[[], Collection[str]]
+) -> NotFinite:
+    """Refuse NaN among rows, unless the model asks for it; count samples with an infinity, which a mask may mean.
 
     Args:
         name: of the array.
@@ -191,23 +200,25 @@ def check_numbers(name: str, rows: Array, shard: str, in_shard: int, in_all: int
         in_shard: index of the first row in the shard.
         in_all: the same in the whole of `what`.
         what: for example dataset.
+        missing: names of the inputs in which the model takes NaN for a missing value; asked where there is one.
 
     Returns:
-        Samples with an infinity among their values.
+        Samples with such values.
 
     Raises:
-        InvalidInput: a value is NaN.
+        InvalidInput: a value is NaN, and the model does not ask for it.
     """
     if rows.dtype.kind in "iub" or np.isfinite(rows).all():
-        return 0
-    nan = np.argwhere(np.isnan(rows))
-    if len(nan):
-        row = int(nan[0][0])
+        return NotFinite()
+    found = (np.isinf(rows), np.isnan(rows))
+    infinite, nan = (np.flatnonzero(flags.reshape(len(rows), -1).any(axis=1)) for flags in found)
+    if len(nan) and name not in missing():
+        row = int(nan[0])
         raise InvalidInput(
             f"array {name!r} of {shard} holds NaN in sample {in_shard + row} (sample {in_all + row} of the {what}): "
-            "repair or remove the sample, for nothing can be judged on it"
+            "repair or remove the sample, for the model does not ask for NaN and nothing can be judged on it"
         )
-    return int(np.isinf(rows).reshape(len(rows), -1).any(axis=1).sum())
+    return NotFinite(len(infinite), len(nan))
 
 
 def checked_labels(name: str, rows: Array, shard: str, in_shard: int) -> np.ndarray[Any, np.dtype[np.int64]]:
