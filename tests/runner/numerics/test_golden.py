@@ -12,6 +12,7 @@ import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
+from assay_runner.errors import InvalidInput
 from assay_runner.golden.model import golden_model
 from assay_runner.golden.run import golden_outputs
 from assay_runner.graphs.kernels import REFUSE_DOUBLE
@@ -183,3 +184,32 @@ def test_padding_is_cut_off(tmp_path: Path) -> None:
     data = Samples({"x": random(10, 8)}, batch=4, fixed=True)
     outputs, _ = golden(mlp(), data, tmp_path, "fp32")
     assert outputs["logits"].shape == (10, 4)
+
+
+def fixed_inside(samples: int) -> onnx.ModelProto:
+    """A model that says it takes any number of samples, and views them as so many."""
+    nodes = [node("Reshape", "x rows", "v"), node("Relu", "v", "y")]
+    return model(nodes, [value("x", "N", 6)], [value("y", "N", 2, 3)], [constant("rows", [samples, 2, 3])])
+
+
+def test_a_number_of_samples_that_is_fixed_inside_is_told_with_the_way_out(tmp_path: Path) -> None:
+    x = random(7, 6)
+    with pytest.raises(InvalidInput, match=r"and runs on one: set dataset\.batch to 1, or export it"):
+        golden(fixed_inside(1), Samples({"x": x}), tmp_path / "one", "fp32")
+    outputs, _ = golden(fixed_inside(1), Samples({"x": x}, batch=1), tmp_path / "told", "fp32")
+    assert np.array_equal(outputs["y"], np.maximum(x, 0).reshape(7, 2, 3))
+    with pytest.raises(InvalidInput, match=r"it ran on batches of 3, and the last one has 1: .* dataset\.samples to 6"):
+        golden(fixed_inside(3), Samples({"x": x}, batch=3), tmp_path / "three", "fp32")
+    outputs, _ = golden(fixed_inside(3), Samples({"x": x[:6]}, batch=3), tmp_path / "six", "fp32")
+    assert np.array_equal(outputs["y"], np.maximum(x[:6], 0).reshape(6, 2, 3))
+
+
+@pytest.mark.parametrize("wrong", [2, 8])
+def test_a_sample_that_cannot_be_run_is_not_taken_for_a_number_of_them(wrong: int, tmp_path: Path) -> None:
+    nodes = [node("Gather", "table x", "y")]
+    ints = onnx.TensorProto.INT64
+    proto = model(nodes, [value("x", "N", kind=ints)], [value("y", "N", 4)], [constant("table", random(5, 4))])
+    x = np.where(np.arange(9) == wrong, 7, np.arange(9) % 5)
+    with pytest.raises(InvalidInput, match="indices element out of data bounds") as raised:
+        golden(proto, Samples({"x": x}, batch=6), tmp_path, "fp32")
+    assert "dataset." not in str(raised.value)

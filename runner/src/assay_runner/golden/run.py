@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assay_runner.backends.backend import Session
 from assay_runner.backends.conversion import listed
+from assay_runner.errors import InvalidInput
 from assay_runner.golden.axes import GoldenAxes, Run
 from assay_runner.golden.model import BACKEND, Precision, golden_model
 from assay_runner.golden.own import Judged, judged
@@ -43,6 +45,7 @@ class Golden:
         self.judged = Judged()
         self._model, self._precision, self._workdir = model, precision, workdir
         self._built, self._dataset, self._progress, self._axes = built, dataset, progress, axes
+        self._ran = 0
 
     def __iter__(self) -> Iterator[tuple[Batch, dict[str, Array]]]:
         """Each batch and its outputs: samples along the first axis, rows of padding cut off.
@@ -56,7 +59,7 @@ class Golden:
         with ExitStack() as stack:
             session = stack.enter_context(BACKEND.open(self._built))
             for batch in self._dataset:
-                outputs = session.run(batch.inputs)
+                outputs = self._run(session, batch)
                 if axes is None:
                     axes = self._axes.outputs_by(Run(session, batch, outputs))
                     self.notes += self._axes.notes
@@ -73,6 +76,35 @@ class Golden:
         if left_out:
             self.notes.append(f"outputs without a sample axis that is known, not compared: {listed(sorted(left_out))}")
 
+    def _run(self, session: Session, batch: Batch) -> dict[str, Array]:
+        """Outputs of a batch.
+
+        Raises:
+            InvalidInput: it cannot be run on so many samples; with what to do where it can on another number of them.
+        """
+        try:
+            found = session.run(batch.inputs)
+        except InvalidInput as error:
+            free = self._model.batch is None and not self._model.feeding.feeds
+            way_out = self._other_number(session, batch) if free else ""
+            raise InvalidInput(f"{error}{way_out}") from error
+        self._ran = batch.fed
+        return found
+
+    def _other_number(self, session: Session, batch: Batch) -> str:
+        """What to do where a model takes these samples in another number, and does not say so; empty: it does not."""
+        if self._ran > batch.fed and _runs(session, batch, np.arange(self._ran) % batch.fed):
+            return (
+                f"; it ran on batches of {self._ran}, and the last one has {batch.fed}: export it with a batch that is "
+                f"fixed, so that the last is filled up, or set dataset.samples to {batch.start}"
+            )
+        if batch.fed > 1 and all(_runs(session, batch, np.array([place])) for place in range(batch.fed)):
+            return (
+                "; it says that it takes any number of samples, and runs on one: set dataset.batch to 1, or export it "
+                "so that nothing inside fixes the number"
+            )
+        return ""
+
     def _literal(self, session: Session, batch: Batch, axes: SampleAxes) -> bool:
         """Whether the run must do without ONNX Runtime's optimisations; then the next session does."""
         self.judged = judged(session, self._model, self._precision, batch, axes, self._workdir / "own")
@@ -81,6 +113,15 @@ class Golden:
             self._built = replace(self._built, literal=True)
             self.details["provenance"]["optimised"] = False
         return self.judged.literal
+
+
+def _runs(session: Session, batch: Batch, chosen: NDArray[np.int64]) -> bool:
+    """Whether some of a batch's samples can be run."""
+    try:
+        session.run(batch.take(chosen))
+    except InvalidInput:
+        return False
+    return True
 
 
 def golden_outputs(

@@ -110,7 +110,10 @@ def _nothing(samples: int, outputs: bool) -> str:
         return "no output has a sample axis, so there are no rows to compare: leave batchInvariance out"
     if samples == 1:
         return "the dataset has one sample, so there is nothing beside it: give it two or more"
-    return "every batch has one sample, so there is nothing beside it: raise dataset.batch"
+    return (
+        "every batch has one sample, so there is nothing beside it: raise dataset.batch, or leave batchInvariance out "
+        "where the model is run on one sample at a time"
+    )
 
 
 def _copies(session: Session, batch: Batch, rows: Sameness, axes: SampleAxes) -> None:
