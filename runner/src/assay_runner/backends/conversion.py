@@ -14,13 +14,13 @@ from typing import Final
 
 import numpy as np
 import onnx
-import onnx.version_converter
 from onnx import TensorProto
 
 from assay_runner.backends.inspection import inspect
 from assay_runner.errors import CannotBuild
 from assay_runner.graphs.documents import load_graph, load_outline, opset, save
 from assay_runner.graphs.element_types import written
+from assay_runner.graphs.newer_opset import with_opset
 from assay_runner.graphs.operators import in_full_precision
 from assay_runner.graphs.retype import Retyped, converter, retype
 from assay_runner.graphs.weights import localise
@@ -189,7 +189,7 @@ def opened(
         older.mkdir()
         try:
             # Without the weights, or a model of 2 GB could not be converted.
-            newer = onnx.version_converter.convert_version(localise(load_graph(path), source, older), target)
+            newer = with_opset(localise(load_graph(path), source, older), target, older)
             model, source = load_graph(save(newer, older / "newer.onnx")), older
         except Exception as error:
             if not optional:

@@ -15,7 +15,6 @@ from typing import Final
 
 import numpy as np
 import onnx
-import onnx.version_converter
 
 from assay_runner.backends.conversion import localised
 from assay_runner.backends.inspection import inspect
@@ -23,6 +22,7 @@ from assay_runner.digests import file_sha256
 from assay_runner.errors import InvalidInput
 from assay_runner.graphs.documents import load_outline, opset, save
 from assay_runner.graphs.layer_norms import FIRST_OPSET, fuse, spelt_out
+from assay_runner.graphs.newer_opset import with_opset
 from assay_runner.graphs.weights import packed, weight
 from assay_runner.models.loading import LoadedModel
 from assay_runner.tensors import Array
@@ -126,7 +126,7 @@ CHANGES: Final[dict[str, Change]] = {"layer-norms": one_operator, "constants": w
 def _upgraded(graph: onnx.ModelProto, home: Path) -> bool:
     """Whether it could be given the operator set that has the operator."""
     try:
-        newer = onnx.version_converter.convert_version(graph, FIRST_OPSET)
+        newer = with_opset(graph, FIRST_OPSET, home)
     except Exception:
         return False
     graph.CopyFrom(newer)
