@@ -17,7 +17,7 @@ from assay_runner.golden.model import golden_model
 from assay_runner.graphs.documents import load_outline, opset
 from assay_runner.tensors import Array
 from tests.models import Samples, constant, loaded, node, random, value
-from tests.runner.numerics.candidates import int8, measured
+from tests.runner.numerics.candidates import int8, measured, tapped
 
 IMAGES, TABLE = random(2, 3, 6, 6), random(4, 5, 3)
 
@@ -111,6 +111,14 @@ def test_golden_in_fp64_is_the_models_own(name: str, tmp_path: Path) -> None:
     [given] = session.get_inputs()
     [y] = session.run(None, {"x": data.astype(np.float64 if "double" in given.type else np.float32)})
     assert y == pytest.approx(run(proto.SerializeToString(), data), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["fp16", "bf16", "tf32"])
+def test_a_model_of_an_old_format_may_be_given_constants(kind: str, tmp_path: Path) -> None:
+    """Until format version 4 every weight was an input, and this model has none."""
+    proto = graph([node("Clip", "x", "y", min=-0.5, max=0.25)], 7, TABLE)
+    assert (proto.ir_version, len(proto.graph.initializer)) == (3, 0)
+    assert tapped(proto, kind, {"x": TABLE}, tmp_path)["y"] == pytest.approx(TABLE.clip(-0.5, 0.25), abs=1e-2)
 
 
 def test_an_old_model_that_is_enlarged_is_as_good_in_int8(tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ def _weights_are_no_inputs(model: onnx.ModelProto) -> onnx.ModelProto:
     if len(fed) < len(model.graph.input):
         del model.graph.input[:]
         model.graph.input.extend(fed)
-        # Format version 4 is the first that allows it.
-        model.ir_version = max(model.ir_version, 4)
+    # Format version 4 is the first that allows it, and what is put in beside them later is no input either.
+    model.ir_version = max(model.ir_version, 4)
     return model
 
 
