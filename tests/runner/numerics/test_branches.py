@@ -10,6 +10,8 @@ import pytest
 from onnx import helper
 
 from assay_api.report import Verdict
+from assay_runner.checks import CHECKS
+from assay_runner.checks.fp16_range import Fp16Range
 from assay_runner.errors import CannotBuild
 from assay_runner.graphs.documents import load_graph, load_outline
 from assay_runner.tensors import Array
@@ -173,3 +175,31 @@ def test_sparse_weights_are_rounded_and_quantised(size: int, flat: bool, tmp_pat
     data = Samples({"x": x})
     report, _ = measured(proto, int8(method="minmax"), data, tmp_path / "int8", calibration=data)
     assert (report.outputs[0].metrics["snr"].p50 or 0) > 30
+
+
+def scaled(name: str, factor: float, kept_in: str) -> onnx.GraphProto:
+    """A branch that multiplies by a weight of its own, or by what a node of its own holds."""
+    own = constant(f"{name}.k", np.float32(factor))
+    nodes = [node("Mul", f"x {name}.k", name)]
+    if kept_in == "a node":
+        return branch(name, [helper.make_node("Constant", [], [f"{name}.k"], value=own), *nodes], name)
+    return branch(name, nodes, name, (own,))
+
+
+@pytest.mark.parametrize("kept_in", ["a node", "a weight"])
+@pytest.mark.parametrize(("factor", "verdict"), [(1e5, Verdict.INCONCLUSIVE), (1e4, Verdict.PASSED)])
+def test_a_weight_inside_that_overflows_is_not_said_to_fit(
+    factor: float, verdict: Verdict, kept_in: str, tmp_path: Path
+) -> None:
+    """What it makes fits, and is not finite all the same in fp16."""
+    x = X * np.float32(1e-3)
+    assert np.abs(x).max() * factor < 65504
+    condition = [node("ReduceSum", "x", "sum", keepdims=0), node("Greater", "sum least", "same")]
+    proto = asked(condition, scaled("a", factor, kept_in), scaled("b", factor, kept_in))
+    proto.graph.initializer.append(constant("least", np.float32(-1000)))
+    [found] = measured(proto, "fp16", Samples({"x": x}), tmp_path, Fp16Range()).findings
+    assert found.verdict is verdict, found.message
+    told = ".k' inside the control flow of node 'y.node' (If) overflows in fp16 with 100,000" in found.message
+    assert told == (factor > 65504)
+    [finite] = measured(proto, "fp16", Samples({"x": x}), tmp_path / "run", CHECKS["finite"]()).findings
+    assert (finite.verdict is Verdict.FAILED) == (factor > 65504)

@@ -16,9 +16,9 @@ REPRODUCES_DB = 20.0
 """Where the run that shows every tensor agrees less with the plain run, its tensors are not those that are served."""
 
 NAMED = 3
+"""Nodes that a sentence names."""
 CONTROL_FLOW = ("If", "Loop", "Scan")
 """Nodes that cannot be held to a precision of their own."""
-"""Nodes that a sentence names."""
 MOST_UNSEEN = 0.5
 """Part of a graph may go unseen (what is no number, or cannot be shown) and is told; beyond half of it a pass would be
 a guess."""

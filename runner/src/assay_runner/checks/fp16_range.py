@@ -98,6 +98,8 @@ class Fp16Range(Check):
             return self._inner_divisors(evidence, inner[0], details)
         if reason := unseen(evidence):
             return self.inconclusive(evidence, reason, details=details)
+        if ranges.inside:
+            return self.inconclusive(evidence, words.inside(ranges.inside[0]), ranges.inside[0].site, details=details)
         if ranges.unsummed and self.accumulator != "fp32":
             return self.inconclusive(
                 evidence, words.unsummed(ranges.unsummed, self.accumulator == "unknown"), details=details

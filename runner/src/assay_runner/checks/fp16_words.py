@@ -145,6 +145,16 @@ def inner_sum(entry: Accumulation, evidence: Evidence) -> str:
     )
 
 
+def inside(entry: TensorRange) -> str:
+    """That a weight inside control flow overflows, and what to do."""
+    mask = "if it is a mask, use -10000 instead; else " if entry.largest < 0 else ""
+    return (
+        f"every tensor that can be shown fits, but weight {entry.site.tensor!r} inside the control flow of node "
+        f"{entry.site.node!r} ({entry.site.op}) overflows in fp16 with {spoken(entry.largest)} (FP16 ends at 65,504), "
+        f"and whether what reads it is run is not known: {mask}rescale it, or use bf16"
+    )
+
+
 def unsummed(nodes: Sequence[Site], ask: bool) -> str:
     """Why sums inside control flow are not known, and what to do; `ask`: for what sums are taken in."""
     shown = ", ".join(f"{site.node!r} ({site.op})" for site in nodes[:NAMED])

@@ -159,6 +159,7 @@ class Ranges:
         inner_divisors: those inside operators, likewise.
         integers: whether everything was looked at, and none of it is a floating-point number.
         unsummed: nodes of control flow inside which operators take sums that were not measured.
+        inside: weights inside control flow that overflow, at the outer node.
     """
 
     tensors: tuple[TensorRange, ...]
@@ -168,3 +169,4 @@ class Ranges:
     inner_divisors: tuple[InnerDivisor, ...] = ()
     integers: bool = False
     unsummed: tuple[Site, ...] = ()
+    inside: tuple[TensorRange, ...] = ()

@@ -6,13 +6,13 @@ Runtime found. A tensor it does not know is taken for one that nobody has looked
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from types import MappingProxyType
 
 import onnx
 from onnx import TensorProto, helper
 
-from assay_runner.graphs.documents import all_nodes, subgraphs
+from assay_runner.graphs.documents import all_nodes, attributes, subgraphs
 from assay_runner.graphs.operators import MOVES
 from assay_runner.graphs.taps import site
 from assay_runner.tensors import Site
@@ -80,6 +80,27 @@ def containing(model: onnx.ModelProto, operators: Container[str]) -> tuple[Site,
         for node in model.graph.node
         if any(inner.op_type in operators for graph in subgraphs(node) for inner in all_nodes(graph))
     )
+
+
+def weights_inside(model: onnx.ModelProto) -> Iterator[tuple[Site, onnx.TensorProto]]:
+    """Weights inside control flow, and what Constant nodes hold there, each by its name and with the outer node."""
+    for node in model.graph.node:
+        for graph in subgraphs(node) if node.attribute else ():
+            for weight in _weights(graph):
+                yield site(node), weight
+
+
+def _weights(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        value = attributes(node).get("value") if node.op_type == "Constant" else None
+        if value is not None:
+            named = onnx.TensorProto()
+            named.CopyFrom(value)
+            named.name = node.output[0]
+            yield named
+        for inner in subgraphs(node) if node.attribute else ():
+            yield from _weights(inner)
 
 
 def _hides(graph: onnx.GraphProto, branch: bool) -> bool:

@@ -5,7 +5,7 @@ Golden's and not the candidate's: behind the first overflow a candidate shows on
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +16,7 @@ from assay_runner.data.rows import by_sample, is_float
 from assay_runner.evidence import RangesWanted
 from assay_runner.evidence.ranges import Kind, Ranges, TensorRange
 from assay_runner.graphs.constants import constants_and_fills, made_of_constants
+from assay_runner.graphs.control_flow import weights_inside
 from assay_runner.graphs.documents import load_graph, subgraphs
 from assay_runner.graphs.endings import Downstream, addends
 from assay_runner.graphs.taps import uses
@@ -91,8 +92,24 @@ class RangesPass(Pass[RangesWanted]):
                 entries.append((2 * self._order[site.node] + 1, self._entry(site, site.tensor, "tensor")))
         ordered = tuple(self._ended(entry) for _, entry in sorted(entries, key=lambda pair: pair[0]))
         sums, divisors = self._sums, self._divisors.result(ordered)
-        integers = not ordered and self._integers()
-        return Ranges(ordered, sums.result(), sums.summed, divisors, sums.divisors(), integers, sums.unmeasured)
+        return Ranges(
+            tensors=ordered,
+            accumulations=sums.result(),
+            summed=sums.summed,
+            divisors=divisors,
+            inner_divisors=sums.divisors(),
+            integers=not ordered and self._integers(),
+            unsummed=sums.unmeasured,
+            inside=tuple(self._inside()),
+        )
+
+    def _inside(self) -> Iterator[TensorRange]:
+        for site, tensor in weights_inside(self._graph):
+            counts = RangeCounts()
+            if tensor.data_type in FLOATS and (array := weight(tensor, self._path.parent)).size:
+                counts.add(np.asarray(array))
+            if counts.overflow:
+                yield _range(site, tensor.name, "weight", counts, None, -1)
 
     def _integers(self) -> bool:
         """Whether every tensor was looked at, and holds integers or truth values."""
