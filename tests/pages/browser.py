@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,10 @@ class Browser:
         WebDriverWait(self.driver, PATIENCE, 0.02).until(
             lambda _: text in self.one(selector).text, f"{text} in {selector}"
         )
+
+    def wait_until(self, holds: Callable[[], Any], what: str) -> None:
+        """Wait for what comes after the event: where a link leads in the page, or what a fold shows once it is open."""
+        WebDriverWait(self.driver, PATIENCE, 0.02).until(lambda _: holds(), what)
 
     def worked(self) -> float:
         """Seconds of processor time that the page has taken so far: on a busy machine all else says little of it."""

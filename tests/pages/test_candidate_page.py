@@ -76,9 +76,10 @@ def test_histograms_have_their_counts_as_a_table(browser: Browser, pages: Pages)
     figure = browser.all(".chart.histogram")[0]
     assert "641,951 of golden's elements lie beyond FP16's largest value" in figure.text
     figure.find_element(By.CSS_SELECTOR, "summary").send_keys(Keys.ENTER)
-    rows = [row.text for row in figure.find_elements(By.CSS_SELECTOR, "tbody tr")]
-    assert "512 4,000,000 4,000,000 +0" in rows
-    assert "65,536 355,774 0 -355,774" in rows
+    rows = {"512 4,000,000 4,000,000 +0", "65,536 355,774 0 -355,774"}
+    browser.wait_until(
+        lambda: rows <= {each.text for each in figure.find_elements(By.CSS_SELECTOR, "tbody tr")}, "the table's rows"
+    )
 
 
 def test_layers_of_the_engine_filter_by_precision_and_word_and_sort(browser: Browser, pages: Pages) -> None:

@@ -92,7 +92,7 @@ def test_marks_are_links_for_the_keyboard(browser: Browser, pages: Pages) -> Non
     link = next(a for a in browser.all(".marks a") if str(a.get_attribute("aria-label")).startswith("fp32"))
     browser.run("arguments[0].focus()", link)
     browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
-    assert browser.one("#candidate-0").get_attribute("open")
+    browser.wait_until(lambda: browser.one("#candidate-0").get_attribute("open"), "the candidate to be unfolded")
 
 
 def test_emulated_latencies_are_not_plotted_and_a_sentence_says_so(browser: Browser, tmp_path: Path) -> None:

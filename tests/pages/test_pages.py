@@ -109,7 +109,7 @@ def test_reader_reaches_everything_by_keyboard_and_sees_where(browser: Browser, 
 def test_skip_link_leads_to_the_verdict(browser: Browser, pages: Pages) -> None:
     browser.open(pages["failed"])
     ActionChains(browser.driver).send_keys(Keys.TAB).send_keys(Keys.ENTER).perform()
-    assert browser.driver.switch_to.active_element.get_attribute("id") == "main"
+    browser.wait_until(lambda: browser.driver.switch_to.active_element.get_attribute("id") == "main", "main in focus")
 
 
 def five_candidates(folder: Path) -> Path:
