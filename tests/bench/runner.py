@@ -44,7 +44,7 @@ class Size:
     growth: tuple[int, int] = (256, 2048)
     tensors: int = 56
     trials: int = 20
-    real: tuple[tuple[str, int], ...] = (("nudenet", 96), ("pp-ocr-det", 48))
+    real: tuple[tuple[str, int], ...] = (("nudenet", 96), ("pp-ocr-det", 96))
     ends: far_ends.FarEnds = far_ends.FULL
     repeats: int = 3
 
