@@ -45,10 +45,10 @@ class Kubelet:
         return name
 
     def set_pod(self, name: str, **status: Any) -> None:
-        self._status("pods", name, status)
+        self._patch("pods", name, {}, **status)
 
     def set_job(self, name: str, **status: Any) -> None:
-        self._status("jobs", name, status)
+        self._patch("jobs", name, {}, **status)
 
     def finish(self, job: Raw, *, code: int = 0, pod: str = "", **result: Any) -> None:
         """End the Job with a Pod whose termination message holds the result: one that there is, else a new one."""
@@ -74,7 +74,11 @@ class Kubelet:
         self.close(job, failed="PodFailurePolicy" if code == 64 else "BackoffLimitExceeded" if code else None)
 
     def close(self, job: Raw, failed: str | None = None) -> None:
-        """Close the Job as its controller does."""
+        """Close the Job as its controller does.
+
+        Raises:
+            Refused: it is gone, whether or not another one has its name.
+        """
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         first, last = ("FailureTarget", "Failed") if failed else ("SuccessCriteriaMet", "Complete")
         conditions = [
@@ -84,11 +88,13 @@ class Kubelet:
         ]  # fmt: skip
         counts: Raw = {"failed": 1} if failed else {"succeeded": 1, "completionTime": now}
         empty = {"uncountedTerminatedPods": {}, "ready": 0, "terminating": 0}
-        self.set_job(job["metadata"]["name"], startTime=now, conditions=conditions, **counts, **empty)
+        # A Job of that name may be another one by now, which nobody has run.
+        same = {"metadata": {"uid": job["metadata"]["uid"]}}
+        self._patch("jobs", job["metadata"]["name"], same, startTime=now, conditions=conditions, **counts, **empty)
 
-    def _status(self, kind: str, name: str, status: Raw) -> None:
+    def _patch(self, kind: str, name: str, known: Raw, **status: Any) -> None:
         path = f"{self.namespace.path(kind, name)}/status"
-        self.namespace.kube.request("PATCH", path, {"status": status}, "application/merge-patch+json")
+        self.namespace.kube.request("PATCH", path, {**known, "status": status}, "application/merge-patch+json")
 
 
 def report(key: str) -> Raw:
