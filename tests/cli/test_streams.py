@@ -30,11 +30,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def shell(folder: Path, line: str, **environment: str) -> tuple[int, str]:
     """The exit code of a line in a shell that tells the first failure of a pipe, and what came out."""
+    told = ran(folder, line, **environment)
+    assert list((folder / "scratch").iterdir()) == []
+    return told
+
+
+def ran(folder: Path, line: str, **environment: str) -> tuple[int, str]:
+    """The same, whatever it leaves behind."""
     program = f"{shlex.quote(sys.executable)} -m assay_runner"
     text = f"set -o pipefail; {line.replace('ASSAY', program)}"
     keys = {**os.environ, "ASSAY_SCRATCH": str(folder / "scratch"), **environment}
     ended = subprocess.run(["bash", "-c", text], cwd=folder, env=keys, capture_output=True, check=False)
-    assert list((folder / "scratch").iterdir()) == []
     return ended.returncode, (ended.stdout + ended.stderr).decode("utf-8", "surrogateescape")
 
 
@@ -104,7 +110,9 @@ VALIDATE = "validate -f passes.yaml"
     ],
 )
 def test_a_tiny_limit_is_unavailable_or_enough(place: Path, command: str, limit: str) -> None:
-    code, out = shell(place, f"(ulimit {limit}; ASSAY {command}; echo $? >&2) 2>&1 | cat", OPENBLAS_NUM_THREADS="1")
+    code, out = ran(place, f"(ulimit {limit}; ASSAY {command}; echo $? >&2) 2>&1 | cat", OPENBLAS_NUM_THREADS="1")
+    # Where there is no memory to remove its scratch with, the next run does.
+    assert list((place / "scratch").iterdir()) == [] or shell(place, "ASSAY run -f passes.yaml --out next")[0] == 0
     assert code == 0
     ended = int(out.split()[-1])
     # A library may abort where an allocation fails: then that candidate is Inconclusive, and the limit is named.
