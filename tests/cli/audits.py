@@ -97,6 +97,11 @@ def document(spec: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def changed(**changes: Any) -> str:
+    """What a user writes down of such a spec."""
+    return yaml.safe_dump(document(spec(**changes)))
+
+
 def write(folder: Path, content: str | Mapping[str, Any]) -> str:
     path = folder / "audit.yaml"
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(dict(content), sort_keys=False))

@@ -13,17 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cli.audits import assay, document, spec, write
+from tests.cli.audits import assay, changed, document, spec, write
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 TENSORRT = {"name": "trt", "backend": "tensorrt", "precision": "fp16"}
 
-GOOD = yaml.safe_dump(document(spec()))
-
-
-def changed(**changes: Any) -> str:
-    return yaml.safe_dump(document(spec(**changes)))
+GOOD = changed()
 
 
 BAD_DOCUMENTS: list[tuple[str, str, str]] = [

@@ -6,15 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.cli.audits import assay, document, spec, write
+from tests.cli.audits import assay, changed, spec, write
 
 TENSORRT = {"name": "trt", "backend": "tensorrt", "precision": "fp16"}
-
-
-def changed(**changes: Any) -> str:
-    return yaml.safe_dump(document(spec(**changes)))
 
 
 def test_the_plan_says_which_candidates_share_a_job(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.cli.audits import assay, document, spec, write
+from tests.cli.audits import assay, changed, document, spec, write
 
-GOOD = yaml.safe_dump(document(spec()))
+GOOD = changed()
 
 BAD_FILES: list[tuple[str, str, str]] = [
     ("empty", "", "audit.yaml: empty; give an AccuracyAudit"),

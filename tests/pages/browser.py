@@ -102,9 +102,7 @@ class Browser:
         return [element.text for element in self.all(selector)]
 
     def wait_for_text(self, selector: str, text: str) -> None:
-        WebDriverWait(self.driver, PATIENCE, 0.02).until(
-            lambda _: text in self.one(selector).text, f"{text} in {selector}"
-        )
+        self.wait_until(lambda: text in self.one(selector).text, f"{text} in {selector}")
 
     def wait_until(self, holds: Callable[[], Any], what: str) -> None:
         """Wait for what comes after the event: where a link leads in the page, or what a fold shows once it is open."""

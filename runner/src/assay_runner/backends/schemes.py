@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from assay_runner.backends.conversion import listed
 from assay_runner.errors import CannotBuild
-from assay_runner.graphs.documents import all_nodes, load_outline, subgraphs
+from assay_runner.graphs.documents import all_graphs, all_nodes, load_outline
 from assay_runner.graphs.eight_bit import FORMATS, EightBit
 from assay_runner.graphs.slots import Chosen, told
 from assay_runner.graphs.taps import name_of
@@ -166,7 +166,7 @@ def _instead(scheme: str) -> str:
 
 def _stored(model: onnx.ModelProto) -> set[int]:
     """Element types that the model's own pairs hold."""
-    return {kind for graph in _graphs(model.graph) for kind in _stored_types(graph)}
+    return {kind for graph in all_graphs(model.graph) for kind in _stored_types(graph)}
 
 
 def _types(kinds: Collection[int]) -> str:
@@ -189,8 +189,3 @@ def _stored_types(graph: onnx.GraphProto) -> set[int]:
             case "Constant":
                 known.update((node.output[0], a.t.data_type) for a in node.attribute if a.name == "value")
     return found
-
-
-def _graphs(graph: onnx.GraphProto) -> list[onnx.GraphProto]:
-    inner = [found for node in graph.node for each in subgraphs(node) for found in _graphs(each)]
-    return [graph, *inner]

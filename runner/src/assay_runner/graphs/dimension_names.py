@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import onnx
 
-from assay_runner.graphs.documents import all_nodes, subgraphs
+from assay_runner.graphs.documents import all_graphs
 
 
 def forget_names(model: onnx.ModelProto, names: Collection[str]) -> None:
     """Leave the dimensions with these names without one, in place, in subgraphs too."""
-    for graph in _graphs(model):
+    for graph in all_graphs(model.graph):
         for value in (*graph.input, *graph.output, *graph.value_info):
             for dimension in value.type.tensor_type.shape.dim:
                 if dimension.dim_param in names:
                     dimension.ClearField("dim_param")
-
-
-def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    yield model.graph
-    for node in all_nodes(model.graph):
-        yield from subgraphs(node)

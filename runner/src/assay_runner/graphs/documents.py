@@ -120,6 +120,14 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
             yield from all_nodes(inner)
 
 
+def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph, and those inside its nodes; one may be changed before the next is asked for."""
+    yield graph
+    for node in graph.node:
+        for inner in subgraphs(node) if node.attribute else ():
+            yield from all_graphs(inner)
+
+
 def captured(node: onnx.NodeProto) -> Set[str]:
     """Names of outer tensors that the node's subgraphs use, in the order in which they do."""
     names: dict[str, None] = {}

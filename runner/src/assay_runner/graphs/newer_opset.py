@@ -16,7 +16,7 @@ import onnx
 import onnx.version_converter
 from onnx import helper, numpy_helper
 
-from assay_runner.graphs.documents import all_nodes, attributes, opset, subgraphs
+from assay_runner.graphs.documents import all_graphs, all_nodes, attributes, opset
 from assay_runner.graphs.weights import weight
 from assay_runner.tensors import Array
 
@@ -40,7 +40,7 @@ def with_opset(model: onnx.ModelProto, version: int, folder: Path) -> onnx.Model
     old = opset(model)
     resized = _resized(model, folder) if old < STATED else {}
     if old < ONE_AXIS:
-        for graph in _graphs(model.graph):
+        for graph in all_graphs(model.graph):
             _flatten_hardmax(graph)
     newer = onnx.version_converter.convert_version(model, version)
     for node in all_nodes(newer.graph):
@@ -56,7 +56,7 @@ def _resized(model: onnx.ModelProto, folder: Path) -> dict[str, str]:
     Raises:
         ValueError: no attribute says it.
     """
-    constants = {name: array for graph in _graphs(model.graph) for name, array in _constants(graph, folder)}
+    constants = {name: array for graph in all_graphs(model.graph) for name, array in _constants(graph, folder)}
     nodes = [node for node in all_nodes(model.graph) if node.op_type in ("Upsample", "Resize")]
     return {node.output[0]: _nearest(node, constants) for node in nodes}
 
@@ -84,13 +84,6 @@ def _constants(graph: onnx.GraphProto, folder: Path) -> Iterator[tuple[str, Arra
         value = attributes(node).get("value") if node.op_type == "Constant" and node.output[0] in read else None
         if value is not None:
             yield node.output[0], numpy_helper.to_array(value)
-
-
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        for inner in subgraphs(node) if node.attribute else ():
-            yield from _graphs(inner)
 
 
 def _flatten_hardmax(graph: onnx.GraphProto) -> None:
