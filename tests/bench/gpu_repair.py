@@ -57,7 +57,7 @@ LIMITS: Final = {
     "chain-100": Limits(100, 8, 170, 150, all_fp16=True),
     "chain-200": Limits(200, 8, 170, 150, all_fp16=True),
     "chain-1000": Limits(1000, 8, 230, 240, all_fp16=True),
-    "chain-5000": Limits(5000, 8, 420, 300, all_fp16=True),
+    "chain-5000": Limits(5000, 8, 1080, 300, all_fp16=True),
     "resnet-50": Limits(207, 8, 230, 240),
     "transformer-6": Limits(217, 8, 230, 240),
     "transformer-12": Limits(433, 8, 240, 300),
@@ -179,7 +179,8 @@ def _jobs(names: Sequence[str], folder: Path, results: Results, asked: Namespace
     found: list[tuple[float, Callable[[float], None]]] = []
     for name in names:
         row, place = LIMITS[name], folder / name
-        spec = document(name, row.batch, asked.level, asked.backend, max(1, int(row.ours - AUDITED) // 60))
+        searching = min(row.ours, 60 * asked.minutes - RESERVE) - AUDITED
+        spec = document(name, row.batch, asked.level, asked.backend, max(1, int(searching) // 60))
         found.append((1000 - row.ours, job(name, "ours", row.ours, partial(ours, place, spec))))
         bisect = partial(theirs, place, asked.level, row.all_fp16)
         found.append(((2000 if row.theirs < LONG else 0) + row.theirs, job(name, "theirs", row.theirs, bisect)))
