@@ -73,7 +73,7 @@ class Rigged(Dear):
         self.asked.append(wide)
         right = self.rule(wide) ^ (self._random.random() < self.flips)
         proto = onnx.load(str(built.path))
-        _off(proto, self.right if right else self.wrong)
+        off(proto, self.right if right else self.wrong)
         onnx.save(proto, str(workdir / "rigged.onnx"))
         return replace(built, precision=order.precision, path=workdir / "rigged.onnx")
 
@@ -84,7 +84,7 @@ class Engines(Rigged):
     name = "engines"
 
 
-def _off(proto: onnx.ModelProto, error: float) -> None:
+def off(proto: onnx.ModelProto, error: float) -> None:
     """Multiply the first output by 1 + error, where its node makes it."""
     made = proto.graph.output[0].name
     (maker,) = (node for node in proto.graph.node if made in node.output)

@@ -174,3 +174,18 @@ def test_what_an_engine_does_not_keep_to_is_told(
     found = slips(layers, held)
     assert len(found) == len(told)
     assert all(part in sentence for part, sentence in zip(told, found, strict=True))
+
+
+def ran_in(precision: str) -> tuple[EngineLayer, ...]:
+    return (engine_layer("a", "CaskConvolution", precision, "x:Float", "y:Float", "a"),)
+
+
+@pytest.mark.parametrize(
+    ("asked", "wide"),
+    [("fp32", {"FP32"}), ("bf16", {"BF16", "TF32", "FP32"}), ("fp16", {"FP16", "TF32", "FP32"})],
+)
+def test_what_loses_nothing_of_a_precision_is_as_wide_as_it(asked: str, wide: set[str]) -> None:
+    for ran in ("FP32", "TF32", "BF16", "FP16", "INT8", "FP8"):
+        assert (slips(ran_in(ran), {"a": asked}, wider=True) == ()) is (ran in wide), ran
+        # Whoever asks for a precision is told of any other.
+        assert (slips(ran_in(ran), {"a": asked}) == ()) is (ran == asked.upper()), ran

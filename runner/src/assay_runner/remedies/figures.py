@@ -12,6 +12,12 @@ def figures(said: Said | None) -> str:
     return f"{said.metric} {figure(said.metric, said.value)} (limit {figure(said.metric, said.limit)})"
 
 
+def to_spare(metric: str | None, share: float) -> str:
+    """A margin, in shares as of `margin`, as it is asked for of a metric."""
+    decibels = (metric or "").lower().endswith(("snr", "psnr"))
+    return f"{30 * share:.1f} dB" if decibels else f"{100 * share:.0f} % of the limit"
+
+
 def figure(metric: str | None, value: float | None) -> str:
     """A value of a metric, with its unit."""
     if value is None or metric is None:

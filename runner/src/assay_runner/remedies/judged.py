@@ -13,6 +13,7 @@ from assay_runner.stores.sealed import EntryRecord
 
 _SEVERITY: Final = (Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.PASSED)
 WHAT: Final = "trial"
+OUTPUTS: Final = "outputDrift"
 BUILD: Final = "build"
 """In place of a check's name: it could not be built or run."""
 
@@ -125,6 +126,13 @@ class Judged(Model):
             failing: checks that the candidate failed: what a remedy has to mend.
         """
         return Judged(said=tuple(said for said in self.said if said.check in failing)).nearest or self.nearest
+
+    @property
+    def scarcest(self) -> Said | None:
+        """The output that has least to spare; None where anything but a figure of outputs stands against it."""
+        outputs = [said for said in self.said if said.check == OUTPUTS]
+        others = [said for said in self.said if said.check != OUTPUTS and said.verdict is not Verdict.PASSED]
+        return None if self.slips or others else min(outputs, key=margin, default=None)
 
     @property
     def promising(self) -> bool:

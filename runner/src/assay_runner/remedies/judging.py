@@ -59,9 +59,9 @@ def failed_by_slips(measured: Measured, kept: Sequence[str], key: str) -> Measur
 
 
 def kept_wide(subject: Subject, held: Mapping[str, str]) -> tuple[str, ...]:
-    """Where an engine does not keep to what its nodes are held to."""
+    """Where an engine does not run its nodes as wide as they are held."""
     engine = subject.built.engine
-    return slips(engine.layers, held) if engine is not None else ()
+    return slips(engine.layers, held, wider=True) if engine is not None else ()
 
 
 def entry_of(

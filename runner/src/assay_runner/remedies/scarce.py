@@ -15,6 +15,7 @@ from typing import Final
 
 from assay_api.report import Finding, Verdict
 from assay_runner.remedies.case import Case
+from assay_runner.remedies.figures import to_spare
 from assay_runner.remedies.judged import RESERVE, Said, margin
 from assay_runner.remedies.remedy import Cure
 
@@ -60,8 +61,6 @@ def told(cure: Cure, case: Case, metric: str, failed: int) -> Cure:
         metric: of the limit.
         failed: how many sets failed before it on samples that no search has seen.
     """
-    decibels = metric.lower().endswith("snr")
-    spare = f"{30 * case.spare:.1f} dB" if decibels else f"{100 * case.spare:.0f} % of the limit"
     less = "a set with less" if failed == 1 else f"{failed} sets with less"
     why = f"as {less} passed on the samples that are searched with and not on the others"
-    return replace(cure, message=f"{cure.message}; searched with {spare} to spare, {why}")
+    return replace(cure, message=f"{cure.message}; searched with {to_spare(metric, case.spare)} to spare, {why}")

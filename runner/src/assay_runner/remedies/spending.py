@@ -77,5 +77,7 @@ class Spending:
     def left(self) -> str:
         """What is left, in a few words."""
         minutes = max(0, round(self.budget.minutes - self.seconds / 60))
-        builds = f"{self.builds} of {self.budget.builds} builds, " if self.builds else ""
-        return f"{builds}{self.proposals} emulations, {minutes} min left"
+        most = self.budget.builds
+        builds = f"{min(self.builds, most)} of {most} builds, " if self.builds else ""
+        more = f"{self.builds - most} more to audit what was found, " if self.builds > most else ""
+        return f"{builds}{more}{self.proposals} emulations, {minutes} min left"

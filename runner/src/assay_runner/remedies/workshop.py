@@ -40,6 +40,36 @@ TRIALS: Final = "trials"
 """Folder of the cache with one record per trial."""
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What an engine of some nodes in wider formats came to.
+
+    Attributes:
+        kinds: format by node.
+        key: of what was built.
+        found: of it.
+    """
+
+    kinds: Mapping[str, str]
+    key: str
+    found: Judged
+
+
+@dataclass
+class Memory:
+    """What a search leaves to one that begins anew because more is to be spared.
+
+    Attributes:
+        engines: of sets of nodes, in order.
+        failed: what failed on samples that it was not searched with, format by node.
+        ahead: margin that outputs had in an emulation and not in its engine.
+    """
+
+    failed: list[Mapping[str, str]] = field(default_factory=list)
+    engines: list[Heard] = field(default_factory=list)
+    ahead: float = 0.0
+
+
 @dataclass
 class Workshop:
     """Tries designs for one case.
@@ -59,6 +89,7 @@ class Workshop:
         entries: every trial so far, of whichever case.
         artifacts: URI of the prefix of what remedies of this case leave beside the report.
         keep: is given what passes on the samples that are searched with, that the best so far is not lost.
+        memory: of searches for nodes before this one.
     """
 
     case: Case
@@ -75,6 +106,7 @@ class Workshop:
     entries: list[TrialEntry]
     artifacts: str = ""
     keep: Callable[[Design], None] = lambda design: None
+    memory: Memory = field(default_factory=Memory)
     _told: int | None = field(default=None, init=False)
 
     def judged(
@@ -118,6 +150,9 @@ class Workshop:
         if not again:
             # Known or not: a budget comes to the same end whatever an earlier run has tried.
             self.spending.check(oracle)
+            if oracle != self.oracle:
+                # What an emulation proposes is nothing where no engine can confirm it.
+                self.spending.check(self.oracle)
         known = self._known(uri)
         if known is None:
             self.tell(design, oracle)

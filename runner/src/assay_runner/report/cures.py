@@ -57,8 +57,10 @@ def budget_words(report: Report, entry: RepairEntry) -> str:
         if budget
         else ("",) * 3
     )
+    more = max(0, entry.builds - budget.builds) if budget else 0
+    audits = f" and {count(more)} more to audit what was found" if more else ""
     return (
-        f"{count(entry.builds)}{of[0]} builds, {count(entry.proposals)}{of[1]} emulations, "
+        f"{count(entry.builds - more)}{of[0]} builds{audits}, {count(entry.proposals)}{of[1]} emulations, "
         f"{duration(entry.seconds)}{of[2]}"
     )
 

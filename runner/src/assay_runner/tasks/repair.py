@@ -30,7 +30,7 @@ from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.scarce import ROUNDS, Lack, told, with_more
 from assay_runner.remedies.spending import OutOfBudget, Spending
 from assay_runner.remedies.splits import PARTS, Half, Part, Split
-from assay_runner.remedies.workshop import Workshop
+from assay_runner.remedies.workshop import Memory, Workshop
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged
 from assay_runner.tasks.candidate import calibration_of
@@ -194,7 +194,7 @@ class _Repair:
             if cure.design is None:
                 self.cures.said(case, name, cure)
             elif lack := self.cures.confirmed(case, name, cure, workshop):
-                self._with_more_to_spare(case, name, cure, lack)
+                self._with_more_to_spare(case, name, cure, lack, workshop.memory)
             return cure.nearest
         except OutOfBudget as error:
             self.cures.say(case.key, name, f"{error}, and nothing was found that passes", "OutOfBudget")
@@ -203,12 +203,13 @@ class _Repair:
             self.cures.say(case.key, name, str(error), "Inconclusive")
         return None
 
-    def _with_more_to_spare(self, case: Case, name: str, before: Cure, lack: Lack) -> None:
+    def _with_more_to_spare(self, case: Case, name: str, before: Cure, lack: Lack, memory: Memory) -> None:
         """Again, for a set that is not so scarce, where nodes are what is searched; the last one stands."""
         failed = 1
         for _ in range(ROUNDS if name == NAME else 0):
             case = with_more(case, lack)
-            workshop = self._workshop(case)
+            memory.failed.append(before.wide)
+            workshop = self._workshop(case, memory)
             try:
                 cure = remedy_of(name)(case, self.asked, workshop)
             except (OutOfBudget, CannotBuild, Died, InvalidInput, Unsupported) as error:
@@ -224,7 +225,7 @@ class _Repair:
                 return
             before, lack, failed = cure, missing, failed + 1
 
-    def _workshop(self, case: Case) -> Workshop:
+    def _workshop(self, case: Case, memory: Memory | None = None) -> Workshop:
         return Workshop(
             case=case,
             references=self.references,
@@ -239,6 +240,7 @@ class _Repair:
             versions=versions(),
             entries=self.trials,
             artifacts=join(self.task.folder, FOLDER, case.key),
+            memory=memory or Memory(),
         )
 
     @property

@@ -18,6 +18,14 @@ from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import sites
 
 KINDS: Final[Mapping[str, str]] = MappingProxyType({"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"})
+WIDE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "FP32": frozenset({"FP32"}),
+        "FP16": frozenset({"FP16", "TF32", "FP32"}),
+        "BF16": frozenset({"BF16", "TF32", "FP32"}),
+    }
+)
+"""What loses nothing that a precision would keep."""
 REFORMAT: Final = "reformat"
 NEVER: Final = frozenset({"SHAPE"})
 """Layers that have no precision of their own."""
@@ -111,7 +119,7 @@ def hold(trt: Any, network: Any, held: Mapping[str, str], source: Path) -> None:
             layer.precision = kind
 
 
-def slips(layers: Sequence[EngineLayer], held: Mapping[str, str]) -> tuple[str, ...]:
+def slips(layers: Sequence[EngineLayer], held: Mapping[str, str], *, wider: bool = False) -> tuple[str, ...]:
     """Where an engine does not keep to what its nodes are held to, a sentence per node.
 
     TensorRT obeys what is set of a layer, and may all the same round the tensor between two of them: a fused kernel
@@ -120,6 +128,7 @@ def slips(layers: Sequence[EngineLayer], held: Mapping[str, str]) -> tuple[str, 
     Args:
         layers: of the engine.
         held: precision by node name.
+        wider: whether a layer may run in what loses nothing of it.
     """
     maker = {tensor.name: layer for layer in layers for tensor in layer.outputs}
     found: dict[str, str] = {}
@@ -132,7 +141,8 @@ def slips(layers: Sequence[EngineLayer], held: Mapping[str, str]) -> tuple[str, 
         for node, kind in kinds.items():
             # A generated kernel casts inside, and may well compute each of its nodes in another precision.
             told = layer.computes and layer.precision and (whole or not kernel_steps(layer.tactic))
-            if told and layer.precision not in kinds.values():
+            kept = {ran for asked in kinds.values() for ran in (WIDE[asked] if wider else (asked,))}
+            if told and layer.precision not in kept:
                 found.setdefault(node, f"node {node!r} is held to {kind}, and its layer runs in {layer.precision}")
             elif rounded and whole and set(kinds.values()) == {"FP32"}:
                 found.setdefault(node, f"node {node!r} is held to {kind}, and reads its input rounded to {rounded}")

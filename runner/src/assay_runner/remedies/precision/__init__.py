@@ -6,6 +6,7 @@ faster of that and of single nodes is taken.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -71,7 +72,9 @@ class _Precision:
                 return better(does_not_apply("the model has no node that could run wider"), edited, {}, 0)
             if edited is None:
                 ways = [partial(_written_as, edit) for edit in self.edits[-1:]]
-                edited = with_upcast_attention(self.tries, chosen, suspicion, ways)
+                with suppress(OutOfBudget):
+                    # A search that begins anew may have engines of single nodes to choose from.
+                    edited = with_upcast_attention(self.tries, chosen, suspicion, ways)
             found = Nodes(self.tries, chosen, suspicion).cure()
         except OutOfBudget:
             if edited is None:

@@ -2,29 +2,37 @@
 
 An emulation proposes, the engine decides: `search` says what to try. Where the case's backend emulates, there is one
 oracle. What was found is then tried in narrower formats than FP32.
+
+An engine rounds where its emulation does not, so its outputs may lack a little where the emulation's do not. Then the
+emulation is asked for a set that has that much more to spare, which costs seconds, before engines tell sets apart.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 from assay_runner.backends.conversion import listed
 from assay_runner.graphs.blocks import blocks
 from assay_runner.graphs.control_flow import control_flow
 from assay_runner.remedies.baseline import fails_alike
-from assay_runner.remedies.judged import Judged
+from assay_runner.remedies.figures import to_spare
+from assay_runner.remedies.judged import RESERVE, Judged, margin
 from assay_runner.remedies.precision.items import cost_of, items_of
 from assay_runner.remedies.precision.oracle import WRONG, Repeats
 from assay_runner.remedies.precision.priors import FACT
 from assay_runner.remedies.precision.tries import NAME, WIDEST, Tries, in_words
 from assay_runner.remedies.precision.words import must_run_wider, needed, nothing
 from assay_runner.remedies.remedy import Cure
-from assay_runner.remedies.spending import Oracle, OutOfBudget
+from assay_runner.remedies.scarce import MOST
+from assay_runner.remedies.spending import OutOfBudget
 from assay_runner.search import Answer, Outcome, Search, Settings, Stage, Told, Trial, Why
 from assay_runner.search import Verdict as Passing
 
+AIMS: Final = 3
+"""Times that emulations are asked for more, as an engine had less to spare than its emulation."""
 BEYOND: Final = 2
 """Sets that are tried beside those that tell any two nodes apart, where all wide fails."""
 
@@ -42,8 +50,13 @@ class Nodes:
         """
         self.tries, self.chosen, self.suspicion = tries, chosen, suspicion
         self.emulates = tries.case.emulates
-        self.told: list[Told[str]] = []
+        self.proposed: dict[frozenset[str], Judged] = {}
+        """What an emulation comes to by set, where it proposes."""
+        self.decided: list[Told[str]] = tries.recalled()
         self.repeats = Repeats(tries.case.spare)
+        self.aims = AIMS
+        self.lead = ""
+        """What an engine had less to spare than its emulation, in words."""
         self.doubted = False
         self.hopeless: Cure | None = None
 
@@ -64,12 +77,14 @@ class Nodes:
         facts = facts_of(self.suspicion, self.chosen)
         for named in dict.fromkeys((facts, self._with_neighbours(facts))):
             if named and named < self.chosen and self._emulated(named).verdict is Passing.PASSED:
-                found = self._searched(named)
-                if found.best is not None or found.why is Why.BUDGET or self.hopeless:
-                    return found
+                with suppress(OutOfBudget):
+                    found = self._searched(named)
+                    if found.best is not None or found.why is Why.BUDGET or self.hopeless:
+                        return found
                 break  # What is enough in an emulation is not in an engine.
         # A whole model in FP32 passes, but not everything in it can be held.
-        self._emulated(self.chosen)
+        with suppress(OutOfBudget):
+            self._emulated(self.chosen)
         return self._searched(self.chosen)
 
     def _with_neighbours(self, facts: frozenset[str]) -> frozenset[str]:
@@ -79,54 +94,90 @@ class Nodes:
 
     def _emulated(self, kept: frozenset[str]) -> Answer:
         """What an emulation says of it."""
-        answer = self.tries.answer(self.tries.again(self.tries.holding(dict.fromkeys(kept, WIDEST)), "emulation"))
-        self.told.append((Stage.DECIDE if self.emulates else Stage.PROPOSE, kept, answer))
+        found = self.tries.again(self.tries.holding(dict.fromkeys(kept, WIDEST)), "emulation")
+        answer = self.tries.answer(found, "emulation")
+        if self.emulates:
+            self.decided.append((Stage.DECIDE, kept, answer))
+        else:
+            self.proposed[kept] = found
         return answer
 
-    def _searched(self, among: frozenset[str]) -> Outcome[str]:
-        machine = Search(
-            items_of(self.tries.outline, self.suspicion, among),
-            cost=cost_of(self.tries.outline, among),
-            limits=self.tries.left(),
-            settings=Settings(wrong=WRONG, beyond=BEYOND + math.ceil(math.log2(len(among) + 1))),
-            known=[told for told in self.told if told[1] <= among],
-            with_proposals=not self.emulates,
-        )
-        self._drive(machine)
-        return machine.outcome()
+    def _known(self) -> Iterator[Told[str]]:
+        """All answers so far, as they are with what must be to spare by now."""
+        for kept, found in self.proposed.items():
+            yield Stage.PROPOSE, kept, self.tries.answer(found, "emulation")
+        yield from self.decided
 
-    def _drive(self, machine: Search[str]) -> None:
-        """Until it ends or the budget does; the best so far stands then."""
+    def _searched(self, among: frozenset[str]) -> Outcome[str]:
+        while True:
+            machine = Search(
+                items_of(self.tries.outline, self.suspicion, among),
+                cost=cost_of(self.tries.outline, among),
+                limits=self.tries.left(),
+                settings=Settings(wrong=WRONG, beyond=BEYOND + math.ceil(math.log2(len(among) + 1))),
+                known=[told for told in self._known() if told[1] <= among],
+                with_proposals=not self.emulates,
+            )
+            if not self._aimed_anew(machine):
+                return machine.outcome()
+
+    def _aimed_anew(self, machine: Search[str]) -> bool:
+        """Go on until it ends or the budget does; the best so far stands then.
+
+        Returns:
+            Whether another search is to begin, in which emulations must have more to spare.
+        """
         while (trial := machine.trial) is not None:
             try:
                 found = self._answered(trial)
             except OutOfBudget:
                 if machine.outcome().best is None:
                     raise
-                return
-            answer = self.repeats.answer(trial, found)
-            self.told.append((trial.stage, trial.kept, answer))
-            machine.tell(answer)
-            built = trial.stage is Stage.DECIDE and not self.emulates
-            if built and answer.verdict is Passing.FAILED and not self.doubted:
+                return False
+            machine.tell(self._told(trial, found))
+            if trial.stage is Stage.PROPOSE or self.emulates or not self._fails(found):
+                continue
+            if not self.doubted:
                 self.doubted = True
                 self.hopeless = self._fails_as_an_engine()
             if self.hopeless:
-                return
+                return False
+            if self._behind(trial.kept, found):
+                return True
+        return False
+
+    def _told(self, trial: Trial[str], found: Judged) -> Answer:
+        """What the search is told of a trial, which is kept for others."""
+        if trial.stage is Stage.PROPOSE:
+            self.proposed[trial.kept] = found
+            return self.tries.answer(found, "emulation")
+        answer = self.repeats.answer(trial, found)
+        self.decided.append((trial.stage, trial.kept, answer))
+        return answer
+
+    def _fails(self, found: Judged) -> bool:
+        return self.tries.answer(found, self.tries.workshop.oracle).verdict is Passing.FAILED
+
+    def _behind(self, kept: frozenset[str], found: Judged) -> bool:
+        """Whether an engine has less to spare than its emulation, by so little that emulations are asked for it."""
+        emulated = self.proposed.get(kept)
+        of, mine = emulated.scarcest if emulated else None, found.scarcest
+        if not self.aims or of is None or mine is None:
+            return False
+        less, before = margin(of) - margin(mine), self.tries.workshop.memory.ahead
+        if not 0 < less <= MOST:
+            return False
+        self.aims -= 1
+        self.lead = to_spare(mine.metric, less)
+        # The more an emulation has to spare, the more an engine takes of it: a step is twice the last.
+        self.tries.aim(max(less + RESERVE, 2 * before), {each for _, each, _ in self.decided})
+        return True
 
     def _answered(self, trial: Trial[str]) -> Judged:
-        """A trial; where an engine fails in a format in which its emulation passes, that of the same set in FP32."""
-        tries, wide = self.tries, dict.fromkeys(trial.kept, WIDEST)
         if trial.stage is Stage.PROPOSE or self.emulates:
             # Where there is no engine, sets are compared in FP32, and only the last is tried in others.
-            return tries.again(tries.holding(wide), "emulation")
-        oracle: Oracle = "build"
-        found = tries.again(tries.holding(tries.kinds(trial.kept)), oracle)
-        if tries.answer(found).verdict is Passing.FAILED and trial.kept and tries.widened(trial.kept):
-            found = tries.again(tries.holding(wide), oracle)
-        if found.latency_ms is not None:
-            tries.latency[trial.kept] = found.latency_ms
-        return found
+            return self.tries.again(self.tries.holding(dict.fromkeys(trial.kept, WIDEST)), "emulation")
+        return self.tries.built(trial.kept)
 
     def _fails_as_an_engine(self) -> Cure | None:
         """Whether an engine fails in FP32 too, asked once one fails of which emulation says that it passes."""
@@ -144,6 +195,9 @@ class Nodes:
         kinds = self.tries.kinds(outcome.best)
         said = in_words(kinds.values())
         message = must_run_wider(outcome, self.tries.named, len(self.chosen), said, self.tries.precision)
+        if self.lead:
+            why = f"an engine had {self.lead} less to spare than its emulation"
+            message = f"{message}; {why}, so emulations were asked for more"
         if ranged := self.tries.case.ranged:
             message = f"{message}; its ranges are those by {ranged.words}"
         if not {*kinds.values()} <= {*asked.to}:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from typing import Final
 
 from assay_api.report import Verdict
-from assay_runner.remedies.judged import BUILD, HIGHER_IS_BETTER, RESERVE, Judged, Said, clear, margin
+from assay_runner.remedies.judged import BUILD, HIGHER_IS_BETTER, OUTPUTS, RESERVE, Judged, Said, clear, margin
 from assay_runner.search import FAILED, PASSED, UNCLEAR, Answer, Purpose, Stage, Trial
 from assay_runner.search import Verdict as Told
 
@@ -35,7 +35,7 @@ def answer_of(found: Judged, spare: float = RESERVE) -> Answer:
 
 def _scarce(said: Said, spare: float) -> bool:
     """Whether an output passes by so little that other samples would not."""
-    return said.check == "outputDrift" and margin(said) < spare
+    return said.check == OUTPUTS and margin(said) < spare
 
 
 class Repeats:

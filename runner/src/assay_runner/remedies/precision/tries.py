@@ -18,13 +18,16 @@ from assay_runner.remedies.judging import OF_PRECISION
 from assay_runner.remedies.precision.designs import formats
 from assay_runner.remedies.precision.oracle import answer_of
 from assay_runner.remedies.spending import Oracle, OutOfBudget
-from assay_runner.remedies.workshop import Workshop
-from assay_runner.search import Answer, Item, Limits, Stage, Verdict, search
+from assay_runner.remedies.workshop import Heard, Workshop
+from assay_runner.search import Answer, Item, Limits, Stage, Told, Verdict, search
 
 NAME: Final = "precision"
 WIDEST: Final = "fp32"
 RESERVED: Final = 2
 """Trials of what decides that are kept back for a narrower format and for the audit of what was found."""
+COSTLY: Final = frozenset({"finite", "layerDrift"})
+"""Checks that take engines of their own, which show tensors: an audit asks them, and a trial by an engine where the
+candidate fails them."""
 APART: Final = 16
 """Emulations that are spent on telling which nodes of a set need the widest format, where not all can do without it."""
 
@@ -64,7 +67,10 @@ class Tries:
         Raises:
             OutOfBudget: the budget is spent.
         """
-        return self.workshop.judged(design, NAME, oracle, attempt=attempt, names=OF_PRECISION - self.ignored)
+        names = OF_PRECISION - self.ignored
+        if oracle == "build":
+            names -= COSTLY - self.case.failing
+        return self.workshop.judged(design, NAME, oracle, attempt=attempt, names=names)
 
     def again(self, design: Design, oracle: Oracle) -> Judged:
         """A trial that is one more of the same where there was one.
@@ -72,9 +78,61 @@ class Tries:
         Raises:
             OutOfBudget: the budget is spent.
         """
-        key = oracle, frozenset(f"{kind} {name}" for name, kind in design.order.held.items())
+        key = oracle, _held(design)
         self._asked[key] += 1
         return self.tried(design, oracle, self._asked[key] - 1)
+
+    def built(self, kept: frozenset[str]) -> Judged:
+        """What an engine with this set wider comes to; one that fails in narrower formats is built in the widest too.
+
+        Raises:
+            OutOfBudget: the budget is spent.
+        """
+        found = self._engine(kept)
+        if kept and self.answer(found, "build").verdict is Verdict.FAILED and self.widened(kept):
+            found = self._engine(kept)
+        if found.latency_ms is not None:
+            self.latency[kept] = found.latency_ms
+        return found
+
+    def _engine(self, kept: frozenset[str]) -> Judged:
+        kinds = self.kinds(kept)
+        design = self.holding(kinds)
+        found = self.again(design, "build")
+        self.workshop.memory.engines.append(Heard(kinds, self._key(design), found))
+        return found
+
+    def _key(self, design: Design) -> str:
+        return self.workshop.request(self.case.backend, design).key()
+
+    def recalled(self) -> list[Told[str]]:
+        """What is known from searches before this one, with what must be to spare by now."""
+        failed = self._failed_elsewhere()
+        told: dict[frozenset[str], list[Judged]] = {}
+        for heard in self.workshop.memory.engines:
+            kept, design = frozenset(heard.kinds), self.holding(heard.kinds)
+            if kept in failed or self._key(design) != heard.key:
+                continue
+            if self._kinds.get(kept) != heard.kinds:
+                told[kept] = []
+            self._kinds[kept] = heard.kinds
+            self._asked["build", _held(design)] += 1
+            told[kept].append(heard.found)
+            if heard.found.latency_ms is not None:
+                self.latency[kept] = heard.found.latency_ms
+        found = [(Stage.DECIDE, kept, self.answer(each, "build")) for kept, all_ in told.items() for each in all_]
+        return [*found, *((Stage.DECIDE, kept, Answer.of(False, -math.inf)) for kept in failed)]
+
+    def _failed_elsewhere(self) -> list[frozenset[str]]:
+        """Sets that failed in the widest format on samples that they were not searched with."""
+        found = []
+        for kinds in self.workshop.memory.failed:
+            narrow = {*kinds.values()} - {WIDEST}
+            if narrow and WIDEST in self.asked.to:
+                self.unfit |= narrow
+            else:
+                found.append(frozenset(kinds))
+        return found
 
     def passing(self, design: Design) -> Judged | None:
         """What the case's own backend says of what passes; by emulation first, where that is not all there is.
@@ -82,18 +140,27 @@ class Tries:
         Raises:
             OutOfBudget: the budget is spent.
         """
-        found = self.tried(design, "emulation")
-        if self.passed(found) and not self.case.emulates:
-            found = self.tried(design, "build")
-        return found if self.passed(found) else None
+        found, oracle = self.tried(design, "emulation"), self.workshop.oracle
+        if oracle == "build" and self.passed(found, "emulation"):
+            found = self.tried(design, oracle)
+        return found if self.passed(found, oracle) else None
 
-    def answer(self, found: Judged) -> Answer:
+    def spare(self, oracle: Oracle) -> float:
+        """Margin by which outputs must pass; emulations also by what an engine had less than the emulation of it."""
+        return self.case.spare + (self.workshop.memory.ahead if oracle != self.workshop.oracle else 0.0)
+
+    def aim(self, ahead: float, decided: Collection[frozenset[str]]) -> None:
+        """Ask emulations for so much more than engines, and forget in which formats others than these sets passed."""
+        self.workshop.memory.ahead = ahead
+        self._kinds = {kept: kinds for kept, kinds in self._kinds.items() if kept in decided}
+
+    def answer(self, found: Judged, oracle: Oracle) -> Answer:
         """What a search is told of a trial."""
-        return answer_of(found, self.case.spare)
+        return answer_of(found, self.spare(oracle))
 
-    def passed(self, found: Judged) -> bool:
+    def passed(self, found: Judged, oracle: Oracle) -> bool:
         """Whether a trial passes with what must be to spare."""
-        return self.answer(found).verdict is Verdict.PASSED
+        return self.answer(found, oracle).verdict is Verdict.PASSED
 
     def left(self) -> Limits:
         """Trials that a search may make."""
@@ -143,7 +210,7 @@ class Tries:
         try:
             for kind in others if kept else ():
                 found = self.tried(self.holding(dict.fromkeys(kept, kind)), "emulation")
-                if self.passed(found):
+                if self.passed(found, "emulation"):
                     return dict.fromkeys(kept, kind)
                 if self.eight_bit and len(kept) > 1 and clear(found) and WIDEST in self.asked.to:
                     return self._apart(kept, kind)
@@ -158,7 +225,7 @@ class Tries:
             return {name: WIDEST if name in wide else kind for name in kept}
 
         def passes(wide: frozenset[str]) -> Answer:
-            return self.answer(self.tried(self.holding(kinds(wide)), "emulation"))
+            return self.answer(self.tried(self.holding(kinds(wide)), "emulation"), "emulation")
 
         items = [Item(name) for name in self._order if name in kept]
         limits = Limits(decisions=min(APART, self.left().proposals or 1))
@@ -166,6 +233,10 @@ class Tries:
         known = [(Stage.DECIDE, wide, answer) for wide, answer in ends]
         found = search(items, passes, limits=limits, known=known)
         return kinds(kept if found.best is None else found.best)
+
+
+def _held(design: Design) -> frozenset[str]:
+    return frozenset(f"{kind} {name}" for name, kind in design.order.held.items())
 
 
 def in_words(kinds: Collection[str]) -> str:

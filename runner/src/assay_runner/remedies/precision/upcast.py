@@ -89,7 +89,9 @@ class _Upcast:
 
         def passes(kept: frozenset[str]) -> Answer:
             design = self._design(kept, kind, way)
-            return self.tries.answer(self.tries.tried(design, "emulation")) if design else Answer.of(False, -math.inf)
+            if design is None:
+                return Answer.of(False, -math.inf)
+            return self.tries.answer(self.tries.tried(design, "emulation"), "emulation")
 
         items = [Item(each.name) for each in self.found]
         known = [(Stage.DECIDE, every, Answer.of(True, math.inf))]
@@ -100,7 +102,7 @@ class _Upcast:
 
     def _emulated(self, kept: frozenset[str], kind: str, way: Written) -> bool:
         design = self._design(kept, kind, way)
-        return design is not None and self.tries.passed(self.tries.tried(design, "emulation"))
+        return design is not None and self.tries.passed(self.tries.tried(design, "emulation"), "emulation")
 
     def _nodes(self, kept: frozenset[str]) -> frozenset[str]:
         nodes = frozenset[str]().union(*(each.nodes for each in self.found if each.name in kept))

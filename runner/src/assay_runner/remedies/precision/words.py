@@ -42,7 +42,11 @@ def must_run_wider(
         Why.BUDGET: "; the budget was spent before fewer could be tried: it is the best so far",
     }.get(outcome.why, "; answers near a limit left doubts: see the trials")
     harm = "; a larger set fails, so that more is not safer" if outcome.violation else ""
-    left = f"all else stays {precision.upper()}" if len(best) < nodes else "none is left that need not"
+    narrow = precision.upper()
+    if len(best) == nodes > 1 and outcome.why is Why.BUDGET:
+        spent = f"the budget was spent before a set was found that leaves any of them in {narrow}"
+        return f"all {nodes} nodes run in {kinds}: {spent}{harm}"
+    left = f"all else stays {narrow}" if len(best) < nodes else f"none can stay {narrow}"
     return f"{len(core)} of {nodes} nodes must run in {kinds}: {named(core)}{beside}; {left}{how}{harm}"
 
 

@@ -1,0 +1,176 @@
+"""Engines that are a little worse than their emulation: emulations are asked for more, and engines for little."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from assay_runner.backends import Built
+from assay_runner.backends.backend import NOTHING
+from assay_runner.backends.order import BuildOrder
+from assay_runner.models.loading import LoadedModel
+from assay_runner.remedies.case import Design
+from assay_runner.remedies.judged import Judged
+from assay_runner.remedies.spending import Oracle
+from assay_runner.remedies.workshop import Workshop
+from assay_runner.report import render_html
+from assay_runner.tensors import Batches, Extents, Progress
+from tests.models import random
+from tests.rigged import Engines, off
+from tests.runner.remedies.repairs import ENGINE, INT8, Repaired, repaired, staged
+from tests.runner.remedies.test_engines import A, B
+from tests.runner.remedies.test_scarce import LIMIT, WIDTH, products
+from tests.runner.remedies.transformers import sentences, transformer
+
+QUANTISED = {**INT8, "backend": "tensorrt"}
+
+
+class Noisier(Engines):
+    """As it is asked for, and beside that with an error of its own in its output.
+
+    Attributes:
+        decibels: by which the error is below the output.
+    """
+
+    def __init__(self, decibels: float) -> None:
+        super().__init__()
+        self.decibels = decibels
+
+    def build(
+        self,
+        model: LoadedModel,
+        order: BuildOrder,
+        calibration: Batches | None,
+        workdir: Path,
+        progress: Progress,
+        shapes: Mapping[str, Extents] = NOTHING,
+    ) -> Built:
+        built = super().build(model, order, calibration, workdir, progress, shapes)
+        if order.precision == "fp32":
+            return built
+        proto = onnx.load(str(built.path))
+        off(proto, 10 ** (-self.decibels / 20))
+        onnx.save(proto, str(workdir / "noisier.onnx"))
+        return replace(built, path=workdir / "noisier.onnx")
+
+
+def cured(folder: Path, engine: Engines) -> Repaired:
+    x = random(200, WIDTH, seed=7)
+    staged(folder, products(), {"x": x}, {"x": x[:64]})
+    return repaired(
+        folder,
+        engine=engine,
+        candidates=[QUANTISED],
+        dataset={"uri": "file://./data/", "batch": 50},
+        remedies={"precision": {"to": ["fp32"]}},
+        checks=[{"outputDrift": {"snr": LIMIT}}],
+    )
+
+
+def test_emulations_are_asked_for_what_an_engine_lacked(tmp_path: Path) -> None:
+    found = cured(tmp_path, Noisier(24.0))
+    assert found.remedy.outcome == "Cured"
+    assert "less to spare than its emulation, so emulations were asked for more" in found.remedy.message
+    assert "emulations were asked for more" in str(render_html(found.report))
+    tried = [trial for trial in found.trials if trial.oracle == "build"]
+    # Each proposal has more to spare than the last, and no set is told apart by engines: that took 44 of them.
+    assert found.entry.builds <= 10
+    sets = list(dict.fromkeys(trial.words for trial in tried if trial.wide))
+    sizes = [next(trial.wide for trial in tried if trial.words == words) for words in sets]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == len(found.remedy.wide) < 12
+
+
+def test_an_engine_that_lacks_much_more_than_its_emulation_is_searched_itself(tmp_path: Path) -> None:
+    """Its output is wrong for another reason than how much is wide."""
+    staged(tmp_path, transformer((3,), blocks=6), sentences())
+    engine = Engines(lambda wide: {A, B} <= wide, wrong=0.5)
+    remedies = {"precision": {"to": ["fp32"], "rewrite": False}, "budget": {"builds": 100}}
+    found = repaired(tmp_path, engine=engine, candidates=[ENGINE], remedies=remedies)
+    assert found.remedy.outcome == "Cured"
+    assert {A, B} <= found.remedy.wide.keys()
+    assert "asked for more" not in found.remedy.message
+
+
+class Scarce(Engines):
+    """Right with two nodes wide and up to five more in its first engine alone, and with more in all."""
+
+    def __init__(self) -> None:
+        self.seen: list[frozenset[str]] = []
+        super().__init__(self._right, wrong=10 ** (-29 / 20))
+
+    def _right(self, wide: frozenset[str]) -> bool:
+        self.seen.append(wide)
+        return {A, B} <= wide and (len(wide) > 6 or self.seen.count(wide) == 1)
+
+
+def scarce(folder: Path, builds: int) -> Repaired:
+    staged(folder, transformer((), blocks=6), sentences())
+    remedies = {"precision": {"to": ["fp32"], "rewrite": False}, "budget": {"builds": builds}}
+    return repaired(folder, engine=Scarce(), candidates=[ENGINE], remedies=remedies)
+
+
+def test_what_failed_on_other_samples_is_not_proposed_again(tmp_path: Path) -> None:
+    found = scarce(tmp_path, builds=100)
+    audited = [trial.words for trial in found.trials if trial.split == "told"]
+    # Each set may be audited twice, as it fails by little; none is after another one was.
+    assert audited == sorted(audited, key=list(dict.fromkeys(audited)).index)
+    assert len(set(audited)) > 2
+
+
+def test_a_larger_set_that_is_known_to_pass_is_taken_where_no_build_is_left_for_another_search(tmp_path: Path) -> None:
+    """What fits the budget is searched, fails on other samples, and then there is what was seen on the way."""
+    found = scarce(tmp_path, builds=34)
+    assert found.remedy.outcome == "Cured"
+    assert len(found.remedy.wide) > 6
+    assert "the budget was spent before fewer could be tried: it is the best so far" in found.remedy.message
+    assert "sets with less passed on the samples that are searched with and not on the others" in found.remedy.message
+    assert found.trials[-1].split == "last"
+    # Beyond the budget nothing is built but what is audited.
+    beyond = [trial for trial in found.trials if trial.oracle == "build" and not trial.known][34:]
+    assert {trial.split for trial in beyond} <= {"told", "last"}
+
+
+@pytest.mark.parametrize("loud", [(), (3,)])
+def test_engines_show_their_tensors_for_what_the_candidate_fails_alone(
+    loud: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, set[frozenset[str]]] = {"build": set(), "emulation": set()}
+    judged = Workshop.judged
+
+    def noted(self: Workshop, design: Design, remedy: str, oracle: Oracle = "build", **more: Any) -> Judged:
+        if "names" in more:
+            asked[oracle].add(more["names"])
+        return judged(self, design, remedy, oracle, **more)
+
+    monkeypatch.setattr(Workshop, "judged", noted)
+    staged(tmp_path, transformer(loud, blocks=6), sentences())
+    # The engine of the candidate as it is overflows where block 3 is loud, and is merely off where none is.
+    engine = Engines() if loud else Engines(lambda wide: A in wide)
+    remedies = {"precision": {"to": ["fp32"], "rewrite": False}}
+    found = repaired(tmp_path, engine=engine, candidates=[ENGINE], remedies=remedies)
+    assert found.remedy.outcome == "Cured"
+    assert all("finite" in names for names in asked["emulation"])
+    assert asked["build"]
+    assert all(("finite" in names) is bool(loud) for names in asked["build"])
+    # An audit asks for it in any case.
+    assert {each.check for each in found.report.findings if each.candidate == "fp16-precision"} == {
+        "finite",
+        "outputDrift",
+    }
+
+
+@pytest.mark.parametrize("builds", [2, 34])
+def test_nothing_is_emulated_once_no_engine_can_confirm_it(builds: int, tmp_path: Path) -> None:
+    found = scarce(tmp_path, builds=builds)
+    built, after = 0, []
+    for trial in found.trials:
+        if built >= builds and trial.oracle == "emulation" and not trial.known:
+            after.append(trial.words)
+        built += trial.oracle == "build" and not trial.known
+    assert not after
