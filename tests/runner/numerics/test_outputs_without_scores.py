@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from assay_api.output_details import LabelAccuracyDetails
 from assay_api.report import Verdict
 from assay_runner.checks.label_accuracy import LabelAccuracy
 from assay_runner.checks.output_drift import OutputDrift
@@ -75,12 +76,55 @@ def test_dictionaries_are_not_compared_and_named(tmp_path: Path) -> None:
     assert "identical to golden" in second.message
 
 
+def argmax(*, keepdims: int = 0) -> onnx.ModelProto:
+    """Scores of three classes, and which is the largest."""
+    shape = ("N", 1) if keepdims else ("N",)
+    return model(
+        [node("MatMul", "x w", "scores"), node("ArgMax", "scores", "label", axis=1, keepdims=keepdims)],
+        [value("x", "N", 4)],
+        [value("label", *shape, kind=TensorProto.INT64), value("scores", "N", 3)],
+        [constant("w", random(4, 3))],
+    )
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_an_output_that_says_the_class_is_as_good_as_its_scores(keepdims: int, precision: str, tmp_path: Path) -> None:
+    x = random(400, 4)
+    right = (x @ random(4, 3)).argmax(1)
+    data = Samples({"x": x}, labels=np.where(np.arange(400) % 10, right, (right + 1) % 3))
+    by_class, by_score = (
+        measured(
+            argmax(keepdims=keepdims), precision, data, tmp_path / str(name), LabelAccuracy(output=name, keep=0.9)
+        ).findings[0]
+        for name in (None, "scores")
+    )
+    assert by_class.details == by_score.details
+    assert by_class.message == by_score.message
+    assert by_class.verdict is Verdict.PASSED
+    assert isinstance(by_class.details, LabelAccuracyDetails)
+    assert by_class.details.golden_top1 == pytest.approx(0.9)
+    [top5] = measured(
+        argmax(keepdims=keepdims), precision, data, tmp_path / "top5", LabelAccuracy(metric="top5")
+    ).findings
+    assert top5.verdict is Verdict.INCONCLUSIVE
+    assert "'label' holds one class per sample and no scores" in top5.message
+    assert top5.message.endswith("use metric top1")
+
+
+def test_classes_that_are_not_those_of_the_labels_prove_nothing(tmp_path: Path) -> None:
+    other = Samples({"x": random(20, 4)}, labels=np.arange(20) % 3 + 10)
+    [found] = measured(argmax(), "fp32", other, tmp_path, LabelAccuracy()).findings
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "golden's top1 is 0 on 20 samples: are these the labels of this output?" in found.message
+
+
 def test_what_is_no_table_of_scores_points_to_one_that_is(tmp_path: Path) -> None:
     proto = model(
-        [node("MatMul", "x w", "scores"), node("ArgMax", "scores", "label", axis=1, keepdims=0)],
+        [node("MatMul", "x w", "scores"), node("Unsqueeze", "scores axes", "boxes")],
         [value("x", "N", 4)],
-        [value("label", "N", kind=TensorProto.INT64), value("scores", "N", 3)],
-        [constant("w", random(4, 3))],
+        [value("boxes", "N", 3, 1), value("scores", "N", 3)],
+        [constant("w", random(4, 3)), constant("axes", np.array([2], np.int64))],
     )
     with pytest.raises(InvalidInput, match="the one with a score per class: scores"):
         measured(proto, "fp32", DATA, tmp_path, LabelAccuracy())

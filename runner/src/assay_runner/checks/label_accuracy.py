@@ -32,7 +32,8 @@ class LabelAccuracy(Check):
     """paired (default): the whole one-sided 95 % interval must lie above the bar. none: the metric itself must, for a
     validation set that is the whole population."""
     output: ArrayName | None = None
-    """Output that holds the class scores, last axis = classes. Default: the first."""
+    """Output that holds the class scores, last axis = classes, or, as whole numbers, the class of each sample.
+    Default: the first."""
 
     @property
     def needs(self) -> tuple[LabelsWanted]:
@@ -57,7 +58,10 @@ class LabelAccuracy(Check):
                 "output with a score per class in labelAccuracy.output, or judge this one by outputDrift"
             )
             return (self.inconclusive(evidence, reason),)
-        if ranks.classes <= self._k:
+        if not ranks.classes and self._k > 1:
+            reason = f"output {ranks.output!r} holds one class per sample and no scores, from which top5 cannot be told"
+            return (self.inconclusive(evidence, f"{reason}: use metric top1"),)
+        if 0 < ranks.classes <= self._k:
             reason = f"{self.metric} says nothing about {ranks.classes} classes: use metric top1"
             return (self.inconclusive(evidence, reason),)
         pairs = _pairs(ranks, self._k)

@@ -126,7 +126,8 @@ class LabelRanks:
 
     Attributes:
         output: output the scores are read from.
-        classes: number of classes.
+        classes: number of classes; 0 where the output holds the class itself, and its rank is 0 where it is the label
+            and 1 where it is another.
         golden: int64, one per sample.
         candidate: int64, one per sample.
     """

@@ -1,4 +1,4 @@
-"""How labels rank in an output of classes."""
+"""How labels rank in an output of classes, of which it holds the scores or says which it is."""
 
 from __future__ import annotations
 
@@ -58,6 +58,11 @@ class LabelsPass(Pass[LabelsWanted]):
             if name not in golden or name not in candidate:
                 raise InvalidInput(f"labelAccuracy reads output {name!r}, which {_whose(name, golden)} does not have")
             found = self._axes.samples(name, candidate[name], batch)
+            if _says_class(golden[name], batch.count) and found is not None and _says_class(found, batch.count):
+                self._classes[name] = 0
+                for kept, array in ((self._golden, golden[name]), (self._candidate, found)):
+                    kept[name].append((array.reshape(-1) != labels).astype(np.int64))
+                continue
             scores = [self._scores(name, array, batch.count) for array in (golden[name], found)]
             classes = min(array.shape[1] for array in scores)
             wrong = np.flatnonzero((labels < 0) | (labels >= classes))
@@ -92,6 +97,11 @@ class LabelsPass(Pass[LabelsWanted]):
     def _ranks(self, name: str) -> LabelRanks:
         golden, candidate = np.concatenate(self._golden[name]), np.concatenate(self._candidate[name])
         return LabelRanks(name, self._classes[name], golden, candidate)
+
+
+def _says_class(array: Array, count: int) -> bool:
+    """Whether it is the class of each sample: one whole number, as ArgMax makes it."""
+    return array.dtype.kind in "iu" and array.ndim >= 1 and len(array) == count == array.size
 
 
 def _whose(name: str, golden: Arrays) -> str:
