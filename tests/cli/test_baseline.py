@@ -103,6 +103,18 @@ def test_wrong_use_is_told_in_one_sentence(folder: Path, capsys: Capture) -> Non
     assert (ended.code, "--store takes a URI" in ended.err) == (64, True)
 
 
+@pytest.mark.parametrize("what", ["accept", "show"])
+@pytest.mark.parametrize("option", ["cause", "model", "cell", "image", "candidate", "sweep", "store"])
+def test_an_option_that_is_empty_does_not_mean_every_answer(what: str, option: str, capsys: Capture) -> None:
+    words = {"sweep": "nightly", "why": "release 7", option: " "}
+    if what == "show":
+        del words["why"]
+    ended = assay(capsys, "baseline", what, *(word for name, value in words.items() for word in (f"--{name}", value)))
+    told = f"--{option} is empty, as where a variable was not set: give it a value, or leave it out"
+    assert (ended.code, ended.out) == (64, "")
+    assert told in ended.err
+
+
 def test_a_record_that_was_changed_or_has_gone_is_not_believed(folder: Path, capsys: Capture) -> None:
     report = audited(folder, capsys)
     baseline(folder, capsys, "accept", report)

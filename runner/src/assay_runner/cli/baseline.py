@@ -28,6 +28,8 @@ from assay_runner.stores import Store, open_store
 from assay_runner.tasks.baselines import Baselines
 
 OF_SWEEPS: Final = ("model", "cell", "cause", "image")
+NARROWING: Final = (*OF_SWEEPS, "candidate", "sweep", "who", "store")
+"""Options that mean more, or somebody else, where they are left out: an empty one is a variable that was not set."""
 CODES: Final = {"Regressed": ExitCode.BREACHED, "Inconclusive": ExitCode.INCONCLUSIVE, "New": ExitCode.INCONCLUSIVE}
 
 
@@ -35,6 +37,9 @@ def command(arguments: argparse.Namespace) -> int:
     """Accept or show."""
     if arguments.what == "accept" and not arguments.why.strip():
         raise InvalidInput("--why is empty: say in a few words why this is accepted")
+    for name in NARROWING:
+        if (value := getattr(arguments, name, None)) is not None and not value.strip():
+            raise InvalidInput(f"--{name} is empty, as where a variable was not set: give it a value, or leave it out")
     if arguments.sweep or (arguments.what == "accept" and arguments.report and _in_cluster(arguments)):
         from assay_runner.cli import baseline_cluster
 
