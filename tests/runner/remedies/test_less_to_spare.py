@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import onnx
 import pytest
 
+from assay_api.report import Verdict
 from assay_runner.backends import Built
 from assay_runner.backends.backend import NOTHING
 from assay_runner.backends.order import BuildOrder
 from assay_runner.models.loading import LoadedModel
 from assay_runner.remedies.case import Design
-from assay_runner.remedies.judged import Judged
+from assay_runner.remedies.judged import Judged, Said
+from assay_runner.remedies.precision.tries import Tries
 from assay_runner.remedies.spending import Oracle
-from assay_runner.remedies.workshop import Workshop
+from assay_runner.remedies.workshop import Memory, Workshop
 from assay_runner.report import render_html
 from assay_runner.tensors import Batches, Extents, Progress
 from tests.models import random
@@ -25,7 +28,7 @@ from tests.rigged import Engines, off
 from tests.runner.remedies.repairs import ENGINE, INT8, Repaired, repaired, staged
 from tests.runner.remedies.test_engines import A, B
 from tests.runner.remedies.test_scarce import LIMIT, WIDTH, products
-from tests.runner.remedies.transformers import sentences, transformer
+from tests.runner.remedies.transformers import overflowing, sentences, transformer
 
 QUANTISED = {**INT8, "backend": "tensorrt"}
 
@@ -59,7 +62,7 @@ class Noisier(Engines):
         return replace(built, path=workdir / "noisier.onnx")
 
 
-def cured(folder: Path, engine: Engines) -> Repaired:
+def cured(folder: Path, engine: Engines, **remedies: Any) -> Repaired:
     x = random(200, WIDTH, seed=7)
     staged(folder, products(), {"x": x}, {"x": x[:64]})
     return repaired(
@@ -67,7 +70,7 @@ def cured(folder: Path, engine: Engines) -> Repaired:
         engine=engine,
         candidates=[QUANTISED],
         dataset={"uri": "file://./data/", "batch": 50},
-        remedies={"precision": {"to": ["fp32"]}},
+        remedies={"precision": {"to": ["fp32"]}, **remedies},
         checks=[{"outputDrift": {"snr": LIMIT}}],
     )
 
@@ -165,9 +168,110 @@ def test_engines_show_their_tensors_for_what_the_candidate_fails_alone(
     }
 
 
-@pytest.mark.parametrize("builds", [2, 34])
+class Wrong(Noisier):
+    """Far off unless two nodes are wide, whatever else is, and as noisy as others beside that."""
+
+    needed = frozenset({"u1.node", "u5.node"})
+
+    def __init__(self) -> None:
+        super().__init__(30.0)
+
+    def build(self, model: LoadedModel, order: BuildOrder, *others: Any) -> Built:
+        self.decibels = 30.0 if order.precision == "fp32" or self.needed <= order.held.keys() else 3.0
+        return super().build(model, order, *others)
+
+
+def test_what_fails_in_its_emulation_too_says_nothing_of_how_much_an_engine_lacks(tmp_path: Path) -> None:
+    """All INT8 fails by both, by figures that are near each other: no reason to ask emulations for more."""
+    found = cured(tmp_path, Wrong())
+    assert found.remedy.outcome == "Cured"
+    assert Wrong.needed <= found.remedy.wide.keys()
+    assert len(found.remedy.wide) < 12
+
+
+def test_an_emulation_is_no_engine_however_much_it_has_to_spare(tmp_path: Path) -> None:
+    """A model written otherwise is tried again once emulations must have more to spare: its engine is what passes."""
+    asked: list[Oracle] = []
+    tries = Tries.__new__(Tries)
+    tries.case = SimpleNamespace(spare=1 / 30, failing=frozenset({"outputDrift"}))  # type: ignore[assignment]
+    tries.ignored = frozenset()
+
+    def judged(design: Design, remedy: str, oracle: Oracle, **more: Any) -> Judged:
+        asked.append(oracle)
+        value = {"emulation": 34.0, "build": 20.0}[oracle]
+        return Judged(
+            said=(Said(check="outputDrift", verdict=Verdict.PASSED, message="", metric="snr", value=value, limit=30),)
+        )
+
+    tries.workshop = SimpleNamespace(memory=Memory(ahead=5 / 30), oracle="build", judged=judged)  # type: ignore[assignment]
+    design: Any = None
+    assert tries.passing(design) is None
+    assert asked == ["emulation"]
+    tries.workshop.memory.ahead = 0.0
+    assert tries.passing(design) is None
+    assert asked == ["emulation", "emulation", "build"]
+
+
+class Beside(Engines):
+    """Facts and two nodes more are needed; few more than those are right in their first engine alone."""
+
+    needed = overflowing(3) | {A, B}
+
+    def __init__(self) -> None:
+        self.seen: list[frozenset[str]] = []
+        super().__init__(self._right, wrong=10 ** (-29 / 20))
+
+    def _right(self, wide: frozenset[str]) -> bool:
+        self.seen.append(wide)
+        return self.needed <= wide and (len(wide) > len(self.needed) + 4 or self.seen.count(wide) == 1)
+
+
+def test_what_was_built_is_remembered_when_builds_are_few(tmp_path: Path) -> None:
+    """Whatever is left: a search for facts alone ends without them, and what passed among all nodes is taken."""
+    staged(tmp_path, transformer((3,), blocks=6), sentences())
+    remedies = {"precision": {"to": ["fp32"], "rewrite": False}}
+    first = repaired(tmp_path, engine=Beside(), candidates=[ENGINE], remedies={**remedies, "budget": {"builds": 400}})
+    told = next(number for number, trial in enumerate(first.trials) if trial.split == "told")
+    spent = sum(trial.oracle == "build" for trial in first.trials[:told])
+    for left in (1, 3):
+        found = repaired(
+            tmp_path,
+            engine=Beside(),
+            candidates=[ENGINE],
+            remedies={**remedies, "budget": {"builds": spent + 2 + left}},
+        )
+        assert found.remedy.outcome == "Cured", found.remedy.message
+        assert len(Beside.needed) + 4 < len(found.remedy.wide) < 109
+
+
+class Halves(Engines):
+    """Right in BF16 in the first engine of a set alone, and always in FP32."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[tuple[str, str], ...]] = []
+        super().__init__(lambda wide: self.fits, wrong=10 ** (-29 / 20))
+        self.fits = True
+
+    def build(self, model: LoadedModel, order: BuildOrder, *others: Any) -> Built:
+        held = tuple(sorted(order.held.items()))
+        self.seen.append(held)
+        once = self.seen.count(held) == 1 or "bf16" not in order.held.values()
+        self.fits = overflowing(3) <= order.held.keys() and once
+        return super().build(model, order, *others)
+
+
+def test_what_failed_elsewhere_in_a_half_is_tried_in_fp32(tmp_path: Path) -> None:
+    staged(tmp_path, transformer((3,), blocks=6), sentences())
+    remedies = {"precision": {"to": ["bf16", "fp32"], "rewrite": False}, "budget": {"builds": 60}}
+    found = repaired(tmp_path, engine=Halves(), candidates=[ENGINE], remedies=remedies)
+    assert found.remedy.outcome == "Cured"
+    assert set(found.remedy.wide.values()) == {"fp32"}
+    assert next(trial.split for trial in found.trials if trial.split != "search") == "told"
+
+
+@pytest.mark.parametrize("builds", range(1, 7))
 def test_nothing_is_emulated_once_no_engine_can_confirm_it(builds: int, tmp_path: Path) -> None:
-    found = scarce(tmp_path, builds=builds)
+    found = cured(tmp_path, Noisier(24.0), budget={"builds": builds})
     built, after = 0, []
     for trial in found.trials:
         if built >= builds and trial.oracle == "emulation" and not trial.known:

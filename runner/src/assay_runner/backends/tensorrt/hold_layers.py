@@ -141,8 +141,8 @@ def slips(layers: Sequence[EngineLayer], held: Mapping[str, str], *, wider: bool
         for node, kind in kinds.items():
             # A generated kernel casts inside, and may well compute each of its nodes in another precision.
             told = layer.computes and layer.precision and (whole or not kernel_steps(layer.tactic))
-            kept = {ran for asked in kinds.values() for ran in (WIDE[asked] if wider else (asked,))}
-            if told and layer.precision not in kept:
+            kept = layer.precision in kinds.values() or (wider and layer.precision in WIDE[kind])
+            if told and not kept:
                 found.setdefault(node, f"node {node!r} is held to {kind}, and its layer runs in {layer.precision}")
             elif rounded and whole and set(kinds.values()) == {"FP32"}:
                 found.setdefault(node, f"node {node!r} is held to {kind}, and reads its input rounded to {rounded}")

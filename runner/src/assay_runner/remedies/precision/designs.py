@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from assay_runner.graphs.documents import load_outline
 from assay_runner.graphs.taps import name_of
 from assay_runner.remedies.case import Case, Design
+
+WIDEST: Final = "fp32"
 
 
 def node_names(path: Path) -> frozenset[str]:
@@ -18,7 +21,7 @@ def node_names(path: Path) -> frozenset[str]:
 def formats(precision: str) -> tuple[str, ...]:
     """What nodes of a candidate of this precision can be kept in: wider, and sayable in its model; the widest last."""
     narrower = {"fp16": ("bf16",), "int8": ("fp16",), "fp8": ("fp16",)}
-    return (*narrower.get(precision, ()), "fp32")
+    return (*narrower.get(precision, ()), WIDEST)
 
 
 def explicit(case: Case) -> Design:

@@ -20,15 +20,16 @@ from assay_runner.graphs.control_flow import control_flow
 from assay_runner.remedies.baseline import fails_alike
 from assay_runner.remedies.figures import to_spare
 from assay_runner.remedies.judged import RESERVE, Judged, margin
+from assay_runner.remedies.precision.designs import WIDEST
 from assay_runner.remedies.precision.items import cost_of, items_of
 from assay_runner.remedies.precision.oracle import WRONG, Repeats
 from assay_runner.remedies.precision.priors import FACT
-from assay_runner.remedies.precision.tries import NAME, WIDEST, Tries, in_words
+from assay_runner.remedies.precision.tries import NAME, Tries, in_words
 from assay_runner.remedies.precision.words import must_run_wider, needed, nothing
 from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.scarce import MOST
 from assay_runner.remedies.spending import OutOfBudget
-from assay_runner.search import Answer, Outcome, Search, Settings, Stage, Told, Trial, Why
+from assay_runner.search import Answer, Outcome, Search, Settings, Stage, Told, Trial
 from assay_runner.search import Verdict as Passing
 
 AIMS: Final = 3
@@ -76,12 +77,14 @@ class Nodes:
         """
         facts = facts_of(self.suspicion, self.chosen)
         for named in dict.fromkeys((facts, self._with_neighbours(facts))):
-            if named and named < self.chosen and self._emulated(named).verdict is Passing.PASSED:
-                with suppress(OutOfBudget):
+            if not named or named == self.chosen or any(named <= failed for failed in self.tries.failed):
+                continue
+            with suppress(OutOfBudget):
+                if self._emulated(named).verdict is Passing.PASSED:
                     found = self._searched(named)
-                    if found.best is not None or found.why is Why.BUDGET or self.hopeless:
+                    if found.best is not None or self.hopeless:
                         return found
-                break  # What is enough in an emulation is not in an engine.
+                    break  # What is enough in an emulation is not in an engine.
         # A whole model in FP32 passes, but not everything in it can be held.
         with suppress(OutOfBudget):
             self._emulated(self.chosen)
@@ -96,10 +99,10 @@ class Nodes:
         """What an emulation says of it."""
         found = self.tries.again(self.tries.holding(dict.fromkeys(kept, WIDEST)), "emulation")
         answer = self.tries.answer(found, "emulation")
-        if self.emulates:
-            self.decided.append((Stage.DECIDE, kept, answer))
-        else:
+        if not self.emulates:
             self.proposed[kept] = found
+        elif all(kept != known for _, known, _ in self.decided):
+            self.decided.append((Stage.DECIDE, kept, answer))
         return answer
 
     def _known(self) -> Iterator[Told[str]]:
@@ -118,8 +121,13 @@ class Nodes:
                 known=[told for told in self._known() if told[1] <= among],
                 with_proposals=not self.emulates,
             )
-            if not self._aimed_anew(machine):
+            if not self._aimed_anew(machine) or self._too_few(among):
                 return machine.outcome()
+
+    def _too_few(self, among: frozenset[str]) -> bool:
+        """Whether not even all of these nodes pass with what an emulation must have to spare by now."""
+        found = self.proposed.get(among)
+        return among < self.chosen and found is not None and not self.tries.passed(found, "emulation")
 
     def _aimed_anew(self, machine: Search[str]) -> bool:
         """Go on until it ends or the budget does; the best so far stands then.
@@ -162,15 +170,17 @@ class Nodes:
         """Whether an engine has less to spare than its emulation, by so little that emulations are asked for it."""
         emulated = self.proposed.get(kept)
         of, mine = emulated.scarcest if emulated else None, found.scarcest
-        if not self.aims or of is None or mine is None:
+        if not self.aims or emulated is None or of is None or mine is None:
             return False
+        if not self.tries.passed(emulated, "emulation"):
+            return False  # It fails as its emulation does.
         less, before = margin(of) - margin(mine), self.tries.workshop.memory.ahead
         if not 0 < less <= MOST:
             return False
         self.aims -= 1
         self.lead = to_spare(mine.metric, less)
         # The more an emulation has to spare, the more an engine takes of it: a step is twice the last.
-        self.tries.aim(max(less + RESERVE, 2 * before), {each for _, each, _ in self.decided})
+        self.tries.aim(max(less + RESERVE, 2 * before))
         return True
 
     def _answered(self, trial: Trial[str]) -> Judged:

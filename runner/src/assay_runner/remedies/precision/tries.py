@@ -15,14 +15,14 @@ from assay_runner.graphs.taps import name_of
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.judged import Judged, clear
 from assay_runner.remedies.judging import OF_PRECISION
-from assay_runner.remedies.precision.designs import formats
+from assay_runner.remedies.precision.designs import WIDEST, formats
 from assay_runner.remedies.precision.oracle import answer_of
+from assay_runner.remedies.precision.recalled import recalled
 from assay_runner.remedies.spending import Oracle, OutOfBudget
 from assay_runner.remedies.workshop import Heard, Workshop
 from assay_runner.search import Answer, Item, Limits, Stage, Told, Verdict, search
 
 NAME: Final = "precision"
-WIDEST: Final = "fp32"
 RESERVED: Final = 2
 """Trials of what decides that are kept back for a narrower format and for the audit of what was found."""
 COSTLY: Final = frozenset({"finite", "layerDrift"})
@@ -57,6 +57,9 @@ class Tries:
         """Milliseconds of a batch by set of nodes, where an engine was timed."""
         self.unfit: set[str] = set()
         """Formats that an engine did not pass in although its emulation did."""
+        self._built: set[frozenset[str]] = set()
+        self.failed: list[frozenset[str]] = []
+        """Sets that failed in the widest format on samples that they were not searched with."""
         self._order = [name_of(node) for node in self.outline.graph.node]
         self._kinds: dict[frozenset[str], Mapping[str, str]] = {}
         self._asked: Counter[tuple[Oracle, frozenset[str]]] = Counter()
@@ -100,6 +103,7 @@ class Tries:
         design = self.holding(kinds)
         found = self.again(design, "build")
         self.workshop.memory.engines.append(Heard(kinds, self._key(design), found))
+        self._built.add(kept)
         return found
 
     def _key(self, design: Design) -> str:
@@ -107,32 +111,19 @@ class Tries:
 
     def recalled(self) -> list[Told[str]]:
         """What is known from searches before this one, with what must be to spare by now."""
-        failed = self._failed_elsewhere()
-        told: dict[frozenset[str], list[Judged]] = {}
-        for heard in self.workshop.memory.engines:
-            kept, design = frozenset(heard.kinds), self.holding(heard.kinds)
-            if kept in failed or self._key(design) != heard.key:
-                continue
-            if self._kinds.get(kept) != heard.kinds:
-                told[kept] = []
-            self._kinds[kept] = heard.kinds
-            self._asked["build", _held(design)] += 1
-            told[kept].append(heard.found)
-            if heard.found.latency_ms is not None:
-                self.latency[kept] = heard.found.latency_ms
-        found = [(Stage.DECIDE, kept, self.answer(each, "build")) for kept, all_ in told.items() for each in all_]
-        return [*found, *((Stage.DECIDE, kept, Answer.of(False, -math.inf)) for kept in failed)]
-
-    def _failed_elsewhere(self) -> list[frozenset[str]]:
-        """Sets that failed in the widest format on samples that they were not searched with."""
-        found = []
-        for kinds in self.workshop.memory.failed:
-            narrow = {*kinds.values()} - {WIDEST}
-            if narrow and WIDEST in self.asked.to:
-                self.unfit |= narrow
-            else:
-                found.append(frozenset(kinds))
-        return found
+        found = recalled(
+            self.workshop.memory, self.asked.to, lambda heard: self._key(self.holding(heard.kinds)) == heard.key
+        )
+        self.unfit |= found.unfit
+        self.failed = list(found.failed)
+        for kept, engines in found.engines.items():
+            self._kinds[kept] = engines[-1].kinds
+            self._built.add(kept)
+            self._asked["build", _held(self.holding(self._kinds[kept]))] += len(engines)
+            for heard in engines:
+                if heard.found.latency_ms is not None:
+                    self.latency[kept] = heard.found.latency_ms
+        return found.told(lambda judged: self.answer(judged, "build"))
 
     def passing(self, design: Design) -> Judged | None:
         """What the case's own backend says of what passes; by emulation first, where that is not all there is.
@@ -140,19 +131,25 @@ class Tries:
         Raises:
             OutOfBudget: the budget is spent.
         """
-        found, oracle = self.tried(design, "emulation"), self.workshop.oracle
-        if oracle == "build" and self.passed(found, "emulation"):
-            found = self.tried(design, oracle)
-        return found if self.passed(found, oracle) else None
+        found = self.tried(design, "emulation")
+        if not self.passed(found, "emulation"):
+            return None
+        if self.workshop.oracle == "build":
+            found = self.tried(design, "build")
+        return found if self.passed(found, self.workshop.oracle) else None
 
     def spare(self, oracle: Oracle) -> float:
         """Margin by which outputs must pass; emulations also by what an engine had less than the emulation of it."""
         return self.case.spare + (self.workshop.memory.ahead if oracle != self.workshop.oracle else 0.0)
 
-    def aim(self, ahead: float, decided: Collection[frozenset[str]]) -> None:
-        """Ask emulations for so much more than engines, and forget in which formats others than these sets passed."""
+    def aim(self, ahead: float) -> None:
+        """Ask emulations for so much more than engines."""
         self.workshop.memory.ahead = ahead
-        self._kinds = {kept: kinds for kept, kinds in self._kinds.items() if kept in decided}
+        self._choose_anew()
+
+    def _choose_anew(self) -> None:
+        """Forget in which formats emulations of sets passed, but for those that are built: they are what was judged."""
+        self._kinds = {kept: kinds for kept, kinds in self._kinds.items() if kept in self._built}
 
     def answer(self, found: Judged, oracle: Oracle) -> Answer:
         """What a search is told of a trial."""
@@ -196,7 +193,8 @@ class Tries:
         if not narrow or WIDEST not in self.asked.to:
             return False
         self.unfit |= narrow
-        self._kinds = {kept: dict.fromkeys(kept, WIDEST)}
+        self._choose_anew()
+        self._kinds[kept] = dict.fromkeys(kept, WIDEST)
         return True
 
     def narrowest(self, kept: frozenset[str]) -> Mapping[str, str]:
@@ -236,7 +234,8 @@ class Tries:
 
 
 def _held(design: Design) -> frozenset[str]:
-    return frozenset(f"{kind} {name}" for name, kind in design.order.held.items())
+    held = (f"{kind} {name}" for name, kind in design.order.held.items())
+    return frozenset((f"all else {design.order.precision}", *held))
 
 
 def in_words(kinds: Collection[str]) -> str:

@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from assay_runner.graphs.attentions import Attention, attentions
 from assay_runner.remedies.case import Design
-from assay_runner.remedies.precision.designs import formats
+from assay_runner.remedies.precision.designs import WIDEST, formats
 from assay_runner.remedies.precision.faster import Edited
 from assay_runner.remedies.precision.nodes import facts_of
-from assay_runner.remedies.precision.tries import WIDEST, Tries
+from assay_runner.remedies.precision.tries import Tries
 from assay_runner.remedies.precision.words import needed
 from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.spending import OutOfBudget

@@ -43,9 +43,11 @@ def must_run_wider(
     }.get(outcome.why, "; answers near a limit left doubts: see the trials")
     harm = "; a larger set fails, so that more is not safer" if outcome.violation else ""
     narrow = precision.upper()
-    if len(best) == nodes > 1 and outcome.why is Why.BUDGET:
+    fewer = [kept for kept in outcome.passing if len(kept) < nodes]
+    if len(best) == nodes > 1 and (fewer or outcome.why is Why.BUDGET):
+        least = f"{min(map(len, fewer))} of them are enough, but cost more casts" if fewer else ""
         spent = f"the budget was spent before a set was found that leaves any of them in {narrow}"
-        return f"all {nodes} nodes run in {kinds}: {spent}{harm}"
+        return f"all {nodes} nodes run in {kinds}: {least or spent}{harm}"
     left = f"all else stays {narrow}" if len(best) < nodes else f"none can stay {narrow}"
     return f"{len(core)} of {nodes} nodes must run in {kinds}: {named(core)}{beside}; {left}{how}{harm}"
 
