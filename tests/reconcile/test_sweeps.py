@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from assay_api.names import STATUS_BYTES
+from assay_operator.sweeps import models as looking
 from assay_operator.sweeps.kind import SWEEPS
 from tests.reconcile.cases import SETTINGS
 from tests.reconcile.sweeps import World, condition
@@ -79,6 +80,44 @@ def test_ten_thousand_cells_leave_a_small_status() -> None:
     began = time.process_time()
     SWEEPS.reconcile(seen, world.now, SETTINGS)
     assert time.process_time() - began < 2
+
+
+BELOW = {"models": None, "modelPrefix": {"uri": "s3://models/"}, "maxParallel": 256}
+
+
+@pytest.mark.parametrize("count", [600, 601])
+def test_more_models_than_jobs_can_look_at_are_said_and_none_of_them_passes(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A Job of these tests tells 300 models.
+    monkeypatch.setattr(looking, "MOST_PAGES", 2)
+    world = World.of(**BELOW, template__candidates=TEMPLATE["candidates"][2:], template__target={})
+    world.models = tuple(found(f"m{n:04}", f"{n:016x}") for n in range(count))
+    made = world.run()
+    told = condition(world, "Complete")
+    assert world.jobs == {}
+    if count == 600:
+        assert (made, told["reason"], world.status.verdict) == (600, "Passed", "Passed")
+        return
+    assert (made, told["reason"], world.status.verdict, world.status.phase) == (0, "InvalidInput", None, "Stalled")
+    assert told["message"].startswith(
+        "2 Jobs, the most there are for one run, have found 600 models, and there are more;"
+    )
+    assert (
+        "split the sweep, by spec.modelPrefix.uri or spec.modelPrefix.match" in condition(world, "Stalled")["message"]
+    )
+    # What a run comes to is no matter of how often it is looked at.
+    world.settle()
+    assert (world.made, world.jobs) == ([], {})
+
+
+def test_models_that_are_deleted_while_others_are_looked_at_are_waited_for_by_nobody() -> None:
+    world = World.of(**BELOW, template__candidates=TEMPLATE["candidates"][2:], template__target={})
+    world.models = tuple(found(f"m{n:04}", f"{n:016x}") for n in range(301))
+    world.step()
+    world.models = world.models[:300]
+    assert world.run() == 300
+    assert (world.status.models, world.status.verdict) == (300, "Passed")
 
 
 def test_a_leader_that_dies_between_any_two_writes_makes_nothing_twice() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from assay_api.audit import AuditSpec
 from assay_api.candidate import ModelRef
@@ -29,8 +29,9 @@ from assay_operator.settings import Settings
 from assay_operator.sweeps.observed import Sweep
 from assay_operator.sweeps.run import meaning
 
-MOST_PAGES = 1000
-MOST_BYTES = 32 * 1024
+MOST_PAGES: Final = 1_000
+"""Jobs that look at the models of one run: they come one after another, and stay until the run ends."""
+MOST_BYTES: Final = 32 * 1024
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ class Looked:
         models: what was found so far, in order of names.
         done: whether that is all.
         states: of the tasks that have a Job, or are to get one, in their order; the last one is the one at work.
+        too_many: whether there are more, and no further Job looks at them.
     """
 
     models: tuple[ModelFound, ...]
     done: bool
     states: tuple[TaskState, ...]
+    too_many: bool = False
 
     @property
     def wanted(self) -> TaskState | None:
@@ -66,12 +69,21 @@ def look(sweep: Sweep, spec: SweepSpec, run: str, seen: Seen, now: datetime) -> 
         state = task_state(task, observed, None, now)
         states.append(state)
         found = state.result.resolved if state.state == "Finished" and state.result else None
+        models += found.models if found else ()
+        # Behind the last one told there may be none any more: the others were deleted since.
+        if found and models and not found.more:
+            return Looked(tuple(models), done=True, states=tuple(states))
         if found is None or not found.models:
             return Looked(tuple(models), done=False, states=tuple(states))
-        models += found.models
-        if not found.more:
-            return Looked(tuple(models), done=True, states=tuple(states))
-    return Looked(tuple(models), done=True, states=tuple(states))
+    return Looked(tuple(models), done=False, states=tuple(states), too_many=True)
+
+
+def too_many(looked: Looked) -> str:
+    """What is said of models that are too many to be looked at."""
+    return (
+        f"{len(looked.states):,} Jobs, the most there are for one run, have found {len(looked.models):,} models, "
+        "and there are more; none is audited: split the sweep, by spec.modelPrefix.uri or spec.modelPrefix.match"
+    )
 
 
 def task_of(sweep: Sweep, spec: SweepSpec, run: str, page: int, after: str) -> Task:

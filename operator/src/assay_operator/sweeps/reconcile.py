@@ -29,7 +29,7 @@ from assay_operator.sweeps.acceptance import Accepting, accepting
 from assay_operator.sweeps.answers import Answers, Wish, beside_baselines, counts, left_over, worst
 from assay_operator.sweeps.costs import spent
 from assay_operator.sweeps.manifests import suspended
-from assay_operator.sweeps.models import Looked, look, look_manifest
+from assay_operator.sweeps.models import Looked, look, look_manifest, too_many
 from assay_operator.sweeps.observed import AUDITS, Sweep, SweepAudit, own_audits
 from assay_operator.sweeps.outcome import outcome, said
 from assay_operator.sweeps.planning import Plan, begun, cells_of, plan_of
@@ -187,6 +187,9 @@ class _Pass:
             why = state.trouble
             reason = Reason.INVALID_INPUT if why.reason == Reason.INVALID_INPUT else Reason.ERROR
             return self._end(told, Outcome(reason, why.reason, f"{state.task.key}: {why.message}", None))
+        if looked.too_many:
+            # To audit the first ones would say of all what holds of some.
+            return self._end(told, Outcome(Reason.INVALID_INPUT, Reason.INVALID_INPUT, too_many(looked), None))
         wanted, turn = None if self.spec.suspend else looked.wanted, None if self.sweep.queue else self.seen.turn
         waits = wanted is not None and turn is not None and not turn.free
         create = (look_manifest(self.sweep, wanted, self.settings),) if wanted and not waits else ()
