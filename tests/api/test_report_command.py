@@ -290,18 +290,27 @@ def test_a_plan_is_priced_by_what_was_measured(cluster: Cluster, tmp_path: Path,
     file.write_text(json.dumps(sweep() | {"metadata": meta}))
     ended = assay(capsys, "plan", "-f", str(file), "--measured")
     assert (ended.code, "has held a GPU to its end yet: give --cell-seconds" in ended.err) == (64, True)
-    labels = {"assay.dev/sweep": "priced"}
-    for number, seconds in enumerate((200, 400, 4000)):
-        name = f"priced-{number}"
-        cluster.server.kubectl.apply(audit() | {"metadata": {**meta, "name": name, "labels": labels}})
-        # Two of its three candidates need a GPU.
+    there = cluster.server.kubectl.json("get", "sweep", "priced", "-n", cluster.namespace)
+    owner = {"apiVersion": "assay.dev/v1alpha1", "kind": "AccuracySweep", "name": "priced", "controller": True}
+    # Each has three candidates, two of which need a GPU; of an audit that goes on only one has been on it.
+    for model, seconds, over in (("bert", 4000, True), ("old", 200, True), ("older", 300, True), ("vit", 90, False)):
+        name = f"priced-{model}"
+        made = {"place": model, "cells": {"fp16": "0" * 16}, "spec": "0" * 16, "run": "r"}
+        about = {
+            "name": name, "labels": {"assay.dev/sweep": "priced"}, "annotations": {ANNOTATION_CELLS: json.dumps(made)},
+            "ownerReferences": [{**owner, "uid": there["metadata"]["uid"]}],
+        }  # fmt: skip
+        cluster.server.kubectl.apply(audit() | {"metadata": meta | about})
         entries = [{"name": "fp16", "state": "Finished", "gpuSeconds": seconds}]
-        patch = json.dumps({"status": {"observedGeneration": 1, "candidates": entries}})
+        complete = {"type": "Complete", "status": str(over), "reason": "Passed", "message": "", "observedGeneration": 1,
+                    "lastTransitionTime": "2026-01-01T00:00:00Z"}  # fmt: skip
+        patch = json.dumps({"status": {"observedGeneration": 1, "candidates": entries, "conditions": [complete]}})
         where = ("-n", cluster.namespace, "--subresource=status", "--type=merge", "--patch", patch)
         cluster.server.kubectl("patch", "audit", name, *where)
     ended = assay(capsys, "plan", "-f", str(file), "--measured")
-    # Two models, two candidates on a GPU, two products.
-    assert "at 200 GPU seconds a cell: 0.444 GPU hours where every cell has changed" in ended.out
+    # Two models, two candidates on a GPU, two products: four cells of bert, and four of vit at the median of all.
+    price = "at 150 to 2000 GPU seconds a cell, by the medians of 1 of 2 models, 150 for the others: 2.39 GPU hours"
+    assert f"{price} where every cell has changed" in ended.out
 
 
 def test_no_such_sweep_is_told_as_one(cluster: Cluster, capsys: Capture) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from assay_api.names import ANNOTATION_CELLS
+from assay_runner.cli import plan_sweep
 from tests.cli.audits import assay
-from tests.unit.api.sweeps import TEMPLATE, sweep
+from tests.reconcile.sweeps import World, condition
+from tests.unit.api.sweeps import TEMPLATE, found, sweep
 
 Capture = pytest.CaptureFixture[str]
 
@@ -36,6 +40,104 @@ def test_a_plan_tells_cells_price_and_next_runs(capsys: Capture, tmp_path: Path)
     prefix = file(tmp_path, models=None, modelPrefix={"uri": "s3://models/"}, fleet=True, template__target=None)
     done = assay(capsys, "plan", "-f", prefix)
     assert "3 cells per model and GPU product, 2 of them on a GPU" in done.out
+
+
+BELOW: dict[str, Any] = {"models": None, "modelPrefix": {"uri": "s3://models/"}}
+ONE: dict[str, Any] = {"template__candidates": TEMPLATE["candidates"][:1]}
+BUDGET: dict[str, Any] = {"budget": {"gpuHours": 0.1}}
+FLEET: dict[str, Any] = {"fleet": True, "template__target": None}
+ON_L4: dict[str, Any] = {"template__target": {"gpuProducts": ["NVIDIA-L4"]}}
+
+
+def audited(seconds: dict[str, int], **changes: Any) -> World:
+    """A sweep of seven models with a run behind it, in which the audits of some models took so long, others none."""
+    world = World.of(**BELOW, **ONE, **changes)
+    world.models = tuple(found(name, name * 16) for name in "abcdefg")
+    for _ in range(60):
+        world.now += timedelta(seconds=11)
+        world.step()
+        for name in world.going:
+            made = json.loads(world.audits[name]["metadata"]["annotations"][ANNOTATION_CELLS])
+            world.end([name], seconds=seconds.get(made["place"], 0))
+        if world.status.completion_time and not world.going:
+            return world
+    raise AssertionError("the run never ends")
+
+
+def in_cluster(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    monkeypatch.setattr(plan_sweep, "read_sweep", lambda _: (world.raw, list(world.audits.values())))
+
+
+DEAR_AND_CHEAP = {"a": 3000, **dict.fromkeys("bcd", 10)}
+
+
+@pytest.mark.parametrize("fleet", [True, False])
+@pytest.mark.parametrize("seconds", [DEAR_AND_CHEAP, {"a": 3000}, dict.fromkeys("abcdefg", 40)])
+def test_a_plan_and_the_operator_reckon_alike(
+    seconds: dict[str, int], fleet: bool, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products = FLEET if fleet else ON_L4
+    world = audited(seconds, **products)
+    in_cluster(monkeypatch, world)
+    done = assay(capsys, "plan", "-f", file(tmp_path, **BELOW, **ONE, **products, **BUDGET), "--measured")
+    assert done.code == 0, done.err
+    world.change(**BELOW, **ONE, **products, **BUDGET)
+    world.annotate(rerun="1")
+    world.settle()
+    estimated = (world.status.estimated_gpu_seconds or 0) / 3600
+    (price,) = [line for line in done.out.splitlines() if "where every cell has changed" in line]
+    assert price.endswith(f": {estimated:.3g} GPU hours where every cell has changed")
+    refused = condition(world, "Complete")["reason"] == "OverBudget"
+    assert ("so such a run is not begun" if refused else "which is enough") in done.out
+
+
+def test_a_plan_says_what_it_took_and_of_whom(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = audited(DEAR_AND_CHEAP, **FLEET)
+    in_cluster(monkeypatch, world)
+    name = file(tmp_path, **BELOW, **ONE, **FLEET, **BUDGET)
+    lines = assay(capsys, "plan", "-f", name, "--measured").out.splitlines()
+    run = world.status.run
+    assert lines[1] == f"models: 7, every *.onnx below s3://models/, as run {run} found them"
+    assert lines[3] == f"GPU products: NVIDIA-H200, NVIDIA-L4, as run {run} found them"
+    assert lines[4] == "14 cells, 14 of them on a GPU; 4 audits at once at most"
+    assert lines[6].startswith(
+        "at 10 to 3000 GPU seconds a cell, by the medians of 4 of 7 models, 10 for the others: 1.7 "
+    )
+    # Audits that go on have yet to show what they take.
+    dearest = [each for each in world.audits.values() if '"a"' in each["metadata"]["annotations"][ANNOTATION_CELLS]]
+    for each in dearest:
+        each["status"]["conditions"][0]["status"] = "False"
+    cheaper = assay(capsys, "plan", "-f", name, "--measured").out.splitlines()
+    assert cheaper[6].startswith(
+        "at 10 GPU seconds a cell, by the medians of 3 of 7 models, 10 for the others: 0.0389 "
+    )
+    # Those of an earlier sweep of the same name say nothing of this one.
+    world.raw["metadata"]["uid"] = "another"
+    done = assay(capsys, "plan", "-f", name, "--measured")
+    assert (done.code, "has held a GPU to its end yet: give --cell-seconds instead" in done.err) == (64, True)
+
+
+def test_what_is_missing_for_a_total_is_said(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = file(tmp_path, **BELOW, **ONE, **FLEET, **BUDGET)
+    assert "budget: 0.1 GPU hours; --cell-seconds or --measured tells" in assay(capsys, "plan", "-f", name).out
+    said = "no total, and whether the budget is enough cannot be told: "
+    lines = assay(capsys, "plan", "-f", name, "--cell-seconds", "36").out.splitlines()
+    assert lines[6].endswith(": 0.01 GPU hours per model and GPU product where every cell has changed")
+    assert lines[7].startswith(
+        f"{said}the file does not say how many models and GPU products there are; --measured asks"
+    )
+    # The models of another prefix are none of this one's, nor are products that a sweep names those of all nodes.
+    in_cluster(monkeypatch, audited(DEAR_AND_CHEAP, **ON_L4))
+    narrower = {**BELOW, "modelPrefix": {"uri": "s3://models/", "match": "a*.onnx"}}
+    name = file(tmp_path, **narrower, **ONE, **FLEET, **BUDGET)
+    lines = assay(capsys, "plan", "-f", name, "--measured").out.splitlines()
+    assert lines[6].startswith(
+        "at 10 GPU seconds a cell, the median of what its audits took: 0.00278 GPU hours per model"
+    )
+    told = (
+        "no run in the cluster with this modelPrefix and fleet has told yet how many models and GPU products there are"
+    )
+    assert lines[7] == f"{said}{told}"
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [

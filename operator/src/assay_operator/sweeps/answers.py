@@ -13,9 +13,10 @@ from typing import Final, Literal, NamedTuple
 
 from assay_api.baseline import MATTERS, joined
 from assay_api.cells import Cell
+from assay_api.made_for import MadeFor
 from assay_api.result import shorten
 from assay_api.sweep_status import WORST, BaselineCounts, CellStatus, SweepCounts
-from assay_operator.sweeps.observed import Answer, MadeFor, SweepAudit
+from assay_operator.sweeps.observed import Answer, SweepAudit
 
 State = Literal["waiting", "running", "passed", "failed", "inconclusive", "errors", "over_budget"]
 JUDGED: Final[Mapping[str, State]] = {"Passed": "passed", "Failed": "failed", "Inconclusive": "inconclusive"}

@@ -1,52 +1,18 @@
-"""What the cells of a sweep cost: GPU seconds by the medians of what earlier audits took, and what a budget takes."""
+"""What a budget takes: what the audits of a run took and will take, by the prices that earlier audits show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Iterable, Sequence
 
 from assay_api.audit import AuditTemplate
 from assay_api.cells import Ask
+from assay_api.prices import Prices, prices
 from assay_operator.sweeps.observed import SweepAudit
 
 
-@dataclass(frozen=True)
-class Prices:
-    """Medians of GPU seconds of a cell on a GPU.
-
-    Attributes:
-        of_model: by the model's name.
-        overall: of all that was measured; None: nothing was.
-        on_gpus: names of the candidates that need a GPU.
-    """
-
-    of_model: Mapping[str, float]
-    overall: float | None
-    on_gpus: frozenset[str]
-
-    def of(self, ask: Ask) -> float:
-        """GPU seconds that an audit is reckoned to take; 0 where nothing was measured."""
-        return self._each(ask.model.name) * sum(cell.place.candidate in self.on_gpus for cell in ask.cells)
-
-    def left_of(self, audit: SweepAudit) -> float:
-        """GPU seconds that an audit which still goes on is reckoned to take beyond what it took so far."""
-        return max(self._each(_model(audit)) * audit.gpu_cells - audit.gpu_seconds, 0.0)
-
-    def _each(self, model: str) -> float:
-        return self.of_model.get(model, self.overall or 0.0)
-
-
-def prices(audits: Iterable[SweepAudit], template: AuditTemplate) -> Prices:
-    """Medians over audits that ended and held a GPU."""
-    found: dict[str, list[float]] = {}
-    for audit in audits:
-        if audit.complete and audit.gpu_cells and audit.gpu_seconds:
-            found.setdefault(_model(audit), []).append(audit.gpu_seconds / audit.gpu_cells)
-    every = [seconds for each in found.values() for seconds in each]
-    on_gpus = frozenset(candidate.name for candidate in template.candidates if candidate.backend == "tensorrt")
-    of_model = {model: median(each) for model, each in found.items()}
-    return Prices(of_model, median(every) if every else None, on_gpus)
+def measured(audits: Iterable[SweepAudit], template: AuditTemplate) -> Prices:
+    """Medians over the audits that ended and held a GPU."""
+    return prices((audit.taken for audit in audits if audit.complete), template)
 
 
 def spent(audits: Iterable[SweepAudit], run: str) -> int:
@@ -56,7 +22,7 @@ def spent(audits: Iterable[SweepAudit], run: str) -> int:
 
 def committed(audits: Iterable[SweepAudit], run: str, price: Prices) -> float:
     """GPU seconds that the audits of a run which still go on are reckoned to take beyond what they took so far."""
-    return sum(price.left_of(audit) for audit in audits if audit.active and audit.made and audit.made.run == run)
+    return sum(_left_of(audit, price) for audit in audits if audit.active and audit.made and audit.made.run == run)
 
 
 def affordable(asks: Sequence[Ask], price: Prices, left: float) -> tuple[Ask, ...]:
@@ -73,5 +39,6 @@ def affordable(asks: Sequence[Ask], price: Prices, left: float) -> tuple[Ask, ..
     return tuple(taken)
 
 
-def _model(audit: SweepAudit) -> str:
-    return audit.made.place.split("\n")[0] if audit.made else ""
+def _left_of(audit: SweepAudit, price: Prices) -> float:
+    """GPU seconds that an audit which still goes on is reckoned to take beyond what it took so far."""
+    return max(price.a_cell(audit.taken.model) * audit.gpu_cells - audit.gpu_seconds, 0.0)

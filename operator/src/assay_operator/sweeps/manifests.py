@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from assay_api.audit import CompareWith
 from assay_api.cells import Ask, audit_spec
+from assay_api.made_for import MadeFor, spec_digest
 from assay_api.model import problems, to_wire
 from assay_api.names import (
     ANNOTATION_CELLS,
@@ -30,7 +31,7 @@ from assay_operator.objects.keys import label_value
 from assay_operator.objects.raw import Manifest, compact
 from assay_operator.objects.seen import owner_reference
 from assay_operator.sweeps.answers import Wish, place_of
-from assay_operator.sweeps.observed import MadeFor, Sweep, spec_digest
+from assay_operator.sweeps.observed import Sweep
 
 
 @dataclass(frozen=True)

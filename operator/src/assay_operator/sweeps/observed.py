@@ -6,7 +6,6 @@ never changed, or what it means has the digest that stands in the annotation whi
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,49 +13,27 @@ from datetime import datetime
 from sys import intern
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from assay_api.baseline import asked_digest, cause_of
 from assay_api.legs import NOTHING, Leg, leg_of
-from assay_api.model import Model
+from assay_api.made_for import MadeFor, made_for
 from assay_api.names import (
     ANNOTATION_ACCEPT,
-    ANNOTATION_CELLS,
     API_VERSION,
     KIND,
     PLURAL,
     Condition,
 )
-from assay_api.plan import OPERATIONAL
+from assay_api.prices import Taken, gpu_cells_of, gpu_seconds_of
 from assay_api.result import shorten
 from assay_operator.objects.raw import Raw, condition, owner, time
 from assay_operator.objects.resources import Resource
 from assay_operator.objects.seen import Seen
 from assay_operator.sweeps.sweep import Sweep
 
-__all__ = ["AUDITS", "Answer", "MadeFor", "Sweep", "SweepAudit", "own_audits", "spec_digest"]
+__all__ = ["AUDITS", "Answer", "Sweep", "SweepAudit", "own_audits"]
 
 AUDITS: Final = Resource(API_VERSION, KIND, PLURAL)
 MESSAGE: Final = 240
-
-
-class MadeFor(Model):
-    """What an audit was made for, as its annotation has it."""
-
-    cells: dict[str, str]
-    """Key of the cell by the key of the candidate in the audit's status."""
-    place: str
-    """What all of its cells are of: the model, and the image where the sweep has several."""
-    spec: str
-    """Digest of the spec."""
-    run: str
-    """The run of the sweep that made it."""
-    rerun: str = ""
-    """The annotation that asked for everything to be audited again, as it was then."""
-    rerun_failed: str = ""
-    """The same of what did not pass."""
-    past: tuple[str, ...] = ()
-    """Keys of candidates that answer for no cell any more, where that does not show in a younger audit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +98,33 @@ class SweepAudit:
         """Whether it has still to come to its end."""
         return not (self.complete or self.deleting)
 
+    @property
+    def taken(self) -> Taken:
+        """What it took so far."""
+        return Taken(self.made.model if self.made else "", self.gpu_seconds, self.gpu_cells)
+
     @staticmethod
     def of(raw: Raw) -> SweepAudit:
         """Read one from its raw form."""
         meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
         complete = condition(status, Condition.COMPLETE)
         candidates, repairs = status.get("candidates") or (), status.get("repairs") or ()
-        entries, report = (*candidates, *repairs), status.get("report") or {}
+        report = status.get("report") or {}
         return SweepAudit(
             name=meta["name"],
             uid=meta["uid"],
             version=meta["resourceVersion"],
             owner=owner(meta, "uid"),
             created=time(meta["creationTimestamp"]),
-            made=_made(meta, spec),
+            made=made_for(meta, spec),
             deleting="deletionTimestamp" in meta,
             suspended=bool(spec.get("suspend")),
             phase=status.get("phase") or "",
             complete=complete.get("status") == "True",
             reason=complete.get("message") or "",
             answers={each["name"]: _answer(each, repairs, meta["name"]) for each in candidates},
-            gpu_seconds=sum(int(each.get("gpuSeconds") or 0) for each in entries),
-            gpu_cells=sum(each.get("backend") == "tensorrt" for each in spec.get("candidates") or ()),
+            gpu_seconds=gpu_seconds_of(status),
+            gpu_cells=gpu_cells_of(spec),
             report=(report["uri"], report["sha256"]) if report.get("uri") and report.get("sha256") else None,
             **_acceptance(meta, status),
         )
@@ -152,32 +134,6 @@ def own_audits(seen: Seen) -> tuple[SweepAudit, ...]:
     """The audits that a sweep owns, the newest first."""
     mine = (each for each in seen.children[AUDITS] if each.owner == seen.parent.uid)
     return tuple(sorted(mine, key=lambda each: (each.created, each.name), reverse=True))
-
-
-def spec_digest(spec: Raw) -> str:
-    """Digest of what a raw spec of an audit means; 1.0 is 1, for an API server writes numbers in its own way."""
-    meant = _plain({key: value for key, value in spec.items() if key not in OPERATIONAL})
-    text = json.dumps(meant, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
-
-
-def _made(meta: Raw, spec: Raw) -> MadeFor | None:
-    """What it was made for; None where that cannot be read, or the spec is another one now."""
-    text = (meta.get("annotations") or {}).get(ANNOTATION_CELLS, "")
-    try:
-        made = MadeFor.model_validate_json(text)
-    except ValidationError:
-        return None
-    # The first generation is as the API server took it, where admission may have added something of its own.
-    return made if meta.get("generation", 1) == 1 or made.spec == spec_digest(spec) else None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _answer(entry: Mapping[str, Any], repairs: Iterable[Mapping[str, Any]], audit: str) -> Answer:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from assay_api.cells import Ask, Cell, asks, expand
+from assay_api.prices import Prices
 from assay_api.resolved import ModelFound
 from assay_api.sweep import SweepSpec
 from assay_api.sweep_status import SweepCounts, SweepTarget
@@ -15,7 +16,7 @@ from assay_operator.objects.raw import Manifest
 from assay_operator.objects.resources import Ref
 from assay_operator.objects.seen import Seen
 from assay_operator.sweeps.answers import Answers, CellState, Wish, counts
-from assay_operator.sweeps.costs import Prices, affordable, committed, prices, spent
+from assay_operator.sweeps.costs import affordable, committed, measured, spent
 from assay_operator.sweeps.manifests import Impossible, audit_manifest
 from assay_operator.sweeps.observed import AUDITS, Sweep, SweepAudit
 from assay_operator.sweeps.run import Refused, parsed
@@ -83,7 +84,7 @@ def plan_of(
     states = answers.states(cells, wish, {}, several)
     wanted = tuple(asks((state.cell for state in states if state.state == "waiting"), models, spec.template))
     before = olds(spec.upgrade, states)
-    price = prices(audits, spec.template)
+    price = measured(audits, spec.template)
     estimated = None if price.overall is None else round(sum(map(price.of, wanted)))
     payable, refused = _payable(spec, wanted, wish.run, audits, price)
     room = max(spec.max_parallel - sum(audit.active for audit in audits), 0)

@@ -35,10 +35,11 @@ def command(arguments: argparse.Namespace) -> int:
     for written in read_resources(arguments.filename):
         if isinstance(written, AccuracySweep):
             # Time zones take a while to import, and an audit has none.
-            from assay_runner.cli.plan_sweep import measured_seconds, sweep_lines
+            from assay_runner.cli.plan_sweep import measured, sweep_lines
 
-            seconds = measured_seconds(written) if arguments.measured else arguments.cell_seconds
-            print("\n".join(sweep_lines(written, seconds, datetime.now(timezone.utc))))
+            there = measured(written) if arguments.measured else None
+            lines = sweep_lines(written, arguments.cell_seconds, there, datetime.now(timezone.utc))
+            print("\n".join(map(printable, lines)))
             continue
         if isinstance(written, GpuScreening):
             print(printable(f"{written.metadata['name']}: a screening, which the nodes of its cluster decide upon"))

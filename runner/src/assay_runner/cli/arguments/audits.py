@@ -71,7 +71,8 @@ def plan(commands: Commands) -> None:
     price.add_argument(
         "--measured",
         action="store_true",
-        help="price a sweep by the median of what its audits in the cluster of your kubeconfig took",
+        help="price a sweep as the operator does, by the medians of what its audits in the cluster of your kubeconfig "
+        "took, a model's own where there are any; models and GPU products are those of its last run",
     )
 
 
