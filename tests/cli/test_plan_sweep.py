@@ -14,6 +14,7 @@ from assay_api.names import ANNOTATION_CELLS
 from assay_runner.cli import plan_sweep
 from tests.cli.audits import assay
 from tests.reconcile.sweeps import World, condition
+from tests.unit.api.audits import audit
 from tests.unit.api.sweeps import TEMPLATE, found, sweep
 
 Capture = pytest.CaptureFixture[str]
@@ -138,6 +139,32 @@ def test_what_is_missing_for_a_total_is_said(capsys: Capture, tmp_path: Path, mo
         "no run in the cluster with this modelPrefix and fleet has told yet how many models and GPU products there are"
     )
     assert lines[7] == f"{said}{told}"
+
+
+@pytest.mark.parametrize("option", [("--candidate", "fp16"), ("--check", "finite"), ("--backend", "onnxruntime")])
+def test_an_option_for_audits_is_refused_where_there_is_a_sweep(
+    option: tuple[str, str], capsys: Capture, tmp_path: Path
+) -> None:
+    done = assay(capsys, "plan", "-f", file(tmp_path), *option)
+    assert (done.code, done.out) == (64, "")
+    assert done.complaints == [f"assay: nightly is a sweep, which takes no {option[0]}: leave that out"]
+    more = assay(capsys, "plan", "-f", file(tmp_path), *option, "--check", "nope", "--candidate", "nope")
+    assert "which takes no " in more.err
+    assert "--candidate or --check: leave that out" in more.err
+    both = tmp_path / "both.yaml"
+    both.write_text(yaml.safe_dump_all([audit(), sweep()]))
+    assert "nightly is a sweep" in assay(capsys, "plan", "-f", str(both), *option).err
+
+
+@pytest.mark.parametrize("option", [("--cell-seconds", "10"), ("--measured",)])
+def test_an_option_for_sweeps_is_refused_where_there_is_none(
+    option: tuple[str, ...], capsys: Capture, tmp_path: Path
+) -> None:
+    alone = tmp_path / "audit.yaml"
+    alone.write_text(yaml.safe_dump(audit()))
+    done = assay(capsys, "plan", "-f", str(alone), *option)
+    assert (done.code, done.out) == (64, "")
+    assert done.complaints == [f"assay: {alone} has no sweep, which {option[0]} is there for: leave that out"]
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from assay_api.remedies import REMEDIES
 from assay_api.sweep import AccuracySweep
 from assay_runner.cli.documents import base_folder, read_resources
 from assay_runner.cli.failures import printable
+from assay_runner.cli.heads import Resource
 from assay_runner.cli.places import temporary
 from assay_runner.cli.selection import for_backend, selected
 from assay_runner.errors import InvalidInput, Unavailable
@@ -31,8 +32,14 @@ _CREDENTIALS: Final = (
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Print a table per audit of the file, and what each sweep comes to."""
-    for written in read_resources(arguments.filename):
+    """Print a table per audit of the file, and what each sweep comes to.
+
+    Raises:
+        InvalidInput: an option is for audits and the file has something else, or for sweeps and it has none.
+    """
+    resources = read_resources(arguments.filename)
+    _refuse_useless(resources, arguments)
+    for written in resources:
         if isinstance(written, AccuracySweep):
             # Time zones take a while to import, and an audit has none.
             from assay_runner.cli.plan_sweep import measured, sweep_lines
@@ -65,6 +72,21 @@ def command(arguments: argparse.Namespace) -> int:
         told = (*_together(tasks), *more, *_repair(audit.spec), *_needs(audit.spec, arguments.filename))
         print("".join(f"{line}\n" for line in told), end="")
     return ExitCode.PASSED
+
+
+def _refuse_useless(resources: Sequence[Resource], arguments: argparse.Namespace) -> None:
+    """Refuse options that would change nothing: what is printed would be taken for what they ask."""
+    of_audits = {"--backend": arguments.backend, "--candidate": arguments.candidate, "--check": arguments.check}
+    of_sweeps = {"--cell-seconds": arguments.cell_seconds is not None, "--measured": arguments.measured}
+    narrowing, pricing = ([option for option, given in of.items() if given] for of in (of_audits, of_sweeps))
+    other = next((each for each in resources if not isinstance(each, AccuracyAudit)), None)
+    if narrowing and other is not None:
+        kind = "a sweep" if isinstance(other, AccuracySweep) else "a screening"
+        raise InvalidInput(
+            f"{other.metadata['name']} is {kind}, which takes no {' or '.join(narrowing)}: leave that out"
+        )
+    if pricing and not any(isinstance(each, AccuracySweep) for each in resources):
+        raise InvalidInput(f"{arguments.filename} has no sweep, which {pricing[0]} is there for: leave that out")
 
 
 def _left(spec: AuditSpec, backend: str) -> list[str]:
