@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from assay_api.audit import AccuracyAudit
 from assay_api.model import parse
 from tests.cli.audits import assay, report_of
-from tests.runner.io.made import info, save, shard
+from tests.runner.io.made import info, linear, save, shard
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 
@@ -213,3 +213,20 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(
     words = [str(tmp_path / model), *([str(tmp_path / data)] if data else []), "-o", str(tmp_path / "audit.yaml")]
     assert said in refused(capsys, *words)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["s3://m/a.onnx"], "s3://m/a.onnx: the bucket's name has 1 character, and S3 gives buckets names of 3 to 63"),
+        (["a\nb.onnx"], "has a line break in it, which no URI takes: rename the file"),
+        (["linear.onnx", "s3://Data/"], "s3://Data/: the bucket's name is not lower-case letters"),
+    ],
+)
+def test_a_uri_that_no_audit_takes_is_refused_with_the_reason(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linear(tmp_path / "linear.onnx")
+    monkeypatch.chdir(tmp_path)
+    assert said in refused(capsys, *words, "-o", str(tmp_path / "audit.yaml"))
+    assert not (tmp_path / "audit.yaml").exists()

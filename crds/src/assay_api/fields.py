@@ -5,6 +5,7 @@ Every string and list is bounded because the API server prices CEL rules by the 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
@@ -105,3 +106,40 @@ PATTERNS: Final = {
     QUANTITY_PATTERN: "must be a Kubernetes quantity: a number with a unit or without one, for example 20Gi or 500m",
 }
 """What each pattern asks for, in words."""
+
+
+def unlike(pattern: str, given: str) -> str:
+    """Why a text is not as a pattern asks, in words that do not repeat it: there may be a password in it.
+
+    Args:
+        pattern: one of `PATTERNS`.
+        given: the text.
+    """
+    return (_no_uri(given) if pattern == URI_PATTERN else "") or PATTERNS[pattern]
+
+
+def _no_uri(given: str) -> str:
+    """What is wrong with a URI whose scheme is right; nothing where that is what is wrong."""
+    scheme, _, rest = given.partition("://")
+    if scheme not in ("s3", "file"):
+        return ""
+    if scheme == "s3" and (told := _no_bucket(rest.partition("/")[0])):
+        return told
+    if not rest:
+        return "names no file: write file:///absolute/path or, beside the audit's file, file://./path"
+    return "has a line break in it, which no URI takes: rename the file"
+
+
+def _no_bucket(name: str) -> str:
+    """Why S3 has no bucket of such a name, or nothing."""
+    if not name:
+        return "names no bucket: write s3://bucket/key"
+    if not 3 <= len(name) <= 63:
+        characters = f"{len(name)} character{'' if len(name) == 1 else 's'}"
+        return f"the bucket's name has {characters}, and S3 gives buckets names of 3 to 63: correct the bucket"
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*[a-z0-9]", name):
+        return (
+            "the bucket's name is not lower-case letters, digits, dots and dashes with a letter or a digit at either "
+            "end: correct the bucket"
+        )
+    return ""

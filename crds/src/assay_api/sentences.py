@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from assay_api.fields import PATTERNS
+from assay_api.fields import PATTERNS, unlike
 
 Place = tuple[int | str, ...]
 """Fields and indices on the way to a value."""
@@ -89,7 +89,7 @@ def _sentence(error: Any) -> str:
             return f"must be {_EXPECTED[expected]}, not {_kind(given)}"
         case "string_pattern_mismatch" if error["ctx"]["pattern"] in PATTERNS:
             # Not what was given: where a pattern does not hold, it may be a URL with a password in it.
-            return PATTERNS[error["ctx"]["pattern"]]
+            return unlike(error["ctx"]["pattern"], str(given))
         case _:
             message = str(error["msg"])
             shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""

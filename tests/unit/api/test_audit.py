@@ -40,6 +40,26 @@ def shapes(least: Sequence[int], best: Sequence[int], most: Sequence[int]) -> di
         ({"modle": {}}, "spec.modle: unknown field"),
         ({"model": None}, "spec.model: required, but missing"),
         ({"model": {"uri": "http://x/y"}}, "spec.model.uri: must be s3://bucket/key, file:///absolute/path or, beside"),
+        (
+            {"model": {"uri": "s3://m/a.onnx"}},
+            "spec.model.uri: the bucket's name has 1 character, and S3 gives buckets",
+        ),
+        (
+            {"model": {"uri": f"s3://{'m' * 64}/a.onnx"}},
+            "the bucket's name has 64 characters, and S3 gives buckets names",
+        ),
+        (
+            {"model": {"uri": "s3://Models/a.onnx"}},
+            "the bucket's name is not lower-case letters, digits, dots and dashes",
+        ),
+        ({"model": {"uri": "s3://models-/a.onnx"}}, "dots and dashes with a letter or a digit at either end: correct"),
+        ({"model": {"uri": "s3:///a.onnx"}}, "spec.model.uri: names no bucket: write s3://bucket/key"),
+        (
+            {"model": {"uri": "s3://models/a\nb.onnx"}},
+            "spec.model.uri: has a line break in it, which no URI",
+        ),
+        ({"model": {"uri": "file:///a\nb.onnx"}}, "spec.model.uri: has a line break in it, which no URI takes"),
+        ({"model": {"uri": "file://"}}, "spec.model.uri: names no file: write file:///absolute/path"),
         ({"model": {"uri": None}}, "spec.model.uri: required, but missing"),
         ({"model": {"uri": "s3://models/x", "sha256": "ABC"}}, "spec.model.sha256: must be 64 lower-case hexadecimal"),
         ({"model": {"uri": 42}}, "spec.model.uri: must be a string, and YAML reads 42 otherwise: write it in quotes"),

@@ -12,7 +12,10 @@ import shlex
 from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
 from assay_api.audit import ModelRef, Storage
+from assay_api.model import problems
 from assay_api.names import ExitCode
 from assay_runner.cli.documents import read_audit
 from assay_runner.cli.failures import say
@@ -59,9 +62,20 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def _uri(given: str, base: Path, folder: bool = False) -> str:
-    """A path as a URI: relative to the audit's folder where it lies below, else absolute."""
-    if given.startswith(_SCHEMES):
-        return given
+    """A path as a URI: relative to the audit's folder where it lies below, else absolute.
+
+    Raises:
+        InvalidInput: no audit takes such a URI.
+    """
+    uri = given if given.startswith(_SCHEMES) else _of_path(given, base, folder)
+    try:
+        ModelRef(uri=uri)
+    except ValidationError as error:
+        raise InvalidInput(f"{given}: {problems(error)[0].removeprefix('uri: ')}") from error
+    return uri
+
+
+def _of_path(given: str, base: Path, folder: bool) -> str:
     path = absolute(given, "the file")
     below = path.is_relative_to(base)
     end = "/" if folder and path.is_dir() else ""
