@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,12 @@ from assay_runner.backends.order import BuildOrder
 from assay_runner.models.loading import LoadedModel
 from assay_runner.remedies.case import Design
 from assay_runner.remedies.judged import Judged, Said
+from assay_runner.remedies.precision.nodes import Nodes
 from assay_runner.remedies.precision.tries import Tries
-from assay_runner.remedies.spending import Oracle
+from assay_runner.remedies.spending import Oracle, OutOfBudget
 from assay_runner.remedies.workshop import Memory, Workshop
 from assay_runner.report import render_html
+from assay_runner.search import Answer
 from assay_runner.tensors import Batches, Extents, Progress
 from tests.models import random
 from tests.rigged import Engines, off
@@ -75,8 +78,20 @@ def cured(folder: Path, engine: Engines, **remedies: Any) -> Repaired:
     )
 
 
-def test_emulations_are_asked_for_what_an_engine_lacked(tmp_path: Path) -> None:
+def test_emulations_are_asked_for_what_an_engine_lacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    aim = Tries.aim
+
+    def noted(self: Tries, ahead: float) -> None:
+        asked.append(ahead)
+        aim(self, ahead)
+
+    monkeypatch.setattr(Tries, "aim", noted)
     found = cured(tmp_path, Noisier(24.0))
+    # At least a decibel, and then twice as much each time.
+    assert asked[0] >= 1 / 30
+    assert len(asked) > 1
+    assert all(2 * before <= after for before, after in itertools.pairwise(asked))
     assert found.remedy.outcome == "Cured"
     assert "less to spare than its emulation, so emulations were asked for more" in found.remedy.message
     assert "emulations were asked for more" in str(render_html(found.report))
@@ -177,7 +192,8 @@ class Wrong(Noisier):
         super().__init__(30.0)
 
     def build(self, model: LoadedModel, order: BuildOrder, *others: Any) -> Built:
-        self.decibels = 30.0 if order.precision == "fp32" or self.needed <= order.held.keys() else 3.0
+        right = order.precision == "fp32" or self.needed <= order.held.keys()
+        self.decibels = 30.0 if right else 10.0 if order.held else 3.0
         return super().build(model, order, *others)
 
 
@@ -187,6 +203,7 @@ def test_what_fails_in_its_emulation_too_says_nothing_of_how_much_an_engine_lack
     assert found.remedy.outcome == "Cured"
     assert Wrong.needed <= found.remedy.wide.keys()
     assert len(found.remedy.wide) < 12
+    assert "asked for more" not in found.remedy.message
 
 
 def test_an_emulation_is_no_engine_however_much_it_has_to_spare(tmp_path: Path) -> None:
@@ -242,6 +259,60 @@ def test_what_was_built_is_remembered_when_builds_are_few(tmp_path: Path) -> Non
         )
         assert found.remedy.outcome == "Cured", found.remedy.message
         assert len(Beside.needed) + 4 < len(found.remedy.wide) < 109
+
+
+class Off(Engines):
+    """Facts and two nodes more are needed, and six beside those but for the first engine; lacks half a decibel else."""
+
+    needed = overflowing(3) | {A, B}
+
+    def __init__(self) -> None:
+        self.seen: list[frozenset[str]] = []
+        super().__init__(self._right, wrong=10 ** (-55 / 20))
+
+    def _right(self, wide: frozenset[str]) -> bool:
+        self.seen.append(wide)
+        return self.needed <= wide and (len(wide) > len(self.needed) + 6 or self.seen.count(wide) == 1)
+
+
+def test_facts_that_are_not_enough_for_an_emulation_any_more_are_not_told_apart_by_engines(tmp_path: Path) -> None:
+    """23 engines were built so of parts of four nodes, all of which fail once emulations must have more to spare."""
+    staged(tmp_path, transformer((3,), blocks=6), sentences())
+    checks = [{"finite": {}}, {"outputDrift": {"snr": 55.6}}]
+    remedies = {"precision": {"to": ["fp32"], "rewrite": False}, "budget": {"builds": 60}}
+    found = repaired(tmp_path, engine=Off(), candidates=[ENGINE], checks=checks, remedies=remedies)
+    assert found.remedy.outcome == "Cured"
+    assert found.entry.builds <= 8
+
+
+def test_a_search_goes_on_where_nobody_can_look_at_attention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes builds of its own, and those may be spent: engines of a search before may do."""
+
+    def spent(*_: Any) -> None:
+        raise OutOfBudget("no build is left")
+
+    monkeypatch.setattr("assay_runner.remedies.precision.with_upcast_attention", spent)
+    found = cured(tmp_path, Noisier(24.0))
+    assert found.remedy.outcome == "Cured"
+
+
+def test_all_nodes_are_searched_where_facts_cannot_be_emulated_any_more() -> None:
+    nodes = Nodes.__new__(Nodes)
+    nodes.chosen, nodes.suspicion, nodes.hopeless = frozenset("abcdef"), {"a": 1e9}, None
+    nodes.tries = SimpleNamespace(failed=[])  # type: ignore[assignment]
+    searched: list[frozenset[str]] = []
+
+    def emulated(kept: frozenset[str]) -> Answer:
+        if kept == frozenset("a"):
+            return Answer.of(False)
+        raise OutOfBudget("no build is left")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nodes, "_with_neighbours", lambda facts: frozenset("ab"))
+        patch.setattr(nodes, "_emulated", emulated)
+        patch.setattr(nodes, "_searched", searched.append)
+        nodes._opened()
+    assert searched == [nodes.chosen]
 
 
 class Halves(Engines):
