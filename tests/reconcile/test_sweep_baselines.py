@@ -269,6 +269,32 @@ def test_at_rest_a_model_that_has_become_another_s_equal_has_its_answer() -> Non
     assert rested(world) == (BaselineCounts(unchanged=1), 0, [])
 
 
+def test_at_rest_equal_and_renamed_models_stand_by_their_own_names() -> None:
+    world = World.of(historyLimit=3, template__candidates=TEMPLATE["candidates"][2:])
+    world.models = (found("bert", "a" * 16), found("vit", "a" * 16))
+    told(world, {"bert/cpu": REGRESSED}, default="Unchanged")
+    assert world.run() == 1
+    writes = world.writes
+    assert [model for model, _ in rested(world)[2]] == ["bert", "vit"]
+    assert (world.status.counts.regressed, world.writes) == (1, writes)
+    world.models = (found("gpt", "a" * 16),)
+    world.annotate(rerun_failed="1")
+    told(world, {}, default="Unchanged")
+    world.run({"bert/cpu": "Failed"})
+    assert [model for model, _ in rested(world)[2]] == ["gpt"]
+
+
+def test_what_an_audit_says_of_other_places_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay_operator.sweeps.resting.MOST_ALSO", 60)
+    world = World.of(template__candidates=TEMPLATE["candidates"][2:])
+    world.models = tuple(found(f"model-{number}", "a" * 16) for number in range(20))
+    assert world.run() == 1
+    (audit,) = world.audits.values()
+    also = json.loads(audit["metadata"]["annotations"]["assay.dev/cells"])["also"]
+    assert also == {"cpu": [f"model-{number}\ncpu" for number in (1, 10, 11)]}
+    assert world.step().patch == ()
+
+
 def test_at_rest_a_candidate_that_has_gone_counts_no_more() -> None:
     world = World.of(historyLimit=3)
     told(world, {"vit/cpu": REGRESSED}, default="Unchanged")

@@ -34,7 +34,10 @@ class MadeFor(Model):
     rerun_failed: str = ""
     """The same of what did not pass."""
     past: tuple[str, ...] = ()
-    """Keys of candidates that answer for no cell any more, where that does not show in a younger audit."""
+    """Keys of candidates that answer for no cell of its place any more, where that does not show in a younger audit."""
+    also: dict[str, tuple[str, ...]] = {}
+    """Cells of other places that a candidate answers for, for they have its key: place and candidate there, by its key
+    here."""
 
     @property
     def model(self) -> str:

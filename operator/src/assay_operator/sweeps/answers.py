@@ -7,7 +7,7 @@ where an annotation asks for it; and, once a run, where the last one ended witho
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -99,6 +99,10 @@ class CellState:
 _TELLING: Final = frozenset({"Unchanged", "Changed", "Improved", "Regressed"})
 
 
+Where = tuple[str, str]
+"""A place, and the key of a candidate there."""
+
+
 class Answers:
     """What some audits say, by the key of the cell and by its place.
 
@@ -108,7 +112,7 @@ class Answers:
 
     def __init__(self, audits: Sequence[SweepAudit]) -> None:
         self._by_key: dict[str, list[Said]] = {}
-        self._by_place: dict[tuple[str, str], list[Said]] = {}
+        self._by_place: dict[Where, list[Said]] = {}
         for audit in audits:
             if (made := audit.made) is None or audit.deleting:
                 continue
@@ -128,9 +132,21 @@ class Answers:
         """
         return [self._state(cell, wish, refused, several) for cell in cells]
 
-    def places(self) -> list[tuple[tuple[str, str], Sequence[Said]]]:
+    def places(self) -> list[tuple[Where, Sequence[Said]]]:
         """Every place and candidate, in order, with what is said of it, the newest first."""
         return sorted(self._by_place.items())
+
+    def others(self) -> Iterator[tuple[Where, Said]]:
+        """Cells of other places that audits say they answer for, the newest audit first."""
+        for said in self.all():
+            for text in said.made.also.get(said.candidate, ()):
+                place, _, key = text.rpartition("\n")
+                yield (place, key), said
+
+    def all(self) -> Iterator[Said]:
+        """Everything that is said, of each key the newest first."""
+        for found in self._by_key.values():
+            yield from found
 
     def at(self, place: str, candidate: str) -> Sequence[Said]:
         """What is said of a place, the newest first."""

@@ -155,7 +155,7 @@ class _Pass:
         useless = left_over(audits, plan.states, answers, self.spec.history_limit, self.several)
         if plan.refused or not (plan.make or going or told.counts.waiting):
             end = self._end(told, outcome(self.spec, plan, told.counts), delete=_refs(useless))
-            end = replace(end, patch=(*end.patch, *marks(plan.states, answers, useless)))
+            end = replace(end, patch=(*end.patch, *marks(plan.states, answers, useless, self.several)))
             return _with_accepting(end, asked)
         delete = _refs(audit for audit in useless if audit.active or audit.made is None)
         return _with_accepting(self._going(told, plan, going, delete), asked)
