@@ -302,7 +302,7 @@ def test_a_sweep_is_a_suite_per_model(cluster: Cluster, capsys: Capture, tmp_pat
     worst = {"check": "finite", "node": "/Mul", "message": "/Mul overflows"}
     cluster.cell("models", "bert", verdict="Passed")
     cluster.cell("models", "vit", verdict="Failed", worst=worst)
-    cluster.tell("models", ended("Breached", verdict="Failed") | {"counts": {"cells": 2}}, "sweep")
+    cluster.tell("models", ended("Breached", verdict="Failed") | {"counts": {"cells": 2, "passed": 1}}, "sweep")
     assert suites() == {"bert": ("1", "0", "0"), "vit": ("1", "1", "0")}
     assert "/Mul overflows (audit models-vit)" in out.read_text()
     cluster.tell("models", ended("OverBudget", "1 not audited") | {"counts": {"cells": 3, "overBudget": 1}}, "sweep")

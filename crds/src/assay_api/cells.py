@@ -89,21 +89,52 @@ def expand(
         upgraded: the image of an upgrade that is to take over; existing plans are of the other one.
     """
     meanings = [meaning(template, candidate) for candidate in template.candidates]
-    products = [products_of(template, targets, candidate) for candidate in template.candidates]
     owns = [_owns(candidate) for candidate in template.candidates]
+    sites = list(_sites(template, targets, images, upgraded))
     return tuple(
         Cell(
-            Place(model.name, candidate.name, product, image),
+            Place(model.name, template.candidates[at].name, product, image),
             cell_key(
                 meanings[at], f"{model.inputs}{model.sha256 or ''}", _own(model, owns, at), product, driver, image
             ),
         )
         for model in models
-        for image in images
-        for at, candidate in enumerate(template.candidates)
-        if not (candidate.engine and image == upgraded)
-        for product, driver in products[at]
+        for image, at, product, driver in sites
     )
+
+
+def places(
+    template: AuditTemplate,
+    models: Iterable[str],
+    targets: Sequence[SweepTarget],
+    images: Sequence[str],
+    upgraded: str = "",
+) -> Iterator[Place]:
+    """What the cells of `expand` are about, where nobody knows more of the models than their names.
+
+    Args:
+        template: the audit of each model.
+        models: names of the models.
+        targets: GPU products; none: any GPU.
+        images: runner images, one at least.
+        upgraded: the image of an upgrade that is to take over.
+    """
+    sites = list(_sites(template, targets, images, upgraded))
+    for model in models:
+        for image, at, product, _ in sites:
+            yield Place(model, template.candidates[at].name, product, image)
+
+
+def _sites(
+    template: AuditTemplate, targets: Sequence[SweepTarget], images: Sequence[str], upgraded: str
+) -> Iterator[tuple[str, int, str, str]]:
+    """Where each model is audited: image, place of the candidate in the template, product and its driver."""
+    products = [products_of(template, targets, candidate) for candidate in template.candidates]
+    for image in images:
+        for at, candidate in enumerate(template.candidates):
+            if not (candidate.engine and image == upgraded):
+                for product, driver in products[at]:
+                    yield image, at, product, driver
 
 
 def cell_key(meaning: str, inputs: str, own: str, product: str, driver: str, image: str) -> str:

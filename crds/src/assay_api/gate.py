@@ -65,14 +65,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Gate:
-    """All rows, the worst first."""
+    """All rows, the worst first.
+
+    Attributes:
+        said: what whoever knows all cells says; None: the rows are all there is.
+        missing: what the rows do not tell of, a sentence each.
+    """
 
     rows: tuple[Row, ...] = field(default=())
+    said: Decision | None = None
+    missing: tuple[str, ...] = ()
 
     @property
     def decision(self) -> Decision:
-        """The worst row's; Inconclusive where there is none."""
-        return next((each for each in WORST_FIRST if self.count(each)), "Inconclusive")
+        """The worst row's, or what is said where that is worse; Inconclusive where there is no row."""
+        worst: Decision = next((each for each in WORST_FIRST if self.count(each)), "Inconclusive")
+        return min(worst, self.said or worst, key=WORST_FIRST.index)
 
     def count(self, decision: Decision) -> int:
         """How many rows have a decision."""

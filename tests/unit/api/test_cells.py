@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assay_api.cells import Cell, asks, audit_spec, cell_key, expand
+from assay_api.cells import Cell, asks, audit_spec, cell_key, expand, places
 from assay_api.resolved import ModelFound
 from assay_api.sweep_status import SweepTarget
 from tests.unit.api.sweeps import TEMPLATE, found, spec
@@ -32,6 +32,15 @@ def test_one_per_model_candidate_product_and_image() -> None:
     ]  # fmt: skip
     assert len(cells(found_two, images=("runner:10", "runner:11"))) == 2 * 2 * 5
     assert list(cells(targets=())) == ["bert/fp16/runner:10", "bert/int8/runner:10", "bert/cpu/runner:10"]
+
+
+@pytest.mark.parametrize("targets", [(H200, L4), ()])
+def test_places_are_known_by_names_alone(targets: tuple[SweepTarget, ...]) -> None:
+    plan = {"name": "serving", "backend": "tensorrt", "engine": {"uri": "s3://engines/{model}.plan"}}
+    template, images = spec(template__candidates=[*TEMPLATE["candidates"], plan]).template, ("runner:10", "runner:11")
+    made = expand(template, (found("bert"), found("vit")), targets, images, "runner:11")
+    assert list(places(template, ("bert", "vit"), targets, images, "runner:11")) == [cell.place for cell in made]
+    assert ("bert", "serving", "", "runner:11") not in {(*cell.place[:2], "", cell.place.image) for cell in made}
 
 
 def candidates(**changes: Any) -> list[dict[str, Any]]:

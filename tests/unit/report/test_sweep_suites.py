@@ -15,7 +15,7 @@ def outcomes(results: Results) -> dict[str, str]:
 
 
 def test_what_regressed_what_goes_on_and_what_nobody_could_judge_is_not_green() -> None:
-    given = sweep(counts={"cells": 8}), some()[1]
+    given = sweep(counts={"cells": 8, "passed": 1}), some()[1]
     results = results_of_sweep(sweep_shown(*given))
     assert outcomes(results) == {
         "bert/fp16@H200": "passed", "bert/fp16@L4": "failure", "bert/int8@H200": "failure", "bert/int8@L4": "failure",
@@ -27,7 +27,7 @@ def test_what_regressed_what_goes_on_and_what_nobody_could_judge_is_not_green() 
 
 
 def test_cells_without_an_audit_are_an_error_and_so_is_no_cell() -> None:
-    counts = {"cells": 5, "overBudget": 3}
+    counts = {"cells": 5, "passed": 1, "overBudget": 3}
     results = results_of_sweep(sweep_shown(sweep(counts=counts), [audit("bert", {"fp16": "Passed"})]))
     assert outcomes(results) == {"bert/fp16": "passed", "sweep/cells": "error"}
     assert results.suites[-1].cases[0].message == "4 cells have no audit (3 are over the budget)"
@@ -35,7 +35,7 @@ def test_cells_without_an_audit_are_an_error_and_so_is_no_cell() -> None:
 
 
 def test_an_audit_that_cannot_be_read_is_told() -> None:
-    given = sweep(counts={"cells": 1}), [audit("bert", {"fp16": "Passed"}), {}]
+    given = sweep(counts={"cells": 1, "passed": 1}), [audit("bert", {"fp16": "Passed"}), {}]
     assert outcomes(results_of_sweep(sweep_shown(*given)))["sweep/cells"] == "error"
 
 

@@ -12,11 +12,12 @@ from assay_api.baseline import MATTERS, asked_digest, most_urgent
 from assay_api.names import ANNOTATION_ACCEPT, ExitCode
 from assay_runner.cli.baseline import CODES
 from assay_runner.cli.failures import say
-from assay_runner.cli.kubectl import Place, annotate, read_object, read_sweep, whoami
+from assay_runner.cli.kubectl import Place, annotate, read_object, whoami
 from assay_runner.cli.reports import AUDIT
+from assay_runner.cli.sweep_report import sweep_of
 from assay_runner.cli.tables import print_table
 from assay_runner.errors import InvalidInput, Unavailable
-from assay_runner.report.sweep_cells import CellShown, sweep_shown
+from assay_runner.report.sweep_cells import CellShown
 from assay_runner.report.wording import visible
 
 EVERY_SECONDS: Final = 1.0
@@ -95,7 +96,7 @@ def _dealt_with(place: Place, asked: str, seconds: float) -> Mapping[str, Any]:
 
 def _show(place: Place, arguments: argparse.Namespace) -> int:
     """Tell of the cells of a sweep what they are beside their baselines; exit codes as for a report."""
-    cells = [cell for cell in sweep_shown(*read_sweep(place)).cells if _wanted(cell, arguments)]
+    cells = [cell for cell in sweep_of(place).cells if _wanted(cell, arguments)]
     if not cells:
         raise InvalidInput(f"{place} has no such cell: see `assay report {place.name} --sweep` for those there are")
     order = (*MATTERS, "")

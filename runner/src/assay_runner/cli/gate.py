@@ -11,13 +11,12 @@ from typing import Final
 
 from assay_api.gate import Gate
 from assay_api.names import ExitCode
-from assay_runner.cli.failures import say
-from assay_runner.cli.kubectl import Place, read_sweep
-from assay_runner.cli.standing import standing
+from assay_runner.cli.failures import printable, say
+from assay_runner.cli.kubectl import Place
+from assay_runner.cli.sweep_report import sweep_of
 from assay_runner.cli.tables import print_table
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.report.gate_page import TITLES, engine_words, summary
-from assay_runner.report.sweep_cells import sweep_shown
 
 EVERY_SECONDS: Final = 5.0
 
@@ -27,9 +26,20 @@ def command(arguments: argparse.Namespace) -> int:
     place = Place(arguments.name, arguments.namespace, arguments.context, "sweep")
     gate, ended = _gate(place, arguments.wait)
     if arguments.json:
-        print(json.dumps({"decision": gate.decision, "ended": ended, "rows": [asdict(row) for row in gate.rows]}))
+        print(
+            json.dumps(
+                {
+                    "decision": gate.decision,
+                    "ended": ended,
+                    "missing": gate.missing,
+                    "rows": [asdict(row) for row in gate.rows],
+                }
+            )
+        )
     else:
         _print(gate, arguments.all)
+        for sentence in gate.missing if ended else ():
+            print(printable(f"{sentence}."))
         print(f"{TITLES[gate.decision]}: {summary(gate)}")
     if not ended:
         say(f"{place} has not ended: this is what there is so far; wait for it with --wait SECONDS")
@@ -40,23 +50,22 @@ def _gate(place: Place, wait: float) -> tuple[Gate, bool]:
     """The gate, and whether the run has ended; waited for up to so many seconds."""
     end = time.monotonic() + wait
     while True:
-        sweep, audits = read_sweep(place)
-        shown = sweep_shown(sweep, audits)
+        shown = sweep_of(place)
         if shown.gate is None:
             raise InvalidInput(
                 f"{place} has no upgrade: set spec.upgrade with fromImage and toImage, or see `assay report "
                 f"{place.name} --sweep`"
             )
-        ended = standing(sweep).code is not None
-        if ended or wait == 0:
-            return shown.gate, ended
+        if shown.run_of.ended or wait == 0:
+            return shown.gate, shown.run_of.ended
         if time.monotonic() > end:
             raise Unavailable(f"{place} did not end within {wait:g} s: see `kubectl describe sweep {place.name}`")
         time.sleep(min(EVERY_SECONDS, max(end - time.monotonic(), 0.1)))
 
 
 def _code(gate: Gate, ended: bool, with_remedy: bool) -> ExitCode:
-    if gate.decision == "NoGo":
+    # While a run goes on, the answers of before stand where new ones are to come: the operator's word counts.
+    if gate.decision == "NoGo" and (ended or gate.said == "NoGo"):
         return ExitCode.BREACHED
     if gate.decision == "Inconclusive" or not ended:
         return ExitCode.INCONCLUSIVE

@@ -13,30 +13,28 @@ from pathlib import Path
 from typing import Final
 
 from assay_api.audit import Storage
-from assay_api.names import REPORT_JSON, ExitCode, Reason
+from assay_api.names import REPORT_JSON, ExitCode
 from assay_api.screening import SCREEN_JSON
 from assay_runner import interruption
 from assay_runner.cli.broken_off import results_without_report
-from assay_runner.cli.kubectl import Place, read_object, read_sweep
+from assay_runner.cli.kubectl import Place, read_object
 from assay_runner.cli.places import absolute
 from assay_runner.cli.reports import AUDIT, content_at, parsed, read_report
 from assay_runner.cli.screen_results import SCREENING, is_screening, parsed_screening, screening_of_cluster
 from assay_runner.cli.standing import Standing, standing
+from assay_runner.cli.sweep_report import sweep_of
 from assay_runner.cli.wait import named
 from assay_runner.errors import Unavailable
 from assay_runner.report.ctrf import render_ctrf
 from assay_runner.report.junit import render_junit
 from assay_runner.report.screen_suites import results_of_screen
 from assay_runner.report.suites import Results, results_of
-from assay_runner.report.sweep_cells import sweep_shown
 from assay_runner.report.sweep_suites import results_of_sweep
 from assay_runner.stores import open_store
 from assay_runner.stores.files import whole_file
 
 SWEEP: Final = "sweep/"
 _FORMATS: Final[dict[str, Callable[[Results], bytes]]] = {"junit": render_junit, "ctrf": render_ctrf}
-_AS_IT_SHOULD: Final = (Reason.PASSED, Reason.BREACHED, Reason.INCONCLUSIVE, Reason.ERROR)
-"""Ends of a sweep's run that its cells explain."""
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -60,7 +58,7 @@ def command(arguments: argparse.Namespace) -> int:
 def _results(arguments: argparse.Namespace) -> Results:
     what, where = arguments.what, (arguments.namespace, arguments.context)
     if what.startswith(SWEEP):
-        return _of_sweep(named(what, *where))
+        return results_of_sweep(sweep_of(named(what, *where)))
     if what.startswith(AUDIT):
         _ended(named(what, *where))
         return results_of(read_report(what, *where))
@@ -71,13 +69,6 @@ def _results(arguments: argparse.Namespace) -> Results:
     if content is not None and is_screening(content):
         return results_of_screen(parsed_screening(content, what))
     return results_of(read_report(what) if content is None else parsed(content, what))
-
-
-def _of_sweep(place: Place) -> Results:
-    sweep, audits = read_sweep(place)
-    now = standing(sweep)
-    fine = now.code is not None and now.reason in _AS_IT_SHOULD
-    return results_of_sweep(sweep_shown(sweep, audits), "" if fine else _said(now))
 
 
 def _ended(place: Place) -> Standing:

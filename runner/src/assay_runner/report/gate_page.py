@@ -33,6 +33,7 @@ def gate_section(gate: Gate, images: tuple[str, str], drivers: str, namespace: s
         {"aria-labelledby": "gate"},
         el("h2", {"id": "gate"}, f"Upgrade gate: {TITLES[gate.decision]}"),
         el("p", None, summary(gate)),
+        [el("p", None, f"{sentence}.") for sentence in gate.missing],
         el("p", {"class": "quiet"}, f"Old image {images[0]}; new image {images[1]}.{drivers}"),
         table("Old engine and new engine", _HEADS, [_row(each, judged, namespace) for each, judged in engines])
         if engines

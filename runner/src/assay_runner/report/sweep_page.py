@@ -63,6 +63,7 @@ def _hero(sweep: SweepShown) -> Html:
     if states:
         beside = ", ".join(f"{states[state]} {state.lower()}" for state in MATTERS if states[state])
         lines.append(f"Beside what was accepted: {beside}.")
+    lines += [f"{doubt}." for doubt in sweep.doubts]
     if sweep.unread:
         lines.append(f"{sweep.unread} audits with the sweep's label are not its own, or cannot be read: left out.")
     return el(
@@ -167,7 +168,7 @@ def _accept(cause: str, name: str, namespace: str) -> Html:
 def _row(cell: CellShown, namespace: str) -> Html:
     verdict: Html | str = badge(cell.verdict) if cell.verdict else UNJUDGED
     tag = el("span", {"class": "tag"}, "regressed") if cell.regressed else None
-    page = el("code", None, f"assay report {cell.audit} -n {namespace}")
+    page = el("code", None, f"assay report {cell.audit} -n {namespace}") if cell.audit else "-"
     beside = f"{cell.state}: {cell.beside}" if cell.beside else cell.state or "-"
     image = cell.column.image or "-"
     cells = (cell.model, cell.column.candidate, image, [verdict, tag], cell.message, beside, page)
