@@ -248,6 +248,26 @@ def test_a_sweep_over_its_budget_has_not_passed_and_a_rerun_of_one_is_waited_for
     assert assay(capsys, "wait", "audit/good", "-n", cluster.namespace, "--timeout", "0").code == 64
 
 
+@pytest.mark.parametrize("kind", ["sweep", "audit"])
+def test_regressions_are_told_and_end_with_1_where_that_is_asked(cluster: Cluster, capsys: Capture, kind: str) -> None:
+    name, place = f"worse-{kind}", f"{kind}/worse-{kind}"
+    worse: Raw = {"counts": {"cells": 9, "passed": 9, "regressed": 2}}
+    if kind == "audit":
+        states = ("Regressed", "Changed", "Regressed")
+        entries = [{"name": f"c{at}", "state": "Finished", "baseline": {"state": s}} for at, s in enumerate(states)]
+        worse = {"candidates": entries}
+    cluster.put(name, ended("Passed", verdict="Passed") | worse, kind)
+    wait = ("wait", place, "-n", cluster.namespace, "--timeout", "0")
+    done = assay(capsys, *wait)
+    of = "--sweep worse-sweep" if kind == "sweep" else place
+    told = f"{place} Passed: told; 2 regressed: see `assay baseline show {of} --namespace={cluster.namespace}`\n"
+    assert (done.code, done.out) == (0, told)
+    assert assay(capsys, *wait, "--regressions").code == 1
+    cluster.put(f"fine-{kind}", ended("Passed", verdict="Passed"), kind)
+    done = assay(capsys, "wait", f"{kind}/fine-{kind}", "-n", cluster.namespace, "--regressions")
+    assert (done.code, done.out) == (0, f"{kind}/fine-{kind} Passed: told\n")
+
+
 def stored(cluster: Cluster, folder: Path, name: str, **changes: Any) -> None:
     """An audit that ended, with its report on disk."""
     folder.mkdir()

@@ -42,12 +42,14 @@ class Standing:
         word: the verdict, or what is being done, in one word.
         reason: why it ended, for machines; empty while it has not.
         message: one sentence.
+        regressed: answers that are worse than what was accepted of them, of a run that has ended.
     """
 
     code: ExitCode | None
     word: str
     reason: str = ""
     message: str = ""
+    regressed: int = 0
 
 
 def standing(resource: Raw) -> Standing:
@@ -66,7 +68,16 @@ def standing(resource: Raw) -> Standing:
     if verdict == Verdict.FAILED and code in (ExitCode.UNAVAILABLE, ExitCode.INCONCLUSIVE, ExitCode.PASSED):
         # Nothing that is missing beside it mends a breach.
         code = ExitCode.BREACHED
-    return Standing(code, verdict, reason, _words(complete))
+    return Standing(code, verdict, reason, _words(complete), _regressed(status))
+
+
+def _regressed(status: Raw) -> int:
+    """How many answers are worse than what was accepted: a sweep counts them, an audit's candidates say so each."""
+    counted = mapping(status.get("counts")).get("regressed")
+    candidates = status.get("candidates")
+    entries = map(mapping, candidates if isinstance(candidates, list) else ())
+    worse = [entry for entry in entries if mapping(entry.get("baseline")).get("state") == "Regressed"]
+    return (counted if isinstance(counted, int) else 0) + len(worse)
 
 
 def _unseen(managed_by: Any) -> str:

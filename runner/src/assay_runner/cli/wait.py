@@ -32,8 +32,19 @@ def command(arguments: argparse.Namespace) -> int:
     for place in places:
         ended = waited(place, until, arguments.timeout, every=EVERY)
         codes.add(ended.code)
-        print(printable(f"{place.word}/{place.name} {ended.word}: {ended.message or ended.reason}"), flush=True)
+        if ended.regressed and arguments.regressions:
+            codes.add(ExitCode.BREACHED)
+        told = f"{place.word}/{place.name} {ended.word}: {ended.message or ended.reason}"
+        print(printable(f"{told}{_regressions(place, ended)}"), flush=True)
     return next((code for code in _ORDER if code in codes), ExitCode.PASSED)
+
+
+def _regressions(place: Place, ended: Standing) -> str:
+    """What to say of answers that are worse than what was accepted: no verdict tells of them."""
+    if not ended.regressed:
+        return ""
+    which = f"--sweep {place.name}" if place.word == "sweep" else f"{place.word}/{place.name}"
+    return f"; {ended.regressed} regressed: see `assay baseline show {' '.join([which, *place.options])}`"
 
 
 def named(what: str, namespace: str | None, context: str | None) -> Place:

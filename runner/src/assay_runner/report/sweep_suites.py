@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Final
 
+from assay_api.report import Verdict
 from assay_runner.report.suites import OUTCOMES, Case, Results, Suite
 from assay_runner.report.sweep_cells import CellShown, SweepShown
 
@@ -38,7 +39,21 @@ def _case(cell: CellShown) -> Case:
     if cell.verdict is None:
         why = f"{GOING}{audit}" if cell.going and audit else told
         return Case(name, "error", "cell.Going" if cell.going else "cell.Error", why, why)
+    if cell.regressed:
+        # Within its limits or not: it is worse than what somebody accepted, and nothing else tells a pipeline so.
+        why = _beside(cell) or f"regressed: {told}"
+        kind = "regressed.Failed" if cell.verdict is Verdict.FAILED else "cell.Regressed"
+        return Case(name, "failure", kind, why, f"{why}\n{cell.verdict}: {told}" if cell.state else why)
     if OUTCOMES[cell.verdict] == "passed":
-        return Case(name, "passed", text=told)
-    told = f"regressed: {told}" if cell.regressed else told
-    return Case(name, OUTCOMES[cell.verdict], f"{'regressed' if cell.regressed else 'cell'}.{cell.verdict}", told, told)
+        return Case(name, "passed", text=f"{told}\n{_beside(cell)}" if cell.state else told)
+    return Case(name, OUTCOMES[cell.verdict], f"cell.{cell.verdict}", told, told)
+
+
+def _beside(cell: CellShown) -> str:
+    """What a cell is beside what was accepted of it, in one sentence; nothing where nothing tells."""
+    if not cell.state:
+        return ""
+    why = f": {cell.beside}" if cell.beside else ""
+    causes = f" ({cell.cause})" if cell.state == "Regressed" else ""
+    accepted = f"; accepted by {cell.accepted}" if cell.accepted else ""
+    return f"{cell.state} beside what was accepted{why}{causes}{accepted}"

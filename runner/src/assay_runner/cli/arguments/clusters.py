@@ -19,6 +19,10 @@ def wait(commands: Commands) -> None:
     command.add_argument(
         "--timeout", metavar="TIME", type=duration, default=7200.0, help="how long in all: 90s, 30m, 2h (default 2h)"
     )
+    command.add_argument(
+        "--regressions", action="store_true",
+        help="end with 1 too where an answer is worse than what was accepted of it, though it keeps its limits",
+    )  # fmt: skip
     in_cluster(command, "their namespace")
 
 
