@@ -67,6 +67,33 @@ def beside() -> tuple[Raw, list[Raw]]:
     ]
 
 
+def advise(audit: Raw, candidate: str | None, message: str = "", cures: list[Raw] | None = None, **more: Any) -> Raw:
+    """The audit, with what it recommends and what its repairs came to."""
+    told = {"candidate": candidate} if candidate else {}
+    audit["status"]["recommendation"] = {**told, "message": message, **more}
+    if cures:
+        audit["status"]["repairs"] = [{"name": "repair@L4", "state": "Finished", "cures": cures}]
+    return audit
+
+
+CURE: Raw = {"candidate": "fp16@L4", "remedy": "precision", "outcome": "Cured", "repaired": "fp16-precision@L4"}
+NO_CURE: Raw = {"candidate": "int8@L4", "remedy": "calibration", "outcome": "NotCured"}
+
+
+def advised() -> tuple[Raw, list[Raw]]:
+    """A model that ships as it is, one that ships a cure on one product, one of which nothing may be shipped."""
+    failed: dict[str, str | None] = {"fp16@L4": "Failed", "int8@L4": "Failed"}
+    plan = {"plan": "s3://audits/t5/recommended/model.plan", "model": "s3://audits/t5/recommended/model.onnx"}
+    why = "fp16-precision is the only candidate that passed; it is a repair of fp16."
+    return sweep(), [
+        advise(audit("bert", {"fp16@L4": "Passed", "int8@L4": "Passed"}), "int8@L4", "int8 is the fastest."),
+        advise(audit("gpt", failed, worst=DRIFT), None, "No candidate passed.", [NO_CURE]),
+        advise(audit("t5", failed, worst=OVERFLOW), "fp16-precision@L4", why, [NO_CURE, CURE], deploy=plan),
+        advise(audit("t5", {"fp16@H200": "Passed", "int8@H200": "Passed"}), "fp16@H200", "fp16 is the fastest."),
+        audit("vit", {"fp16@L4": None, "int8@L4": None}, ended=False),
+    ]  # fmt: skip
+
+
 OLD, NEW = "r:10", "r:11"
 
 
@@ -104,4 +131,8 @@ def many(models: int = 500, candidates: int = 5) -> tuple[Raw, list[Raw]]:
             }
             audits.append(audit(f"family-{number % 7}/model-{number:04}", verdicts, worst=worst))
             audits[-1]["metadata"]["name"] += f"-{product.lower()}"
+            cure = {"candidate": f"c0@{product}", "remedy": "precision", "outcome": "Cured",
+                    "repaired": f"c0-precision@{product}"}  # fmt: skip
+            key = cure["repaired"] if bad else f"c1@{product}"
+            advise(audits[-1], key, f"{key} is the fastest that passed. " * 4, [cure] if bad else None)
     return sweep(), audits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,19 @@ import pytest
 from assay_api.report import Verdict
 from assay_runner.report.sweep_cells import CellShown, Column, SweepShown, sweep_shown
 from assay_runner.report.sweep_page import render_sweep
-from tests.unit.report.sweeps import DRIFT, OVERFLOW, audit, beside, some, sweep, upgrade
+from tests.unit.report.sweeps import (
+    CURE,
+    DRIFT,
+    NO_CURE,
+    OVERFLOW,
+    advise,
+    advised,
+    audit,
+    beside,
+    some,
+    sweep,
+    upgrade,
+)
 
 
 def cells(shown: SweepShown) -> dict[str, CellShown]:
@@ -115,3 +128,52 @@ def test_an_upgrade_that_cannot_be_read_is_none(odd: Any) -> None:
     whole, audits = upgrade()
     whole["spec"]["upgrade"] = odd
     assert sweep_shown(whole, audits).gate is None
+
+
+def told(shown: SweepShown) -> dict[str, tuple[tuple[str, ...], list[str]]]:
+    """Candidates to ship and the repaired ones of them, by model and GPU product."""
+    return {f"{each.model} {each.target.product}": (each.candidates, sorted(each.cured)) for each in shown.advice}
+
+
+def test_what_to_ship_is_told_by_model_and_target_and_whether_it_is_a_cure() -> None:
+    shown = sweep_shown(*advised())
+    assert told(shown) == {
+        "bert L4": (("int8",), []), "gpt L4": ((), []), "t5 H200": (("fp16",), []),
+        "t5 L4": (("fp16-precision",), ["fp16-precision"]), "vit L4": ((), []),
+    }  # fmt: skip
+    assert [each.going for each in shown.advice] == [False, False, False, False, True]
+    page = render_sweep(shown).decode()
+    assert (
+        "To ship: 3 of 5 audited models times targets, 1 of them with a repaired candidate; nothing to ship: 1; "
+        in page
+    )
+    assert ">fp16-precision + cure</td>" in page
+    assert 'title="fp16-precision is the only candidate that passed; it is a repair of fp16."' in page
+    assert 'title="No candidate passed.">none</td>' in page
+    assert "s3://audits/t5/recommended/model.plan" in page
+    assert page.index("recommended</span>") < page.index("calibration</td>")
+
+
+def test_what_is_recommended_and_is_no_candidate_of_the_sweep_any_more_is_not_told() -> None:
+    """Of an audit that answers for a part of its candidates, and of two that answer for one place."""
+    old = advise(audit("bert", {"fp16@L4": "Passed", "int8@L4": "Passed"}, made="2026-03-01"), "int8@L4", "int8 is it.")
+    meta = old["metadata"]["annotations"]
+    made = json.loads(meta["assay.dev/cells"])
+    meta["assay.dev/cells"] = json.dumps(made | {"past": ["int8@L4"]})
+    assert told(sweep_shown(sweep(), [old])) == {"bert L4": ((), [])}
+    new = advise(audit("bert", {"bf16@L4": "Passed"}), "bf16@L4", "bf16 is it.")
+    assert told(sweep_shown(sweep(), [old, new])) == {"bert L4": (("bf16",), [])}
+    old["status"]["recommendation"]["candidate"] = "fp16@L4"
+    assert told(sweep_shown(sweep(), [new, old])) == {"bert L4": (("bf16", "fp16"), [])}
+    # What is called otherwise now, in a model that is equal.
+    meta["assay.dev/cells"] = json.dumps(made | {"past": ["fp16@L4"], "also": {"fp16@L4": ["vit\nhalf@L4"]}})
+    assert told(sweep_shown(sweep(), [old]))["vit L4"] == (("half",), [])
+
+
+@pytest.mark.parametrize("odd", [None, [], 7, {"candidate": 7}, {"candidate": [], "message": {}, "deploy": "x"}])
+def test_a_recommendation_that_cannot_be_read_breaks_no_page(odd: Any) -> None:
+    given = advise(audit("bert", {"fp16@L4": "Failed"}), "fp16-precision@L4", cures=[CURE, NO_CURE])
+    given["status"]["recommendation"] = odd
+    for repairs in ([odd], [{"cures": odd}], [{"cures": [odd]}], odd):
+        given["status"]["repairs"] = repairs
+        assert b"bert" in render_sweep(sweep_shown(sweep(), [given]))

@@ -19,6 +19,7 @@ from assay_api.legs import NOTHING, Leg, leg_of
 from assay_api.names import ANNOTATION_CELLS
 from assay_api.report import Verdict
 from assay_runner.raw import Raw, mapping
+from assay_runner.report.sweep_advice import Advice, Answered, advice_of
 from assay_runner.report.sweep_planned import ENDED, NOT_AUDITED, At, Column, Run, missing, number, why_missing
 
 __all__ = ["UNJUDGED", "CellShown", "Column", "Run", "SweepShown", "sweep_shown"]
@@ -74,6 +75,7 @@ class SweepShown:
         images: of the upgrade, the old one and the new one.
         unseen: cells of the run that neither an audit nor a name is known of.
         run_of: where the run stands that the status tells of.
+        advice: what to ship, by model and target.
     """
 
     name: str
@@ -85,6 +87,7 @@ class SweepShown:
     images: tuple[str, str] = ("", "")
     unseen: int = 0
     run_of: Run = ENDED
+    advice: tuple[Advice, ...] = ()
 
     @property
     def doubts(self) -> list[str]:
@@ -170,7 +173,11 @@ def sweep_shown(sweep: Raw, audits: Iterable[Raw], run: Run = ENDED) -> SweepSho
         status, unseen=lacking.more, run_of=run,
     )  # fmt: skip
     gate, images = _gate(spec, shown, answers)
-    return replace(shown, gate=gate, images=images)
+    advice = advice_of(
+        Answered(place, found[0].audit, str(found[0].entry.get("name") or place[1].candidate))
+        for place, found in answers.items()
+    )
+    return replace(shown, gate=gate, images=images, advice=advice)
 
 
 def _gate(spec: Raw, sweep: SweepShown, answers: Mapping[At, Sequence[_Said]]) -> tuple[Gate | None, tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The page of a sweep: a map of models and targets, what did not pass by its cause, the last runs.
+"""The page of a sweep: a map of models and targets, what did not pass by its cause, what to ship, the last runs.
 
 Ten thousand cells are one table without a script: a cell is a few bytes, and what did not pass is told once, below.
 """
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from assay_api.baseline import MATTERS
 from assay_api.report import Verdict
+from assay_runner.report.advice_page import advice_section
 from assay_runner.report.frame import framed
 from assay_runner.report.gate_page import gate_section
 from assay_runner.report.markup import Html, badge, data_block, el, icon, join, row, table, tone
@@ -19,7 +20,9 @@ from assay_runner.report.sweep_cells import UNJUDGED, CellShown, Column, SweepSh
 
 MOST_LISTED: Final = 200
 """Cells of one cause that are listed; all of them are in the map."""
-_PARTS: Final = (("map", "Map"), ("causes", "Regressions and failures"), ("runs", "Runs"))
+_PARTS: Final = (
+    ("map", "Map"), ("causes", "Regressions and failures"), ("advice", "Recommendations"), ("runs", "Runs"),
+)  # fmt: skip
 _HEADS: Final = ("Model", "Candidate", "Image", "Verdict", "What was found", "Beside what was accepted", "Its page")
 _TITLES: Final = {Verdict.FAILED: "Failed", Verdict.INCONCLUSIVE: "Inconclusive", Verdict.PASSED: "Passed"}
 _STATES: Final = {"New": "+"}
@@ -32,7 +35,7 @@ def render_sweep(sweep: SweepShown) -> bytes:
         title=join([f"{_TITLES[sweep.verdict]}: {sweep.name} · Assay"]),
         verdict=sweep.verdict,
         links=join(el("a", {"href": f"#{target}"}, text) for target, text in _parts(sweep)),
-        main=join([_hero(sweep), *_gate(sweep), _map(sweep), _causes(sweep), _runs(sweep)]),
+        main=join([_hero(sweep), *_gate(sweep), _map(sweep), _causes(sweep), _advice(sweep), _runs(sweep)]),
         data=data_block({}),
         source="the statuses of the sweep and its audits",
         styles=("sweep.css",),
@@ -49,6 +52,10 @@ def _gate(sweep: SweepShown) -> Iterator[Html]:
         told = ", ".join(f"{each.get('gpuProduct')} {each['driver']}" for each in targets if each.get("driver"))
         drivers = f" Drivers: {told}." if told else ""
         yield gate_section(sweep.gate, sweep.images, drivers, sweep.name.partition("/")[0])
+
+
+def _advice(sweep: SweepShown) -> Html:
+    return advice_section(sweep, sweep.name.partition("/")[0])
 
 
 def _hero(sweep: SweepShown) -> Html:
