@@ -14,7 +14,7 @@ from assay_api.names import ExitCode
 from assay_runner.cli.failures import printable, say
 from assay_runner.cli.kubectl import Place
 from assay_runner.cli.sweep_report import sweep_of
-from assay_runner.cli.tables import print_table
+from assay_runner.cli.tables import print_told
 from assay_runner.errors import InvalidInput, Unavailable
 from assay_runner.report.gate_page import TITLES, engine_words, summary
 
@@ -74,7 +74,7 @@ def _code(gate: Gate, ended: bool, with_remedy: bool) -> ExitCode:
 
 def _print(gate: Gate, everything: bool) -> None:
     if lines := list(_lines(gate, everything)):
-        print_table(("Model", "GPU", "Candidate", "Decision", "Old engine", "New engine", "Why"), lines)
+        print_told(("Model", "GPU", "Candidate", "Decision", "Old engine", "New engine", "Why"), lines)
 
 
 def _lines(gate: Gate, everything: bool) -> Iterator[tuple[str, ...]]:
