@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from assay_api.cells import Cell, Place
+from assay_api.made_for import MadeFor
 from assay_api.model import to_wire
 from assay_api.names import ANNOTATION_CELLS
 from assay_operator.objects.raw import Manifest, compact
 from assay_operator.objects.resources import Ref
 from assay_operator.sweeps.answers import JUDGED, Answers, CellState, Said, Where, place_of
-from assay_operator.sweeps.observed import AUDITS, MadeFor, SweepAudit
+from assay_operator.sweeps.observed import AUDITS, SweepAudit
 
 MOST_ALSO: Final = 48 * 1024
 """Characters of one audit's annotation about cells of other places; one that is left out has no answer for a reader."""
