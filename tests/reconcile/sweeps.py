@@ -5,19 +5,19 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from assay_api.baseline import asked_digest
 from assay_api.model import to_wire
-from assay_api.names import ANNOTATION_ACCEPT, ANNOTATION_CELLS
+from assay_api.names import ANNOTATION_ACCEPT, ANNOTATION_CELLS, LABEL_GPU_PRODUCT
 from assay_api.resolved import ModelFound, Resolved
 from assay_api.result import TaskResult
 from assay_api.sweep_status import SweepStatus
 from assay_operator.objects.children import Job
 from assay_operator.objects.decision import Decision
-from assay_operator.objects.nodes import Gpu, Gpus
+from assay_operator.objects.nodes import Gpu, Gpus, Node
 from assay_operator.objects.raw import timestamp
 from assay_operator.objects.resources import JOBS, PODS
 from assay_operator.objects.seen import Seen
@@ -37,7 +37,7 @@ class World:
 
     raw: Raw
     models: tuple[ModelFound, ...] = (found("bert", "a" * 16), found("vit", "b" * 16))
-    gpus: Gpus = GPUS
+    gpus: Gpus | None = GPUS
     now: datetime = START
     jobs: dict[str, Raw] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class World:
         }
         seen = Seen(Sweep.of(self.raw), children, results=self.results)
         if SWEEPS.nodes(seen, self.now):
-            seen = Seen(Sweep.of(self.raw), children, results=self.results, nodes=self.gpus)
+            seen = Seen(Sweep.of(self.raw), children, results=self.results, nodes=shown(self.gpus))
         return seen
 
     def step(self, *, write: bool = True) -> Decision[Any]:
@@ -192,6 +192,15 @@ class World:
         told = Resolved(models=tuple(left[:300]), more=len(left) > 300)
         result = TaskResult(task=job["metadata"]["labels"]["assay.dev/task"], resolved=told)
         self.results[job["metadata"]["uid"]] = result.model_dump_json(by_alias=True)
+
+
+def shown(gpus: Gpus | None) -> Gpus | None:
+    """Some products with a node of each that could take any task."""
+    if not gpus or gpus.nodes:
+        return gpus
+    plenty = {"nvidia.com/gpu": "8", "cpu": "64", "memory": "1Ti", "ephemeral-storage": "1Ti"}
+    nodes = (Node(g.product, {LABEL_GPU_PRODUCT: g.product}, plenty, plenty) for g in gpus.products)
+    return replace(gpus, nodes=tuple(nodes))
 
 
 def condition(world: World, kind: str) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class SweepSpec(Model):
     """What carries the sweep out: the operator leaves one that is another's alone, its audits and status too, for as
     long as it is. template.managedBy goes to its audits. Default assay.dev/operator."""
     max_parallel: int = Field(default=4, ge=1, le=256)
-    """At most so many audits of this sweep at once. Default 4."""
+    """At most so many audits of this sweep at once, those that no node could take aside. Default 4."""
     history_limit: int = Field(default=1, ge=0, le=10)
     """Earlier audits of a cell that are kept beside the one that holds its answer. Default 1."""
 

@@ -22,6 +22,7 @@ from assay_api.names import (
     KIND,
     PLURAL,
     Condition,
+    Reason,
 )
 from assay_api.prices import Taken, gpu_cells_of, gpu_seconds_of
 from assay_api.result import shorten
@@ -70,6 +71,10 @@ class SweepAudit:
         accepted: how many were accepted.
         refusal: why others were not.
         report: URI and SHA-256 of its report, once there is one.
+        product: the GPU product that it is on, or nothing.
+        ready: reason of its condition Ready, or nothing.
+        at_work: whether a candidate or a repair of it runs.
+        unplaced: whether it says that no node can take it, and nothing of it runs.
     """
 
     name: str
@@ -92,6 +97,10 @@ class SweepAudit:
     accepted: int = 0
     refusal: str = ""
     report: tuple[str, str] | None = None
+    product: str = ""
+    ready: str = ""
+    at_work: bool = False
+    unplaced: bool = False
 
     @property
     def active(self) -> bool:
@@ -109,7 +118,9 @@ class SweepAudit:
         meta, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
         complete = condition(status, Condition.COMPLETE)
         candidates, repairs = status.get("candidates") or (), status.get("repairs") or ()
-        report = status.get("report") or {}
+        entries, report = (*candidates, *repairs), status.get("report") or {}
+        ready, products = condition(status, Condition.READY), (spec.get("target") or {}).get("gpuProducts") or ("",)
+        busy = _running(status.get("tasks") or ())
         return SweepAudit(
             name=meta["name"],
             uid=meta["uid"],
@@ -126,6 +137,10 @@ class SweepAudit:
             gpu_seconds=gpu_seconds_of(status),
             gpu_cells=gpu_cells_of(spec),
             report=(report["uri"], report["sha256"]) if report.get("uri") and report.get("sha256") else None,
+            product=intern(products[0]),
+            ready=intern(ready.get("reason") or ""),
+            at_work=_running(entries),
+            unplaced=ready.get("reason") == Reason.UNSCHEDULABLE and not (busy or _running(entries)),
             **_acceptance(meta, status),
         )
 
@@ -134,6 +149,10 @@ def own_audits(seen: Seen) -> tuple[SweepAudit, ...]:
     """The audits that a sweep owns, the newest first."""
     mine = (each for each in seen.children[AUDITS] if each.owner == seen.parent.uid)
     return tuple(sorted(mine, key=lambda each: (each.created, each.name), reverse=True))
+
+
+def _running(entries: Iterable[Raw]) -> bool:
+    return any(each.get("state") == "Running" for each in entries)
 
 
 def _answer(entry: Mapping[str, Any], repairs: Iterable[Mapping[str, Any]], audit: str) -> Answer:

@@ -19,6 +19,7 @@ from assay_operator.sweeps.answers import Answers, CellState, Wish, counts
 from assay_operator.sweeps.costs import affordable, committed, measured, spent
 from assay_operator.sweeps.manifests import Impossible, audit_manifest
 from assay_operator.sweeps.observed import AUDITS, Sweep, SweepAudit
+from assay_operator.sweeps.places import Places
 from assay_operator.sweeps.run import Refused, parsed
 from assay_operator.sweeps.upgrades import Olds, olds
 
@@ -66,7 +67,7 @@ def cells_of(
 
 def plan_of(
     sweep: Sweep, spec: SweepSpec, cells: Sequence[Cell], models: Sequence[ModelFound], wish: Wish, seen: Seen,
-    audits: Sequence[SweepAudit], answers: Answers,
+    audits: Sequence[SweepAudit], answers: Answers, places: Places,
 ) -> Plan:  # fmt: skip
     """What to make.
 
@@ -79,22 +80,24 @@ def plan_of(
         seen: what is there, for audits that the API server has refused.
         audits: the sweep's audits, the newest first.
         answers: what they say.
+        places: who may begin.
     """
     several = len(spec.runner_images) > 1
     states = answers.states(cells, wish, {}, several)
-    wanted = tuple(asks((state.cell for state in states if state.state == "waiting"), models, spec.template))
+    waiting = (state.cell for state in states if state.state == "waiting")
+    # Before the budget is dealt out: what no node could take is not to use up what others need.
+    wanted = places.in_order(asks(waiting, models, spec.template))
     before = olds(spec.upgrade, states)
     price = measured(audits, spec.template)
     estimated = None if price.overall is None else round(sum(map(price.of, wanted)))
     payable, refused = _payable(spec, wanted, wish.run, audits, price)
-    room = max(spec.max_parallel - sum(audit.active for audit in audits), 0)
-    make, impossible = _make(sweep, spec, payable, room, wish, seen, before)
+    make, impossible = _make(sweep, spec, payable, places, wish, seen, before)
     if impossible:
         states = answers.states(cells, wish, impossible, several)
         if spec.upgrade:
             # What the old image can never answer, the new one need not wait for.
             before = olds(spec.upgrade, states)
-            make, more = _make(sweep, spec, payable, room, wish, seen, before)
+            make, more = _make(sweep, spec, payable, places, wish, seen, before)
             states = answers.states(cells, wish, impossible | more, several)
     return Plan(
         states=states, make=tuple(manifest for _, manifest in make), making=tuple(ask for ask, _ in make),
@@ -121,15 +124,16 @@ def _payable(
 
 
 def _make(
-    sweep: Sweep, spec: SweepSpec, payable: Sequence[Ask], room: int, wish: Wish, seen: Seen, before: Olds
+    sweep: Sweep, spec: SweepSpec, payable: Sequence[Ask], places: Places, wish: Wish, seen: Seen, before: Olds
 ) -> tuple[list[tuple[Ask, Manifest]], dict[str, str]]:
     """Audits to be made, and why cells can have none, by their keys."""
     make: list[tuple[Ask, Manifest]] = []
     impossible: dict[str, str] = {}
     for ask in () if spec.suspend else payable:
-        if len(make) == room:
-            break
-        if not before.over(ask):
+        if why := places.given_up(ask):
+            impossible |= dict.fromkeys((cell.key for cell in ask.cells), why)
+            continue
+        if not (places.free(ask) and before.over(ask)):
             continue
         manifest = audit_manifest(sweep, spec, ask, wish, before.report(ask))
         if isinstance(manifest, Impossible):
@@ -141,6 +145,7 @@ def _make(
             impossible |= dict.fromkeys((cell.key for cell in ask.cells), why)
             continue
         make.append((ask, manifest))
+        places = places.with_one(ask)
     return make, impossible
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from assay_api.cells import Cell
 from assay_api.names import Reason
 from assay_api.sweep import SweepSpec
 from assay_api.sweep_status import TARGETS, SweepStatus, SweepTarget
@@ -32,6 +33,7 @@ from assay_operator.sweeps.manifests import suspended
 from assay_operator.sweeps.models import Looked, look, look_manifest, too_many
 from assay_operator.sweeps.observed import AUDITS, Sweep, SweepAudit, own_audits
 from assay_operator.sweeps.outcome import outcome, said
+from assay_operator.sweeps.places import Places, fits_of, places_of
 from assay_operator.sweeps.planning import Plan, begun, cells_of, plan_of
 from assay_operator.sweeps.resting import at_rest, marks
 from assay_operator.sweeps.run import Now, Refused, now_of, spec_of
@@ -72,13 +74,16 @@ def _resting(
 
 
 def wants_nodes(seen: Seen, now: datetime) -> Asks:
-    """Where the next decision begins a run that is audited on GPUs, it notes which there are."""
+    """A run that is audited on GPUs notes which there are when it begins, and goes by those there are meanwhile."""
     sweep = seen.parent
     assert isinstance(sweep, Sweep), f"{sweep.key.kind} is no sweep"
     spec = spec_of(sweep)
     if sweep.deleting or sweep.foreign or isinstance(spec, Refused):
         return ""
-    return "fresh" if now_of(sweep, spec, read_status(sweep), now).begins and _on_gpus(spec) else ""
+    at = now_of(sweep, spec, read_status(sweep), now)
+    if at.ended or not at.run or not _on_gpus(spec):
+        return ""
+    return "fresh" if at.begins else "known"
 
 
 def read_status(sweep: Sweep) -> SweepStatus:
@@ -142,7 +147,8 @@ class _Pass:
         answers = Answers(audits)
         cells = cells_of(self.sweep, looked.models, targets, self._images())
         wish = Wish(self.at.run, self.sweep.rerun, self.sweep.rerun_failed)
-        plan = plan_of(self.sweep, self.spec, cells, looked.models, wish, self.seen, audits, answers)
+        places = self._places(cells, looked, targets, audits)
+        plan = plan_of(self.sweep, self.spec, cells, looked.models, wish, self.seen, audits, answers, places)
         going = [audit for audit in audits if audit.active]
         asked = accepting(self.sweep, self.old.accepted, plan.states, audits, self.now)
         told = replace(
@@ -158,7 +164,7 @@ class _Pass:
             end = replace(end, patch=(*end.patch, *marks(plan.states, answers, useless, self.several)))
             return _with_accepting(end, asked)
         delete = _refs(audit for audit in useless if audit.active or audit.made is None)
-        return _with_accepting(self._going(told, plan, going, delete), asked)
+        return _with_accepting(self._going(told, plan, going, delete, places), asked)
 
     def _no_targets(self, targets: Sequence[SweepTarget]) -> str | None:
         gpus = self.seen.nodes
@@ -177,6 +183,20 @@ class _Pass:
             return f"the nodes show {len(targets)} GPU products, more than {TARGETS}: name them in gpuProducts"
         return None
 
+    def _places(
+        self, cells: Sequence[Cell], looked: Looked, targets: Sequence[SweepTarget], audits: Sequence[SweepAudit]
+    ) -> Places:
+        """Which audits may begin."""
+        run, gpus = self.at.run, self.seen.nodes
+        if self.sweep.queue:
+            # Its Jobs may run in another cluster, of whose nodes nothing is known here.
+            return places_of(self.spec, run, (), {}, audits)
+        # When the operator has just started, the nodes are not known yet: what the run began with is all there is.
+        absent = () if gpus is not None else _absent(targets)
+        return places_of(
+            self.spec, run, absent, fits_of(self.spec, cells, looked.models, gpus, self.settings), audits
+        )  # fmt: skip
+
     def _images(self) -> tuple[str, ...]:
         return self.spec.runner_images or (self.spec.template.target.image or self.settings.runner_image,)
 
@@ -194,7 +214,7 @@ class _Pass:
         waits = wanted is not None and turn is not None and not turn.free
         create = (look_manifest(self.sweep, wanted, self.settings),) if wanted and not waits else ()
         looking = f"Looking at the models: {len(looked.models)} so far."
-        reason, message = Reason.PENDING, f"{looking}{_missing(told.targets)}"
+        reason, message = Reason.PENDING, f"{looking}{self._missing(told.targets)}"
         if self.spec.suspend:
             reason, message = Reason.SUSPENDED, "Suspended by spec.suspend: nothing starts."
         elif waits and turn:
@@ -206,19 +226,27 @@ class _Pass:
         return replace(decision, waits=int(waits), priority=self.spec.template.priority)
 
     def _going(
-        self, told: words.Told, plan: Plan, going: Sequence[SweepAudit], delete: tuple[Ref, ...]
+        self, told: words.Told, plan: Plan, going: Sequence[SweepAudit], delete: tuple[Ref, ...], places: Places
     ) -> Decision[SweepStatus]:
         held = suspended(self.spec.suspend, self.spec)
         patch = tuple((Ref(AUDITS, a.name), {"spec": {"suspend": held}}) for a in going if a.suspended != held)
         found = told.counts
         counted = f"{said(found)}, {found.running} running of {found.cells} cells."
-        reason, message = Reason.RUNNING, f"{counted}{_missing(told.targets)}"
+        reason, message = Reason.RUNNING, f"{counted}{places.words() or self._missing(told.targets)}"
         if self.spec.suspend:
             reason, message = Reason.SUSPENDED, f"Suspended by spec.suspend: {said(found)} of {found.cells} cells."
         elif refusals := [r.message for ref, r in self.seen.refused.items() if ref.resource == AUDITS]:
             reason, message = Reason.CONFIG_ERROR, f"an audit was refused: {refusals[0]}"
         new = words.going_status(self.sweep, self.at, told, self.old, self.now, reason, message, begun=True)
         return self._decision(new, create=plan.make, delete=delete, patch=patch)
+
+    def _missing(self, targets: Sequence[SweepTarget]) -> str:
+        """What to say of products that no node had when the run began and none is known to have; nothing of others."""
+        known = {gpu.product for gpu in (self.seen.nodes.products if self.seen.nodes else ())}
+        names = [name for name in _absent(targets) if name not in known]
+        return (
+            f" No node has {', '.join(names)}: audits on {'it' if len(names) == 1 else 'them'} wait." if names else ""
+        )
 
     def _end(self, told: words.Told, end: Outcome, delete: tuple[Ref, ...] = ()) -> Decision[SweepStatus]:
         on_breach = self.spec.template.on_breach
@@ -237,10 +265,9 @@ class _Pass:
         return replace(decision, create=create, patch=patch)
 
 
-def _missing(targets: Sequence[SweepTarget]) -> str:
-    """What to say of products that no node had when the run began; nothing where there are none."""
-    names = [target.gpu_product for target in targets if target.nodes == 0]
-    return f" No node has {', '.join(names)}: audits on {'it' if len(names) == 1 else 'them'} wait." if names else ""
+def _absent(targets: Iterable[SweepTarget]) -> tuple[str, ...]:
+    """GPU products that no node had when the run began."""
+    return tuple(target.gpu_product for target in targets if target.nodes == 0)
 
 
 def _with_accepting(decision: Decision[SweepStatus], asked: Accepting) -> Decision[SweepStatus]:
