@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from assay_api.names import STATUS_BYTES
+from assay_operator.objects.nodes import Gpu, Gpus
 from tests.reconcile.sweeps import World
 from tests.unit.api.sweeps import TEMPLATE, found
 
@@ -100,3 +101,22 @@ def test_a_gate_of_thousands_stays_small() -> None:
     assert told.status.gate is not None
     assert (told.status.gate.no_go, len(told.status.gate.worst)) == (2000, 5)
     assert len(json.dumps(told.raw["status"], ensure_ascii=False).encode()) <= STATUS_BYTES
+
+
+def test_a_gate_of_models_with_names_of_500_letters_stays_small() -> None:
+    products = [f"NVIDIA-{n:02}-".ljust(63, "X") for n in range(8)]
+    told = world(
+        models=None, modelPrefix={"uri": "s3://models/"}, maxParallel=256, template__target={"gpuProducts": products}
+    )
+    told.gpus = Gpus(tuple(Gpu(product, "570.1", 1) for product in products))
+    names = [f"{n:02}-{'ü' * 505}" for n in range(12)]
+    told.models = tuple(found(name, f"{n:016x}") for n, name in enumerate(names))
+    told.annotate(rerun="t" * 256, rerun_failed="t" * 256)
+    told.run({f"{name}\n{NEW}/fp16@{gpu}": "Failed" for name in names for gpu in products})
+    told.annotate(accept_baseline=json.dumps({"why": "ü" * 256, "who": "ü" * 256}))
+    told.settle()
+    gate = told.status.gate
+    assert gate is not None
+    assert (gate.decision, gate.no_go, len(gate.worst)) == ("NoGo", 12 * 8, 5)
+    assert told.status.counts.failed == 12 * 8
+    assert len(json.dumps(told.raw["status"]).encode()) <= STATUS_BYTES

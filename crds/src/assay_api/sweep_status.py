@@ -127,6 +127,8 @@ class GateStatus(Model):
     """True where ONNX Runtime stood in for any engine: it says nothing of TensorRT. Default false."""
     worst: tuple[GateRow, ...] = Field(default=(), max_length=GATED)
     """The worst few."""
+    left_out: int = 0
+    """How many of the worst few the status has no room for; the figures above count them."""
 
 
 class SweepTarget(Model):
@@ -215,7 +217,9 @@ class SweepStatus(Model):
     was measured."""
     worst: tuple[CellStatus, ...] = Field(default=(), max_length=WORST)
     """The worst few cells: regressed ones first, then failed, then those that could not be judged or have no answer."""
+    worst_left_out: int | None = None
+    """How many of the worst few the status has no room for; counts have them."""
     history: tuple[SweepRunRecord, ...] = Field(default=(), max_length=RUNS)
-    """The last few runs that ended, the latest first."""
+    """The last few runs that ended, the latest first; only the latest where the status has no room for more."""
     update_time: str | None = None
     """When this status was written; while only counts change, it is written every few seconds at most."""

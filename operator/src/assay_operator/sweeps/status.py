@@ -10,9 +10,7 @@ from typing import Final
 from assay_api.asked import MOST_TOKEN, answered
 from assay_api.baseline import AcceptedStatus
 from assay_api.finding import Verdict
-from assay_api.model import to_wire
-from assay_api.names import STATUS_BYTES, Phase, Reason
-from assay_api.result import shorten
+from assay_api.names import Phase, Reason
 from assay_api.schedule import Due
 from assay_api.status import ConditionStatus
 from assay_api.sweep_status import (
@@ -27,14 +25,12 @@ from assay_api.sweep_status import (
 )
 from assay_operator.audits.conditions import Setting, ended, in_progress, recorded_end, stalls
 from assay_operator.audits.outcome import Outcome
-from assay_operator.objects.raw import compact, timestamp
+from assay_operator.objects.raw import timestamp
 from assay_operator.sweeps.observed import Sweep
 from assay_operator.sweeps.run import Now
+from assay_operator.sweeps.size import fitted
 
-BUDGET: Final = STATUS_BYTES - 1024
-_LIMITS: Final = (240, 120, 60, 24)
 NOTHING: Final = SweepCounts()
-_NAMES: Final = (128, 63, 40, 24)
 
 
 @dataclass(frozen=True)
@@ -98,14 +94,14 @@ def resting_status(sweep: Sweep, at: Now, old: SweepStatus, now: datetime, on_br
         # Nothing has run, or not since a spec that could not be: the sweep is as it should be, and waits for its time.
         conditions = waiting(setting, at.due)
         told = {"observed_generation": sweep.generation, "phase": Phase.PENDING.value, "conditions": conditions}
-        return old.model_copy(update=told | clock | _tokens(sweep, old, old.asked))
+        return fitted(old.model_copy(update=told | clock | _tokens(sweep, old, old.asked)))
     phase = Phase.STALLED if stalls(end, on_breach) else Phase.COMPLETE
     update = {
         "observed_generation": sweep.generation,
         "phase": phase.value,
         "conditions": ended(setting, end, on_breach),
     }
-    return old.model_copy(update=update | clock | _tokens(sweep, old, old.asked))
+    return fitted(old.model_copy(update=update | clock | _tokens(sweep, old, old.asked)))
 
 
 def with_baselines(status: SweepStatus, told: Told, now: datetime) -> SweepStatus:
@@ -113,7 +109,7 @@ def with_baselines(status: SweepStatus, told: Told, now: datetime) -> SweepStatu
     update: dict[str, object] = {"accepted": told.accepted}
     if told.baselines is not None and told.baselines != status.baselines:
         counts = status.counts.model_copy(update={"regressed": told.counts.regressed})
-        update |= {"baselines": told.baselines, "counts": counts, "worst": told.worst}
+        update |= {"baselines": told.baselines, "counts": counts, "worst": told.worst, "worst_left_out": None}
     new = status.model_copy(update=update)
     return status if new == status else fitted(new.model_copy(update={"update_time": timestamp(now)}))
 
@@ -147,7 +143,7 @@ def invalid_status(sweep: Sweep, sentences: Sequence[str], old: SweepStatus, now
         "rerun": sweep.rerun[:MOST_TOKEN] or old.rerun,
         "rerun_failed": sweep.rerun_failed[:MOST_TOKEN] or old.rerun_failed,
     }  # fmt: skip
-    return old.model_copy(update=update)
+    return fitted(old.model_copy(update=update))
 
 
 def verdict_of(counts: SweepCounts) -> Verdict | None:
@@ -159,17 +155,6 @@ def verdict_of(counts: SweepCounts) -> Verdict | None:
     if counts.errors or counts.over_budget:
         return Verdict.INCONCLUSIVE if counts.passed else None
     return Verdict.PASSED
-
-
-def fitted(status: SweepStatus) -> SweepStatus:
-    """The status, made small enough: sentences and names are shortened, then the least bad cells go."""
-    for words, names in zip(_LIMITS, _NAMES, strict=True):
-        if _size(status) <= BUDGET:
-            return status
-        status = status.model_copy(update={"worst": tuple(_shorter(cell, words, names) for cell in status.worst)})
-    while status.worst and _size(status) > BUDGET:
-        status = status.model_copy(update={"worst": status.worst[:-1]})
-    return status
 
 
 def _status(
@@ -226,16 +211,3 @@ def _clock(due: Due | None, old: SweepStatus) -> dict[str, object]:
 
 def _setting(sweep: Sweep, old: SweepStatus, now: datetime) -> Setting:
     return Setting(sweep.generation, timestamp(now), old.conditions)
-
-
-def _shorter(cell: CellStatus, words: int, names: int) -> CellStatus:
-    message = shorten(cell.message, words) if cell.message else None
-    image = shorten(cell.image, names) if cell.image else None
-    cause = shorten(cell.cause, words) if cell.cause else None
-    return cell.model_copy(
-        update={"message": message, "cause": cause, "model": shorten(cell.model, names), "image": image}
-    )  # fmt: skip
-
-
-def _size(status: SweepStatus) -> int:
-    return len(compact(to_wire(status)))
