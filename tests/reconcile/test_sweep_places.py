@@ -10,7 +10,8 @@ from tests.reconcile.sweeps import World, condition
 from tests.unit.api.sweeps import TEMPLATE, found
 
 L4, B200 = "NVIDIA-L4", "NVIDIA-B200"
-BOTH = Gpus((Gpu(B200, "580.2", 1), Gpu(L4, "570.1", 8)))
+# Of a driver that was not known before, what has begun would begin anew (test_sweep_drivers.py).
+BOTH = Gpus((Gpu(B200, "", 1), Gpu(L4, "570.1", 8)))
 WITHOUT = Gpus((Gpu(L4, "570.1", 8),))
 MODELS = 12
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Final, NamedTuple
 
 from assay_api.audit import AuditSpec, AuditTemplate, CompareWith
@@ -25,6 +26,8 @@ MEANT: Final[tuple[str, ...]] = ("dataset", "golden", "checks", "remedies")
 """Fields of a template that its answers depend on, beside the candidate."""
 OWN: Final = ("model", "calibration", "engine")
 """Fields of a candidate that name files of its own."""
+MOST_DRIVERS: Final = 4
+"""Drivers of one product of which every combination is told."""
 
 
 class Place(NamedTuple):
@@ -42,10 +45,15 @@ class Place(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A place, and the key of what is there: 16 hexadecimal digits."""
+    """A place, and the key of what is there: 16 hexadecimal digits.
+
+    `also` has the keys of answers that hold for it as well: where nodes differ in their drivers, those of audits made
+    while there were fewer of these drivers.
+    """
 
     place: Place
     key: str
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,17 +98,29 @@ def expand(
     """
     meanings = [meaning(template, candidate) for candidate in template.candidates]
     owns = [_owns(candidate) for candidate in template.candidates]
-    sites = list(_sites(template, targets, images, upgraded))
+    sites = [
+        (image, at, product, parts_of(driver))
+        for image, at, product, driver in _sites(template, targets, images, upgraded)
+    ]
     return tuple(
-        Cell(
+        _cell(
             Place(model.name, template.candidates[at].name, product, image),
-            cell_key(
-                meanings[at], f"{model.inputs}{model.sha256 or ''}", _own(model, owns, at), product, driver, image
-            ),
+            (meanings[at], f"{model.inputs}{model.sha256 or ''}", _own(model, owns, at)), drivers,
         )
         for model in models
-        for image, at, product, driver in sites
-    )
+        for image, at, product, drivers in sites
+    )  # fmt: skip
+
+
+def parts_of(driver: str) -> tuple[str, ...]:
+    """Some drivers, joined by commas, and after them all fewer ones of them.
+
+    An audit ran on one of the drivers that there were, and nothing says on which: what it answered holds for as long as
+    all of them are there. Of more than `MOST_DRIVERS` only those with one are told.
+    """
+    each = driver.split(",")
+    sizes = range(1, len(each) if len(each) <= MOST_DRIVERS else 2)
+    return (driver, *(",".join(some) for size in sizes for some in combinations(each, size)))
 
 
 def places(
@@ -196,6 +216,12 @@ def own_uris(candidate: Candidate) -> list[str]:
 def placed(uri: str, model: str) -> str:
     """A template's URI with the model's name in it."""
     return uri.replace(MODEL_PLACE, model)
+
+
+def _cell(place: Place, of: tuple[str, str, str], drivers: Sequence[str]) -> Cell:
+    """A cell; `of` is what its key is made of before the product."""
+    key, *also = (cell_key(*of, place.product, driver, place.image) for driver in drivers)
+    return Cell(place, key, tuple(also))
 
 
 def _owns(candidate: Candidate) -> bool:

@@ -137,9 +137,10 @@ class SweepTarget(Model):
     gpu_product: str
     """As in the node label nvidia.com/gpu.product."""
     driver: str | None = None
-    """Version of the driver; several where nodes differ; absent where nodes may not be listed or do not tell."""
+    """Version of the driver; several where nodes differ; where no node tells, that of the run before; absent where none
+    ever told."""
     nodes: int | None = None
-    """Nodes that have it; absent where nodes may not be listed."""
+    """Nodes that have it; 0 where none has had it in this run; absent where nodes may not be listed."""
     memory_mib: int | None = Field(default=None, alias="memoryMiB")
     """Memory of one GPU in MiB, the least where nodes differ; absent where none tells."""
     mig_profile: str | None = None
@@ -199,7 +200,7 @@ class SweepStatus(Model):
     models: int | None = None
     """Models of the run."""
     targets: tuple[SweepTarget, ...] = Field(default=(), max_length=TARGETS)
-    """GPU products of the run, as they were when it began."""
+    """GPU products of the run, as they were when it began, or when the first node with one came."""
     counts: SweepCounts = SweepCounts()
     """Cells by where they stand."""
     gate: GateStatus | None = None

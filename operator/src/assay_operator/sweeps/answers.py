@@ -152,8 +152,16 @@ class Answers:
         """What is said of a place, the newest first."""
         return self._by_place.get((place, candidate), ())
 
+    def _of(self, cell: Cell) -> Sequence[Said]:
+        """What answers a cell, the newest first."""
+        found = self._by_key.get(cell.key, [])
+        also = [said for key in cell.also for said in self._by_key.get(key, ())]
+        if not also:
+            return found
+        return sorted((*found, *also), key=lambda said: (said.audit.created, said.audit.name), reverse=True)
+
     def _state(self, cell: Cell, wish: Wish, refused: Mapping[str, str], several: bool) -> CellState:
-        found = self._by_key.get(cell.key, ())
+        found = self._of(cell)
         if not found or _wanted(found, wish):
             why = refused.get(cell.key)
             return CellState(cell, "waiting") if why is None else CellState(cell, "errors", message=why)

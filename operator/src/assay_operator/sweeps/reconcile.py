@@ -94,23 +94,43 @@ def read_status(sweep: Sweep) -> SweepStatus:
         return SweepStatus()
 
 
-def targets_of(spec: SweepSpec, gpus: Gpus | None) -> tuple[SweepTarget, ...]:
-    """GPU products of a run, with what is known of them."""
-    known = {gpu.product: gpu for gpu in (gpus.products if gpus else ())}
+def targets_of(spec: SweepSpec, gpus: Gpus | None, before: Iterable[SweepTarget] = ()) -> tuple[SweepTarget, ...]:
+    """GPU products of a run that begins, with what is known of them.
+
+    Args:
+        spec: the sweep's spec.
+        gpus: what the nodes show.
+        before: the products of the run before: where no node tells of a driver now, it is held to be the one of then.
+    """
     if not _on_gpus(spec):
         return ()
+    known = {gpu.product: gpu for gpu in (gpus.products if gpus else ())}
+    drivers = {target.gpu_product: target.driver for target in before}
     names = list(known) if spec.fleet else list(spec.template.target.gpu_products)
+    absent = None if gpus is None or gpus.refused else 0
     return tuple(
-        _target(known[name])
+        _target(known[name], drivers.get(name))
         if name in known
-        else SweepTarget(gpu_product=name, nodes=None if gpus is None or gpus.refused else 0)
+        else SweepTarget(gpu_product=name, driver=drivers.get(name), nodes=absent)
         for name in names
     )
 
 
-def _target(gpu: Gpu) -> SweepTarget:
+def shown_since(targets: tuple[SweepTarget, ...], gpus: Gpus | None) -> tuple[SweepTarget, ...]:
+    """GPU products of a run that goes on; of those that no node had, what nodes have told since.
+
+    A pool that scales to zero has nodes only while something waits for them: at no other time is their driver seen.
+    """
+    known = {gpu.product: gpu for gpu in (gpus.products if gpus else ())}
+    return tuple(
+        _target(known[each.gpu_product], each.driver) if each.nodes == 0 and each.gpu_product in known else each
+        for each in targets
+    )
+
+
+def _target(gpu: Gpu, before: str | None) -> SweepTarget:
     return SweepTarget(
-        gpu_product=gpu.product, driver=gpu.driver or None, nodes=gpu.nodes, memory_mib=gpu.memory or None,
+        gpu_product=gpu.product, driver=gpu.driver or before, nodes=gpu.nodes, memory_mib=gpu.memory or None,
         mig_profile=gpu.mig or None, source=None if gpu.labelled else "ResourceSlices",
     )  # fmt: skip
 
@@ -136,7 +156,8 @@ class _Pass:
         return len(self.spec.runner_images) > 1
 
     def decide(self) -> Decision[SweepStatus]:
-        targets = targets_of(self.spec, self.seen.nodes) if self.at.begins else self.old.targets
+        nodes, old = self.seen.nodes, self.old.targets
+        targets = targets_of(self.spec, nodes, old) if self.at.begins else shown_since(old, nodes)
         if trouble := self._no_targets(targets):
             return self._end(words.Told(), Outcome(Reason.INVALID_INPUT, Reason.INVALID_INPUT, trouble, None))
         looked = look(self.sweep, self.spec, self.at.run, self.seen, self.now)
