@@ -115,6 +115,24 @@ def test_a_driver_that_was_never_known_is_audited_once_it_is() -> None:
     assert [again(made, gpus) for gpus in (EMPTY, OLD, EMPTY)] == [0, MODELS, 0]
 
 
+def test_a_fleet_keeps_what_it_knows_of_a_pool_that_is_at_zero() -> None:
+    made = World.of(
+        template__candidates=TEMPLATE["candidates"][:1], template__target=None, fleet=True, models=None,
+        modelPrefix={"uri": "s3://models/"}, maxParallel=64,
+    )  # fmt: skip
+    made.models = tuple(found(f"m{n}", f"{n:016x}") for n in range(MODELS))
+    made.gpus = OLD
+    assert made.run() == 2 * MODELS
+    assert again(made, EMPTY) == 0
+    assert (made.status.counts.cells, len(made.audits)) == (MODELS, 2 * MODELS)
+    assert again(made, OLD) == 0
+    assert made.status.counts.unchanged == 2 * MODELS
+    # Of a model that has gone nothing is kept.
+    made.models = made.models[1:]
+    again(made, EMPTY)
+    assert len(made.audits) == 2 * (MODELS - 1)
+
+
 @pytest.mark.parametrize(
     ("drivers", "parts"),
     [

@@ -27,7 +27,7 @@ from assay_operator.objects.seen import Seen
 from assay_operator.settings import Settings
 from assay_operator.sweeps import status as words
 from assay_operator.sweeps.acceptance import Accepting, accepting
-from assay_operator.sweeps.answers import Answers, Wish, beside_baselines, counts, left_over, worst
+from assay_operator.sweeps.answers import Answers, Wish, beside_baselines, counts, left_over, place_of, worst
 from assay_operator.sweeps.costs import spent
 from assay_operator.sweeps.manifests import suspended
 from assay_operator.sweeps.models import Looked, look, look_manifest, too_many
@@ -180,6 +180,7 @@ class _Pass:
             gate=gate_status(self.spec, plan.states),
         )  # fmt: skip
         useless = left_over(audits, plan.states, answers, self.spec.history_limit, self.several)
+        useless = self._without_resting_pools(useless, targets, cells)
         if plan.refused or not (plan.make or going or told.counts.waiting):
             end = self._end(told, outcome(self.spec, plan, told.counts), delete=_refs(useless))
             end = replace(end, patch=(*end.patch, *marks(plan.states, answers, useless, self.several)))
@@ -260,6 +261,23 @@ class _Pass:
             reason, message = Reason.CONFIG_ERROR, f"an audit was refused: {refusals[0]}"
         new = words.going_status(self.sweep, self.at, told, self.old, self.now, reason, message, begun=True)
         return self._decision(new, create=plan.make, delete=delete, patch=patch)
+
+    def _without_resting_pools(
+        self, useless: list[SweepAudit], targets: Sequence[SweepTarget], cells: Sequence[Cell]
+    ) -> list[SweepAudit]:
+        """Some audits but those of a fleet on a product that no node shows now, of a model that is there.
+
+        Its pool may be at zero: once it has nodes again, what has not changed is not to be audited again.
+        """
+        if not self.spec.fleet:
+            return useless
+        shown = {"", *(target.gpu_product for target in targets)}
+        places = {place_of(cell, self.several) for cell in cells}
+        return [
+            audit
+            for audit in useless
+            if not (audit.complete and audit.made and audit.product not in shown and audit.made.place in places)
+        ]
 
     def _missing(self, targets: Sequence[SweepTarget]) -> str:
         """What to say of products that no node had when the run began and none is known to have; nothing of others."""
