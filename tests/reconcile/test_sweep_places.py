@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from assay_operator.objects.nodes import Gpu, Gpus
 from tests.reconcile.sweeps import World, condition
 from tests.unit.api.sweeps import TEMPLATE, found
@@ -115,8 +117,9 @@ def test_a_node_that_comes_before_the_run_is_over_is_used_though_one_had_waited_
     assert (made.status.counts.passed, made.status.counts.errors) == (2 * MODELS - 1, 1)
 
 
-def test_where_nodes_may_not_be_listed_audits_say_themselves_that_no_node_takes_them() -> None:
-    made = world(Gpus(refused="nodes is forbidden"))
+@pytest.mark.parametrize("untold", [Gpus(refused="nodes is forbidden"), Gpus()])
+def test_where_nodes_do_not_tell_audits_say_themselves_that_no_node_takes_them(untold: Gpus) -> None:
+    made = world(untold)
     for _ in range(2 * MODELS):
         steps(made)
         assert len(on(made, B200)) <= 2
@@ -166,3 +169,24 @@ def test_of_a_budget_that_does_not_pay_for_all_what_can_run_comes_first() -> Non
         steps(made)
         made.end(on(made, L4))
     assert (made.status.counts.passed, made.status.counts.over_budget) == (MODELS, MODELS)
+
+
+def test_a_product_of_which_nothing_has_changed_is_not_told_of_while_it_has_no_node() -> None:
+    made = world(BOTH)
+    made.run()
+    made.gpus = WITHOUT
+    made.annotate(rerun_failed="1")
+    made.models = (*made.models, found("cpu", "e" * 16))
+    steps(made, 3)
+    assert f"{B200}: fits none" in condition(made, "Ready")["message"]
+    made.models = made.models[:-1]
+    made.end(on(made, L4))
+    unplaced(made, *on(made, B200), over=True)
+    made.run()
+    made.change(
+        template__candidates=[*TEMPLATE["candidates"][:1], TEMPLATE["candidates"][2]], models=None, maxParallel=2,
+        modelPrefix={"uri": "s3://models/"}, template__target={"gpuProducts": [B200, L4]},
+    )  # fmt: skip
+    steps(made, 3)
+    assert made.going
+    assert B200 not in condition(made, "Ready")["message"]

@@ -8,7 +8,7 @@ autoscaler adds a node for a Pod that is there, and for nothing else.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -85,15 +85,20 @@ class Places:
             "other is made while there is none"
         )
 
-    def words(self) -> str:
-        """What to say of those that wait; nothing where none does."""
+    def words(self, wanted: Collection[str]) -> str:
+        """What to say of audits that wait; nothing where none does.
+
+        Args:
+            wanted: products of which cells have no answer yet.
+        """
+        told = [(product, shut) for product, shut in self.shut.items() if product in wanted or shut.waited]
         said = [
             f" {product}: {shut.why}; "
             + (f"audit {shut.waited} waited in vain." if shut.waited else "one audit at a time waits for such a node.")
-            for product, shut in list(self.shut.items())[:NAMED]
+            for product, shut in told[:NAMED]
         ]
-        if len(self.shut) > NAMED:
-            said.append(f" So it is with {len(self.shut) - NAMED} more.")
+        if len(told) > NAMED:
+            said.append(f" So it is with {len(told) - NAMED} more.")
         if self.idle:
             said.append(f" {self.idle} that no node can take {'holds' if self.idle == 1 else 'hold'} no place.")
         return "".join(said)

@@ -254,7 +254,9 @@ class _Pass:
         patch = tuple((Ref(AUDITS, a.name), {"spec": {"suspend": held}}) for a in going if a.suspended != held)
         found = told.counts
         counted = f"{said(found)}, {found.running} running of {found.cells} cells."
-        reason, message = Reason.RUNNING, f"{counted}{places.words() or self._missing(told.targets)}"
+        wanted = {state.cell.place.product for state in plan.states if state.state in ("waiting", "running")}
+        targets = [target for target in told.targets if target.gpu_product in wanted]
+        reason, message = Reason.RUNNING, f"{counted}{places.words(wanted) or self._missing(targets)}"
         if self.spec.suspend:
             reason, message = Reason.SUSPENDED, f"Suspended by spec.suspend: {said(found)} of {found.cells} cells."
         elif refusals := [r.message for ref, r in self.seen.refused.items() if ref.resource == AUDITS]:
