@@ -55,7 +55,20 @@ class Kubelet:
         message = json.dumps({"task": job["metadata"]["labels"]["assay.dev/task"], **result})
         self.end(job, message, code, pod=pod)
 
+    def succeed(self, pod: str, message: str) -> None:
+        """End a Pod whose Job a real controller closes."""
+        self.set_pod(pod, phase="Succeeded", **self._ended(message, 0, "Completed"))
+
     def end(self, job: Raw, message: str, code: int = 0, reason: str = "Completed", pod: str = "") -> None:
+        ended_so = {"phase": "Failed" if code else "Succeeded", **self._ended(message, code, reason)}
+        if pod:
+            self.set_pod(pod, **ended_so)
+        else:
+            self.pod(job, **ended_so)
+        self.close(job, failed="PodFailurePolicy" if code == 64 else "BackoffLimitExceeded" if code else None)
+
+    def _ended(self, message: str, code: int, reason: str) -> Raw:
+        """What a Pod's status says of a container that ended now."""
         end = time.time()
         began, now = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(t)) for t in (end - self.seconds, end))
         ended = {
@@ -66,12 +79,7 @@ class Kubelet:
             "name": "task", "image": "x", "imageID": self.image, "ready": False, "restartCount": 0,
             "state": {"terminated": ended},
         }  # fmt: skip
-        ended_so: Raw = {"phase": "Failed" if code else "Succeeded", "startTime": began}
-        if pod:
-            self.set_pod(pod, containerStatuses=[container], **ended_so)
-        else:
-            self.pod(job, containerStatuses=[container], **ended_so)
-        self.close(job, failed="PodFailurePolicy" if code == 64 else "BackoffLimitExceeded" if code else None)
+        return {"startTime": began, "containerStatuses": [container]}
 
     def close(self, job: Raw, failed: str | None = None) -> None:
         """Close the Job as its controller does.

@@ -106,17 +106,31 @@ def _create_ended(namespace: Namespace, made: dict[str, Any]) -> None:
     namespace.kube.request("PATCH", f"{path}/{name}/status", {"status": status}, "application/merge-patch+json")
 
 
-def looked(namespace: Namespace, fleet: Fleet, seconds: float = 600.0) -> None:
-    """Answer the Jobs that look at models, and have a Pod run for each audit that goes on, until all that are to do."""
-    kubelet, running, end = Kubelet(namespace), set[str](), time.monotonic() + seconds
+def looked(namespace: Namespace, fleet: Fleet, seconds: float = 1200.0) -> None:
+    """Answer the Pods that look at models, and run that of each audit that goes on, until all that are to do.
+
+    The Pods are made by the Job controller, which ends the Jobs of those that succeeded; the kubelet is played.
+    """
+    kubelet, running, answered = Kubelet(namespace), set[str](), set[str]()
+    end = time.monotonic() + seconds
     while len(running) < fleet.active:
         assert time.monotonic() < end, f"{len(running)} of {fleet.active} audits go on after {seconds:.0f} s"
+        pods = {
+            pod["metadata"]["ownerReferences"][0]["uid"]: pod["metadata"]["name"] for pod in namespace.items("pods")
+        }
         for job in open_jobs(namespace):
             uid, labels = job["metadata"]["uid"], job["metadata"]["labels"]
+            if uid not in pods or uid in running | answered:
+                continue
             if labels["assay.dev/kind"] == "resolve":
-                kubelet.finish(job, resolved=_page(job, int(labels["assay.dev/sweep"][-2:]), fleet))
-            elif uid not in running:
-                kubelet.pod(job)
+                told = {
+                    "task": labels["assay.dev/task"],
+                    "resolved": _page(job, int(labels["assay.dev/sweep"][-2:]), fleet),
+                }
+                kubelet.succeed(pods[uid], json.dumps(told))
+                answered.add(uid)
+            else:
+                kubelet.set_pod(pods[uid], phase="Running")
                 running.add(uid)
         time.sleep(0.2)
 
