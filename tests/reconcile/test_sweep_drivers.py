@@ -74,7 +74,8 @@ def test_a_rerun_on_a_pool_that_is_rolled_is_an_answer_for_both_drivers_only() -
     assert again(made, NEW) == MODELS
 
 
-def test_a_driver_that_shows_only_while_the_run_goes_on_is_audited_in_it() -> None:
+def with_a_pod_that_waits() -> tuple[World, str]:
+    """A pool that went to zero after a run, one model that is new since, and the audit of it."""
     made = world(OLD)
     made.run()
     made.models = (*made.models[1:], found("new", "e" * 16))
@@ -82,6 +83,11 @@ def test_a_driver_that_shows_only_while_the_run_goes_on_is_audited_in_it() -> No
     made.gpus = EMPTY
     made.settle()
     (first,) = made.going
+    return made, first
+
+
+def test_a_driver_that_shows_only_while_the_run_goes_on_is_audited_in_it() -> None:
+    made, first = with_a_pod_that_waits()
     (target,) = made.status.targets
     assert (target.driver, target.nodes) == ("570.1", 0)
     # The Pod that waits has brought a node, by now with another driver.
@@ -97,13 +103,7 @@ def test_a_driver_that_shows_only_while_the_run_goes_on_is_audited_in_it() -> No
 
 
 def test_a_node_that_comes_with_the_driver_of_before_changes_nothing() -> None:
-    made = world(OLD)
-    made.run()
-    made.models = (*made.models[1:], found("new", "e" * 16))
-    made.annotate(rerun_failed="1")
-    made.gpus = EMPTY
-    made.settle()
-    (first,) = made.going
+    made, first = with_a_pod_that_waits()
     made.gpus = OLD
     made.settle()
     assert made.going == [first]

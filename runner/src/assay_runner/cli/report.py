@@ -28,7 +28,7 @@ from assay_runner.cli.kubectl import Place, read_object
 from assay_runner.cli.opening import shown
 from assay_runner.cli.places import absolute, temporary
 from assay_runner.errors import AuditError, InvalidInput, NotYet, Unavailable, Unreachable
-from assay_runner.raw import mapping
+from assay_runner.raw import mapping, objects
 from assay_runner.stores import beside, open_store
 from assay_runner.stores.files import disk_error, whole_file
 
@@ -110,10 +110,6 @@ def report_of(audit: Mapping[str, Any], place: Place) -> bytes:
     return content
 
 
-def _entries(value: Any) -> list[dict[str, Any]]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
 def _page(audit: Mapping[str, Any], status: Mapping[str, Any], place: Place) -> str:
     """URI of the audit's page.
 
@@ -127,10 +123,8 @@ def _page(audit: Mapping[str, Any], status: Mapping[str, Any], place: Place) -> 
         if status.get("observedGeneration") != mapping(audit.get("metadata")).get("generation"):
             say(f"the spec of {place} has changed since: this is the report of the run before")
         return str(uri)
-    ended = [c for c in _entries(status.get("conditions")) if c.get("type") == "Complete" and c.get("status") == "True"]
-    stalled = [
-        c for c in _entries(status.get("conditions")) if c.get("type") == "Stalled" and c.get("status") == "True"
-    ]
+    ended = [c for c in objects(status.get("conditions")) if c.get("type") == "Complete" and c.get("status") == "True"]
+    stalled = [c for c in objects(status.get("conditions")) if c.get("type") == "Stalled" and c.get("status") == "True"]
     for condition in (*ended, *stalled):
         told = " ".join(str(condition.get("message", "")).split()) or "see `kubectl describe`"
         kind = InvalidInput if condition.get("reason") == "InvalidInput" else Unavailable
@@ -150,7 +144,7 @@ def _candidate_page(status: Mapping[str, Any], place: Place, wanted: str) -> str
         InvalidInput: the audit has no such candidate.
         Unavailable: the candidate has no report yet.
     """
-    found = _entries(status.get("candidates"))
+    found = objects(status.get("candidates"))
     for entry in found:
         if entry.get("name") == wanted:
             if entry.get("reportUri"):
@@ -227,7 +221,7 @@ def _reached(store: Store, uri: str, place: Place) -> Iterator[None]:
 def _fetch_candidates(store: Store, page: str, status: Mapping[str, Any], folder: Path) -> None:
     """The candidates' own pages, beside the audit's as its links expect them; the answer stands without them."""
     base = page.rsplit("/", 1)[0] + "/"
-    for entry in _entries(status.get("candidates")):
+    for entry in objects(status.get("candidates")):
         uri = beside(str(entry.get("reportUri") or ""), REPORT_HTML)
         name = uri.removeprefix(base).removesuffix(f"/{REPORT_HTML}")
         if not uri.startswith(base) or not name or "/" in name or name.startswith("."):

@@ -13,6 +13,7 @@ from assay_api.names import REPORT_JSON, ExitCode
 from assay_runner.backends.chosen import unlike
 from assay_runner.cli.reports import content_at
 from assay_runner.errors import InvalidInput
+from assay_runner.raw import objects
 from assay_runner.stores import Store, open_store
 
 RECORD: Final = "tactics.json"
@@ -162,9 +163,9 @@ def builds_in(content: bytes, place: str) -> Iterator[Build]:
 
 
 def _of_candidates(candidates: Sequence[Any]) -> Iterator[Build]:
-    for each in _objects(candidates):
+    for each in objects(candidates):
         told: dict[str, str] = {}
-        for layer in _objects(each.get("engineLayers")):
+        for layer in objects(each.get("engineLayers")):
             if layer.get("tactic"):
                 told[unlike(str(layer.get("name")), told)] = str(layer["tactic"])
         if told:
@@ -172,10 +173,10 @@ def _of_candidates(candidates: Sequence[Any]) -> Iterator[Build]:
 
 
 def _of_repairs(repairs: Any) -> Iterator[Build]:
-    for repair in _objects(repairs):
-        for remedy in _objects(repair.get("remedies")):
+    for repair in objects(repairs):
+        for remedy in objects(repair.get("remedies")):
             seen = remedy.get("tactics")
-            for each in _objects(seen.get("rebuilds") if isinstance(seen, dict) else None):
+            for each in objects(seen.get("rebuilds") if isinstance(seen, dict) else None):
                 if _is_tactics(each.get("tactics")) and each["tactics"]:
                     words = f"{each.get('how')}, {str(each.get('verdict')).lower()}"
                     source, record = str(each.get("source") or ""), str(each.get("record") or "")
@@ -186,10 +187,6 @@ def _of_repairs(repairs: Any) -> Iterator[Build]:
 
 def _is_tactics(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _told(build: Build, mark: str = "") -> None:

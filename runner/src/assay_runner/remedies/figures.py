@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay_runner.remedies.judged import Said
+from assay_runner.remedies.judged import Said, in_decibels
 
 
 def figures(said: Said | None) -> str:
@@ -14,8 +14,7 @@ def figures(said: Said | None) -> str:
 
 def to_spare(metric: str | None, share: float) -> str:
     """A margin, in shares as of `margin`, as it is asked for of a metric."""
-    decibels = (metric or "").lower().endswith(("snr", "psnr"))
-    return f"{30 * share:.1f} dB" if decibels else f"{100 * share:.0f} % of the limit"
+    return f"{30 * share:.1f} dB" if in_decibels(metric or "") else f"{100 * share:.0f} % of the limit"
 
 
 def figure(metric: str | None, value: float | None) -> str:
@@ -24,4 +23,4 @@ def figure(metric: str | None, value: float | None) -> str:
         return "unknown"
     if metric.lower().endswith("kept"):
         return f"{100 * value:.2f} %"
-    return f"{value:.1f} dB" if metric.lower().endswith(("snr", "psnr")) else f"{value:.4g}"
+    return f"{value:.1f} dB" if in_decibels(metric) else f"{value:.4g}"

@@ -162,6 +162,11 @@ def clear(found: Judged) -> bool:
     return bool(found.slips) or (min if passed else max)(near, default=math.inf) >= CLEAR
 
 
+def in_decibels(metric: str) -> bool:
+    """Whether a metric is a ratio of signal to noise."""
+    return metric.lower().endswith("snr")
+
+
 def margin(said: Said) -> float:
     """How far within its limit a finding is, in shares of the limit: below 0 where it is beyond; Inf where not known.
 
@@ -179,7 +184,7 @@ def margin(said: Said) -> float:
         return within / max(1 - said.limit, SMALLEST)
     if said.metric not in HIGHER_IS_BETTER:
         within = -within
-    if said.metric.lower().endswith(("snr", "psnr")):
+    if in_decibels(said.metric):
         return within / 30.0
     if said.limit:
         return within / abs(said.limit)

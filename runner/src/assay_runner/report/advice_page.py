@@ -10,6 +10,7 @@ from typing import Final
 
 from assay_api.report import Verdict
 from assay_runner.report.cures import OUTCOMES
+from assay_runner.report.heat import heat_map
 from assay_runner.report.markup import Html, el, row, table, tone
 from assay_runner.report.sweep_advice import Advice, Cure, Target
 from assay_runner.report.sweep_cells import SweepShown
@@ -52,26 +53,13 @@ def _counted(sweep: SweepShown) -> str:
 def _map(sweep: SweepShown) -> Html:
     by_place = {(each.model, each.target): each for each in sweep.advice}
     targets = sorted({each.target for each in sweep.advice})
-    heads = [el("th", {"scope": "col"}, "Model"), *(el("th", {"scope": "col"}, *_head(target)) for target in targets)]
-    rows = [
-        el(
-            "tr",
-            None,
-            el("th", {"scope": "row"}, model),
-            [_square(by_place.get((model, target))) for target in targets],
-        )
-        for model in sweep.models
-    ]
-    region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Recommendations by model and target"}
     keys = (
         "The fastest candidate that passed, as each audit recommends it; + cure marks a repaired one. none: nothing "
         "may be shipped; … being audited; – not audited"
     )
-    caption = el("caption", {"class": "unseen"}, "Candidates to ship by model and target")
-    heat = el(
-        "table", {"class": "heat advice"}, caption, el("thead", None, el("tr", None, heads)), el("tbody", None, rows)
-    )
-    return el("div", None, el("p", {"class": "quiet"}, keys), el("div", region, heat))
+    rows = ((model, [_square(by_place.get((model, target))) for target in targets]) for model in sweep.models)
+    captions = "Recommendations by model and target", "Candidates to ship by model and target"
+    return el("div", None, el("p", {"class": "quiet"}, keys), heat_map(*captions, map(_head, targets), rows, "advice"))
 
 
 def _head(target: Target) -> Iterator[Html | str]:

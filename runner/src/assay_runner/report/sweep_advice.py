@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from assay_runner.raw import Raw, mapping
+from assay_runner.raw import Raw, mapping, objects
 from assay_runner.report.sweep_planned import At
 
 
@@ -130,16 +130,13 @@ def _advice(model: str, target: Target, told: list[_Told]) -> Advice:
 
 
 def _cures(status: Raw) -> list[Cure]:
-    repairs = status.get("repairs")
-    listed = [mapping(each).get("cures") for each in repairs] if isinstance(repairs, list) else []
-    entries = [mapping(cure) for cures in listed if isinstance(cures, list) for cure in cures]
+    entries = [cure for each in objects(status.get("repairs")) for cure in objects(each.get("cures"))]
     found = [[str(entry.get(key) or "") for key in ("candidate", "remedy", "outcome", "repaired")] for entry in entries]
     return [Cure(key, remedy, outcome, _short(repaired)) for key, remedy, outcome, repaired in found]
 
 
 def _over(status: Raw) -> bool:
-    conditions = status.get("conditions")
-    found = map(mapping, conditions if isinstance(conditions, list) else ())
+    found = objects(status.get("conditions"))
     return any(each.get("type") == "Complete" and each.get("status") == "True" for each in found)
 
 

@@ -15,6 +15,7 @@ from assay_api.report import Verdict
 from assay_runner.report.advice_page import advice_section
 from assay_runner.report.frame import framed
 from assay_runner.report.gate_page import gate_section
+from assay_runner.report.heat import heat_map
 from assay_runner.report.markup import Html, badge, data_block, el, icon, join, row, table, tone
 from assay_runner.report.sweep_cells import UNJUDGED, CellShown, Column, SweepShown
 
@@ -85,29 +86,18 @@ def _hero(sweep: SweepShown) -> Html:
 def _map(sweep: SweepShown) -> Html:
     columns, anchors = sweep.columns, _anchors(sweep)
     by_place = {(cell.model, cell.column): cell for cell in sweep.cells}
-    heads = [el("th", {"scope": "col"}, "Model"), *(el("th", {"scope": "col"}, *_head(column)) for column in columns)]
-    rows = [
-        el(
-            "tr",
-            None,
-            el("th", {"scope": "row"}, model),
-            [_square(by_place.get((model, column)), anchors) for column in columns],
-        )
-        for model in sweep.models
-    ]
-    region = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Map of models and targets"}
     keys = (
         "✓ passed, ✕ failed, ? inconclusive, – no answer, … being audited; ! marks what is worse than what was "
         "accepted, or passed before; + that of which nothing was accepted yet"
     )
-    caption = el("caption", {"class": "unseen"}, "Verdicts by model and target")
-    heat = el("table", {"class": "heat"}, caption, el("thead", None, el("tr", None, heads)), el("tbody", None, rows))
+    rows = ((model, [_square(by_place.get((model, column)), anchors) for column in columns]) for model in sweep.models)
+    captions = "Map of models and targets", "Verdicts by model and target"
     return el(
         "section",
         {"aria-labelledby": "map"},
         el("h2", {"id": "map"}, "Map"),
         el("p", {"class": "quiet"}, keys),
-        el("div", region, heat),
+        heat_map(*captions, map(_head, columns), rows),
     )
 
 

@@ -14,7 +14,7 @@ from assay_api.cells import places
 from assay_api.model import parse
 from assay_api.sweep import SweepSpec
 from assay_api.sweep_status import SweepTarget
-from assay_runner.raw import Raw, mapping
+from assay_runner.raw import Raw, mapping, objects
 
 NOT_YET: Final = "not audited yet"
 NOT_AUDITED: Final = "not audited"
@@ -76,8 +76,7 @@ def missing(spec: Raw, status: Raw, answered: Iterable[At], once: Iterable[str])
     without = max(all_of_them - len(there), 0)
     if not without:
         return Missing()
-    listed = spec.get("models")
-    told = [mapping(each).get("name") for each in listed] if isinstance(listed, list) else []
+    told = [each.get("name") for each in objects(spec.get("models"))]
     names = {str(name) for name in told if name} or {*once, *(model for model, _ in there), *_named(status)}
     cells = tuple(at for at in _planned(spec, status, sorted(names)) if at not in there)
     # More than there are: a model or a candidate of before is among them, so that only their number is known.
@@ -90,7 +89,7 @@ def why_missing(at: At, status: Raw, run: Run) -> str:
         return NOT_YET
     key, image = at[1]
     candidate, _, product = key.partition("@")
-    for each in _entries(status.get("worst")):
+    for each in objects(status.get("worst")):
         place = (each.get("model"), each.get("candidate"), each.get("gpuProduct") or "", each.get("image") or "")
         if place == (at[0], candidate, product, image) and each.get("message") and not each.get("verdict"):
             return f"{NOT_AUDITED}: {each['message']}"
@@ -109,7 +108,7 @@ def number(value: object) -> int:
 
 def _named(status: Raw) -> set[str]:
     """Models that a status names; a name that was shortened to fit is none."""
-    rows = (*_entries(mapping(status.get("gate")).get("worst")), *_entries(status.get("worst")))
+    rows = (*objects(mapping(status.get("gate")).get("worst")), *objects(status.get("worst")))
     return {name for row in rows if isinstance(name := row.get("model"), str) and "…" not in name}
 
 
@@ -117,7 +116,7 @@ def _planned(spec: Raw, status: Raw, models: Sequence[str]) -> list[At]:
     """Every cell of some models; none where the spec is of another version of Assay's."""
     try:
         read = parse(SweepSpec, spec)
-        targets = [parse(SweepTarget, each) for each in _entries(status.get("targets"))]
+        targets = [parse(SweepTarget, each) for each in objects(status.get("targets"))]
     except ValueError:
         return []
     several = len(read.runner_images) > 1
@@ -125,7 +124,3 @@ def _planned(spec: Raw, status: Raw, models: Sequence[str]) -> list[At]:
     new = read.upgrade.to_image if read.upgrade else ""
     found = places(read.template, models, targets, images, new)
     return [(place.model, Column(place.key, place.image)) for place in found]
-
-
-def _entries(value: object) -> list[Raw]:
-    return [mapping(each) for each in value] if isinstance(value, list) else []

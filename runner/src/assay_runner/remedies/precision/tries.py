@@ -58,7 +58,7 @@ class Tries:
         self.unfit: set[str] = set()
         """Formats that an engine did not pass in although its emulation did."""
         self._built: set[frozenset[str]] = set()
-        self.failed: list[frozenset[str]] = []
+        self.failed: tuple[frozenset[str], ...] = ()
         """Sets that failed in the widest format on samples that they were not searched with."""
         self._order = [name_of(node) for node in self.outline.graph.node]
         self._kinds: dict[frozenset[str], Mapping[str, str]] = {}
@@ -94,8 +94,6 @@ class Tries:
         found = self._engine(kept)
         if kept and self.answer(found, "build").verdict is Verdict.FAILED and self.widened(kept):
             found = self._engine(kept)
-        if found.latency_ms is not None:
-            self.latency[kept] = found.latency_ms
         return found
 
     def _engine(self, kept: frozenset[str]) -> Judged:
@@ -103,8 +101,13 @@ class Tries:
         design = self.holding(kinds)
         found = self.again(design, "build")
         self.workshop.memory.engines.append(Heard(kinds, self._key(design), found))
-        self._built.add(kept)
+        self._remember(kept, found)
         return found
+
+    def _remember(self, kept: frozenset[str], found: Judged) -> None:
+        self._built.add(kept)
+        if found.latency_ms is not None:
+            self.latency[kept] = found.latency_ms
 
     def _key(self, design: Design) -> str:
         return self.workshop.request(self.case.backend, design).key()
@@ -115,14 +118,12 @@ class Tries:
             self.workshop.memory, self.asked.to, lambda heard: self._key(self.holding(heard.kinds)) == heard.key
         )
         self.unfit |= found.unfit
-        self.failed = list(found.failed)
+        self.failed = found.failed
         for kept, engines in found.engines.items():
             self._kinds[kept] = engines[-1].kinds
-            self._built.add(kept)
             self._asked["build", _held(self.holding(self._kinds[kept]))] += len(engines)
             for heard in engines:
-                if heard.found.latency_ms is not None:
-                    self.latency[kept] = heard.found.latency_ms
+                self._remember(kept, heard.found)
         return found.told(lambda judged: self.answer(judged, "build"))
 
     def passing(self, design: Design) -> Judged | None:
