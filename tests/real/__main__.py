@@ -54,6 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--each", type=at_least_one, default=engine_repairs.MINUTES, metavar="MINUTES", help="for one of repair-engines"
     )
+    parser.add_argument("--builds", type=at_least_one, default=engine_repairs.BUILDS, help="for one of repair-engines")
     parser.add_argument("--workers", type=at_least_one, default=3, help="repairs of engines at once")
     parser.add_argument("--backend", default="tensorrt", help="of repair-engines; onnxruntime tries it without a GPU")
     parser.add_argument("--page", type=Path, help="whose table is written")
@@ -123,7 +124,8 @@ def repairing_engines(asked: argparse.Namespace) -> int:
     else:
         rows = engine_repairs.repair_engines(
             asked.folder.absolute(), chosen, asked.json.absolute(), asked.out.absolute(), level=asked.level or 0,
-            minutes=asked.minutes, workers=asked.workers, each=asked.each, backend=asked.backend,
+            minutes=asked.minutes, workers=asked.workers, each=asked.each, builds=asked.builds,
+            backend=asked.backend,
         )  # fmt: skip
     print(*rows, sep="\n", flush=True)
     if asked.page:

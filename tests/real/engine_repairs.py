@@ -23,7 +23,7 @@ from tests.real.repairs import best_of
 from tests.real.staging import audit, write_audit
 from tests.real.table import Row, shortened
 
-__all__ = ["FAILING", "HEAD", "MINUTES", "document", "engine_row", "repair_engines", "rows_told", "told_by"]
+__all__ = ["BUILDS", "FAILING", "HEAD", "MINUTES", "document", "engine_row", "repair_engines", "rows_told", "told_by"]
 
 FAILING: Final = (
     ("nudenet", "int8"),
@@ -50,7 +50,7 @@ GRACE: Final = 60.0
 
 
 def document(
-    name: str, precision: str, level: int, backend: str = "tensorrt", minutes: int = MINUTES
+    name: str, precision: str, level: int, backend: str = "tensorrt", minutes: int = MINUTES, builds: int = BUILDS
 ) -> dict[str, Any]:
     """The audit of one staged model with its repair: types in the graph, so that an engine in FP16 is one."""
     found = audit(name, precision, backend, CHECKS, level if backend == "tensorrt" else None)
@@ -58,7 +58,7 @@ def document(
     if backend == "tensorrt" and precision != "int8":
         found["spec"]["candidates"][0]["typing"] = "strong"
     eight_bits: dict[str, Any] = {"calibration": {}, "weightOnly": {}} if precision == "int8" else {}
-    budget = {"builds": BUILDS, "minutes": minutes, "proposals": PROPOSALS}
+    budget = {"builds": builds, "minutes": minutes, "proposals": PROPOSALS}
     found["spec"]["remedies"] = {**eight_bits, "precision": {}, "budget": budget}
     return found
 
@@ -139,9 +139,9 @@ def rows_told(file: Path, chosen: Sequence[tuple[str, str]]) -> list[Row]:
 
 def repair_engines(
     folder: Path, chosen: Sequence[tuple[str, str]], file: Path, out: Path, *, level: int, minutes: float, workers: int,
-    each: int = MINUTES, backend: str = "tensorrt",
+    each: int = MINUTES, builds: int = BUILDS, backend: str = "tensorrt",
 ) -> list[Row]:  # fmt: skip
-    """Repair all of them, each in `each` minutes and all within `minutes`; writes `file` after each."""
+    """Repair all of them, each in `builds` and `each` minutes, all within `minutes`; writes `file` after each."""
     until, lock = time.monotonic() + 60 * minutes, threading.Lock()
     results: dict[str, dict[str, Any]] = {}
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +152,7 @@ def repair_engines(
         if left <= GRACE / 2:
             told: dict[str, Any] = {"outcome": "not begun", "seconds": 0.0}
         else:
-            spec = document(name, precision, level, backend, each)
+            spec = document(name, precision, level, backend, each, builds)
             told = repaired(folder / name, out / f"{name}-{precision}-engine", spec, left)
         with lock:
             results["-".join(row)] = told

@@ -21,7 +21,7 @@ from assay_runner.golden.run import golden_outputs
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.spending import Spending
-from assay_runner.remedies.splits import PARTS, Part, Split
+from assay_runner.remedies.splits import Split
 from assay_runner.remedies.tactics import other_tactics
 from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import open_store
@@ -75,9 +75,9 @@ def workshop(
     split = Split(dataset, asked.search_share)
     loaded = load(path, folder)
     outputs = [kept for _, kept in golden_outputs(loaded, dataset, "fp32", folder / "golden", Heard())]
-    references: dict[Part, Reference] = {
-        part: Reference(loaded, split.batches(part), split.outputs(part, outputs), "fp32", folder / part)
-        for part in PARTS
+    references = {
+        part: Reference(loaded, samples, samples.outputs(outputs), "fp32", folder / f"{part.kind}-{part.turn}")
+        for part, samples in split.parts.items()
     }
     asks = parse(Candidate, {"name": "a", "backend": "tensorrt", "precision": "fp32", "build": dict(build)})
     failed = Finding(candidate="a", check="outputDrift", verdict=Verdict.FAILED, message="h8 drifts")

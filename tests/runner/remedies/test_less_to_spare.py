@@ -170,7 +170,7 @@ def test_an_emulation_is_no_engine_however_much_it_has_to_spare(tmp_path: Path) 
         )
 
     tries.workshop = SimpleNamespace(memory=Memory(ahead=5 / 30), oracle="build", judged=judged)  # type: ignore[assignment]
-    design: Any = None
+    design: Any = SimpleNamespace(order=SimpleNamespace(held={}))
     assert tries.passing(design) is None
     assert asked == ["emulation"]
     tries.workshop.memory.ahead = 0.0

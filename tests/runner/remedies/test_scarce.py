@@ -155,6 +155,22 @@ def test_what_is_looked_at_last_decides_alone_and_nothing_is_searched_for_after_
     )
 
 
+def test_a_second_part_tells_where_the_first_is_right_at_once(tmp_path: Path) -> None:
+    """Of eight unseen samples four are right at once, two tell what is missing, and two are kept for the verdict."""
+    right, wrong = samples_of(tmp_path / "all")
+    told = judged(
+        tmp_path / "few", right[:8], np.concatenate([right[8:12], wrong[-2:-1], right[12:13], wrong[-1:], right[13:14]])
+    )
+    looked = [trial.split for trial in told.trials if trial.split != "search"]
+    assert looked == ["told"] * (len(looked) - 1) + ["last"]
+    assert len(looked) > 1
+    assert (told.remedy.outcome, told.entry.told_samples) == ("Cured", 6)
+    assert told.remedy.message.endswith(
+        "it passes on 2 samples that no search has seen and that nothing had looked at before; 6 others had told the "
+        "search what was missing"
+    )
+
+
 def test_what_was_found_first_stands_where_the_next_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sound, asked = auditing.audited, itertools.count()
 

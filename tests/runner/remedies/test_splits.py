@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from assay_runner.data.datasets import Dataset, Source
 from assay_runner.golden.run import golden_outputs
 from assay_runner.models.feeding import Feeding
-from assay_runner.remedies.splits import PARTS, Split
+from assay_runner.remedies.splits import HALVES, LEAST, TURNS, Outputs, Part, Split
 from assay_runner.tensors import Array
 from tests.models import Heard, load
 from tests.runner.io.made import linear, loaded, opened, rows, shard, stateful
@@ -45,13 +45,37 @@ class Counted:
 def test_every_sample_is_in_exactly_one_part(counts: list[int], share: float, fixed: bool) -> None:
     split = Split(Counted(counts, fixed), share)  # type: ignore[arg-type]
     for number, count in enumerate(counts):
-        spans = [span for part in PARTS for span in split._rows(part, number, count)]
+        spans = [span for part in HALVES for span in split._rows(part, number, count)]
         assert sorted(row for first, end in spans for row in range(first, end)) == list(range(count))
         assert not fixed or len(spans) == 1
     assert split.samples("search") >= 1
     held_back = split.samples("unseen")
     assert (held_back == 0) is split.whole
     assert (held_back == 0) is (len(counts) == 1 and (fixed or counts[0] == 1))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=60),
+    share=st.floats(0.001, 0.999),
+    fixed=st.booleans(),
+)
+def test_what_searches_are_told_of_and_what_is_left_make_up_the_unseen_samples(
+    counts: list[int], share: float, fixed: bool
+) -> None:
+    split = Split(Counted(counts, fixed), share)  # type: ignore[arg-type]
+    sizes = {(part.kind, part.turn): samples.samples for part, samples in split.parts.items()}
+    left, telling = sizes["unseen", 0], len(split.telling)
+    assert sizes["search", 0] + left == sum(counts)
+    assert telling <= TURNS
+    assert split.telling == tuple(Part("told", turn) for turn in range(telling))
+    for turn in range(telling):
+        assert min(sizes["told", turn], sizes["last", turn]) >= (LEAST if turn else 1)
+        assert sizes["told", turn] + sizes["last", turn] == left
+        left = sizes["last", turn]
+    assert len(sizes) == 2 + 2 * telling
+    # Nothing is held back for a second verdict only where nothing can be.
+    assert telling or left <= 1 or fixed
 
 
 @pytest.mark.parametrize("batches", [49, 98, 161])
@@ -77,8 +101,8 @@ def checked(dataset: Dataset, golden: list[Mapping[str, Array]], share: float) -
     """A split whose parts hold each sample of the dataset once, and golden's rows of it."""
     split = Split(dataset, share)
     seen: dict[int, dict[str, Array]] = {}
-    for part in PARTS:
-        for batch, outputs in zip(split.batches(part), split.outputs(part, golden), strict=True):
+    for part in HALVES:
+        for batch, outputs in zip(split.batches(part), Outputs(split, part, golden), strict=True):
             for place in range(batch.count):
                 number = batch.start + place
                 assert number not in seen
@@ -124,8 +148,8 @@ def test_samples_along_another_axis_are_cut_along_it(tmp_path: Path) -> None:
     given = loaded(path, tmp_path / "scratch", AS_SHIPPED)
     golden = [kept for _, kept in golden_outputs(given, dataset, "fp32", tmp_path / "golden", Heard())]
     split = Split(dataset, 0.5)
-    for part, some in zip(PARTS, (slice(0, 3), slice(3, 6)), strict=True):
-        [batch], [outputs] = list(split.batches(part)), list(split.outputs(part, golden))
+    for part, some in zip(HALVES, (slice(0, 3), slice(3, 6)), strict=True):
+        [batch], [outputs] = list(split.batches(part)), list(Outputs(split, part, golden))
         assert batch.inputs["state"].shape == (2, 3, 8)
         assert np.array_equal(batch.inputs["input"], x[some])
         assert np.array_equal(batch.inputs["state"], state[:, some])
@@ -138,9 +162,9 @@ def test_a_batch_that_the_model_fixes_is_never_cut(tmp_path: Path) -> None:
     shard(tmp_path / "data" / "0.npz", x=rows(12))
     dataset = opened(tmp_path, path, Source("file://./data"))
     split = checked(dataset, golden_of(dataset, path, tmp_path), 0.5)
-    assert [batch.fed for part in PARTS for batch in split.batches(part)] == [5, 5, 5]
+    assert [batch.fed for part in HALVES for batch in split.batches(part)] == [5, 5, 5]
     # The padded one is the last.
-    assert sorted(batch.count for part in PARTS for batch in split.batches(part)) == [2, 5, 5]
+    assert sorted(batch.count for part in HALVES for batch in split.batches(part)) == [2, 5, 5]
 
 
 def test_feeds_are_dealt_one_by_one(tmp_path: Path) -> None:
@@ -150,7 +174,7 @@ def test_feeds_are_dealt_one_by_one(tmp_path: Path) -> None:
     feeding = Feeding(feeds=True)
     dataset = opened(tmp_path, path, Source("file://./data"), feeding)
     split = Split(dataset, 0.5)
-    dealt = {part: [batch.start for batch in split.batches(part)] for part in PARTS}
+    dealt = {part: [batch.start for batch in split.batches(part)] for part in HALVES}
     assert sorted(dealt["search"] + dealt["unseen"]) == list(range(5))
     assert len(dealt["search"]) == 2
 

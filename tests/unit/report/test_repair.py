@@ -30,6 +30,7 @@ def test_before_after_and_what_to_deploy() -> None:
     shown = section(report)
     text = shown.text
     assert "Searched with 180 samples; what was found is judged on 180 others" in text
+    assert "passes on all 180, fewer than 1.7 % of others like them fail, with 95 % confidence." in text
     assert "4 of 40 builds, 6 of 2,000 emulations, 6 min of 60 min" in text
     for said in ("before", "after", "cured", "not cured", "2 nodes kept in FP16", "1 node kept in FP32", "conv2"):
         assert said in text, said

@@ -24,7 +24,7 @@ from assay_runner.remedies.deploy import build_digests
 from assay_runner.remedies.judged import Judged, Said, clear
 from assay_runner.remedies.judging import failed_by_slips, kept_wide, metrics_of
 from assay_runner.remedies.scarce import lacking
-from assay_runner.remedies.splits import Part
+from assay_runner.remedies.splits import UNSEEN, Part
 from assay_runner.remedies.workshop import TRIALS, Workshop
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged, EntryRecord, put_record, read_record
@@ -39,12 +39,14 @@ class Looks:
 
     Attributes:
         judging: of these is the verdict.
-        first: looked at before; what lacks a little there is not shown the others, and nor is what a search was told
-            of them for and fails there all the same. None: there is no such look.
+        first: looked at before, in this order; what lacks a little there is not shown the others, and nor is what a
+            search was told of them for and fails there all the same.
+        known: of how many of these, the first, searches have been told.
     """
 
-    judging: Part = "unseen"
-    first: Part | None = None
+    judging: Part = UNSEEN
+    first: tuple[Part, ...] = ()
+    known: int = 0
 
 
 class AuditRecord(EntryRecord):
@@ -206,13 +208,14 @@ def _built(
 def _measured(workshop: Workshop, subject: Subject, looks: Looks) -> tuple[Part, Measured]:
     """What is measured, and of which samples."""
     drift = [check for check in workshop.checks if check.name == OutputDrift.name]
-    if looks.first and drift:
-        setting = Setting(subject, workshop.references[looks.first], workshop.aside)
+    for turn, part in enumerate(looks.first if drift else ()):
+        setting = Setting(subject, workshop.references[part], workshop.aside)
         # Outputs first: of what they lack alone a search is told.
-        if measure(setting, drift).report.verdict is Verdict.FAILED:
-            measured = measure(setting, workshop.checks)
-            failed = measured.report.verdict is Verdict.FAILED
-            # What lacks more fails on all of them, and is told of them all.
-            if failed and (looks.judging == "last" or lacking(measured.findings)):
-                return looks.first, measured
+        if measure(setting, drift).report.verdict is not Verdict.FAILED:
+            continue
+        measured = measure(setting, workshop.checks)
+        if measured.report.verdict is Verdict.FAILED:
+            if turn < looks.known or lacking(measured.findings):
+                return part, measured
+            break  # What lacks more fails on all of them, and is told of them all.
     return looks.judging, measure(Setting(subject, workshop.references[looks.judging], workshop.aside), workshop.checks)

@@ -73,7 +73,7 @@ def entry_of(
         number=number,
         remedy=remedy,
         oracle=oracle,
-        split=split,
+        split=split.kind,
         words=design.words,
         wide=len(design.order.held),
         verdict=found.verdict,

@@ -1,7 +1,8 @@
 """A dataset in two parts: one to search with, and one that no search has seen, of which the verdict is.
 
-Whole batches are dealt out by turns, so that both parts see the whole dataset. Where there are too few of them for
-that, or of too different sizes, each is cut.
+Of the second, searches are told of some, one part after the other, and the last is kept back. Whole batches are dealt
+out by turns, so that both parts see the whole dataset. Where there are too few of them for that, or of too different
+sizes, each is cut.
 """
 
 from __future__ import annotations
@@ -15,13 +16,32 @@ from typing import Final, Literal, Protocol
 
 from assay_runner.tensors import Array, Batch
 
-Part = Literal["search", "unseen", "told", "last"]
-"""search: is searched with. unseen: all others. Of these, told: of them other searches are told what was missing. last:
-the rest, which nothing has looked at before the verdict."""
 Half = Literal["search", "unseen"]
-PARTS: Final[tuple[Half, Half]] = ("search", "unseen")
+HALVES: Final[tuple[Half, Half]] = ("search", "unseen")
 TOLD: Final = 0.5
-"""Share of the unseen samples of which searches are told."""
+"""Share of the samples left of which searches are told next."""
+TURNS: Final = 3
+"""Parts of which searches are told, one after the other."""
+LEAST: Final = 2
+"""Samples of a part at least, but for the first and what is left of it: fewer prove too little."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the samples.
+
+    Attributes:
+        kind: search: is searched with. unseen: all others. Of these, told: of them other searches are told what was
+            missing. last: all that nothing has looked at by then.
+        turn: how many parts are told of before it.
+    """
+
+    kind: Literal["search", "unseen", "told", "last"]
+    turn: int = 0
+
+
+SEARCH: Final = Part("search")
+UNSEEN: Final = Part("unseen")
 
 
 class Whole(Protocol):
@@ -53,33 +73,43 @@ class Split:
     dataset: Whole
     share: float
 
+    @cached_property
+    def parts(self) -> Mapping[Part, Samples]:
+        """Every part that there is, by turns; where nothing can be held back, or told of, such parts are left out."""
+        found = {SEARCH: self.batches("search"), UNSEEN: self.batches("unseen")}
+        rest = self
+        for turn in range(TURNS):
+            if rest.whole:
+                break
+            rest = Split(rest.batches("unseen"), TOLD)
+            if rest.whole or (turn and min(map(rest.samples, HALVES)) < LEAST):
+                break
+            found |= {Part("told", turn): rest.batches("search"), Part("last", turn): rest.batches("unseen")}
+        return found
+
     @property
-    def unseen(self) -> Split:
-        """How the unseen samples are split: "search" are those that searches are told of, "unseen" the last ones."""
-        return Split(self.batches("unseen"), TOLD)
+    def telling(self) -> tuple[Part, ...]:
+        """The parts of which searches may be told, in order."""
+        return tuple(part for part in self.parts if part.kind == "told")
 
     @property
     def whole(self) -> bool:
         """Whether nothing can be held back: one sample, or one batch that the model fixes."""
-        return not all(self.samples(part) for part in PARTS)
+        return not all(self.samples(half) for half in HALVES)
 
-    def samples(self, part: Half) -> int:
-        """How many samples a part has."""
+    def samples(self, half: Half) -> int:
+        """How many samples a half has."""
         counts = list(self.dataset.counts())
-        return sum(end - start for number, count in enumerate(counts) for start, end in self._rows(part, number, count))
+        return sum(end - start for number, count in enumerate(counts) for start, end in self._rows(half, number, count))
 
-    def batches(self, part: Half) -> Samples:
-        """The samples of a part."""
-        return Samples(self, part)
+    def batches(self, half: Half) -> Samples:
+        """The samples of a half."""
+        return Samples(self, half)
 
-    def outputs(self, part: Half, golden: Iterable[Mapping[str, Array]]) -> Outputs:
-        """Golden outputs of a part, out of those of all batches of the dataset."""
-        return Outputs(self, part, golden)
-
-    def _rows(self, part: Half, number: int, count: int) -> list[tuple[int, int]]:
-        """First and last row (exclusive) of the batch of this number that belong to the part."""
+    def _rows(self, half: Half, number: int, count: int) -> list[tuple[int, int]]:
+        """First and last row (exclusive) of the batch of this number that belong to the half."""
         edge = self._edges[number]
-        first, end = (0, edge) if part == "search" else (edge, count)
+        first, end = (0, edge) if half == "search" else (edge, count)
         return [(first, end)] if first < end else []
 
     @cached_property
@@ -112,15 +142,15 @@ def _fair(counts: Sequence[int], edges: Sequence[int], share: float) -> bool:
 
 @dataclass(frozen=True)
 class Samples:
-    """The samples of one part, as `Batches`; each batch starts where it does in the whole dataset."""
+    """The samples of one half, as `Batches`; each batch starts where it does in the whole dataset."""
 
     split: Split
-    part: Half
+    half: Half
 
     @property
     def samples(self) -> int:
         """Number of samples."""
-        return self.split.samples(self.part)
+        return self.split.samples(self.half)
 
     @property
     def fixed(self) -> bool:
@@ -130,26 +160,31 @@ class Samples:
     def counts(self) -> Iterator[int]:
         """Samples of each batch."""
         for number, count in enumerate(self.split.dataset.counts()):
-            yield from (end - first for first, end in self.split._rows(self.part, number, count))
+            yield from (end - first for first, end in self.split._rows(self.half, number, count))
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches in order."""
         for number, batch in enumerate(self.split.dataset):
-            for first, end in self.split._rows(self.part, number, batch.count):
+            for first, end in self.split._rows(self.half, number, batch.count):
                 yield batch if end - first == batch.count else batch.part(first, end)
+
+    def outputs(self, golden: Iterable[Mapping[str, Array]]) -> Outputs:
+        """Golden outputs of these samples, out of those of all batches of the dataset that was split first."""
+        before = self.split.dataset
+        return Outputs(self.split, self.half, before.outputs(golden) if isinstance(before, Samples) else golden)
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Golden outputs of one part."""
+    """Golden outputs of one half."""
 
     split: Split
-    part: Half
+    half: Half
     golden: Iterable[Mapping[str, Array]]
 
     def __iter__(self) -> Iterator[Mapping[str, Array]]:
-        """One mapping per batch of the part."""
+        """One mapping per batch of the half."""
         for number, (count, outputs) in enumerate(zip(self.split.dataset.counts(), self.golden, strict=True)):
-            for first, end in self.split._rows(self.part, number, count):
+            for first, end in self.split._rows(self.half, number, count):
                 # What the samples of a batch share is a single row.
                 yield {name: array[first:end] if len(array) == count else array for name, array in outputs.items()}

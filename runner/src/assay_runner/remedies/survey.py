@@ -13,6 +13,7 @@ from assay_runner.errors import CannotBuild, Died, InvalidInput, Unsupported
 from assay_runner.journal import step
 from assay_runner.passes.setting import Setting
 from assay_runner.remedies.case import Design
+from assay_runner.remedies.splits import SEARCH
 from assay_runner.remedies.workshop import Workshop
 from assay_runner.trial.measure import measure
 
@@ -35,7 +36,7 @@ def survey(workshop: Workshop, design: Design) -> tuple[tuple[TensorEntry, ...],
             step(f"survey-{key}", "looking at every tensor of what is to be repaired"),
             briefly_built(request, key, workshop.scratch, workshop.aside) as subject,
         ):
-            measured = measure(Setting(subject, workshop.references["search"], workshop.aside), checks)
+            measured = measure(Setting(subject, workshop.references[SEARCH], workshop.aside), checks)
     except (CannotBuild, Died, InvalidInput, Unsupported) as error:
         workshop.progress.note(f"tensors could not be looked at beforehand: {error}")
         return (), ()

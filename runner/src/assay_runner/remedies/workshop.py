@@ -6,6 +6,7 @@ budget was raised, finds what it has tried before and goes on from there.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,11 +28,11 @@ from assay_runner.journal import passed_over, step
 from assay_runner.passes.setting import Setting
 from assay_runner.remedies.aside import Aside
 from assay_runner.remedies.case import Case, Design
-from assay_runner.remedies.judged import BUILD, WHAT, Judged, Said, TrialRecord
+from assay_runner.remedies.judged import BUILD, WHAT, Judged, Said, TrialRecord, margin
 from assay_runner.remedies.judging import OF_PRECISION, entry_of, judged_in_turn, kept_wide, metrics_of
 from assay_runner.remedies.kernels import kernels
 from assay_runner.remedies.spending import Oracle, Spending
-from assay_runner.remedies.splits import Part
+from assay_runner.remedies.splits import SEARCH, Part
 from assay_runner.stores import Store, join
 from assay_runner.stores.sealed import Damaged, put_record, read_record
 from assay_runner.tensors import Progress
@@ -63,11 +64,26 @@ class Memory:
         engines: of sets of nodes, in order.
         failed: what failed on samples that it was not searched with, format by node.
         ahead: margin that outputs had in an emulation and not in its engine.
+        spared: margin that outputs had to spare, by what was held.
     """
 
     failed: list[Mapping[str, str]] = field(default_factory=list)
     engines: list[Heard] = field(default_factory=list)
     ahead: float = 0.0
+    spared: dict[frozenset[tuple[str, str]], float] = field(default_factory=dict)
+
+    def heard(self, design: Design, found: Judged) -> None:
+        """Remember what outputs had to spare in a trial that decides; of several the least."""
+        if found.scarcest is not None and math.isfinite(spared := margin(found.scarcest)):
+            self.spared[_held(design)] = min(spared, self.spared.get(_held(design), spared))
+
+    def had(self, design: Design) -> float:
+        """Margin that outputs had where it was searched; 0 where that is not known."""
+        return self.spared.get(_held(design), 0.0)
+
+
+def _held(design: Design) -> frozenset[tuple[str, str]]:
+    return frozenset(design.order.held.items())
 
 
 @dataclass
@@ -220,7 +236,7 @@ class Workshop:
                 step(f"trial-{key}", "trying a repair"),
                 briefly_built(request, self.case.key, self.scratch, self.aside, bool(sessions)) as subject,
             ):
-                setting = Setting(subject, self.references["search"], self.aside)
+                setting = Setting(subject, self.references[SEARCH], self.aside)
                 said, latency = judged_in_turn(setting, checks)
                 kept = kept_wide(subject, request.order.held)
                 if sessions:
@@ -264,7 +280,7 @@ class Workshop:
         remedy: str,
         oracle: Oracle,
         found: Judged,
-        split: Part = "search",
+        split: Part = SEARCH,
         known: bool = False,
     ) -> None:
         """One more trial, for the report."""

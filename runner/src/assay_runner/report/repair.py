@@ -8,7 +8,7 @@ from typing import Final
 from assay_api.repair import RemedyEntry, RepairEntry, TrialEntry
 from assay_api.report import CandidateReport, Report
 from assay_runner.report.cures import OUTCOMES, budget_words, duration, verdict_of
-from assay_runner.report.figures import NOT_MEASURED, bound, count, figure, milliseconds
+from assay_runner.report.figures import NOT_MEASURED, bound, count, figure, milliseconds, percent
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, tone
 from assay_runner.report.repair_calibration import calibrations
 from assay_runner.report.repair_path import path
@@ -58,6 +58,14 @@ def repair_section(report: Report, anchors: dict[str, str]) -> Html | None:
     return el("section", {"aria-labelledby": "repair", "class": "repair"}, parts)
 
 
+def beyond(samples: int) -> str:
+    """What so many samples that all pass say of others: with a share p of them failing, all would by (1 - p)^samples.
+
+    The one-sided bound of Clopper and Pearson (1934) for no failure.
+    """
+    return f"fewer than {percent(1 - 0.05 ** (1 / samples), 1)} of others like them fail, with 95 % confidence"
+
+
 def _entry(report: Report, entry: RepairEntry, number: int, anchors: dict[str, str]) -> list[Child]:
     said = (
         f"Searched with {count(entry.search_samples)} samples; what was found is judged on "
@@ -67,6 +75,8 @@ def _entry(report: Report, entry: RepairEntry, number: int, anchors: dict[str, s
         last = entry.unseen_samples - entry.told_samples
         told = f"where {count(entry.told_samples)} of them told a search what was missing, on the other {count(last)}"
         said = f"{said}, once; {told}"
+    if judged := entry.unseen_samples - entry.told_samples:
+        said = f"{said}. Where a cure passes on all {count(judged)}, {beyond(judged)}"
     said = f"{said}."
     keys = list(dict.fromkeys(remedy.candidate for remedy in entry.remedies))
     per_candidate = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from assay_api.plan import Task
 from assay_api.repair import RemedyEntry, TrialEntry
@@ -18,12 +18,25 @@ from assay_runner.remedies.deploy import UNFOUNDED, UNJUDGED, deployed
 from assay_runner.remedies.precision.tries import NAME
 from assay_runner.remedies.remedy import Cure
 from assay_runner.remedies.scarce import Lack, lacking
-from assay_runner.remedies.splits import Part, Split
+from assay_runner.remedies.splits import UNSEEN, Part, Split
 from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import join
 from assay_runner.tasks.candidate import MADE_UP
 from assay_runner.tasks.context import Context
 from assay_runner.tasks.for_gpu import judged_here
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What a set lacks on samples of which searches may be told.
+
+    Attributes:
+        lack: what it is.
+        known: of how many parts of the data searches have been told then.
+    """
+
+    lack: Lack
+    known: int
 
 
 class Cures:
@@ -33,6 +46,7 @@ class Cures:
         remedies: each, in the order in which they were tried.
         candidates: repaired ones that were audited.
         findings: of these.
+        told: samples that had told searches something by the time of a verdict; of any cure the most.
     """
 
     def __init__(self, task: Task, context: Context, split: Split, trials: Sequence[TrialEntry]) -> None:
@@ -40,6 +54,7 @@ class Cures:
         self.remedies: list[RemedyEntry] = []
         self.candidates: list[CandidateReport] = []
         self.findings: list[Finding] = []
+        self.told = 0
         self._task, self._context, self._split, self._trials = task, context, split, trials
 
     def keeping(self, case: Case, name: str, workshop: Workshop) -> Callable[[Design], None]:
@@ -63,7 +78,7 @@ class Cures:
     def _folder(self, key: str) -> str:
         return join(self._task.folder, key.replace("@", "."))
 
-    def confirmed(self, case: Case, name: str, cure: Cure, workshop: Workshop, *, again: bool = False) -> Lack | None:
+    def confirmed(self, case: Case, name: str, cure: Cure, workshop: Workshop, *, known: int = 0) -> Missing | None:
         """Audit what a remedy found on what no search has seen, and keep what is to be deployed.
 
         Args:
@@ -71,7 +86,7 @@ class Cures:
             name: of the remedy.
             cure: what it found.
             workshop: where it is built.
-            again: a search was told before what was missing.
+            known: of how many parts of the data searches have been told what was missing.
 
         Returns:
             What it lacks to pass on the samples of which searches may be told, where that is a little.
@@ -83,7 +98,7 @@ class Cures:
             self.say(case.key, name, f"{cure.message}; {said}", "SearchOnly", cure)
             return None
         before = len(self._trials)
-        with audited(workshop, cure.design, name, key, self._looks(name, again=again)) as audit:
+        with audited(workshop, cure.design, name, key, self._looks(name, known)) as audit:
             measured, part = audit.measured, audit.part
             verdict = measured.report.verdict
             if self._task.spec.dataset.synthetic and verdict is Verdict.PASSED:
@@ -107,38 +122,38 @@ class Cures:
             "Cured": f"passes on {which} that no search has seen",
             "SearchOnly": f"passes on the samples it was searched with, and fails on {which} that it had not seen",
         }.get(outcome, f"could not be judged on {which} that no search has seen{_why(measured.findings)}")
-        said += self._told(part, lack)
+        said += self._told(part, lack, known)
         if len(engines := [trial.verdict for trial in self._trials[before:]]) > 1:
             said = f"{said}: {engines.count(Verdict.PASSED)} of {len(engines)} engines of it pass"
         if self._task.spec.dataset.synthetic:
             said = f"{said}; {MADE_UP}"
         self.say(case.key, name, f"{cure.message}; it {said}", outcome, cure, key)
         self.remedies[-1] = self.remedies[-1].model_copy(update={"deploy": deploy})
-        return lack if part == "told" else None
+        return Missing(lack, max(known, part.turn + 1)) if lack and part.kind == "told" else None
 
-    def _looks(self, name: str, *, again: bool) -> Looks:
+    def _looks(self, name: str, known: int) -> Looks:
         """Where another search may be told what is missing, some of the samples are kept for the verdict."""
-        if name != NAME or self._split.unseen.whole:
+        if name != NAME or not (telling := self._split.telling):
             return Looks()
-        return Looks("last" if again else "unseen", "told")
+        return Looks(Part("last", known - 1) if known else UNSEEN, telling, known)
 
     def _which(self, part: Part) -> str:
         """Of how many samples the verdict is."""
-        split = self._split.unseen if part in ("told", "last") else self._split
-        return f"{split.samples('search' if part == 'told' else 'unseen')} samples"
+        return f"{self._split.parts[part].samples} samples"
 
-    def _told(self, part: Part, lack: Lack | None) -> str:
+    def _told(self, part: Part, lack: Lack | None, known: int) -> str:
         """What was looked at besides, or could not be."""
-        if part == "last":
-            told = self._split.unseen.samples("search")
+        if part.kind == "last":
+            told = sum(self._split.parts[each].samples for each in self._split.telling[:known])
+            self.told = max(self.told, told)
             return f" and that nothing had looked at before; {told} others had told the search what was missing"
-        if lack and part == "unseen" and self._split.unseen.whole:
+        if lack and part == UNSEEN and not self._split.telling:
             few = self._split.samples("unseen")
             return (
                 f"; it lacks little, but of {few} {'sample' if few == 1 else 'samples'} none can be kept back for a "
                 "second verdict, so no other search was told of it: give the dataset more samples"
             )
-        if lack and part == "unseen":
+        if lack and part == UNSEEN:
             return "; it lacks little, but all samples have been looked at: give the dataset more, and repair it again"
         return ""
 

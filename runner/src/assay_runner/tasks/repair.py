@@ -5,7 +5,7 @@ It comes after the candidates of one GPU product, and is done where one of them 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from assay_api.plan import Task, siblings
@@ -27,15 +27,15 @@ from assay_runner.remedies import REMEDIES, remedy_of
 from assay_runner.remedies.case import Case, Design
 from assay_runner.remedies.precision.tries import NAME
 from assay_runner.remedies.remedy import Cure
-from assay_runner.remedies.scarce import ROUNDS, Lack, told, with_more
+from assay_runner.remedies.scarce import ROUNDS, told, with_more
 from assay_runner.remedies.spending import OutOfBudget, Spending
-from assay_runner.remedies.splits import PARTS, Half, Part, Split
+from assay_runner.remedies.splits import Part, Samples, Split
 from assay_runner.remedies.workshop import Memory, Workshop
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged
 from assay_runner.tasks.candidate import calibration_of
 from assay_runner.tasks.context import Context
-from assay_runner.tasks.cures import Cures
+from assay_runner.tasks.cures import Cures, Missing
 from assay_runner.tasks.earlier_repairs import without_earlier
 from assay_runner.tasks.environment import environment, versions
 from assay_runner.tasks.for_gpu import judged_here
@@ -75,10 +75,7 @@ class _Repair:
         self.dataset: Dataset = dataset_of(task, self.model, context)
         self.split = Split(self.dataset, self.asked.search_share)
         self.notes: list[str] = []
-        self.references: dict[Part, Reference] = {part: self._reference(self.split, part, part) for part in PARTS}
-        if not self.split.whole and not self.split.unseen.whole:
-            self.references["told"] = self._reference(self.split.unseen, "search", "told")
-            self.references["last"] = self._reference(self.split.unseen, "unseen", "last")
+        self.references = {part: self._reference(part, samples) for part, samples in self.split.parts.items()}
         self.spending = Spending(self.asked.budget)
         self.trials: list[TrialEntry] = []
         self.cures = Cures(task, context, self.split, self.trials)
@@ -121,17 +118,12 @@ class _Repair:
             trials=tuple(self.trials),
             search_samples=self.split.samples("search"),
             unseen_samples=self.split.samples("unseen"),
-            told_samples=self.split.unseen.samples("search") if self._looked_twice else 0,
+            told_samples=self.cures.told,
             builds=self.spending.builds,
             proposals=self.spending.proposals,
             seconds=self.spending.seconds,
             valid_for=self._valid_for(),
         )
-
-    @property
-    def _looked_twice(self) -> bool:
-        """Whether a search was told of samples that it had not seen."""
-        return any(trial.split == "last" for trial in self.trials)
 
     def _valid_for(self) -> dict[str, str]:
         found = {"model": self.model.identity, "data": self.dataset.identity, "versions": versions()}
@@ -140,19 +132,16 @@ class _Repair:
                 found[backend.name] = backend.identity()
         return found
 
-    def _reference(self, split: Split, half: Half, part: Part) -> Reference:
+    def _reference(self, part: Part, samples: Samples) -> Reference:
         golden: Iterable[Mapping[str, Array]] = open_golden(
             self.record, self.task, self.model, self.dataset, self.context, self.notes
         )
-        if split is not self.split:
-            golden = self.split.outputs("unseen", golden)
-        folder = self.context.workdir(self.task) / part
         return Reference(
             self.model,
-            split.batches(half),
-            split.outputs(half, golden),
+            samples,
+            samples.outputs(golden),
             self.record.precision,
-            folder,
+            self.context.workdir(self.task) / f"{part.kind}-{part.turn}",
             keep=self.context.keep,
             axes=self.context.axes(self.model, self.dataset),
             floors=self.record.floors,
@@ -193,8 +182,8 @@ class _Repair:
             cure = remedy_of(name)(case, self.asked, workshop)
             if cure.design is None:
                 self.cures.said(case, name, cure)
-            elif lack := self.cures.confirmed(case, name, cure, workshop):
-                self._with_more_to_spare(case, name, cure, lack, workshop.memory)
+            elif missing := self.cures.confirmed(case, name, cure, workshop):
+                self._with_more_to_spare(case, name, cure, missing, workshop.memory)
             return cure.nearest
         except OutOfBudget as error:
             self.cures.say(case.key, name, f"{error}, and nothing was found that passes", "OutOfBudget")
@@ -203,27 +192,35 @@ class _Repair:
             self.cures.say(case.key, name, str(error), "Inconclusive")
         return None
 
-    def _with_more_to_spare(self, case: Case, name: str, before: Cure, lack: Lack, memory: Memory) -> None:
+    def _with_more_to_spare(self, case: Case, name: str, before: Cure, missing: Missing, memory: Memory) -> None:
         """Again, for a set that is not so scarce, where nodes are what is searched; the last one stands."""
         failed = 1
-        for _ in range(ROUNDS if name == NAME else 0):
-            case = with_more(case, lack)
+        for turn in range(ROUNDS if name == NAME else 0):
             memory.failed.append(before.wide)
-            workshop = self._workshop(case, memory)
+            # At first with little more, which keeps the fewest nodes wide.
+            had = memory.had(before.design) if turn and before.design else 0.0
             try:
-                cure = remedy_of(name)(case, self.asked, workshop)
+                case, cure = self._searched(with_more(case, missing.lack, had), name, memory)
             except (OutOfBudget, CannotBuild, Died, InvalidInput, Unsupported) as error:
                 return self.context.progress.note(str(error))
             if cure.design is None:
                 return
             if cure.wide == before.wide:
                 continue  # It had so much to spare already: more than what was missing is needed.
-            missing = None
+            said, still = told(cure, case, missing.lack.metric, failed), None
             with self.cures.replaced():
-                missing = self.cures.confirmed(case, name, told(cure, case, lack.metric, failed), workshop, again=True)
-            if missing is None:
+                still = self.cures.confirmed(case, name, said, self._workshop(case, memory), known=missing.known)
+            if still is None:
                 return
-            before, lack, failed = cure, missing, failed + 1
+            before, missing, failed = cure, still, failed + 1
+
+    def _searched(self, cases: Sequence[Case], name: str, memory: Memory) -> tuple[Case, Cure]:
+        """What is found of the first of these cases of which anything is, and of which."""
+        for case in cases:
+            cure = remedy_of(name)(case, self.asked, self._workshop(case, memory))
+            if cure.design is not None:
+                break
+        return case, cure
 
     def _workshop(self, case: Case, memory: Memory | None = None) -> Workshop:
         return Workshop(

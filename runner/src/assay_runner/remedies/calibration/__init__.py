@@ -30,6 +30,7 @@ from assay_runner.remedies.case import Case
 from assay_runner.remedies.judged import Judged
 from assay_runner.remedies.remedy import Cure, does_not_apply
 from assay_runner.remedies.spending import Oracle, OutOfBudget
+from assay_runner.remedies.splits import SEARCH
 from assay_runner.remedies.workshop import Workshop
 
 NAME: Final = "calibration"
@@ -91,7 +92,7 @@ class _Sweep:
         swept = found_ranges(self.shown, self.set, self._identity(self.set.identity), ways, sizes, self.workshop)
         # Where a model takes whole batches, what was given ends with one.
         self.given = min(size for size in swept if size >= min(self.given, max(swept)))
-        validation = self.workshop.references["search"].dataset
+        validation = self.workshop.references[SEARCH].dataset
         self.workshop.doing("looking at what the calibration set covers")
         with step(f"coverage-{self.case.key}", "looking at what the calibration set covers"):
             covered = coverage(self.shown, validation, swept[self.given][self.mine], self.workshop.aside)

@@ -13,7 +13,7 @@ from assay_runner.backends.found import Found, Range
 from assay_runner.backends.sweep import Activations
 from assay_runner.digests import cache_key
 from assay_runner.journal import step
-from assay_runner.remedies.splits import Samples, Split
+from assay_runner.remedies.splits import SEARCH, Outputs, Samples, Split
 from assay_runner.remedies.workshop import Workshop
 from assay_runner.stores import join
 from assay_runner.stores.sealed import Damaged, EntryRecord, put_record, read_record
@@ -92,12 +92,12 @@ def halves(workshop: Workshop) -> tuple[Samples, Workshop] | None:
 
     None where there are too few to take any away.
     """
-    reference = workshop.references["search"]
+    reference = workshop.references[SEARCH]
     if not isinstance(reference.dataset, Samples):
         return None
     split = Split(reference.dataset, HALF)
     if split.whole:
         return None
-    judging = reference.of(split.batches("unseen"), split.outputs("unseen", reference.outputs), "validation")
+    judging = reference.of(split.batches("unseen"), Outputs(split, "unseen", reference.outputs), "validation")
     data = cache_key(data=workshop.data, part="validation")
-    return split.batches("search"), replace(workshop, references={**workshop.references, "search": judging}, data=data)
+    return split.batches("search"), replace(workshop, references={**workshop.references, SEARCH: judging}, data=data)

@@ -73,7 +73,10 @@ class Tries:
         names = OF_PRECISION - self.ignored
         if oracle == "build":
             names -= COSTLY - self.case.failing
-        return self.workshop.judged(design, NAME, oracle, attempt=attempt, names=names)
+        found = self.workshop.judged(design, NAME, oracle, attempt=attempt, names=names)
+        if oracle == self.workshop.oracle:
+            self.workshop.memory.heard(design, found)
+        return found
 
     def again(self, design: Design, oracle: Oracle) -> Judged:
         """A trial that is one more of the same where there was one.
