@@ -8,7 +8,7 @@ from pydantic import Field
 
 from assay_api.model import Model, Rule
 
-REMEDIES: Final = ("calibration", "precision", "weightOnly", "tactics")
+REMEDIES: Final = ("calibration", "weightOnly", "precision", "tactics")
 """Every remedy by its key in `spec.remedies`, in the order in which they are tried."""
 
 

@@ -111,6 +111,36 @@ def test_what_decides_shapes_is_not_rounded(kind: str, tmp_path: Path) -> None:
         assert session.run(None, {"x": random(1, 1, 3000)})[0].shape == (1, 1, 3001)
 
 
+@pytest.mark.parametrize("kind", ["fp16", "bf16"])
+def test_what_the_parser_reads_in_no_half_type_stays_in_fp32(kind: str, tmp_path: Path) -> None:
+    """YOLO's grid: ONNX has Range in half types since opset 27, and TensorRT 10.6 refuses it."""
+    nodes = [
+        node("ReduceMax", "x", "top", keepdims=0),
+        node("Abs", "top", "end"),
+        node("Range", "start end step", "grid"),
+        node("ReduceSum", "grid", "sum", keepdims=0),
+        node("Mul", "x sum", "y"),
+    ]
+    weights = [constant(name, np.array(number, np.float32)) for name, number in (("start", 0), ("step", 1))]
+    proto = model(nodes, [value("x", "N", 4)], [value("y", "N", 4)], weights)
+    given = loaded(proto, tmp_path)
+    order = ordered(typing="strong", precision=kind, path=given.path)
+    path, _ = source_model(given, order, settings(order, TEN), None, tmp_path / "out", Heard())
+    made = onnx.load(str(path))
+    types = {tensor.name: tensor.data_type for tensor in made.graph.initializer}
+    for each in made.graph.node:
+        if each.op_type == "Cast":
+            types[each.output[0]] = each.attribute[0].i
+    [grid] = [each for each in made.graph.node if each.op_type == "Range"]
+    assert [types[name] for name in grid.input] == [TensorProto.FLOAT] * 3
+    [product] = [each for each in made.graph.node if each.op_type == "Mul"]
+    assert types[product.input[0]] == HALVES[kind]
+    if kind == "fp16":  # ONNX Runtime has no product in BF16 on a CPU.
+        x = np.array([[1, 2, 3, 4]], np.float32)
+        session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+        assert session.run(None, {"x": x})[0].tolist() == [[6, 12, 18, 24]]
+
+
 def cube() -> onnx.ModelProto:
     """An operator that ONNX does not have, as a plugin might be, with a body for whoever has no plugin."""
     body = [helper.make_node("Mul", ["a", "a"], ["aa"]), helper.make_node("Mul", ["aa", "a"], ["b"])]

@@ -18,6 +18,8 @@ from assay_runner.graphs.retype import Retyped, retype
 from assay_runner.graphs.taps import name_of
 
 HALVES: Final[Mapping[str, int]] = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
+UNREAD: Final = frozenset({"Range"})
+"""Operators that ONNX has in half types (Range since opset 27) and TensorRT's parser refuses in them: 10.6 does."""
 
 
 class Standard:
@@ -38,6 +40,8 @@ class Standard:
     def has(self, node: onnx.NodeProto, inputs: Mapping[str, int]) -> bool:
         """Whether every input's type is among those the operator takes; of an unknown operator, no."""
         if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type):
+            return False
+        if node.op_type in UNREAD and not {*HALVES.values()}.isdisjoint(inputs.values()):
             return False
         version = onnx.defs.onnx_opset_version() if self._version is None else self._version
         schema = onnx.defs.get_schema(node.op_type, version)

@@ -11,11 +11,14 @@ __all__ = ["REMEDIES", "remedy_of"]
 
 REMEDIES: Final[dict[str, str]] = {
     "calibration": "assay_runner.remedies.calibration:calibrate_otherwise",
-    "precision": "assay_runner.remedies.precision:keep_wide",
     "weightOnly": "assay_runner.remedies.weight_only:weights_alone",
+    "precision": "assay_runner.remedies.precision:keep_wide",
     "tactics": "assay_runner.remedies.tactics:other_tactics",
 }
-"""Key in `spec.remedies` → "module:function" of a `Remedy`; tried in this order."""
+"""Key in `spec.remedies` → "module:function" of a `Remedy`; tried in this order.
+
+What takes few builds comes first, and leaves some to what takes many.
+"""
 
 
 def remedy_of(name: str) -> Remedy:
