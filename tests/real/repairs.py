@@ -32,7 +32,6 @@ FAILING: Final = (
     ("silero-vad", "bf16"),
     ("silero-vad", "int8"),
     ("nudenet", "int8"),
-    ("ddddocr", "int8"),
     ("ddddocr-old", "fp16"),
     ("ddddocr-det", "int8"),
     ("magika", "fp16"),
@@ -52,7 +51,7 @@ class Repair:
     """How the repair of one candidate ended.
 
     Attributes:
-        entry: of the report.
+        entry: of the report; empty where the candidate needed no repair.
     """
 
     name: str
@@ -93,7 +92,7 @@ def repaired(name: str, precision: str, staged: Path, out: Path, budget: Mapping
     argv = python("assay_runner", "repair", "-f", write_audit(document, staged), "--out", folder / "out")
     used = measured(argv, folder / "assay.log", ENDED)
     report = json.loads((folder / "out" / "report.json").read_bytes())
-    (entry,) = report.get("repair", ({},))
+    entry: dict[str, Any] = next(iter(report.get("repair", ())), {})
     return Repair(name, precision, folder, used, entry)
 
 
@@ -107,7 +106,8 @@ def repair_row(found: Repair) -> Row:
     told = found.remedies
     best = best_of(told)
     others = "; ".join(f"{each['remedy']}: {each['outcome']}" for each in told if each is not best)
-    said = f"{best['outcome']} by {best['remedy']}: {best['message']}" if best else "nothing applies"
+    nothing = "nothing applies" if found.entry else "the candidate passes, and needs no repair"
+    said = f"{best['outcome']} by {best['remedy']}: {best['message']}" if best else nothing
     precision = next((each for each in told if each["remedy"] == "precision"), {})
     kinds = Counter(precision.get("wide", {}).values())
     wide = ", ".join(f"{count} in {kind.upper()}" for kind, count in sorted(kinds.items())) or "–"

@@ -21,7 +21,7 @@ class TrialEntry(Model):
     """emulation: ONNX Runtime stood in to propose. build: what would be served."""
     split: Literal["search", "unseen", "told", "last"]
     """The part of the dataset that it was judged on. unseen: all that no search has seen. Of these, told: those of
-    which another search is told what was missing; last: the rest, which nothing had looked at before."""
+    which another search is told what was missing; last: the rest, of which none was told."""
     words: str
     """What was tried."""
     wide: int = 0

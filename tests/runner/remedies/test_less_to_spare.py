@@ -24,8 +24,8 @@ from assay_runner.report import render_html
 from tests.models import random
 from tests.rigged import Engines, off
 from tests.runner.remedies.repairs import ENGINE, INT8, Repaired, repaired, staged
+from tests.runner.remedies.scarce import LIMIT, WIDTH, products
 from tests.runner.remedies.test_engines import A, B
-from tests.runner.remedies.test_scarce import LIMIT, WIDTH, products
 from tests.runner.remedies.transformers import sentences, transformer
 
 QUANTISED = {**INT8, "backend": "tensorrt"}
@@ -169,8 +169,11 @@ def test_an_emulation_is_no_engine_however_much_it_has_to_spare(tmp_path: Path) 
             said=(Said(check="outputDrift", verdict=Verdict.PASSED, message="", metric="snr", value=value, limit=30),)
         )
 
-    tries.workshop = SimpleNamespace(memory=Memory(ahead=5 / 30), oracle="build", judged=judged)  # type: ignore[assignment]
-    design: Any = SimpleNamespace(order=SimpleNamespace(held={}))
+    heard = dict[str, Judged]().setdefault
+    tries.workshop = SimpleNamespace(  # type: ignore[assignment]
+        memory=Memory(ahead=5 / 30), oracle="build", judged=judged, heard=heard
+    )
+    design: Any = None
     assert tries.passing(design) is None
     assert asked == ["emulation"]
     tries.workshop.memory.ahead = 0.0

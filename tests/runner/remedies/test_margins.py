@@ -28,6 +28,10 @@ def said(metric: str | None, value: float | None, limit: float | None, check: st
         ("cosine", 1.0, 0.985, 1.0),
         ("cosine", 0.985, 0.985, 0.0),
         ("cosine", 0.97, 0.985, -1.0),
+        ("equal", 0.995, 0.99, 0.5),
+        ("equal", 1.0, 1.0, math.inf),
+        ("topKAgreement", 1.0, 0.9, 1.0),
+        ("topKAgreement", 0.8, 0.9, -1.0),
         ("top1Kept", 0.99, 0.98, 0.2),
         # More than golden's is luck of the draw, and no better than all of it.
         ("top1Kept", 1.01, 0.98, 0.4),

@@ -78,6 +78,16 @@ def test_what_searches_are_told_of_and_what_is_left_make_up_the_unseen_samples(
     assert telling or left <= 1 or fixed
 
 
+@pytest.mark.parametrize(
+    ("counts", "told", "last"),
+    [([4] * 8, [8, 4, 2], 2), ([16], [4, 2], 2), ([8], [2], 2), ([2], [], 1), ([100] * 4, [100, 50, 25], 25)],
+)
+def test_half_tells_then_half_of_what_is_left(counts: list[int], told: list[int], last: int) -> None:
+    split = Split(Counted(counts, False), 0.5)  # type: ignore[arg-type]
+    assert [split.parts[part].samples for part in split.telling] == told
+    assert list(split.parts.values())[-1].samples == last
+
+
 @pytest.mark.parametrize("batches", [49, 98, 161])
 def test_a_share_so_small_that_no_batch_is_due_gets_one(batches: int) -> None:
     """1/49 taken 49 times is less than 1 to a computer."""

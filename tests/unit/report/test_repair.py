@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from assay_api.report import Report
 from assay_runner.report import print_verdicts, render_html
-from assay_runner.report.repair import SHOWN
+from assay_runner.report.repair import SHOWN, beyond
 from assay_runner.report.wording import headline, overall
 from tests.unit.report import repairs, samples
 from tests.unit.report.documents import Node, parse_page
@@ -25,12 +26,21 @@ def printed(report: Report, width: int = 200) -> str:
     return stream.getvalue()
 
 
+@pytest.mark.parametrize(("samples", "share"), [(1, "95.0 %"), (2, "77.7 %"), (400, "0.75 %"), (10_000, "0.030 %")])
+def test_what_samples_without_a_failure_exclude_is_rounded_up(samples: int, share: str) -> None:
+    assert beyond(samples).startswith(f"fewer than {share} of others")
+    least = float(share.removesuffix(" %")) / 100
+    assert (1 - least) ** samples <= 0.05 + 1e-12
+
+
 def test_before_after_and_what_to_deploy() -> None:
     report = repairs.repaired()
     shown = section(report)
     text = shown.text
     assert "Searched with 180 samples; what was found is judged on 180 others" in text
-    assert "passes on all 180, fewer than 1.7 % of others like them fail, with 95 % confidence." in text
+    assert (
+        "Where each of 180 holds its limits, fewer than 1.7 % of others like them do not, with 95 % confidence." in text
+    )
     assert "4 of 40 builds, 6 of 2,000 emulations, 6 min of 60 min" in text
     for said in ("before", "after", "cured", "not cured", "2 nodes kept in FP16", "1 node kept in FP32", "conv2"):
         assert said in text, said

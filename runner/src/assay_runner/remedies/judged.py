@@ -149,7 +149,13 @@ CLEAR: Final = 0.1
 RESERVE: Final = 1 / 30
 """Margin, 1 dB, by which outputs must pass while they are searched with: samples that were not seen have a worst one of
 their own."""
-HIGHER_IS_BETTER: Final = frozenset({"snr", "psnr", "cosine", "accumulatedSnr", "localSnr", "mean", "score"})
+HIGHER_IS_BETTER: Final = frozenset(
+    {"snr", "psnr", "cosine", "accumulatedSnr", "localSnr", "mean", "score", "equal", "topKAgreement"}
+)
+
+
+SHARES: Final = frozenset({"cosine", "equal", "topKAgreement"})
+"""Of these 1 is as much as there can be."""
 
 
 def clear(found: Judged) -> bool:
@@ -171,8 +177,8 @@ def margin(said: Said) -> float:
     """How far within its limit a finding is, in shares of the limit: below 0 where it is beyond; Inf where not known.
 
     Decibels are a scale of their own: there 3 dB, twice the noise power, count as a tenth. Of what is kept of a metric
-    half a per cent does: the samples' own noise is part of the verdict already. A cosine is weighed by what the limit
-    lets it lose: 1 where nothing is lost.
+    half a per cent does: the samples' own noise is part of the verdict already. A cosine, or a share that is
+    alike, is weighed by what the limit lets it lose: 1 where nothing is lost, Inf where nothing may be and nothing is.
     """
     if said.value is None or said.limit is None or said.metric is None:
         return float("inf")
@@ -180,8 +186,8 @@ def margin(said: Said) -> float:
     if said.metric.lower().endswith("kept"):
         # More than golden's is luck of the draw, and no better than all of it.
         return min(within, max(1 - said.limit, 0.0)) / 0.05
-    if said.metric == "cosine":
-        return within / max(1 - said.limit, SMALLEST)
+    if said.metric in SHARES:
+        return float("inf") if said.value >= 1 == said.limit else within / max(1 - said.limit, SMALLEST)
     if said.metric not in HIGHER_IS_BETTER:
         within = -within
     if in_decibels(said.metric):

@@ -9,6 +9,7 @@ search has been told of, which is looked at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,13 +18,15 @@ from assay_api.output_details import OutputDriftDetails
 from assay_api.report import Finding, Verdict
 from assay_runner.remedies.case import Case
 from assay_runner.remedies.figures import to_spare
-from assay_runner.remedies.judged import RESERVE, Said, margin
+from assay_runner.remedies.judged import RESERVE, Said, in_decibels, margin
 from assay_runner.remedies.remedy import Cure
 
 MOST: Final = 1 / 3
 """Margin, 10 dB, beyond which it is no matter of samples, unless most of them hold the limit; no more is asked for."""
 ROUNDS: Final = 4
-"""Searches that ask for more."""
+"""Times that more is asked for."""
+FEWEST: Final = 3
+"""Samples of which the median one tells anything of most of them."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +44,27 @@ class Lack:
 
 def lacking(findings: Sequence[Finding]) -> Lack | None:
     """What a candidate lacks to pass; None where it passes, lacks much, or fails for more than a figure of outputs."""
-    failed = [Said.of(finding) for finding in findings if finding.verdict is Verdict.FAILED]
-    if not failed or any(said.check != "outputDrift" for said in failed):
+    failed = [finding for finding in findings if finding.verdict is Verdict.FAILED]
+    margins = [(margin(said), str(said.metric)) for said in map(Said.of, failed)]
+    if not failed or any(each.check != "outputDrift" for each in failed):
         return None
-    far = min(failed, key=margin)
-    lack = -margin(far)
-    few = all(_mostly_held(finding) for finding in findings if finding.verdict is Verdict.FAILED)
-    return Lack(str(far.metric), min(lack, MOST)) if 0 < lack <= MOST or (lack > MOST and few) else None
+    least, metric = min(margins)
+    if not all(math.isfinite(each) for each, _ in margins) or least >= 0:
+        return None  # What is not finite is not mended by more to spare.
+    if -least > MOST and not all(map(_mostly_held, failed)):
+        return None
+    return Lack(metric, min(-least, MOST))
 
 
 def _mostly_held(finding: Finding) -> bool:
     """Whether the median sample holds the limit that the worst does not: few samples are wrong, if by far."""
-    if not isinstance(finding.details, OutputDriftDetails):
+    details = finding.details
+    if not isinstance(details, OutputDriftDetails) or details.samples < FEWEST:
         return False
-    told = finding.details.model_dump(by_alias=True)
+    told = details.model_dump(by_alias=True)
     spreads = [each.get(finding.metric) for each in (told, *told.get("groups", ()))]
-    typical = [finding.model_copy(update={"value": spread["p50"]}) for spread in spreads if spread]
-    return bool(typical) and all(margin(Said.of(each)) >= 0 for each in typical)
+    typical = [Said.of(finding.model_copy(update={"value": each["p50"]})) for each in spreads if isinstance(each, dict)]
+    return bool(typical) and all(margin(said) >= 0 for said in typical)
 
 
 def with_more(case: Case, lack: Lack, had: float = 0.0) -> list[Case]:
@@ -66,11 +73,17 @@ def with_more(case: Case, lack: Lack, had: float = 0.0) -> list[Case]:
     Args:
         case: as it was searched.
         lack: what the set that was found lacked on other samples.
-        had: margin that it had where it was searched. That, and what was missing, is how much worse the others are:
-            less would let through what is as far from right there. Nothing may have so much to spare.
+        had: margin by the same metric that it had where it was searched. With what was missing, that is how much worse
+            the others are: less would let through what is as far from right there. Nothing may have so much to spare.
     """
-    asked = {case.spare + max(lack.margin, RESERVE), had + max(lack.margin, RESERVE)}
-    return [replace(case, spare=spare) for spare in sorted(asked, reverse=True) if spare > case.spare]
+    asked = {_worse(each, lack) for each in (case.spare, max(case.spare, had))}
+    return [replace(case, spare=spare) for spare in sorted(asked, reverse=True)]
+
+
+def _worse(spare: float, lack: Lack) -> float:
+    """Margin from which so much may be lost: decibels add up, other figures grow by a factor."""
+    more = max(lack.margin, RESERVE)
+    return spare + more if in_decibels(lack.metric) else 1 - (1 - spare) / (1 + more)
 
 
 def told(cure: Cure, case: Case, metric: str, failed: int) -> Cure:

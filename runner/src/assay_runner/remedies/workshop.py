@@ -28,7 +28,7 @@ from assay_runner.journal import passed_over, step
 from assay_runner.passes.setting import Setting
 from assay_runner.remedies.aside import Aside
 from assay_runner.remedies.case import Case, Design
-from assay_runner.remedies.judged import BUILD, WHAT, Judged, Said, TrialRecord, margin
+from assay_runner.remedies.judged import BUILD, OUTPUTS, WHAT, Judged, Said, TrialRecord, margin
 from assay_runner.remedies.judging import OF_PRECISION, entry_of, judged_in_turn, kept_wide, metrics_of
 from assay_runner.remedies.kernels import kernels
 from assay_runner.remedies.spending import Oracle, Spending
@@ -64,26 +64,13 @@ class Memory:
         engines: of sets of nodes, in order.
         failed: what failed on samples that it was not searched with, format by node.
         ahead: margin that outputs had in an emulation and not in its engine.
-        spared: margin that outputs had to spare, by what was held.
+        spared: least margin that outputs had in a trial that decides, by the key of what was built and by metric.
     """
 
     failed: list[Mapping[str, str]] = field(default_factory=list)
     engines: list[Heard] = field(default_factory=list)
     ahead: float = 0.0
-    spared: dict[frozenset[tuple[str, str]], float] = field(default_factory=dict)
-
-    def heard(self, design: Design, found: Judged) -> None:
-        """Remember what outputs had to spare in a trial that decides; of several the least."""
-        if found.scarcest is not None and math.isfinite(spared := margin(found.scarcest)):
-            self.spared[_held(design)] = min(spared, self.spared.get(_held(design), spared))
-
-    def had(self, design: Design) -> float:
-        """Margin that outputs had where it was searched; 0 where that is not known."""
-        return self.spared.get(_held(design), 0.0)
-
-
-def _held(design: Design) -> frozenset[tuple[str, str]]:
-    return frozenset(design.order.held.items())
+    spared: dict[tuple[str, str], float] = field(default_factory=dict)
 
 
 @dataclass
@@ -249,6 +236,21 @@ class Workshop:
         lasting = lasting and not any(f"trial-{key}" in path for path in passed_over())
         record = TrialRecord(files=(), said=said, slips=kept, latency_ms=latency, seconds=seconds, kernels=looked)
         return record, lasting
+
+    def heard(self, design: Design, found: Judged) -> None:
+        """Remember what outputs had to spare in a trial that decides."""
+        for said in found.said:
+            spared, of = margin(said), (self.key(design), str(said.metric))
+            if said.check == OUTPUTS and math.isfinite(spared):
+                self.memory.spared[of] = min(spared, self.memory.spared.get(of, spared))
+
+    def had(self, design: Design, metric: str) -> float:
+        """Margin by a metric that a design had where it was searched; 0 where that is not known."""
+        return self.memory.spared.get((self.key(design), metric), 0.0)
+
+    def key(self, design: Design) -> str:
+        """What tells a design from all others as the case's own backend builds it."""
+        return self.request(self.case.backend, design).key()
 
     @property
     def oracle(self) -> Oracle:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
 from assay_api.repair import RemedyEntry, RepairEntry, TrialEntry
 from assay_api.report import CandidateReport, Report
 from assay_runner.report.cures import OUTCOMES, budget_words, duration, verdict_of
-from assay_runner.report.figures import NOT_MEASURED, bound, count, figure, milliseconds, percent
+from assay_runner.report.figures import NOT_MEASURED, bound, count, figure, milliseconds
 from assay_runner.report.markup import Child, Html, badge, code, el, facts, tone
 from assay_runner.report.repair_calibration import calibrations
 from assay_runner.report.repair_path import path
@@ -59,11 +60,14 @@ def repair_section(report: Report, anchors: dict[str, str]) -> Html | None:
 
 
 def beyond(samples: int) -> str:
-    """What so many samples that all pass say of others: with a share p of them failing, all would by (1 - p)^samples.
+    """What n samples that all hold their limits say of others: of a share p that do not, none is seen by (1 - p)^n.
 
-    The one-sided bound of Clopper and Pearson (1934) for no failure.
+    The one-sided bound of Clopper and Pearson (1934) for no failure, rounded up.
     """
-    return f"fewer than {percent(1 - 0.05 ** (1 / samples), 1)} of others like them fail, with 95 % confidence"
+    most = 100 * (1 - 0.05 ** (1 / samples))
+    digits = max(1, 1 - math.floor(math.log10(most)))
+    most = math.ceil(most * 10**digits - 1e-9) / 10**digits
+    return f"fewer than {most:.{digits}f} % of others like them do not, with 95 % confidence"
 
 
 def _entry(report: Report, entry: RepairEntry, number: int, anchors: dict[str, str]) -> list[Child]:
@@ -76,7 +80,7 @@ def _entry(report: Report, entry: RepairEntry, number: int, anchors: dict[str, s
         told = f"where {count(entry.told_samples)} of them told a search what was missing, on the other {count(last)}"
         said = f"{said}, once; {told}"
     if judged := entry.unseen_samples - entry.told_samples:
-        said = f"{said}. Where a cure passes on all {count(judged)}, {beyond(judged)}"
+        said = f"{said}. Where each of {count(judged)} holds its limits, {beyond(judged)}"
     said = f"{said}."
     keys = list(dict.fromkeys(remedy.candidate for remedy in entry.remedies))
     per_candidate = [

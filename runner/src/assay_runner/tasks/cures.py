@@ -46,7 +46,7 @@ class Cures:
         remedies: each, in the order in which they were tried.
         candidates: repaired ones that were audited.
         findings: of these.
-        told: samples that had told searches something by the time of a verdict; of any cure the most.
+        told: samples of which searches have been told; of any candidate the most.
     """
 
     def __init__(self, task: Task, context: Context, split: Split, trials: Sequence[TrialEntry]) -> None:
@@ -129,7 +129,16 @@ class Cures:
             said = f"{said}; {MADE_UP}"
         self.say(case.key, name, f"{cure.message}; it {said}", outcome, cure, key)
         self.remedies[-1] = self.remedies[-1].model_copy(update={"deploy": deploy})
-        return Missing(lack, max(known, part.turn + 1)) if lack and part.kind == "told" else None
+        # Where another engine of it was shown more, nothing is left that a search may be told of.
+        shown = {trial.split for trial in self._trials[before:]}
+        return Missing(lack, max(known, part.turn + 1)) if lack and shown == {"told"} else None
+
+    def tells(self, known: int) -> None:
+        """A search is told of so many parts of the data."""
+        self.told = max(self.told, self._samples_told(known))
+
+    def _samples_told(self, known: int) -> int:
+        return sum(self._split.parts[part].samples for part in self._split.telling[:known])
 
     def _looks(self, name: str, known: int) -> Looks:
         """Where another search may be told what is missing, some of the samples are kept for the verdict."""
@@ -144,17 +153,16 @@ class Cures:
     def _told(self, part: Part, lack: Lack | None, known: int) -> str:
         """What was looked at besides, or could not be."""
         if part.kind == "last":
-            told = sum(self._split.parts[each].samples for each in self._split.telling[:known])
-            self.told = max(self.told, told)
-            return f" and that nothing had looked at before; {told} others had told the search what was missing"
+            return f"; {self._samples_told(known)} others had told the search what was missing"
+        could = "; a search could be told what it lacks, but"
         if lack and part == UNSEEN and not self._split.telling:
             few = self._split.samples("unseen")
             return (
-                f"; it lacks little, but of {few} {'sample' if few == 1 else 'samples'} none can be kept back for a "
-                "second verdict, so no other search was told of it: give the dataset more samples"
+                f"{could} of {few} {'sample' if few == 1 else 'samples'} none can be kept back for a second verdict: "
+                "give the dataset more samples"
             )
         if lack and part == UNSEEN:
-            return "; it lacks little, but all samples have been looked at: give the dataset more, and repair it again"
+            return f"{could} all samples have been looked at: give the dataset more, and repair it again"
         return ""
 
     @contextmanager

@@ -196,16 +196,19 @@ class _Repair:
         """Again, for a set that is not so scarce, where nodes are what is searched; the last one stands."""
         failed = 1
         for turn in range(ROUNDS if name == NAME else 0):
+            assert before.design is not None
+            self.cures.tells(missing.known)
             memory.failed.append(before.wide)
+            workshop = self._workshop(case, memory)
             # At first with little more, which keeps the fewest nodes wide.
-            had = memory.had(before.design) if turn and before.design else 0.0
+            had = workshop.had(before.design, missing.lack.metric) if turn else 0.0
             try:
                 case, cure = self._searched(with_more(case, missing.lack, had), name, memory)
             except (OutOfBudget, CannotBuild, Died, InvalidInput, Unsupported) as error:
                 return self.context.progress.note(str(error))
             if cure.design is None:
                 return
-            if cure.wide == before.wide:
+            if workshop.key(cure.design) == workshop.key(before.design):
                 continue  # It had so much to spare already: more than what was missing is needed.
             said, still = told(cure, case, missing.lack.metric, failed), None
             with self.cures.replaced():
@@ -215,12 +218,22 @@ class _Repair:
             before, missing, failed = cure, still, failed + 1
 
     def _searched(self, cases: Sequence[Case], name: str, memory: Memory) -> tuple[Case, Cure]:
-        """What is found of the first of these cases of which anything is, and of which."""
-        for case in cases:
-            cure = remedy_of(name)(case, self.asked, self._workshop(case, memory))
-            if cure.design is not None:
-                break
-        return case, cure
+        """What is found of the first of these cases of which anything is, and of which; of the last, if of none.
+
+        Raises:
+            OutOfBudget, CannotBuild, Died, InvalidInput, Unsupported: of the last.
+        """
+        for number, case in enumerate(cases, 1):
+            try:
+                cure = remedy_of(name)(case, self.asked, self._workshop(case, memory))
+            except (OutOfBudget, CannotBuild, Died, InvalidInput, Unsupported) as error:
+                if number == len(cases):
+                    raise
+                self.context.progress.note(str(error))
+                continue
+            if cure.design is not None or number == len(cases):
+                return case, cure
+        raise AssertionError("there is always a case that asks for more")
 
     def _workshop(self, case: Case, memory: Memory | None = None) -> Workshop:
         return Workshop(

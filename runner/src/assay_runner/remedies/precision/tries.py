@@ -75,7 +75,7 @@ class Tries:
             names -= COSTLY - self.case.failing
         found = self.workshop.judged(design, NAME, oracle, attempt=attempt, names=names)
         if oracle == self.workshop.oracle:
-            self.workshop.memory.heard(design, found)
+            self.workshop.heard(design, found)
         return found
 
     def again(self, design: Design, oracle: Oracle) -> Judged:
@@ -103,7 +103,7 @@ class Tries:
         kinds = self.kinds(kept)
         design = self.holding(kinds)
         found = self.again(design, "build")
-        self.workshop.memory.engines.append(Heard(kinds, self._key(design), found))
+        self.workshop.memory.engines.append(Heard(kinds, self.workshop.key(design), found))
         self._remember(kept, found)
         return found
 
@@ -112,13 +112,10 @@ class Tries:
         if found.latency_ms is not None:
             self.latency[kept] = found.latency_ms
 
-    def _key(self, design: Design) -> str:
-        return self.workshop.request(self.case.backend, design).key()
-
     def recalled(self) -> list[Told[str]]:
         """What is known from searches before this one, with what must be to spare by now."""
         found = recalled(
-            self.workshop.memory, self.asked.to, lambda heard: self._key(self.holding(heard.kinds)) == heard.key
+            self.workshop.memory, self.asked.to, lambda heard: self.workshop.key(self.holding(heard.kinds)) == heard.key
         )
         self.unfit |= found.unfit
         self.failed = found.failed
