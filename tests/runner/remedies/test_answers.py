@@ -113,8 +113,12 @@ def test_builds_that_differ_once_have_noise_for_good() -> None:
     assert [repeats.answer(*built(True, value)) for value in values] == [PASSED] * 6
 
 
-def test_shares_that_are_counted_may_be_equal_by_chance() -> None:
+@pytest.mark.parametrize(
+    ("metric", "value", "check"),
+    [("top1Kept", 0.992, "labelAccuracy"), ("equal", 0.9905, "outputDrift"), ("topKAgreement", 0.9905, "outputDrift")],
+)
+def test_shares_that_are_counted_may_be_equal_by_chance(metric: str, value: float, check: str) -> None:
     repeats = Repeats()
     trial, _ = built(True, 0)
-    counted = judged(said("top1Kept", 0.992, 0.99, True, "labelAccuracy"))
+    counted = judged(said(metric, value, 0.99, True, check))
     assert [repeats.answer(trial, counted) for _ in range(5)] == [PASSED] * 5

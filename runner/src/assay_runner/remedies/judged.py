@@ -149,13 +149,9 @@ CLEAR: Final = 0.1
 RESERVE: Final = 1 / 30
 """Margin, 1 dB, by which outputs must pass while they are searched with: samples that were not seen have a worst one of
 their own."""
-HIGHER_IS_BETTER: Final = frozenset(
-    {"snr", "psnr", "cosine", "accumulatedSnr", "localSnr", "mean", "score", "equal", "topKAgreement"}
-)
-
-
+HIGHER_IS_BETTER: Final = frozenset({"snr", "psnr", "cosine", "accumulatedSnr", "localSnr", "mean", "score"})
 SHARES: Final = frozenset({"cosine", "equal", "topKAgreement"})
-"""Of these 1 is as much as there can be."""
+"""Of these 1 is as much as there can be; but for a cosine they are counted, and alike by chance."""
 
 
 def clear(found: Judged) -> bool:
