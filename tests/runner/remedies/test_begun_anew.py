@@ -61,17 +61,18 @@ def test_a_larger_set_that_is_known_to_pass_is_taken_where_no_build_is_left_for_
 
 
 class Beside(Engines):
-    """Facts and two nodes more are needed; few more than those are right in their first engine alone."""
+    """Facts and two nodes more are needed; `more` than those, or less, are right in their first engine alone."""
 
     needed = overflowing(3) | {A, B}
+    more, noise = 4, -29
 
     def __init__(self) -> None:
         self.seen: list[frozenset[str]] = []
-        super().__init__(self._right, wrong=10 ** (-29 / 20))
+        super().__init__(self._right, wrong=10 ** (self.noise / 20))
 
     def _right(self, wide: frozenset[str]) -> bool:
         self.seen.append(wide)
-        return self.needed <= wide and (len(wide) > len(self.needed) + 4 or self.seen.count(wide) == 1)
+        return self.needed <= wide and (len(wide) > len(self.needed) + self.more or self.seen.count(wide) == 1)
 
 
 def test_what_was_built_is_remembered_when_builds_are_few(tmp_path: Path) -> None:
@@ -92,18 +93,10 @@ def test_what_was_built_is_remembered_when_builds_are_few(tmp_path: Path) -> Non
         assert len(Beside.needed) + 4 < len(found.remedy.wide) < 109
 
 
-class Off(Engines):
-    """Facts and two nodes more are needed, and six beside those but for the first engine; lacks half a decibel else."""
+class Off(Beside):
+    """The same with six, and lacks half a decibel else."""
 
-    needed = overflowing(3) | {A, B}
-
-    def __init__(self) -> None:
-        self.seen: list[frozenset[str]] = []
-        super().__init__(self._right, wrong=10 ** (-55 / 20))
-
-    def _right(self, wide: frozenset[str]) -> bool:
-        self.seen.append(wide)
-        return self.needed <= wide and (len(wide) > len(self.needed) + 6 or self.seen.count(wide) == 1)
+    more, noise = 6, -55
 
 
 def test_facts_that_are_not_enough_for_an_emulation_any_more_are_not_told_apart_by_engines(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from assay_runner.graphs.strong import wide_nodes
 from assay_runner.tensors import Array
 from tests.models import constant, model, node, random, value
 from tests.runner.remedies.repairs import FP16, INT8, Repaired, repaired, staged
+from tests.runner.remedies.scarce import WIDTH, two_products
 from tests.runner.remedies.transformers import overflowing, sentences, transformer
 from tests.typed_graphs import computed
 
@@ -23,7 +24,7 @@ WITHOUT_EDITS = {"precision": {"to": ["fp32"], "rewrite": False}}
 BEYOND_FP32: dict[str, Any] = {"golden": {"precision": "fp64"}, "checks": [{"outputDrift": {"snr": 300}}]}
 """A limit that no build in FP32 keeps."""
 LABELS: tuple[dict[str, Any], ...] = ({"finite": {}}, {"labelAccuracy": {"keep": 0.99}})
-WIDTH, CLASSES = 32, 10
+CLASSES = 10
 
 
 def golden(folder: Path) -> tuple[dict[str, Array], Array]:
@@ -107,17 +108,9 @@ def classifier() -> tuple[onnx.ModelProto, dict[str, Array], dict[str, Array]]:
     weights: list[onnx.TensorProto] = []
     source = "x"
     for block in range(6):
-        up = random(WIDTH, 2 * WIDTH, seed=100 + block) / np.float32(WIDTH**0.5)
-        down = random(2 * WIDTH, WIDTH, seed=200 + block) / np.float32((2 * WIDTH) ** 0.5)
-        if block == 3:
-            up[:, 0] *= 3000
-            down[0, :] /= 3000
-        nodes += [
-            node("MatMul", f"{source} up{block}", f"u{block}"),
-            node("Relu", f"u{block}", f"a{block}"),
-            node("MatMul", f"a{block} down{block}", f"d{block}"),
-        ]
-        weights += [constant(f"up{block}", up), constant(f"down{block}", down)]
+        made, of = two_products(source, block)
+        nodes += made
+        weights += of
         source = f"d{block}"
         if block != 3:
             nodes.append(node("Add", f"{nodes[-3].input[0]} d{block}", f"y{block}"))

@@ -78,9 +78,7 @@ class Split:
         """Every part that there is, by turns; where nothing can be held back, or told of, such parts are left out."""
         found = {SEARCH: self.batches("search"), UNSEEN: self.batches("unseen")}
         rest = self
-        for turn in range(TURNS):
-            if rest.whole:
-                break
+        for turn in range(0 if self.whole else TURNS):
             rest = Split(rest.batches("unseen"), TOLD)
             if rest.whole or (turn and min(map(rest.samples, HALVES)) < LEAST):
                 break

@@ -239,8 +239,9 @@ class Workshop:
 
     def heard(self, design: Design, found: Judged) -> None:
         """Remember what outputs had to spare in a trial that decides."""
+        key = self.key(design)
         for said in found.said:
-            spared, of = margin(said), (self.key(design), str(said.metric))
+            spared, of = margin(said), (key, str(said.metric))
             if said.check == OUTPUTS and math.isfinite(spared):
                 self.memory.spared[of] = min(spared, self.memory.spared.get(of, spared))
 

@@ -16,6 +16,7 @@ from assay_runner.report.repair_path import path
 from assay_runner.report.times import served_latency
 from assay_runner.report.tradeoff import worst_snr
 from assay_runner.report.wording import accuracy, candidate_verdict, shortened, worst_figure, worst_finding
+from assay_runner.statistics.no_failure import most_failing
 
 SHOWN: Final = 200
 """Trials on the page; a longer search is whole in report.json."""
@@ -60,11 +61,8 @@ def repair_section(report: Report, anchors: dict[str, str]) -> Html | None:
 
 
 def beyond(samples: int) -> str:
-    """What n samples that all hold their limits say of others: of a share p that do not, none is seen by (1 - p)^n.
-
-    The one-sided bound of Clopper and Pearson (1934) for no failure, rounded up.
-    """
-    most = 100 * (1 - 0.05 ** (1 / samples))
+    """What so many samples that all hold their limits say of others, rounded up."""
+    most = 100 * most_failing(samples)
     digits = max(1, 1 - math.floor(math.log10(most)))
     most = math.ceil(most * 10**digits - 1e-9) / 10**digits
     return f"fewer than {most:.{digits}f} % of others like them do not, with 95 % confidence"

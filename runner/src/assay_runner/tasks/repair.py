@@ -47,6 +47,8 @@ from assay_runner.tensors import Array
 
 FOLDER = "remedies"
 """Folder of the task's with what remedies leave beside the report, by candidate."""
+ENDS = (OutOfBudget, CannotBuild, Died, InvalidInput, Unsupported)
+"""What ends one search, and neither the repair nor what was found before."""
 UNFIT = "is an existing plan, which is not built here: give the audit a candidate with its precision, to be repaired"
 
 
@@ -204,7 +206,7 @@ class _Repair:
             had = workshop.had(before.design, missing.lack.metric) if turn else 0.0
             try:
                 case, cure = self._searched(with_more(case, missing.lack, had), name, memory)
-            except (OutOfBudget, CannotBuild, Died, InvalidInput, Unsupported) as error:
+            except ENDS as error:
                 return self.context.progress.note(str(error))
             if cure.design is None:
                 return
@@ -221,19 +223,19 @@ class _Repair:
         """What is found of the first of these cases of which anything is, and of which; of the last, if of none.
 
         Raises:
-            OutOfBudget, CannotBuild, Died, InvalidInput, Unsupported: of the last.
+            ENDS: of the last.
         """
-        for number, case in enumerate(cases, 1):
-            try:
-                cure = remedy_of(name)(case, self.asked, self._workshop(case, memory))
-            except (OutOfBudget, CannotBuild, Died, InvalidInput, Unsupported) as error:
-                if number == len(cases):
-                    raise
-                self.context.progress.note(str(error))
-                continue
-            if cure.design is not None or number == len(cases):
+        case, *others = cases
+        try:
+            cure = remedy_of(name)(case, self.asked, self._workshop(case, memory))
+        except ENDS as error:
+            if not others:
+                raise
+            self.context.progress.note(str(error))
+        else:
+            if cure.design is not None or not others:
                 return case, cure
-        raise AssertionError("there is always a case that asks for more")
+        return self._searched(others, name, memory)
 
     def _workshop(self, case: Case, memory: Memory | None = None) -> Workshop:
         return Workshop(

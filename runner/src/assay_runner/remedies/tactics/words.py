@@ -13,8 +13,7 @@ from assay_runner.remedies.tactics.blame import Suspect
 from assay_runner.remedies.tactics.ladder import listed
 from assay_runner.remedies.tactics.proof import Proof, spoken
 from assay_runner.remedies.tactics.routes import Turned
-
-CERTAIN = 0.95
+from assay_runner.statistics.no_failure import most_failing
 
 
 def counted(builds: Sequence[Rebuild]) -> str:
@@ -39,7 +38,7 @@ def shaken(bench: Bench, forbidden: Mapping[str, tuple[str, ...]]) -> Design:
 
 def none_failed(builds: Sequence[Rebuild], others: Sequence[Rebuild], rungs: Sequence[RungEntry]) -> str:
     """No build fails again."""
-    most = 1 - (1 - CERTAIN) ** (1 / passing(builds))
+    most = most_failing(passing(builds))
     also = f", and {passing(others)} of {len(others)} kept from tactics that they had" if others else ""
     said = (
         f"all {len(builds)} rebuilds pass on the samples that are searched with{also}, so no tactic is to blame (with "
@@ -50,7 +49,7 @@ def none_failed(builds: Sequence[Rebuild], others: Sequence[Rebuild], rungs: Seq
 
 def all_failed(builds: Sequence[Rebuild], turned: Sequence[Turned]) -> str:
     """Every build fails."""
-    least = (1 - CERTAIN) ** (1 / failing(builds))
+    least = 1 - most_failing(failing(builds))  # As few would pass.
     kinds = len({tuple(sorted(build.kernels.tactics.items())) for build in builds})
     said = (
         f"all {len(builds)} rebuilds fail, with {kinds} different sets of tactics, so no tactic is to blame (with 95 % "
